@@ -1,0 +1,1 @@
+"""Pretrained potentials: one file a vendor, its config beside its adapter."""

@@ -1,0 +1,229 @@
+"""The strict base of every config: units in the schema, YAML and Python round trips, one-line errors."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mattertune_nb.config.errors import ConfigError, did_you_mean
+
+_WIDTH = 88
+
+
+def setting(
+    default: Any = ..., description: str = "", *, unit: str | None = None, **kwargs: Any
+) -> Any:
+    """Declare a config field; forms, CLI help and docs are made from what is said here.
+
+    Parameters
+    ----------
+    default
+        The default value; ``...`` makes the field required. A callable goes to ``default_factory``.
+    description
+        What the field is and when to change it.
+    unit
+        Physical unit, shown beside the value.
+    **kwargs
+        Bounds and the like, passed on to :func:`pydantic.Field`.
+    """
+    extra = {"unit": unit} if unit else None
+    if callable(default):
+        return Field(
+            default_factory=default, description=description, json_schema_extra=extra, **kwargs
+        )
+    return Field(default, description=description, json_schema_extra=extra, **kwargs)
+
+
+class StrictConfig(BaseModel):
+    """Base of all configs: unknown keys are refused, assignments are validated.
+
+    Raises
+    ------
+    ConfigError
+        From the constructor, an assignment or a file; one line that names each bad field.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_assignment=True,
+        use_attribute_docstrings=False,
+        arbitrary_types_allowed=True,
+        ser_json_inf_nan="constants",
+        protected_namespaces=(),
+    )
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as exc:
+            raise config_error(type(self), exc) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and name not in type(self).model_fields:
+            raise ConfigError.from_problems(
+                type(self).__name__, [((name,), _unknown(type(self), name))]
+            )
+        try:
+            super().__setattr__(name, value)
+        except ValidationError as exc:
+            raise config_error(type(self), exc) from None
+
+    @classmethod
+    def from_dict(cls, data: Any, *, source: str = "") -> Self:
+        """Validate plain data, e.g. what YAML holds; `source` is named in the error."""
+        if not isinstance(data, dict):
+            msg = f"{source or cls.__name__}: expected a mapping of settings, got {type(data).__name__}."
+            raise ConfigError(msg)
+        try:
+            return cls(**{str(key): value for key, value in data.items()})
+        except ConfigError as exc:
+            if source:
+                raise ConfigError.from_problems(source, exc.problems) from None
+            raise
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand."""
+        try:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as exc:
+            msg = f"{path}: cannot read the config ({exc.strerror or exc}). Check the path."
+            raise ConfigError(msg) from exc
+        except (yaml.YAMLError, UnicodeDecodeError) as exc:
+            mark = getattr(exc, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            msg = f"{path}{where}: not valid YAML ({getattr(exc, 'problem', None) or exc})."
+            raise ConfigError(msg) from exc
+        return cls.from_dict(data, source=str(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as plain builtins, the form that files and checkpoints hold."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """Return the config as YAML, and write it to `path` where one is given."""
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def to_python(self) -> str:
+        """Return Python code that builds this config; fields at their default are left out."""
+        code = _code(self, 0)
+        lines = ["import mattertune_nb as mt"]
+        lines += sorted(_foreign_imports(self))
+        return "\n".join([*lines, "", f"config = {code}", ""])
+
+
+def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
+    """Turn pydantic's report into one line that names each field."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for error in exc.errors(include_url=False):
+        # union members add their tag to the location: a reader knows only the fields
+        loc = tuple(
+            part
+            for i, part in enumerate(error["loc"])
+            if i == 0 or not _is_tag(part, error["loc"][i - 1])
+        )
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError) and cause.problems:
+            problems += [(loc + inner, text) for inner, text in cause.problems]
+        elif error["type"] == "extra_forbidden":
+            problems.append((loc, _unknown(cls, str(loc[-1]))))
+        elif error["type"] == "missing":
+            problems.append((loc, "is required"))
+        else:
+            text = str(cause) if cause is not None else error["msg"][:1].lower() + error["msg"][1:]
+            if error["type"] != "value_error" and not isinstance(error["input"], (dict, BaseModel)):
+                text += f", got {error['input']!r}"
+            problems.append((loc, text))
+    return ConfigError.from_problems(cls.__name__, _merged(problems))
+
+
+def _is_tag(part: str | int, previous: str | int) -> bool:
+    """Whether a part of a location is pydantic's name for a union member and not a field."""
+    return (
+        isinstance(part, str)
+        and (
+            "[" in part
+            or part in {"int", "float", "str", "bool", "none", "constrained-str"}
+            or part.endswith("Config")
+        )
+        and part != previous
+    )
+
+
+def _merged(
+    problems: list[tuple[tuple[str | int, ...], str]],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """Join what each member of a union says about the same field."""
+    merged: dict[tuple[str | int, ...], list[str]] = {}
+    for loc, text in problems:
+        texts = merged.setdefault(loc, [])
+        if text not in texts:
+            texts.append(text)
+    return [(loc, " or ".join(texts)) for loc, texts in merged.items()]
+
+
+def _unknown(cls: type[BaseModel], name: str) -> str:
+    fields = list(cls.model_fields)
+    return f"unknown setting.{did_you_mean(name, fields) or f' Allowed: {', '.join(fields)}.'}"
+
+
+def _code(value: Any, indent: int) -> str:
+    """Return constructor code for a value, broken into lines where it is long."""
+    if isinstance(value, StrictConfig):
+        plain = value.to_dict()
+        prefix = "mt." if type(value).__module__.startswith("mattertune_nb.") else ""
+        parts = []
+        for name, field in type(value).model_fields.items():
+            current = getattr(value, name)
+            if not field.is_required() and current == field.get_default(call_default_factory=True):
+                continue
+            raw = current if _has_code(current) else plain[name]
+            parts.append(f"{name}={_code(raw, indent + 4)}")
+        return _join(f"{prefix}{type(value).__name__}(", parts, ")", indent)
+    if isinstance(value, (list, tuple)):
+        parts = [_code(item, indent + 4) for item in value]
+        if isinstance(value, tuple):
+            return _join("(", parts, ",)" if len(parts) == 1 else ")", indent)
+        return _join("[", parts, "]", indent)
+    if isinstance(value, dict):
+        return _join("{", [f"{k!r}: {_code(v, indent + 4)}" for k, v in value.items()], "}", indent)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    return repr(value)
+
+
+def _has_code(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_has_code(item) for item in value)
+    if isinstance(value, dict):
+        return all(_has_code(item) for item in value.values())
+    return value is None or isinstance(value, (StrictConfig, str, int, float, bool))
+
+
+def _join(start: str, parts: list[str], end: str, indent: int) -> str:
+    one_line = start + ", ".join(parts) + end
+    if "\n" not in one_line and len(one_line) + indent <= _WIDTH:
+        return one_line
+    pad = " " * (indent + 4)
+    body = "".join(f"{pad}{part},\n" for part in parts)
+    return f"{start}\n{body}{' ' * indent}{end.lstrip(',')}"
+
+
+def _foreign_imports(value: Any) -> set[str]:
+    """Return import lines for configs that other packages brought."""
+    if isinstance(value, StrictConfig):
+        module, name = type(value).__module__, type(value).__name__
+        own = set() if module.startswith("mattertune_nb.") else {f"from {module} import {name}"}
+        return own.union(
+            *(_foreign_imports(getattr(value, field)) for field in type(value).model_fields)
+        )
+    if isinstance(value, (list, tuple)):
+        return set().union(*(_foreign_imports(item) for item in value))
+    return set()

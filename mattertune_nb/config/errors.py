@@ -1,0 +1,61 @@
+"""Errors meant for people: one line with what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MatterTuneError(Exception):
+    """Base of every error whose message alone is enough for a user; the CLI prints no traceback."""
+
+
+class ConfigError(MatterTuneError, ValueError):
+    """A setting is unknown, out of bounds, or does not fit the others.
+
+    Attributes
+    ----------
+    problems
+        Pairs of a field's path, e.g. ``("trainer", "max_epochs")``, and what is wrong with it; empty
+        where the error is not about single fields. Forms show each message beside its field.
+    """
+
+    problems: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+
+    @classmethod
+    def from_problems(
+        cls, where: str, problems: Iterable[tuple[tuple[str | int, ...], str]]
+    ) -> ConfigError:
+        """Build the one-line error from the problems of single fields."""
+        problems = tuple(problems)
+        text = "; ".join(
+            f"{'.'.join(map(str, path))}: {text}" if path else text for path, text in problems
+        )
+        error = cls(f"{where}: {text}")
+        error.problems = problems
+        return error
+
+
+class DataError(MatterTuneError, ValueError):
+    """A file, a frame or a label cannot be used."""
+
+
+class MissingExtraError(MatterTuneError, ImportError):
+    """An optional package is not installed; the message holds the pip line."""
+
+
+class RunError(MatterTuneError, RuntimeError):
+    """A run directory is in use, missing or cannot be resumed."""
+
+
+class TrainingError(MatterTuneError, RuntimeError):
+    """Training cannot start on this machine, or had to stop."""
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
+    matches = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -1,0 +1,1 @@
+"""The Lightning module and the physics of its numbers."""

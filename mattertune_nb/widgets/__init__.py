@@ -1,0 +1,1 @@
+"""Views for notebooks; they read configs and run directories, and never train."""
