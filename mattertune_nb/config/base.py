@@ -1,4 +1,4 @@
-"""The strict base of every config: units in the schema, YAML and Python round trips, one-line errors."""
+"""The strict base of every config: units, YAML and Python round trips, one-line errors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mattertune_nb.config.errors import ConfigError, did_you_mean
 
 _WIDTH = 88
+
+# pydantic's names for the members of a union, which it adds to the location of an error
+_TAGS = {"int", "float", "str", "bool", "none", "path", "timedelta"}
 
 
 def setting(
@@ -30,7 +33,7 @@ def setting(
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
-    extra = {"unit": unit} if unit else None
+    extra: dict[str, Any] | None = {"unit": unit} if unit else None
     if callable(default):
         return Field(
             default_factory=default, description=description, json_schema_extra=extra, **kwargs
@@ -67,16 +70,20 @@ class StrictConfig(BaseModel):
             raise ConfigError.from_problems(
                 type(self).__name__, [((name,), _unknown(type(self), name))]
             )
+        before = dict(self.__dict__)
         try:
             super().__setattr__(name, value)
         except ValidationError as exc:
+            # pydantic runs `after` validators on the changed model and leaves it changed
+            self.__dict__.update(before)
             raise config_error(type(self), exc) from None
 
     @classmethod
     def from_dict(cls, data: Any, *, source: str = "") -> Self:
         """Validate plain data, e.g. what YAML holds; `source` is named in the error."""
         if not isinstance(data, dict):
-            msg = f"{source or cls.__name__}: expected a mapping of settings, got {type(data).__name__}."
+            where = source or cls.__name__
+            msg = f"{where}: expected a mapping of settings, got {type(data).__name__}."
             raise ConfigError(msg)
         try:
             return cls(**{str(key): value for key, value in data.items()})
@@ -150,7 +157,8 @@ def _is_tag(part: str | int, previous: str | int) -> bool:
         isinstance(part, str)
         and (
             "[" in part
-            or part in {"int", "float", "str", "bool", "none", "constrained-str"}
+            or part in _TAGS
+            or part.startswith("constrained-")
             or part.endswith("Config")
         )
         and part != previous
@@ -171,7 +179,8 @@ def _merged(
 
 def _unknown(cls: type[BaseModel], name: str) -> str:
     fields = list(cls.model_fields)
-    return f"unknown setting.{did_you_mean(name, fields) or f' Allowed: {', '.join(fields)}.'}"
+    hint = did_you_mean(name, fields) or f" Allowed: {', '.join(fields)}."
+    return f"unknown setting.{hint}"
 
 
 def _code(value: Any, indent: int) -> str:

@@ -19,8 +19,8 @@ class ConfigError(MatterTuneError, ValueError):
     Attributes
     ----------
     problems
-        Pairs of a field's path, e.g. ``("trainer", "max_epochs")``, and what is wrong with it; empty
-        where the error is not about single fields. Forms show each message beside its field.
+        Pairs of a field's path, e.g. ``("trainer", "max_epochs")``, and what is wrong with it;
+        empty where the error is not about single fields. Forms show each beside its field.
     """
 
     problems: tuple[tuple[tuple[str | int, ...], str], ...] = ()

@@ -1,0 +1,96 @@
+"""Settings of Lightning's callbacks: checkpoints, early stopping, averaged weights."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mattertune_nb.config.base import StrictConfig, setting
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
+
+
+class ModelCheckpointConfig(StrictConfig):
+    """Which weights are kept; :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
+
+    A run keeps `best` and `last` in its own directory in any case; a `dirpath` or `filename` given
+    here is honoured beside them.
+    """
+
+    monitor: str = setting(
+        "val/total_loss", "Metric that decides on the best weights, e.g. val/forces_mae."
+    )
+    mode: Literal["min", "max"] = setting("min", "Whether the metric should fall or rise.")
+    dirpath: Path | None = setting(None, "Folder of the checkpoints; not set: the run's own.")
+    filename: str | None = setting(
+        None, "File name, may hold {epoch} and metrics; not set: 'best' in a run."
+    )
+    save_top_k: int = setting(1, "How many of the best are kept; -1: all, 0: none.", ge=-1)
+    save_last: bool = setting(False, "Also keep a copy of the last state in `dirpath`.")
+    every_n_epochs: int | None = setting(None, "Save every N epochs only.", ge=1)
+    every_n_train_steps: int | None = setting(None, "Save every N steps instead of epochs.", ge=1)
+    train_time_interval: float | None = setting(
+        None, "Save every so many minutes instead of epochs.", unit="min", gt=0
+    )
+    save_weights_only: bool = setting(
+        False, "Leave out the optimizer; smaller, but training cannot go on from it."
+    )
+    auto_insert_metric_name: bool = setting(
+        False,
+        "Write 'epoch=3' and not '3' into names; metric names hold a slash, so mind `filename`.",
+    )
+
+    def create_callback(self, default_dirpath: str | Path | None = None) -> ModelCheckpoint:
+        """Build the callback for any Trainer; `default_dirpath` serves where none is set."""
+        from lightning.pytorch.callbacks import ModelCheckpoint
+
+        minutes = self.train_time_interval
+        return ModelCheckpoint(
+            **self.model_dump(exclude={"dirpath", "train_time_interval"}),
+            dirpath=self.dirpath or default_dirpath,
+            train_time_interval=None if minutes is None else timedelta(minutes=minutes),
+        )
+
+
+class EarlyStoppingConfig(StrictConfig):
+    """Stop once a metric stops improving; :class:`lightning.pytorch.callbacks.EarlyStopping`."""
+
+    monitor: str = setting("val/total_loss", "Metric that is watched, e.g. val/forces_mae.")
+    patience: int = setting(20, "Validations without improvement before stopping.", ge=0)
+    min_delta: float = setting(0.0, "Smallest change that counts, in the metric's unit.", ge=0)
+    mode: Literal["min", "max"] = setting("min", "Whether the metric should fall or rise.")
+    stopping_threshold: float | None = setting(None, "Stop as soon as the metric is this good.")
+    divergence_threshold: float | None = setting(None, "Stop as soon as the metric is this bad.")
+    check_finite: bool = setting(True, "Stop where the metric is NaN or infinite.")
+    check_on_train_epoch_end: bool = setting(
+        False, "Look at the end of the training epoch and not of the validation."
+    )
+    verbose: bool = setting(False, "Say in the log each time the metric improves.")
+
+    def create_callback(self) -> EarlyStopping:
+        """Build the callback for any Trainer."""
+        from lightning.pytorch.callbacks import EarlyStopping
+
+        return EarlyStopping(**self.model_dump())
+
+
+class EMAConfig(StrictConfig):
+    """Exponential moving average of the weights; Lightning's ``EMAWeightAveraging``."""
+
+    decay: float = setting(
+        0.99,
+        "Share of the old average kept at each step; 0.99 for hundreds of steps, 0.999 beyond.",
+        gt=0,
+        lt=1,
+    )
+    start_step: int = setting(0, "Optimizer step at which averaging begins.", ge=0)
+
+    def create_callback(self) -> WeightAveraging:
+        """Build the callback for any Trainer."""
+        from lightning.pytorch.callbacks import EMAWeightAveraging
+
+        return EMAWeightAveraging(
+            decay=self.decay, update_every_n_steps=1, update_starting_at_step=self.start_step
+        )

@@ -1,0 +1,101 @@
+"""Settings of Lightning's loggers; the run directory keeps its own record in any case."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import MissingExtraError, did_you_mean
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+
+
+class CSVLoggerConfig(StrictConfig):
+    """A table of metrics; :class:`lightning.pytorch.loggers.CSVLogger`."""
+
+    type: Literal["csv"] = setting("csv", "Kind of logger.")
+    save_dir: Path | None = setting(None, "Folder; not set: the run's own.")
+    name: str = setting("csv", "Folder below `save_dir`.")
+    version: int | str | None = setting(None, "Folder below `name`; not set: numbered.")
+    prefix: str = setting("", "Put before each metric's name.")
+    flush_logs_every_n_steps: int = setting(100, "Steps between two writes.", ge=1)
+
+    def create_logger(self, default_dir: Path = Path()) -> CSVLogger:
+        """Build the logger for any Trainer."""
+        from lightning.pytorch.loggers import CSVLogger
+
+        return CSVLogger(**self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir))
+
+
+class TensorBoardLoggerConfig(StrictConfig):
+    """Curves for TensorBoard; :class:`lightning.pytorch.loggers.TensorBoardLogger`."""
+
+    type: Literal["tensorboard"] = setting("tensorboard", "Kind of logger.")
+    save_dir: Path | None = setting(None, "Folder; not set: the run's own.")
+    name: str = setting("tensorboard", "Folder below `save_dir`.")
+    version: int | str | None = setting(None, "Folder below `name`; not set: numbered.")
+    prefix: str = setting("", "Put before each metric's name.")
+
+    def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
+        """Build the logger for any Trainer; `MissingExtraError` where tensorboard is missing."""
+        _require("tensorboard", "tensorboardX")
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        options: Any = self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir)
+        return TensorBoardLogger(**options)
+
+
+class WandbLoggerConfig(StrictConfig):
+    """Weights & Biases; :class:`lightning.pytorch.loggers.WandbLogger`."""
+
+    type: Literal["wandb"] = setting("wandb", "Kind of logger.")
+    project: str = setting("mattertune_nb", "Project at Weights & Biases.")
+    name: str | None = setting(None, "Name of the run there; not set: chosen by wandb.")
+    save_dir: Path | None = setting(None, "Folder of local files; not set: the run's own.")
+    offline: bool = setting(False, "Keep the record local; `wandb sync` uploads it later.")
+    log_model: bool = setting(False, "Upload checkpoints too.")
+    prefix: str = setting("", "Put before each metric's name.")
+    tags: list[str] = setting(list, "Tags of the run.")
+
+    def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
+        """Build the logger for any Trainer; `MissingExtraError` where wandb is missing."""
+        _require("wandb")
+        from lightning.pytorch.loggers import WandbLogger
+
+        options: Any = self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir)
+        return WandbLogger(**options)
+
+
+LoggerConfig = Annotated[
+    CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig, Field(discriminator="type")
+]
+
+_BY_NAME: dict[str, type[CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig]] = {
+    "csv": CSVLoggerConfig,
+    "tensorboard": TensorBoardLoggerConfig,
+    "wandb": WandbLoggerConfig,
+}
+
+
+def logger_from_string(name: str) -> CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig:
+    """Return the default config of the logger called `name`."""
+    if name not in _BY_NAME:
+        hint = did_you_mean(name, _BY_NAME)
+        msg = f"unknown logger '{name}'.{hint} Allowed: {', '.join(_BY_NAME)}."
+        raise ValueError(msg)
+    return _BY_NAME[name]()
+
+
+def _place(save_dir: Path | None, default_dir: Path) -> dict[str, str]:
+    return {"save_dir": str(save_dir or default_dir)}
+
+
+def _require(extra: str, *alternatives: str) -> None:
+    if all(find_spec(name) is None for name in (extra, *alternatives)):
+        msg = f"The {extra} logger needs a package: pip install 'mattertune-nb[{extra}]'."
+        raise MissingExtraError(msg)

@@ -1,0 +1,87 @@
+"""The settings that every model shares, whatever its backbone."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import field_validator, model_validator
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.optim import (
+    AdamWConfig,
+    CosineAnnealingLRConfig,
+    LRSchedulerConfig,
+    OptimizerConfig,
+    check_sequence,
+)
+from mattertune_nb.config.task import (
+    EnergyPropertyConfig,
+    ForcesPropertyConfig,
+    NormalizerConfig,
+    PerAtomReferencingNormalizerConfig,
+    PropertyConfig,
+    PropertyName,
+)
+
+
+class ModelConfig(StrictConfig):
+    """What is learnt and how; each backbone's config adds its own weights to it."""
+
+    properties: list[PropertyConfig] = setting(
+        lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
+        "What is predicted and trained on.",
+        min_length=1,
+    )
+    optimizer: OptimizerConfig = setting(AdamWConfig, "How weights are updated.")
+    lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
+        CosineAnnealingLRConfig,
+        "How the learning rate changes; a list is played one after the other.",
+    )
+    normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
+        lambda: {"energy": [PerAtomReferencingNormalizerConfig()]},
+        "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
+    )
+    freeze: list[str] = setting(
+        list,
+        "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "
+        "use it against overfitting on a few dozen frames.",
+    )
+
+    @field_validator("lr_scheduler")
+    @classmethod
+    def _check_schedule(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            check_sequence(value)
+        return value or None
+
+    @model_validator(mode="after")
+    def _check_properties(self) -> Self:
+        names = self.property_names
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            msg = f"properties: '{twice.pop()}' is listed twice"
+            raise ValueError(msg)
+        if all(p.loss_coefficient == 0 for p in self.properties):
+            msg = "properties: every loss_coefficient is 0, so there is nothing to train on"
+            raise ValueError(msg)
+        for name, normalizers in self.normalizers.items():
+            if name != "energy" and any(
+                isinstance(n, PerAtomReferencingNormalizerConfig) for n in normalizers
+            ):
+                msg = (
+                    f"normalizers.{name}: PerAtomReferencingNormalizerConfig is for the energy only"
+                )
+                raise ValueError(msg)
+        return self
+
+    @property
+    def property_names(self) -> list[PropertyName]:
+        """Names of the predicted properties, in the order of the config."""
+        return [p.name for p in self.properties]
+
+    @property
+    def schedules(self) -> list[LRSchedulerConfig]:
+        """The learning-rate schedules as a list, empty for a constant rate."""
+        if self.lr_scheduler is None:
+            return []
+        return self.lr_scheduler if isinstance(self.lr_scheduler, list) else [self.lr_scheduler]

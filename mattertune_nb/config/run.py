@@ -1,0 +1,28 @@
+"""Name, place and seed of a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import field_validator
+
+from mattertune_nb.config.base import StrictConfig, setting
+
+
+class RunConfig(StrictConfig):
+    """Where a run keeps everything that it records, and the seed that makes it repeatable."""
+
+    name: str | None = setting(
+        None, "Folder of the run below `root`; not set: backbone, date and time."
+    )
+    root: Path = setting(Path("runs"), "Folder that holds all runs.")
+    seed: int = setting(0, "Seed of every random number of the run.", ge=0, le=2**32 - 1)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[\w][\w .+=@-]*", value):
+            msg = "use letters, digits, spaces and _.+=@-, and begin with a letter, digit or _"
+            raise ValueError(msg)
+        return value

@@ -1,0 +1,147 @@
+"""What is learnt: properties, their losses, and how labels are normalised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mattertune_nb.config.base import StrictConfig, setting
+
+PropertyName = Literal["energy", "forces", "stresses"]
+
+UNITS: dict[str, str] = {"energy": "eV", "forces": "eV/Å", "stresses": "eV/Å³"}
+
+
+class MAELossConfig(StrictConfig):
+    """Mean absolute error; forgiving to a few frames that are far off. The default."""
+
+    name: Literal["mae"] = setting("mae", "Kind of loss.")
+
+
+class MSELossConfig(StrictConfig):
+    """Mean squared error; large errors dominate."""
+
+    name: Literal["mse"] = setting("mse", "Kind of loss.")
+
+
+class HuberLossConfig(StrictConfig):
+    """Squared below `delta`, absolute above, :func:`torch.nn.functional.huber_loss`."""
+
+    name: Literal["huber"] = setting("huber", "Kind of loss.")
+    delta: float = setting(
+        0.01,
+        "Error at which the loss turns from squared to absolute, in the property's unit.",
+        gt=0,
+    )
+
+
+class L2MAELossConfig(StrictConfig):
+    """Mean Euclidean norm of the error vector of each atom; does not depend on the axes."""
+
+    name: Literal["l2_mae"] = setting("l2_mae", "Kind of loss.")
+
+
+LossConfig = Annotated[
+    MAELossConfig | MSELossConfig | HuberLossConfig | L2MAELossConfig, Field(discriminator="name")
+]
+
+
+class _PropertyConfig(StrictConfig):
+    """What all properties share."""
+
+    loss: LossConfig = setting(MAELossConfig, "How an error is counted.")
+    loss_coefficient: float = setting(
+        1.0, "Weight in the total loss; 0 keeps the metrics but does not train on it.", ge=0
+    )
+    missing: Literal["error", "mask"] = setting(
+        "error", "A frame without this label: refuse the data, or train on what the frame has."
+    )
+
+
+class EnergyPropertyConfig(_PropertyConfig):
+    """Total energy of a structure, in eV."""
+
+    name: Literal["energy"] = setting("energy", "Property.")
+    per_atom: bool = setting(
+        True,
+        "Divide the error by the number of atoms in the loss, so that large cells do not dominate.",
+    )
+
+
+class ForcesPropertyConfig(_PropertyConfig):
+    """Force on each atom, in eV/Å."""
+
+    name: Literal["forces"] = setting("forces", "Property.")
+    conservative: bool = setting(
+        True,
+        "Take forces as the gradient of the energy; a direct head is for backbones that have one.",
+    )
+
+
+class StressesPropertyConfig(_PropertyConfig):
+    """Stress of a cell periodic in three directions, in eV/Å³, ASE's sign and Voigt order."""
+
+    name: Literal["stresses"] = setting("stresses", "Property.")
+    conservative: bool = setting(
+        True, "Take the stress as the gradient of the energy with respect to strain."
+    )
+
+
+PropertyConfig = Annotated[
+    EnergyPropertyConfig | ForcesPropertyConfig | StressesPropertyConfig,
+    Field(discriminator="name"),
+]
+
+
+class PerAtomReferencingNormalizerConfig(StrictConfig):
+    """Add an energy per element to the prediction, as DFT codes differ in their zero of energy."""
+
+    name: Literal["per_atom_referencing"] = setting("per_atom_referencing", "Kind of normalizer.")
+    per_element_references: dict[str, float] | Path | None = setting(
+        None,
+        "Energy of each element, or a YAML or JSON file with it; not set: fitted to label - "
+        "prediction of the training set by a robust regression, and kept only where it lowers the "
+        "held-out error.",
+        unit="eV",
+    )
+
+
+class MeanStdNormalizerConfig(StrictConfig):
+    """Shift predictions by a mean and count errors in units of a standard deviation."""
+
+    name: Literal["mean_std"] = setting("mean_std", "Kind of normalizer.")
+    mean: float | None = setting(
+        None,
+        "Shift added to each predicted energy, per atom; not set: the mean of label - prediction "
+        "over the training set. Forces and stress are never shifted.",
+    )
+    std: float | None = setting(
+        None, "Errors are divided by it in the loss; not set: that of the training labels.", gt=0
+    )
+
+
+class RMSNormalizerConfig(StrictConfig):
+    """Count errors in units of the root mean square of the labels."""
+
+    name: Literal["rms"] = setting("rms", "Kind of normalizer.")
+    rms: float | None = setting(
+        None, "Errors are divided by it in the loss; not set: that of the training labels.", gt=0
+    )
+
+
+NormalizerConfig = Annotated[
+    PerAtomReferencingNormalizerConfig | MeanStdNormalizerConfig | RMSNormalizerConfig,
+    Field(discriminator="name"),
+]
+
+
+def metric_names(properties: list[PropertyName], stage: str = "val") -> list[str]:
+    """Return the names of the metrics a validation logs, e.g. ``val/forces_mae``."""
+    names = [f"{stage}/total_loss"]
+    for name in properties:
+        names += [f"{stage}/{name}_loss", f"{stage}/{name}_mae", f"{stage}/{name}_rmse"]
+        if name == "energy":
+            names += [f"{stage}/energy_per_atom_mae", f"{stage}/energy_per_atom_rmse"]
+    return names

@@ -1,0 +1,170 @@
+"""Settings of Lightning's Trainer, under Lightning's own names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.callbacks import EarlyStoppingConfig, EMAConfig, ModelCheckpointConfig
+from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Precision = Literal[
+    "32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "transformer-engine"
+]
+
+_PRECISION_ALIASES: dict[Any, str] = {
+    32: "32-true",
+    64: "64-true",
+    16: "16-mixed",
+    "32": "32-true",
+    "64": "64-true",
+    "16": "16-mixed",
+    "bf16": "bf16-mixed",
+}
+
+
+class TrainerConfig(StrictConfig):
+    """How, how long and on what hardware to train.
+
+    A config for a cluster is valid on a laptop; only starting it there is refused.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
+        "auto", "Kind of processor; 'auto' takes a GPU where there is one."
+    )
+    devices: int | list[int] | Literal["auto"] = setting(
+        1, "How many devices, their indices as a list, or 'auto' for all."
+    )
+    strategy: str = setting(
+        "auto", "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning."
+    )
+    num_nodes: int = setting(1, "Machines of a cluster job.", ge=1)
+    precision: Precision = setting(
+        "32-true",
+        "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
+    )
+    deterministic: bool | Literal["warn"] = setting(
+        False, "Use only algorithms that give the same bits each time; slower."
+    )
+
+    max_epochs: int | None = setting(
+        100, "Passes over the training set at most; -1: no limit.", ge=-1
+    )
+    min_epochs: int | None = setting(None, "Passes before early stopping may act.", ge=1)
+    max_steps: int = setting(-1, "Optimizer steps at most; -1: no limit.", ge=-1)
+    min_steps: int | None = setting(None, "Optimizer steps before early stopping may act.", ge=1)
+    max_time: str | None = setting(
+        None,
+        "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit.",
+        pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
+    )
+    gradient_clip_val: float | None = setting(
+        None, "Gradients are cut to this size; 1 to 10 calms a jumping loss.", gt=0
+    )
+    gradient_clip_algorithm: Literal["norm", "value"] = setting(
+        "norm", "Cut the norm of all gradients together, or each value."
+    )
+    accumulate_grad_batches: int = setting(
+        1,
+        "Batches whose gradients are added up before a step; a larger batch in the same memory.",
+        ge=1,
+    )
+
+    val_check_interval: (
+        Annotated[int, Field(ge=1, strict=True)]
+        | Annotated[float, Field(gt=0, le=1, strict=True)]
+        | None
+    ) = setting(
+        None, "Validate after a fraction of an epoch (a float) or every N batches (an int)."
+    )
+    check_val_every_n_epoch: int = setting(1, "Validate every N epochs.", ge=1)
+    num_sanity_val_steps: int = setting(
+        0, "Validation batches tried before training; -1: all. Data are checked anyway.", ge=-1
+    )
+
+    early_stopping: EarlyStoppingConfig | None = setting(
+        None, "Stop once a metric has stopped improving."
+    )
+    checkpoint: ModelCheckpointConfig = setting(
+        ModelCheckpointConfig, "Which metric decides on the best weights, and where they go."
+    )
+    ema: EMAConfig | None = setting(
+        None, "Validate and keep a running average of the weights instead of the last ones."
+    )
+    loggers: list[LoggerConfig] = setting(
+        list, "Further records of the metrics: 'csv', 'tensorboard', 'wandb', or their configs."
+    )
+    log_every_n_steps: int = setting(
+        10, "Optimizer steps between two logged training losses.", ge=1
+    )
+    additional_trainer_kwargs: dict[str, Any] = setting(
+        dict, "Further arguments of Lightning's Trainer, e.g. {'limit_train_batches': 10}."
+    )
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _expand_precision(cls, value: Any) -> Any:
+        return _PRECISION_ALIASES.get(value, value) if isinstance(value, (int, str)) else value
+
+    @field_validator("devices")
+    @classmethod
+    def _check_devices(cls, value: Any) -> Any:
+        counts = value if isinstance(value, list) else []
+        if (
+            value in (0, [])
+            or (isinstance(value, int) and value < -1)
+            or any(i < 0 for i in counts)
+        ):
+            msg = "give a number of devices (1 or more; -1 for all), or a list of their indices"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _expand_loggers(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [value]
+        if isinstance(value, (list, tuple)):
+            return [logger_from_string(item) if isinstance(item, str) else item for item in value]
+        return value
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if 0 < self.max_steps < (self.min_steps or 0):
+            msg = "min_steps is larger than max_steps"
+            raise ValueError(msg)
+        if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
+            msg = "min_epochs is larger than max_epochs"
+            raise ValueError(msg)
+        own = set(type(self).model_fields) - {"checkpoint", "ema", "early_stopping", "loggers"}
+        clash = sorted(own & set(self.additional_trainer_kwargs))
+        if clash:
+            msg = f"additional_trainer_kwargs: set '{clash[0]}' as a field of TrainerConfig instead"
+            raise ValueError(msg)
+        return self
+
+    def trainer_kwargs(self) -> dict[str, Any]:
+        """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
+        left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
+        kwargs = self.model_dump(exclude=left_out)
+        if self.gradient_clip_val is None:
+            kwargs.pop("gradient_clip_algorithm")
+        return kwargs | self.additional_trainer_kwargs
+
+    def create_callbacks(self, default_dirpath: Path) -> list[Any]:
+        """Build the callbacks that the config asks for, checkpoints going to `default_dirpath`."""
+        callbacks: list[Any] = [self.checkpoint.create_callback(default_dirpath)]
+        if self.early_stopping is not None:
+            callbacks.append(self.early_stopping.create_callback())
+        if self.ema is not None:
+            callbacks.append(self.ema.create_callback())
+        return callbacks
+
+    def create_loggers(self, default_dir: Path) -> list[Any]:
+        """Build the loggers, their files going to `default_dir` where they name no place."""
+        return [logger.create_logger(default_dir) for logger in self.loggers]
