@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import model_validator
-
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.optim import ReduceOnPlateauConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.task import metric_names
 from mattertune_nb.config.trainer import TrainerConfig
@@ -22,18 +20,26 @@ class MatterTunerConfig(StrictConfig):
     trainer: TrainerConfig = setting(TrainerConfig, "How long, and on what hardware.")
     run: RunConfig = setting(RunConfig, "Name, place and seed of the run.")
 
-    @model_validator(mode="after")
-    def _check_monitors(self) -> Self:
-        # a monitor outside val/ may come from a user's own callback or subclass
-        known = metric_names(self.model.property_names)
+    def check_monitors(self) -> None:
+        """Refuse a monitor that no validation of these properties will log.
+
+        Not part of validation, as a user's own module or callback may log what is watched.
+
+        Raises
+        ------
+        ConfigError
+            Names the field and lists the metrics that will exist.
+        """
+        names = self.model.property_names
+        known = metric_names(names) + metric_names(names, "train")[:1]
         watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
         if self.trainer.early_stopping is not None:
             watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor
         for schedule in self.model.schedules:
-            if schedule.name == "reduce_on_plateau":
+            if isinstance(schedule, ReduceOnPlateauConfig):
                 watched["model.lr_scheduler.monitor"] = schedule.monitor
         for field, monitor in watched.items():
-            if monitor.startswith("val/") and monitor not in known:
-                msg = f"{field}: '{monitor}' will not exist. Allowed: {', '.join(known)}."
-                raise ValueError(msg)
-        return self
+            if monitor not in known:
+                hint = did_you_mean(monitor, known)
+                msg = f"{field}: '{monitor}' will not exist.{hint} Allowed: {', '.join(known)}."
+                raise ConfigError(msg)
