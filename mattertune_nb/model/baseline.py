@@ -1,0 +1,216 @@
+"""Before the first step: fit what the normalizers leave open, and measure the untuned model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from typing_extensions import override
+
+from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.references import N_ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lightning.pytorch import LightningModule, Trainer
+    from numpy.typing import NDArray
+
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+class ZeroShotBaseline(Callback):
+    """Fit references and scales and log the untuned errors as ``baseline/…``, once a run.
+
+    ``baseline/energy_mae`` and the like are the backbone's as it is; ``baseline/referenced_…`` are
+    the energy errors with the references that training starts from.
+    """
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = cast("FinetuneModuleBase", pl_module)
+        if module.baseline:
+            return
+        was_training = module.training
+        module.eval()
+        held_out = self._evaluate(trainer, module)
+        if not bool(module.normalization.fitted):
+            self._fit(trainer, module, held_out)
+        if held_out is not None:
+            module.baseline |= {
+                f"baseline/referenced_{name}": value
+                for name, value in held_out.errors(_references(module)).items()
+            }
+        module.train(was_training)
+        for logger in trainer.loggers:
+            logger.log_metrics(module.baseline, step=0)
+
+    def _evaluate(self, trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
+        """Measure the untuned model on the validation set; return its energies, if it has labels."""
+        properties = module.hparams.property_names
+        metrics: Any = module.metrics["val"]
+        metrics.reset()
+        table = _TableBuilder(_references(module))
+        for loader in _as_list(trainer.val_dataloaders):
+            for batch in _limited(loader, module, trainer.limit_val_batches):
+                predictions = module.predict_properties(batch, properties)
+                labels = module.batch_to_labels(batch)
+                metrics.update_errors(predictions, labels, labels["num_atoms"])
+                if "energy" in predictions:
+                    table.add(batch, predictions["energy"])
+        module.baseline = {f"baseline/{k}": float(v) for k, v in metrics.compute().items()}
+        metrics.reset()
+        return table.build(trainer)
+
+    def _fit(
+        self, trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None
+    ) -> None:
+        normalization = module.normalization
+        # batch hooks give every Trainer's loader our dataset, whose graphs are kept for the epochs
+        dataset = cast("GraphDataset", trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+        settings = dataset.frames.loader
+        loader = graph_loader(
+            dataset,
+            batch_size=settings.batch_size,
+            max_atoms=settings.max_atoms,
+            num_replicas=trainer.world_size,
+            rank=trainer.global_rank,
+        )
+        table = _TableBuilder(_references(module))
+        values: dict[PropertyName, list[NDArray[np.float64]]] = {"forces": [], "stresses": []}
+        for batch in _limited(loader, module, 1.0):
+            if normalization.fits_energy:
+                table.add(batch, module.predict_properties(batch, ["energy"])["energy"])
+            elif "energy" in batch.labels:
+                table.add(batch, torch.zeros_like(batch.labels["energy"]))
+            for name in values:
+                if name in batch.labels:
+                    labels = batch.labels[name].cpu().numpy().ravel()
+                    values[name].append(labels[np.isfinite(labels)])
+        energies = table.build(trainer)
+        scales = {name: _gather(trainer, _join(arrays)) for name, arrays in values.items()}
+        if energies is not None:
+            if normalization.fits_energy:
+                judge = held_out or energies
+                before = judge.errors(_references(module))["energy_per_atom_mae"]
+                normalization.fit_shift(
+                    energies.counts,
+                    energies.residuals(_references(module)),
+                    keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
+                )
+            scales["energy"] = energies.label_per_atom(_references(module))
+        normalization.fit_scales(scales)
+
+
+@dataclass(frozen=True)
+class EnergyTable:
+    """Energies of the labelled frames of all processes; references may change afterwards.
+
+    Parameters
+    ----------
+    counts
+        Atoms of each element, (frames, 119).
+    labels, predictions
+        In eV, (frames,).
+    references
+        Those that the predictions hold, (119,).
+    """
+
+    counts: NDArray[np.int64]
+    labels: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    references: NDArray[np.float64]
+
+    def residuals(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return label minus prediction with other references, in eV."""
+        change = self.counts @ (references - self.references)
+        residuals: NDArray[np.float64] = self.labels - self.predictions - change
+        return residuals
+
+    def errors(self, references: NDArray[np.float64]) -> dict[str, float]:
+        """Return the errors with other references, named as in the validation."""
+        residuals = self.residuals(references)
+        per_atom = residuals / self.counts.sum(axis=1)
+        return {
+            "energy_mae": float(np.abs(residuals).mean()),
+            "energy_rmse": float(np.sqrt(np.square(residuals).mean())),
+            "energy_per_atom_mae": float(np.abs(per_atom).mean()),
+            "energy_per_atom_rmse": float(np.sqrt(np.square(per_atom).mean())),
+        }
+
+    def label_per_atom(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the labels without their references, in eV/atom."""
+        per_atom: NDArray[np.float64] = (self.labels - self.counts @ references) / self.counts.sum(
+            axis=1
+        )
+        return per_atom
+
+
+class _TableBuilder:
+    """Collects the labelled frames of one process."""
+
+    def __init__(self, references: NDArray[np.float64]) -> None:
+        self._references = references
+        self._counts: list[NDArray[np.int64]] = []
+        self._labels: list[NDArray[np.float64]] = []
+        self._predictions: list[NDArray[np.float64]] = []
+
+    def add(self, batch: GraphBatch, predictions: torch.Tensor) -> None:
+        labels = batch.labels["energy"]
+        present = torch.isfinite(labels).cpu().numpy()
+        flat = batch.batch * N_ELEMENTS + batch.numbers
+        counts = torch.bincount(flat, minlength=len(labels) * N_ELEMENTS).view(-1, N_ELEMENTS)
+        self._counts.append(counts.cpu().numpy()[present])
+        self._labels.append(labels.cpu().numpy()[present])
+        self._predictions.append(predictions.detach().cpu().numpy()[present])
+
+    def build(self, trainer: Trainer) -> EnergyTable | None:
+        counts = np.concatenate([np.empty((0, N_ELEMENTS), dtype=np.int64), *self._counts])
+        table = EnergyTable(
+            _gather(trainer, counts),
+            _gather(trainer, _join(self._labels)),
+            _gather(trainer, _join(self._predictions)),
+            self._references,
+        )
+        return table if len(table.labels) else None
+
+
+def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:
+    references: NDArray[np.float64] = module.normalization.references.cpu().numpy().copy()
+    return references
+
+
+def _join(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.empty(0), *arrays])
+
+
+def _as_list(loaders: Any) -> list[Any]:
+    if loaders is None:
+        return []
+    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
+
+
+def _limited(
+    loader: Iterable[GraphBatch], module: FinetuneModuleBase, limit: float
+) -> Iterator[GraphBatch]:
+    """Yield the batches that Lightning's ``limit_…_batches`` leaves, on the model's device."""
+    n_batches = len(cast("Any", loader))
+    limit = int(limit * n_batches) if isinstance(limit, float) else limit
+    for i, batch in enumerate(loader):
+        if i >= limit:
+            return
+        yield batch.to(module.device)
+
+
+def _gather(trainer: Trainer, array: NDArray[Any]) -> NDArray[Any]:
+    """Join the arrays of all processes along their first axis."""
+    if trainer.world_size == 1:
+        return array
+    gathered: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(gathered, array)
+    return np.concatenate(gathered)

@@ -1,0 +1,42 @@
+"""Reading checkpoints: whole files only, tensors and builtins only."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mattertune_nb.config.errors import TrainingError
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint that this package wrote.
+
+    Raises
+    ------
+    TrainingError
+        Where the file is missing, cut short, not one of ours, or holds objects whose unpickling
+        could run code; none of that is ever run.
+    """
+    if not Path(path).is_file():
+        msg = f"{path}: no such checkpoint. Check the path."
+        raise TrainingError(msg)
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as exc:
+        msg = (
+            f"{path}: refused, as it is damaged or holds objects other than tensors and builtins, "
+            "which could run code when loaded. Use a checkpoint that mattertune_nb wrote."
+        )
+        raise TrainingError(msg) from exc
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as exc:
+        msg = f"{path}: the checkpoint is damaged or cut short. Use another one."
+        raise TrainingError(msg) from exc
+    if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(
+        checkpoint
+    ):
+        msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
+        raise TrainingError(msg)
+    return checkpoint

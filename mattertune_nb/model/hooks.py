@@ -1,0 +1,74 @@
+"""Callbacks that the module brings along, so that its metrics are the same under any Trainer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from lightning.pytorch import Callback
+from typing_extensions import override
+
+from mattertune_nb.config.errors import TrainingError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.model.metrics import PropertyMetrics
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+class ValidationMetrics(Callback):
+    """Log the exact errors over the whole set at the end of a validation or test."""
+
+    @override
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _metrics(pl_module, "val").reset()
+
+    @override
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _metrics(pl_module, "test").reset()
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _log(pl_module, "val")
+
+    @override
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _log(pl_module, "test")
+
+
+class FiniteLoss(Callback):
+    """Stop before a NaN or infinite loss reaches the weights, and name the frames."""
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._batch: GraphBatch = batch
+
+    @override
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        if torch.isfinite(loss).all():
+            return
+        loader: Any = trainer.train_dataloader
+        source = getattr(loader.dataset, "source", str)
+        frames = "; ".join(source(int(i)) for i in self._batch.index)
+        msg = (
+            f"The loss became {float(loss.detach())} at step {trainer.global_step} on the batch with "
+            f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."
+        )
+        raise TrainingError(msg)
+
+
+def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:
+    return cast("PropertyMetrics", cast("FinetuneModuleBase", module).metrics[stage])
+
+
+def _log(module: LightningModule, stage: str) -> None:
+    values = _metrics(module, stage).compute()
+    # the values are the same in every process already; sync_dist only quiets Lightning's advice
+    module.log_dict({f"{stage}/{k}": v.float() for k, v in values.items()}, sync_dist=True)

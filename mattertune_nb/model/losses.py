@@ -1,0 +1,59 @@
+"""Losses of single properties, masked where a label is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812  torch's own convention
+
+from mattertune_nb.config.task import (
+    HuberLossConfig,
+    L2MAELossConfig,
+    LossConfig,
+    MAELossConfig,
+    MSELossConfig,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple[Tensor, int]:
+    """Return the mean loss over all labels that are there, and how many these are.
+
+    Parameters
+    ----------
+    config
+        Kind of loss.
+    prediction, label
+        Both of shape (n,) or (n, k), in the same unit; a label that is missing is NaN.
+
+    Returns
+    -------
+    loss
+        Mean over components, for :class:`L2MAELossConfig` over rows; zero with a gradient where no
+        label is there.
+    count
+        Number of components (rows) in the mean, the weight of this mean in one over several batches.
+    """
+    present = torch.isfinite(label)
+    if isinstance(config, L2MAELossConfig):
+        rows = present if label.ndim == 1 else present.all(dim=-1)
+        error = (prediction - label)[rows].reshape(int(rows.sum()), -1)
+        return _mean(torch.linalg.vector_norm(error, dim=-1), prediction)
+    prediction_, label_ = prediction[present], label[present].to(prediction.dtype)
+    match config:
+        case MAELossConfig():
+            values = F.l1_loss(prediction_, label_, reduction="none")
+        case MSELossConfig():
+            values = F.mse_loss(prediction_, label_, reduction="none")
+        case HuberLossConfig():
+            values = F.huber_loss(prediction_, label_, reduction="none", delta=config.delta)
+    return _mean(values, prediction)
+
+
+def _mean(values: Tensor, prediction: Tensor) -> tuple[Tensor, int]:
+    if values.numel() == 0:
+        return prediction.sum() * 0.0, 0
+    return values.mean(), values.numel()

@@ -1,0 +1,109 @@
+"""Errors over a whole set, by component: the same for any batch size or number of processes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torchmetrics import MeanAbsoluteError as MAE  # noqa: N817  as in tables of the field
+from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mattertune_nb.config.task import PropertyName
+
+
+class PropertyMetrics(nn.Module):
+    """MAE and RMSE of each property and the mean of each loss.
+
+    Energies are in eV per structure and, as ``energy_per_atom``, in eV/atom; forces in eV/Å by
+    component; stresses in eV/Å³ by Voigt component. Sums are kept in float64 and shared between
+    processes by torchmetrics. The cost does not depend on the number of frames.
+    """
+
+    def __init__(self, properties: list[PropertyName], coefficients: dict[str, float]) -> None:
+        super().__init__()
+        self._coefficients = coefficients
+        names: list[str] = list(properties)
+        if "energy" in properties:
+            names.append("energy_per_atom")
+        self.errors = nn.ModuleDict({name: _error_metrics() for name in names})
+        self.losses = nn.ModuleDict(
+            {name: MeanMetric().set_dtype(torch.float64) for name in properties}
+        )
+
+    def update_errors(
+        self, predictions: dict[str, Tensor], labels: dict[str, Tensor], num_atoms: Tensor
+    ) -> None:
+        """Add a batch; labels that are missing (NaN) are left out.
+
+        Parameters
+        ----------
+        predictions, labels
+            ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6).
+        num_atoms
+            Number of atoms of each structure, (B,).
+        """
+        for name in self.losses:
+            prediction, label = predictions[name].detach().double(), labels[name].double()
+            self._update(name, prediction, label)
+            if name == "energy":
+                self._update("energy_per_atom", prediction / num_atoms, label / num_atoms)
+
+    def update_losses(self, losses: dict[str, tuple[Tensor, int]]) -> None:
+        """Add the mean loss of each property in a batch, weighted by the labels in it."""
+        for name, (loss, count) in losses.items():
+            if count:
+                self.losses[name].update(loss.detach().double(), weight=count)  # type: ignore[operator]
+
+    def _update(self, name: str, prediction: Tensor, label: Tensor) -> None:
+        present = torch.isfinite(label)
+        if present.any():
+            self.errors[name].update(prediction[present], label[present])  # type: ignore[operator]
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the errors, e.g. ``forces_mae``, and losses over all that was added.
+
+        A property without a single label, in any process, is left out.
+        """
+        values: dict[str, Tensor] = {}
+        for name, collection in self.errors.items():
+            for metric_name, metric in collection.items():  # type: ignore[operator]
+                # a process may have seen no frame, so ask what all of them saw
+                value = _quietly(metric)
+                if torch.isfinite(value):
+                    values[f"{name}_{metric_name}"] = value
+        total = torch.zeros((), dtype=torch.float64)
+        for name, metric in self.losses.items():
+            value = _quietly(metric)  # type: ignore[arg-type]
+            if torch.isfinite(value):
+                values[f"{name}_loss"] = value
+                total = total.to(value.device) + self._coefficients[name] * value
+        if any(key.endswith("_loss") for key in values):
+            values["total_loss"] = total
+        return values
+
+    def reset(self) -> None:
+        """Forget all that was added."""
+        for collection in self.errors.values():
+            collection.reset()  # type: ignore[operator]
+        for metric in self.losses.values():
+            metric.reset()  # type: ignore[operator]
+
+
+def _error_metrics() -> MetricCollection:
+    metrics = MetricCollection(
+        {"mae": MAE(), "rmse": MeanSquaredError(squared=False)}, compute_groups=False
+    )
+    return metrics.set_dtype(torch.float64)
+
+
+def _quietly(metric: MAE | MeanSquaredError | MeanMetric) -> Tensor:
+    """Compute a metric without torchmetrics' warning where this process has added nothing to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*before the ``update`` method.*")
+        value: Tensor = metric.compute()
+    return value

@@ -1,0 +1,329 @@
+"""The one Lightning module: a pretrained backbone, its losses, metrics and references."""
+
+from __future__ import annotations
+
+import fnmatch
+import pkgutil
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from typing_extensions import override
+
+from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.task import EnergyPropertyConfig
+from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.model.baseline import ZeroShotBaseline
+from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.model.hooks import FiniteLoss, ValidationMetrics
+from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.losses import compute_loss
+from mattertune_nb.model.metrics import PropertyMetrics
+from mattertune_nb.model.normalization import Normalization
+from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ase import Atoms
+    from lightning.pytorch import Callback
+    from torch import Tensor
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
+
+
+class FinetuneModuleBase(LightningModule):
+    """Fine-tunes a pretrained backbone under any Lightning Trainer.
+
+    Parameters
+    ----------
+    config
+        A backbone's config, e.g. :class:`CHGNetBackboneConfig`; it is what ``hparams`` returns.
+
+    Notes
+    -----
+    Override any step as in plain Lightning. Losses and metrics are recorded inside
+    :meth:`_compute_loss`, so an overridden step that calls it loses none of them. Energies are in
+    eV, forces in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
+    """
+
+    _REPLACED: ClassVar[dict[str, str]] = {
+        f"{stage}_epoch_end": f"on_{stage}_epoch_end"
+        for stage in ("training", "validation", "test")
+    } | {"training_epoch_end": "on_train_epoch_end"}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for old, new in cls._REPLACED.items():
+            if old in cls.__dict__:
+                msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
+                raise ConfigError(msg)
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self._config = config
+        self.backbone = config.create_backbone()
+        self._freeze(config.freeze)
+        self.normalization = Normalization(config.normalizers)
+        coefficients = {p.name: p.loss_coefficient for p in config.properties}
+        self.metrics = torch.nn.ModuleDict(
+            {
+                stage: PropertyMetrics(config.property_names, coefficients)
+                for stage in ("val", "test")
+            }
+        )
+        self.baseline: dict[str, float] = {}
+        """Errors before the first step, e.g. ``baseline/forces_mae``."""
+
+    @property
+    @override
+    def hparams(self) -> BackboneConfig:  # type: ignore[override]
+        """The config that the model was built from."""
+        return self._config
+
+    def _freeze(self, patterns: list[str]) -> None:
+        names = [name for name, _ in self.backbone.named_parameters()]
+        for pattern in patterns:
+            if not fnmatch.filter(names, pattern):
+                msg = (
+                    f"freeze: '{pattern}' matches no parameter of the backbone, e.g. '{names[0]}'."
+                )
+                raise ConfigError(msg)
+        for name, parameter in self.backbone.named_parameters():
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+                parameter.requires_grad_(False)
+        if not any(p.requires_grad for p in self.backbone.parameters()):
+            msg = f"freeze: {patterns} leaves nothing to train."
+            raise ConfigError(msg)
+
+    @override
+    def forward(self, batch: GraphBatch) -> dict[str, dict[str, Tensor]]:
+        """Predict the configured properties of a batch.
+
+        Returns
+        -------
+        dict
+            ``{"predicted_properties": {"energy": (B,), "forces": (N, 3), "stresses": (B, 6)}}``, in
+            the units of the labels, references included; the energy in float64.
+        """
+        return {"predicted_properties": self.predict_properties(batch, self._config.property_names)}
+
+    def predict_properties(
+        self, batch: GraphBatch, properties: Sequence[PropertyName]
+    ) -> dict[str, Tensor]:
+        """Predict any of ``energy``, ``forces``, ``stresses``, configured or not; see :meth:`forward`."""
+        out = self.backbone(batch, forces="forces" in properties, stress="stresses" in properties)
+        shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
+        out["energy"] = out["energy"].double() + shift
+        return {name: out[name] for name in properties}
+
+    def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
+        """Return the labels of a batch, NaN where missing, and ``num_atoms`` (B,)."""
+        return {**batch.labels, "num_atoms": batch.n_atoms}
+
+    def _compute_loss(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+        """Return the total loss; under a Trainer, record losses and metrics as well."""
+        losses: dict[str, tuple[Tensor, int]] = {}
+        num_atoms = labels["num_atoms"]
+        total = predictions[
+            "energy" if "energy" in predictions else next(iter(predictions))
+        ].new_zeros(())
+        for config in self._config.properties:
+            prediction, label = predictions[config.name], labels[config.name]
+            if isinstance(config, EnergyPropertyConfig) and config.per_atom:
+                prediction, label = prediction / num_atoms, label / num_atoms
+            scale = self.normalization.scale(config.name).to(prediction.dtype)
+            losses[config.name] = compute_loss(
+                config.loss, prediction / scale, label.to(prediction.dtype) / scale
+            )
+            total = total + config.loss_coefficient * losses[config.name][0]
+        self._record(total, losses, predictions, labels)
+        return total
+
+    def _record(
+        self,
+        total: Tensor,
+        losses: dict[str, tuple[Tensor, int]],
+        predictions: dict[str, Tensor],
+        labels: dict[str, Tensor],
+    ) -> None:
+        trainer = self._trainer
+        stage = (
+            None if trainer is None or trainer.state.stage is None else trainer.state.stage.value
+        )
+        match _STAGES.get(stage or ""):
+            case "train":
+                size = len(labels["num_atoms"])
+                values = {
+                    f"train/{name}_loss": loss for name, (loss, count) in losses.items() if count
+                }
+                self.log_dict(
+                    {"train/total_loss": total.detach()}
+                    | {k: v.detach() for k, v in values.items()},
+                    batch_size=size,
+                )
+            case "val" | "test" as name:
+                metrics: Any = self.metrics[name]
+                metrics.update_errors(predictions, labels, labels["num_atoms"])
+                metrics.update_losses(losses)
+
+    @override
+    def training_step(self, batch: GraphBatch, batch_idx: int) -> Tensor:
+        output = self(batch)
+        return self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
+
+    @override
+    def validation_step(self, batch: GraphBatch, batch_idx: int) -> None:
+        output = self(batch)
+        self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
+
+    @override
+    def test_step(self, batch: GraphBatch, batch_idx: int) -> None:
+        output = self(batch)
+        self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
+
+    @override
+    def predict_step(self, batch: GraphBatch, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """Return one dict a structure, as :meth:`PropertyPredictor.predict` does."""
+        return split_predictions(self.predict_properties(batch, self._config.property_names), batch)
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizer = create_optimizer(self.hparams.optimizer, self.parameters())
+        schedules = self.hparams.schedules
+        if not schedules:
+            return optimizer
+        n_steps, n_epochs = run_length(self.trainer)
+        return [optimizer], create_lr_schedulers(
+            schedules,
+            optimizer,
+            n_steps=n_steps,
+            n_epochs=n_epochs,
+            check_val_every_n_epoch=self.trainer.check_val_every_n_epoch or 1,
+        )
+
+    @override
+    def configure_callbacks(self) -> list[Callback]:
+        """Return the callbacks that make the numbers the same under any Trainer."""
+        return [ZeroShotBaseline(), ValidationMetrics(), FiniteLoss()]
+
+    def create_dataloader(
+        self,
+        dataset: AtomsDataset | Sequence[Atoms],
+        has_labels: bool,
+        *,
+        shuffle: bool | None = None,
+        batch_size: int | None = None,
+        max_atoms: int | None = None,
+        num_workers: int | None = None,
+        pin_memory: bool | None = None,
+        cache: bool = True,
+    ) -> StatefulDataLoader[Any]:
+        """Return a loader of graph batches; what is not given comes from the dataset's own settings.
+
+        Parameters
+        ----------
+        dataset
+            A dataset of a data module, or any list of :class:`ase.Atoms`.
+        has_labels
+            Whether the batches carry labels.
+        shuffle, batch_size, max_atoms, num_workers, pin_memory
+            Override the settings that the data module has put on the dataset.
+        cache
+            Keep the graphs in memory for the next epoch.
+        """
+        frames = as_dataset(dataset)
+        settings = frames.loader
+        graphs = GraphDataset(
+            frames, self.backbone, self._config.property_names if has_labels else (), cache=cache
+        )
+        trainer = self._trainer
+        return graph_loader(
+            graphs,
+            batch_size=settings.batch_size if batch_size is None else batch_size,
+            max_atoms=settings.max_atoms if max_atoms is None else max_atoms,
+            shuffle=settings.shuffle if shuffle is None else shuffle,
+            seed=settings.seed,
+            num_workers=settings.num_workers if num_workers is None else num_workers,
+            pin_memory=settings.pin_memory if pin_memory is None else pin_memory,
+            num_replicas=1 if trainer is None else trainer.world_size,
+            rank=0 if trainer is None else trainer.global_rank,
+        )
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning has put the config objects there; a checkpoint holds builtins and tensors only
+        checkpoint["hyper_parameters"] = self._config.to_dict()
+        checkpoint["baseline"] = dict(self.baseline)
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.baseline = dict(checkpoint.get("baseline", {}))
+
+    @classmethod
+    @override
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = "cpu", **kwargs: Any
+    ) -> Self:
+        """Load a model, its backbone and references from a checkpoint alone.
+
+        Raises
+        ------
+        TrainingError
+            Where the file is missing, damaged, or holds anything but tensors and builtins.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, map_location=map_location)
+        settings = checkpoint["hyper_parameters"]
+        config = backbone_config_class(settings["name"]).from_dict(
+            settings, source=str(checkpoint_path)
+        )
+        model = cls(config, **kwargs)
+        model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.eval()
+
+    def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
+        """Return an ASE calculator with this model; see :class:`MatterTuneCalculator`."""
+        # the calculator is a layer above, so it is looked up by name and not imported
+        calculator: MatterTuneCalculator = pkgutil.resolve_name(
+            "mattertune_nb.calculator:MatterTuneCalculator"
+        )(self, **kwargs)
+        return calculator
+
+    def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
+        """Return a batched predictor with this model; see :class:`PropertyPredictor`."""
+        predictor: PropertyPredictor = pkgutil.resolve_name(
+            "mattertune_nb.calculator:PropertyPredictor"
+        )(self, **kwargs)
+        return predictor
+
+
+def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list[dict[str, Any]]:
+    """Cut batched predictions into one dict a structure.
+
+    Returns
+    -------
+    list
+        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å and eV/Å³; the stress
+        is left out where not all three directions are periodic.
+    """
+    n_atoms = batch.n_atoms.tolist()
+    out: list[dict[str, Any]] = [{} for _ in n_atoms]
+    for name, values in predictions.items():
+        array = values.detach().double().cpu()
+        parts = array.split(n_atoms) if name == "forces" else array
+        for result, part in zip(out, parts, strict=True):
+            result[name] = float(part) if name == "energy" else part.numpy()
+    for result, periodic in zip(out, batch.pbc.all(dim=1).tolist(), strict=True):
+        if not periodic:
+            result.pop("stresses", None)
+    return out

@@ -1,0 +1,175 @@
+"""Between labels and what the backbone predicts: reference energies and the scales of losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+from typing_extensions import override
+
+from mattertune_nb.config.task import (
+    MeanStdNormalizerConfig,
+    NormalizerConfig,
+    PerAtomReferencingNormalizerConfig,
+    PropertyName,
+)
+from mattertune_nb.model.references import (
+    N_ELEMENTS,
+    fit_references,
+    outside_span,
+    read_references,
+    references_from_symbols,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class Normalization(nn.Module):
+    """Shifts of the energy by element and scales of the losses, all kept in float64.
+
+    The backbone stays physical: its energy plus the references is the prediction, and a scale only
+    divides the errors in the loss. Everything is a buffer, so a checkpoint holds what was fitted.
+    """
+
+    references: Tensor
+    span: Tensor
+    scales: Tensor
+    fitted: Tensor
+
+    _PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+
+    def __init__(self, config: dict[PropertyName, list[NormalizerConfig]]) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
+        # zero rows: no fitted references, nothing to warn about
+        self.register_buffer("span", torch.zeros(N_ELEMENTS, N_ELEMENTS, dtype=torch.float64))
+        self.register_buffer("scales", torch.ones(3, dtype=torch.float64))
+        self.register_buffer("fitted", torch.tensor(not self._needs_fit()))
+        for normalizer in config.get("energy", []):
+            if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
+                given = normalizer.per_element_references
+                if isinstance(given, Path):
+                    self.references += torch.from_numpy(read_references(given))
+                elif given is not None:
+                    array = references_from_symbols(given, "per_element_references")
+                    self.references += torch.from_numpy(array)
+            elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:
+                self.references[1:] += normalizer.mean
+        for name, normalizers in config.items():
+            for normalizer in normalizers:
+                given_scale = _given_scale(normalizer)
+                if given_scale is not None:
+                    self.scales[self._PROPERTIES.index(name)] *= given_scale
+
+    def _needs_fit(self) -> bool:
+        return any(
+            (isinstance(n, PerAtomReferencingNormalizerConfig) and n.per_element_references is None)
+            or (isinstance(n, MeanStdNormalizerConfig) and (n.mean is None or n.std is None))
+            or getattr(n, "rms", 0) is None
+            for normalizers in self.config.values()
+            for n in normalizers
+        )
+
+    @property
+    def fits_energy(self) -> bool:
+        """Whether the untuned predictions over the training set are needed to fit the shifts."""
+        return any(
+            (isinstance(n, PerAtomReferencingNormalizerConfig) and n.per_element_references is None)
+            or (isinstance(n, MeanStdNormalizerConfig) and n.mean is None)
+            for n in self.config.get("energy", [])
+        )
+
+    def shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
+        """Return the sum of reference energies of each structure, (B,), float64, in eV."""
+        out = torch.zeros(n_graphs, dtype=torch.float64, device=numbers.device)
+        return out.index_add(0, batch, self.references[numbers])
+
+    def scale(self, name: PropertyName) -> Tensor:
+        """Return what errors of a property are divided by in the loss, in the property's unit."""
+        return self.scales[self._PROPERTIES.index(name)]
+
+    def fit_shift(
+        self, counts: NDArray[np.int64], residuals: NDArray[np.float64], *, keep: Callable[[], bool]
+    ) -> bool:
+        """Fit the energy's shifts and keep them where `keep` says that they help.
+
+        Parameters
+        ----------
+        counts, residuals
+            As in :func:`fit_references`; label minus the prediction with the present references.
+        keep
+            Called with the new references in place; tells whether they lower the held-out error.
+        """
+        before, span_before = self.references.clone(), self.span.clone()
+        for normalizer in self.config.get("energy", []):
+            n_atoms = counts.sum(axis=1)
+            if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
+                if normalizer.per_element_references is not None:
+                    continue
+                references, span = fit_references(counts, residuals)
+                self.span[: len(span)] = torch.from_numpy(span)
+            elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is None:
+                references = np.full(N_ELEMENTS, float(np.mean(residuals / n_atoms)))
+            else:
+                continue
+            residuals = residuals - counts @ references
+            self.references += torch.from_numpy(references).to(self.references.device)
+        if keep():
+            return True
+        self.references, self.span = before, span_before
+        return False
+
+    def fit_scales(self, labels: dict[PropertyName, NDArray[np.float64]]) -> None:
+        """Fit the scales that the config leaves open to the labels of the training set.
+
+        Parameters
+        ----------
+        labels
+            Finite values of each property; energies per atom with the references subtracted.
+        """
+        for name, normalizers in self.config.items():
+            values = labels.get(name)
+            for normalizer in normalizers:
+                if values is None or not len(values):
+                    continue
+                if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
+                    continue
+                if _given_scale(normalizer) is None:
+                    is_std = isinstance(normalizer, MeanStdNormalizerConfig)
+                    fitted = np.std(values) if is_std else np.sqrt(np.mean(np.square(values)))
+                    if fitted > 0:
+                        self.scales[self._PROPERTIES.index(name)] *= float(fitted)
+        self.fitted.fill_(True)
+
+    def extrapolates(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for which compositions, (frames, 119), fitted references say nothing."""
+        span = self.span.cpu().numpy()
+        span = span[np.any(span != 0, axis=1)]
+        if not len(span):
+            return np.zeros(len(counts), dtype=bool)
+        return outside_span(counts, span)
+
+    @override
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        # `.half()` and `.float()` of a whole model must not take digits from −30 000 eV
+        exact = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)
+        for name, value in exact.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+
+def _given_scale(normalizer: NormalizerConfig) -> float | None:
+    if isinstance(normalizer, MeanStdNormalizerConfig):
+        return normalizer.std
+    if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
+        return 1.0
+    return normalizer.rms

@@ -1,0 +1,97 @@
+"""Optimizer and learning-rate schedules, built from their configs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.optim import (
+    LRSchedulerConfig,
+    OptimizerConfig,
+    ReduceOnPlateauConfig,
+    schedule_interval,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+    from lightning.pytorch import Trainer
+
+
+def create_optimizer(
+    config: OptimizerConfig, parameters: Iterable[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Build the optimizer over the trainable ones of `parameters`."""
+    return config.create_optimizer([p for p in parameters if p.requires_grad])
+
+
+def create_lr_schedulers(
+    schedules: list[LRSchedulerConfig],
+    optimizer: torch.optim.Optimizer,
+    *,
+    n_steps: int | None,
+    n_epochs: int | None,
+    check_val_every_n_epoch: int = 1,
+) -> list[dict[str, Any]]:
+    """Build schedules in the form Lightning's ``configure_optimizers`` returns.
+
+    Parameters
+    ----------
+    schedules
+        Played one after the other; a :class:`ReduceOnPlateauConfig` acts all along.
+    optimizer
+        The optimizer whose rate changes.
+    n_steps, n_epochs
+        Length of the run in optimizer steps and in epochs, ``None`` where it is open.
+    check_val_every_n_epoch
+        Epochs between two validations.
+
+    Raises
+    ------
+    ConfigError
+        Where a schedule takes its length from a run that has none.
+    """
+    from torch.optim.lr_scheduler import SequentialLR
+
+    out: list[dict[str, Any]] = []
+    timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
+    if timed:
+        interval = schedule_interval(timed)
+        total = n_steps if interval == "step" else n_epochs
+        built, milestones, used = [], [], 0
+        for schedule in timed:
+            left = None if total is None else max(total - used, 1)
+            try:
+                built.append(schedule.create_scheduler(optimizer, left))
+            except ValueError as exc:
+                raise ConfigError(str(exc)) from exc
+            used += schedule.length(left) or 0
+            milestones.append(used)
+        scheduler = built[0]
+        if len(built) > 1:
+            scheduler = SequentialLR(optimizer, built, milestones=milestones[:-1])  # type: ignore[arg-type]
+        out.append({"scheduler": scheduler, "interval": interval})
+    for schedule in schedules:
+        if isinstance(schedule, ReduceOnPlateauConfig):
+            out.append(
+                {
+                    "scheduler": schedule.create_scheduler(optimizer),
+                    "monitor": schedule.monitor,
+                    "interval": "epoch",
+                    # the metric is as old as the last validation: look at it once
+                    "frequency": check_val_every_n_epoch,
+                }
+            )
+    return out
+
+
+def run_length(trainer: Trainer) -> tuple[int | None, int | None]:
+    """Return the length of a Trainer's run in optimizer steps and in epochs, ``None`` where open."""
+    steps = trainer.estimated_stepping_batches
+    if math.isinf(steps) or steps < 0:
+        return None, None
+    n_batches = trainer.num_training_batches
+    per_epoch = max(math.ceil(n_batches / trainer.accumulate_grad_batches), 1)
+    return int(steps), math.ceil(steps / per_epoch)

@@ -1,0 +1,108 @@
+"""Reference energies: what each element adds to the difference of two codes' zeros of energy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import yaml
+from ase.data import atomic_numbers
+from scipy.optimize import least_squares
+
+from mattertune_nb.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+N_ELEMENTS = 119
+"""Length of every per-element array; the index is the atomic number, 0 is unused."""
+
+
+def fit_references(
+    counts: NDArray[np.int64], residuals: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit per-element energies to differences of total energies, robustly.
+
+    Minimises the soft-L1 loss of the residual per atom, so that a few frames far off do not bend
+    the fit, within the span of the compositions, so that the solution is the one of least norm
+    where these do not tell the elements apart (water has one ratio of H to O).
+
+    Parameters
+    ----------
+    counts
+        Atoms of each element in each frame, (frames, 119).
+    residuals
+        Label minus prediction of each frame, (frames,), in eV.
+
+    Returns
+    -------
+    references
+        Energy of each element in eV, (119,); zero for elements that do not occur.
+    span
+        Orthonormal basis of the compositions of the frames, (rank, 119).
+    """
+    n_atoms = counts.sum(axis=1)
+    fractions = counts / n_atoms[:, None]
+    per_atom = residuals / n_atoms
+    _, singular, vt = np.linalg.svd(fractions, full_matrices=False)
+    rank = int((singular > singular[0] * 1e-8).sum())
+    span = vt[:rank]
+    design = fractions @ span.T
+
+    solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
+    # the scale at which the loss turns from squares to absolute values follows the bulk of the
+    # frames; the first rounds still have the outliers' pull in it
+    for _ in range(4):
+        errors = design @ solution - per_atom
+        scale = max(1.4826 * float(np.median(np.abs(errors))), 1e-9)
+        solution = least_squares(
+            lambda x, scale=scale: (design @ x - per_atom) / scale,
+            solution,
+            jac=lambda _, scale=scale: design / scale,
+            loss="soft_l1",
+            x_scale="jac",
+        ).x
+    return solution @ span, span
+
+
+def outside_span(counts: NDArray[np.int64], span: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which compositions, (frames, 119), the fitted ones cannot tell the energy of."""
+    compositions = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    rest = compositions - compositions @ span.T @ span
+    outside: NDArray[np.bool_] = np.linalg.norm(rest, axis=1) > 1e-6
+    return outside
+
+
+def references_from_symbols(energies: dict[str, float], where: str) -> NDArray[np.float64]:
+    """Turn ``{"H": -13.6, …}`` in eV into an array over atomic numbers, (119,).
+
+    Raises
+    ------
+    ConfigError
+        Where a key is no element; `where` is named.
+    """
+    references = np.zeros(N_ELEMENTS)
+    for symbol, energy in energies.items():
+        if symbol not in atomic_numbers or symbol == "X":
+            msg = f"{where}: '{symbol}' is not an element; use symbols such as 'Li'."
+            raise ConfigError(msg)
+        references[atomic_numbers[symbol]] = float(energy)
+    return references
+
+
+def read_references(path: Path) -> NDArray[np.float64]:
+    """Read reference energies in eV from a JSON or YAML file that maps symbols to energies."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        energies = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        return references_from_symbols(dict(energies), str(path))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as exc:
+        if isinstance(exc, ConfigError):
+            raise
+        msg = (
+            f"{path}: not a JSON or YAML file that maps element symbols to energies in eV ({exc})."
+        )
+        raise ConfigError(msg) from exc
