@@ -1,1 +1,1 @@
-"""Datasets, splits and the Lightning data module."""
+"""Structures with labels: their sources, how they are split, checked and put in order."""

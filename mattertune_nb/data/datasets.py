@@ -1,0 +1,273 @@
+"""Data sets: structures with labels, counted from 0, and the configs that open them."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.frames import CachedFrames, DBFrames
+from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
+from mattertune_nb.data.plain import as_atoms, atoms_to_plain
+from mattertune_nb.data.xyz import open_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.frames import Frames
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """How a data set is to be batched; a model's ``create_dataloader`` takes it as its default."""
+
+    batch_size: int = 8
+    max_atoms: int | None = None
+    num_workers: int = 0
+    pin_memory: bool = True
+    shuffle: bool = False
+    seed: int = 42
+
+
+class AtomsDataset:
+    """A map from 0, 1, … to clean structures, with their labels and where they come from.
+
+    Parameters
+    ----------
+    frames
+        All frames of the source; read when asked for.
+    name
+        The source in messages, e.g. the file's path.
+    keys
+        Names of the labels.
+    indices
+        The frames of the source that belong to the data set; all by default.
+    unit
+        What the source calls its entries.
+    numbers
+        The source's own number of each of its frames, where it is not its position (a row's id).
+
+    Attributes
+    ----------
+    indices
+        (len,) int64, position of each structure in the source, from 0 as ASE counts; the record
+        of a split.
+    loader
+        How it is to be batched.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        name: str,
+        keys: LabelKeys | None = None,
+        *,
+        indices: Sequence[int] | NDArray[np.int64] | None = None,
+        unit: str = "frame",
+        numbers: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.name = name
+        self.keys = keys or LabelKeys()
+        self.indices = np.arange(len(frames)) if indices is None else np.asarray(indices, np.int64)
+        self.loader = LoaderSettings()
+        self._frames = frames
+        self._unit = unit
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Atoms:
+        """Return structure `i` as a copy with species, positions, cell and pbc alone."""
+        from ase import Atoms
+
+        atoms = self.frame(i)
+        return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+    def frame(self, i: int) -> Atoms:
+        """Return structure `i` with all that the source says of it; shared, not to be changed.
+
+        Raises
+        ------
+        IndexError
+            There is no structure `i`.
+        """
+        return self._frames[int(self.indices[i])]
+
+    def labels(
+        self, i: int, missing: Mapping[Any, Literal["error", "mask"]] | None = None
+    ) -> Labels:
+        """Return the labels of structure `i` in float64, see :func:`read_labels`."""
+        return read_labels(self.frame(i), self.keys, missing, source=self.source(i))
+
+    def source(self, i: int) -> str:
+        """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""
+        k = int(self.indices[i])
+        return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
+
+    def n_atoms(self) -> NDArray[np.int64]:
+        """Return the (len,) int64 numbers of atoms; without parsing where the source knows them."""
+        source = self._frames.frames if isinstance(self._frames, CachedFrames) else self._frames
+        known = getattr(source, "n_atoms", None)
+        if known is not None:
+            return np.asarray(known[self.indices], dtype=np.int64)
+        return np.array([len(self._frames[int(k)]) for k in self.indices], dtype=np.int64)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> AtomsDataset:
+        """Return the data set of these structures, in this order; frames and cache are shared."""
+        part = copy.copy(self)
+        part.indices = self.indices[np.asarray(indices, dtype=np.int64)]
+        return part
+
+    def with_loader(self, loader: LoaderSettings) -> AtomsDataset:
+        """Return the same data set, to be batched so."""
+        part = copy.copy(self)
+        part.loader = loader
+        return part
+
+
+def as_dataset(frames: AtomsDataset | Sequence[Atoms]) -> AtomsDataset:
+    """Return a data set of structures in memory; a data set is returned as it is."""
+    if isinstance(frames, AtomsDataset):
+        return frames
+    return AtomsDataset(list(frames), "structures")
+
+
+class _DatasetConfig(StrictConfig):
+    """What all sources share: the names of labels."""
+
+    energy_key: str | None = setting(
+        None, "Key of the total energy (eV); not set: ASE's standard 'energy'.", min_length=1
+    )
+    forces_key: str | None = setting(
+        None, "Key of the forces (eV/Å); not set: ASE's standard 'forces'.", min_length=1
+    )
+    stress_key: str | None = setting(
+        None,
+        "Key of the stress (eV/Å³, ASE's sign, 6 or 9 numbers); not set: ASE's standard 'stress'.",
+        min_length=1,
+    )
+
+    @property
+    def keys(self) -> LabelKeys:
+        """The names of labels."""
+        return LabelKeys(self.energy_key, self.forces_key, self.stress_key)
+
+
+class XYZDatasetConfig(_DatasetConfig):
+    """Structures of an extended-XYZ file, or of any other file that ASE reads."""
+
+    type: Literal["xyz"] = setting("xyz", "Kind of source.")
+    src: Path = setting(..., "The file; extended XYZ is read frame by frame, however long it is.")
+    index: str = setting(
+        ":", "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth."
+    )
+    cache_mb: float = setting(
+        256.0,
+        "Memory for parsed frames; those used last are kept. Raise it where reading is slow.",
+        unit="MB",
+        ge=0,
+    )
+
+    @field_validator("index")
+    @classmethod
+    def _check_index(cls, value: str) -> str:
+        _slice(value)
+        return value
+
+    def create_dataset(self) -> AtomsDataset:
+        """Open the file.
+
+        Raises
+        ------
+        DataError
+            See :func:`~mattertune_nb.data.xyz.open_frames`; or `index` leaves no frame.
+        """
+        frames = open_frames(self.src)
+        indices = np.arange(len(frames))[_slice(self.index)]
+        if not len(indices):
+            msg = f"{self.src}: index '{self.index}' leaves none of its {len(frames)} frames."
+            raise DataError(msg)
+        cached = CachedFrames(frames, self.cache_mb)
+        return AtomsDataset(cached, str(self.src), self.keys, indices=indices)
+
+
+class DBDatasetConfig(_DatasetConfig):
+    """Structures of an ASE database (SQLite or JSON)."""
+
+    type: Literal["db"] = setting("db", "Kind of source.")
+    src: Path = setting(..., "The database file.")
+    selection: str = setting("", "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.")
+    cache_mb: float = setting(
+        256.0, "Memory for rows read; those used last are kept.", unit="MB", ge=0
+    )
+
+    def create_dataset(self) -> AtomsDataset:
+        """Open the database.
+
+        Raises
+        ------
+        DataError
+            See :class:`~mattertune_nb.data.frames.DBFrames`.
+        """
+        rows = DBFrames(self.src, self.selection)
+        cached = CachedFrames(rows, self.cache_mb)
+        return AtomsDataset(cached, str(self.src), self.keys, unit="row id", numbers=rows.ids)
+
+
+AtomsField = Annotated[
+    Any,
+    BeforeValidator(as_atoms),
+    PlainSerializer(atoms_to_plain, return_type=dict[str, Any]),
+    WithJsonSchema({"type": "object", "title": "ase.Atoms"}),
+]
+
+
+class AtomsListDatasetConfig(_DatasetConfig):
+    """Structures given as a list of :class:`ase.Atoms`; saved with the config as plain data."""
+
+    type: Literal["atoms_list"] = setting("atoms_list", "Kind of source.")
+    atoms_list: list[AtomsField] = setting(
+        ...,
+        "The structures with their labels; copied, so that later changes do not enter.",
+        min_length=1,
+    )
+
+    def create_dataset(self) -> AtomsDataset:
+        """Wrap the list."""
+        return AtomsDataset(self.atoms_list, "atoms_list", self.keys)
+
+    def __eq__(self, other: object) -> bool:
+        # two Atoms are equal to ASE whatever their labels are
+        return isinstance(other, AtomsListDatasetConfig) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+DatasetConfig = Annotated[
+    XYZDatasetConfig | DBDatasetConfig | AtomsListDatasetConfig, Field(discriminator="type")
+]
+
+
+def _slice(text: str) -> slice:
+    """Return the slice that a text such as ``"10:100:2"`` says.
+
+    Raises
+    ------
+    ValueError
+        It says none.
+    """
+    if not re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?[1-9]\d*)?\s*)?", text):
+        msg = f"expected a slice such as ':', ':100' or '::10', got '{text}'"
+        raise ValueError(msg)
+    return slice(*(int(part) if part.strip() else None for part in text.split(":")))

@@ -1,0 +1,137 @@
+"""Where frames come from: a bounded cache in front of a reader, and ASE databases."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.xyz import existing_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+_OVERHEAD = 4096  # bytes; an Atoms and its calculator, beside their arrays
+
+
+class Frames(Protocol):
+    """Structures that are read when asked for, by their position from 0."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Atoms: ...
+
+
+class CachedFrames:
+    """Frames of a reader, of which those used last stay in memory up to a bound.
+
+    Parameters
+    ----------
+    frames
+        What is slow to read, e.g. an :class:`~mattertune_nb.data.xyz.IndexedXYZ`.
+    megabytes
+        Bound of the memory; 0 keeps nothing.
+    """
+
+    def __init__(self, frames: Frames, megabytes: float) -> None:
+        self.frames = frames
+        self._bound = int(megabytes * 1e6)
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, i: int) -> Atoms:
+        if i in self._kept:
+            self._kept.move_to_end(i)
+            return self._kept[i][0]
+        atoms = self.frames[i]
+        size = _size(atoms)
+        if size <= self._bound:
+            self._kept[i] = (atoms, size)
+            self.bytes += size
+        while self.bytes > self._bound:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self.bytes -= dropped
+        return atoms
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the kept frames: a worker fills its own."""
+        return {"frames": self.frames, "_bound": self._bound}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._kept: OrderedDict[int, tuple[Atoms, int]] = OrderedDict()
+        self.bytes = 0
+
+
+def _size(atoms: Atoms) -> int:
+    results = getattr(atoms.calc, "results", {}) if atoms.calc is not None else {}
+    values = [*atoms.arrays.values(), *atoms.info.values(), *results.values()]
+    return _OVERHEAD + sum(v.nbytes for v in values if isinstance(v, np.ndarray))
+
+
+class DBFrames:
+    """Rows of an ASE database that fit a selection, read one at a time.
+
+    The row's key-value pairs and its data stand in ``atoms.info``, where labels are looked for.
+
+    Parameters
+    ----------
+    path
+        The database.
+    selection
+        ASE's own syntax, e.g. ``"natoms<50,source=dft"``; empty for all rows.
+
+    Raises
+    ------
+    DataError
+        The file is no database, the selection is not valid, or no row fits it.
+    """
+
+    def __init__(self, path: str | Path, selection: str = "") -> None:
+        import ase.db
+
+        self.path = existing_file(path)
+        try:
+            with ase.db.connect(str(self.path)) as db:
+                rows = db.select(selection, include_data=False)
+                found = [(row.id, row.natoms) for row in rows]
+        except Exception as exc:  # sqlite, JSON and ASE each raise their own
+            msg = (
+                f"{path}: cannot select '{selection}' ({type(exc).__name__}: {exc}). Check the "
+                "selection, and that the file is an ASE database."
+            )
+            raise DataError(msg) from exc
+        if not found:
+            msg = f"{path}: no row fits the selection '{selection}'."
+            raise DataError(msg)
+        self.ids = np.array([row_id for row_id, _ in found], dtype=np.int64)
+        self.n_atoms = np.array([n for _, n in found], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, i: int) -> Atoms:
+        import ase.db
+
+        # connected anew each time: an SQLite connection must not cross a fork
+        try:
+            row = ase.db.connect(str(self.path)).get(id=int(self.ids[i]))
+            atoms = row.toatoms()
+        except IndexError:
+            raise
+        except Exception as exc:
+            msg = (
+                f"{self.path}, row id {self.ids[i]}: cannot be read ({type(exc).__name__}: {exc})."
+            )
+            raise DataError(msg) from exc
+        atoms.info.update({**row.data, **row.key_value_pairs})
+        return atoms

@@ -1,0 +1,232 @@
+"""Which structures are trained on, validated on and tested on, and how they are batched."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.datasets import AtomsDataset, DatasetConfig, LoaderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import KeysView
+
+    from numpy.typing import NDArray
+
+STAGES = ("train", "validation", "test")
+"""Names of the data sets of a run."""
+
+
+class _DataModuleConfig(StrictConfig):
+    """What all splits share: how structures are batched."""
+
+    batch_size: int = setting(
+        8, "Structures a batch. Lower it where memory runs out.", unit="structures", ge=1
+    )
+    max_atoms: int | None = setting(
+        None,
+        "Atoms a batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
+        "runs out of memory. A larger structure is a batch of its own.",
+        unit="atoms",
+        ge=1,
+    )
+    num_workers: int = setting(
+        0, "Processes that prepare batches; 0: the training process itself.", unit="processes", ge=0
+    )
+    pin_memory: bool = setting(
+        True, "Speed up the copy to a GPU by page-locked memory; nothing without a GPU."
+    )
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the settings, so that ``dict(config)`` is plain data.
+
+        Lightning puts ``dict(datamodule.hparams)`` into each checkpoint, which is to hold no object.
+        """
+        return type(self).model_fields.keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
+
+    def _batched(
+        self, datasets: dict[str, AtomsDataset], seed: int, what: str
+    ) -> dict[str, AtomsDataset]:
+        """Attach the loaders' settings; only training is shuffled."""
+        for stage in ("train", "validation"):
+            if not len(datasets[stage]):
+                msg = f"{what}: no structure is left for {stage}."
+                raise DataError(msg)
+        return {
+            stage: dataset.with_loader(
+                LoaderSettings(
+                    batch_size=self.batch_size,
+                    max_atoms=self.max_atoms,
+                    num_workers=self.num_workers,
+                    pin_memory=self.pin_memory,
+                    shuffle=stage == "train",
+                    seed=seed,
+                )
+            )
+            for stage, dataset in datasets.items()
+        }
+
+
+class AutoSplitDataModuleConfig(_DataModuleConfig):
+    """One data set, divided at random or in its order."""
+
+    type: Literal["auto_split"] = setting("auto_split", "Kind of split.")
+    dataset: DatasetConfig = setting(..., "Where the structures come from.")
+    train_split: int | float = setting(
+        0.8, "Part trained on: a fraction (0.8) or a number of structures (24).", gt=0
+    )
+    validation_split: int | float | Literal["auto"] = setting(
+        "auto", "Part validated on: a fraction or a number; 'auto': all that the others leave."
+    )
+    test_split: int | float = setting(
+        0, "Part kept for a test after training: a fraction or a number.", ge=0
+    )
+    shuffle: bool = setting(
+        True,
+        "Divide at random; False: training first, then validation, then test, in the order of the "
+        "file, for frames of one trajectory. The order of training is drawn anew each epoch anyway.",
+    )
+    shuffle_seed: int = setting(
+        42, "Seed of the division and of the order of training.", ge=0, le=2**32 - 1
+    )
+
+    @field_validator("train_split", "validation_split", "test_split")
+    @classmethod
+    def _check_part(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 <= value <= 1:
+            msg = f"a fraction lies between 0 and 1, a number of structures is an integer; got {value}"
+            raise ValueError(msg)
+        if not isinstance(value, str) and value < 0:
+            msg = f"cannot be negative, got {value}"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _check_fractions(self) -> Self:
+        parts = (self.train_split, self.validation_split, self.test_split)
+        total = sum(part for part in parts if isinstance(part, float))
+        if total > 1 + 1e-9:
+            msg = f"train_split, validation_split and test_split add up to {total:g}, more than all"
+            raise ValueError(msg)
+        return self
+
+    def split_indices(self, n: int) -> dict[str, NDArray[np.int64]]:
+        """Divide `n` structures; the same for a seed on any machine.
+
+        Parameters
+        ----------
+        n
+            Number of structures.
+
+        Returns
+        -------
+        dict
+            For each of ``"train"``, ``"validation"`` and, where it is asked for, ``"test"`` the
+            positions of its structures, ascending.
+
+        Raises
+        ------
+        DataError
+            The parts are more than there is, or one is left empty.
+        """
+        parts = [self.train_split, self.test_split]
+        if self.validation_split != "auto":
+            parts.append(self.validation_split)
+        train, test, *rest = _counts(parts, n)
+        validation = rest[0] if rest else max(n - train - test, 0)
+        text = f"{train} for training, {validation} for validation, {test} for a test, of {n}"
+        if train + validation + test > n:
+            msg = f"the split asks for more structures than there are ({text}). Lower train_split."
+            raise DataError(msg)
+        for stage, count, remedy in (
+            ("training", train, "Raise train_split"),
+            ("validation", validation, "Lower train_split"),
+            ("the test", test or not self.test_split, "Raise test_split"),
+        ):
+            if not count:
+                msg = (
+                    f"the split leaves no structure for {stage} ({text}). "
+                    f"{remedy}, or add structures."
+                )
+                raise DataError(msg)
+        order: NDArray[np.int64] = np.arange(n, dtype=np.int64)
+        if self.shuffle:
+            # RandomState's stream is frozen, that of newer generators may change with NumPy
+            order = np.random.RandomState(self.shuffle_seed).permutation(n).astype(np.int64)
+        ends = np.cumsum([train, validation, test])
+        taken = np.split(order[: ends[-1]], ends[:-1])
+        return {
+            stage: np.sort(part) for stage, part in zip(STAGES, taken, strict=True) if len(part)
+        }
+
+    def create_datasets(self) -> dict[str, AtomsDataset]:
+        """Open the data set and divide it.
+
+        Returns
+        -------
+        dict
+            ``"train"``, ``"validation"`` and perhaps ``"test"``; each one's ``indices`` are the frames
+            of the source that it holds.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or a part is left empty.
+        """
+        dataset = self.dataset.create_dataset()
+        try:
+            parts = self.split_indices(len(dataset))
+        except DataError as exc:
+            msg = f"{dataset.name}: {exc}"
+            raise DataError(msg) from None
+        taken = {stage: dataset.take(part) for stage, part in parts.items()}
+        return self._batched(taken, self.shuffle_seed, dataset.name)
+
+
+class ManualSplitDataModuleConfig(_DataModuleConfig):
+    """A data set each for training and validation; the way to keep trajectories apart."""
+
+    type: Literal["manual_split"] = setting("manual_split", "Kind of split.")
+    train: DatasetConfig = setting(..., "Structures to train on.")
+    validation: DatasetConfig = setting(..., "Structures to validate on.")
+    test: DatasetConfig | None = setting(None, "Structures for a test after training.")
+    shuffle_seed: int = setting(42, "Seed of the order of training.", ge=0, le=2**32 - 1)
+
+    def create_datasets(self) -> dict[str, AtomsDataset]:
+        """Open the data sets.
+
+        Returns
+        -------
+        dict
+            ``"train"``, ``"validation"`` and perhaps ``"test"``.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read.
+        """
+        sources = {"train": self.train, "validation": self.validation, "test": self.test}
+        opened = {k: source.create_dataset() for k, source in sources.items() if source is not None}
+        return self._batched(opened, self.shuffle_seed, "data")
+
+
+DataModuleConfig = Annotated[
+    AutoSplitDataModuleConfig | ManualSplitDataModuleConfig, Field(discriminator="type")
+]
+
+
+def _counts(parts: list[int | float], n: int) -> list[int]:
+    """Return how many of `n` each part means; fractions that add up to 1 add up to `n`."""
+    position, ends = 0.0, [0]
+    for part in parts:
+        position += part * n if isinstance(part, float) else part
+        ends.append(math.floor(position + 0.5 + 1e-9))
+    return [end - start for start, end in pairwise(ends)]

@@ -1,0 +1,232 @@
+"""Extended-XYZ files of any length: indexed once, read frame by frame."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.frames import Frames
+
+_VERSION = 1
+_CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
+_MOST_ATOMS = 10**9
+_COMPRESSED = (".gz", ".bz2", ".xz")
+
+
+class IndexedXYZ:
+    """An (extended) XYZ file as a sequence of :class:`ase.Atoms`, of which one is parsed at a time.
+
+    The file is scanned once for the place of each frame; the places of a large file are kept in the
+    user's cache folder and are used again while the file has the same size and time of change. The
+    object can be pickled and holds no open file, so that forked workers do not disturb each other.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    n_atoms
+        (n_frames,) int64, number of atoms of each frame, known without parsing.
+
+    Raises
+    ------
+    DataError
+        Missing or empty file, a number of atoms that is none, a file that ends within a frame;
+        names file, frame (from 0, as ASE counts) and line.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = existing_file(path)
+        stamp = self._stamp()
+        cache = _cache_file(self.path) if stamp[0] >= _CACHE_FROM else None
+        index = _load(cache, stamp) if cache else None
+        if index is None:
+            index = _scan(self.path)
+            if cache:
+                _save(cache, stamp, index)
+        self._index = index
+        self.n_atoms = np.diff(index[:, 2])
+        self._opened = stamp
+        _ = self[len(self) - 1]  # a last frame cut off within a line shows only when parsed
+
+    def __len__(self) -> int:
+        return len(self._index) - 1
+
+    def __getitem__(self, i: int) -> Atoms:
+        """Parse frame `i`.
+
+        Raises
+        ------
+        DataError
+            The frame cannot be parsed, or the file has changed since it was indexed.
+        IndexError
+            No such frame.
+        """
+        from ase.io.extxyz import read_xyz
+
+        if not -len(self) <= i < len(self):
+            msg = f"{self.path} has {len(self)} frames, there is no frame {i}"
+            raise IndexError(msg)
+        i %= len(self)
+        start, end = self._index[i, 0], self._index[i + 1, 0]
+        where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
+        if self._stamp() != self._opened:
+            msg = f"{self.path}: the file has changed since it was opened. Open it again."
+            raise DataError(msg)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            block = file.read(end - start)
+        try:
+            return next(iter(read_xyz(io.StringIO(block.decode("utf-8")), 0)))
+        except Exception as exc:  # ASE raises whatever its parser stumbles over
+            reason = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+            cut = " The file may be truncated." if i == len(self) - 1 else ""
+            msg = f"{where}: not a valid frame ({reason}).{cut} Correct or remove it."
+            raise DataError(msg) from exc
+
+    def _stamp(self) -> tuple[int, int]:
+        """Return size and time of change (ns) of the file; (-1, 0) once it is gone."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return -1, 0
+        return stat.st_size, stat.st_mtime_ns
+
+
+def open_frames(path: str | Path) -> Frames:
+    """Open a file of structures: XYZ by index, any other format that ASE knows as a whole.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, truncated, or of a format unknown to ASE.
+    """
+    import ase.io
+    from ase.io.formats import UnknownFileTypeError, filetype
+
+    path = existing_file(path)
+    try:
+        compressed = path.suffix.lower() in _COMPRESSED
+        if not compressed and filetype(str(path)) == "extxyz":
+            return IndexedXYZ(path)
+        frames = ase.io.read(str(path), index=":")
+    except DataError:
+        raise
+    except UnknownFileTypeError as exc:
+        msg = (
+            f"{path}: ASE knows no such format. Convert it, e.g. to extended XYZ with ase.io.write."
+        )
+        raise DataError(msg) from exc
+    except Exception as exc:  # each of ASE's readers raises its own errors
+        msg = f"{path}: cannot be read ({type(exc).__name__}: {exc}). Check that it is complete."
+        raise DataError(msg) from exc
+    if not frames:
+        msg = f"{path}: holds no structure. Check that the file is complete."
+        raise DataError(msg)
+    return list(frames)
+
+
+def existing_file(path: str | Path) -> Path:
+    """Return the absolute path of a file that has something in it.
+
+    Raises
+    ------
+    DataError
+        There is no such file, it is a folder, or it is empty.
+    """
+    full = Path(path).expanduser().absolute()
+    if not full.exists():
+        msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
+    elif full.is_dir():
+        msg = f"{path}: is a folder, expected a file of structures."
+    elif full.stat().st_size == 0:
+        msg = f"{path}: the file is empty. Check that it was written completely."
+    else:
+        return full
+    raise DataError(msg)
+
+
+def _scan(path: Path) -> NDArray[np.int64]:
+    """Return (n_frames + 1, 3) int64: first byte, first line from 1, atoms in frames before."""
+    rows: list[tuple[int, int, int]] = []
+    offset, line_number, atoms = 0, 1, 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for header in file:
+            if header[:3] == b"VEC" and rows:  # cell vectors as extra lines belong to their frame
+                offset, line_number = offset + len(header), line_number + 1
+                continue
+            if not header.strip():  # between frames, or at the end
+                offset, line_number = offset + len(header), line_number + 1
+                continue
+            where = f"{path}, frame {len(rows)} (line {line_number})"
+            try:
+                n = int(header)
+            except ValueError:
+                n = -1
+            if not 0 <= n < _MOST_ATOMS:
+                text = header.decode("utf-8", "replace").strip()
+                msg = (
+                    f"{where}: expected the number of atoms, got '{text[:40]}'. Is it an XYZ file?"
+                )
+                raise DataError(msg)
+            lines = list(islice(file, n + 1))
+            if len(lines) < n + 1:
+                msg = (
+                    f"{where}: the file ends after {max(len(lines) - 1, 0)} of {n} atoms, so it is "
+                    "truncated. Copy it again, or remove this frame."
+                )
+                raise DataError(msg)
+            rows.append((offset, line_number, atoms))
+            offset += len(header) + sum(map(len, lines))
+            line_number += n + 2
+            atoms += n
+    if not rows:
+        msg = f"{path}: holds no frame, only blank lines. Check that it was written completely."
+        raise DataError(msg)
+    rows.append((offset, line_number, atoms))
+    return np.array(rows, dtype=np.int64)
+
+
+def _cache_file(path: Path) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
+    return Path(home) / "mattertune_nb" / "xyz" / f"{name}.npy"
+
+
+def _load(cache: Path, stamp: tuple[int, int]) -> NDArray[np.int64] | None:
+    """Return a kept index, or None where there is none, or one of another state of the file."""
+    try:
+        stored = np.load(cache, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if stored.ndim != 2 or stored.shape[1:] != (3,) or stored.dtype != np.int64 or len(stored) < 3:
+        return None
+    same = tuple(stored[0]) == (*stamp, _VERSION)
+    return stored[1:] if same else None
+
+
+def _save(cache: Path, stamp: tuple[int, int], index: NDArray[np.int64]) -> None:
+    """Keep an index; a folder that cannot be written only costs a scan next time."""
+    head = np.array([[*stamp, _VERSION]], dtype=np.int64)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
+            np.save(file, np.concatenate([head, index]))
+        Path(file.name).replace(cache)
+    except OSError:
+        return

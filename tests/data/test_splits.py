@@ -1,0 +1,214 @@
+"""Splits are disjoint, repeatable anywhere, of the sizes asked for, and never leave a part empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.splits import (
+    AutoSplitDataModuleConfig,
+    DataModuleConfig,
+    ManualSplitDataModuleConfig,
+)
+
+SOURCE = XYZDatasetConfig(src="a.xyz")
+FRACTIONS = st.floats(0.05, 0.6)
+
+
+def split(n, **fields):
+    return AutoSplitDataModuleConfig(dataset=SOURCE, **fields).split_indices(n)
+
+
+def sizes(n, **fields):
+    return [len(part) for part in split(n, **fields).values()]
+
+
+def test_four_fifths_are_trained_on_by_default():
+    parts = split(30)
+    assert {stage: len(part) for stage, part in parts.items()} == {"train": 24, "validation": 6}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"train_split": 24}, [24, 6]),
+        ({"train_split": 24, "validation_split": 2}, [24, 2]),
+        ({"train_split": 0.5, "validation_split": 0.25}, [15, 8]),
+        ({"train_split": 0.5, "test_split": 5}, [15, 10, 5]),
+        ({"train_split": 0.5, "validation_split": 0.3, "test_split": 0.2}, [15, 9, 6]),
+        ({"train_split": 20, "validation_split": 0.1}, [20, 3]),
+    ],
+)
+def test_parts_are_fractions_or_numbers(fields, expected):
+    assert sizes(30, **fields) == expected
+
+
+@given(
+    st.integers(20, 200),
+    FRACTIONS,
+    st.floats(0.05, 0.3),
+    st.floats(0, 0.1) | st.integers(0, 1),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_parts_are_disjoint_ascending_and_within_the_data(
+    n, train, validation, test, shuffle, seed
+):
+    fields = {"validation_split": validation, "shuffle": shuffle, "shuffle_seed": seed}
+    fields |= {"test_split": test if round(test * n) > 0 else 0}
+    parts = list(split(n, train_split=train, **fields).values())
+    together = np.concatenate(parts)
+    assert len(set(together.tolist())) == len(together)
+    assert together.min() >= 0
+    assert together.max() < n
+    assert all((np.diff(part) > 0).all() for part in parts)
+    assert abs(len(parts[0]) - train * n) <= 0.5 + 1e-6
+
+
+@given(st.integers(10, 500), st.floats(0.1, 0.9))
+def test_fractions_that_add_up_to_one_use_every_structure(n, train):
+    assert sum(sizes(n, train_split=train, validation_split=1 - train)) == n
+
+
+def test_a_seed_gives_this_very_split_on_any_machine():
+    assert split(12, shuffle_seed=7)["validation"].tolist() == [4, 9]
+    assert split(12, shuffle_seed=8)["validation"].tolist() != [4, 9]
+
+
+def test_without_shuffling_the_file_is_cut_in_its_order():
+    parts = split(10, shuffle=False, train_split=0.6, validation_split=0.2, test_split=0.2)
+    assert [part.tolist() for part in parts.values()] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("n", "fields", "words"),
+    [
+        (
+            1,
+            {},
+            "no structure for validation (1 for training, 0 for validation, 0 for a test, of 1)",
+        ),
+        (30, {"train_split": 1.0}, "no structure for validation"),
+        (30, {"train_split": 30}, "Lower train_split"),
+        (30, {"validation_split": 0.001}, "no structure for validation"),
+        (30, {"train_split": 0.001}, "no structure for training"),
+        (30, {"test_split": 0.001}, "no structure for the test"),
+        (30, {"train_split": 31}, "more structures than there are"),
+        (30, {"train_split": 20, "validation_split": 11}, "20 for training, 11 for validation"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused_with_its_numbers(n, fields, words):
+    with pytest.raises(DataError) as error:
+        split(n, **fields)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"train_split": 1.5}, "train_split: a fraction lies between 0 and 1"),
+        ({"train_split": 0}, "train_split: input should be greater than 0"),
+        ({"train_split": 0.9, "validation_split": 0.2}, "add up to 1.1"),
+        ({"validation_split": -3}, "validation_split: cannot be negative"),
+        ({"batch_size": 0}, "batch_size: "),
+        ({"max_atoms": 0}, "max_atoms: "),
+        ({"num_workers": -1}, "num_workers: "),
+        ({"batch": 4}, "Did you mean 'batch_size'?"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_refused(fields, words):
+    with pytest.raises(ConfigError) as error:
+        AutoSplitDataModuleConfig(dataset=SOURCE, **fields)
+    assert words in str(error.value)
+
+
+def test_the_data_sets_know_their_frames_and_how_they_are_batched(copper_xyz):
+    config = AutoSplitDataModuleConfig(
+        dataset=XYZDatasetConfig(src=copper_xyz),
+        test_split=1,
+        train_split=7,
+        batch_size=3,
+        max_atoms=20,
+        num_workers=2,
+        pin_memory=False,
+        shuffle_seed=5,
+    )
+    datasets = config.create_datasets()
+    assert list(datasets) == ["train", "validation", "test"]
+    for stage, part in config.split_indices(10).items():
+        assert datasets[stage].indices.tolist() == part.tolist()
+        loader = datasets[stage].loader
+        assert (loader.batch_size, loader.max_atoms, loader.num_workers) == (3, 20, 2)
+        assert (loader.pin_memory, loader.seed, loader.shuffle) == (False, 5, stage == "train")
+
+
+def test_an_impossible_split_names_the_file(copper_xyz):
+    config = AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=copper_xyz), train_split=11)
+    with pytest.raises(DataError, match=r"copper\.xyz: the split asks for more"):
+        config.create_datasets()
+
+
+def test_a_manual_split_opens_each_source(copper_xyz):
+    def source(index):
+        return XYZDatasetConfig(src=copper_xyz, index=index)
+
+    config = ManualSplitDataModuleConfig(
+        train=source(":6"), validation=source("6:8"), test=source("8:"), shuffle_seed=3
+    )
+    datasets = config.create_datasets()
+    assert {k: d.indices.tolist() for k, d in datasets.items()} == {
+        "train": [0, 1, 2, 3, 4, 5],
+        "validation": [6, 7],
+        "test": [8, 9],
+    }
+    assert datasets["train"].loader.shuffle
+    assert datasets["train"].loader.seed == 3
+    assert list(config.model_copy(update={"test": None}).create_datasets()) == [
+        "train",
+        "validation",
+    ]
+
+
+@given(
+    st.builds(
+        dict,
+        train_split=FRACTIONS | st.integers(1, 100),
+        validation_split=st.just("auto") | st.floats(0.05, 0.3) | st.integers(1, 100),
+        test_split=st.floats(0, 0.1) | st.integers(0, 100),
+        shuffle=st.booleans(),
+        shuffle_seed=st.integers(0, 2**32 - 1),
+        batch_size=st.integers(1, 100),
+        max_atoms=st.none() | st.integers(1, 10_000),
+        num_workers=st.integers(0, 64),
+        pin_memory=st.booleans(),
+    )
+)
+def test_configs_round_trip_through_yaml_json_and_python(tmp_path_factory, fields):
+    config = AutoSplitDataModuleConfig(dataset=SOURCE, **fields)
+    path = tmp_path_factory.mktemp("yaml") / "data.yaml"
+    config.to_yaml(path)
+    union = TypeAdapter(DataModuleConfig)
+    again = [
+        AutoSplitDataModuleConfig.from_yaml(path),
+        union.validate_python(config.to_dict()),
+        union.validate_json(config.model_dump_json()),
+    ]
+    assert all(other == config and other.to_yaml() == config.to_yaml() for other in again)
+    assert [type(getattr(again[2], k)) for k in fields] == [type(v) for v in fields.values()]
+
+
+def test_a_config_turns_into_plain_data_as_lightning_does_it(copper_xyz):
+    config = ManualSplitDataModuleConfig(train=SOURCE, validation=SOURCE)
+    assert dict(config) == config.to_dict()
+    assert isinstance(dict(config)["train"], dict)
+
+
+def test_every_setting_is_described():
+    for config in (AutoSplitDataModuleConfig, ManualSplitDataModuleConfig):
+        for name, field in config.model_json_schema()["properties"].items():
+            assert field.get("description"), name

@@ -1,0 +1,154 @@
+"""Long files are indexed once and read frame by frame; a broken one is refused with its place."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+
+import ase.io
+import numpy as np
+import pytest
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data import xyz
+from mattertune_nb.data.xyz import IndexedXYZ, open_frames
+
+
+def same(one, two):
+    """Whether two frames agree in geometry and labels to the last digit."""
+    return one == two and all(
+        np.array_equal(one.calc.results[k], two.calc.results[k]) for k in two.calc.results
+    )
+
+
+def test_each_frame_is_the_one_that_ase_reads(copper_xyz):
+    frames, expected = IndexedXYZ(copper_xyz), ase.io.read(copper_xyz, ":")
+    assert len(frames) == len(expected) == 10
+    assert all(same(frames[i], expected[i]) for i in (9, 0, 4, -1))
+    assert frames.n_atoms.tolist() == [len(atoms) for atoms in expected]
+    with pytest.raises(IndexError):
+        frames[10]
+
+
+@pytest.mark.parametrize("name", ["Li_electrode_val.xyz", "train_30_water_1000_eVAng.xyz"])
+def test_the_shared_files_read_as_with_ase(shared_data, name):
+    frames, expected = IndexedXYZ(shared_data / name), ase.io.read(shared_data / name, ":")
+    assert len(frames) == len(expected)
+    assert all(same(frames[i], atoms) for i, atoms in enumerate(expected))
+
+
+def test_blank_lines_cell_vectors_and_plain_xyz_are_understood(tmp_path):
+    path = tmp_path / "plain.xyz"
+    path.write_text(
+        "1\n\nH 0 0 0\n\n2\nVEC cell\nH 0 0 0\nH 0 0 1\nVEC1 3 0 0\n\n1\n\nO 0 0 0\n\n\n"
+    )
+    frames = IndexedXYZ(path)
+    assert [atoms.get_chemical_formula() for atoms in frames] == ["H", "H2", "O"]
+    assert frames[1].cell[0].tolist() == [3, 0, 0]
+
+
+def test_a_pickled_reader_reads_on(copper_xyz):
+    frames = pickle.loads(pickle.dumps(IndexedXYZ(copper_xyz)))
+    assert same(frames[7], ase.io.read(copper_xyz, 7))
+
+
+def test_the_index_is_kept_away_from_the_file_and_used_again(copper_xyz, monkeypatch):
+    monkeypatch.setattr(xyz, "_CACHE_FROM", 0)
+    expected = IndexedXYZ(copper_xyz)
+    assert [p.name for p in copper_xyz.parent.iterdir()] == [copper_xyz.name]
+    monkeypatch.setattr(xyz, "_scan", lambda _: pytest.fail("scanned again"))
+    assert same(IndexedXYZ(copper_xyz)[3], expected[3])
+
+
+def test_a_changed_file_is_indexed_anew(copper, copper_xyz, monkeypatch):
+    monkeypatch.setattr(xyz, "_CACHE_FROM", 0)
+    old = IndexedXYZ(copper_xyz)
+    ase.io.write(copper_xyz, copper(3, seed=1))
+    assert len(IndexedXYZ(copper_xyz)) == 3
+    with pytest.raises(DataError, match="has changed since it was opened"):
+        old[0]
+
+
+@pytest.mark.parametrize("broken", [b"", b"not an index", b"\x93NUMPY\x01\x00"])
+def test_a_broken_index_is_made_again(copper_xyz, monkeypatch, broken):
+    monkeypatch.setattr(xyz, "_CACHE_FROM", 0)
+    IndexedXYZ(copper_xyz)
+    xyz._cache_file(copper_xyz).write_bytes(broken)
+    assert len(IndexedXYZ(copper_xyz)) == 10
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(copper_xyz, tmp_path, monkeypatch):
+    monkeypatch.setattr(xyz, "_CACHE_FROM", 0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(copper_xyz))  # a file, not a folder
+    assert len(IndexedXYZ(copper_xyz)) == 10
+
+
+def test_opening_a_long_file_needs_little_memory(copper_xyz, tmp_path):
+    long = tmp_path / "long.xyz"
+    with long.open("wb") as file:
+        for _ in range(1000):
+            file.write(copper_xyz.read_bytes())
+    size = long.stat().st_size
+    tracemalloc.start()
+    frames = IndexedXYZ(long)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(frames) == 10_000
+    assert peak < size / 2
+    assert same(frames[9_995], frames[5])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("\n\n", "only blank lines"),
+        (
+            "1\n\nH 0 0 0\ntwo\n\nH 0 0 0\n",
+            "frame 1 (line 4): expected the number of atoms, got 'two'",
+        ),
+        ("1\n\nH 0 0 0\n2\n\nH 0 0 0\n", "frame 1 (line 4): the file ends after 1 of 2 atoms"),
+        ("1\n\nH 0 0 0\n2\n", "frame 1 (line 4): the file ends after 0 of 2 atoms"),
+        ("1\n\nH 0 0 0\n1\n\nH 0 0\n", "frame 1 (line 4): not a valid frame"),
+        ("99999999999999999999\n\nH 0 0 0\n", "frame 0 (line 1): expected the number of atoms"),
+        ("1\n\nQq 0 0 0\n", "frame 0 (line 1): not a valid frame"),
+    ],
+)
+def test_a_broken_file_is_refused_with_file_frame_and_line(tmp_path, text, words):
+    path = tmp_path / "broken.xyz"
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        open_frames(path)
+    assert str(path) in str(error.value)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_broken_frame_in_the_middle_is_named_when_read(tmp_path):
+    path = tmp_path / "broken.xyz"
+    path.write_text("1\n\nH 0 0 zero\n1\n\nH 0 0 0\n")
+    with pytest.raises(DataError, match=r"frame 0 \(line 1\): not a valid frame"):
+        open_frames(path)[0]
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.xyz: no such file"):
+        open_frames(tmp_path / "none.xyz")
+    with pytest.raises(DataError, match="is a folder"):
+        open_frames(tmp_path)
+
+
+def test_other_formats_are_read_as_a_whole(copper_xyz, tmp_path):
+    expected = ase.io.read(copper_xyz, ":")
+    ase.io.write(tmp_path / "copper.traj", expected)
+    ase.io.write(tmp_path / "copper.xyz.gz", expected)
+    for name in ("copper.traj", "copper.xyz.gz"):
+        frames = open_frames(tmp_path / name)
+        assert len(frames) == 10
+        assert same(frames[4], expected[4])
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    (tmp_path / "copper.qqq").write_bytes(bytes(range(1, 65)))
+    with pytest.raises(DataError, match=r"copper\.qqq: ASE knows no such format"):
+        open_frames(tmp_path / "copper.qqq")
