@@ -17,6 +17,9 @@ class RunConfig(StrictConfig):
         None, "Folder of the run below `root`; not set: backbone, date and time."
     )
     root: Path = setting(Path("runs"), "Folder that holds all runs.")
+    save_every: float = setting(
+        5.0, "Time between two saves of the last state within an epoch.", unit="min", gt=0
+    )
     seed: int = setting(0, "Seed of every random number of the run.", ge=0, le=2**32 - 1)
 
     @field_validator("name")

@@ -141,10 +141,14 @@ class TrainerConfig(StrictConfig):
         if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
             msg = "min_epochs is larger than max_epochs"
             raise ValueError(msg)
-        own = set(type(self).model_fields) - {"checkpoint", "ema", "early_stopping", "loggers"}
+        own = {*type(self).model_fields, "callbacks", "logger"}
         clash = sorted(own & set(self.additional_trainer_kwargs))
         if clash:
-            msg = f"additional_trainer_kwargs: set '{clash[0]}' as a field of TrainerConfig instead"
+            instead = {
+                "callbacks": "give callbacks to tune(callbacks=[...])",
+                "logger": "use the field 'loggers'",
+            }.get(clash[0], f"use the field '{clash[0]}'")
+            msg = f"additional_trainer_kwargs: {instead} instead"
             raise ValueError(msg)
         return self
 
@@ -155,15 +159,6 @@ class TrainerConfig(StrictConfig):
         if self.gradient_clip_val is None:
             kwargs.pop("gradient_clip_algorithm")
         return kwargs | self.additional_trainer_kwargs
-
-    def create_callbacks(self, default_dirpath: Path) -> list[Any]:
-        """Build the callbacks that the config asks for, checkpoints going to `default_dirpath`."""
-        callbacks: list[Any] = [self.checkpoint.create_callback(default_dirpath)]
-        if self.early_stopping is not None:
-            callbacks.append(self.early_stopping.create_callback())
-        if self.ema is not None:
-            callbacks.append(self.ema.create_callback())
-        return callbacks
 
     def create_loggers(self, default_dir: Path) -> list[Any]:
         """Build the loggers, their files going to `default_dir` where they name no place."""

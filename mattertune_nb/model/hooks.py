@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
@@ -37,6 +38,18 @@ class ValidationMetrics(Callback):
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _log(pl_module, "test")
+
+
+class PlateauSteps(Callback):
+    """Show each validation to the schedules that wait for a plateau."""
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or not trainer.state.fn == TrainerFn.FITTING:
+            return
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau and config.monitor in trainer.callback_metrics:
+                config.scheduler.step(trainer.callback_metrics[config.monitor])  # type: ignore[arg-type]
 
 
 class FiniteLoss(Callback):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from mattertune_nb.data.samplers import FrameBatchSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mattertune_nb.backbones.base import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
@@ -32,7 +32,8 @@ class GraphDataset(Dataset[Sample]):
     backbone
         Builds the graphs.
     properties
-        Labels that are read; empty for prediction.
+        Labels that are read, and whether a frame without one is an error or masked; empty for
+        prediction.
     cache
         Keep graphs in memory; a frame of 100 atoms takes about 1 MB.
     """
@@ -41,13 +42,13 @@ class GraphDataset(Dataset[Sample]):
         self,
         frames: AtomsDataset,
         backbone: Backbone,
-        properties: Sequence[PropertyName] = (),
+        properties: Mapping[PropertyName, Literal["error", "mask"]] | None = None,
         *,
         cache: bool = True,
     ) -> None:
         self.frames = frames
         self.backbone = backbone
-        self.properties = tuple(properties)
+        self.properties = dict(properties or {})
         self._samples: dict[int, Sample] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class GraphDataset(Dataset[Sample]):
         if not self.properties:
             return {}
         shapes = {"energy": (1,), "forces": (n_atoms, 3), "stresses": (1, 6)}
-        found = self.frames.labels(index)
+        found = self.frames.labels(index, self.properties)
         return {
             name: torch.from_numpy(
                 np.full(shapes[name], np.nan)
@@ -109,7 +110,7 @@ def graph_loader(
         len(frames),
         batch_size=batch_size,
         max_atoms=max_atoms,
-        n_atoms=None if max_atoms is None else frames.n_atoms,
+        n_atoms=None if max_atoms is None else frames.n_atoms(),
         shuffle=shuffle,
         seed=seed,
         num_replicas=num_replicas,

@@ -16,7 +16,7 @@ from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
 from mattertune_nb.model.checkpoint import read_checkpoint
-from mattertune_nb.model.hooks import FiniteLoss, ValidationMetrics
+from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ValidationMetrics
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
@@ -204,17 +204,13 @@ class FinetuneModuleBase(LightningModule):
             return optimizer
         n_steps, n_epochs = run_length(self.trainer)
         return [optimizer], create_lr_schedulers(
-            schedules,
-            optimizer,
-            n_steps=n_steps,
-            n_epochs=n_epochs,
-            check_val_every_n_epoch=self.trainer.check_val_every_n_epoch or 1,
+            schedules, optimizer, n_steps=n_steps, n_epochs=n_epochs
         )
 
     @override
     def configure_callbacks(self) -> list[Callback]:
         """Return the callbacks that make the numbers the same under any Trainer."""
-        return [ZeroShotBaseline(), ValidationMetrics(), FiniteLoss()]
+        return [ZeroShotBaseline(), ValidationMetrics(), PlateauSteps(), FiniteLoss()]
 
     def create_dataloader(
         self,
@@ -243,9 +239,8 @@ class FinetuneModuleBase(LightningModule):
         """
         frames = as_dataset(dataset)
         settings = frames.loader
-        graphs = GraphDataset(
-            frames, self.backbone, self._config.property_names if has_labels else (), cache=cache
-        )
+        labels = {p.name: p.missing for p in self._config.properties} if has_labels else None
+        graphs = GraphDataset(frames, self.backbone, labels, cache=cache)
         trainer = self._trainer
         return graph_loader(
             graphs,

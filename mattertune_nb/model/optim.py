@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import ConfigError
@@ -33,7 +34,6 @@ def create_lr_schedulers(
     *,
     n_steps: int | None,
     n_epochs: int | None,
-    check_val_every_n_epoch: int = 1,
 ) -> list[dict[str, Any]]:
     """Build schedules in the form Lightning's ``configure_optimizers`` returns.
 
@@ -45,8 +45,6 @@ def create_lr_schedulers(
         The optimizer whose rate changes.
     n_steps, n_epochs
         Length of the run in optimizer steps and in epochs, ``None`` where it is open.
-    check_val_every_n_epoch
-        Epochs between two validations.
 
     Raises
     ------
@@ -73,17 +71,17 @@ def create_lr_schedulers(
         if len(built) > 1:
             scheduler = SequentialLR(optimizer, built, milestones=milestones[:-1])  # type: ignore[arg-type]
         out.append({"scheduler": scheduler, "interval": interval})
-    for schedule in schedules:
-        if isinstance(schedule, ReduceOnPlateauConfig):
-            out.append(
-                {
-                    "scheduler": schedule.create_scheduler(optimizer),
-                    "monitor": schedule.monitor,
-                    "interval": "epoch",
-                    # the metric is as old as the last validation: look at it once
-                    "frequency": check_val_every_n_epoch,
-                }
-            )
+    out.extend(
+        {
+            "scheduler": schedule.create_scheduler(optimizer),
+            "monitor": schedule.monitor,
+            # Lightning would step it after the end of the epoch has been saved, so that a resumed
+            # run would miss a step: PlateauSteps does it, at the end of each validation
+            "frequency": sys.maxsize,
+        }
+        for schedule in schedules
+        if isinstance(schedule, ReduceOnPlateauConfig)
+    )
     return out
 
 

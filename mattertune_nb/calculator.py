@@ -1,0 +1,182 @@
+"""Use a tuned model: one structure at a time in ASE, or many in batches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
+
+from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.model.module import split_predictions
+from mattertune_nb.model.references import N_ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+_ALL: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+
+
+class PropertyPredictor:
+    """Predicts many structures in batches, in the units of the training labels.
+
+    Parameters
+    ----------
+    model
+        A tuned, or an untuned, model.
+    batch_size
+        Structures a batch at most.
+    max_atoms
+        Atoms a batch at most.
+    """
+
+    def __init__(
+        self, model: FinetuneModuleBase, *, batch_size: int = 32, max_atoms: int | None = 2000
+    ) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.max_atoms = max_atoms
+
+    def predict(
+        self, atoms: Sequence[Atoms], properties: Sequence[PropertyName] = _ALL
+    ) -> list[dict[str, Any]]:
+        """Predict energy, forces and stress.
+
+        Parameters
+        ----------
+        atoms
+            Structures, in any mix of sizes and periodicities.
+        properties
+            What to predict; the energy alone is several times cheaper.
+
+        Returns
+        -------
+        list
+            For each structure ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å
+            and eV/Å³ (Voigt, ASE's sign), references included. The stress is left out where not all
+            three directions are periodic.
+
+        Raises
+        ------
+        DataError
+            Where a structure holds an element that the backbone does not know.
+        """
+        frames = as_dataset(atoms)
+        if not len(frames):
+            return []
+        warn_outside_references(self.model, list(atoms))
+        model = self.model
+        was_training = model.training
+        model.eval()
+        results: list[dict[str, Any] | None] = [None] * len(frames)
+        try:
+            loader = model.create_dataloader(
+                frames,
+                has_labels=False,
+                shuffle=False,
+                batch_size=self.batch_size,
+                max_atoms=self.max_atoms,
+                num_workers=0,
+                cache=False,
+            )
+            for batch in loader:
+                on_device = batch.to(model.device)
+                predictions = model.predict_properties(on_device, properties)
+                parts = split_predictions(predictions, on_device)
+                for index, part in zip(batch.index.tolist(), parts, strict=True):
+                    results[index] = part
+        finally:
+            model.train(was_training)
+        return [result for result in results if result is not None]
+
+
+class MatterTuneCalculator(Calculator):
+    """An ASE calculator with energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt).
+
+    The stress is available where all three directions are periodic.
+
+    Parameters
+    ----------
+    model
+        A tuned, or an untuned, model.
+    device
+        Where to compute, e.g. ``"cuda"``; not given: where the model is.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(
+        self, model: FinetuneModuleBase, device: str | torch.device | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model.eval() if device is None else model.eval().to(device)
+        self._composition: tuple[int, ...] | None = None
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] | None = None,
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute everything at once, as the forces cost little beside the energy.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            Where the stress of a structure is asked for that is not periodic in three directions.
+        DataError
+            Where the backbone does not know an element.
+        """
+        super().calculate(atoms, properties, system_changes)
+        if self.atoms.pbc.all():
+            wanted = _ALL
+        else:
+            wanted = _ALL[:2]
+            if properties and "stress" in properties:
+                msg = "The stress needs a cell that is periodic in all three directions."
+                raise PropertyNotImplementedError(msg)
+        composition = tuple(sorted(self.atoms.numbers))
+        if composition != self._composition:
+            warn_outside_references(self.model, [self.atoms])
+            self._composition = composition
+        backbone = self.model.backbone
+        batch = backbone.collate([backbone.graph(self.atoms)]).to(self.model.device)
+        predictions = self.model.predict_properties(batch, wanted)
+        (result,) = split_predictions(predictions, batch)
+        self.results = {
+            "energy": result["energy"],
+            "free_energy": result["energy"],
+            "forces": result["forces"],
+        }
+        if "stresses" in result:
+            self.results["stress"] = result["stresses"]
+
+
+def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:
+    """Warn where the fitted reference energies say nothing about a composition.
+
+    With one ratio of H to O in the training set, for example, the energy of a structure with
+    another ratio is known only up to a constant.
+    """
+    counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
+    outside = np.flatnonzero(model.normalization.extrapolates(counts))
+    if len(outside):
+        formula = atoms[int(outside[0])].get_chemical_formula()
+        warnings.warn(
+            f"{len(outside)} of {len(atoms)} structures (first: {formula}) have a composition that "
+            "the training set cannot tell the reference energies of: compare their energies only "
+            "with others of the same composition. Forces and stress are not affected.",
+            UserWarning,
+            stacklevel=3,
+        )

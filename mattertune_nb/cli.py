@@ -1,0 +1,215 @@
+"""The command line: parses, calls, and prints; the work is done by the classes it calls."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from mattertune_nb.config.errors import ConfigError, MatterTuneError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.tuner import TuneResult
+
+app = typer.Typer(
+    name="mattertune-nb",
+    help="Fine-tune atomistic foundation models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+_ROWS = {
+    "energy_per_atom_mae": "energy (meV/atom)",
+    "forces_mae": "forces (meV/Å)",
+    "stresses_mae": "stress (meV/Å³)",
+}
+_COLUMNS = {
+    "untuned": "untuned",
+    "references": "+ reference energies",
+    "tuned": "tuned",
+    "last": "after the last epoch",
+}
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, e.g. trainer.max_epochs=5."),
+]
+
+
+@app.command()
+def fit(
+    config: Annotated[Path, typer.Argument(help="A run's settings as YAML; `init` prints some.")],
+    set_: Settings = None,
+) -> None:
+    """Fine-tune a model as a config says."""
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.tuner import MatterTuner
+
+    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
+    _report(MatterTuner(settings).tune(callbacks=[_progress_bar()]))
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")], set_: Settings = None
+) -> None:
+    """Go on with a run that was stopped, killed, or should train longer."""
+    from mattertune_nb.training.files import write_text
+    from mattertune_nb.training.run_dir import RunDirectory
+    from mattertune_nb.training.tuner import MatterTuner
+
+    directory = RunDirectory.open(run)
+    settings = override_settings(directory.config(), set_ or [])
+    if set_:
+        write_text(directory.config_file, settings.to_yaml())
+    _report(MatterTuner(settings).resume(directory, callbacks=[_progress_bar()]))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
+    data: Annotated[Path, typer.Argument(help="Structures with labels.")],
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    stress_key: str | None = None,
+) -> None:
+    """Print the errors of a tuned model on a file, beside those of the untuned one."""
+    from mattertune_nb.data.datasets import XYZDatasetConfig
+    from mattertune_nb.training.evaluation import evaluate_stages
+
+    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+    stages = evaluate_stages(run, XYZDatasetConfig(src=data, **keys).create_dataset())
+    console.print(error_table(stages, str(data)))
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Structures in any format of ASE.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Extended XYZ to write.")],
+) -> None:
+    """Write a file with the predicted energies, forces and stresses."""
+    from mattertune_nb.training.evaluation import predict_file
+
+    n_frames = predict_file(run, source, target)
+    console.print(f"Wrote {n_frames} frames to {target}.")
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
+    backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",
+) -> None:
+    """Print a commented config to begin with."""
+    from mattertune_nb.training.template import commented_config
+
+    sys.stdout.write(commented_config(data, backbone))
+
+
+@app.command()
+def demo(
+    root: Annotated[Path, typer.Option(help="Folder for the run.")] = Path("runs"),
+    max_epochs: Annotated[int | None, typer.Option(help="Train shorter or longer.")] = None,
+) -> None:
+    """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
+    from mattertune_nb.demo import data_file, demo_config
+    from mattertune_nb.training.evaluation import evaluate_stages
+    from mattertune_nb.training.tuner import MatterTuner
+
+    config = demo_config(root)
+    if max_epochs is not None:
+        config.trainer.max_epochs = max_epochs
+    result = MatterTuner(config).tune(callbacks=[_progress_bar()])
+    from mattertune_nb.data.datasets import XYZDatasetConfig
+
+    test = XYZDatasetConfig(src=data_file("test")).create_dataset()
+    stages = evaluate_stages(result.trainer.default_root_dir, test)
+    console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
+    console.print(f"The run is in {result.trainer.default_root_dir}.")
+
+
+def main() -> None:
+    """Run the command line; an error meant for people is one line and no traceback."""
+    try:
+        app()
+    except MatterTuneError as exc:
+        Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/red] {exc}", highlight=False)
+        raise SystemExit(1) from None
+
+
+def override_settings(config: MatterTunerConfig, changes: list[str]) -> MatterTunerConfig:
+    """Return the config with dotted fields set, e.g. ``trainer.max_epochs=5``; values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        Where a field does not exist or a value does not fit.
+    """
+    data = config.to_dict()
+    for change in changes:
+        field, separator, text = change.partition("=")
+        if not separator:
+            msg = f"--set {change}: write FIELD=VALUE, e.g. trainer.max_epochs=5."
+            raise ConfigError(msg)
+        *parents, last = field.split(".")
+        target: Any = data
+        for name in parents:
+            target = _child(target, name, field)
+        if isinstance(target, list):
+            _child(target, last, field)
+            target[int(last)] = yaml.safe_load(text)
+        else:
+            target[last] = yaml.safe_load(text)
+    return type(config).from_dict(data, source="--set" if changes else "")
+
+
+def _child(target: Any, name: str, field: str) -> Any:
+    if isinstance(target, list) and name.isdigit() and int(name) < len(target):
+        return target[int(name)]
+    if isinstance(target, dict) and name in target:
+        if target[name] is None:
+            target[name] = {}
+        return target[name]
+    msg = f"--set {field}: there is no '{name}' there."
+    raise ConfigError(msg)
+
+
+def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """Return a table of mean absolute errors in meV units, a column for each stage of a model."""
+    table = Table(title=title)
+    table.add_column("mean absolute error")
+    for stage in stages:
+        table.add_column(_COLUMNS.get(stage, stage), justify="right")
+    for key, label in _ROWS.items():
+        values = [errors[key] for errors in stages.values() if key in errors]
+        if values:
+            table.add_row(label, *(f"{1000 * value:,.1f}" for value in values))
+    return table
+
+
+def _progress_bar() -> Any:
+    from lightning.pytorch.callbacks import RichProgressBar
+
+    return RichProgressBar(leave=False)
+
+
+def _report(result: TuneResult) -> None:
+    baseline = {k.removeprefix("baseline/"): v for k, v in result.model.baseline.items()}
+    referenced = {
+        k.removeprefix("referenced_"): v for k, v in baseline.items() if k.startswith("referenced_")
+    }
+    best = {k.removeprefix("val/"): float(v) for k, v in result.trainer.callback_metrics.items()}
+    if baseline and best:
+        stages = {"untuned": baseline, "references": baseline | referenced, "last": best}
+        console.print(error_table(stages, "validation set"))
+    console.print(f"The run is in {result.trainer.default_root_dir}.")

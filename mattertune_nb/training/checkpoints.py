@@ -1,0 +1,48 @@
+"""Writing checkpoints whole, and finding the newest whole one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from typing_extensions import override
+
+from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.training.files import write_whole
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.run_dir import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint to a temporary file first; a full disk costs a save and not the run."""
+
+    @override
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        target = Path(path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, lambda file: torch.save(checkpoint, file))
+        except (OSError, RuntimeError) as exc:
+            # torch wraps what the disk says in a RuntimeError
+            log.warning("Could not write %s (%s); the older checkpoint is kept.", target, exc)
+
+
+def newest_whole_checkpoint(run: RunDirectory) -> Path | None:
+    """Return the newest checkpoint that can be read to its end, or ``None``."""
+    for path in run.checkpoints_newest_first():
+        try:
+            read_checkpoint(path)
+        except TrainingError as exc:
+            log.warning("%s", exc)
+        else:
+            return path
+    return None

@@ -1,0 +1,115 @@
+"""Errors of a model on data that it has not seen, and predictions written to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.metrics import PropertyMetrics
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.run_dir import RunDirectory
+
+if TYPE_CHECKING:
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
+
+
+def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleBase:
+    """Load the best model of a run, or the model of a checkpoint file.
+
+    Raises
+    ------
+    RunError
+        Where the run has no checkpoint yet.
+    TrainingError
+        Where the checkpoint is damaged.
+    """
+    path = Path(run)
+    if path.is_dir():
+        directory = RunDirectory.open(path)
+        path = directory.best if directory.best.is_file() else directory.last
+        if not path.is_file():
+            msg = (
+                f"{run}: the run has no checkpoint yet. Resume it with: mattertune-nb resume {run}"
+            )
+            raise RunError(msg)
+    return FinetuneModuleBase.load_from_checkpoint(path, map_location=map_location)
+
+
+def evaluate(
+    model: FinetuneModuleBase,
+    dataset: AtomsDataset,
+    *,
+    batch_size: int = 16,
+    max_atoms: int | None = 2000,
+) -> dict[str, float]:
+    """Return MAE and RMSE of each property, e.g. ``forces_mae`` in eV/Å, over a labelled dataset.
+
+    Properties that no frame has a label for are left out.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be used, or holds no label at all.
+    """
+    summary = check_dataset(
+        dataset, dict.fromkeys(model.hparams.property_names, "mask"), model.backbone.elements
+    )
+    present: list[PropertyName] = [p for p in model.hparams.property_names if summary.n_labelled[p]]
+    metrics = PropertyMetrics(present, dict.fromkeys(present, 1.0))
+    model.eval()
+    graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"), cache=False)
+    for batch in graph_loader(graphs, batch_size=batch_size, max_atoms=max_atoms):
+        on_device = batch.to(model.device)
+        predictions = model.predict_properties(on_device, present)
+        metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[str, float]]:
+    """Return the errors of a run's model before and after.
+
+    Returns
+    -------
+    dict
+        Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``references`` (the
+        same with the run's reference energies) and ``tuned``.
+    """
+    tuned = load_model(run)
+    stages = {"tuned": evaluate(tuned, dataset)}
+    with torch.random.fork_rng():
+        untuned = type(tuned)(tuned.hparams)
+    stages["untuned"] = evaluate(untuned, dataset)
+    untuned.normalization.load_state_dict(tuned.normalization.state_dict())
+    stages["references"] = evaluate(untuned, dataset)
+    return {name: stages[name] for name in ("untuned", "references", "tuned")}
+
+
+def predict_file(run: str | Path, source: Path, target: Path) -> int:
+    """Write the structures of a file with predicted energies, forces and stresses; return their number.
+
+    Raises
+    ------
+    DataError
+        Where the structures cannot be read, or hold an element that the backbone does not know.
+    """
+    import ase.io
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from mattertune_nb.data.datasets import XYZDatasetConfig
+
+    model = load_model(run)
+    dataset = XYZDatasetConfig(src=source).create_dataset()
+    frames = [dataset[i] for i in range(len(dataset))]
+    for atoms, result in zip(frames, model.property_predictor().predict(frames), strict=True):
+        stress = {"stress": result["stresses"]} if "stresses" in result else {}
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=result["energy"], forces=result["forces"], **stress
+        )
+    ase.io.write(target, frames, format="extxyz")
+    return len(frames)

@@ -1,0 +1,77 @@
+"""Whether this machine can do what a config asks for, said in words before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mattertune_nb.config.trainer import TrainerConfig
+
+
+def check_hardware(config: TrainerConfig) -> None:
+    """Refuse to start what this machine cannot run.
+
+    Raises
+    ------
+    TrainingError
+        Names the field, what is missing, and a setting that works here.
+    """
+    reason = refusal(config)
+    if reason is not None:
+        raise TrainingError(reason)
+
+
+def refusal(config: TrainerConfig) -> str | None:
+    """Return why a config cannot start on this machine, or ``None``."""
+    import torch
+
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    has_mps = torch.backends.mps.is_available()
+    accelerator = config.accelerator
+    if accelerator == "auto":
+        accelerator = "cuda" if n_gpus else "mps" if has_mps else "cpu"
+    if accelerator == "gpu":
+        accelerator = "mps" if has_mps and not n_gpus else "cuda"
+    if accelerator == "cuda" and not n_gpus:
+        return (
+            f"trainer.accelerator: '{config.accelerator}' needs a GPU, and this machine has none that "
+            "torch can use. Set it to 'cpu' here, or run this config on a machine that has one."
+        )
+    if accelerator == "mps" and not has_mps:
+        return "trainer.accelerator: 'mps' needs an Apple GPU. Set it to 'cpu' here."
+    if accelerator == "tpu":
+        return "trainer.accelerator: 'tpu' needs torch_xla and a TPU. Set it to 'cpu' here."
+    if accelerator == "cuda":
+        wanted = config.devices if isinstance(config.devices, list) else []
+        count = config.devices if isinstance(config.devices, int) else 0
+        if any(i >= n_gpus for i in wanted) or count > n_gpus:
+            return (
+                f"trainer.devices: {config.devices} asks for GPUs that are not there; this machine "
+                f"has {n_gpus} (numbered from 0)."
+            )
+    if accelerator == "cpu":
+        if isinstance(config.devices, list) and len(config.devices) != 1:
+            return (
+                f"trainer.devices: {config.devices} lists GPUs, but this run is on the CPU. Give a "
+                "number of processes instead."
+            )
+        if config.precision in ("16-mixed", "16-true", "transformer-engine"):
+            return (
+                f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
+                "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
+            )
+    if _in_notebook() and config.devices not in (1, [0]) and config.strategy != "ddp_notebook":
+        return (
+            f"trainer.devices: {config.devices} devices cannot be used from inside a notebook's "
+            "kernel. Start the run in a process of its own: run = tuner.start()."
+        )
+    return None
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,249 @@
+"""The directory of a run: the one source of truth for everything that shows or resumes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.training.files import append_line, read_lines, write_json, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+State = Literal["starting", "running", "stopped", "finished", "failed", "crashed"]
+
+_RECORDED = (
+    "mattertune-nb",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "ase",
+    "numpy",
+    "chgnet",
+    "sevenn",
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run is doing.
+
+    Parameters
+    ----------
+    state
+        ``crashed`` is never written: it is what a reader finds where the process is gone.
+    epoch, step
+        Epochs begun, counted from 0, and optimizer steps done.
+    pid, host
+        The process that trains.
+    heartbeat
+        Time of the last sign of life, seconds since 1970.
+    error
+        Message of the error that ended the run.
+    """
+
+    state: State
+    epoch: int = 0
+    step: int = 0
+    pid: int = 0
+    host: str = ""
+    heartbeat: float = 0.0
+    error: str | None = None
+
+
+class RunDirectory:
+    """Paths and files of one run.
+
+    Parameters
+    ----------
+    path
+        The directory, e.g. ``runs/chgnet-li``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.status_file = self.path / "status.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.splits_file = self.path / "splits.json"
+        self.versions_file = self.path / "versions.json"
+        self.log_file = self.path / "log.txt"
+        self.stop_file = self.path / "STOP"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.ckpt"
+        self.last = self.checkpoints / "last.ckpt"
+        self.previous = self.checkpoints / "last-previous.ckpt"
+
+    @classmethod
+    def create(cls, config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
+        """Make the directory of a new run and write its config.
+
+        Returns
+        -------
+        run
+            The directory.
+        config
+            The config with the run's name filled in.
+
+        Raises
+        ------
+        RunError
+            Where the name is in use or the place cannot be written.
+        """
+        root, name = config.run.root, config.run.name
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            name = name or _free_name(root, config.model.name)
+            path = root / name
+            path.mkdir()
+        except FileExistsError as exc:
+            msg = (
+                f"The run name '{name}' is in use in {root}. Choose another run.name, or continue "
+                f"that run with: mattertune-nb resume {root / str(name)}"
+            )
+            raise RunError(msg) from exc
+        except OSError as exc:
+            msg = (
+                f"Cannot make a run directory in {root} ({exc.strerror}). Choose another run.root."
+            )
+            raise RunError(msg) from exc
+        run = cls(path)
+        run.checkpoints.mkdir()
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
+        write_text(run.config_file, config.to_yaml())
+        write_json(run.versions_file, _versions())
+        run.write_status("starting")
+        return run, config
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """Open the directory of an existing run.
+
+        Raises
+        ------
+        RunError
+            Where there is none.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            msg = f"{path}: not a run directory, as it holds no config.yaml. Check the path."
+            raise RunError(msg)
+        return run
+
+    def config(self) -> MatterTunerConfig:
+        """Return the config of the run."""
+        return MatterTunerConfig.from_yaml(self.config_file)
+
+    def write_status(
+        self, state: State, *, epoch: int = 0, step: int = 0, error: str | None = None
+    ) -> None:
+        """Replace the status file."""
+        status = Status(state, epoch, step, os.getpid(), socket.gethostname(), time.time(), error)
+        write_json(self.status_file, asdict(status))
+
+    def status(self) -> Status:
+        """Return what the run is doing; a process that has gone without a word has crashed."""
+        try:
+            data = json.loads(self.status_file.read_text(encoding="utf-8"))
+            status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
+        except (OSError, ValueError, TypeError):
+            return Status("crashed", error="The run has no readable status file.")
+        if status.state in ("starting", "running") and not _alive(status):
+            gone = (
+                "The process ended without a word: killed, out of memory or the machine went down."
+            )
+            return Status(**(asdict(status) | {"state": "crashed", "error": gone}))
+        return status
+
+    def claim(self) -> None:
+        """Take over the run for training.
+
+        Raises
+        ------
+        RunError
+            Where another process is training it.
+        """
+        status = self.status()
+        if status.state in ("starting", "running") and status.pid != os.getpid():
+            msg = (
+                f"{self.path}: process {status.pid} on {status.host} is training this run. Stop it "
+                "first, or wait until it ends."
+            )
+            raise RunError(msg)
+        self.stop_file.unlink(missing_ok=True)
+        self.write_status("starting", epoch=status.epoch, step=status.step)
+
+    def request_stop(self) -> None:
+        """Ask the run, in whatever process, to end at its next optimizer step."""
+        self.stop_file.touch()
+
+    def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
+        """Append a record; `kind` is ``metrics``, or ``resumed`` where a run goes on from `step`."""
+        record = {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
+        append_line(self.metrics_file, record)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return all records that count: steps that a resumed run did again are listed once."""
+        return drop_undone(read_lines(self.metrics_file)[0])
+
+    def checkpoints_newest_first(self) -> list[Path]:
+        """Return the checkpoints from which training can go on, the most advanced first."""
+        found = [path for path in (self.last, self.previous, self.best) if path.is_file()]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def drop_undone(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop records of steps that were lost when a run was resumed from an earlier checkpoint."""
+    kept: list[dict[str, Any]] = []
+    for record in records:
+        if record.get("kind") == "resumed":
+            while kept and kept[-1].get("step", 0) > record.get("step", 0):
+                kept.pop()
+        else:
+            kept.append(record)
+    return kept
+
+
+def _free_name(root: Path, backbone: str) -> str:
+    stem = f"{backbone}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name, n = stem, 1
+    while (root / name).exists():
+        n += 1
+        name = f"{stem}-{n}"
+    return name
+
+
+def _alive(status: Status) -> bool:
+    if status.host != socket.gethostname():
+        # another machine's processes cannot be asked; a heartbeat comes every few seconds
+        return time.time() - status.heartbeat < 600
+    try:
+        process = psutil.Process(status.pid)
+        # a pid is given out again after a crash: the process must be older than its heartbeat
+        return bool(
+            process.status() != psutil.STATUS_ZOMBIE
+            and process.create_time() <= status.heartbeat + 1
+        )
+    except psutil.Error:
+        return False
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _RECORDED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,207 @@
+"""The callback that keeps a run's status, its `last` checkpoint and its promise to stop when asked."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from lightning.pytorch import LightningModule, Trainer
+
+    from mattertune_nb.training.run_dir import RunDirectory
+
+_HEARTBEAT_SECONDS = 2.0
+
+
+class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked, and is returned
+    """Raised at an optimizer step, after `last` has been saved, to leave Lightning's loops."""
+
+
+class StopRequest:
+    """Whether the run should end: Ctrl-C, SIGTERM, or a stop file."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self._signalled = False
+
+    def __bool__(self) -> bool:
+        return self._signalled or self._run.stop_file.exists()
+
+    @contextlib.contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C interrupts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Put our handlers in place; Lightning replaces them when it starts a fit."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._signalled:
+            raise KeyboardInterrupt
+        self._signalled = True
+
+
+class RunSupervisor(Checkpoint):
+    """Saves `last`, ends the run at an optimizer step when asked, and tells the status file.
+
+    `last` is written only where Lightning can go on exactly: after an optimizer step in the middle
+    of an epoch that no validation follows, and at the end of an epoch. It holds the state of all
+    random number generators.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    stop
+        Asked at each optimizer step.
+    save_every
+        Minutes between two saves of `last` in the middle of an epoch.
+    """
+
+    def __init__(self, run: RunDirectory, stop: StopRequest, save_every: float) -> None:
+        self._run = run
+        self._stop = stop
+        self._save_seconds = save_every * 60
+        self._saved_at = time.monotonic()
+        self._heartbeat_at = 0.0
+        self._step = -1
+        self._rng: dict[str, Any] | None = None
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop.install()
+        self._heartbeat(trainer, force=True)
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._step = trainer.global_step
+        if self._rng is not None:
+            _set_rng_state(self._rng)
+            self._rng = None
+            if trainer.is_global_zero:
+                self._run.append_metrics(
+                    "resumed", trainer.current_epoch, _logged_step(trainer), {}
+                )
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._heartbeat(trainer)
+        if trainer.global_step == self._step:
+            return  # gradients are still being accumulated
+        self._step = trainer.global_step
+        if _validation_follows(trainer) or trainer.is_last_batch:
+            return
+        stop = self._should_stop(trainer)
+        due = time.monotonic() - self._saved_at > self._save_seconds
+        if stop or trainer.strategy.broadcast(due):
+            self._save(trainer)
+        if stop:
+            raise RunStopped
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._heartbeat(trainer, force=True)
+        self._save(trainer)
+        if self._should_stop(trainer) and not _is_last_epoch(trainer):
+            raise RunStopped
+
+    @override
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        self._heartbeat(trainer)
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["rng"] = _rng_state()
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._rng = checkpoint.get("rng")
+
+    def _should_stop(self, trainer: Trainer) -> bool:
+        # all processes of a distributed run have to leave at the same step
+        return trainer.strategy.reduce_boolean_decision(bool(self._stop), all=False)
+
+    def _save(self, trainer: Trainer) -> None:
+        last, new = self._run.last, self._run.last.with_name("next.ckpt")
+        trainer.save_checkpoint(new)
+        self._saved_at = time.monotonic()
+        if trainer.is_global_zero and new.exists():
+            if last.exists():
+                last.replace(self._run.previous)
+            new.replace(last)
+
+    def _heartbeat(self, trainer: Trainer, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if trainer.is_global_zero and (force or now - self._heartbeat_at > _HEARTBEAT_SECONDS):
+            self._heartbeat_at = now
+            with contextlib.suppress(OSError):
+                self._run.write_status(
+                    "running", epoch=trainer.current_epoch, step=trainer.global_step
+                )
+
+
+def _validation_follows(trainer: Trainer) -> bool:
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+
+def _is_last_epoch(trainer: Trainer) -> bool:
+    limits = trainer.max_epochs, trainer.max_steps
+    epochs_done = limits[0] not in (None, -1) and trainer.current_epoch + 1 >= limits[0]
+    return bool(epochs_done or (limits[1] != -1 and trainer.global_step >= limits[1]))
+
+
+def _logged_step(trainer: Trainer) -> int:
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
+def _rng_state() -> dict[str, Any]:
+    """Return the state of all generators as builtins and tensors, which load without unpickling."""
+    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  the global one
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [np.asarray(keys).tolist(), int(position), int(has_gauss), float(gauss)],
+        "python": list(random.getstate()),
+    }
+
+
+def _set_rng_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    version, internal, gauss_next = state["python"]
+    random.setstate((version, tuple(internal), gauss_next))
