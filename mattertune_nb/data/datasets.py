@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, fi
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.frames import CachedFrames, DBFrames
-from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
+from mattertune_nb.data.labels import LABELS, LabelKeys, Labels, read_labels
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
 from mattertune_nb.data.xyz import open_frames
 
@@ -107,16 +107,21 @@ class AtomsDataset:
     def labels(
         self, i: int, missing: Mapping[Any, Literal["error", "mask"]] | None = None
     ) -> Labels:
-        """Return the labels of structure `i` in float64, see :func:`read_labels`."""
-        return read_labels(self.frame(i), self.keys, missing, source=self.source(i))
+        """Return the labels of structure `i` in float64, see :func:`read_labels`.
+
+        Without `missing` all that can be used is returned; :func:`check_dataset` refuses the rest.
+        """
+        wanted: Mapping[Any, Literal["error", "mask"]] = missing or dict.fromkeys(LABELS, "mask")
+        return read_labels(self.frame(i), self.keys, wanted, source=self.source(i))
 
     def source(self, i: int) -> str:
         """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""
         k = int(self.indices[i])
         return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
 
+    @property
     def n_atoms(self) -> NDArray[np.int64]:
-        """Return the (len,) int64 numbers of atoms; without parsing where the source knows them."""
+        """(len,) numbers of atoms; nothing is parsed for it where the source knows them."""
         source = self._frames.frames if isinstance(self._frames, CachedFrames) else self._frames
         known = getattr(source, "n_atoms", None)
         if known is not None:

@@ -83,7 +83,7 @@ def test_parts_share_frames_and_keep_their_numbers(copper_xyz):
     part = dataset.take([7, 2, 5]).take([2, 0])
     assert part.indices.tolist() == [5, 7]
     assert part[1] == dataset[7]
-    assert part.n_atoms().tolist() == [len(dataset[5]), len(dataset[7])]
+    assert part.n_atoms.tolist() == [len(dataset[5]), len(dataset[7])]
     with pytest.raises(IndexError):
         part[2]
 
@@ -135,7 +135,7 @@ def test_a_database_is_read_row_by_row(copper, tmp_path):
     assert [chosen.labels(i)["energy"] for i in range(len(chosen))] == [1.0, 3.0, 5.0]
     assert chosen.labels(0)["forces"].shape == (len(frames[1]), 3)
     assert chosen.source(2) == f"{path}, row id 6"
-    assert chosen.n_atoms().tolist() == [len(frames[i]) for i in (1, 3, 5)]
+    assert chosen.n_atoms.tolist() == [len(frames[i]) for i in (1, 3, 5)]
     assert pickle.loads(pickle.dumps(chosen))[2] == frames[5]
 
 

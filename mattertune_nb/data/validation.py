@@ -1,0 +1,167 @@
+"""One pass over the data before training, so that a bad frame is met now and not in the night."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.labels import read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
+_TOUCHING = 1e-4  # Å
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What a data set holds.
+
+    Attributes
+    ----------
+    n_atoms
+        (n_frames,) atoms of each structure.
+    elements
+        Symbols that occur, by atomic number.
+    composition
+        (n_frames, n_elements) atoms of each element in each structure.
+    labels
+        Number of structures that have each of the required labels.
+    """
+
+    n_atoms: NDArray[np.int64]
+    elements: tuple[str, ...]
+    composition: NDArray[np.int64]
+    labels: dict[str, int]
+
+    @property
+    def n_frames(self) -> int:
+        """Number of structures."""
+        return len(self.n_atoms)
+
+
+def check_dataset(
+    dataset: AtomsDataset,
+    required: Mapping[Any, Literal["error", "mask"]],
+    elements: Collection[str] | None = None,
+) -> DatasetSummary:
+    """Read every structure with its labels, and refuse the first that cannot be trained on.
+
+    Parameters
+    ----------
+    dataset
+        The structures.
+    required
+        The labels that training needs, and whether a structure without one is an error or is masked.
+    elements
+        Symbols that the backbone knows; not given: any.
+
+    Returns
+    -------
+    DatasetSummary
+        What the data set holds.
+
+    Raises
+    ------
+    DataError
+        Names file, frame, field and remedy: a label that is missing or cannot be used, no atoms, a
+        position that is no number, a periodic cell without volume, two atoms in one place, an unknown
+        element; or a label that no structure has, though it may be missing in some.
+    """
+    from ase.data import chemical_symbols
+
+    counts = dict.fromkeys(required, 0)
+    histograms = np.zeros((len(dataset), len(chemical_symbols)), dtype=np.int64)
+    for i in range(len(dataset)):
+        atoms = dataset.frame(i)
+        problem = _problem(atoms, elements)
+        if problem:
+            msg = f"{dataset.source(i)}: {problem}"
+            raise DataError(msg)
+        for label in read_labels(atoms, dataset.keys, required, source=dataset.source(i)):
+            counts[label] += 1
+        histograms[i] = np.bincount(atoms.numbers, minlength=len(chemical_symbols))
+    for label, count in counts.items():
+        if count == 0:
+            _raise_absent(dataset, label)
+    present = np.flatnonzero(histograms.any(axis=0))
+    return DatasetSummary(
+        n_atoms=histograms.sum(axis=1),
+        elements=tuple(chemical_symbols[z] for z in present),
+        composition=histograms[:, present],
+        labels=counts,
+    )
+
+
+def _raise_absent(dataset: AtomsDataset, label: str) -> None:
+    """Say that a label is nowhere, with what the first structure has instead."""
+    if not len(dataset):
+        msg = f"{dataset.name}: holds no structure."
+        raise DataError(msg)
+    try:
+        read_labels(dataset.frame(0), dataset.keys, {label: "error"}, source=dataset.source(0))
+    except DataError as exc:
+        msg = f"none of the {len(dataset)} structures has a usable label '{label}', e.g. {exc}"
+        raise DataError(msg) from None
+
+
+def _problem(atoms: Atoms, elements: Collection[str] | None) -> str | None:
+    """Return what is wrong with a structure, or None."""
+    if len(atoms) == 0:
+        return "has no atoms. Remove the frame."
+    finite = np.isfinite(atoms.positions).all(axis=1)
+    if not finite.all():
+        return (
+            f"the position of atom {np.argmin(finite)} is not finite. Correct or remove the frame."
+        )
+    if not np.isfinite(atoms.cell.array).all():
+        return "the cell is not finite. Correct or remove the frame."
+    vectors = atoms.cell.array[atoms.pbc]
+    if len(vectors) and np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) < _FLAT:
+        return (
+            f"the cell has no volume though it is periodic (pbc={atoms.pbc.tolist()}). "
+            "Give the lattice vectors, or set pbc to False."
+        )
+    known = elements is None or set(elements)
+    for i, symbol in enumerate(atoms.symbols):
+        if symbol == "X" or (known is not True and symbol not in known):
+            return (
+                f"the backbone does not know element '{symbol}' (atom {i}); it knows "
+                f"{_listed(elements)}. Remove such frames, or choose another backbone."
+            )
+    pair = _same_place(atoms)
+    if pair:
+        return f"atoms {pair[0]} and {pair[1]} are in the same place. Correct or remove the frame."
+    return None
+
+
+def _listed(elements: Collection[str] | None) -> str:
+    if elements is None:
+        return "the elements of the periodic table"
+    return ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} elements"
+
+
+def _same_place(atoms: Atoms) -> tuple[int, int] | None:
+    """Return two atoms that lie on one another, periodic images included, or None.
+
+    Positions are sorted along one direction, so that only neighbours in it are compared.
+    """
+    cell = atoms.cell.complete()
+    scaled = cell.scaled_positions(atoms.positions)
+    scaled[:, atoms.pbc] %= 1.0
+    scaled[:, atoms.pbc] %= 1.0  # -1e-20 % 1 is 1
+    positions = scaled @ cell.array
+    order = np.argsort(positions @ [0.61, 0.53, 0.59])  # a direction that no lattice prefers
+    for i, j in zip(order[:-1], order[1:], strict=True):
+        if np.abs(positions[i] - positions[j]).max() < _TOUCHING:
+            return int(min(i, j)), int(max(i, j))
+    return None
