@@ -77,13 +77,16 @@ def check_dataset(
         position that is no number, a periodic cell without volume, two atoms in one place, an unknown
         element; or a label that no structure has, though it may be missing in some.
     """
-    from ase.data import chemical_symbols
+    from ase.data import atomic_numbers, chemical_symbols
 
+    known = set(range(1, len(chemical_symbols)))
+    if elements is not None:
+        known = {atomic_numbers[symbol] for symbol in elements}
     counts = dict.fromkeys(required, 0)
     histograms = np.zeros((len(dataset), len(chemical_symbols)), dtype=np.int64)
     for i in range(len(dataset)):
         atoms = dataset.frame(i)
-        problem = _problem(atoms, elements)
+        problem = _problem(atoms, known)
         if problem:
             msg = f"{dataset.source(i)}: {problem}"
             raise DataError(msg)
@@ -114,7 +117,7 @@ def _raise_absent(dataset: AtomsDataset, label: str) -> None:
         raise DataError(msg) from None
 
 
-def _problem(atoms: Atoms, elements: Collection[str] | None) -> str | None:
+def _problem(atoms: Atoms, known: set[int]) -> str | None:
     """Return what is wrong with a structure, or None."""
     if len(atoms) == 0:
         return "has no atoms. Remove the frame."
@@ -131,23 +134,25 @@ def _problem(atoms: Atoms, elements: Collection[str] | None) -> str | None:
             f"the cell has no volume though it is periodic (pbc={atoms.pbc.tolist()}). "
             "Give the lattice vectors, or set pbc to False."
         )
-    known = elements is None or set(elements)
-    for i, symbol in enumerate(atoms.symbols):
-        if symbol == "X" or (known is not True and symbol not in known):
-            return (
-                f"the backbone does not know element '{symbol}' (atom {i}); it knows "
-                f"{_listed(elements)}. Remove such frames, or choose another backbone."
-            )
+    unknown = set(np.unique(atoms.numbers).tolist()) - known
+    if unknown:
+        i = int(np.flatnonzero(np.isin(atoms.numbers, list(unknown)))[0])
+        return (
+            f"the backbone does not know element '{atoms.symbols[i]}' (atom {i}); it knows "
+            f"{_listed(known)}. Remove such frames, or choose another backbone."
+        )
     pair = _same_place(atoms)
     if pair:
         return f"atoms {pair[0]} and {pair[1]} are in the same place. Correct or remove the frame."
     return None
 
 
-def _listed(elements: Collection[str] | None) -> str:
-    if elements is None:
-        return "the elements of the periodic table"
-    return ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} elements"
+def _listed(known: set[int]) -> str:
+    from ase.data import chemical_symbols
+
+    if len(known) > 12:
+        return f"{len(known)} others"
+    return ", ".join(chemical_symbols[z] for z in sorted(known))
 
 
 def _same_place(atoms: Atoms) -> tuple[int, int] | None:
@@ -155,13 +160,19 @@ def _same_place(atoms: Atoms) -> tuple[int, int] | None:
 
     Positions are sorted along one direction, so that only neighbours in it are compared.
     """
-    cell = atoms.cell.complete()
-    scaled = cell.scaled_positions(atoms.positions)
-    scaled[:, atoms.pbc] %= 1.0
-    scaled[:, atoms.pbc] %= 1.0  # -1e-20 % 1 is 1
-    positions = scaled @ cell.array
-    order = np.argsort(positions @ [0.61, 0.53, 0.59])  # a direction that no lattice prefers
-    for i, j in zip(order[:-1], order[1:], strict=True):
-        if np.abs(positions[i] - positions[j]).max() < _TOUCHING:
-            return int(min(i, j)), int(max(i, j))
-    return None
+    from ase.cell import Cell
+
+    positions = atoms.positions
+    if atoms.pbc.any():
+        cell = Cell(atoms.cell.array * atoms.pbc[:, None]).complete()
+        scaled = cell.scaled_positions(positions)
+        # the cut lies off the corners and centres, where atoms sit and rounding would divide them
+        scaled[:, atoms.pbc] = (scaled[:, atoms.pbc] + 0.0137) % 1.0
+        positions = scaled @ cell.array
+    order = np.argsort(positions @ np.array([0.61, 0.53, 0.59]))
+    steps = np.abs(np.diff(positions[order], axis=0)).max(axis=1, initial=0.0)
+    close = np.flatnonzero(steps < _TOUCHING)
+    if not len(close):
+        return None
+    i, j = sorted(order[close[0] : close[0] + 2].tolist())
+    return i, j
