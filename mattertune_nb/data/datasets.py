@@ -111,7 +111,8 @@ class AtomsDataset:
 
         Without `missing` all that can be used is returned; :func:`check_dataset` refuses the rest.
         """
-        wanted: Mapping[Any, Literal["error", "mask"]] = missing or dict.fromkeys(LABELS, "mask")
+        everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(LABELS, "mask")
+        wanted = everything if missing is None else missing
         return read_labels(self.frame(i), self.keys, wanted, source=self.source(i))
 
     def source(self, i: int) -> str:
