@@ -107,9 +107,15 @@ class AtomsDataset:
     def labels(
         self, i: int, missing: Mapping[Any, Literal["error", "mask"]] | None = None
     ) -> Labels:
-        """Return the labels of structure `i` in float64, see :func:`read_labels`.
+        """Return the labels of structure `i` in float64.
 
-        Without `missing` all that can be used is returned; :func:`check_dataset` refuses the rest.
+        Parameters
+        ----------
+        i
+            Position in the data set.
+        missing
+            The labels to read, and whether one that is missing or cannot be used is an error, see
+            :func:`read_labels`; by default all that can be used.
         """
         everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(LABELS, "mask")
         wanted = everything if missing is None else missing
@@ -120,9 +126,8 @@ class AtomsDataset:
         k = int(self.indices[i])
         return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
 
-    @property
     def n_atoms(self) -> NDArray[np.int64]:
-        """(len,) numbers of atoms; nothing is parsed for it where the source knows them."""
+        """Return the (len,) numbers of atoms; parses nothing where the source knows them."""
         source = self._frames.frames if isinstance(self._frames, CachedFrames) else self._frames
         known = getattr(source, "n_atoms", None)
         if known is not None:

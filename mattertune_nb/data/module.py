@@ -71,6 +71,10 @@ class MatterTuneDataModule(LightningDataModule):
         if not self.datasets:
             self.datasets = self.hparams.create_datasets()
 
+    def split_indices(self) -> dict[str, list[int]]:
+        """Return for each data set the frames of its source that it holds, to be kept with a run."""
+        return {stage: dataset.indices.tolist() for stage, dataset in self.datasets.items()}
+
     def train_dataloader(self) -> Any:
         """Return the model's loader of the training set, shuffled anew each epoch."""
         return self._loader("train")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -137,11 +136,16 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         DataError
             The parts are more than there is, or one is left empty.
         """
-        parts = [self.train_split, self.test_split]
-        if self.validation_split != "auto":
-            parts.append(self.validation_split)
-        train, test, *rest = _counts(parts, n)
-        validation = rest[0] if rest else max(n - train - test, 0)
+        train, test = _count(self.train_split, n), _count(self.test_split, n)
+        if self.validation_split == "auto":
+            validation = max(n - train - test, 0)
+        else:
+            validation = _count(self.validation_split, n)
+            fractions = (self.train_split, self.validation_split, float(self.test_split))
+            if all(isinstance(part, float) for part in fractions) and self.test_split < 1:
+                # rounding must neither lose a structure nor ask for one too many
+                left = n - validation - test
+                train = left if sum(fractions) > 1 - 1e-9 else min(train, left)
         text = f"{train} for training, {validation} for validation, {test} for a test, of {n}"
         if train + validation + test > n:
             msg = f"the split asks for more structures than there are ({text}). Lower train_split."
@@ -223,10 +227,6 @@ DataModuleConfig = Annotated[
 ]
 
 
-def _counts(parts: list[int | float], n: int) -> list[int]:
-    """Return how many of `n` each part means; fractions that add up to 1 add up to `n`."""
-    position, ends = 0.0, [0]
-    for part in parts:
-        position += part * n if isinstance(part, float) else part
-        ends.append(math.floor(position + 0.5 + 1e-9))
-    return [end - start for start, end in pairwise(ends)]
+def _count(part: int | float, n: int) -> int:
+    """Return how many of `n` structures a fraction or a number of them means."""
+    return math.floor(part * n + 0.5 + 1e-9) if isinstance(part, float) else part

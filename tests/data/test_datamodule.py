@@ -77,6 +77,13 @@ def test_data_are_opened_once_for_all_stages(config):
     assert data.hparams is config
 
 
+def test_the_split_can_be_recorded(config):
+    data = MatterTuneDataModule(config)
+    data.setup("fit")
+    parts = config.split_indices(10)
+    assert data.split_indices() == {stage: part.tolist() for stage, part in parts.items()}
+
+
 def test_workers_bring_the_same_batches(config):
     seen = []
     for workers in (0, 2):

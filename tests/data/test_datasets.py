@@ -39,6 +39,17 @@ def test_a_structure_is_clean_and_its_labels_and_source_are_known(copper_xyz):
     assert dataset.source(4) == f"{copper_xyz}, frame 4"
 
 
+def test_labels_that_cannot_be_used_are_left_out_unless_they_are_required(copper):
+    atoms = copper(1)[0]
+    atoms.calc.results["energy"] = np.nan
+    dataset = as_dataset([atoms])
+    assert list(dataset.labels(0)) == ["forces", "stresses"]
+    assert list(dataset.labels(0, {"energy": "mask", "forces": "error"})) == ["forces"]
+    assert dataset.labels(0, {}) == {}
+    with pytest.raises(DataError, match=r"structures, frame 0: energy \('energy'\) holds nan"):
+        dataset.labels(0, {"energy": "error"})
+
+
 def test_changing_a_structure_does_not_change_the_data_set(copper_xyz):
     dataset = XYZDatasetConfig(src=copper_xyz).create_dataset()
     dataset[0].positions += 1
@@ -83,7 +94,7 @@ def test_parts_share_frames_and_keep_their_numbers(copper_xyz):
     part = dataset.take([7, 2, 5]).take([2, 0])
     assert part.indices.tolist() == [5, 7]
     assert part[1] == dataset[7]
-    assert part.n_atoms.tolist() == [len(dataset[5]), len(dataset[7])]
+    assert part.n_atoms().tolist() == [len(dataset[5]), len(dataset[7])]
     with pytest.raises(IndexError):
         part[2]
 
@@ -135,7 +146,7 @@ def test_a_database_is_read_row_by_row(copper, tmp_path):
     assert [chosen.labels(i)["energy"] for i in range(len(chosen))] == [1.0, 3.0, 5.0]
     assert chosen.labels(0)["forces"].shape == (len(frames[1]), 3)
     assert chosen.source(2) == f"{path}, row id 6"
-    assert chosen.n_atoms.tolist() == [len(frames[i]) for i in (1, 3, 5)]
+    assert chosen.n_atoms().tolist() == [len(frames[i]) for i in (1, 3, 5)]
     assert pickle.loads(pickle.dumps(chosen))[2] == frames[5]
 
 

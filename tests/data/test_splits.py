@@ -60,14 +60,14 @@ def test_parts_are_disjoint_ascending_and_within_the_data(
     n, train, validation, test, shuffle, seed
 ):
     fields = {"validation_split": validation, "shuffle": shuffle, "shuffle_seed": seed}
-    fields |= {"test_split": test if round(test * n) > 0 else 0}
+    fields |= {"test_split": test if test * n > 0.5 else 0}
     parts = list(split(n, train_split=train, **fields).values())
     together = np.concatenate(parts)
     assert len(set(together.tolist())) == len(together)
     assert together.min() >= 0
     assert together.max() < n
     assert all((np.diff(part) > 0).all() for part in parts)
-    assert abs(len(parts[0]) - train * n) <= 0.5 + 1e-6
+    assert abs(len(parts[0]) - train * n) <= 2  # the others are rounded first
 
 
 @given(st.integers(10, 500), st.floats(0.1, 0.9))
