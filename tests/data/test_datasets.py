@@ -203,7 +203,7 @@ def assert_same(one: Atoms, two: Atoms) -> None:
         np.testing.assert_array_equal(value, two_results[key])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(structures(), min_size=1, max_size=3))
 def test_a_list_of_structures_round_trips_exactly(tmp_path_factory, frames):
     config = AtomsListDatasetConfig(atoms_list=frames, energy_key="REF_energy")

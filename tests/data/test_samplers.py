@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data.distributed import DistributedSampler
 
@@ -56,7 +56,6 @@ def test_one_process_sees_each_structure_once_and_no_batch_passes_the_bound(
     assert all(len(b) == 1 or sum(sizes[i] for i in b) <= most for b in batches)
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(1, 9), st.none() | st.integers(1, 80), st.booleans(), st.integers(2, 4))
 def test_an_evaluation_over_processes_sees_each_structure_once(sizes, batch_size, most, shuffle, n):
     kwargs = {"n_atoms": sizes, "max_atoms": most, "batch_size": batch_size, "shuffle": shuffle}
@@ -66,7 +65,6 @@ def test_an_evaluation_over_processes_sees_each_structure_once(sizes, batch_size
     assert sorted(i for part in parts for batch in part for i in batch) == list(range(len(sizes)))
 
 
-@settings(deadline=None)
 @given(
     SIZES, st.integers(1, 9), st.none() | st.integers(1, 80), st.integers(1, 4), st.integers(0, 3)
 )
