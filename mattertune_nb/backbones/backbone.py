@@ -1,0 +1,154 @@
+"""The torch side of a backbone: graphs in, energy, forces and stress out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor, nn
+from typing_extensions import override
+
+from mattertune_nb.backbones.base import unknown_element
+from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+
+
+class Backbone(nn.Module, ABC):
+    """A pretrained potential behind one interface; an adapter implements :meth:`energy`.
+
+    Attributes
+    ----------
+    label
+        Name for people, e.g. ``CHGNet 0.3.0``.
+    cutoff
+        Radius of the neighbour list in Å.
+    elements
+        Symbols that the model has weights for.
+    """
+
+    label: str
+    cutoff: float
+    elements: tuple[str, ...]
+
+    def graph(self, atoms: Atoms) -> Graph:
+        """Build the graph of a structure.
+
+        Raises
+        ------
+        DataError
+            Where the backbone does not know an element.
+        """
+        for number in set(atoms.numbers.tolist()):
+            if chemical_symbols[number] not in self.elements:
+                raise unknown_element(chemical_symbols[number], self.label, self.elements)
+        return neighbor_graph(atoms, self.cutoff)
+
+    def collate(self, graphs: Sequence[Graph]) -> GraphBatch:
+        """Join graphs into a batch."""
+        return collate_graphs(graphs)
+
+    @abstractmethod
+    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
+        """Return the energy of each structure in eV, (B,), by the vendor's own model.
+
+        Parameters
+        ----------
+        batch
+            The structures.
+        edge_vectors
+            From centre to neighbour in Å, (E, 3), in the dtype of the parameters; forces and stress
+            are derived through them.
+        """
+
+    @override
+    def forward(
+        self, batch: GraphBatch, *, forces: bool = True, stress: bool = False
+    ) -> dict[str, Tensor]:
+        """Predict energy, and forces and stress as its gradients.
+
+        Works in inference mode too. Outside of training the results carry no graph.
+
+        Returns
+        -------
+        dict
+            ``energy`` (B,) in eV; where asked for ``forces`` (N, 3) in eV/Å and ``stresses`` (B, 6)
+            in eV/Å³, Voigt order and ASE's sign, NaN where not all three directions are periodic.
+        """
+        keep_graph = self.training and torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(keep_graph or forces or stress):
+            out = self._differentiate(batch.clone_for_autograd(), forces, stress, keep_graph)
+        return out if keep_graph else {name: value.detach() for name, value in out.items()}
+
+    def _differentiate(
+        self, batch: GraphBatch, forces: bool, stress: bool, keep_graph: bool
+    ) -> dict[str, Tensor]:
+        dtype = next(self.parameters()).dtype
+        positions, cell = batch.positions, batch.cell
+        leaves = []
+        if forces:
+            positions = positions.detach().requires_grad_()
+            leaves.append(positions)
+        moved = positions
+        if stress:
+            strain = torch.zeros_like(cell, requires_grad=True)
+            leaves.append(strain)
+            symmetric = (strain + strain.mT) / 2
+            moved = positions + (positions.unsqueeze(1) @ symmetric[batch.batch]).squeeze(1)
+            cell = cell + cell @ symmetric
+        centre, neighbor = batch.edge_index
+        shifts = batch.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[batch.batch[centre]]
+        # differences are taken in float64: far from the origin float32 would lose their digits
+        edge_vectors = (moved[neighbor] - moved[centre] + shifts.squeeze(1)).to(dtype)
+        energy = self.energy(batch, edge_vectors)
+        out = {"energy": energy}
+        if not leaves:
+            return out
+        gradients = torch.autograd.grad(
+            # an isolated atom's energy depends on no position
+            energy.sum() + 0.0 * edge_vectors.sum(),
+            leaves,
+            create_graph=keep_graph,
+            materialize_grads=True,
+        )
+        if forces:
+            out["forces"] = -gradients[0].to(dtype)
+        if stress:
+            out["stresses"] = _voigt(gradients[-1], batch).to(dtype)
+        return out
+
+
+def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:
+    """Return (1/V) dE/dε in Voigt order xx, yy, zz, yz, xz, xy, (B, 6)."""
+    periodic = batch.pbc.all(dim=1)
+    volume = torch.linalg.det(batch.cell).abs()
+    volume = torch.where(periodic, volume, torch.nan)
+    stress = gradient / volume[:, None, None]
+    return torch.stack(
+        [stress[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], dim=1
+    )
+
+
+def freeze_unreached(backbone: Backbone) -> None:
+    """Hold the parameters that no gradient reaches, such as CHGNet's head for magnetic moments.
+
+    Left trainable they would decay under AdamW and make distributed training wait for them.
+    """
+    from ase.build import bulk
+
+    symbol = "Cu" if "Cu" in backbone.elements else backbone.elements[0]
+    batch = backbone.collate([backbone.graph(bulk(symbol, "fcc", a=3.6))])
+    parameters = [p for p in backbone.parameters() if p.requires_grad]
+    was_training = backbone.training
+    with torch.enable_grad():
+        energy = backbone.train()(batch, forces=False)["energy"].sum()
+        gradients = torch.autograd.grad(energy, parameters, allow_unused=True)
+    backbone.train(was_training)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is None:
+            parameter.requires_grad_(False)

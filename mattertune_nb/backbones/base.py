@@ -1,0 +1,81 @@
+"""The narrow interface between this package and a pretrained potential."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import model_validator
+
+from mattertune_nb.config.errors import DataError, MissingExtraError
+from mattertune_nb.config.model import ModelConfig
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+
+class BackboneConfig(ModelConfig, ABC):
+    """Which pretrained weights a model starts from; one subclass a vendor, beside its adapter.
+
+    A subclass has a field ``name`` with the name of its entry point in the group
+    ``mattertune_nb.backbones``, by which files and checkpoints find it again.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Packages that have to be installed, by the names they are imported by."""
+
+    extra: ClassVar[str | None] = None
+    """Extra of this package that installs them."""
+
+    direct_forces: ClassVar[bool] = False
+    """Whether the backbone has heads for forces and stress that are not gradients."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        for prop in self.properties:
+            if not getattr(prop, "conservative", True) and not self.direct_forces:
+                msg = (
+                    f"properties: {type(self).__name__} has no direct head for {prop.name}; "
+                    "set conservative=True"
+                )
+                raise ValueError(msg)
+        return self
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Return whether the vendor's package is there."""
+        return all(find_spec(package) is not None for package in cls.requires)
+
+    @classmethod
+    def install_hint(cls) -> str:
+        """Return the command that installs what the backbone needs."""
+        if cls.extra is not None:
+            return f"pip install 'mattertune-nb[{cls.extra}]'"
+        return f"pip install {' '.join(cls.requires)}"
+
+    @classmethod
+    def require_installed(cls) -> None:
+        """Raise a :class:`MissingExtraError` with the pip line where the package is missing."""
+        if not cls.is_installed():
+            msg = f"{cls.__name__} needs {', '.join(cls.requires)}: {cls.install_hint()}"
+            raise MissingExtraError(msg)
+
+    @abstractmethod
+    def create_backbone(self) -> Backbone:
+        """Build the vendor's model with its pretrained weights, without a network."""
+
+    @abstractmethod
+    def vendor_calculator(self) -> Calculator | None:
+        """Return the vendor's own ASE calculator, which conformance is measured against, if any."""
+
+
+def unknown_element(symbol: str, backbone: str, known: tuple[str, ...]) -> DataError:
+    """Return the error for an element that a backbone has no weights for."""
+    msg = (
+        f"element '{symbol}' is not known to {backbone}, which knows {len(known)} "
+        f"({known[0]} to {known[-1]}). Remove such structures, or choose another backbone."
+    )
+    return DataError(msg)

@@ -1,0 +1,69 @@
+"""CHGNet (Deng et al., Nat. Mach. Intell. 5, 1031, 2023), with the weights of its wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from typing_extensions import override
+
+from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+
+class CHGNetBackboneConfig(BackboneConfig):
+    """CHGNet, pretrained on the Materials Project's relaxations; small and fast on a CPU."""
+
+    requires: ClassVar[tuple[str, ...]] = ("chgnet",)
+
+    name: Literal["chgnet"] = setting("chgnet", "Backbone.")
+    pretrained_model: Literal["0.3.0", "0.2.0", "r2scan"] = setting(
+        "0.3.0", "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies."
+    )
+    checkpoint: Path | None = setting(
+        None, "A checkpoint of CHGNet's own trainer, in place of the vendor's weights."
+    )
+
+    @override
+    def create_backbone(self) -> Backbone:
+        self.require_installed()
+        from mattertune_nb.backbones.chgnet_adapter import CHGNetBackbone
+
+        return CHGNetBackbone(
+            self._load(), label=f"CHGNet {self.checkpoint or self.pretrained_model}"
+        )
+
+    @override
+    def vendor_calculator(self) -> Calculator:
+        from chgnet.model.dynamics import CHGNetCalculator
+
+        with contextlib.redirect_stdout(io.StringIO()):
+            return CHGNetCalculator(self._load(), use_device="cpu", on_isolated_atoms="ignore")
+
+    def _load(self) -> Any:
+        import torch
+        from chgnet.model.model import CHGNet
+
+        # the vendor announces its model on the standard output
+        with contextlib.redirect_stdout(io.StringIO()):
+            if self.checkpoint is None:
+                return CHGNet.load(
+                    model_name=self.pretrained_model, use_device="cpu", verbose=False
+                )
+            try:
+                state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+                return CHGNet.from_dict(state["model"])
+            except Exception as exc:
+                msg = (
+                    f"checkpoint: {self.checkpoint} is not a checkpoint of CHGNet's trainer that can "
+                    f"be loaded safely ({type(exc).__name__}: {str(exc).splitlines()[0]})."
+                )
+                raise ConfigError(msg) from exc

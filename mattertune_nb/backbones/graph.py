@@ -1,0 +1,216 @@
+"""Structures as graphs: one neighbour list, and batches of graphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One structure as a backbone sees it; CPU tensors that are built once and kept.
+
+    Attributes
+    ----------
+    numbers
+        Atomic numbers, (n,), int64.
+    positions
+        In Å, (n, 3), float64.
+    cell
+        Lattice vectors as rows in Å, (3, 3), float64; zero where there are none.
+    pbc
+        Which directions are periodic, (3,), bool.
+    edge_index
+        Centre and neighbour of each directed edge, (2, E), int64.
+    cell_shifts
+        ``r_ij = positions[j] - positions[i] + cell_shifts @ cell``, (E, 3), int64.
+    extra
+        Further index tensors of the adapter.
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+    edge_index: Tensor
+    cell_shifts: Tensor
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+class GraphBatch:
+    """Several graphs as one, with what is known of their labels.
+
+    Not a dataclass, so that Lightning moves it as a whole and leaves its precision alone.
+
+    Attributes
+    ----------
+    numbers, positions, edge_index, cell_shifts
+        As in :class:`Graph`, concatenated; edges count atoms through the batch.
+    cell, pbc
+        Stacked, (B, 3, 3) and (B, 3).
+    batch
+        Graph of each atom, (N,), int64.
+    n_atoms
+        Atoms of each graph, (B,), int64.
+    extra
+        The adapter's own tensors.
+    labels
+        ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6), float64; NaN where missing.
+    index
+        Position of each graph in its dataset, (B,).
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+    edge_index: Tensor
+    cell_shifts: Tensor
+    batch: Tensor
+    n_atoms: Tensor
+    index: Tensor
+    extra: dict[str, Tensor]
+    labels: dict[str, Tensor]
+
+    def __init__(self, **values: Tensor | dict[str, Tensor]) -> None:
+        self.__dict__.update(values)
+
+    def __len__(self) -> int:
+        return len(self.n_atoms)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(
+            **{
+                name: {k: function(v) for k, v in value.items()}
+                if isinstance(value, dict)
+                else function(value)
+                for name, value in self.__dict__.items()
+            }
+        )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """Return the batch on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """Return the batch in page-locked memory, from where copies to a GPU are faster."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def clone_for_autograd(self) -> Self:
+        """Return the batch with tensors that autograd may save; those of inference mode are cloned."""
+        return self._map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
+
+
+def neighbor_graph(atoms: Atoms, cutoff: float) -> Graph:
+    """Find all neighbours within `cutoff` (Å), periodic images included.
+
+    Works for any mix of periodic directions, cells smaller than the cutoff, one-atom cells, atoms
+    outside the cell, and molecules with or without a cell. The list is vesin's, sorted by centre.
+    """
+    from vesin import NeighborList
+
+    pbc = np.asarray(atoms.pbc, dtype=bool)
+    # vectors along directions that are not periodic only have to be independent of the others
+    box = np.asarray(atoms.cell.complete().array) if pbc.any() else np.eye(3)
+    i, j, shifts = NeighborList(cutoff=cutoff, full_list=True).compute(
+        points=np.asarray(atoms.positions, dtype=np.float64),
+        box=box,
+        periodic=pbc,
+        quantities="ijS",
+    )
+    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], j, i))
+    return Graph(
+        numbers=torch.from_numpy(atoms.numbers.astype(np.int64)),
+        positions=torch.from_numpy(np.array(atoms.positions, dtype=np.float64)),
+        cell=torch.from_numpy(np.array(atoms.cell.array, dtype=np.float64)),
+        pbc=torch.from_numpy(pbc.copy()),
+        edge_index=torch.from_numpy(np.stack([i[order], j[order]]).astype(np.int64)),
+        cell_shifts=torch.from_numpy(shifts[order].astype(np.int64)),
+    )
+
+
+def collate_graphs(
+    graphs: Sequence[Graph], offsets: Mapping[str, Sequence[str] | str] | None = None
+) -> GraphBatch:
+    """Join graphs into one.
+
+    Parameters
+    ----------
+    graphs
+        At least one.
+    offsets
+        For each tensor of ``Graph.extra`` what its entries count: ``"atoms"``, ``"edges"``, the rows
+        of another extra tensor (its name), or ``"none"``; a list gives it for each column.
+    """
+    n_atoms = torch.tensor([len(g.numbers) for g in graphs])
+    atom_start = torch.cumsum(n_atoms, 0) - n_atoms
+    extra = {}
+    for name, kinds in (offsets or {}).items():
+        parts = [graph.extra[name] for graph in graphs]
+        columns = [kinds] if isinstance(kinds, str) else list(kinds)
+        sizes = [_starts(graphs, kind, n_atoms) for kind in columns]
+        joined = torch.cat(parts)
+        if any(size is not None for size in sizes):
+            rows = torch.tensor([len(part) for part in parts])
+            shift = torch.stack(
+                [torch.zeros_like(atom_start) if size is None else size for size in sizes], dim=1
+            ).repeat_interleave(rows, dim=0)
+            joined = joined + (shift if joined.ndim == 2 else shift[:, 0])
+        extra[name] = joined
+    n_edges = torch.tensor([g.edge_index.shape[1] for g in graphs])
+    return GraphBatch(
+        numbers=torch.cat([g.numbers for g in graphs]),
+        positions=torch.cat([g.positions for g in graphs]),
+        cell=torch.stack([g.cell for g in graphs]),
+        pbc=torch.stack([g.pbc for g in graphs]),
+        edge_index=torch.cat([g.edge_index for g in graphs], dim=1)
+        + atom_start.repeat_interleave(n_edges),
+        cell_shifts=torch.cat([g.cell_shifts for g in graphs]),
+        batch=torch.arange(len(graphs)).repeat_interleave(n_atoms),
+        n_atoms=n_atoms,
+        extra=extra,
+        labels={},
+        index=torch.full((len(graphs),), -1),
+    )
+
+
+def _starts(graphs: Sequence[Graph], kind: str, n_atoms: Tensor) -> Tensor | None:
+    """Return what each graph's entries have to be shifted by, (B,)."""
+    if kind == "none":
+        return None
+    if kind == "atoms":
+        counts = n_atoms
+    elif kind == "edges":
+        counts = torch.tensor([g.edge_index.shape[1] for g in graphs])
+    else:
+        counts = torch.tensor([len(g.extra[kind]) for g in graphs])
+    return torch.cumsum(counts, 0) - counts
+
+
+def paired_edges(edge_index: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of the undirected edge of each directed one, (E,), counted from 0.
+
+    The edge from i to j with shift S and the one from j to i with shift -S are the same.
+    """
+    i, j = edge_index
+    # the sign of the first component that is not zero decides for an atom and its own image
+    first = shifts[np.arange(len(shifts)), (shifts != 0).argmax(axis=1)]
+    flip = (i > j) | ((i == j) & (first < 0))
+    low, high = np.where(flip, j, i), np.where(flip, i, j)
+    s = np.where(flip[:, None], -shifts, shifts)
+    reach = 2 * int(np.abs(shifts).max(initial=0)) + 1
+    key = low * (int(high.max(initial=0)) + 1) + high
+    for column in range(3):
+        key = key * reach + s[:, column] + reach // 2
+    _, inverse = np.unique(key, return_inverse=True)
+    return inverse.astype(np.int64)

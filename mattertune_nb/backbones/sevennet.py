@@ -1,0 +1,101 @@
+"""SevenNet (Park et al., J. Chem. Theory Comput. 20, 4857, 2024), with the weights of its wheel."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+from typing_extensions import override
+
+from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+_MODALITIES = {"7net-mf-0": ("PBE", "R2SCAN")}
+
+
+class SevenNetBackboneConfig(BackboneConfig):
+    """SevenNet, an equivariant model; more accurate and some four times slower than CHGNet."""
+
+    requires: ClassVar[tuple[str, ...]] = ("sevenn",)
+    extra: ClassVar[str | None] = "sevennet"
+
+    name: Literal["sevennet"] = setting("sevennet", "Backbone.")
+    pretrained_model: Literal["7net-0", "7net-l3i5", "7net-mf-0"] = setting(
+        "7net-0",
+        "Weights of the vendor; l3i5 is more accurate and slower, mf-0 has two modalities.",
+    )
+    modality: str | None = setting(
+        None, "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0."
+    )
+    checkpoint: Path | None = setting(
+        None, "A checkpoint of SevenNet's own trainer, in place of the vendor's weights."
+    )
+
+    @model_validator(mode="after")
+    def _check_modality(self) -> Self:
+        if self.checkpoint is not None:
+            return self
+        allowed = _MODALITIES.get(self.pretrained_model, ())
+        if allowed and self.modality not in allowed:
+            msg = f"modality: {self.pretrained_model} needs one of {', '.join(allowed)}"
+            raise ValueError(msg)
+        if not allowed and self.modality is not None:
+            msg = f"modality: {self.pretrained_model} has none; leave it unset"
+            raise ValueError(msg)
+        return self
+
+    @override
+    def create_backbone(self) -> Backbone:
+        self.require_installed()
+        from mattertune_nb.backbones.sevennet_adapter import SevenNetBackbone
+
+        label = f"SevenNet {self.checkpoint or self.pretrained_model}"
+        return SevenNetBackbone(self._load(), label=label, modality=self.modality)
+
+    @override
+    def vendor_calculator(self) -> Calculator:
+        from sevenn.calculator import SevenNetCalculator
+
+        with _quiet():
+            return SevenNetCalculator(
+                str(self.checkpoint or self.pretrained_model), device="cpu", modal=self.modality
+            )
+
+    def _load(self) -> Any:
+        from sevenn.util import load_checkpoint
+
+        with _quiet():
+            if self.checkpoint is None:
+                return load_checkpoint(self.pretrained_model).build_model()
+            if not self.checkpoint.is_file():
+                msg = f"checkpoint: {self.checkpoint} does not exist."
+                raise ConfigError(msg)
+            try:
+                return load_checkpoint(str(self.checkpoint)).build_model()
+            except Exception as exc:
+                msg = f"checkpoint: {self.checkpoint} is not a checkpoint of SevenNet ({exc})."
+                raise ConfigError(msg) from exc
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the vendor's advice on accelerators that this machine may not have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
