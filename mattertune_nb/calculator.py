@@ -6,7 +6,6 @@ import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from ase.calculators.calculator import (
     Calculator,
     PropertyNotImplementedError,
@@ -20,6 +19,7 @@ from mattertune_nb.model.references import N_ELEMENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from ase import Atoms
 
     from mattertune_nb.config.task import PropertyName

@@ -66,7 +66,5 @@ class SevenNetBackbone(Backbone):
         dtype = edge_vectors.dtype
         for module in self.model.values():
             # the vendor's one-hot encoding is float32 whatever the weights are
-            data = {
-                k: v.to(dtype) if v.is_floating_point() else v for k, v in module(data).items()
-            }
+            data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in module(data).items()}
         return data[KEY.PRED_TOTAL_ENERGY].view(-1)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mattertune_nb.config.errors import ConfigError, did_you_mean
 
-_WIDTH = 88
+if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, KeysView
 
-# pydantic's names for the members of a union, which it adds to the location of an error
-_TAGS = {"int", "float", "str", "bool", "none", "path", "timedelta"}
+_WIDTH = 88
 
 
 def setting(
@@ -126,23 +126,37 @@ class StrictConfig(BaseModel):
         return "\n".join([*lines, "", f"config = {code}", ""])
 
 
+class HyperParameters(StrictConfig):
+    """A config that Lightning may take for the mapping it expects in ``hparams``.
+
+    Lightning iterates over it and puts ``dict(hparams)`` into checkpoints; here it meets plain data.
+    """
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the settings."""
+        return type(self).model_fields.keys()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the settings as builtins."""
+        return self.to_dict().items()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
+
+
 def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
     """Turn pydantic's report into one line that names each field."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
     for error in exc.errors(include_url=False):
-        # union members add their tag to the location: a reader knows only the fields
-        loc = tuple(
-            part
-            for i, part in enumerate(error["loc"])
-            if i == 0 or not _is_tag(part, error["loc"][i - 1])
-        )
+        loc = _without_tags(cls, error["loc"], unknown=error["type"] == "extra_forbidden")
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, ConfigError) and cause.problems:
             problems += [(loc + inner, text) for inner, text in cause.problems]
         elif error["type"] == "extra_forbidden":
             problems.append((loc, _unknown(cls, str(loc[-1]))))
-        elif error["type"] == "missing":
-            problems.append((loc, "is required"))
+        elif error["type"] in ("missing", "union_tag_not_found"):
+            tag = error.get("ctx", {}).get("discriminator", "").strip("'")
+            problems.append(((*loc, tag) if tag else loc, "is required"))
         else:
             text = str(cause) if cause is not None else error["msg"][:1].lower() + error["msg"][1:]
             if error["type"] != "value_error" and not isinstance(error["input"], (dict, BaseModel)):
@@ -151,18 +165,34 @@ def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
     return ConfigError.from_problems(cls.__name__, _merged(problems))
 
 
-def _is_tag(part: str | int, previous: str | int) -> bool:
-    """Whether a part of a location is pydantic's name for a union member and not a field."""
-    return (
-        isinstance(part, str)
-        and (
-            "[" in part
-            or part in _TAGS
-            or part.startswith("constrained-")
-            or part.endswith("Config")
+def _without_tags(
+    cls: type[BaseModel], loc: tuple[str | int, ...], *, unknown: bool
+) -> tuple[str | int, ...]:
+    """Leave out the parts by which pydantic names the member of a union: a reader knows fields."""
+    kept: list[str | int] = []
+    models: list[type[BaseModel]] = [cls]
+    in_dict = False
+    for i, part in enumerate(loc):
+        annotation = next(
+            (m.model_fields[part].annotation for m in models if part in m.model_fields), None
         )
-        and part != previous
-    )
+        if annotation is not None:
+            in_dict = get_origin(annotation) is dict
+            models = list(_models_in(annotation))
+        elif not (isinstance(part, int) or in_dict or (unknown and i == len(loc) - 1)):
+            continue
+        else:
+            in_dict = False
+        kept.append(part)
+    return tuple(kept)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the config classes that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _merged(

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import field_validator, model_validator
 
-from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.optim import (
     AdamWConfig,
     CosineAnnealingLRConfig,
@@ -24,7 +24,7 @@ from mattertune_nb.config.task import (
 )
 
 
-class ModelConfig(StrictConfig):
+class ModelConfig(HyperParameters):
     """What is learnt and how; each backbone's config adds its own weights to it."""
 
     properties: list[PropertyConfig] = setting(

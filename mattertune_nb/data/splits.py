@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.datasets import AtomsDataset, DatasetConfig, LoaderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import KeysView
-
     from numpy.typing import NDArray
 
 STAGES = ("train", "validation", "test")
 """Names of the data sets of a run."""
 
 
-class _DataModuleConfig(StrictConfig):
+class _DataModuleConfig(HyperParameters):
     """What all splits share: how structures are batched."""
 
     batch_size: int = setting(
@@ -40,16 +38,6 @@ class _DataModuleConfig(StrictConfig):
     pin_memory: bool = setting(
         True, "Speed up the copy to a GPU by page-locked memory; nothing without a GPU."
     )
-
-    def keys(self) -> KeysView[str]:
-        """Return the names of the settings, so that ``dict(config)`` is plain data.
-
-        Lightning puts ``dict(datamodule.hparams)`` into each checkpoint, which is to hold no object.
-        """
-        return type(self).model_fields.keys()
-
-    def __getitem__(self, name: str) -> Any:
-        return self.to_dict()[name]
 
     def _batched(
         self, datasets: dict[str, AtomsDataset], seed: int, what: str

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback
 from typing_extensions import override
 
-from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.loader import graph_dataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class ZeroShotBaseline(Callback):
         self, trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None
     ) -> None:
         normalization = module.normalization
-        # batch hooks give every Trainer's loader our dataset, whose graphs are kept for the epochs
-        dataset = cast("GraphDataset", trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+        # over the same dataset as the epochs, so that each graph is built once
+        dataset = graph_dataset(trainer.train_dataloader)
         settings = dataset.frames.loader
         loader = graph_loader(
             dataset,

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.model.loader import graph_dataset
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -45,7 +46,7 @@ class PlateauSteps(Callback):
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or not trainer.state.fn == TrainerFn.FITTING:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         for config in trainer.lr_scheduler_configs:
             if config.reduce_on_plateau and config.monitor in trainer.callback_metrics:
@@ -67,9 +68,8 @@ class FiniteLoss(Callback):
     ) -> None:
         if torch.isfinite(loss).all():
             return
-        loader: Any = trainer.train_dataloader
-        source = getattr(loader.dataset, "source", str)
-        frames = "; ".join(source(int(i)) for i in self._batch.index)
+        dataset = graph_dataset(trainer.train_dataloader)
+        frames = "; ".join(dataset.source(int(i)) for i in self._batch.index)
         msg = (
             f"The loss became {float(loss.detach())} at step {trainer.global_step} on the batch with "
             f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchdata.stateful_dataloader import StatefulDataLoader
 
-from mattertune_nb.data.samplers import FrameBatchSampler
+from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mattertune_nb.backbones.base import Backbone
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
@@ -117,11 +119,24 @@ def graph_loader(
         rank=rank,
         pad=shuffle,
     )
-    return StatefulDataLoader(
-        dataset,
-        batch_sampler=sampler,
-        collate_fn=dataset.collate,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        persistent_workers=num_workers > 0,
+    return frame_loader(
+        dataset, sampler, dataset.collate, num_workers=num_workers, pin_memory=pin_memory
     )
+
+
+def graph_dataset(loader: Any) -> GraphDataset:
+    """Return the dataset behind a loader that :func:`graph_loader` made.
+
+    Raises
+    ------
+    TrainingError
+        Where the loader was made otherwise.
+    """
+    dataset = getattr(getattr(loader, "dataset", None), "dataset", None)
+    if not isinstance(dataset, GraphDataset):
+        msg = (
+            "The training loader was not made by model.create_dataloader(dataset, has_labels=True), "
+            "so reference energies cannot be fitted. Make it so, or set model.normalizers to {}."
+        )
+        raise TrainingError(msg)
+    return dataset

@@ -256,8 +256,6 @@ class FinetuneModuleBase(LightningModule):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Lightning has put the config objects there; a checkpoint holds builtins and tensors only
-        checkpoint["hyper_parameters"] = self._config.to_dict()
         checkpoint["baseline"] = dict(self.baseline)
 
     @override

@@ -57,10 +57,12 @@ def evaluate(
     DataError
         Where the file cannot be used, or holds no label at all.
     """
-    summary = check_dataset(
-        dataset, dict.fromkeys(model.hparams.property_names, "mask"), model.backbone.elements
-    )
-    present: list[PropertyName] = [p for p in model.hparams.property_names if summary.n_labelled[p]]
+    properties = model.hparams.property_names
+    present: list[PropertyName] = [
+        p for p in properties if any(dataset.labels(i, {p: "mask"}) for i in range(len(dataset)))
+    ]
+    # without any label the check says what there is instead
+    check_dataset(dataset, dict.fromkeys(present or properties, "mask"), model.backbone.elements)
     metrics = PropertyMetrics(present, dict.fromkeys(present, 1.0))
     model.eval()
     graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"), cache=False)

@@ -21,6 +21,7 @@ class RunLogger(Logger):
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
         self._run = run
+        self._epoch = 0
 
     @property
     @override
@@ -41,9 +42,10 @@ class RunLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         values = {k: float(v) for k, v in metrics.items()}
-        epoch = int(values.pop("epoch", 0))
+        # the learning rate comes without an epoch, between two records that have one
+        self._epoch = int(values.pop("epoch", self._epoch))
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._run.append_metrics("metrics", epoch, step or 0, finite)  # type: ignore[arg-type]
+        self._run.append_metrics("metrics", self._epoch, step or 0, finite)  # type: ignore[arg-type]
 
     @override
     @rank_zero_only

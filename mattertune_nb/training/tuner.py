@@ -234,16 +234,16 @@ def _logging_to(path: Path) -> Iterator[None]:
     loggers = [
         logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
     ]
-    before = [(logger.level, logger.propagate) for logger in loggers]
+    before = [(logger.level, logger.propagate, logger.handlers) for logger in loggers]
     for logger in loggers:
-        logger.addHandler(handler)
+        logger.handlers = [handler]
         logger.setLevel(logging.INFO)
         logger.propagate = False
     try:
         yield
     finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
+        for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+            logger.handlers = handlers
             logger.setLevel(level)
             logger.propagate = propagate
         handler.close()
@@ -257,6 +257,7 @@ def _quiet_lightning() -> None:
         ".*exists and is not empty.*",  # the run's own checkpoint directory
         ".*in eval mode at the start of training.*",
         ".*LeafSpec.*",
+        ".*set_vital.*",  # of torchdata, on torch 2.13
         ".*you have turned on `Trainer.*",
     ):
         warnings.filterwarnings("ignore", message=message)
