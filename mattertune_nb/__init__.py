@@ -60,7 +60,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "calculator": ("MatterTuneCalculator", "PropertyPredictor"),
     "training.config": ("MatterTunerConfig",),
     "training.tuner": ("MatterTuner", "TuneResult"),
-    "demo": ("demo_data",),
+    "demo": ("demo_config", "demo_data"),
 }
 
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

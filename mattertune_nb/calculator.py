@@ -101,7 +101,7 @@ class PropertyPredictor:
         return [result for result in results if result is not None]
 
 
-class MatterTuneCalculator(Calculator):
+class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     """An ASE calculator with energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt).
 
     The stress is available where all three directions are periodic.

@@ -122,7 +122,7 @@ def demo(
     max_epochs: Annotated[int | None, typer.Option(help="Train shorter or longer.")] = None,
 ) -> None:
     """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
-    from mattertune_nb.demo import data_file, demo_config
+    from mattertune_nb.demo import demo_config, demo_data
     from mattertune_nb.training.evaluation import evaluate_stages
     from mattertune_nb.training.tuner import MatterTuner
 
@@ -132,7 +132,7 @@ def demo(
     result = MatterTuner(config).tune(callbacks=[_progress_bar()])
     from mattertune_nb.data.datasets import XYZDatasetConfig
 
-    test = XYZDatasetConfig(src=data_file("test")).create_dataset()
+    test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
     stages = evaluate_stages(result.trainer.default_root_dir, test)
     console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
     console.print(f"The run is in {result.trainer.default_root_dir}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import model_validator
 
+from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
 
@@ -23,6 +24,8 @@ class BackboneConfig(ModelConfig, ABC):
     A subclass has a field ``name`` with the name of its entry point in the group
     ``mattertune_nb.backbones``, by which files and checkpoints find it again.
     """
+
+    name: str = setting(..., "Backbone, the name of its entry point.")
 
     requires: ClassVar[tuple[str, ...]] = ()
     """Packages that have to be installed, by the names they are imported by."""

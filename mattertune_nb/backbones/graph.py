@@ -212,5 +212,5 @@ def paired_edges(edge_index: NDArray[np.int64], shifts: NDArray[np.int64]) -> ND
     key = low * (int(high.max(initial=0)) + 1) + high
     for column in range(3):
         key = key * reach + s[:, column] + reach // 2
-    _, inverse = np.unique(key, return_inverse=True)
-    return inverse.astype(np.int64)
+    inverse: NDArray[np.int64] = np.unique(key, return_inverse=True)[1].astype(np.int64)
+    return inverse

@@ -11,6 +11,8 @@ from torchmetrics import MeanAbsoluteError as MAE  # noqa: N817  as in tables of
 from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from mattertune_nb.config.task import PropertyName
@@ -24,9 +26,11 @@ class PropertyMetrics(nn.Module):
     processes by torchmetrics. The cost does not depend on the number of frames.
     """
 
-    def __init__(self, properties: list[PropertyName], coefficients: dict[str, float]) -> None:
+    def __init__(
+        self, properties: list[PropertyName], coefficients: Mapping[PropertyName, float]
+    ) -> None:
         super().__init__()
-        self._coefficients = coefficients
+        self._coefficients: dict[str, float] = {name: value for name, value in coefficients.items()}
         names: list[str] = list(properties)
         if "energy" in properties:
             names.append("energy_per_atom")

@@ -313,7 +313,7 @@ def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list
     out: list[dict[str, Any]] = [{} for _ in n_atoms]
     for name, values in predictions.items():
         array = values.detach().double().cpu()
-        parts = array.split(n_atoms) if name == "forces" else array
+        parts = torch.split(array, n_atoms) if name == "forces" else array
         for result, part in zip(out, parts, strict=True):
             result[name] = float(part) if name == "energy" else part.numpy()
     for result, periodic in zip(out, batch.pbc.all(dim=1).tolist(), strict=True):

@@ -161,7 +161,7 @@ class Normalization(nn.Module):
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         # `.half()` and `.float()` of a whole model must not take digits from −30 000 eV
         exact = dict(self.named_buffers(recurse=False))
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in exact.items():
             setattr(self, name, value.to(getattr(self, name).device))
         return self

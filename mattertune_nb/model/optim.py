@@ -69,7 +69,7 @@ def create_lr_schedulers(
             milestones.append(used)
         scheduler = built[0]
         if len(built) > 1:
-            scheduler = SequentialLR(optimizer, built, milestones=milestones[:-1])  # type: ignore[arg-type]
+            scheduler = SequentialLR(optimizer, built, milestones=milestones[:-1])
         out.append({"scheduler": scheduler, "interval": interval})
     out.extend(
         {

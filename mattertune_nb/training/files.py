@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old or the new one.
 
     Parameters
@@ -43,7 +43,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file at once."""
-    write_whole(path, lambda file: file.write(text.encode()) and None)
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -195,7 +195,7 @@ def build_trainer(
 
 def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
     """Make the run's directory, or find the one that the first process of a distributed run made."""
-    if rank_zero_only.rank == 0:
+    if _rank() == 0:
         run, config = RunDirectory.create(config)
         os.environ[_RUN_VARIABLE] = str(run.path.absolute())
         return run, config
@@ -207,6 +207,11 @@ def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTune
         msg = "run.name: give the run a name, so that all processes of the job find its directory."
         raise RunError(msg)
     return RunDirectory(path), config
+
+
+def _rank() -> int:
+    """Return which process of a distributed run this is; known before a Trainer exists."""
+    return int(getattr(rank_zero_only, "rank", 0))
 
 
 def _with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
@@ -226,7 +231,7 @@ def _write_status(
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Send what Lightning and this package say to the run's log."""
-    if rank_zero_only.rank != 0:
+    if _rank() != 0:
         yield
         return
     handler = logging.FileHandler(path, encoding="utf-8")

@@ -1,0 +1,42 @@
+"""The shipped data, ethanol at 600 K with GFN2-xTB labels, and the run that is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
+from mattertune_nb.config.optim import AdamWConfig, CosineAnnealingLRConfig
+from mattertune_nb.config.run import RunConfig
+from mattertune_nb.config.trainer import TrainerConfig
+from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.splits import ManualSplitDataModuleConfig
+from mattertune_nb.training.config import MatterTunerConfig
+
+Split = Literal["train", "validation", "test"]
+
+
+def demo_data(split: Split) -> Path:
+    """Return the shipped file with frames for training, validation or test.
+
+    Each is of trajectories of its own: two of 80 frames to train on, one of 40 to choose the best
+    weights by, one of 60 that training never sees.
+    """
+    return Path(__file__).parent / f"ethanol_{split}.xyz"
+
+
+def demo_config(root: Path = Path("runs"), name: str | None = None) -> MatterTunerConfig:
+    """Return the config of the demo: CHGNet on ethanol, a few minutes on two cores."""
+    return MatterTunerConfig(
+        model=CHGNetBackboneConfig(
+            optimizer=AdamWConfig(lr=1e-3), lr_scheduler=CosineAnnealingLRConfig(warmup=0.05)
+        ),
+        data=ManualSplitDataModuleConfig(
+            train=XYZDatasetConfig(src=demo_data("train")),
+            validation=XYZDatasetConfig(src=demo_data("validation")),
+            test=XYZDatasetConfig(src=demo_data("test")),
+            batch_size=16,
+        ),
+        trainer=TrainerConfig(max_epochs=40, accelerator="cpu", log_every_n_steps=5),
+        run=RunConfig(root=root, name=name),
+    )
