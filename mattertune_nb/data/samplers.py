@@ -5,6 +5,7 @@ This module needs torch; nothing that only holds settings imports it.
 
 from __future__ import annotations
 
+import warnings
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -226,12 +227,15 @@ def frame_loader(
     pin_memory
         Page-locked memory, where there is a GPU.
     """
-    return StatefulDataLoader(
-        _Fetch(dataset),
-        sampler=sampler,
-        batch_size=None,
-        collate_fn=collate_fn,
-        num_workers=num_workers,
-        pin_memory=pin_memory and torch.cuda.is_available(),
-        persistent_workers=num_workers > 0,
-    )
+    with warnings.catch_warnings():
+        # torchdata 0.11 calls what torch 2.13 has deprecated
+        warnings.filterwarnings("ignore", message=".*set_vital.*")
+        return StatefulDataLoader(
+            _Fetch(dataset),
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=collate_fn,
+            num_workers=num_workers,
+            pin_memory=pin_memory and torch.cuda.is_available(),
+            persistent_workers=num_workers > 0,
+        )

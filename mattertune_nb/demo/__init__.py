@@ -37,6 +37,6 @@ def demo_config(root: Path = Path("runs"), name: str | None = None) -> MatterTun
             test=XYZDatasetConfig(src=demo_data("test")),
             batch_size=16,
         ),
-        trainer=TrainerConfig(max_epochs=40, accelerator="cpu", log_every_n_steps=5),
+        trainer=TrainerConfig(max_epochs=32, accelerator="cpu", log_every_n_steps=5),
         run=RunConfig(root=root, name=name),
     )

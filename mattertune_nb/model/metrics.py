@@ -30,7 +30,7 @@ class PropertyMetrics(nn.Module):
         self, properties: list[PropertyName], coefficients: Mapping[PropertyName, float]
     ) -> None:
         super().__init__()
-        self._coefficients: dict[str, float] = {name: value for name, value in coefficients.items()}
+        self._coefficients: dict[str, float] = dict(coefficients.items())
         names: list[str] = list(properties)
         if "energy" in properties:
             names.append("energy_per_atom")

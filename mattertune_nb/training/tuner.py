@@ -262,7 +262,6 @@ def _quiet_lightning() -> None:
         ".*exists and is not empty.*",  # the run's own checkpoint directory
         ".*in eval mode at the start of training.*",
         ".*LeafSpec.*",
-        ".*set_vital.*",  # of torchdata, on torch 2.13
         ".*you have turned on `Trainer.*",
     ):
         warnings.filterwarnings("ignore", message=message)
