@@ -58,6 +58,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "model.module": ("FinetuneModuleBase",),
     "model.optim": ("create_optimizer",),
     "calculator": ("MatterTuneCalculator", "PropertyPredictor"),
+    "training.background": ("Run",),
     "training.config": ("MatterTunerConfig",),
     "training.tuner": ("MatterTuner", "TuneResult"),
     "demo": ("demo_config", "demo_data"),

@@ -61,7 +61,9 @@ def fit(
 
 @app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(help="The run's directory.")], set_: Settings = None
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    set_: Settings = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Go on with a run that was stopped, killed, or should train longer."""
     from mattertune_nb.training.files import write_text
@@ -72,7 +74,7 @@ def resume(
     settings = override_settings(directory.config(), set_ or [])
     if set_:
         write_text(directory.config_file, settings.to_yaml())
-    _report(MatterTuner(settings).resume(directory, callbacks=[_progress_bar()]))
+    _report(MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()]))
 
 
 @app.command()
@@ -213,3 +215,7 @@ def _report(result: TuneResult) -> None:
         stages = {"untuned": baseline, "references": baseline | referenced, "last": best}
         console.print(error_table(stages, "validation set"))
     console.print(f"The run is in {result.trainer.default_root_dir}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,11 @@ class RunConfig(StrictConfig):
         None, "Folder of the run below `root`; not set: backbone, date and time."
     )
     root: Path = setting(Path("runs"), "Folder that holds all runs.")
+    module_class: str | None = setting(
+        None,
+        "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'.",
+        pattern=r"^[\w.]+:\w+$",
+    )
     save_every: float = setting(
         5.0, "Time between two saves of the last state within an epoch.", unit="min", gt=0
     )

@@ -27,6 +27,7 @@ class ValidationMetrics(Callback):
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _metrics(pl_module, "val").reset()
+        cast("FinetuneModuleBase", pl_module).sample.reset()
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -22,6 +22,7 @@ from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
+from mattertune_nb.model.sample import ErrorSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,7 @@ class FinetuneModuleBase(LightningModule):
                 for stage in ("val", "test")
             }
         )
+        self.sample = ErrorSample(config.property_names)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
 
@@ -127,8 +129,8 @@ class FinetuneModuleBase(LightningModule):
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
-        """Return the labels of a batch, NaN where missing, and ``num_atoms`` (B,)."""
-        return {**batch.labels, "num_atoms": batch.n_atoms}
+        """Return the labels of a batch, NaN where missing, ``num_atoms`` and ``index`` (B,)."""
+        return {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
 
     def _compute_loss(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
         """Return the total loss; under a Trainer, record losses and metrics as well."""
@@ -175,6 +177,7 @@ class FinetuneModuleBase(LightningModule):
                 metrics: Any = self.metrics[name]
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
                 metrics.update_losses(losses)
+                self.sample.add(predictions, labels)
 
     @override
     def training_step(self, batch: GraphBatch, batch_idx: int) -> Tensor:

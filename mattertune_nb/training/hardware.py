@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
 
 
-def check_hardware(config: TrainerConfig) -> None:
+def check_hardware(config: TrainerConfig, *, in_notebook: bool | None = None) -> None:
     """Refuse to start what this machine cannot run.
 
     Raises
@@ -19,12 +19,12 @@ def check_hardware(config: TrainerConfig) -> None:
     TrainingError
         Names the field, what is missing, and a setting that works here.
     """
-    reason = refusal(config)
+    reason = refusal(config, in_notebook=_in_notebook() if in_notebook is None else in_notebook)
     if reason is not None:
         raise TrainingError(reason)
 
 
-def refusal(config: TrainerConfig) -> str | None:
+def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
     """Return why a config cannot start on this machine, or ``None``."""
     import torch
 
@@ -63,7 +63,7 @@ def refusal(config: TrainerConfig) -> str | None:
                 f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
                 "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
             )
-    if _in_notebook() and config.devices not in (1, [0]) and config.strategy != "ddp_notebook":
+    if in_notebook and config.devices not in (1, [0]) and config.strategy != "ddp_notebook":
         return (
             f"trainer.devices: {config.devices} devices cannot be used from inside a notebook's "
             "kernel. Start the run in a process of its own: run = tuner.start()."

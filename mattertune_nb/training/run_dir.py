@@ -79,6 +79,8 @@ class RunDirectory:
         self.splits_file = self.path / "splits.json"
         self.versions_file = self.path / "versions.json"
         self.log_file = self.path / "log.txt"
+        self.console_file = self.path / "console.txt"
+        self.validation_file = self.path / "validation.json"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
@@ -146,10 +148,18 @@ class RunDirectory:
         return MatterTunerConfig.from_yaml(self.config_file)
 
     def write_status(
-        self, state: State, *, epoch: int = 0, step: int = 0, error: str | None = None
+        self,
+        state: State,
+        *,
+        epoch: int = 0,
+        step: int = 0,
+        error: str | None = None,
+        pid: int | None = None,
     ) -> None:
-        """Replace the status file."""
-        status = Status(state, epoch, step, os.getpid(), socket.gethostname(), time.time(), error)
+        """Replace the status file; `pid` is this process where not given."""
+        status = Status(
+            state, epoch, step, pid or os.getpid(), socket.gethostname(), time.time(), error
+        )
         write_json(self.status_file, asdict(status))
 
     def status(self) -> Status:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
+
+from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.training.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
 
     from lightning.pytorch import LightningModule, Trainer
 
+    from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.run_dir import RunDirectory
+
+log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 2.0
 
@@ -136,6 +143,35 @@ class RunSupervisor(Checkpoint):
         self._heartbeat(trainer)
 
     @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        log.info(
+            "epoch %d, step %d: %s",
+            trainer.current_epoch,
+            trainer.global_step,
+            ", ".join(
+                f"{k} {v:.4g}" for k, v in values.items() if k.endswith(("_mae", "total_loss"))
+            ),
+        )
+        sample = cast("FinetuneModuleBase", pl_module).sample
+        dataset = graph_dataset(_first(trainer.val_dataloaders))
+        with contextlib.suppress(OSError):
+            write_json(
+                self._run.validation_file,
+                {
+                    "epoch": trainer.current_epoch,
+                    "step": trainer.global_step,
+                    "points": sample.points(),
+                    "worst": [
+                        {"index": index, "error": error, "source": dataset.source(index)}
+                        for index, error in sample.worst()
+                    ],
+                },
+            )
+
+    @override
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -174,6 +210,10 @@ def _validation_follows(trainer: Trainer) -> bool:
     loop = trainer.fit_loop
     assert loop._data_fetcher is not None
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+
+def _first(loaders: Any) -> Any:
+    return loaders[0] if isinstance(loaders, (list, tuple)) else loaders
 
 
 def _is_last_epoch(trainer: Trainer) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pkgutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,11 +14,12 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
-from mattertune_nb.config.errors import MatterTuneError, RunError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.background import Run
 from mattertune_nb.training.checkpoints import WholeCheckpointIO, newest_whole_checkpoint
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.hardware import check_hardware
@@ -52,17 +54,18 @@ class MatterTuner:
     config
         Settings of model, data, trainer and run.
     module_class
-        A subclass of :class:`FinetuneModuleBase` with a user's own steps.
+        A subclass of :class:`FinetuneModuleBase` with a user's own steps; not given: the one that
+        ``config.run.module_class`` names, or :class:`FinetuneModuleBase` itself.
     """
 
     def __init__(
         self,
         config: MatterTunerConfig,
         *,
-        module_class: type[FinetuneModuleBase] = FinetuneModuleBase,
+        module_class: type[FinetuneModuleBase] | None = None,
     ) -> None:
-        self.config = config
-        self.module_class = module_class
+        self.module_class = module_class or _resolve(config.run.module_class)
+        self.config = _with_module_class(config, self.module_class)
 
     def tune(self, callbacks: Sequence[Callback] = ()) -> TuneResult:
         """Train in a new run directory, ``runs/<name>``.
@@ -91,7 +94,33 @@ class MatterTuner:
         run, config = _create_or_join(self.config)
         return self._fit(run, config, module, data, callbacks, None)
 
-    def resume(self, run: RunDirectory, callbacks: Sequence[Callback] = ()) -> TuneResult:
+    def start(self) -> Run:
+        """Train in a process of its own and return at once; the kernel stays free.
+
+        Several devices are used from a notebook this way.
+
+        Raises
+        ------
+        MatterTuneError
+            Before anything is written, where config or this machine do not allow the run, or the
+            module class cannot be imported by another process.
+        """
+        name = self.config.run.module_class
+        if self.module_class is not FinetuneModuleBase and name is None:
+            msg = (
+                f"{self.module_class.__name__} is defined in the notebook or script itself, where another "
+                "process cannot import it. Move it to a file of its own, or use tune()."
+            )
+            raise RunError(msg)
+        check_hardware(self.config.trainer, in_notebook=False)
+        if name is None:
+            self.config.check_monitors()
+        run, _ = RunDirectory.create(self.config)
+        return Run(run.path).start()
+
+    def resume(
+        self, run: RunDirectory | str | Path, callbacks: Sequence[Callback] = ()
+    ) -> TuneResult:
         """Go on with a run from its newest whole checkpoint, or from the start if there is none.
 
         Raises
@@ -100,6 +129,8 @@ class MatterTuner:
             Where another process is training the run.
         """
         self._check(callbacks)
+        if not isinstance(run, RunDirectory):
+            run = RunDirectory.open(run)
         run.claim()
         try:
             module, data = self._prepare()
@@ -113,7 +144,9 @@ class MatterTuner:
 
     def _check(self, callbacks: Sequence[Callback]) -> None:
         check_hardware(self.config.trainer)
-        if self.module_class is FinetuneModuleBase and not callbacks:
+        # a user's module or callback may log what is watched
+        own = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if self.module_class is FinetuneModuleBase and not own:
             self.config.check_monitors()
 
     def _prepare(self) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
@@ -191,6 +224,31 @@ def build_trainer(
     } | settings.trainer_kwargs()
     kwargs["plugins"] = [WholeCheckpointIO(), *kwargs.get("plugins", [])]
     return Trainer(**kwargs, callbacks=[*callbacks, *own])
+
+
+def _resolve(name: str | None) -> type[FinetuneModuleBase]:
+    if name is None:
+        return FinetuneModuleBase
+    try:
+        module_class = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError) as exc:
+        msg = f"run.module_class: '{name}' cannot be imported ({exc})."
+        raise ConfigError(msg) from exc
+    if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
+        msg = f"run.module_class: '{name}' is not a subclass of FinetuneModuleBase."
+        raise ConfigError(msg)
+    return module_class
+
+
+def _with_module_class(
+    config: MatterTunerConfig, module_class: type[FinetuneModuleBase]
+) -> MatterTunerConfig:
+    """Name an importable subclass in the config, so that another process can resume the run."""
+    name = f"{module_class.__module__}:{module_class.__qualname__}"
+    importable = module_class.__module__ != "__main__" and "<locals>" not in name
+    if module_class is FinetuneModuleBase or not importable:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"module_class": name})})
 
 
 def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:

@@ -1,0 +1,192 @@
+"""A run seen from outside: started in a process of its own, attached to, stopped, resumed."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.training.files import read_lines, write_text
+from mattertune_nb.training.run_dir import RunDirectory, drop_undone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.run_dir import Status
+
+_ACTIVE = ("starting", "running")
+
+
+class Run:
+    """A run, in whatever process it trains; everything is read from its directory.
+
+    Parameters
+    ----------
+    path
+        The run's directory.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.directory = RunDirectory.open(path)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return self.directory.path
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @classmethod
+    def attach(cls, path: str | Path) -> Run:
+        """Return the run in a directory, running or not, e.g. after a restart of the kernel.
+
+        Raises
+        ------
+        RunError
+            Where there is no run.
+        """
+        return cls(path)
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return f"Run({str(self.path)!r}, {status.state}, epoch {status.epoch}, step {status.step})"
+
+    def config(self) -> MatterTunerConfig:
+        """Return the config of the run."""
+        return self.directory.config()
+
+    def status(self) -> Status:
+        """Return state, epoch, step and, where the run died, its error."""
+        if self._process is not None:
+            self._process.poll()  # a child that has ended stays a zombie until it is asked
+        return self.directory.status()
+
+    def is_active(self) -> bool:
+        """Return whether a process is training the run."""
+        return self.status().state in _ACTIVE
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return all records of metrics; see :meth:`RunDirectory.metrics`."""
+        return self.directory.metrics()
+
+    def log_tail(self, n_lines: int = 40) -> str:
+        """Return the last lines of the log, and of what the process printed."""
+        lines: list[str] = []
+        for file in (self.directory.log_file, self.directory.console_file):
+            if file.is_file():
+                with file.open("rb") as handle:
+                    handle.seek(max(file.stat().st_size - 400 * n_lines, 0))
+                    lines += handle.read().decode(errors="replace").splitlines()[-n_lines:]
+        return "\n".join(lines[-n_lines:])
+
+    def start(self) -> Run:
+        """Train in a process of its own, from the newest checkpoint or from the beginning.
+
+        The process goes on when this one ends.
+
+        Raises
+        ------
+        RunError
+            Where a process is training the run already.
+        """
+        self.directory.claim()
+        with self.directory.console_file.open("ab") as console:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.directory.write_status("starting", pid=self._process.pid)
+        return self
+
+    def stop(self) -> None:
+        """Ask the run to end at its next optimizer step, with its last state saved."""
+        self.directory.request_stop()
+
+    def resume(self) -> Run:
+        """Go on with a run that was stopped or died; the same as :meth:`start`."""
+        return self.start()
+
+    def train_longer(self, epochs: int) -> Run:
+        """Raise the number of epochs and go on.
+
+        A cosine schedule whose length is that of the run is stretched, so the learning rate rises
+        again to where it would have been.
+
+        Raises
+        ------
+        RunError
+            Where a process is training the run, or its length is not given in epochs.
+        """
+        config = self.config()
+        if config.trainer.max_epochs in (None, -1):
+            msg = f"{self.path}: the run has no max_epochs that could be raised; resume it instead."
+            raise RunError(msg)
+        if self.is_active():
+            msg = f"{self.path}: the run is training. Stop it first, or wait until it ends."
+            raise RunError(msg)
+        config.trainer.max_epochs += epochs
+        write_text(self.directory.config_file, config.to_yaml())
+        return self.start()
+
+    def wait(self, timeout: float | None = None, poll: float = 0.2) -> Status:
+        """Wait until no process trains the run, for `timeout` seconds at most."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self.is_active() and (end is None or time.monotonic() < end):
+            time.sleep(poll)
+        return self.status()
+
+    def model(self) -> FinetuneModuleBase:
+        """Return the model with the best weights so far."""
+        model: FinetuneModuleBase = pkgutil.resolve_name(
+            "mattertune_nb.training.evaluation:load_model"
+        )(self.path)
+        return model
+
+    def dashboard(self) -> Any:
+        """Return a live view for notebooks: curves, log, Stop and Resume."""
+        # widgets are a layer above, so the class is looked up by name and not imported
+        return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:Dashboard")(self)
+
+
+class RecordReader:
+    """Reads a growing record of metrics piece by piece, each line once.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self._offset = 0
+        self._records: list[dict[str, Any]] = []
+
+    def new_records(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return what was written since the last call.
+
+        Returns
+        -------
+        records
+            The new records; all of them where the run was resumed from an earlier step.
+        restarted
+            Whether the earlier ones no longer count.
+        """
+        records, self._offset = read_lines(self._run.metrics_file, self._offset)
+        if any(record.get("kind") == "resumed" for record in records):
+            self._records = drop_undone([*self._records, *records])
+            return self._records, True
+        self._records += records
+        return records, False
