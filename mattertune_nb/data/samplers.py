@@ -236,6 +236,9 @@ def frame_loader(
             batch_size=None,
             collate_fn=collate_fn,
             num_workers=num_workers,
+            # workers' seeds are drawn from here: each new iterator would otherwise move the global
+            # generator, once more or once less in a run that was resumed
+            generator=torch.Generator().manual_seed(sampler.seed),
             pin_memory=pin_memory and torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )

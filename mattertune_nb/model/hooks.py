@@ -54,6 +54,22 @@ class PlateauSteps(Callback):
                 config.scheduler.step(trainer.callback_metrics[config.monitor])  # type: ignore[arg-type]
 
 
+class ResumeLoader(Callback):
+    """Let the training loader go on where the checkpoint was taken.
+
+    Lightning does it where it makes the loader; a schedule that asks for the length of the run makes
+    it earlier, before the checkpoint is read, and its state would never be used.
+    """
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loop = trainer.fit_loop
+        if loop.restarting and loop._combined_loader_states_to_load:
+            assert loop._data_fetcher is not None
+            loop._load_combined_loader_states()
+            iter(loop._data_fetcher)
+
+
 class FiniteLoss(Callback):
     """Stop before a NaN or infinite loss reaches the weights, and name the frames."""
 

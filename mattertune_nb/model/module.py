@@ -16,7 +16,7 @@ from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
 from mattertune_nb.model.checkpoint import read_checkpoint
-from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ValidationMetrics
+from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ResumeLoader, ValidationMetrics
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
@@ -213,7 +213,13 @@ class FinetuneModuleBase(LightningModule):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """Return the callbacks that make the numbers the same under any Trainer."""
-        return [ZeroShotBaseline(), ValidationMetrics(), PlateauSteps(), FiniteLoss()]
+        return [
+            ZeroShotBaseline(),
+            ValidationMetrics(),
+            PlateauSteps(),
+            ResumeLoader(),
+            FiniteLoss(),
+        ]
 
     def create_dataloader(
         self,

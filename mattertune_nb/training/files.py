@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
+# temporary files are private; what replaces a file is as readable as any other new one
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old or the new one.
 
@@ -35,6 +40,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

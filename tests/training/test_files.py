@@ -1,0 +1,47 @@
+"""Files are whole or not there; lines are whole or not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from mattertune_nb.training.files import append_line, read_lines, write_text, write_whole
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "last.ckpt"
+    write_text(path, "old")
+
+    def full_disk(file):
+        file.write(b"half of the new one")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, full_disk)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_torn_last_line_waits_for_its_end(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append_line(path, {"step": 1})
+    with path.open("a") as file:
+        file.write('{"step": 2')
+    records, offset = read_lines(path)
+    assert records == [{"step": 1}]
+    with path.open("a") as file:
+        file.write("}\n")
+    assert read_lines(path, offset) == ([{"step": 2}], path.stat().st_size)
+
+
+def test_a_line_torn_by_a_crash_spoils_no_other(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append_line(path, {"step": 1})
+    with path.open("a") as file:
+        file.write('{"step": 2')
+    append_line(path, {"step": 3})
+    append_line(path, {"step": 4})
+    assert [r["step"] for r in read_lines(path)[0]] == [1, 4]
+
+
+def test_no_file_yet_is_no_record(tmp_path):
+    assert read_lines(tmp_path / "metrics.jsonl") == ([], 0)

@@ -1,0 +1,193 @@
+"""A run that was stopped and resumed ends with the weights of one that never was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+
+
+class StopAfter(Callback):
+    """Asks the run to stop once a hook has been called a number of times."""
+
+    def __init__(self, run, hook: str, calls: int) -> None:
+        self._left = calls
+        setattr(self, hook, lambda *args, **kwargs: self._count(run))
+
+    def _count(self, run: RunDirectory) -> None:
+        self._left -= 1
+        if self._left == 0:
+            run.request_stop()
+
+
+class DropoutModule(mt.FinetuneModuleBase):
+    """Draws random numbers in each step, so that a lost state of the generators would show."""
+
+    def training_step(self, batch, batch_idx):
+        batch.positions = batch.positions + 0.01 * torch.randn_like(batch.positions)
+        return super().training_step(batch, batch_idx)
+
+
+def weights(path) -> torch.Tensor:
+    state = torch.load(path, weights_only=True)["state_dict"]
+    return torch.cat([v.double().ravel() for k, v in state.items() if k.startswith("backbone.")])
+
+
+SETTINGS = {
+    "mid-epoch": ({}, "on_train_batch_end", 7),
+    "first step": ({}, "on_train_batch_end", 1),
+    "mid-accumulation": ({"accumulate_grad_batches": 2}, "on_train_batch_end", 6),
+    "during validation": ({}, "on_validation_batch_end", 3),
+    "during a validation within the epoch": (
+        {"val_check_interval": 2},
+        "on_validation_batch_end",
+        3,
+    ),
+    "last batch of an epoch": ({}, "on_train_batch_end", 5),
+    "end of an epoch": ({}, "on_train_epoch_end", 1),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_stopped_and_resumed_run_equals_one_never_stopped(case, small_config, tmp_path):
+    trainer, hook, calls = SETTINGS[case]
+    config = small_config(**trainer)
+    config.model.lr_scheduler = [
+        mt.CosineAnnealingLRConfig(warmup=2),
+        mt.ReduceOnPlateauConfig(patience=0),
+    ]
+    config.run.root = tmp_path / "never"
+    mt.MatterTuner(config, module_class=DropoutModule).tune()
+
+    config.run.root = tmp_path / "stopped"
+    run = RunDirectory(tmp_path / "stopped" / "run")
+    result = mt.MatterTuner(config, module_class=DropoutModule).tune(
+        callbacks=[StopAfter(run, hook, calls)]
+    )
+    assert run.status().state == "stopped"
+    assert 0 < result.trainer.global_step < 15
+    assert isinstance(result.model, DropoutModule)
+
+    mt.MatterTuner(config, module_class=DropoutModule).resume(run)
+    assert run.status().state == "finished"
+    torch.testing.assert_close(
+        weights(run.last), weights(tmp_path / "never/run/checkpoints/last.ckpt"), atol=1e-6, rtol=0
+    )
+    never = RunDirectory(tmp_path / "never" / "run").metrics()
+    for ours, theirs in zip(
+        [r for r in run.metrics() if "val/forces_mae" in r],
+        [r for r in never if "val/forces_mae" in r],
+        strict=True,
+    ):
+        assert ours["step"] == theirs["step"]
+        assert ours["val/forces_mae"] == pytest.approx(theirs["val/forces_mae"], abs=1e-6)
+
+
+@pytest.mark.parametrize("damage", ["half of last", "no checkpoint", "all damaged"])
+def test_resume_takes_the_newest_whole_checkpoint(damage, small_config, tmp_path):
+    config = small_config(max_epochs=2)
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(tmp_path / "run")
+    before = run.metrics()
+    if damage == "half of last":
+        run.last.write_bytes(run.last.read_bytes()[: run.last.stat().st_size // 2])
+    else:
+        for path in run.checkpoints_newest_first():
+            path.unlink() if damage == "no checkpoint" else path.write_bytes(b"PK\x03\x04")
+    config.trainer.max_epochs = 3
+    result = mt.MatterTuner(config).resume(run)
+    assert result.trainer.current_epoch == 3
+    assert torch.load(run.last, weights_only=True)["global_step"] == 15
+    assert run.status().state == "finished"
+    steps = [r["step"] for r in run.metrics() if "val/forces_mae" in r]
+    assert steps == sorted(set(steps))
+    assert len(run.metrics()) > len(before)
+
+
+def test_kill_9_then_resume(small_config, tmp_path):
+    config = small_config(max_epochs=4)
+    config.run.save_every = 1e-6  # after every step
+    config.to_yaml(tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "mattertune_nb.cli"]
+    process = subprocess.Popen(
+        [*command, "fit", str(tmp_path / "config.yaml")], stdout=subprocess.DEVNULL
+    )
+    run = RunDirectory(tmp_path / "run")
+    wait_for(lambda: run.last.exists() and run.status().step > 3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert run.status().state == "crashed"
+    subprocess.run(
+        [*command, "resume", "--quiet", str(run.path)], check=True, stdout=subprocess.DEVNULL
+    )
+    assert run.status().state == "finished"
+    assert torch.load(run.last, weights_only=True)["global_step"] == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, tmp_path):
+    config = small_config(max_epochs=50)
+    config.to_yaml(tmp_path / "config.yaml")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mattertune_nb.cli", "fit", str(tmp_path / "config.yaml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    run = RunDirectory(tmp_path / "run")
+    wait_for(lambda: run.status().step > 1)
+    os.kill(process.pid, number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output.decode()
+    assert b"Traceback" not in output
+    assert run.status().state == "stopped"
+    assert torch.load(run.last, weights_only=True)["global_step"] == run.status().step
+
+
+def test_a_full_disk_costs_a_save_and_not_the_run(small_config, tmp_path, monkeypatch):
+    from mattertune_nb.training import checkpoints
+
+    real, saved = checkpoints.write_whole, []
+
+    def sometimes_full(path, write):
+        saved.append(path)
+        if len(saved) in (2, 3):
+            raise OSError(28, "No space left on device")
+        real(path, write)
+
+    monkeypatch.setattr(checkpoints, "write_whole", sometimes_full)
+    mt.MatterTuner(small_config(max_epochs=2)).tune()
+    run = RunDirectory(tmp_path / "run")
+    assert run.status().state == "finished"
+    assert "No space left on device" in run.log_file.read_text()
+    assert torch.load(run.last, weights_only=True)["global_step"] == 10
+    assert not [p for p in run.checkpoints.iterdir() if p.suffix != ".ckpt"]
+
+
+def test_a_hostile_checkpoint_is_refused_and_never_run(small_config, tmp_path):
+    import pickle
+
+    class Hostile:
+        def __reduce__(self):
+            return (os.system, (f"touch {tmp_path / 'owned'}",))
+
+    path = tmp_path / "hostile.ckpt"
+    torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, path, pickle_module=pickle)
+    with pytest.raises(mt.TrainingError, match="refused"):
+        mt.FinetuneModuleBase.load_from_checkpoint(path)
+    assert not (tmp_path / "owned").exists()
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
