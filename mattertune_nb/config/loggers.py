@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 
-class CSVLoggerConfig(StrictConfig):
+class _LoggerConfig(StrictConfig):
+    """What all loggers share."""
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages of which one has to be installed; the first is also the extra's name."""
+
+    def require_installed(self) -> None:
+        """Raise a :class:`MissingExtraError` with the pip line where the package is missing."""
+        if self.packages and all(find_spec(name) is None for name in self.packages):
+            extra = self.packages[0]
+            msg = f"The {extra} logger needs a package: pip install 'mattertune-nb[{extra}]'."
+            raise MissingExtraError(msg)
+
+
+class CSVLoggerConfig(_LoggerConfig):
     """A table of metrics; :class:`lightning.pytorch.loggers.CSVLogger`."""
 
     type: Literal["csv"] = setting("csv", "Kind of logger.")
@@ -32,8 +46,10 @@ class CSVLoggerConfig(StrictConfig):
         return CSVLogger(**self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir))
 
 
-class TensorBoardLoggerConfig(StrictConfig):
+class TensorBoardLoggerConfig(_LoggerConfig):
     """Curves for TensorBoard; :class:`lightning.pytorch.loggers.TensorBoardLogger`."""
+
+    packages: ClassVar[tuple[str, ...]] = ("tensorboard", "tensorboardX")
 
     type: Literal["tensorboard"] = setting("tensorboard", "Kind of logger.")
     save_dir: Path | None = setting(None, "Folder; not set: the run's own.")
@@ -43,15 +59,17 @@ class TensorBoardLoggerConfig(StrictConfig):
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
         """Build the logger for any Trainer; `MissingExtraError` where tensorboard is missing."""
-        _require("tensorboard", "tensorboardX")
+        self.require_installed()
         from lightning.pytorch.loggers import TensorBoardLogger
 
         options: Any = self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir)
         return TensorBoardLogger(**options)
 
 
-class WandbLoggerConfig(StrictConfig):
+class WandbLoggerConfig(_LoggerConfig):
     """Weights & Biases; :class:`lightning.pytorch.loggers.WandbLogger`."""
+
+    packages: ClassVar[tuple[str, ...]] = ("wandb",)
 
     type: Literal["wandb"] = setting("wandb", "Kind of logger.")
     project: str = setting("mattertune_nb", "Project at Weights & Biases.")
@@ -64,7 +82,7 @@ class WandbLoggerConfig(StrictConfig):
 
     def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
         """Build the logger for any Trainer; `MissingExtraError` where wandb is missing."""
-        _require("wandb")
+        self.require_installed()
         from lightning.pytorch.loggers import WandbLogger
 
         options: Any = self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir)
@@ -93,9 +111,3 @@ def logger_from_string(name: str) -> CSVLoggerConfig | TensorBoardLoggerConfig |
 
 def _place(save_dir: Path | None, default_dir: Path) -> dict[str, str]:
     return {"save_dir": str(save_dir or default_dir)}
-
-
-def _require(extra: str, *alternatives: str) -> None:
-    if all(find_spec(name) is None for name in (extra, *alternatives)):
-        msg = f"The {extra} logger needs a package: pip install 'mattertune-nb[{extra}]'."
-        raise MissingExtraError(msg)

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from lightning.pytorch import Callback
     from torch import Tensor
     from torchdata.stateful_dataloader import StatefulDataLoader
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
@@ -293,20 +293,14 @@ class FinetuneModuleBase(LightningModule):
         model.load_state_dict(checkpoint["state_dict"])
         return model.eval()
 
-    def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
-        """Return an ASE calculator with this model; see :class:`MatterTuneCalculator`."""
+    def ase_calculator(self, **kwargs: Any) -> Calculator:
+        """Return an ASE calculator, :class:`mattertune_nb.MatterTuneCalculator`, with this model."""
         # the calculator is a layer above, so it is looked up by name and not imported
-        calculator: MatterTuneCalculator = pkgutil.resolve_name(
-            "mattertune_nb.calculator:MatterTuneCalculator"
-        )(self, **kwargs)
-        return calculator
+        return pkgutil.resolve_name("mattertune_nb.calculator:MatterTuneCalculator")(self, **kwargs)
 
-    def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
-        """Return a batched predictor with this model; see :class:`PropertyPredictor`."""
-        predictor: PropertyPredictor = pkgutil.resolve_name(
-            "mattertune_nb.calculator:PropertyPredictor"
-        )(self, **kwargs)
-        return predictor
+    def property_predictor(self, **kwargs: Any) -> Any:
+        """Return a batched predictor, :class:`mattertune_nb.PropertyPredictor`, with this model."""
+        return pkgutil.resolve_name("mattertune_nb.calculator:PropertyPredictor")(self, **kwargs)
 
 
 def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list[dict[str, Any]]:

@@ -144,6 +144,8 @@ class MatterTuner:
 
     def _check(self, callbacks: Sequence[Callback]) -> None:
         check_hardware(self.config.trainer)
+        for logger in self.config.trainer.loggers:
+            logger.require_installed()
         # a user's module or callback may log what is watched
         own = [c for c in callbacks if not isinstance(c, ProgressBar)]
         if self.module_class is FinetuneModuleBase and not own:

@@ -159,7 +159,7 @@ def test_a_file_that_is_no_config_is_named(tmp_path):
     with pytest.raises(mt.ConfigError, match=r"config\.yaml: cannot read the config"):
         mt.TrainerConfig.from_yaml(path)
     path.write_text("a: [1")
-    with pytest.raises(mt.ConfigError, match=r"config\.yaml, line 2: not valid YAML"):
+    with pytest.raises(mt.ConfigError, match=r"config\.yaml, line 1: not valid YAML"):
         mt.TrainerConfig.from_yaml(path)
     path.write_text("- 1")
     with pytest.raises(mt.ConfigError, match="expected a mapping"):
