@@ -23,7 +23,7 @@ class ToyModel(LightningModule):
         self.offsets = torch.nn.Embedding(95, 1, dtype=torch.float64)
         self.seen: dict[str, list[tuple[int, list[int]]]] = {}
 
-    def create_dataloader(self, dataset: Any, has_labels: bool) -> Any:  # noqa: D102
+    def create_dataloader(self, dataset: Any, has_labels: bool) -> Any:
         settings = dataset.loader
         sampler = FrameBatchSampler(
             len(dataset),
@@ -45,20 +45,20 @@ class ToyModel(LightningModule):
         errors = [self.offsets(numbers).sum() - energy for _, numbers, energy in batch]
         return torch.stack(errors).square().mean()
 
-    def training_step(self, batch: list[Any]) -> torch.Tensor:  # noqa: D102
+    def training_step(self, batch: list[Any]) -> torch.Tensor:
         return self._step(batch, "train")
 
-    def validation_step(self, batch: list[Any]) -> None:  # noqa: D102
+    def validation_step(self, batch: list[Any]) -> None:
         self._step(batch, "validation")
 
-    def test_step(self, batch: list[Any]) -> None:  # noqa: D102
+    def test_step(self, batch: list[Any]) -> None:
         self._step(batch, "test")
 
-    def predict_step(self, batch: list[Any]) -> list[int]:  # noqa: D102
+    def predict_step(self, batch: list[Any]) -> list[int]:
         self._step(batch, "predict")
         return [frame for frame, *_ in batch]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # noqa: D102
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=1e-3)
 
 

@@ -1,0 +1,213 @@
+"""The live view of a run: everything in it is read from the run's directory."""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.background import RecordReader
+from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets
+from mattertune_nb.widgets.progress import Progress, progress_html, read_progress
+from mattertune_nb.widgets.series import CurveData
+from mattertune_nb.widgets.validation_view import ValidationView
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.background import Run
+
+_ACTIVE = ("starting", "running")
+_dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
+
+
+def dashboard(run: Run) -> Dashboard:
+    """Return the dashboard of a run; the same one for each call, however often a cell is executed.
+
+    A plotly figure is never collected by the front end, so each run has one as long as it is shown.
+    """
+    key = str(run.path.absolute())
+    found = _dashboards.get(key)
+    if found is None or found.closed:
+        found = Dashboard(run)
+        _dashboards[key] = found
+    else:
+        found.run = run
+    found.watch()
+    return found
+
+
+class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
+    """Curves, progress, log, parity and worst structures of a run, with Stop and Resume.
+
+    Parameters
+    ----------
+    run
+        The run; it may train in any process, or have ended long ago.
+    """
+
+    def __init__(self, run: Run) -> None:
+        enable_colab_widgets()
+        self.run = run
+        self.closed = False
+        self.data = CurveData()
+        self._reader = RecordReader(run.directory)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._state = ""
+        self._header = W.HTML()
+        self._message = W.HTML()
+        self._log = W.HTML()
+        self._buttons = self._make_buttons()
+        self.figure = CurvesFigure(self.data)
+        self.validation = ValidationView(run)
+        details = W.Accordion(
+            children=[self.validation.widget, self._log], titles=("Validation", "Log")
+        )
+        super().__init__([self._header, self._buttons, self._message, self.figure.widget, details])
+        self.refresh()
+
+    def _make_buttons(self) -> W.HBox:
+        self.stop_button = W.Button(
+            description="Stop",
+            icon="stop",
+            tooltip="End at the next optimizer step; the last state is saved",
+        )
+        self.resume_button = W.Button(
+            description="Resume", icon="play", tooltip="Go on from the last saved state"
+        )
+        self.longer_button = W.Button(
+            description="Train longer",
+            icon="forward",
+            tooltip="Raise the number of epochs and go on",
+        )
+        self.epochs = W.BoundedIntText(
+            10, min=1, max=100_000, description="epochs", layout=W.Layout(width="150px")
+        )
+        self.log_scale = W.Checkbox(
+            False, description="log scale of the loss", indent=False, layout=W.Layout(width="170px")
+        )
+        self.stop_button.on_click(lambda _: self._do(self.run.stop, "Stopping at the next step …"))
+        self.resume_button.on_click(lambda _: self._do(self.run.resume, "Starting …"))
+        self.longer_button.on_click(
+            lambda _: self._do(lambda: self.run.train_longer(self.epochs.value), "Starting …")
+        )
+        self.log_scale.observe(self._on_log_scale, "value")
+        return W.HBox(
+            [self.stop_button, self.resume_button, self.longer_button, self.epochs, self.log_scale],
+            layout=W.Layout(flex_flow="row wrap", align_items="center"),
+        )
+
+    def _do(self, action: Any, doing: str) -> None:
+        try:
+            action()
+        except MatterTuneError as exc:
+            self._say(str(exc), error=True)
+        else:
+            self._say(doing)
+        self.refresh()
+        self.watch()
+
+    def _on_log_scale(self, change: dict[str, Any]) -> None:
+        self.figure.log_loss = bool(change["new"])
+        self.figure.update()
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        color = "var(--jp-error-color1, #c62828)" if error else "inherit"
+        self._message.value = (
+            f'<div role="status" style="color:{color};white-space:pre-wrap">{html.escape(text)}</div>'
+            if text
+            else ""
+        )
+
+    def refresh(self) -> bool:
+        """Read what is new; return whether the run is active.
+
+        A run directory that is gone or unreadable becomes a message; what was read stays.
+        """
+        with self._lock:
+            try:
+                if not self.run.path.is_dir():
+                    self._say(
+                        f"{self.run.path} is gone; the curves show what was read.", error=True
+                    )
+                    return False
+                status = self.run.status()
+                records, restarted = self._reader.new_records()
+                if restarted:
+                    self.data.clear()
+                    self.figure.clear()
+                if records:
+                    self.data.add(records)
+                    self.figure.update()
+                self._show(read_progress(self.run, status, self.data))
+                self.validation.refresh()
+                active = status.state in _ACTIVE
+                if status.state != self._state:
+                    self._on_state(status.state, status.error)
+            except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
+                self._say(f"{self.run.path} cannot be read: {exc}", error=True)
+                return False
+            return active
+
+    def _show(self, progress: Progress) -> None:
+        self._header.value = progress_html(progress)
+        tail = html.escape(self.run.log_tail(30))
+        style = "max-height:260px;overflow:auto;font-size:11px;line-height:1.35"
+        self._log.value = f'<pre style="{style}">{tail}</pre>'
+
+    def _on_state(self, state: str, error: str | None) -> None:
+        active = state in _ACTIVE
+        self.stop_button.disabled = not active
+        self.resume_button.disabled = active or state == "finished"
+        self.longer_button.disabled = active
+        if error:
+            self._say(f"The run {state}: {error}", error=True)
+        elif self._state:
+            self._say("")
+        ended = self._state in _ACTIVE and not active
+        self._state = state
+        if ended:
+            self.renew_picture()
+
+    def watch(self) -> None:
+        """Follow the run in a thread that only reads, until it ends or the widget is closed."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=_follow,
+                args=(weakref.ref(self),),
+                daemon=True,
+                name="mattertune_nb dashboard",
+            )
+            self._thread.start()
+
+    def picture(self) -> bytes | None:
+        """Return the curves as PNG."""
+        return draw_curves(self.data, log_loss=self.figure.log_loss)
+
+    def close(self) -> None:
+        """Close the widget and its thread."""
+        self.closed = True
+        super().close()
+
+
+def _follow(reference: weakref.ref[Dashboard]) -> None:
+    """Refresh a dashboard a few times a second while its run is active and it is shown."""
+    idle_since: float | None = None
+    while True:
+        view = reference()
+        if view is None or view.closed:
+            return
+        active = view.refresh()
+        del view
+        if active:
+            idle_since = None
+        elif idle_since is None:
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > 5:
+            return
+        time.sleep(0.3)

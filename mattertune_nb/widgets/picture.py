@@ -1,0 +1,88 @@
+"""Still pictures beside live widgets, so that a saved notebook shows them without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DPI = 80
+
+
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a matplotlib figure and its axes in reading order, in inches, apart from pyplot.
+
+    The paper is white with dark ink, as a picture cannot know the theme it is read in.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, some tens of kilobytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+class Pictured:
+    """Mix-in for a widget that has a picture: both go into one MIME bundle.
+
+    JupyterLab shows the widget where a kernel runs; without one, and on GitHub or nbviewer, the
+    picture remains. A subclass implements :meth:`picture`.
+    """
+
+    _display_id: str | None = None
+
+    def picture(self) -> bytes | None:
+        """Return the present state as PNG, or ``None`` where there is nothing to show yet."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
+        image = self.picture()
+        if image is not None:
+            bundle["image/png"] = base64.b64encode(image).decode()
+        if not has_front_end():
+            bundle.pop("application/vnd.jupyter.widget-view+json", None)
+        return bundle
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        from IPython.display import display
+
+        handle = display(self._repr_mimebundle_(), raw=True, display_id=True)
+        if handle is not None:
+            self._display_id = handle.display_id
+
+    def renew_picture(self) -> None:
+        """Replace the picture in the notebook's output by one of the present state."""
+        from IPython.display import update_display
+
+        if self._display_id is not None:
+            update_display(self._repr_mimebundle_(), raw=True, display_id=self._display_id)
+
+
+def has_front_end() -> bool:
+    """Return whether widgets can be shown; ``MATTERTUNE_NB_PLAIN=1`` says that they cannot."""
+    if os.environ.get("MATTERTUNE_NB_PLAIN", "0") not in ("", "0"):
+        return False
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def enable_colab_widgets() -> None:
+    """Switch Colab's widget manager on, where Colab is; it shows no custom widget otherwise."""
+    output = sys.modules.get("google.colab.output")
+    if output is not None:
+        output.enable_custom_widget_manager()
