@@ -61,6 +61,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "training.background": ("Run",),
     "training.config": ("MatterTunerConfig",),
     "training.tuner": ("MatterTuner", "TuneResult"),
+    "widgets.live": ("LiveCurves",),
+    "widgets.runs": ("compare", "runs"),
     "demo": ("demo_config", "demo_data"),
 }
 

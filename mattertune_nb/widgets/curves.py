@@ -187,7 +187,17 @@ def _legend(panel: Panel) -> str:
 
 
 def draw_curves(data: CurveData, *, log_loss: bool = False) -> bytes | None:
-    """Draw the same panels with matplotlib; ``None`` where there is no point yet."""
+    """Draw the same panels with matplotlib; ``None`` where there is no point yet.
+
+    The picture is kept until the data change.
+    """
+    key = (data.version, log_loss)
+    if data.drawn is None or data.drawn[0] != key:
+        data.drawn = (key, _draw(data, log_loss=log_loss))
+    return data.drawn[1]
+
+
+def _draw(data: CurveData, *, log_loss: bool) -> bytes | None:
     panels = [p for p in data.ordered() if any(len(s) for s in p.series.values())]
     if not panels:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -146,8 +145,4 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
-    return (
-        time.strftime("%-H h %M min", time.gmtime(seconds))
-        if seconds < 86400
-        else f"{seconds / 3600:.0f} h"
-    )
+    return f"{seconds / 3600:.1f} h"

@@ -99,10 +99,13 @@ class CurveData:
     """Sorts a run's records into panels: loss, an error a property, learning rate, and others."""
 
     def __init__(self) -> None:
+        self.version = 0
+        self.drawn: tuple[tuple[int, bool], bytes | None] | None = None
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
+        self.version += 1
         self.panels: dict[str, Panel] = {"loss": Panel("loss")}
         self.epoch = 0
         self.step = 0
@@ -110,6 +113,7 @@ class CurveData:
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
         """Add records in the order in which they were written."""
+        self.version += 1
         for record in records:
             step, epoch = record.get("step", 0), record.get("epoch", 0)
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)

@@ -92,6 +92,6 @@ def draw_worst(frames: list[tuple[Any, dict[str, Any]]]) -> bytes:
     for ax, (atoms, worst) in zip(axes, frames, strict=True):
         plot_atoms(atoms, ax, rotation="10x,20y,0z")
         ax.set_axis_off()
-        source = str(worst["source"]).rsplit("/", 1)[-1]
+        source = str(worst["source"]).rsplit(", ", 1)[-1]
         ax.set_title(f"{source}\n{1000 * worst['error']:.3g} meV/Å", fontsize=7)
     return png(figure)

@@ -1,0 +1,172 @@
+"""Several runs beside each other: a table, and their curves in one figure."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.background import Run
+from mattertune_nb.widgets.picture import new_figure, png
+from mattertune_nb.widgets.series import CurveData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HEADLINES = {
+    "val/energy_per_atom_mae": "energy (meV/atom)",
+    "val/forces_mae": "forces (meV/Å)",
+    "val/stresses_mae": "stress (meV/Å³)",
+}
+_NOT_COMPARED = ("run.name", "run.root")
+
+
+class RunsTable:
+    """Runs with their state, best validation errors and the settings in which they differ.
+
+    Attributes
+    ----------
+    rows
+        One mapping a run, from column to text.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.rows = [_row(run) for run in runs]
+        for row, differences in zip(self.rows, config_differences(runs), strict=True):
+            row["settings"] = ", ".join(f"{k}={v}" for k, v in differences.items()) or "–"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(row.values()) for row in self.rows) or "no runs"
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return "<i>No runs here yet.</i>"
+        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.rows[0])
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html.escape(v)}</td>" for v in row.values())
+            + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    return f"<td style='text-align:left'>{html.escape(text)}</td>"
+
+
+def runs(root: str | Path = "runs") -> RunsTable:
+    """Return a table of all runs below `root`, the newest first."""
+    found = [path.parent for path in Path(root).glob("*/config.yaml")]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return RunsTable([Run(path) for path in found])
+
+
+def _row(run: Run) -> dict[str, str]:
+    status = run.status()
+    row = {"run": run.name, "state": status.state, "epoch": str(status.epoch)}
+    best: dict[str, float] = {}
+    for record in run.metrics():
+        for metric in _HEADLINES:
+            value = record.get(metric)
+            if isinstance(value, (int, float)):
+                best[metric] = min(best.get(metric, float("inf")), value)
+    for metric, column in _HEADLINES.items():
+        row[column] = f"{1000 * best[metric]:.1f}" if metric in best else "–"
+    return row
+
+
+def config_differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return for each run the settings, by dotted path, that are not the same in all of them."""
+    flat: list[dict[str, Any]] = []
+    for run in runs:
+        try:
+            flat.append(_flatten(run.config().to_dict()))
+        except MatterTuneError as exc:
+            flat.append({"config": str(exc)})
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    differing = [
+        name
+        for name in names
+        if name not in _NOT_COMPARED and len({repr(s.get(name)) for s in flat}) > 1
+    ]
+    return [{name: s[name] for name in differing if name in s} for s in flat]
+
+
+def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(data, dict) and data:
+        items = data.items()
+    elif isinstance(data, list) and data and isinstance(data[0], dict):
+        items = ((str(i), v) for i, v in enumerate(data))  # type: ignore[assignment]
+    else:
+        return {prefix: data}
+    flat: dict[str, Any] = {}
+    for name, value in items:
+        flat |= _flatten(value, f"{prefix}.{name}" if prefix else str(name))
+    return flat
+
+
+class Comparison:
+    """Curves of several runs in one picture; :func:`compare` makes it."""
+
+    def __init__(self, data: Mapping[str, CurveData]) -> None:
+        self.data = data
+
+    def picture(self) -> bytes:
+        """Return the curves as PNG."""
+        titles = dict.fromkeys(
+            panel.title for data in self.data.values() for panel in data.ordered() if panel.unit
+        )
+        panels = ["loss", *titles]
+        figure, axes = new_figure(1, len(panels), 4.4 * len(panels), 3.2)
+        for ax, title in zip(axes, panels, strict=True):
+            for name, data in self.data.items():
+                panel = next((p for p in data.ordered() if p.title == title), None)
+                if panel is None:
+                    continue
+                for label, series in panel.series.items():
+                    if label.startswith("val"):
+                        array = series.array()
+                        (line,) = ax.plot(array[:, 0], array[:, 2], label=name, lw=1.5)
+                        best = array[np.argmin(array[:, 2])]
+                        ax.plot(best[0], best[2], "*", color=line.get_color(), ms=9)
+                if panel.baseline is not None:
+                    ax.axhline(panel.baseline, color="0.6", ls="--", lw=0.8)
+                ax.set_ylabel(panel.unit)
+            ax.set_title(f"{title} (validation)", fontsize=10)
+            ax.set_xlabel("step")
+            ax.grid(alpha=0.3)
+            ax.legend(fontsize=7)
+        return png(figure)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        names = ", ".join(self.data)
+        return {
+            "image/png": base64.b64encode(self.picture()).decode(),
+            "text/plain": f"curves of {names}",
+        }
+
+
+def compare(*runs: Run | str | Path) -> Comparison:
+    """Overlay the validation curves of runs; dashed lines are the untuned models.
+
+    Parameters
+    ----------
+    *runs
+        Runs, or paths of their directories.
+    """
+    data: dict[str, CurveData] = {}
+    for item in runs:
+        run = item if isinstance(item, Run) else Run.attach(item)
+        curves = CurveData()
+        curves.add(run.metrics())
+        name = run.name if run.name not in data else str(run.path)
+        data[name] = curves
+    return Comparison(data)

@@ -1,0 +1,137 @@
+"""The dashboard is a view of a run's directory, whatever state that is in."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import threading
+import time
+
+import pytest
+
+import mattertune_nb as mt
+from mattertune_nb.training.files import append_line
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a run that has ended."""
+    config = mt.demo_config(tmp_path_factory.mktemp("runs"), "done")
+    config.data.train.index = config.data.validation.index = ":6"
+    config.data.batch_size = 2
+    config.trainer.max_epochs = 2
+    mt.MatterTuner(config).tune()
+    return mt.Run.attach(config.run.root / "done")
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """Return a copy of it that a test may spoil."""
+    shutil.copytree(finished.path, tmp_path / "run")
+    return mt.Run.attach(tmp_path / "run")
+
+
+def test_it_shows_curves_log_parity_and_worst_structures(finished):
+    view = finished.dashboard()
+    assert "finished" in view._header.value
+    assert "epoch 2 / 2" in view._header.value
+    assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
+    assert "val/forces_mae" in view._log.value
+    assert bytes(view.validation._parity.value).startswith(b"\x89PNG")
+    assert bytes(view.validation._worst.value).startswith(b"\x89PNG")
+    bundle = view._repr_mimebundle_()
+    assert bundle["image/png"]
+
+
+def test_a_hundred_executions_of_its_cell_leak_nothing(finished):
+    view = finished.dashboard()
+    threads = threading.active_count()
+    import ipywidgets
+
+    gc.collect()
+    n_widgets = len(
+        ipywidgets.Widget._instances if hasattr(ipywidgets.Widget, "_instances") else []
+    )
+    for _ in range(100):
+        assert mt.Run.attach(finished.path).dashboard() is view
+        view._repr_mimebundle_()
+    assert threading.active_count() <= threads + 1
+    gc.collect()
+    n_after = len(ipywidgets.Widget._instances if hasattr(ipywidgets.Widget, "_instances") else [])
+    assert n_after == n_widgets
+
+
+def test_attach_reads_a_long_history_within_a_second(run):
+    line = '{{"kind":"metrics","time":1.0,"epoch":1,"step":{},"train/total_loss":0.5}}\n'
+    with run.directory.metrics_file.open("a") as file:
+        file.writelines(line.format(step) for step in range(100_000))
+    start = time.perf_counter()
+    view = run.dashboard()
+    # the aim is one second on a quiet machine; tests run beside each other
+    assert time.perf_counter() - start < 4
+    assert view.data.step == 99_999
+
+
+def test_a_dead_process_is_a_crash_that_can_be_resumed(run):
+    run.directory.write_status("running", epoch=1, step=3, pid=2**22 - 1)
+    view = run.dashboard()
+    assert "crashed" in view._header.value
+    assert "ended without a word" in view._message.value
+    assert not view.resume_button.disabled
+    assert view.stop_button.disabled
+
+
+def test_the_error_of_a_failed_run_is_shown_whole(run):
+    run.directory.write_status("failed", error="TrainingError: The loss became nan <here>")
+    assert "The loss became nan &lt;here&gt;" in run.dashboard()._message.value
+
+
+def test_a_directory_deleted_under_it_becomes_a_message(run):
+    view = run.dashboard()
+    shutil.rmtree(run.path)
+    view.refresh()
+    assert "is gone" in view._message.value
+    assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
+
+
+def test_half_written_files_become_a_message(run):
+    run.directory.config_file.write_text("model: {name: chg")
+    view = run.dashboard()
+    assert "cannot be read" in view._message.value
+
+
+def test_resume_of_a_run_in_training_is_refused_in_words(run):
+    import os
+
+    run.directory.write_status("running", pid=os.getppid())
+    view = run.dashboard()
+    view._do(run.resume, "Starting")
+    assert "is training this run" in view._message.value
+
+
+def test_steps_done_again_after_a_crash_are_shown_once(run):
+    view = run.dashboard()
+    append_line(run.directory.metrics_file, {"kind": "resumed", "step": 3})
+    append_line(
+        run.directory.metrics_file,
+        {"kind": "metrics", "step": 5, "epoch": 1, "val/forces_mae": 0.5},
+    )
+    view.refresh()
+    values = view.data.panels["val/forces_mae"].series["validation"].array()
+    assert values[-1].tolist() == [5, 1, 500]
+    assert len(values) == 2
+
+
+def test_train_longer_in_the_background_then_compare(run):
+    view = run.dashboard()
+    view.epochs.value = 1
+    view.longer_button.click()
+    assert run.wait(120).state == "finished"
+    assert run.status().epoch == 3
+    view.refresh()
+    assert "epoch 3 / 3" in view._header.value
+    table = mt.runs(run.path.parent)
+    assert table.rows[0]["state"] == "finished"
+    assert float(table.rows[0]["forces (meV/Å)"]) > 0
+    comparison = mt.compare(run, run.path)
+    assert comparison.picture().startswith(b"\x89PNG")

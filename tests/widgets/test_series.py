@@ -1,0 +1,75 @@
+"""Curves of bounded length that lose no extremum, sorted into panels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.series import MAX_POINTS, CurveData, Series
+
+
+def test_a_long_curve_is_bounded_and_keeps_its_extrema_and_ends():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=100_000)
+    values[[31_111, 77_777]] = -50.0, 60.0
+    series = Series()
+    for step, value in enumerate(values):
+        series.add(step, step // 100, value)
+    array = series.array()
+    assert len(array) <= MAX_POINTS
+    assert array[0, 0] == 0
+    assert array[-1, 0] == 99_999
+    assert array[:, 2].min() == -50.0
+    assert array[:, 2].max() == 60.0
+    assert (np.diff(array[:, 0]) > 0).all()
+
+
+RECORDS = [
+    {
+        "step": 0,
+        "epoch": 0,
+        "baseline/forces_mae": 0.25,
+        "baseline/referenced_energy_per_atom_mae": 0.01,
+    },
+    {"step": 9, "epoch": 0, "train/total_loss": 1.0, "train/forces_loss": 0.5},
+    {"step": 9, "epoch": 0, "val/forces_mae": 0.1, "val/forces_rmse": 0.2, "val/total_loss": 0.9},
+    {"step": 19, "epoch": 1, "val/forces_mae": 0.05, "val/total_loss": None},
+    {"step": 19, "epoch": 1, "lr-AdamW": 1e-3, "my_accuracy": 0.7, "train_loss": 3.0},
+]
+
+
+def test_records_are_sorted_into_panels_in_units_that_people_read():
+    data = CurveData()
+    data.add(RECORDS)
+    titles = [panel.title for panel in data.ordered()]
+    assert titles == ["loss", "energy MAE", "forces MAE", "learning rate", "my_accuracy"]
+    forces = data.panels["val/forces_mae"]
+    assert forces.unit == "meV/Å"
+    assert forces.baseline == 250.0
+    assert forces.best() == (19.0, 1.0, 50.0)
+    assert set(data.panels["loss"].series) == {"train/total_loss", "val/total_loss", "train_loss"}
+
+
+def test_one_figure_serves_all_panels_and_is_updated_in_place():
+    data = CurveData()
+    figure = CurvesFigure(data)
+    widget = figure.widget
+    data.add(RECORDS[:3])
+    figure.update()
+    n_traces = len(widget.data)
+    data.add(RECORDS[3:])
+    figure.update()
+    assert figure.widget is widget
+    assert len(widget.data) > n_traces
+    validation = next(t for t in widget.data if t.name == "validation")
+    assert list(validation.y) == [100.0, 50.0]
+    assert len(widget.layout.shapes) == 2
+
+
+def test_the_picture_is_a_small_png():
+    data = CurveData()
+    assert draw_curves(data) is None
+    data.add(RECORDS)
+    image = draw_curves(data)
+    assert image.startswith(b"\x89PNG")
+    assert len(image) < 100_000
