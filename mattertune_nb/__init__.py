@@ -61,6 +61,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "training.background": ("Run",),
     "training.config": ("MatterTunerConfig",),
     "training.tuner": ("MatterTuner", "TuneResult"),
+    "widgets.trainer_form": ("TrainerForm",),
+    "widgets.tuner_form": ("TunerForm",),
     "widgets.live": ("LiveCurves",),
     "widgets.runs": ("compare", "runs"),
     "demo": ("demo_config", "demo_data"),

@@ -18,7 +18,13 @@ _WIDTH = 88
 
 
 def setting(
-    default: Any = ..., description: str = "", *, unit: str | None = None, **kwargs: Any
+    default: Any = ...,
+    description: str = "",
+    *,
+    unit: str | None = None,
+    group: str | None = None,
+    kinds: dict[str, str] | None = None,
+    **kwargs: Any,
 ) -> Any:
     """Declare a config field; forms, CLI help and docs are made from what is said here.
 
@@ -30,15 +36,24 @@ def setting(
         What the field is and when to change it.
     unit
         Physical unit, shown beside the value.
+    group
+        Heading under which a form shows the field.
+    kinds
+        Where the type of a value says what it means: a name for people of each type.
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
-    extra: dict[str, Any] | None = {"unit": unit} if unit else None
+    extra: dict[str, Any] = {
+        key: value for key, value in (("unit", unit), ("group", group), ("kinds", kinds)) if value
+    }
     if callable(default):
         return Field(
-            default_factory=default, description=description, json_schema_extra=extra, **kwargs
+            default_factory=default,
+            description=description,
+            json_schema_extra=extra or None,
+            **kwargs,
         )
-    return Field(default, description=description, json_schema_extra=extra, **kwargs)
+    return Field(default, description=description, json_schema_extra=extra or None, **kwargs)
 
 
 class StrictConfig(BaseModel):

@@ -36,6 +36,7 @@ class ModelConfig(HyperParameters):
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
         "How the learning rate changes; a list is played one after the other.",
+        kinds={"config": "one schedule", "list": "one after the other"},
     )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {"energy": [PerAtomReferencingNormalizerConfig()]},

@@ -35,44 +35,59 @@ class TrainerConfig(StrictConfig):
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
-        "auto", "Kind of processor; 'auto' takes a GPU where there is one."
+        "auto", "Kind of processor; 'auto' takes a GPU where there is one.", group="hardware"
     )
     devices: int | list[int] | Literal["auto"] = setting(
-        1, "How many devices, their indices as a list, or 'auto' for all."
+        1,
+        "How many devices, their indices as a list, or 'auto' for all.",
+        group="hardware",
+        kinds={"int": "number of devices", "list": "indices of devices"},
     )
     strategy: str = setting(
-        "auto", "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning."
+        "auto",
+        "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning.",
+        group="hardware",
     )
-    num_nodes: int = setting(1, "Machines of a cluster job.", ge=1)
+    num_nodes: int = setting(1, "Machines of a cluster job.", ge=1, group="hardware")
     precision: Precision = setting(
         "32-true",
         "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
+        group="hardware",
     )
     deterministic: bool | Literal["warn"] = setting(
-        False, "Use only algorithms that give the same bits each time; slower."
+        False, "Use only algorithms that give the same bits each time; slower.", group="hardware"
     )
 
     max_epochs: int | None = setting(
-        100, "Passes over the training set at most; -1: no limit.", ge=-1
+        100, "Passes over the training set at most; -1: no limit.", ge=-1, group="training"
     )
-    min_epochs: int | None = setting(None, "Passes before early stopping may act.", ge=1)
-    max_steps: int = setting(-1, "Optimizer steps at most; -1: no limit.", ge=-1)
-    min_steps: int | None = setting(None, "Optimizer steps before early stopping may act.", ge=1)
+    min_epochs: int | None = setting(
+        None, "Passes before early stopping may act.", ge=1, group="training"
+    )
+    max_steps: int = setting(-1, "Optimizer steps at most; -1: no limit.", ge=-1, group="training")
+    min_steps: int | None = setting(
+        None, "Optimizer steps before early stopping may act.", ge=1, group="training"
+    )
     max_time: str | None = setting(
         None,
         "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit.",
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
+        group="training",
     )
     gradient_clip_val: float | None = setting(
-        None, "Gradients are cut to this size; 1 to 10 calms a jumping loss.", gt=0
+        None,
+        "Gradients are cut to this size; 1 to 10 calms a jumping loss.",
+        gt=0,
+        group="training",
     )
     gradient_clip_algorithm: Literal["norm", "value"] = setting(
-        "norm", "Cut the norm of all gradients together, or each value."
+        "norm", "Cut the norm of all gradients together, or each value.", group="training"
     )
     accumulate_grad_batches: int = setting(
         1,
         "Batches whose gradients are added up before a step; a larger batch in the same memory.",
         ge=1,
+        group="training",
     )
 
     val_check_interval: (
@@ -80,30 +95,44 @@ class TrainerConfig(StrictConfig):
         | Annotated[float, Field(gt=0, le=1, strict=True)]
         | None
     ) = setting(
-        None, "Validate after a fraction of an epoch (a float) or every N batches (an int)."
+        None,
+        "Validate after a fraction of an epoch (a float) or every N batches (an int).",
+        group="validation",
+        kinds={"float": "fraction of an epoch", "int": "every N batches"},
     )
-    check_val_every_n_epoch: int = setting(1, "Validate every N epochs.", ge=1)
+    check_val_every_n_epoch: int = setting(1, "Validate every N epochs.", ge=1, group="validation")
     num_sanity_val_steps: int = setting(
-        0, "Validation batches tried before training; -1: all. Data are checked anyway.", ge=-1
+        0,
+        "Validation batches tried before training; -1: all. Data are checked anyway.",
+        ge=-1,
+        group="validation",
     )
 
     early_stopping: EarlyStoppingConfig | None = setting(
-        None, "Stop once a metric has stopped improving."
+        None, "Stop once a metric has stopped improving.", group="callbacks"
     )
     checkpoint: ModelCheckpointConfig = setting(
-        ModelCheckpointConfig, "Which metric decides on the best weights, and where they go."
+        ModelCheckpointConfig,
+        "Which metric decides on the best weights, and where they go.",
+        group="callbacks",
     )
     ema: EMAConfig | None = setting(
-        None, "Validate and keep a running average of the weights instead of the last ones."
+        None,
+        "Validate and keep a running average of the weights instead of the last ones.",
+        group="callbacks",
     )
     loggers: list[LoggerConfig] = setting(
-        list, "Further records of the metrics: 'csv', 'tensorboard', 'wandb', or their configs."
+        list,
+        "Further records of the metrics: 'csv', 'tensorboard', 'wandb', or their configs.",
+        group="logging",
     )
     log_every_n_steps: int = setting(
-        10, "Optimizer steps between two logged training losses.", ge=1
+        10, "Optimizer steps between two logged training losses.", ge=1, group="logging"
     )
     additional_trainer_kwargs: dict[str, Any] = setting(
-        dict, "Further arguments of Lightning's Trainer, e.g. {'limit_train_batches': 10}."
+        dict,
+        "Further arguments of Lightning's Trainer, e.g. {'limit_train_batches': 10}.",
+        group="logging",
     )
 
     @field_validator("precision", mode="before")

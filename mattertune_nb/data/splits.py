@@ -68,13 +68,21 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
     type: Literal["auto_split"] = setting("auto_split", "Kind of split.")
     dataset: DatasetConfig = setting(..., "Where the structures come from.")
     train_split: int | float = setting(
-        0.8, "Part trained on: a fraction (0.8) or a number of structures (24).", gt=0
+        0.8,
+        "Part trained on: a fraction (0.8) or a number of structures (24).",
+        gt=0,
+        kinds={"float": "fraction", "int": "number of structures"},
     )
     validation_split: int | float | Literal["auto"] = setting(
-        "auto", "Part validated on: a fraction or a number; 'auto': all that the others leave."
+        "auto",
+        "Part validated on: a fraction or a number; 'auto': all that the others leave.",
+        kinds={"float": "fraction", "int": "number of structures"},
     )
     test_split: int | float = setting(
-        0, "Part kept for a test after training: a fraction or a number.", ge=0
+        0,
+        "Part kept for a test after training: a fraction or a number.",
+        ge=0,
+        kinds={"float": "fraction", "int": "number of structures"},
     )
     shuffle: bool = setting(
         True,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.training.files import read_lines, write_text
+from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.run_dir import RunDirectory, drop_undone
 
 if TYPE_CHECKING:
@@ -158,6 +159,26 @@ class Run:
         """Return a live view for notebooks: curves, log, Stop and Resume."""
         # widgets are a layer above, so the class is looked up by name and not imported
         return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:dashboard")(self)
+
+
+def start_run(config: MatterTunerConfig) -> Run:
+    """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
+
+    Raises
+    ------
+    MatterTuneError
+        Before anything is written, where the config or this machine does not allow the run.
+    """
+    check_hardware(config.trainer, in_notebook=False)
+    config.model.require_installed()
+    for logger in config.trainer.loggers:
+        logger.require_installed()
+    if config.run.module_class is None:
+        config.check_monitors()
+    # opening the files says what is wrong with them now, and not in the other process's log
+    config.data.create_datasets()
+    directory, _ = RunDirectory.create(config)
+    return Run(directory.path).start()
 
 
 class RecordReader:

@@ -19,7 +19,7 @@ from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.background import Run
+from mattertune_nb.training.background import Run, start_run
 from mattertune_nb.training.checkpoints import WholeCheckpointIO, newest_whole_checkpoint
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.hardware import check_hardware
@@ -112,11 +112,7 @@ class MatterTuner:
                 "process cannot import it. Move it to a file of its own, or use tune()."
             )
             raise RunError(msg)
-        check_hardware(self.config.trainer, in_notebook=False)
-        if name is None:
-            self.config.check_monitors()
-        run, _ = RunDirectory.create(self.config)
-        return Run(run.path).start()
+        return start_run(self.config)
 
     def resume(
         self, run: RunDirectory | str | Path, callbacks: Sequence[Callback] = ()

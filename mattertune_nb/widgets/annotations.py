@@ -1,0 +1,67 @@
+"""What a pydantic annotation asks of a form, worked out once."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+def members(annotation: Any) -> list[Any]:
+    """Return the members of a union, nested ones too, without ``None`` and metadata."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [m for arg in get_args(annotation) if arg is not type(None) for m in members(arg)]
+    return [annotation]
+
+
+def is_optional(annotation: Any) -> bool:
+    """Return whether ``None`` is allowed."""
+    if get_origin(annotation) is Annotated:
+        return is_optional(get_args(annotation)[0])
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return is_union and type(None) in get_args(annotation)
+
+
+def is_config(annotation: Any) -> bool:
+    """Return whether an annotation is a config class."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def tag_field(cls: type[BaseModel]) -> str | None:
+    """Return the field that tells a config from the others of a union, e.g. ``name``."""
+    for name in ("name", "type"):
+        field = cls.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is Literal:
+            return name
+    return None
+
+
+def kind_of(annotation: Any) -> str:
+    """Return the key of a type in a field's ``kinds``, e.g. ``int``, ``list`` or ``config``."""
+    if is_config(annotation):
+        return "config"
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return "literal"
+    if origin is not None:
+        return str(origin.__name__)
+    if isinstance(annotation, type) and issubclass(annotation, Path):
+        return "str"
+    return annotation.__name__ if isinstance(annotation, type) else "any"
+
+
+def kind_of_value(value: Any, kinds: list[str]) -> str:
+    """Return which of `kinds` a value belongs to."""
+    if isinstance(value, (dict, BaseModel)) and "config" in kinds:
+        return "config"
+    if isinstance(value, str) and "literal" in kinds:
+        return "literal"
+    name = "str" if isinstance(value, Path) else type(value).__name__
+    if name == "tuple":
+        name = "list" if "list" in kinds else "tuple"
+    return name if name in kinds else kinds[0]

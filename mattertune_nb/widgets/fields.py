@@ -1,0 +1,432 @@
+"""Editors of single settings, each made from a pydantic field.
+
+ipyautoui 0.9 makes forms from pydantic too; it is not used, as optional and union fields, which are
+half of ours, are where it fails (its issues 145, 305, 306), and it would bring ipyvuetify and more.
+"""
+
+from __future__ import annotations
+
+import html
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import ipywidgets as W  # noqa: N812  the usual alias
+import yaml
+from typing_extensions import override
+
+from mattertune_nb.widgets.annotations import (
+    is_config,
+    is_optional,
+    kind_of,
+    kind_of_value,
+    members,
+    tag_field,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_LABEL = "178px"
+_WIDTH = "400px"
+_ERROR = "color:var(--jp-error-color1,#c62828);font-size:12px;margin-left:180px"
+_UNIT = "opacity:.65;font-size:12px"
+
+Path = tuple[str | int, ...]
+
+
+class Editor:
+    """What all editors share: a widget, a raw value, and a place for a message.
+
+    Parameters
+    ----------
+    changed
+        Called after a person has changed the value.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._silent = False
+        self.widget: W.DOMWidget = W.VBox()
+
+    def get(self) -> Any:
+        """Return what stands in the form, valid or not, as builtins."""
+        raise NotImplementedError
+
+    def set(self, value: Any) -> None:
+        """Show a value without reporting a change."""
+        self._silent = True
+        try:
+            self._show(value)
+        finally:
+            self._silent = False
+
+    def _show(self, value: Any) -> None:
+        raise NotImplementedError
+
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        """Show messages beside their fields; an empty sequence takes them away."""
+
+    def _on_change(self, _: Any = None) -> None:
+        if not self._silent:
+            self._changed()
+
+
+class Simple(Editor):
+    """One control in one line: label, value, unit, and a message below."""
+
+    def __init__(
+        self, label: str, field: FieldInfo, annotation: Any, changed: Callable[[], None]
+    ) -> None:
+        super().__init__(changed)
+        self._kind = kind_of(annotation)
+        self._options = list(get_args(annotation)) if get_origin(annotation) is Literal else None
+        self.control = self._make_control(label, field)
+        self.control.observe(self._on_change, "value")
+        self.message = W.HTML(layout=W.Layout(display="none"))
+        unit = (field.json_schema_extra or {}).get("unit") if field.json_schema_extra else None  # type: ignore[union-attr]
+        line = [self.control]
+        if unit:
+            line.append(W.HTML(f'<span style="{_UNIT}">{html.escape(str(unit))}</span>'))
+        self.widget = W.VBox([W.HBox(line), self.message])
+
+    def _make_control(self, label: str, field: FieldInfo) -> Any:
+        common: dict[str, Any] = {
+            "description": label,
+            "tooltip": field.description or label,
+            "style": {"description_width": _LABEL},
+            "layout": W.Layout(width=_WIDTH),
+        }
+        if self._options is not None:
+            return W.Dropdown(options=[(str(o), o) for o in self._options], **common)
+        if self._kind == "bool":
+            return W.Checkbox(False, **common)
+        if self._kind in ("int", "float", "str", "list", "tuple"):
+            return W.Text(continuous_update=False, **common)
+        return W.Textarea(continuous_update=False, rows=3, placeholder="YAML", **common)
+
+    @override
+    def get(self) -> Any:
+        value = self.control.value
+        if self._options is not None or self._kind == "bool":
+            return value
+        if self._kind in ("int", "float"):
+            return _number(value, self._kind)
+        if self._kind in ("list", "tuple"):
+            return _yaml(f"[{value}]")
+        return value if self._kind == "str" else _yaml(value)
+
+    @override
+    def _show(self, value: Any) -> None:
+        if self._options is not None or self._kind == "bool":
+            self.control.value = value
+        elif self._kind in ("list", "tuple"):
+            self.control.value = ", ".join(map(_text, value or ()))
+        elif self._kind in ("int", "float", "str"):
+            self.control.value = _text(value)
+        else:
+            self.control.value = "" if not value else yaml.safe_dump(value, sort_keys=False).strip()
+
+    def relabel(self, options: list[tuple[str, Any]]) -> None:
+        """Show other texts for the same options of a drop-down."""
+        self._silent = True
+        value = self.control.value
+        self.control.options = options
+        self.control.value = value
+        self._silent = False
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        text = "; ".join(message for _, message in problems)
+        self.message.value = f'<div role="alert" style="{_ERROR}">{html.escape(text)}</div>'
+        self.message.layout.display = None if text else "none"
+
+
+class Optional(Editor):
+    """An editor behind a switch: 'not set' is a state of its own, and no zero."""
+
+    def __init__(
+        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+    ) -> None:
+        super().__init__(changed)
+        self._make = make
+        self.inner: Editor | None = None
+        self.switch = W.Checkbox(
+            False,
+            description=label,
+            tooltip=field.description or label,
+            style={"description_width": _LABEL},
+            layout=W.Layout(width="240px"),
+        )
+        self.switch.observe(self._on_switch, "value")
+        self._off = W.HTML(f'<span style="{_UNIT}">not set</span>')
+        self._place = W.VBox()
+        self.message = W.HTML()
+        self.widget = W.VBox([W.HBox([self.switch, self._off]), self.message, self._place])
+
+    def _on_switch(self, _: Any = None) -> None:
+        on = self.switch.value
+        self._off.layout.display = "none" if on else None
+        if on and self.inner is None:
+            # nested forms are built when they are first opened
+            self.inner = self._make()
+        self._place.children = [self.inner.widget] if on and self.inner is not None else []
+        self._on_change()
+
+    @override
+    def get(self) -> Any:
+        value = self.inner.get() if self.switch.value and self.inner is not None else None
+        # switched on, and nothing entered yet
+        return None if value == "" else value
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.switch.value = value is not None
+        self._on_switch()
+        if value is not None and self.inner is not None:
+            self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if self.inner is not None and self.switch.value:
+            self.inner.show_problems(problems)
+
+
+class Choice(Editor):
+    """A value of one of several kinds: a drop-down for the kind and an editor of that kind."""
+
+    def __init__(
+        self,
+        label: str,
+        field: FieldInfo,
+        editors: dict[str, tuple[str, Callable[[], Editor]]],
+        kind_of_raw: Callable[[Any], str],
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__(changed)
+        self._editors, self._kind_of_raw = editors, kind_of_raw
+        self._built: dict[str, Editor] = {}
+        self.kind = W.Dropdown(
+            options=[(text, key) for key, (text, _) in editors.items()],
+            description=label,
+            tooltip=field.description or label,
+            style={"description_width": _LABEL},
+            layout=W.Layout(width=_WIDTH),
+        )
+        self.kind.observe(self._on_kind, "value")
+        self._place = W.VBox()
+        self.widget = W.VBox([self.kind, self._place])
+        self._place.children = [self.inner.widget]
+
+    @property
+    def inner(self) -> Editor:
+        """The editor of the kind that is chosen."""
+        key = self.kind.value
+        if key not in self._built:
+            self._built[key] = self._editors[key][1]()
+        return self._built[key]
+
+    def _on_kind(self, _: Any = None) -> None:
+        self._place.children = [self.inner.widget]
+        self._on_change()
+
+    @override
+    def get(self) -> Any:
+        return self.inner.get()
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.kind.value = self._kind_of_raw(value)
+        self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        self.inner.show_problems(problems)
+
+
+class Rows(Editor):
+    """A list of configs, with buttons to add and remove."""
+
+    def __init__(
+        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+    ) -> None:
+        super().__init__(changed)
+        self._make = make
+        self._rows: list[Editor] = []
+        self._place = W.VBox()
+        self.add_button = W.Button(
+            description=f"Add to {label}", icon="plus", tooltip=field.description or label
+        )
+        self.add_button.on_click(lambda _: self._add())
+        self.message = W.HTML()
+        title = W.HTML(
+            f'<b title="{html.escape(field.description or "")}">{html.escape(label)}</b>'
+        )
+        self.widget = W.VBox([title, self._place, self.add_button, self.message])
+
+    def _add(self) -> None:
+        self._rows.append(self._make())
+        self._layout()
+        self._on_change()
+
+    def _remove(self, editor: Editor) -> None:
+        self._rows.remove(editor)
+        self._layout()
+        self._on_change()
+
+    def _layout(self) -> None:
+        children = []
+        for number, editor in enumerate(self._rows, 1):
+            remove = W.Button(
+                icon="trash", tooltip=f"Remove number {number}", layout=W.Layout(width="38px")
+            )
+            remove.on_click(lambda _, e=editor: self._remove(e))
+            children.append(W.HBox([editor.widget, remove], layout=W.Layout(border="0 0 1px 0")))
+        self._place.children = children
+
+    @override
+    def get(self) -> Any:
+        return [row.get() for row in self._rows]
+
+    @override
+    def _show(self, value: Any) -> None:
+        values = list(value or [])
+        while len(self._rows) < len(values):
+            self._rows.append(self._make())
+        del self._rows[len(values) :]
+        for row, item in zip(self._rows, values, strict=True):
+            row.set(item)
+        self._layout()
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        for i, row in enumerate(self._rows):
+            row.show_problems([(p[1:], text) for p, text in problems if p[:1] == (i,)])
+        own = "; ".join(text for p, text in problems if not p)
+        self.message.value = (
+            f'<div role="alert" style="{_ERROR}">{html.escape(own)}</div>' if own else ""
+        )
+
+
+def make_editor(
+    label: str,
+    field: FieldInfo,
+    annotation: Any,
+    nested: Callable[[type[BaseModel], Callable[[], None]], Editor],
+    changed: Callable[[], None],
+) -> Editor:
+    """Return the editor that an annotation asks for.
+
+    Parameters
+    ----------
+    label, field
+        Name and description.
+    annotation
+        Type of the value.
+    nested
+        Makes the form of a nested config.
+    changed
+        Called after a change.
+    """
+    if is_optional(annotation):
+        inner = _without_none(annotation)
+        short = f"{label}" if any(map(is_config, members(inner))) else "value"
+        return Optional(
+            label, field, lambda: make_editor(short, field, inner, nested, changed), changed
+        )
+    kinds = members(annotation)
+    configs = [m for m in kinds if is_config(m)]
+    others = [m for m in kinds if not is_config(m)]
+    if len(kinds) == 1 and configs:
+        return nested(configs[0], changed)
+    if len(kinds) == 1 and get_origin(others[0]) is list:
+        item = get_args(others[0])[0]
+        if any(map(is_config, members(item))):
+            return Rows(
+                label, field, lambda: make_editor("kind", field, item, nested, changed), changed
+            )
+    if len(kinds) == 1:
+        return Simple(label, field, others[0], changed)
+    if configs and not others:
+        return _config_choice(label, field, configs, nested, changed)
+    return _kind_choice(label, field, configs, others, nested, changed)
+
+
+def _config_choice(
+    label: str, field: FieldInfo, configs: list[Any], nested: Any, changed: Callable[[], None]
+) -> Editor:
+    tags = {}
+    for config in configs:
+        tag = tag_field(config) or ""
+        tags[str(config.model_fields[tag].default)] = (tag, config)
+    editors: dict[str, tuple[str, Callable[[], Editor]]] = {
+        key: (key.replace("_", " "), partial(nested, config, changed))
+        for key, (_, config) in tags.items()
+    }
+    tag_name = next(iter(tags.values()))[0]
+    return Choice(
+        label,
+        field,
+        editors,
+        lambda raw: str(raw[tag_name] if isinstance(raw, dict) else raw),
+        changed,
+    )
+
+
+def _kind_choice(
+    label: str,
+    field: FieldInfo,
+    configs: list[Any],
+    others: list[Any],
+    nested: Any,
+    changed: Callable[[], None],
+) -> Editor:
+    extra: Any = field.json_schema_extra or {}
+    names = extra.get("kinds", {})
+    editors: dict[str, tuple[str, Callable[[], Editor]]] = {}
+    if configs:
+        editors["config"] = (
+            names.get("config", "one"),
+            lambda: _config_choice("kind", field, configs, nested, changed),
+        )
+    for member in others:
+        kind = kind_of(member)
+        text = ", ".join(map(str, get_args(member))) if kind == "literal" else kind
+        editors[kind] = (
+            names.get(kind, text),
+            partial(make_editor, "value", field, member, nested, changed),
+        )
+    keys = list(editors)
+    return Choice(label, field, editors, lambda raw: kind_of_value(raw, keys), changed)
+
+
+def _without_none(annotation: Any) -> Any:
+    from typing import Union
+
+    kinds = members(annotation)
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007  made at run time
+
+
+def _number(text: str, kind: str) -> Any:
+    try:
+        return int(text) if kind == "int" else float(text)
+    except ValueError:
+        return text  # the config says what is wrong with it
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value) if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text) or ([] if text.startswith("[") else {})
+    except yaml.YAMLError:
+        if text.startswith("["):
+            # a pattern such as *embedding* is an alias to YAML
+            return [part.strip() for part in text[1:-1].split(",")]
+        return text
