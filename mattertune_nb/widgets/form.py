@@ -12,7 +12,8 @@ from typing_extensions import override
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.widgets.annotations import tag_field
-from mattertune_nb.widgets.fields import Editor, make_editor
+from mattertune_nb.widgets.editors import make_editor
+from mattertune_nb.widgets.fields import Editor
 from mattertune_nb.widgets.picture import enable_colab_widgets
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from mattertune_nb.data.xyz import open_frames
 from mattertune_nb.training.background import start_run
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.config_tab import ConfigTab
-from mattertune_nb.widgets.fields import Choice, Editor, Simple, make_editor
+from mattertune_nb.widgets.editors import make_editor
+from mattertune_nb.widgets.fields import Choice, Editor, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 from mattertune_nb.widgets.hardware import marked, probe_hardware, summary
 from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe
