@@ -55,7 +55,10 @@ class TrainerConfig(StrictConfig):
         group="hardware",
     )
     deterministic: bool | Literal["warn"] = setting(
-        False, "Use only algorithms that give the same bits each time; slower.", group="hardware"
+        False,
+        "Use only algorithms that give the same bits each time; slower.",
+        group="hardware",
+        kinds={"bool": "yes or no", "literal": "warn only"},
     )
 
     max_epochs: int | None = setting(

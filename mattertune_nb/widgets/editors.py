@@ -17,7 +17,7 @@ from mattertune_nb.widgets.annotations import (
     members,
     tag_field,
 )
-from mattertune_nb.widgets.fields import Choice, Editor, Optional, Rows, Simple
+from mattertune_nb.widgets.fields import Choice, Editor, Optional, OptionalValue, Rows, Simple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +48,13 @@ def make_editor(
     """
     if is_optional(annotation):
         inner = _without_none(annotation)
-        short = f"{label}" if any(map(is_config, members(inner))) else "value"
+        kinds = members(inner)
+        if len(kinds) == 1 and not is_config(kinds[0]):
+            single = make_editor(label, field, inner, nested, changed)
+            if isinstance(single, Simple):
+                return OptionalValue(single, changed)
         return Optional(
-            label, field, lambda: make_editor(short, field, inner, nested, changed), changed
+            label, field, lambda: make_editor(label, field, inner, nested, changed), changed
         )
     kinds = members(annotation)
     configs = [m for m in kinds if is_config(m)]
@@ -82,13 +86,15 @@ def _config_choice(
         for key, (_, config) in tags.items()
     }
     tag_name = next(iter(tags.values()))[0]
-    return Choice(
+    choice = Choice(
         label,
         field,
         editors,
         lambda raw: str(raw[tag_name] if isinstance(raw, dict) else raw),
         changed,
     )
+    choice.wide = True
+    return choice
 
 
 def _kind_choice(
@@ -112,7 +118,7 @@ def _kind_choice(
         text = ", ".join(map(str, get_args(member))) if kind == "literal" else kind
         editors[kind] = (
             names.get(kind, text),
-            partial(make_editor, "value", field, member, nested, changed),
+            partial(make_editor, f"{label}: value", field, member, nested, changed),
         )
     keys = list(editors)
     return Choice(label, field, editors, lambda raw: kind_of_value(raw, keys), changed)

@@ -21,6 +21,12 @@ _WIDTH = "400px"
 _ERROR = "color:var(--jp-error-color1,#c62828);font-size:12px;margin-left:180px"
 _UNIT = "opacity:.65;font-size:12px"
 
+_NESTED = W.Layout(
+    border_left="3px solid var(--jp-border-color2, #bbb)",
+    margin="2px 0 6px 8px",
+    padding="0 0 0 8px",
+)
+
 Path = tuple[str | int, ...]
 
 
@@ -32,6 +38,9 @@ class Editor:
     changed
         Called after a person has changed the value.
     """
+
+    wide = False
+    """Whether it takes the whole width of a form and not a column."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -131,8 +140,58 @@ class Simple(Editor):
         self.message.layout.display = None if text else "none"
 
 
+class OptionalValue(Editor):
+    """A single control with a switch beside it: 'not set' is a state of its own, and no zero."""
+
+    def __init__(self, inner: Simple, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.inner = inner
+        name = inner.control.description
+        self.switch = W.Checkbox(
+            False,
+            description="set",
+            tooltip=f"Whether '{name}' is set",
+            indent=False,
+            layout=W.Layout(width="55px"),
+        )
+        self.switch.observe(self._on_switch, "value")
+        line, message = inner.widget.children
+        self.widget = W.VBox([W.HBox([*line.children, self.switch]), message])
+        self._apply_switch()
+
+    def _on_switch(self, _: Any) -> None:
+        self._apply_switch()
+        self._on_change()
+
+    def _apply_switch(self) -> None:
+        on = self.switch.value
+        self.inner.control.disabled = not on
+        if hasattr(self.inner.control, "placeholder"):
+            self.inner.control.placeholder = "" if on else "not set"
+        if not on:
+            self.inner.show_problems([])
+
+    @override
+    def get(self) -> Any:
+        value = self.inner.get() if self.switch.value else None
+        # switched on, and nothing entered yet
+        return None if value == "" else value
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.switch.value = value is not None
+        if value is not None:
+            self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        self.inner.show_problems(problems)
+
+
 class Optional(Editor):
-    """An editor behind a switch: 'not set' is a state of its own, and no zero."""
+    """A form of its own behind a switch, built when it is first opened."""
+
+    wide = True
 
     def __init__(
         self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
@@ -144,34 +203,35 @@ class Optional(Editor):
             False,
             description=label,
             tooltip=field.description or label,
-            style={"description_width": _LABEL},
-            layout=W.Layout(width="240px"),
+            indent=False,
+            layout=W.Layout(width="auto"),
         )
         self.switch.observe(self._on_switch, "value")
         self._off = W.HTML(f'<span style="{_UNIT}">not set</span>')
-        self._place = W.VBox()
-        self.message = W.HTML()
-        self.widget = W.VBox([W.HBox([self.switch, self._off]), self.message, self._place])
+        self._place = W.VBox(layout=_NESTED)
+        self.widget = W.VBox([W.HBox([self.switch, self._off]), self._place])
+        self._apply_switch()
 
-    def _on_switch(self, _: Any = None) -> None:
+    def _on_switch(self, _: Any) -> None:
+        self._apply_switch()
+        self._on_change()
+
+    def _apply_switch(self) -> None:
         on = self.switch.value
         self._off.layout.display = "none" if on else None
+        self._place.layout.display = None if on else "none"
         if on and self.inner is None:
-            # nested forms are built when they are first opened
             self.inner = self._make()
         self._place.children = [self.inner.widget] if on and self.inner is not None else []
-        self._on_change()
 
     @override
     def get(self) -> Any:
         value = self.inner.get() if self.switch.value and self.inner is not None else None
-        # switched on, and nothing entered yet
         return None if value == "" else value
 
     @override
     def _show(self, value: Any) -> None:
         self.switch.value = value is not None
-        self._on_switch()
         if value is not None and self.inner is not None:
             self.inner.set(value)
 
@@ -193,6 +253,7 @@ class Choice(Editor):
         changed: Callable[[], None],
     ) -> None:
         super().__init__(changed)
+        self.wide = "config" in editors
         self._editors, self._kind_of_raw = editors, kind_of_raw
         self._built: dict[str, Editor] = {}
         self.kind = W.Dropdown(
@@ -236,6 +297,8 @@ class Choice(Editor):
 class Rows(Editor):
     """A list of configs, with buttons to add and remove."""
 
+    wide = True
+
     def __init__(
         self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
@@ -270,7 +333,7 @@ class Rows(Editor):
                 icon="trash", tooltip=f"Remove number {number}", layout=W.Layout(width="38px")
             )
             remove.on_click(lambda _, e=editor: self._remove(e))
-            children.append(W.HBox([editor.widget, remove], layout=W.Layout(border="0 0 1px 0")))
+            children.append(W.HBox([remove, editor.widget], layout=_NESTED))
         self._place.children = children
 
     @override

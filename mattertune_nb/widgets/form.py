@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.widgets.fields import Path
 
+_HEADING = "font-weight:600;margin-top:6px;border-bottom:1px solid var(--jp-border-color2, #bbb);width:100%"
 _GRID = W.Layout(
     display="grid",
     grid_template_columns="repeat(auto-fit, minmax(455px, 1fr))",
@@ -43,6 +44,8 @@ class ConfigEditor(Editor):
     leave_out
         Fields that are edited elsewhere.
     """
+
+    wide = True
 
     def __init__(
         self,
@@ -73,20 +76,25 @@ class ConfigEditor(Editor):
             self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
 
     def _sections(self) -> list[W.Widget]:
-        groups: dict[str, list[W.Widget]] = {}
-        for name, editor in self.editors.items():
+        groups: dict[str, list[str]] = {}
+        for name in self.editors:
             extra: Any = self.cls.model_fields[name].json_schema_extra or {}
-            groups.setdefault(extra.get("group", ""), []).append(editor.widget)
+            groups.setdefault(extra.get("group", ""), []).append(name)
         sections: list[W.Widget] = []
-        for group, widgets in groups.items():
+        for group, names in groups.items():
             if group:
-                sections.append(
-                    W.HTML(
-                        f'<b style="border-bottom:1px solid var(--jp-border-color2)">{group}</b>'
-                    )
-                )
-            sections.append(W.Box(widgets, layout=_GRID))
+                sections.append(W.HTML(f'<div style="{_HEADING}">{group}</div>'))
+            narrow = [self.editors[n].widget for n in names if not self.editors[n].wide]
+            if narrow:
+                sections.append(W.Box(narrow, layout=_GRID))
+            sections += [self._wide(n) for n in names if self.editors[n].wide]
         return sections
+
+    def _wide(self, name: str) -> W.Widget:
+        editor = self.editors[name]
+        if not isinstance(editor, ConfigEditor):
+            return editor.widget
+        return W.Accordion([editor.widget], titles=(name.replace("_", " "),))
 
     @override
     def get(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.widgets.fields import Choice, Optional, Rows, Simple
+from mattertune_nb.widgets.fields import Choice, OptionalValue, Rows, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 
 
@@ -107,7 +107,7 @@ def test_a_bad_entry_in_a_nested_form_is_refused_there():
 def test_not_set_is_a_state_of_its_own():
     form = mt.TrainerForm()
     clip = controls(form, "gradient_clip_val")
-    assert isinstance(clip, Optional)
+    assert isinstance(clip, OptionalValue)
     assert form.config.gradient_clip_val is None
     clip.switch.value = True
     assert form.config.gradient_clip_val is None

@@ -1,0 +1,137 @@
+"""A real JupyterLab in a real browser; skipped, saying so, where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return Chromium, driven by Playwright."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """Start JupyterLab on an empty folder; return the folder and the address."""
+    folder = tmp_path_factory.mktemp("lab")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / ".config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(folder / ".runtime"),
+    }
+    news = folder / ".settings" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    (news / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}'
+    )
+    tracker = folder / ".settings" / "@jupyterlab" / "notebook-extension"
+    tracker.mkdir()
+    # all cells stay in the page, so that tests can count them
+    (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += ["--IdentityProvider.token=", "--ServerApp.password=", f"--notebook-dir={folder}"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=1)
+            break
+        except OSError:
+            assert time.monotonic() < end, "JupyterLab did not start"
+            time.sleep(0.3)
+    yield folder, address
+    process.terminate()
+    process.wait(20)
+
+
+class Notebook:
+    """A notebook that is open in the browser."""
+
+    def __init__(self, page, folder: Path, address: str, name: str) -> None:
+        self.page, self.folder, self.address, self.name = page, folder, address, name
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, *cells: str) -> Notebook:
+        """Write the notebook with these cells, if any, and open it in a fresh workspace."""
+        if cells:
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(notebook, self.folder / self.name)
+        self.page.goto(f"{self.address}/lab/tree/{self.name}?reset")
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        self.page.wait_for_selector(
+            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000
+        )
+        return self
+
+    def run(self, cell: int, *, wait: bool = True) -> None:
+        """Execute a cell, counted from 0."""
+        self.page.locator(".jp-CodeCell .jp-InputArea-editor").nth(cell).click()
+        self.page.keyboard.press("Shift+Enter")
+        if wait:
+            self.page.wait_for_function(
+                "n => /\\[\\d+\\]/.test("
+                "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[n].innerText)",
+                arg=cell,
+                timeout=90_000,
+            )
+
+    def output(self, cell: int):
+        """Return the output area of a cell."""
+        return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea")
+
+    def picture(self, name: str) -> Path:
+        """Keep a screenshot for people to look at."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+
+@pytest.fixture
+def notebook(browser, lab, request):
+    """Return a notebook of its own for each test, on a laptop's screen."""
+    folder, address = lab
+    scheme = getattr(request, "param", "light")
+    page = browser.new_page(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
+    name = request.node.name.replace("[", "-").replace("]", "") + ".ipynb"
+    yield Notebook(page, folder, address, name)
+    page.close()
