@@ -44,7 +44,9 @@ class CurvesFigure:
 
     def __init__(self, data: CurveData) -> None:
         self.data = data
-        self.widget = go.FigureWidget()
+        self.widget = go.FigureWidget(layout={"autosize": True, "height": 2 * _ROW})
+        # fills the cell and follows the window; without it plotly stays at 700 px
+        self.widget._config = {"responsive": True, "displaylogo": False}
         self._traces: dict[tuple[str, str], Any] = {}
         self.log_loss = False
         self.update()
@@ -58,11 +60,24 @@ class CurvesFigure:
                     array = series.array()
                     trace = self._trace(number, panel, name, series_color(name, position))
                     trace.x, trace.y, trace.text = array[:, 0], array[:, 2], array[:, 1].astype(int)
+                if panel.baseline is not None:
+                    # a curve and not a shape, so that the axis makes room for it
+                    trace = self._trace(number, panel, "untuned", COLORS["baseline"], dash="dash")
+                    trace.x, trace.y = [0, max(self.data.step, 1)], [panel.baseline] * 2
+                    trace.text = [0, self.data.epoch]
                 best = panel.best()
                 if best is not None:
                     trace = self._trace(number, panel, "best", COLORS["best"], marker=True)
                     trace.x, trace.y, trace.text = [best[0]], [best[2]], [int(best[1])]
-            self.widget.update_layout(self._layout(panels))
+            layout = self._layout(panels)
+            # lists are replaced as a whole: entries that are merged into them lose their anchors
+            self.widget.layout.annotations = layout.pop("annotations")
+            self.widget.update_layout(layout)
+
+    def fit_to_cell(self) -> None:
+        """Take the width of the cell; plotly keeps 700 px until it is asked again after display."""
+        self.widget.layout.autosize = False
+        self.widget.layout.autosize = True
 
     def clear(self) -> None:
         """Empty all curves, as a run that was resumed has written some of its record anew."""
@@ -71,7 +86,14 @@ class CurvesFigure:
                 trace.x, trace.y, trace.text = [], [], []
 
     def _trace(
-        self, number: int, panel: Panel, name: str, color: str, *, marker: bool = False
+        self,
+        number: int,
+        panel: Panel,
+        name: str,
+        color: str,
+        *,
+        marker: bool = False,
+        dash: str = "solid",
     ) -> Any:
         key = (panel.title, name)
         if key not in self._traces:
@@ -82,7 +104,7 @@ class CurvesFigure:
                     "mode": "markers",
                     "marker": {"size": 11, "symbol": "star", "color": color},
                 }
-            elif name.startswith("train") or panel.title == "learning rate":
+            elif name.startswith("train") or dash != "solid" or panel.title == "learning rate":
                 style = {"mode": "lines"}
             self.widget.add_trace(
                 go.Scatter(
@@ -92,7 +114,7 @@ class CurvesFigure:
                     name=name,
                     xaxis=f"x{suffix}",
                     yaxis=f"y{suffix}",
-                    line={"color": color, "width": 1.6},
+                    line={"color": color, "width": 1.6, "dash": dash},
                     hovertemplate=_hover(name, panel.unit),
                     showlegend=False,
                     **style,
@@ -111,8 +133,9 @@ class CurvesFigure:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": _INK, "size": 12},
             "hovermode": "closest",
+            "modebar": {"orientation": "v"},
         }
-        annotations, shapes = [], []
+        annotations = []
         for number, panel in enumerate(panels, 1):
             suffix = "" if number == 1 else str(number)
             column, row = (number - 1) % columns, (number - 1) // columns
@@ -146,20 +169,7 @@ class CurvesFigure:
                     "showarrow": False,
                 }
             )
-            if panel.baseline is not None:
-                shapes.append(
-                    {
-                        "type": "line",
-                        "xref": f"x{suffix} domain",
-                        "yref": f"y{suffix}",
-                        "x0": 0,
-                        "x1": 1,
-                        "y0": panel.baseline,
-                        "y1": panel.baseline,
-                        "line": {"color": COLORS["baseline"], "dash": "dash", "width": 1.2},
-                    }
-                )
-        return layout | {"annotations": annotations, "shapes": shapes}
+        return layout | {"annotations": annotations}
 
 
 def _hover(name: str, unit: str) -> str:

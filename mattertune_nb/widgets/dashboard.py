@@ -198,11 +198,16 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 def _follow(reference: weakref.ref[Dashboard]) -> None:
     """Refresh a dashboard a few times a second while its run is active and it is shown."""
     idle_since: float | None = None
+    rounds = 0
     while True:
         view = reference()
         if view is None or view.closed:
             return
         active = view.refresh()
+        rounds += 1
+        if rounds in (4, 12):
+            # by now the figure is on the page
+            view.figure.fit_to_cell()
         del view
         if active:
             idle_since = None

@@ -264,8 +264,8 @@ class Choice(Editor):
             layout=W.Layout(width=_WIDTH),
         )
         self.kind.observe(self._on_kind, "value")
-        self._place = W.VBox()
-        self.widget = W.VBox([self.kind, self._place])
+        self._place = W.VBox(layout=W.Layout(width="100%"))
+        self.widget = W.VBox([self.kind, self._place], layout=W.Layout(width="100%"))
         self._place.children = [self.inner.widget]
 
     @property
@@ -333,6 +333,7 @@ class Rows(Editor):
                 icon="trash", tooltip=f"Remove number {number}", layout=W.Layout(width="38px")
             )
             remove.on_click(lambda _, e=editor: self._remove(e))
+            editor.widget.layout.flex = "1 1 auto"
             children.append(W.HBox([remove, editor.widget], layout=_NESTED))
         self._place.children = children
 

@@ -100,18 +100,21 @@ class Notebook:
         self.page.wait_for_selector(
             '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000
         )
+        # cells are drawn as plain text first and replaced by editors a moment later
+        self.page.wait_for_timeout(1500)
         return self
 
     def run(self, cell: int, *, wait: bool = True) -> None:
         """Execute a cell, counted from 0."""
-        self.page.locator(".jp-CodeCell .jp-InputArea-editor").nth(cell).click()
+        editor = self.page.locator(".jp-CodeCell .jp-InputArea-editor .cm-content").nth(cell)
+        editor.click()
         self.page.keyboard.press("Shift+Enter")
         if wait:
             self.page.wait_for_function(
                 "n => /\\[\\d+\\]/.test("
                 "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[n].innerText)",
                 arg=cell,
-                timeout=90_000,
+                timeout=60_000,
             )
 
     def output(self, cell: int):
@@ -134,4 +137,14 @@ def notebook(browser, lab, request):
     page = browser.new_page(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
     name = request.node.name.replace("[", "-").replace("]", "") + ".ipynb"
     yield Notebook(page, folder, address, name)
+    if request.node.rep_call.failed:
+        page.screenshot(path=ARTEFACTS / f"failed-{request.node.name}.png")
     page.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let the fixtures know whether the test has failed, for a last screenshot."""
+    report = yield
+    setattr(item, f"rep_{report.when}", report)
+    return report

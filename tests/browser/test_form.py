@@ -52,12 +52,13 @@ form"""
     assert data.is_file()
     notebook.run(0)
     page = notebook.page
-    page.get_by_role("button", name="Start", exact=True).wait_for()
+    start = page.locator("button.mod-primary", has_text="Start")
+    start.wait_for()
     page.wait_for_timeout(3000)
     notebook.picture("tuner_form")
     page.get_by_role("tab", name="Data").click()
     notebook.picture("tuner_form_data")
-    page.get_by_role("button", name="Start", exact=True).click()
+    start.click()
     page.get_by_text("structures/s").wait_for(timeout=120_000)
     notebook.run(1)
     before = int(notebook.output(1).inner_text().split()[-1])
@@ -74,7 +75,7 @@ form"""
     assert int(notebook.output(1).inner_text().split()[-1]) > before
     page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
     notebook.picture("dashboard")
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.locator("button", has_text="Stop").first.click()
     page.get_by_text("stopped", exact=True).first.wait_for(timeout=60_000)
     assert notebook.errors == []
 

@@ -63,7 +63,7 @@ def test_one_figure_serves_all_panels_and_is_updated_in_place():
     assert len(widget.data) > n_traces
     validation = next(t for t in widget.data if t.name == "validation")
     assert list(validation.y) == [100.0, 50.0]
-    assert len(widget.layout.shapes) == 2
+    assert sorted(t.y[0] for t in widget.data if t.name == "untuned") == [10.0, 250.0]
 
 
 def test_the_picture_is_a_small_png():
