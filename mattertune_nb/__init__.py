@@ -65,6 +65,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "widgets.tuner_form": ("TunerForm",),
     "widgets.live": ("LiveCurves",),
     "widgets.runs": ("compare", "runs"),
+    "widgets.structure_view": ("view",),
+    "widgets.explore": ("explore",),
+    "widgets.parity": ("parity",),
+    "widgets.before_after": ("before_after",),
     "demo": ("demo_config", "demo_data"),
 }
 
