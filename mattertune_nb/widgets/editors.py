@@ -17,7 +17,8 @@ from mattertune_nb.widgets.annotations import (
     members,
     tag_field,
 )
-from mattertune_nb.widgets.fields import Choice, Editor, Optional, OptionalValue, Rows, Simple
+from mattertune_nb.widgets.fields import Editor, OptionalValue, Simple
+from mattertune_nb.widgets.nested_fields import Choice, Optional, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

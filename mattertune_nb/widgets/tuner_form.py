@@ -24,9 +24,10 @@ from mattertune_nb.training.background import start_run
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.config_tab import ConfigTab
 from mattertune_nb.widgets.editors import make_editor
-from mattertune_nb.widgets.fields import Choice, Editor, Simple
+from mattertune_nb.widgets.fields import Editor, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 from mattertune_nb.widgets.hardware import marked, probe_hardware, summary
+from mattertune_nb.widgets.nested_fields import Choice
 from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe
 from mattertune_nb.widgets.schedule_preview import draw_schedule
 

@@ -9,8 +9,9 @@ import time
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.widgets.fields import Choice, OptionalValue, Rows, Simple
+from mattertune_nb.widgets.fields import OptionalValue, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
+from mattertune_nb.widgets.nested_fields import Choice, Rows
 
 
 def controls(form, name):
