@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 _MODALITIES = {"7net-mf-0": ("PBE", "R2SCAN")}
 
+_HARMLESS = {
+    f"numpy.{module}multiarray.{name}"
+    for module in ("core.", "_core.")
+    for name in ("_reconstruct", "scalar")
+} | {"numpy.dtype", "numpy.ndarray"}
+"""What the vendor's checkpoints hold beside tensors and builtins; unpickling it runs no code."""
+
 
 class SevenNetBackboneConfig(BackboneConfig):
     """SevenNet, an equivariant model; more accurate and some four times slower than CHGNet."""
@@ -68,6 +75,7 @@ class SevenNetBackboneConfig(BackboneConfig):
     def vendor_calculator(self) -> Calculator:
         from sevenn.calculator import SevenNetCalculator
 
+        self._check_checkpoint()
         with _quiet():
             return SevenNetCalculator(
                 str(self.checkpoint or self.pretrained_model), device="cpu", modal=self.modality
@@ -76,17 +84,34 @@ class SevenNetBackboneConfig(BackboneConfig):
     def _load(self) -> Any:
         from sevenn.util import load_checkpoint
 
+        self._check_checkpoint()
         with _quiet():
-            if self.checkpoint is None:
-                return load_checkpoint(self.pretrained_model).build_model()
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
             try:
-                return load_checkpoint(str(self.checkpoint)).build_model()
+                return load_checkpoint(str(self.checkpoint or self.pretrained_model)).build_model()
             except Exception as exc:
                 msg = f"checkpoint: {self.checkpoint} is not a checkpoint of SevenNet ({exc})."
                 raise ConfigError(msg) from exc
+
+    def _check_checkpoint(self) -> None:
+        """Refuse a file that could run code, as the vendor unpickles whatever it is given."""
+        if self.checkpoint is None:
+            return
+        if not self.checkpoint.is_file():
+            msg = f"checkpoint: {self.checkpoint} does not exist."
+            raise ConfigError(msg)
+        from torch.serialization import get_unsafe_globals_in_checkpoint
+
+        try:
+            unsafe = set(get_unsafe_globals_in_checkpoint(self.checkpoint)) - _HARMLESS
+        except Exception as exc:
+            msg = f"checkpoint: {self.checkpoint} is damaged or not a checkpoint of SevenNet."
+            raise ConfigError(msg) from exc
+        if unsafe:
+            msg = (
+                f"checkpoint: {self.checkpoint} is refused, as loading it would call "
+                f"{', '.join(sorted(unsafe))}. Use a checkpoint of SevenNet's own trainer."
+            )
+            raise ConfigError(msg)
 
 
 @contextmanager

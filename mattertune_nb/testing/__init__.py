@@ -1,0 +1,333 @@
+"""A conformance suite for backbones: physics, agreement with the vendor, and training."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+import warnings
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.testing.structures import (
+    hard_structures,
+    in_a_box,
+    moved,
+    strained,
+    voigt_to_matrix,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.config.task import PropertyName
+
+Prediction = dict[str, Any]
+
+TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
+"""Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
+
+_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stresses": "eV/Å³"}
+_PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+_PREFERRED = ("Cu", "O", "Li", "Si", "Al", "H")
+
+
+def check_backbone(config: BackboneConfig) -> None:
+    """Check that a backbone keeps what this package promises of every backbone.
+
+    The structures are made from two elements that the backbone knows: a strained crystal, a one-atom
+    cell, a cell smaller than the cutoff, a slab, and a molecule without a cell.
+
+    Parameters
+    ----------
+    config
+        The backbone's config; its entry point has to be installed, as checkpoints are loaded by it.
+
+    Raises
+    ------
+    AssertionError
+        Lists every failure: untuned predictions against the vendor's own ASE calculator (1e-5
+        eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
+        float64, rotation, translation, permutation, periodic images, gradients of the trainable
+        parameters, the round trip through a checkpoint, and the rules for molecules and stress.
+    """
+    suite = _Suite(config)
+    failures: list[str] = []
+    with _deterministic(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in sorted(n for n in dir(suite) if n.startswith("check_")):
+            title = name.removeprefix("check_").replace("_", " ")
+            try:
+                for failure in getattr(suite, name)():
+                    failures.append(f"{title}: {failure}")  # noqa: PERF401  kept where one raises
+            except Exception as exc:
+                # one check that cannot be run must not hide what the others find
+                failures.append(f"{title}: raised {type(exc).__name__}: {exc}")
+    if failures:
+        lines = "\n".join(f"  - {failure}" for failure in failures)
+        msg = f"{type(config).__name__} does not conform ({len(failures)} failures):\n{lines}"
+        raise AssertionError(msg)
+
+
+class _Suite:
+    """The checks, each a generator of failures, and what they share."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def model(self) -> FinetuneModuleBase:
+        return FinetuneModuleBase(self.config).eval()
+
+    @cached_property
+    def double(self) -> FinetuneModuleBase:
+        return copy.deepcopy(self.model).double()
+
+    @cached_property
+    def structures(self) -> dict[str, Atoms]:
+        known = self.model.backbone.elements
+        symbols = list(dict.fromkeys([*(s for s in _PREFERRED if s in known), *known]))
+        return hard_structures(symbols[0], symbols[min(1, len(symbols) - 1)])
+
+    @cached_property
+    def predictions(self) -> dict[str, Prediction]:
+        return {name: self.predict(atoms) for name, atoms in self.structures.items()}
+
+    @property
+    def conservative(self) -> bool:
+        return all(getattr(p, "conservative", True) for p in self.config.properties)
+
+    def predict(self, atoms: Atoms, *, double: bool = False) -> Prediction:
+        model = self.double if double else self.model
+        result: Prediction = model.property_predictor().predict([atoms], _PROPERTIES)[0]
+        return result
+
+    def slope(self, displaced: Callable[[float], Atoms], step: float = 1e-4) -> float:
+        """Return the central difference of the energy in float64."""
+        ahead, behind = (
+            self.double.property_predictor().predict([displaced(d)], ["energy"])[0]["energy"]
+            for d in (step, -step)
+        )
+        return float(ahead - behind) / (2 * step)
+
+    # -- against others -------------------------------------------------------------------------
+
+    def check_agreement_with_the_vendor(self) -> Iterator[str]:
+        calculator = self.config.vendor_calculator()
+        if calculator is None:
+            return
+        refused = []
+        for name, atoms in self.structures.items():
+            theirs = atoms if atoms.pbc.all() else in_a_box(atoms, self.model.backbone.cutoff)
+            theirs = theirs.copy()
+            theirs.calc = calculator
+            try:
+                expected = {
+                    "energy": theirs.get_potential_energy(),
+                    "forces": theirs.get_forces(),
+                    "stresses": theirs.get_stress(),
+                }
+            except Exception as exc:
+                refused.append(f"{name} ({type(exc).__name__}: {exc})")
+                continue
+            if not atoms.pbc.all():
+                del expected["stresses"]
+            yield from _differences(name, self.predictions[name], expected)
+        if len(refused) == len(self.structures):
+            yield f"the vendor's calculator raises for every structure: {'; '.join(refused)}"
+
+    def check_batches(self) -> Iterator[str]:
+        together = self.model.property_predictor(batch_size=len(self.structures)).predict(
+            list(self.structures.values()), _PROPERTIES
+        )
+        for (name, one), batched in zip(self.predictions.items(), together, strict=True):
+            yield from _differences(name, batched, one)
+
+    def check_molecules(self) -> Iterator[str]:
+        molecule = self.structures["molecule"]
+        boxed = self.predict(in_a_box(molecule, self.model.backbone.cutoff))
+        boxed.pop("stresses", None)
+        yield from _differences("molecule in a large box", self.predictions["molecule"], boxed)
+
+    def check_stress_is_given_only_where_periodic(self) -> Iterator[str]:
+        for name, atoms in self.structures.items():
+            given = "stresses" in self.predictions[name]
+            if given != bool(atoms.pbc.all()):
+                yield f"{name} has {'a' if given else 'no'} stress"
+
+    def check_unknown_elements_are_refused(self) -> Iterator[str]:
+        known = set(self.model.backbone.elements)
+        unknown = [s for s, z in atomic_numbers.items() if z > 0 and s not in known]
+        if not unknown:
+            return
+        try:
+            self.model.backbone.graph(Atoms(unknown[-1]))
+        except DataError:
+            return
+        yield f"'{unknown[-1]}' is not among the elements, and no DataError is raised"
+
+    # -- physics --------------------------------------------------------------------------------
+
+    def check_finite_differences(self) -> Iterator[str]:
+        if not self.conservative:
+            return
+        for name, atoms in self.structures.items():
+            result = self.predict(atoms, double=True)
+            for i, j in [(0, 0), (len(atoms) // 2, 1), (len(atoms) - 1, 2)]:
+                force = -self.slope(partial(moved, atoms, i, j))
+                where = f"{name}, atom {i}, {'xyz'[j]}"
+                yield from _compare(where, "forces", result["forces"][i, j], force)
+            if "stresses" not in result:
+                continue
+            for k in range(6):
+                stress = self.slope(partial(strained, atoms, k)) / atoms.cell.volume
+                where = f"{name}, component {k}"
+                yield from _compare(where, "stresses", result["stresses"][k], stress)
+
+    def check_rotation(self) -> Iterator[str]:
+        rotation, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
+        rotation *= np.linalg.det(rotation)
+        for name, atoms in self.structures.items():
+            turned = atoms.copy()
+            turned.set_cell(atoms.cell.array @ rotation.T)
+            turned.set_positions(atoms.positions @ rotation.T)
+            before = self.predict(atoms, double=True)
+            before["forces"] = before["forces"] @ rotation.T
+            if "stresses" in before:
+                matrix = rotation @ voigt_to_matrix(before["stresses"]) @ rotation.T
+                before["stresses"] = matrix[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            yield from _differences(name, self.predict(turned, double=True), before)
+
+    def check_translation_and_images(self) -> Iterator[str]:
+        for name, atoms in self.structures.items():
+            shifted = atoms.copy()
+            shifted.positions += [0.31, -1.7, 2.3]
+            # whole lattice vectors, so that atoms lie far outside of their cell
+            images = np.arange(3 * len(atoms)).reshape(-1, 3) % 5 - 2
+            shifted.positions += (images * atoms.pbc) @ atoms.cell.array
+            yield from _differences(name, self.predict(shifted), self.predictions[name])
+
+    def check_permutation(self) -> Iterator[str]:
+        for name, atoms in self.structures.items():
+            order = np.random.default_rng(5).permutation(len(atoms))
+            before = dict(self.predictions[name])
+            before["forces"] = before["forces"][order]
+            yield from _differences(name, self.predict(atoms[order]), before)
+
+    def check_cells_smaller_than_the_cutoff(self) -> Iterator[str]:
+        for name in ("one-atom cell", "small cell"):
+            one, repeats = self.predictions[name], 8
+            many = self.predict(self.structures[name].repeat(2))
+            expected = {**one, "energy": one["energy"] * repeats}
+            expected["forces"] = np.tile(one["forces"], (repeats, 1))
+            yield from _differences(f"{name} repeated", many, expected)
+
+    def check_float64(self) -> Iterator[str]:
+        backbone = self.double.backbone
+        batch = backbone.collate([backbone.graph(self.structures["crystal"])])
+        for name, value in backbone(batch, stress=True).items():
+            if value.dtype != torch.float64:
+                yield f"the {name} of a model in float64 is {value.dtype}"
+        for name, atoms in self.structures.items():
+            yield from _differences(
+                name, self.predict(atoms, double=True), self.predictions[name], 10
+            )
+
+    # -- training -------------------------------------------------------------------------------
+
+    def check_gradients(self) -> Iterator[str]:
+        backbone = copy.deepcopy(self.model.backbone).train()
+        trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+        batch = backbone.collate(
+            [backbone.graph(self.structures[name]) for name in ("crystal", "molecule")]
+        )
+        with torch.enable_grad():
+            out = backbone(batch, forces=True, stress=True)
+            out["stresses"] = out["stresses"][batch.pbc.all(dim=1)]
+            for name, value in out.items():
+                gradients = (
+                    torch.autograd.grad(
+                        value.square().sum(),
+                        list(trainable.values()),
+                        retain_graph=True,
+                        allow_unused=True,
+                    )
+                    if value.requires_grad
+                    else [None]
+                )
+                if not any(g is not None and g.any() for g in gradients):
+                    yield f"a loss on the {name} reaches no parameter"
+                elif name == "energy":
+                    for parameter, gradient in zip(trainable, gradients, strict=True):
+                        if gradient is None:
+                            yield f"none reaches '{parameter}'; freeze it in the adapter"
+
+    def check_prediction_under_inference_mode(self) -> Iterator[str]:
+        with torch.inference_mode():
+            for name, atoms in self.structures.items():
+                yield from _differences(name, self.predict(atoms), self.predictions[name])
+
+    def check_checkpoint(self) -> Iterator[str]:
+        from lightning.pytorch import Trainer
+
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+        trainer.strategy.connect(self.model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.ckpt"
+            trainer.save_checkpoint(path)
+            loaded = FinetuneModuleBase.load_from_checkpoint(path)
+        for name, tensor in self.model.state_dict().items():
+            if not torch.equal(tensor, loaded.state_dict()[name]):
+                yield f"'{name}' comes back changed"
+        for name, atoms in self.structures.items():
+            (again,) = loaded.property_predictor().predict([atoms])
+            for key, value in self.predictions[name].items():
+                if not np.array_equal(again[key], value):
+                    yield f"{name}: the {key} differs in the last bits"
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Take the same order of sums each time, and keep Lightning from announcing its Trainer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        log.setLevel(level)
+
+
+def _differences(
+    what: str, found: Prediction, expected: Prediction, slack: float = 1
+) -> Iterator[str]:
+    """Yield one line for each property of `found` that is further from `expected` than allowed."""
+    for name, value in expected.items():
+        if name not in found:
+            yield f"{what}: the {name} is missing"
+            continue
+        n = len(expected["forces"]) if name == "energy" else 1
+        yield from _compare(what, name, np.asarray(found[name]) / n, np.asarray(value) / n, slack)
+
+
+def _compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -> Iterator[str]:
+    error = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+    allowed = TOLERANCES[name] * slack
+    # not `error > allowed`, which NaN would pass
+    if not error <= allowed:
+        yield f"{what}: {name} off by {error:.2g} {_UNITS[name]} (allowed: {allowed:.0e})"

@@ -1,0 +1,78 @@
+"""Small structures that are hard for a backbone in different ways, and small changes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk, fcc111
+from ase.data import atomic_numbers, covalent_radii
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def hard_structures(first: str, second: str) -> dict[str, Atoms]:
+    """Return small structures of two elements that are hard in different ways."""
+    radii = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]
+    close = 2 * covalent_radii[atomic_numbers[first]]
+    crystal = bulk(first + second, "rocksalt", a=2.2 * radii, cubic=True)
+    crystal.rattle(0.08, seed=1)
+    crystal.set_cell(
+        crystal.cell.array
+        @ (np.eye(3) + np.array([[0.02, 0.03, 0], [0, -0.01, 0.02], [0, 0, 0.01]])),
+        scale_atoms=True,
+    )
+    small = Atoms(
+        [first, second],
+        [[0, 0, 0], [0.55 * radii, 0.6 * radii, 0.7 * radii]],
+        cell=np.diag([1.15, 1.3, 1.5]) * radii,
+        pbc=True,
+    )
+    slab = fcc111(first, (2, 1, 3), a=close * np.sqrt(2), vacuum=10, periodic=False)
+    slab.rattle(0.08, seed=2)
+    molecule = Atoms(
+        [first, second, second],
+        radii * np.array([[0, 0, 0], [1.05, 0.1, 0], [-0.3, 0.95, 0.2]]),
+    )
+    one = bulk(first, "fcc", a=1.02 * close * np.sqrt(2))
+    one.set_cell(one.cell.array * [1, 1.02, 0.97], scale_atoms=True)
+    return {
+        "crystal": crystal,
+        "one-atom cell": one,
+        "small cell": small,
+        "slab": slab,
+        "molecule": molecule,
+    }
+
+
+def in_a_box(atoms: Atoms, cutoff: float) -> Atoms:
+    """Return a copy that is periodic everywhere, with vacuum where it was not."""
+    boxed = atoms.copy()
+    for axis in np.flatnonzero(~atoms.pbc):
+        boxed.center(vacuum=cutoff + 1, axis=int(axis))
+    boxed.pbc = True
+    return boxed
+
+
+def moved(atoms: Atoms, atom: int, axis: int, distance: float) -> Atoms:
+    """Return a copy with one atom moved along a Cartesian axis, in Å."""
+    out = atoms.copy()
+    out.positions[atom, axis] += distance
+    return out
+
+
+def strained(atoms: Atoms, component: int, amount: float) -> Atoms:
+    """Return a copy strained along one of the Voigt components."""
+    out = atoms.copy()
+    strain = np.zeros(6)
+    strain[component] = amount if component < 3 else amount / 2
+    out.set_cell(atoms.cell.array @ (np.eye(3) + voigt_to_matrix(strain)), scale_atoms=True)
+    return out
+
+
+def voigt_to_matrix(voigt: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the symmetric matrix, (3, 3), of a stress or strain with shears counted once."""
+    xx, yy, zz, yz, xz, xy = voigt
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

@@ -1,0 +1,80 @@
+"""The conformance suite: both vendors' backbones pass, and what is wrong is found and listed."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import pytest
+from toy_backbone import MorseBackboneConfig
+
+from mattertune_nb.backbones import registry
+from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
+from mattertune_nb.backbones.sevennet import SevenNetBackboneConfig
+from mattertune_nb.testing import check_backbone
+
+SEVENNET = pytest.mark.skipif(
+    not SevenNetBackboneConfig.is_installed(), reason=SevenNetBackboneConfig.install_hint()
+)
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install the Morse potential as an outside package does: one file and one entry point."""
+    info = tmp_path / "morse-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: morse\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[{registry.GROUP}]\nmorse = toy_backbone:MorseBackboneConfig\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._entry_points.cache_clear()
+    yield entry_points(group=registry.GROUP)
+    registry._entry_points.cache_clear()
+    registry.backbone_config_class.cache_clear()
+
+
+@pytest.mark.parametrize("weights", ["0.3.0", "0.2.0", "r2scan"])
+def test_chgnet_conforms(weights):
+    check_backbone(CHGNetBackboneConfig(pretrained_model=weights))
+
+
+@SEVENNET
+@pytest.mark.parametrize(
+    ("weights", "modality"),
+    [("7net-0", None), ("7net-l3i5", None), ("7net-mf-0", "PBE"), ("7net-mf-0", "R2SCAN")],
+)
+def test_sevennet_conforms(weights, modality):
+    check_backbone(SevenNetBackboneConfig(pretrained_model=weights, modality=modality))
+
+
+def test_a_backbone_from_outside_conforms(installed):
+    assert "morse" in installed.names
+    assert registry.available()["morse"].config_class is MorseBackboneConfig
+    check_backbone(MorseBackboneConfig())
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("forces have the wrong sign", ["finite differences: crystal, atom 0", "vendor: crystal"]),
+        ("stress in GPa", ["finite differences: crystal, component 0: stresses off by"]),
+        ("stress for molecules", ["stress is given only where periodic: molecule has a stress"]),
+        ("an axis preferred", ["rotation: crystal: energy off by"]),
+        ("order counts", ["permutation: "]),
+        ("batch leaks", ["batches: crystal: energy off by 0.0"]),
+        ("the vendor is off", ["agreement with the vendor: crystal: energy off by"]),
+        ("float32 inside", ["float64: the energy of a model in float64 is torch.float32"]),
+        ("an unused parameter", ["gradients: none reaches 'unused'; freeze it"]),
+        ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),
+    ],
+)
+def test_what_is_wrong_is_listed(installed, fault, found):
+    with pytest.raises(AssertionError, match="does not conform") as error:
+        check_backbone(MorseBackboneConfig(fault=fault))
+    for line in found:
+        assert line in str(error.value)
+
+
+def test_a_backbone_without_an_entry_point_is_told_so():
+    with pytest.raises(AssertionError, match="checkpoint: .*unknown backbone 'morse'"):
+        check_backbone(MorseBackboneConfig())

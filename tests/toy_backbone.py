@@ -1,0 +1,107 @@
+"""A backbone of an outside author, in one file: a Morse potential; and ways to get one wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.neighborlist import neighbor_list
+from torch import nn
+
+from mattertune_nb.backbones.backbone import Backbone
+from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.config.base import setting
+
+if TYPE_CHECKING:
+    from mattertune_nb.backbones.graph import GraphBatch
+
+CUTOFF = 5.0
+
+
+class MorseBackbone(Backbone):
+    """E = Σ_pairs D (exp(-2a(r - r0)) - 2 exp(-a(r - r0))) s(r), half of it for each centre."""
+
+    label = "Morse"
+    cutoff = CUTOFF
+    elements = ("Cu", "O")
+
+    def __init__(self, fault: str | None) -> None:
+        super().__init__()
+        self.depth = nn.Parameter(torch.tensor(0.3))
+        self.width = nn.Parameter(torch.tensor(1.4))
+        self.r0 = nn.Parameter(torch.tensor(2.4))
+        self.fault = fault
+        if fault == "an unused parameter":
+            self.unused = nn.Parameter(torch.ones(3))
+
+    def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
+        if self.fault == "float32 inside":
+            edge_vectors = edge_vectors.float()
+        r = edge_vectors.norm(dim=1)
+        if self.fault == "an axis preferred":
+            r = r + 0.01 * edge_vectors[:, 2] ** 2
+        bond = torch.exp(-self.width * (r - self.r0))
+        smooth = (1 - (r / self.cutoff) ** 2).clamp(min=0) ** 3
+        pair = self.depth / 2 * (bond**2 - 2 * bond) * smooth
+        if self.fault == "no gradient":
+            pair = pair.detach() + 0 * edge_vectors.sum()
+        centre = batch.edge_index[0]
+        energy = pair.new_zeros(len(batch.n_atoms)).index_add(0, batch.batch[centre], pair)
+        if self.fault == "the vendor is off":
+            energy = energy + 0.01
+        if self.fault == "order counts":
+            energy = energy + 1e-3 * (batch.numbers[0] - 8)
+        if self.fault == "batch leaks":
+            energy = energy + 0.01 * (len(energy) - 1)
+        return energy
+
+    def forward(self, batch: GraphBatch, **wanted: Any) -> dict[str, torch.Tensor]:
+        out = super().forward(batch, **wanted)
+        if self.fault == "forces have the wrong sign" and "forces" in out:
+            out["forces"] = -out["forces"]
+        if self.fault == "stress in GPa" and "stresses" in out:
+            out["stresses"] = out["stresses"] * 160.2
+        if self.fault == "stress for molecules" and "stresses" in out:
+            out["stresses"] = out["stresses"].nan_to_num()
+            batch.pbc[:] = True
+        return out
+
+
+class MorseCalculator(Calculator):
+    """The same on ASE's neighbour list, as a vendor would ship it."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        i, d, vectors = neighbor_list("idD", self.atoms, CUTOFF)
+        r = torch.tensor(d, requires_grad=True)
+        bond = torch.exp(-1.4 * (r - 2.4))
+        energy = (0.15 * (bond**2 - 2 * bond) * (1 - (r / CUTOFF) ** 2) ** 3).sum()
+        slope = torch.autograd.grad(energy, r)[0].numpy()
+        pair = slope[:, None] * vectors / d[:, None]
+        forces = torch.zeros(len(self.atoms), 3, dtype=torch.float64)
+        forces.index_add_(0, torch.tensor(i), torch.tensor(2 * pair))
+        stress = vectors.T @ pair / self.atoms.cell.volume
+        self.results = {
+            "energy": float(energy),
+            "forces": forces.numpy(),
+            "stress": stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
+        }
+
+
+class MorseBackboneConfig(BackboneConfig):
+    """A Morse potential for copper oxide."""
+
+    name: Literal["morse"] = setting("morse", "Backbone.")
+    fault: str | None = setting(None, "What is wrong with it.")
+
+    def create_backbone(self) -> Backbone:
+        return MorseBackbone(self.fault)
+
+    def vendor_calculator(self) -> Calculator:
+        return MorseCalculator()
