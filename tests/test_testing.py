@@ -76,5 +76,5 @@ def test_what_is_wrong_is_listed(installed, fault, found):
 
 
 def test_a_backbone_without_an_entry_point_is_told_so():
-    with pytest.raises(AssertionError, match="checkpoint: .*unknown backbone 'morse'"):
+    with pytest.raises(AssertionError, match=r"checkpoint: .*unknown backbone 'morse'"):
         check_backbone(MorseBackboneConfig())

@@ -29,8 +29,6 @@ from mattertune_nb.testing.structures import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.config.task import PropertyName
 
