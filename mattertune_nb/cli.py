@@ -37,8 +37,28 @@ _COLUMNS = {
     "untuned": "untuned",
     "references": "+ reference energies",
     "tuned": "tuned",
-    "last": "after the last epoch",
 }
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.print(version("mattertune-nb"))
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Fine-tune atomistic foundation models."""
+
 
 Settings = Annotated[
     list[str] | None,
@@ -137,7 +157,7 @@ def demo(
     test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
     stages = evaluate_stages(result.trainer.default_root_dir, test)
     console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
-    console.print(f"The run is in {result.trainer.default_root_dir}.")
+    console.print(f"The run is in {result.trainer.default_root_dir}.", soft_wrap=True)
 
 
 def main() -> None:
@@ -206,15 +226,26 @@ def _progress_bar() -> Any:
 
 
 def _report(result: TuneResult) -> None:
+    """Print, once for all processes, what the run has gained on its validation set."""
+    from mattertune_nb.training.run_dir import RunDirectory
+
+    if not result.trainer.is_global_zero:
+        return
+    run = RunDirectory.open(str(result.trainer.default_root_dir))
     baseline = {k.removeprefix("baseline/"): v for k, v in result.model.baseline.items()}
     referenced = {
         k.removeprefix("referenced_"): v for k, v in baseline.items() if k.startswith("referenced_")
     }
-    best = {k.removeprefix("val/"): float(v) for k, v in result.trainer.callback_metrics.items()}
+    best = run.best_metrics()
     if baseline and best:
-        stages = {"untuned": baseline, "references": baseline | referenced, "last": best}
+        tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
+        stages = {
+            "untuned": baseline,
+            "references": baseline | referenced,
+            f"best epoch ({best['epoch']})": tuned,
+        }
         console.print(error_table(stages, "validation set"))
-    console.print(f"The run is in {result.trainer.default_root_dir}.")
+    console.print(f"The run is in {run.path}.", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -207,6 +207,13 @@ class RunDirectory:
         """Return all records that count: steps that a resumed run did again are listed once."""
         return drop_undone(read_lines(self.metrics_file)[0])
 
+    def best_metrics(self) -> dict[str, Any]:
+        """Return the record of the validation whose weights are kept as `best`, empty before one."""
+        checkpoint = self.config().trainer.checkpoint
+        records = [r for r in self.metrics() if checkpoint.monitor in r]
+        choose = min if checkpoint.mode == "min" else max
+        return choose(records, key=lambda r: r[checkpoint.monitor]) if records else {}
+
     def checkpoints_newest_first(self) -> list[Path]:
         """Return the checkpoints from which training can go on, the most advanced first."""
         found = [path for path in (self.last, self.previous, self.best) if path.is_file()]

@@ -286,11 +286,10 @@ def _write_status(
 
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Send what Lightning and this package say to the run's log."""
-    if _rank() != 0:
-        yield
-        return
-    handler = logging.FileHandler(path, encoding="utf-8")
+    """Send what Lightning and this package say to the run's log; the first process speaks for all."""
+    handler: logging.Handler = logging.NullHandler()
+    if _rank() == 0:
+        handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     loggers = [
         logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
@@ -319,5 +318,6 @@ def _quiet_lightning() -> None:
         ".*in eval mode at the start of training.*",
         ".*LeafSpec.*",
         ".*you have turned on `Trainer.*",
+        "Grad strides do not match bucket view strides",  # CHGNet's, harmless
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from mattertune_nb.widgets.picture import new_figure, png
+from mattertune_nb.widgets.picture import new_figure, new_plotly_figure, png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class CurvesFigure:
 
     def __init__(self, data: CurveData) -> None:
         self.data = data
-        self.widget = go.FigureWidget(layout={"autosize": True, "height": 2 * _ROW})
+        self.widget = new_plotly_figure(autosize=True, height=2 * _ROW)
         # fills the cell and follows the window; without it plotly stays at 700 px
         self.widget._config = {"responsive": True, "displaylogo": False}
         self._traces: dict[tuple[str, str], Any] = {}

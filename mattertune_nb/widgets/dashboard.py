@@ -13,7 +13,12 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import RecordReader
 from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
-from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets
+from mattertune_nb.widgets.picture import (
+    Pictured,
+    enable_colab_widgets,
+    has_front_end,
+    only_widgets,
+)
 from mattertune_nb.widgets.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.series import CurveData
 from mattertune_nb.widgets.validation_view import ValidationView
@@ -68,7 +73,9 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         details = W.Accordion(
             children=[self.validation.widget, self._log], titles=("Validation", "Log")
         )
-        super().__init__([self._header, self._buttons, self._message, self.figure.widget, details])
+        super().__init__(
+            only_widgets(self._header, self._buttons, self._message, self.figure.widget, details)
+        )
         self.refresh()
 
     def _make_buttons(self) -> W.HBox:
@@ -185,6 +192,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             )
             self._thread.start()
 
+    def plain_header(self) -> str:
+        """Return how far the run is, as HTML."""
+        return f"{self._header.value}{self._message.value}"
+
     def picture(self) -> bytes | None:
         """Return the curves as PNG."""
         return draw_curves(self.data, log_loss=self.figure.log_loss)
@@ -205,7 +216,10 @@ def _follow(reference: weakref.ref[Dashboard]) -> None:
             return
         active = view.refresh()
         rounds += 1
-        if rounds in (4, 12):
+        if not has_front_end():
+            if active and rounds % 8 == 0:
+                view.renew_picture()
+        elif rounds in (4, 12):
             # by now the figure is on the page
             view.figure.fit_to_cell()
         del view

@@ -13,7 +13,14 @@ from ase.data import chemical_symbols
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 from mattertune_nb.widgets.parity import message
-from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets, new_figure, png
+from mattertune_nb.widgets.picture import (
+    Pictured,
+    enable_colab_widgets,
+    new_figure,
+    new_plotly_figure,
+    only_widgets,
+    png,
+)
 from mattertune_nb.widgets.structure_view import StructureView, open_structures
 
 if TYPE_CHECKING:
@@ -119,13 +126,15 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         self.selected: NDArray[np.int64] = np.arange(len(dataset))
         elements = ", ".join(f"{s} {n}" for s, n in self.table.elements().items())
         self._summary = W.HTML(f"<b>{len(dataset)} frames</b>, atoms in all: {elements}")
-        self.figure = go.FigureWidget()
+        self.figure = new_plotly_figure()
         self._draw()
         self.structure = StructureView(dataset, forces="label")
         self.outliers = W.HTML(self._outlier_table())
         hint = W.HTML("Click a point for its structure, or drag a box to keep only those frames.")
         self._place = W.VBox([self.structure])
-        super().__init__([self._summary, self.figure, hint, W.HBox([self._place, self.outliers])])
+        super().__init__(
+            only_widgets(self._summary, self.figure, hint, W.HBox([self._place, self.outliers]))
+        )
 
     def _draw(self) -> None:
         columns = self.table.columns()

@@ -20,7 +20,12 @@ from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
-from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.picture import (
+    Pictured,
+    enable_colab_widgets,
+    has_front_end,
+    only_widgets,
+)
 from mattertune_nb.widgets.progress import Progress, progress_html
 from mattertune_nb.widgets.series import CurveData
 
@@ -152,7 +157,7 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         self._reader = RecordReader(run)
         self._header = W.HTML()
         self.figure = CurvesFigure(self.data)
-        super().__init__([self._header, self.figure.widget])
+        super().__init__(only_widgets(self._header, self.figure.widget))
 
     def show(self) -> None:
         """Display the view below the cell, if this is one."""
@@ -175,6 +180,10 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
     def finish(self) -> None:
         """Leave the final curves as a picture beside the widget."""
         self.renew_picture()
+
+    def plain_header(self) -> str:
+        """Return how far the run is, as HTML."""
+        return str(self._header.value)
 
     def picture(self) -> bytes | None:
         """Return the curves as PNG."""

@@ -13,7 +13,14 @@ import plotly.graph_objects as go
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import load_model
-from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets, new_figure, png
+from mattertune_nb.widgets.picture import (
+    Pictured,
+    enable_colab_widgets,
+    new_figure,
+    new_plotly_figure,
+    only_widgets,
+    png,
+)
 from mattertune_nb.widgets.structure_view import StructureView, open_structures
 
 if TYPE_CHECKING:
@@ -119,7 +126,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.dataset = dataset
         self.data = parity_data(model, dataset) if data is None else data
-        self.figure = go.FigureWidget(layout=self._layout())
+        self.figure = new_plotly_figure(**self._layout())
         for number, (name, values) in enumerate(self.data.items(), 1):
             self._add(number, name, values)
         self.structure = StructureView(
@@ -132,7 +139,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         hint = W.HTML(
             "Click a point to see its structure; arrows are the force error (1 Å for 1 eV/Å)."
         )
-        super().__init__([self.figure, hint, self.structure])
+        super().__init__(only_widgets(self.figure, hint, self.structure))
 
     def _layout(self) -> dict[str, Any]:
         n = max(len(self.data), 1)

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets as W  # noqa: N812  the usual alias
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -49,13 +50,22 @@ class Pictured:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
         image = self.picture()
-        if image is not None:
-            bundle["image/png"] = base64.b64encode(image).decode()
+        encoded = None if image is None else base64.b64encode(image).decode()
         if not has_front_end():
-            bundle.pop("application/vnd.jupyter.widget-view+json", None)
+            bundle = {"text/plain": type(self).__name__}
+            header = self.plain_header()
+            if header and encoded is not None:
+                bundle["text/html"] = f'{header}<img src="data:image/png;base64,{encoded}"/>'
+        else:
+            bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
+        if encoded is not None:
+            bundle["image/png"] = encoded
         return bundle
+
+    def plain_header(self) -> str:
+        """Return HTML that stands above the picture where there are no widgets."""
+        return ""
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         from IPython.display import display
@@ -73,12 +83,38 @@ class Pictured:
 
 
 def has_front_end() -> bool:
-    """Return whether widgets can be shown; ``MATTERTUNE_NB_PLAIN=1`` says that they cannot."""
-    if os.environ.get("MATTERTUNE_NB_PLAIN", "0") not in ("", "0"):
-        return False
+    """Return whether widgets can be shown.
+
+    ``MATTERTUNE_NB_PLAIN=1`` says that they cannot, ``=0`` that they can. Not set, a kernel counts
+    where someone could type into it: nbclient, which executes a notebook from a script, says that
+    nobody can. Voila uses nbclient too, and does show widgets.
+    """
+    plain = os.environ.get("MATTERTUNE_NB_PLAIN", "")
+    if plain:
+        return plain == "0"
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return False
+    served_by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    return served_by_voila or bool(getattr(kernel, "_allow_stdin", True))
+
+
+def new_plotly_figure(**layout: Any) -> Any:
+    """Return a plotly figure, a widget only where one can be shown.
+
+    Each FigureWidget adds some 5 MB to a notebook that is saved with the state of its widgets, as
+    nbclient does.
+    """
+    import plotly.graph_objects as go
+
+    return (go.FigureWidget if has_front_end() else go.Figure)(layout=layout)
+
+
+def only_widgets(*parts: Any) -> list[W.Widget]:
+    """Return what can stand in a box; a figure that is no widget is left out."""
+    return [part for part in parts if isinstance(part, W.Widget)]
 
 
 def enable_colab_widgets() -> None:

@@ -58,10 +58,6 @@ class RunsTable:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(text: str) -> str:
-    return f"<td style='text-align:left'>{html.escape(text)}</td>"
-
-
 def runs(root: str | Path = "runs") -> RunsTable:
     """Return a table of all runs below `root`, the newest first."""
     found = [path.parent for path in Path(root).glob("*/config.yaml")]
@@ -72,12 +68,10 @@ def runs(root: str | Path = "runs") -> RunsTable:
 def _row(run: Run) -> dict[str, str]:
     status = run.status()
     row = {"run": run.name, "state": status.state, "epoch": str(status.epoch)}
-    best: dict[str, float] = {}
-    for record in run.metrics():
-        for metric in _HEADLINES:
-            value = record.get(metric)
-            if isinstance(value, (int, float)):
-                best[metric] = min(best.get(metric, float("inf")), value)
+    try:
+        best = run.directory.best_metrics()
+    except MatterTuneError:  # its config cannot be read any more; said in the column of settings
+        best = {}
     for metric, column in _HEADLINES.items():
         row[column] = f"{1000 * best[metric]:.1f}" if metric in best else "–"
     return row
