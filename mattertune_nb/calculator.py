@@ -6,12 +6,14 @@ import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import (
     Calculator,
     PropertyNotImplementedError,
     all_changes,
 )
 
+from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.module import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from ase import Atoms
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.model.module import FinetuneModuleBase
@@ -70,12 +71,22 @@ class PropertyPredictor:
         Raises
         ------
         DataError
-            Where a structure holds an element that the backbone does not know.
+            Where the backbone cannot take a structure, e.g. for an element it does not know.
+        ConfigError
+            Where a property is none of the three.
         """
+        unknown = set(properties) - set(_ALL)
+        if isinstance(atoms, Atoms) or unknown:
+            msg = (
+                f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(_ALL)}."
+                if unknown
+                else "predict: takes a list of structures; give [atoms]."
+            )
+            raise ConfigError(msg)
         frames = as_dataset(atoms)
         if not len(frames):
             return []
-        warn_outside_references(self.model, list(atoms))
+        warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
         model = self.model
         was_training = model.training
         model.eval()
@@ -120,7 +131,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         self, model: FinetuneModuleBase, device: str | torch.device | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model.eval() if device is None else model.eval().to(device)
+        self.model = model if device is None else model.to(device)
         self._composition: tuple[int, ...] | None = None
 
     def calculate(
@@ -152,7 +163,12 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             self._composition = composition
         backbone = self.model.backbone
         batch = backbone.collate([backbone.graph(self.atoms)]).to(self.model.device)
-        predictions = self.model.predict_properties(batch, wanted)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            predictions = self.model.predict_properties(batch, wanted)
+        finally:
+            self.model.train(was_training)
         (result,) = split_predictions(predictions, batch)
         self.results = {
             "energy": result["energy"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ase.data import chemical_symbols
@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.base import unknown_element
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +32,15 @@ class Backbone(nn.Module, ABC):
         Radius of the neighbour list in Å.
     elements
         Symbols that the model has weights for.
+    architecture
+        Where the weights came from a file: what builds the vendor's model again without it, in
+        builtins and tensors. A checkpoint keeps it, see ``BackboneConfig._architecture``.
     """
 
     label: str
     cutoff: float
     elements: tuple[str, ...]
+    architecture: dict[str, Any] | None = None
 
     def graph(self, atoms: Atoms) -> Graph:
         """Build the graph of a structure.
@@ -42,8 +48,12 @@ class Backbone(nn.Module, ABC):
         Raises
         ------
         DataError
-            Where the backbone does not know an element.
+            Where the structure has no atoms, a number that is not finite or a periodic cell
+            without volume, or the backbone does not know an element.
         """
+        problem = geometry_problem(atoms)
+        if problem:
+            raise DataError(problem)
         for number in set(atoms.numbers.tolist()):
             if chemical_symbols[number] not in self.elements:
                 raise unknown_element(chemical_symbols[number], self.label, self.elements)
@@ -126,12 +136,13 @@ class Backbone(nn.Module, ABC):
 def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:
     """Return (1/V) dE/dε in Voigt order xx, yy, zz, yz, xz, xy, (B, 6)."""
     periodic = batch.pbc.all(dim=1)
-    volume = torch.linalg.det(batch.cell).abs()
-    volume = torch.where(periodic, volume, torch.nan)
+    # dividing by NaN would put it into the gradients of the whole batch
+    volume = torch.where(periodic, torch.linalg.det(batch.cell).abs(), 1.0)
     stress = gradient / volume[:, None, None]
-    return torch.stack(
+    voigt = torch.stack(
         [stress[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], dim=1
     )
+    return torch.where(periodic[:, None], voigt, torch.nan)
 
 
 def freeze_unreached(backbone: Backbone) -> None:

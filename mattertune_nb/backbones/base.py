@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, MissingExtraError
@@ -35,6 +35,9 @@ class BackboneConfig(ModelConfig, ABC):
 
     direct_forces: ClassVar[bool] = False
     """Whether the backbone has heads for forces and stress that are not gradients."""
+
+    _architecture: dict[str, Any] | None = PrivateAttr(None)
+    """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
@@ -68,7 +71,11 @@ class BackboneConfig(ModelConfig, ABC):
 
     @abstractmethod
     def create_backbone(self) -> Backbone:
-        """Build the vendor's model with its pretrained weights, without a network."""
+        """Build the vendor's model with its pretrained weights, without a network.
+
+        Where weights come from a file, put what builds the model without it in the backbone's
+        ``architecture``; when ``self._architecture`` is set, build from that: weights follow.
+        """
 
     @abstractmethod
     def vendor_calculator(self) -> Calculator | None:

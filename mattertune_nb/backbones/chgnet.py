@@ -37,9 +37,12 @@ class CHGNetBackboneConfig(BackboneConfig):
         self.require_installed()
         from mattertune_nb.backbones.chgnet_adapter import CHGNetBackbone
 
-        return CHGNetBackbone(
+        backbone = CHGNetBackbone(
             self._load(), label=f"CHGNet {self.checkpoint or self.pretrained_model}"
         )
+        if self.checkpoint is not None:
+            backbone.architecture = backbone.model.model_args
+        return backbone
 
     @override
     def vendor_calculator(self) -> Calculator:
@@ -54,6 +57,8 @@ class CHGNetBackboneConfig(BackboneConfig):
 
         # the vendor announces its model on the standard output
         with contextlib.redirect_stdout(io.StringIO()):
+            if self._architecture is not None:
+                return CHGNet(**self._architecture)
             if self.checkpoint is None:
                 return CHGNet.load(
                     model_name=self.pretrained_model, use_device="cpu", verbose=False

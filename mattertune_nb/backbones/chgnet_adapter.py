@@ -112,6 +112,8 @@ class CHGNetBackbone(Backbone):
             energy = energy * batch.n_atoms
         if model.composition_model is not None:
             per_element = model.composition_model.fc.weight[0]
+            # under autocast the vendor's energy is in a smaller format than its parameters
+            energy = energy.to(per_element.dtype)
             energy = energy.index_add(0, batch.batch, per_element[batch.numbers - 1])
         return energy
 

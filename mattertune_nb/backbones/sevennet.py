@@ -69,7 +69,11 @@ class SevenNetBackboneConfig(BackboneConfig):
         from mattertune_nb.backbones.sevennet_adapter import SevenNetBackbone
 
         label = f"SevenNet {self.checkpoint or self.pretrained_model}"
-        return SevenNetBackbone(self._load(), label=label, modality=self.modality)
+        model, architecture = self._load()
+        backbone = SevenNetBackbone(model, label=label, modality=self.modality)
+        if self.checkpoint is not None:
+            backbone.architecture = architecture
+        return backbone
 
     @override
     def vendor_calculator(self) -> Calculator:
@@ -81,13 +85,17 @@ class SevenNetBackboneConfig(BackboneConfig):
                 str(self.checkpoint or self.pretrained_model), device="cpu", modal=self.modality
             )
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, dict[str, Any]]:
+        from sevenn.model_build import build_E3_equivariant_model
         from sevenn.util import load_checkpoint
 
-        self._check_checkpoint()
         with _quiet():
+            if self._architecture is not None:
+                return build_E3_equivariant_model(dict(self._architecture)), self._architecture
+            self._check_checkpoint()
             try:
-                return load_checkpoint(str(self.checkpoint or self.pretrained_model)).build_model()
+                checkpoint = load_checkpoint(str(self.checkpoint or self.pretrained_model))
+                return checkpoint.build_model(), _plain(checkpoint.config)
             except Exception as exc:
                 msg = f"checkpoint: {self.checkpoint} is not a checkpoint of SevenNet ({exc})."
                 raise ConfigError(msg) from exc
@@ -112,6 +120,17 @@ class SevenNetBackboneConfig(BackboneConfig):
                 f"{', '.join(sorted(unsafe))}. Use a checkpoint of SevenNet's own trainer."
             )
             raise ConfigError(msg)
+
+
+def _plain(value: Any) -> Any:
+    """Return the settings of a checkpoint as builtins, without what says where it was trained."""
+    if isinstance(value, dict):
+        kept = {k: _plain(v) for k, v in value.items() if k != "device"}
+        return {k: v for k, v in kept.items() if not str(k).endswith("_cp")}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    # arrays, tensors and numbers of NumPy
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 @contextmanager

@@ -117,8 +117,8 @@ def _raise_absent(dataset: AtomsDataset, label: str) -> None:
         raise DataError(msg) from None
 
 
-def _problem(atoms: Atoms, known: set[int]) -> str | None:
-    """Return what is wrong with a structure, or None."""
+def geometry_problem(atoms: Atoms) -> str | None:
+    """Return why no neighbour list of a structure can be made, or None."""
     if len(atoms) == 0:
         return "has no atoms. Remove the frame."
     finite = np.isfinite(atoms.positions).all(axis=1)
@@ -134,6 +134,14 @@ def _problem(atoms: Atoms, known: set[int]) -> str | None:
             f"the cell has no volume though it is periodic (pbc={atoms.pbc.tolist()}). "
             "Give the lattice vectors, or set pbc to False."
         )
+    return None
+
+
+def _problem(atoms: Atoms, known: set[int]) -> str | None:
+    """Return what is wrong with a structure, or None."""
+    problem = geometry_problem(atoms)
+    if problem:
+        return problem
     unknown = set(np.unique(atoms.numbers).tolist()) - known
     if unknown:
         i = int(np.flatnonzero(np.isin(atoms.numbers, list(unknown)))[0])

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback
 from typing_extensions import override
 
+from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.model.loader import graph_dataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -39,6 +40,9 @@ class ZeroShotBaseline(Callback):
         was_training = module.training
         module.eval()
         held_out = self._evaluate(trainer, module)
+        if held_out is not None:
+            untuned = held_out.errors(np.zeros(N_ELEMENTS))
+            module.baseline |= {f"baseline/{name}": value for name, value in untuned.items()}
         if not bool(module.normalization.fitted):
             self._fit(trainer, module, held_out)
         if held_out is not None:
@@ -56,9 +60,11 @@ class ZeroShotBaseline(Callback):
         metrics: Any = module.metrics["val"]
         metrics.reset()
         table = _TableBuilder(_references(module))
-        for loader in _as_list(trainer.val_dataloaders):
+        for loader in _validation_loaders(trainer):
             for batch in _limited(loader, module, trainer.limit_val_batches):
-                predictions = module.predict_properties(batch, properties)
+                with trainer.precision_plugin.forward_context():
+                    predictions = module.predict_properties(batch, properties)
+                _check_finite(predictions, batch, loader)
                 labels = module.batch_to_labels(batch)
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
                 if "energy" in predictions:
@@ -84,8 +90,11 @@ class ZeroShotBaseline(Callback):
         table = _TableBuilder(_references(module))
         values: dict[PropertyName, list[NDArray[np.float64]]] = {"forces": [], "stresses": []}
         for batch in _limited(loader, module, 1.0):
-            if normalization.fits_energy:
-                table.add(batch, module.predict_properties(batch, ["energy"])["energy"])
+            if normalization.fits_energy and "energy" in batch.labels:
+                with trainer.precision_plugin.forward_context():
+                    predictions = module.predict_properties(batch, ["energy"])
+                _check_finite(predictions, batch, trainer.train_dataloader)
+                table.add(batch, predictions["energy"])
             elif "energy" in batch.labels:
                 table.add(batch, torch.zeros_like(batch.labels["energy"]))
             for name in values:
@@ -189,10 +198,29 @@ def _join(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate([np.empty(0), *arrays])
 
 
-def _as_list(loaders: Any) -> list[Any]:
+def _validation_loaders(trainer: Trainer) -> list[Any]:
+    if trainer.val_dataloaders is None and trainer.enable_validation:
+        # Lightning has not asked for them yet where the first epoch has no validation
+        trainer.validating = True
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()
+        trainer.training = True
+    loaders = trainer.val_dataloaders
     if loaders is None:
         return []
     return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
+
+
+def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loader: Any) -> None:
+    """Name the structure that the untuned model has no energy for, as in a too small number format."""
+    if "energy" not in predictions or predictions["energy"].isfinite().all():
+        return
+    i = int((~predictions["energy"].isfinite()).nonzero()[0])
+    source = graph_dataset(loader).source(int(batch.index[i]))
+    msg = (
+        f"{source}: the untuned model's energy is {float(predictions['energy'][i])}. Look at the "
+        "structure, or set trainer.precision to '32-true'."
+    )
+    raise TrainingError(msg)
 
 
 def _limited(

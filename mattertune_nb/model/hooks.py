@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ValidationMetrics(Callback):
-    """Log the exact errors over the whole set at the end of a validation or test."""
+    """Log the exact errors over the whole set, of all loaders together, at the end of an evaluation."""
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,6 +32,18 @@ class ValidationMetrics(Callback):
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _metrics(pl_module, "test").reset()
+        cast("FinetuneModuleBase", pl_module).sample.reset()
+
+    @override
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        cast("FinetuneModuleBase", pl_module).sample.loader = dataloader_idx
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.errors import DataError, TrainingError
 from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
 if TYPE_CHECKING:
@@ -60,7 +60,12 @@ class GraphDataset(Dataset[Sample]):
         if self._samples is not None and index in self._samples:
             return self._samples[index]
         atoms = self.frames[index]
-        sample = (index, self.backbone.graph(atoms), self._labels(index, len(atoms)))
+        try:
+            graph = self.backbone.graph(atoms)
+        except DataError as exc:
+            msg = f"{self.source(index)}: {exc}"
+            raise DataError(msg) from None
+        sample = (index, graph, self._labels(index, len(atoms)))
         if self._samples is not None:
             self._samples[index] = sample
         return sample

@@ -55,5 +55,6 @@ def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple
 
 def _mean(values: Tensor, prediction: Tensor) -> tuple[Tensor, int]:
     if values.numel() == 0:
-        return prediction.sum() * 0.0, 0
+        # a stress without a label may be NaN, where the structure is not periodic
+        return prediction.nan_to_num().sum() * 0.0, 0
     return values.mean(), values.numel()

@@ -20,7 +20,7 @@ from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ResumeLoader, Va
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
-from mattertune_nb.model.normalization import Normalization
+from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
 from mattertune_nb.model.sample import ErrorSample
 
@@ -65,13 +65,13 @@ class FinetuneModuleBase(LightningModule):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for old, new in cls._REPLACED.items():
-            if old in cls.__dict__:
+            if hasattr(cls, old):
                 msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
                 raise ConfigError(msg)
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self._config = config
+        self._config = config = with_references_read(config)
         self.backbone = config.create_backbone()
         self._freeze(config.freeze)
         self.normalization = Normalization(config.normalizers)
@@ -185,17 +185,21 @@ class FinetuneModuleBase(LightningModule):
         return self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
 
     @override
-    def validation_step(self, batch: GraphBatch, batch_idx: int) -> None:
+    def validation_step(
+        self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> None:
         output = self(batch)
         self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
 
     @override
-    def test_step(self, batch: GraphBatch, batch_idx: int) -> None:
+    def test_step(self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0) -> None:
         output = self(batch)
         self._compute_loss(output["predicted_properties"], self.batch_to_labels(batch))
 
     @override
-    def predict_step(self, batch: GraphBatch, batch_idx: int = 0) -> list[dict[str, Any]]:
+    def predict_step(
+        self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> list[dict[str, Any]]:
         """Return one dict a structure, as :meth:`PropertyPredictor.predict` does."""
         return split_predictions(self.predict_properties(batch, self._config.property_names), batch)
 
@@ -213,13 +217,10 @@ class FinetuneModuleBase(LightningModule):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """Return the callbacks that make the numbers the same under any Trainer."""
-        return [
-            ZeroShotBaseline(),
-            ValidationMetrics(),
-            PlateauSteps(),
-            ResumeLoader(),
-            FiniteLoss(),
-        ]
+        kinds = (ZeroShotBaseline, ValidationMetrics, PlateauSteps, ResumeLoader, FiniteLoss)
+        # Lightning asks anew for each fit, validate and test
+        there = {type(c) for c in self.trainer.callbacks}  # type: ignore[attr-defined]
+        return [kind() for kind in kinds if kind not in there]
 
     def create_dataloader(
         self,
@@ -266,6 +267,8 @@ class FinetuneModuleBase(LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["baseline"] = dict(self.baseline)
+        if self.backbone.architecture is not None:
+            checkpoint["architecture"] = self.backbone.architecture
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -288,7 +291,9 @@ class FinetuneModuleBase(LightningModule):
         config = backbone_config_class(settings["name"]).from_dict(
             settings, source=str(checkpoint_path)
         )
+        config._architecture = checkpoint.get("architecture")
         model = cls(config, **kwargs)
+        config._architecture = None
         model.on_load_checkpoint(checkpoint)
         model.load_state_dict(checkpoint["state_dict"])
         return model.eval()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from mattertune_nb.backbones.base import BackboneConfig
+
 
 class Normalization(nn.Module):
     """Shifts of the energy by element and scales of the losses, all kept in float64.
@@ -57,8 +59,8 @@ class Normalization(nn.Module):
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 given = normalizer.per_element_references
                 if isinstance(given, Path):
-                    self.references += torch.from_numpy(read_references(given))
-                elif given is not None:
+                    given = read_references(given)
+                if given is not None:
                     array = references_from_symbols(given, "per_element_references")
                     self.references += torch.from_numpy(array)
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:
@@ -165,6 +167,34 @@ class Normalization(nn.Module):
         for name, value in exact.items():
             setattr(self, name, value.to(getattr(self, name).device))
         return self
+
+
+def with_references_read(config: BackboneConfig) -> BackboneConfig:
+    """Return the config with the numbers of a file of references in place of its path.
+
+    So a checkpoint can be loaded without the file, whatever becomes of it.
+
+    Raises
+    ------
+    ConfigError
+        Where the file cannot be read.
+    """
+    normalizers = config.normalizers.get("energy", [])
+    if not any(isinstance(_given_references(n), Path) for n in normalizers):
+        return config
+    read: list[NormalizerConfig] = []
+    for normalizer in normalizers:
+        given = _given_references(normalizer)
+        if isinstance(given, Path):
+            normalizer = normalizer.model_copy(
+                update={"per_element_references": read_references(given)}
+            )
+        read.append(normalizer)
+    return config.model_copy(update={"normalizers": {**config.normalizers, "energy": read}})
+
+
+def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | Path | None:
+    return getattr(normalizer, "per_element_references", None)
 
 
 def _given_scale(normalizer: NormalizerConfig) -> float | None:

@@ -93,12 +93,20 @@ def references_from_symbols(energies: dict[str, float], where: str) -> NDArray[n
     return references
 
 
-def read_references(path: Path) -> NDArray[np.float64]:
-    """Read reference energies in eV from a JSON or YAML file that maps symbols to energies."""
+def read_references(path: Path) -> dict[str, float]:
+    """Read reference energies in eV from a JSON or YAML file that maps symbols to energies.
+
+    Raises
+    ------
+    ConfigError
+        Where the file cannot be read, or holds anything else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         energies = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-        return references_from_symbols(dict(energies), str(path))
+        found = {symbol: float(energy) for symbol, energy in dict(energies).items()}
+        references_from_symbols(found, str(path))
+        return found
     except (OSError, ValueError, TypeError, yaml.YAMLError) as exc:
         if isinstance(exc, ConfigError):
             raise

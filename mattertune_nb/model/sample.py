@@ -22,6 +22,11 @@ class ErrorSample:
 
     Memory and cost do not grow with the set beyond a batch: of each property at most
     :data:`MAX_POINTS` components stay, each as likely as any other.
+
+    Attributes
+    ----------
+    loader
+        Which of several validation loaders the batches come from.
     """
 
     def __init__(self, properties: list[PropertyName]) -> None:
@@ -30,10 +35,11 @@ class ErrorSample:
 
     def reset(self) -> None:
         """Forget all that was added."""
+        self.loader = 0
         # a generator of its own: plots must not change the order of training
         self._rng = np.random.default_rng(0)
         self._points = {name: np.empty((0, 3)) for name in self._properties}
-        self._worst: list[tuple[float, int]] = []
+        self._worst: list[tuple[float, int, int]] = []
 
     def add(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         """Add a batch; energies are compared per atom."""
@@ -68,17 +74,21 @@ class ErrorSample:
             errors = (predictions["energy"].detach() - labels["energy"]).abs() / num_atoms
         else:
             errors = (predictions["stresses"].detach() - labels["stresses"]).abs().mean(dim=1)
-        pairs = zip(errors.tolist(), labels["index"].tolist(), strict=True)
-        self._worst = sorted([*self._worst, *(p for p in pairs if np.isfinite(p[0]))])[-N_WORST:]
+        found = [
+            (error, self.loader, index)
+            for error, index in zip(errors.tolist(), labels["index"].tolist(), strict=True)
+            if np.isfinite(error)
+        ]
+        self._worst = sorted([*self._worst, *found])[-N_WORST:]
 
     def points(self) -> dict[str, list[list[float]]]:
         """Return ``[label, prediction]`` pairs of each property, energies in eV/atom."""
         return {name: values[:, :2].tolist() for name, values in self._points.items()}
 
-    def worst(self) -> list[tuple[int, float]]:
-        """Return index and error of the worst structures, the worst first.
+    def worst(self) -> list[tuple[int, int, float]]:
+        """Return loader, index in its dataset and error of the worst structures, the worst first.
 
         The error is the mean absolute one of the force components in eV/Å; without forces that of
         the energy in eV/atom, and without both that of the stress in eV/Å³.
         """
-        return [(index, error) for error, index in reversed(self._worst)]
+        return [(loader, index, error) for error, loader, index in reversed(self._worst)]

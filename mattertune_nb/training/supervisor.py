@@ -156,7 +156,7 @@ class RunSupervisor(Checkpoint):
             ),
         )
         sample = cast("FinetuneModuleBase", pl_module).sample
-        dataset = graph_dataset(_first(trainer.val_dataloaders))
+        datasets = [graph_dataset(loader) for loader in _as_list(trainer.val_dataloaders)]
         with contextlib.suppress(OSError):
             write_json(
                 self._run.validation_file,
@@ -165,8 +165,8 @@ class RunSupervisor(Checkpoint):
                     "step": trainer.global_step,
                     "points": sample.points(),
                     "worst": [
-                        {"index": index, "error": error, "source": dataset.source(index)}
-                        for index, error in sample.worst()
+                        {"index": index, "error": error, "source": datasets[k].source(index)}
+                        for k, index, error in sample.worst()
                     ],
                 },
             )
@@ -212,8 +212,8 @@ def _validation_follows(trainer: Trainer) -> bool:
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
-def _first(loaders: Any) -> Any:
-    return loaders[0] if isinstance(loaders, (list, tuple)) else loaders
+def _as_list(loaders: Any) -> list[Any]:
+    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
 
 
 def _is_last_epoch(trainer: Trainer) -> bool:

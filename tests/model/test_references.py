@@ -68,7 +68,7 @@ def test_large_energies_keep_their_digits():
 def test_a_file_of_references_is_checked(tmp_path):
     path = tmp_path / "refs.json"
     path.write_text('{"H": -13.6, "O": -2041.8}')
-    assert read_references(path)[O] == -2041.8
+    assert read_references(path) == {"H": -13.6, "O": -2041.8}
     path.write_text('{"Hx": -13.6}')
     with pytest.raises(ConfigError, match="'Hx' is not an element"):
         read_references(path)
