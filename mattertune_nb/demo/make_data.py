@@ -17,7 +17,7 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -50,7 +50,7 @@ def trajectory(seed: int, dihedral: float, n_frames: int) -> list[Atoms]:
     atoms.set_dihedral(0, 1, 2, 3, dihedral, indices=[3])
     atoms.euler_rotate(*rng.uniform(0, 360, 3), center="COM")
     atoms.calc = calculator()
-    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=rng)
+    thermalize_momenta(atoms, TEMPERATURE, rng=rng)
     dynamics = Langevin(
         atoms,
         TIME_STEP * units.fs,
