@@ -19,15 +19,19 @@ _EXTRA = ("#2f7ed8", "#e8833a", "#2ca02c", "#9467bd", "#17becf", "#d9534f", "#8c
 _INK = "#7d828a"  # readable on white and on JupyterLab's dark grey
 _GRID = "rgba(128,128,128,0.22)"
 _ROW = 230  # px
+_PLACED = ("legend", "axes", "x")
+"""What has to be sent again where panels have moved."""
 
 
-def series_color(name: str, position: int) -> str:
-    """Return the colour of a curve: grey for training, blue for validation, else by position."""
-    if name.startswith("train"):
-        return COLORS["train"]
-    if name.startswith("val"):
-        return COLORS["validation"]
-    return _EXTRA[position % len(_EXTRA)]
+def panel_colors(panel: Panel) -> dict[str, str]:
+    """Return the colours of a panel's curves: grey for training, blue for validation, then others."""
+    colors: dict[str, str] = {}
+    for name in panel.series:
+        stage = "train" if name.startswith("train") else "validation"
+        own = COLORS[stage] if name.startswith(("train", "val")) else _EXTRA[0]
+        free = (color for color in (own, *_EXTRA[1:]) if color not in colors.values())
+        colors[name] = next(free, own)
+    return colors
 
 
 class CurvesFigure:
@@ -42,37 +46,67 @@ class CurvesFigure:
         What is shown; call :meth:`update` after it has changed.
     """
 
-    def __init__(self, data: CurveData) -> None:
+    def __init__(self, data: CurveData, *, log_button: bool = False) -> None:
         self.data = data
+        self.log_loss = False
         self.widget = new_plotly_figure(autosize=True, height=2 * _ROW)
         # fills the cell and follows the window; without it plotly stays at 700 px
         self.widget._config = {"responsive": True, "displaylogo": False}
+        self._log_button = log_button
         self._traces: dict[tuple[str, str], Any] = {}
-        self.log_loss = False
+        self._shown: dict[tuple[str, str], object] = {}
+        self._panels: list[str] = []
         self.update()
 
     def update(self) -> None:
-        """Bring the figure up to date in a single message to the page."""
+        """Send what has changed in a single message to the page."""
         panels = self.data.ordered()
+        titles = [panel.title for panel in panels]
         with self.widget.batch_update():
+            if titles != self._panels:
+                self._panels = titles
+                self._shown = {k: v for k, v in self._shown.items() if k[1] not in _PLACED}
+                layout = self._layout(panels)
+                # lists are replaced as a whole: entries merged into them lose their anchors
+                self.widget.layout.annotations = layout.pop("annotations")
+                self.widget.update_layout(layout)
             for number, panel in enumerate(panels, 1):
-                for position, (name, series) in enumerate(panel.series.items()):
-                    array = series.array()
-                    trace = self._trace(number, panel, name, series_color(name, position))
-                    trace.x, trace.y, trace.text = array[:, 0], array[:, 2], array[:, 1].astype(int)
-                if panel.baseline is not None:
-                    # a curve and not a shape, so that the axis makes room for it
-                    trace = self._trace(number, panel, "untuned", COLORS["baseline"], dash="dash")
-                    trace.x, trace.y = [0, max(self.data.step, 1)], [panel.baseline] * 2
-                    trace.text = [0, self.data.epoch]
-                best = panel.best()
-                if best is not None:
-                    trace = self._trace(number, panel, "best", COLORS["best"], marker=True)
-                    trace.x, trace.y, trace.text = [best[0]], [best[2]], [int(best[1])]
-            layout = self._layout(panels)
-            # lists are replaced as a whole: entries that are merged into them lose their anchors
-            self.widget.layout.annotations = layout.pop("annotations")
-            self.widget.update_layout(layout)
+                self._update_panel(number, panel)
+            axis = _steps_title(self.data)
+            if self._is_new(("", "x"), axis):
+                for number in range(1, len(panels) + 1):
+                    self.widget.layout[f"xaxis{_suffix(number)}"].title.text = axis
+            if self._is_new(("loss", "log"), self.log_loss):
+                self.widget.layout.yaxis.type = "log" if self.log_loss else "linear"
+
+    def _update_panel(self, number: int, panel: Panel) -> None:
+        for name, color in panel_colors(panel).items():
+            series = panel.series[name]
+            trace = self._trace(number, panel, name, color)
+            if self._is_new((panel.title, name), series.version):
+                array = series.array()
+                trace.x, trace.y, trace.customdata = array[:, 0], array[:, 2], array[:, 1]
+        if panel.baseline is not None:
+            # a curve and not a shape, so that the axis makes room for it
+            trace = self._trace(number, panel, "untuned", COLORS["baseline"], dash="dash")
+            end = max(self.data.step, 1)
+            if self._is_new((panel.title, "untuned"), end):
+                trace.x, trace.y = [0, end], [panel.baseline] * 2
+                trace.customdata = [0, self.data.epoch]
+        if panel.best is not None:
+            step, epoch, value = panel.best
+            trace = self._trace(number, panel, "best", COLORS["best"], marker=True)
+            if self._is_new((panel.title, "best"), panel.best):
+                trace.x, trace.y, trace.customdata = [step], [value], [epoch]
+        text = f"<b>{panel.title}</b>  {_legend(panel)}"
+        if self._is_new((panel.title, "legend"), text):
+            self.widget.layout.annotations[number - 1].text = text
+
+    def _is_new(self, key: tuple[str, str], value: object) -> bool:
+        if self._shown.get(key) == value:
+            return False
+        self._shown[key] = value
+        return True
 
     def fit_to_cell(self) -> None:
         """Take the width of the cell; plotly keeps 700 px until it is asked again after display."""
@@ -81,9 +115,10 @@ class CurvesFigure:
 
     def clear(self) -> None:
         """Empty all curves, as a run that was resumed has written some of its record anew."""
+        self._shown.clear()
         with self.widget.batch_update():
             for trace in self._traces.values():
-                trace.x, trace.y, trace.text = [], [], []
+                trace.x, trace.y, trace.customdata = [], [], []
 
     def _trace(
         self,
@@ -97,23 +132,17 @@ class CurvesFigure:
     ) -> Any:
         key = (panel.title, name)
         if key not in self._traces:
-            suffix = "" if number == 1 else str(number)
             style: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 4, "color": color}}
             if marker:
-                style = {
-                    "mode": "markers",
-                    "marker": {"size": 11, "symbol": "star", "color": color},
-                }
+                star = {"size": 11, "symbol": "star", "color": color}
+                style = {"mode": "markers", "marker": star}
             elif name.startswith("train") or dash != "solid" or panel.title == "learning rate":
                 style = {"mode": "lines"}
             self.widget.add_trace(
                 go.Scatter(
                     x=[],
                     y=[],
-                    text=[],
                     name=name,
-                    xaxis=f"x{suffix}",
-                    yaxis=f"y{suffix}",
                     line={"color": color, "width": 1.6, "dash": dash},
                     hovertemplate=_hover(name, panel.unit),
                     showlegend=False,
@@ -121,12 +150,17 @@ class CurvesFigure:
                 )
             )
             self._traces[key] = self.widget.data[-1]
-        return self._traces[key]
+        trace = self._traces[key]
+        if self._is_new((f"{panel.title}/{name}", "axes"), number):
+            # a panel that comes later may stand before this one
+            trace.xaxis, trace.yaxis = f"x{_suffix(number)}", f"y{_suffix(number)}"
+        return trace
 
     def _layout(self, panels: Sequence[Panel]) -> dict[str, Any]:
         columns = 1 if len(panels) == 1 else 2
         rows = math.ceil(len(panels) / columns)
         layout: dict[str, Any] = {
+            "updatemenus": [_LOG_BUTTON] if self._log_button else [],
             "height": 40 + rows * _ROW,
             "margin": {"l": 60, "r": 20, "t": 30, "b": 40},
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -137,7 +171,7 @@ class CurvesFigure:
         }
         annotations = []
         for number, panel in enumerate(panels, 1):
-            suffix = "" if number == 1 else str(number)
+            suffix = _suffix(number)
             column, row = (number - 1) % columns, (number - 1) // columns
             left = column / columns + (0.04 if column else 0)
             right = (column + 1) / columns - (0.02 if column + 1 < columns else 0)
@@ -147,19 +181,16 @@ class CurvesFigure:
             layout[f"xaxis{suffix}"] = axis | {
                 "domain": [left, right],
                 "anchor": f"y{suffix}",
-                "title": {"text": "step", "standoff": 4},
+                "title": {"standoff": 4},
             }
-            is_log = panel.title == "loss" and self.log_loss
             layout[f"yaxis{suffix}"] = axis | {
                 "domain": [bottom, top],
                 "anchor": f"x{suffix}",
-                "type": "log" if is_log else "linear",
                 "exponentformat": "power",
                 "title": {"text": panel.unit, "standoff": 4},
             }
             annotations.append(
                 {
-                    "text": f"<b>{panel.title}</b>  {_legend(panel)}",
                     "x": left,
                     "y": top,
                     "xref": "paper",
@@ -172,23 +203,49 @@ class CurvesFigure:
         return layout | {"annotations": annotations}
 
 
+# works in the page itself, while the kernel is busy with the fit
+_LOG_BUTTON = {
+    "type": "buttons",
+    "direction": "left",
+    "showactive": True,
+    "x": 1,
+    "y": 1,
+    "xanchor": "right",
+    "yanchor": "bottom",
+    "pad": {"b": 4},
+    "font": {"size": 10},
+    "bgcolor": "rgba(0,0,0,0)",
+    "bordercolor": _GRID,
+    "buttons": [
+        {"label": f"{kind} loss", "method": "relayout", "args": [{"yaxis.type": kind}]}
+        for kind in ("linear", "log")
+    ],
+}
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 1 else str(number)
+
+
+def _steps_title(data: CurveData) -> str:
+    """Return the title of the axis of steps, which tells epochs too."""
+    return f"step (epoch = {data.steps_per_epoch} steps)" if data.steps_per_epoch else "step"
+
+
 def _hover(name: str, unit: str) -> str:
-    return f"{name}<br>step %{{x}}, epoch %{{text}}<br>%{{y:.4g}} {unit}<extra></extra>"
+    return f"{name}<br>step %{{x}}, epoch %{{customdata}}<br>%{{y:.4g}} {unit}<extra></extra>"
 
 
 def _legend(panel: Panel) -> str:
     """Return coloured names and last values, in the place of a legend that would cover curves."""
     parts = []
-    for position, (name, series) in enumerate(panel.series.items()):
-        array = series.array()
-        last = f" {array[-1, 2]:.3g}" if len(array) else ""
+    for name, color in panel_colors(panel).items():
+        last = panel.series[name].last()
         short = name.removesuffix("/total_loss")
-        parts.append(f'<span style="color:{series_color(name, position)}">{short}{last}</span>')
-    best = panel.best()
-    if best is not None:
-        parts.append(
-            f'<span style="color:{COLORS["best"]}">best {best[2]:.3g} (epoch {best[1]:.0f})</span>'
-        )
+        parts.append(f'<span style="color:{color}">{short} {last:.3g}</span>')
+    if panel.best is not None:
+        best = f"best {panel.best[2]:.3g} (epoch {panel.best[1]:.0f})"
+        parts.append(f'<span style="color:{COLORS["best"]}">{best}</span>')
     if panel.baseline is not None:
         parts.append(
             f'<span style="color:{COLORS["baseline"]}">untuned {panel.baseline:.3g}</span>'
@@ -215,15 +272,13 @@ def _draw(data: CurveData, *, log_loss: bool) -> bytes | None:
     rows = math.ceil(len(panels) / columns)
     figure, axes = new_figure(rows, columns, 5.2 * columns, 2.5 * rows)
     for ax, panel in zip(axes, panels, strict=False):
-        for position, (name, series) in enumerate(panel.series.items()):
-            array = series.array()
-            ax.plot(
-                array[:, 0], array[:, 2], color=series_color(name, position), label=name, lw=1.4
-            )
-        best = panel.best()
-        if best is not None:
-            label = f"best {best[2]:.3g} (epoch {best[1]:.0f})"
-            ax.plot(best[0], best[2], "*", color=COLORS["best"], ms=10, label=label)
+        for name, color in panel_colors(panel).items():
+            array = panel.series[name].array()
+            ax.plot(array[:, 0], array[:, 2], color=color, label=name, lw=1.4)
+        if panel.best is not None:
+            step, epoch, value = panel.best
+            label = f"best {value:.3g} (epoch {epoch:.0f})"
+            ax.plot(step, value, "*", color=COLORS["best"], ms=10, label=label)
         if panel.baseline is not None:
             label = f"untuned {panel.baseline:.3g}"
             ax.axhline(panel.baseline, color=COLORS["baseline"], ls="--", lw=1.1, label=label)
@@ -231,7 +286,7 @@ def _draw(data: CurveData, *, log_loss: bool) -> bytes | None:
             ax.set_yscale("log")
         ax.set_title(panel.title, fontsize=10)
         ax.set_ylabel(panel.unit)
-        ax.set_xlabel("step")
+        ax.set_xlabel(_steps_title(data))
         ax.grid(alpha=0.3)
         ax.legend(fontsize=7)
     for ax in axes[len(panels) :]:

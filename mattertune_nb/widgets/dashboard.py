@@ -59,7 +59,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.run = run
         self.closed = False
-        self.data = CurveData()
+        self.data = CurveData(*_monitor(run))
         self._reader = RecordReader(run.directory)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -204,6 +204,14 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         """Close the widget and its thread."""
         self.closed = True
         super().close()
+
+
+def _monitor(run: Run) -> tuple[str | None, str]:
+    try:
+        checkpoint = run.config().trainer.checkpoint
+    except MatterTuneError:  # said when the config is read for the header
+        return None, "min"
+    return checkpoint.monitor, checkpoint.mode
 
 
 def _follow(reference: weakref.ref[Dashboard]) -> None:

@@ -36,7 +36,7 @@ class Progress:
     epoch, max_epochs, step, max_steps
         Epochs done and steps done, and where they end.
     rate
-        Structures trained on a second.
+        Structures trained on a second, or whatever `rate_unit` says.
     eta
         Seconds left.
     memory
@@ -52,6 +52,7 @@ class Progress:
     rate: float | None = None
     eta: float | None = None
     memory: float | None = None
+    rate_unit: str = "structures"
 
     @property
     def fraction(self) -> float | None:
@@ -121,7 +122,7 @@ def progress_html(progress: Progress) -> str:
     steps = f"{progress.step} / {progress.max_steps}" if progress.max_steps else f"{progress.step}"
     facts = [f"epoch {epochs}", f"step {steps}"]
     if progress.rate is not None:
-        facts.append(f"{progress.rate:.3g} structures/s")
+        facts.append(f"{progress.rate:.3g} {progress.rate_unit}/s")
     if progress.eta is not None and progress.state == "running":
         facts.append(f"{_duration(progress.eta)} left")
     if progress.memory is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_POINTS = 2000
+MAX_PANELS = 16
+"""More would not fit a screen; all metrics are in the record."""
 
 # metric, title, unit, factor to it, and the baseline that is drawn beside it
-_KNOWN = {
+_KNOWN: dict[str, tuple[str, str, float, str]] = {
     "val/energy_per_atom_mae": (
         "energy MAE",
         "meV/atom",
@@ -26,7 +29,19 @@ _KNOWN = {
     "val/forces_mae": ("forces MAE", "meV/Å", 1000, "baseline/forces_mae"),
     "val/stresses_mae": ("stress MAE", "meV/Å³", 1000, "baseline/stresses_mae"),
 }
-_NOT_DRAWN = ("_rmse", "energy_mae", "energy_loss", "forces_loss", "stresses_loss")
+# ours that would say the same twice; a user's own metric of any name is drawn
+_NOT_DRAWN = {
+    f"{stage}/{name}"
+    for stage in ("train", "val", "test")
+    for name in (
+        "energy_mae",
+        *(f"{quantity}_rmse" for quantity in ("energy", "energy_per_atom", "forces", "stresses")),
+        *(f"{quantity}_loss" for quantity in ("energy", "forces", "stresses")),
+    )
+}
+_STAGE = re.compile(
+    r"^(train|training|val|valid|validation|test)[/_]|/dataloader_idx_\d+$|_(step|epoch)$"
+)
 
 
 class Series:
@@ -34,19 +49,21 @@ class Series:
 
     def __init__(self) -> None:
         self._points: list[tuple[float, float, float]] = []
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._points)
 
     def add(self, step: float, epoch: float, value: float) -> None:
         """Add a point; now and then half of all are dropped, which is O(1) a point."""
+        self.version += 1
         self._points.append((step, epoch, value))
         if len(self._points) > MAX_POINTS:
             self._points = _thinned(self._points)
 
-    def clear(self) -> None:
-        """Forget all points."""
-        self._points.clear()
+    def last(self) -> float:
+        """Return the newest value; there is one."""
+        return self._points[-1][2]
 
     def array(self) -> NDArray[np.float64]:
         """Return step, epoch and value, (n, 3)."""
@@ -76,29 +93,32 @@ class Panel:
         Curves by name.
     baseline
         The untuned model's value, in the panel's unit.
+    best
+        Step, epoch and value where the weights are best.
     """
 
     title: str
     unit: str = ""
     series: dict[str, Series] = field(default_factory=dict)
     baseline: float | None = None
-
-    def best(self) -> tuple[float, float, float] | None:
-        """Return step, epoch and value of the lowest validation error, if there is one."""
-        if not self.unit:
-            return None
-        arrays = [s.array() for name, s in self.series.items() if name.startswith("val")]
-        points = np.concatenate(arrays) if arrays else np.empty((0, 3))
-        if not len(points):
-            return None
-        step, epoch, value = points[np.argmin(points[:, 2])]
-        return float(step), float(epoch), float(value)
+    best: tuple[float, float, float] | None = None
 
 
 class CurveData:
-    """Sorts a run's records into panels: loss, an error a property, learning rate, and others."""
+    """Sorts a run's records into panels: loss, an error a property, learning rate, and others.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    monitor
+        The metric by which the best epoch is chosen; where it is not known, each panel of ours has
+        a best epoch of its own.
+    mode
+        Whether the monitor should fall, ``"min"``, or rise, ``"max"``.
+    """
+
+    def __init__(self, monitor: str | None = None, mode: str = "min") -> None:
+        self.monitor = monitor
+        self._sign = -1 if mode == "max" else 1
         self.version = 0
         self.drawn: tuple[tuple[int, bool], bytes | None] | None = None
         self.clear()
@@ -109,6 +129,8 @@ class CurveData:
         self.panels: dict[str, Panel] = {"loss": Panel("loss")}
         self.epoch = 0
         self.step = 0
+        self.steps_per_epoch: int | None = None
+        self._best: float | None = None
         self._clock: deque[tuple[float, float]] = deque(maxlen=200)
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
@@ -116,12 +138,31 @@ class CurveData:
         self.version += 1
         for record in records:
             step, epoch = record.get("step", 0), record.get("epoch", 0)
+            if epoch > self.epoch:
+                # the last step before is the end of an epoch
+                self.steps_per_epoch = round((self.step + 1) / (self.epoch + 1))
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
             if isinstance(record.get("time"), (int, float)):
                 self._clock.append((record["time"], step))
-            for name, value in record.items():
-                if isinstance(value, (int, float)) and name not in ("time", "epoch", "step"):
-                    self._add(name, step, epoch, float(value))
+            values = {
+                name: float(value)
+                for name, value in record.items()
+                if isinstance(value, (int, float)) and name not in ("time", "epoch", "step")
+            }
+            self._note_best(step, epoch, values)
+            for name, value in values.items():
+                self._add(name, step, epoch, value)
+
+    def _note_best(self, step: float, epoch: float, values: dict[str, float]) -> None:
+        """Mark one epoch in all panels: that of the weights which are kept."""
+        value = values.get(self.monitor or "")
+        if value is None or (self._best is not None and self._sign * (value - self._best) >= 0):
+            return
+        self._best = value
+        for name, one in values.items():
+            if name == self.monitor or name in _KNOWN:
+                panel, _, factor = self._place(name)
+                panel.best = step, epoch, factor * one
 
     def _add(self, name: str, step: float, epoch: float, value: float) -> None:
         if name.startswith("baseline/"):
@@ -130,22 +171,27 @@ class CurveData:
                     panel = self.panels.setdefault(metric, Panel(title, unit))
                     panel.baseline = factor * value
             return
+        if name in _NOT_DRAWN:
+            return
+        panel, label, factor = self._place(name)
+        panel.series.setdefault(label, Series()).add(step, epoch, factor * value)
+        if self._best is None and name in _KNOWN:
+            point = step, epoch, factor * value
+            panel.best = min(panel.best or point, point, key=lambda p: p[2])
+
+    def _place(self, name: str) -> tuple[Panel, str, float]:
+        """Return the panel of a metric, its name there, and the factor to the panel's unit."""
         if name in _KNOWN:
             title, unit, factor, _ = _KNOWN[name]
-            panel, label = self.panels.setdefault(name, Panel(title, unit)), "validation"
-            value *= factor
-        elif name.startswith(("train/", "val/", "test/")) and name.endswith(_NOT_DRAWN):
-            return
-        elif name.startswith("lr-"):
-            panel, label = (
-                self.panels.setdefault("lr", Panel("learning rate")),
-                name.removeprefix("lr-"),
-            )
-        elif name.endswith("loss") or "loss" in name.rsplit("/", 1)[-1]:
-            panel, label = self.panels["loss"], name
-        else:
-            panel, label = self.panels.setdefault(name, Panel(name)), name
-        panel.series.setdefault(label, Series()).add(step, epoch, value)
+            return self.panels.setdefault(name, Panel(title, unit)), "validation", factor
+        if name.startswith("lr-"):
+            panel = self.panels.setdefault("lr", Panel("learning rate"))
+            return panel, name.removeprefix("lr-"), 1.0
+        if "loss" in name.rsplit("/", 1)[-1]:
+            return self.panels["loss"], name, 1.0
+        # training and validation of the same metric stand in one panel
+        title = _STAGE.sub("", _STAGE.sub("", name)) or name
+        return self.panels.setdefault(title, Panel(title)), name, 1.0
 
     def steps_per_second(self) -> float | None:
         """Return the speed over the last records, or ``None`` where it is not known."""
@@ -158,4 +204,6 @@ class CurveData:
         """Return the panels as they are shown: loss, errors, learning rate, then others."""
         order = ["loss", *_KNOWN, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
-        return known + [panel for key, panel in self.panels.items() if key not in order]
+        others = [panel for key, panel in self.panels.items() if key not in order]
+        panels = [panel for panel in known + others if panel.series or panel.baseline is not None]
+        return panels[:MAX_PANELS] or [self.panels["loss"]]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from itertools import pairwise
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 import mattertune_nb as mt
+from mattertune_nb.training.supervisor import RunStopped
 
 
 class Toy(BoringModel):
@@ -54,12 +58,98 @@ def test_validation_without_a_fit_shows_nothing_and_breaks_nothing(tmp_path):
     assert curves.view is None
 
 
+def test_validation_after_a_fit_leaves_the_curves_as_they_are(tmp_path):
+    curves = mt.LiveCurves()
+    trainer, model = toy_trainer(tmp_path, curves), Toy()
+    trainer.fit(model)
+    header = curves.view._header.value
+    trainer.validate(model, verbose=False)
+    trainer.test(model, verbose=False)
+    assert curves.view._header.value == header
+
+
+def test_a_second_fit_goes_on_with_the_curves(tmp_path):
+    curves = mt.LiveCurves()
+    trainer, model = toy_trainer(tmp_path, curves), Toy()
+    trainer.fit(model)
+    trainer.fit_loop.max_epochs = 3
+    trainer.fit(model)
+    steps = curves.view.data.panels["loss"].series["toy_loss"].array()[:, 0]
+    assert steps.tolist() == list(range(60))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fast_dev_run": True},
+        {"max_epochs": -1, "max_steps": 30},
+        {"max_epochs": None, "max_time": {"seconds": 2}},
+        {"accumulate_grad_batches": 7},
+        {"num_sanity_val_steps": 2},
+        {"check_val_every_n_epoch": None, "val_check_interval": 7},
+        {"logger": True},
+        {"enable_checkpointing": False},
+    ],
+    ids=str,
+)
+def test_any_trainer(settings, tmp_path):
+    curves = mt.LiveCurves()
+    toy_trainer(tmp_path, curves, **settings).fit(Toy())
+    assert "finished" in curves.view._header.value
+
+
+class TwoOptimizers(Toy):
+    """Steps by hand, as adversarial training does."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+            loss = self.step(batch)
+            self.manual_backward(loss)
+            optimizer.step()
+        self.log("loss", loss)
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(self.parameters(), lr=0.1) for _ in range(2)]
+
+
+def test_two_optimizers_count_a_batch_once(tmp_path):
+    curves = mt.LiveCurves()
+    toy_trainer(tmp_path, curves).fit(TwoOptimizers())
+    assert "step 40 / 40" in curves.view._header.value
+
+
+def test_a_module_that_logs_nothing_has_a_header_and_no_curve(tmp_path):
+    curves = mt.LiveCurves()
+    model = BoringModel()
+    model.training_step = lambda batch, batch_idx: BoringModel.step(model, batch)
+    model.validation_step = lambda batch, batch_idx: None
+    toy_trainer(tmp_path, curves).fit(model)
+    assert "finished" in curves.view._header.value
+    assert curves.view.picture() is None
+
+
 class Interrupt(Callback):
-    """Presses Ctrl-C in the middle of an epoch."""
+    """Presses Ctrl-C in the middle of an epoch, once or more often."""
+
+    def __init__(self, step: int = 7, times: int = 1) -> None:
+        self.step, self.times = step, times
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.global_step == 7:
-            os.kill(os.getpid(), signal.SIGINT)
+        if trainer.global_step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+class InterruptSanityCheck(Callback):
+    """Presses Ctrl-C before the first step."""
+
+    def on_sanity_check_start(self, trainer, pl_module):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_an_interrupt_ends_the_fit_without_systemexit_and_keeps_the_curves(tmp_path):
@@ -68,9 +158,77 @@ def test_an_interrupt_ends_the_fit_without_systemexit_and_keeps_the_curves(tmp_p
     trainer = toy_trainer(tmp_path, curves, Interrupt(), max_epochs=50)
     trainer.fit(Toy())
     assert trainer.global_step == 8
-    assert list(tmp_path.rglob("*.ckpt"))
+    assert "stopped" in curves.view._header.value
     assert len(curves.view.data.panels["loss"].series["toy_loss"]) == 8
     assert signal.getsignal(signal.SIGINT) is before
+    (saved,) = tmp_path.rglob("interrupted.ckpt")
+    goes_on = toy_trainer(tmp_path, max_epochs=2)
+    goes_on.fit(Toy(), ckpt_path=saved)
+    assert goes_on.global_step == 40
+
+
+def test_an_interrupt_before_the_first_step_ends_the_fit_too(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    callbacks = [mt.LiveCurves(), InterruptSanityCheck()]
+    trainer = toy_trainer(tmp_path, *callbacks, num_sanity_val_steps=1, min_epochs=3)
+    trainer.fit(Toy())
+    assert trainer.global_step == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_least_number_of_epochs_does_not_outweigh_an_interrupt(tmp_path):
+    trainer = toy_trainer(tmp_path, mt.LiveCurves(), Interrupt(), min_epochs=2)
+    trainer.fit(Toy())
+    assert trainer.global_step == 8
+
+
+def test_a_second_interrupt_ends_at_once_and_is_no_systemexit(tmp_path):
+    with pytest.raises(RunStopped, match="Interrupted twice"):
+        toy_trainer(tmp_path, mt.LiveCurves(), Interrupt(times=2)).fit(Toy())
+    # and the next cell can be interrupted as ever
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_error_in_the_fit_is_shown_as_failed_and_keeps_the_curves(tmp_path):
+    class Broken(Toy):
+        def training_step(self, batch, batch_idx):
+            if self.trainer.global_step == 5:
+                raise ZeroDivisionError
+            return super().training_step(batch, batch_idx)
+
+    curves = mt.LiveCurves()
+    with pytest.raises(ZeroDivisionError):
+        toy_trainer(tmp_path, curves).fit(Broken())
+    assert "failed" in curves.view._header.value
+    assert len(curves.view.data.panels["loss"].series["toy_loss"]) == 5
+
+
+def test_the_log_switch_is_in_the_page_as_the_kernel_is_busy(tmp_path):
+    curves = mt.LiveCurves()
+    toy_trainer(tmp_path, curves).fit(Toy())
+    (menu,) = curves.view.figure.widget.layout.updatemenus
+    assert [button.args[0] for button in menu.buttons] == [
+        {"yaxis.type": "linear"},
+        {"yaxis.type": "log"},
+    ]
+
+
+def test_updates_are_few_and_cheap_in_a_long_run(tmp_path):
+    curves = mt.LiveCurves()
+    times = []
+
+    class Watch(Callback):
+        def on_fit_start(self, trainer, pl_module):
+            update = curves.view.update
+            curves.view.update = lambda p: (times.append(time.monotonic()), update(p))
+
+    trainer = toy_trainer(tmp_path, curves, Watch(), max_epochs=40)
+    start = time.monotonic()
+    trainer.fit(Toy())
+    seconds = time.monotonic() - start
+    assert len(times) <= 4 * seconds + 2
+    assert all(b - a >= 0.2 for a, b in pairwise(times[:-1]))
 
 
 def test_an_interrupted_tune_returns_with_its_curves(tmp_path):

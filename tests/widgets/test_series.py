@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.curves import CurvesFigure, draw_curves, panel_colors
 from mattertune_nb.widgets.series import MAX_POINTS, CurveData, Series
 
 
@@ -46,8 +46,62 @@ def test_records_are_sorted_into_panels_in_units_that_people_read():
     forces = data.panels["val/forces_mae"]
     assert forces.unit == "meV/Å"
     assert forces.baseline == 250.0
-    assert forces.best() == (19.0, 1.0, 50.0)
+    assert forces.best == (19.0, 1.0, 50.0)
     assert set(data.panels["loss"].series) == {"train/total_loss", "val/total_loss", "train_loss"}
+
+
+def test_the_best_epoch_is_one_and_the_monitor_chooses_it():
+    data = CurveData("val/energy_per_atom_mae")
+    data.add(
+        [
+            {"step": 9, "epoch": 0, "val/forces_mae": 0.2, "val/energy_per_atom_mae": 0.001},
+            {"step": 19, "epoch": 1, "val/forces_mae": 0.1, "val/energy_per_atom_mae": 0.002},
+        ]
+    )
+    assert data.panels["val/energy_per_atom_mae"].best == (9, 0, 1.0)
+    assert data.panels["val/forces_mae"].best == (9, 0, 200.0)
+
+
+def test_a_monitor_that_should_rise_has_its_star_too():
+    data = CurveData("val_acc", "max")
+    data.add([{"step": i, "epoch": i, "val_acc": v} for i, v in enumerate([0.3, 0.9, 0.5])])
+    (panel,) = data.ordered()
+    assert panel.best == (1, 1, 0.9)
+
+
+def test_training_and_validation_of_a_foreign_metric_share_a_panel_and_no_colour():
+    data = CurveData()
+    names = ["train_acc", "val_acc/dataloader_idx_0", "val_acc/dataloader_idx_1", "val/force_rmse"]
+    data.add([{"step": 1, "epoch": 0, **dict.fromkeys(names, 0.5)}])
+    assert [panel.title for panel in data.ordered()] == ["acc", "force_rmse"]
+    colors = panel_colors(data.panels["acc"])
+    assert len(set(colors.values())) == 3
+
+
+def test_a_panel_that_comes_later_moves_the_others():
+    data = CurveData()
+    figure = CurvesFigure(data)
+    data.add([{"step": 1, "epoch": 0, "val/forces_mae": 0.1}])
+    figure.update()
+    data.add([{"step": 2, "epoch": 0, "train/total_loss": 1.0}])
+    figure.update()
+    axes = {trace.name: trace.yaxis for trace in figure.widget.data}
+    assert axes == {"validation": "y2", "best": "y2", "train/total_loss": "y"}
+    assert "forces MAE" in figure.widget.layout.annotations[1].text
+
+
+def test_an_update_without_news_sends_nothing():
+    data = CurveData()
+    figure = CurvesFigure(data)
+    data.add(RECORDS)
+    figure.update()
+    sent = []
+    figure.widget.observe(lambda change: sent.append(change["name"]))
+    figure.update()
+    assert [name for name in sent if not name.startswith("_js2py")] == []
+    data.add([{"step": 20, "epoch": 1, "train/total_loss": 1.0}])
+    figure.update()
+    assert sent
 
 
 def test_one_figure_serves_all_panels_and_is_updated_in_place():
