@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 import pytest
 from toy_backbone import MorseBackboneConfig
 
@@ -15,22 +13,6 @@ from mattertune_nb.testing import check_backbone
 SEVENNET = pytest.mark.skipif(
     not SevenNetBackboneConfig.is_installed(), reason=SevenNetBackboneConfig.install_hint()
 )
-
-
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Install the Morse potential as an outside package does: one file and one entry point."""
-    info = tmp_path / "morse-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: morse\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        f"[{registry.GROUP}]\nmorse = toy_backbone:MorseBackboneConfig\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    registry._entry_points.cache_clear()
-    yield entry_points(group=registry.GROUP)
-    registry._entry_points.cache_clear()
-    registry.backbone_config_class.cache_clear()
 
 
 @pytest.mark.parametrize("weights", ["0.3.0", "0.2.0", "r2scan"])
@@ -47,8 +29,8 @@ def test_sevennet_conforms(weights, modality):
     check_backbone(SevenNetBackboneConfig(pretrained_model=weights, modality=modality))
 
 
-def test_a_backbone_from_outside_conforms(installed):
-    assert "morse" in installed.names
+def test_a_backbone_from_outside_conforms(morse_installed):
+    assert "morse" in morse_installed.names
     assert registry.available()["morse"].config_class is MorseBackboneConfig
     check_backbone(MorseBackboneConfig())
 
@@ -68,7 +50,7 @@ def test_a_backbone_from_outside_conforms(installed):
         ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),
     ],
 )
-def test_what_is_wrong_is_listed(installed, fault, found):
+def test_what_is_wrong_is_listed(morse_installed, fault, found):
     with pytest.raises(AssertionError, match="does not conform") as error:
         check_backbone(MorseBackboneConfig(fault=fault))
     for line in found:

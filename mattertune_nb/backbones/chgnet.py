@@ -63,6 +63,9 @@ class CHGNetBackboneConfig(BackboneConfig):
                 return CHGNet.load(
                     model_name=self.pretrained_model, use_device="cpu", verbose=False
                 )
+            if not self.checkpoint.is_file():
+                msg = f"checkpoint: {self.checkpoint} does not exist."
+                raise ConfigError(msg)
             try:
                 state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
                 return CHGNet.from_dict(state["model"])

@@ -33,6 +33,12 @@ class ZeroShotBaseline(Callback):
     """
 
     @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # a model that was loaded, or tuned before, comes in eval mode, and Lightning leaves it there
+        if not pl_module.training:
+            pl_module.train()
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast("FinetuneModuleBase", pl_module)
         if module.baseline:

@@ -90,6 +90,8 @@ def run_length(trainer: Trainer) -> tuple[int | None, int | None]:
     steps = trainer.estimated_stepping_batches
     if math.isinf(steps) or steps < 0:
         return None, None
+    # Lightning looks at the data only where it counts epochs
+    trainer.fit_loop.setup_data()
     n_batches = trainer.num_training_batches
     per_epoch = max(math.ceil(n_batches / trainer.accumulate_grad_batches), 1)
     return int(steps), math.ceil(steps / per_epoch)

@@ -1,0 +1,78 @@
+"""Two processes on the CPU (gloo) find what one does, in one run directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import write
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def two_processes(copper, tmp_path_factory):
+    """Return the folder of a finished run over two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    write(folder / "frames.xyz", [*copper, *copper[:1]])
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("distributed_run.py")), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_both_processes_share_one_run_directory(two_processes):
+    (path,) = (two_processes / "runs").iterdir()
+    run = RunDirectory(path)
+    assert run.status().state == "finished"
+    assert json.loads(run.splits_file.read_text())["validation"] == [4, 5, 6, 7, 8]
+    steps = [r["step"] for r in run.metrics() if "val/forces_mae" in r]
+    assert steps == sorted(set(steps))
+    assert len(steps) == 2
+
+
+def test_the_checkpoint_opens_in_one_process_and_has_the_same_errors(
+    two_processes, plain_trainer, morse_installed
+):
+    (path,) = (two_processes / "runs").iterdir()
+    run = RunDirectory(path)
+    model = mt.FinetuneModuleBase.load_from_checkpoint(run.last)
+    data = mt.MatterTuneDataModule(mt.MatterTunerConfig.from_yaml(run.config_file).data)
+    (one,) = plain_trainer().validate(model, data, verbose=False)
+    two = [r for r in run.metrics() if "val/forces_mae" in r][-1]
+    assert len(one) >= 9
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_references_and_baseline_are_those_of_one_process(two_processes, tmp_path, morse_installed):
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        from distributed_run import config
+    finally:
+        sys.path.pop(0)
+
+    (path,) = (two_processes / "runs").iterdir()
+    two = mt.FinetuneModuleBase.load_from_checkpoint(RunDirectory(path).last)
+    alone = config(two_processes)
+    alone.run.root = tmp_path
+    one = mt.MatterTuner(alone).tune().model
+    assert two.baseline == pytest.approx(one.baseline, rel=1e-6)
+    for name in ("references", "scales", "span"):
+        ours, theirs = (getattr(m.normalization, name).numpy() for m in (two, one))
+        assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+    assert two.normalization.references.any()

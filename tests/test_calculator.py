@@ -1,0 +1,176 @@
+"""Calculator and predictor: one model, the same numbers, in ASE's units and signs."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.filters import FrechetCellFilter
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+from toy_backbone import MorseBackboneConfig, MorseCalculator
+
+import mattertune_nb as mt
+from mattertune_nb.model.references import N_ELEMENTS, fit_references
+
+
+@pytest.fixture
+def morse():
+    return mt.FinetuneModuleBase(MorseBackboneConfig(normalizers={}))
+
+
+@pytest.fixture
+def copper() -> Atoms:
+    atoms = bulk("Cu", cubic=True, a=3.7)
+    atoms.rattle(0.1, seed=3)
+    return atoms
+
+
+def mixed() -> list[Atoms]:
+    """Return structures of all kinds of periodicity and of 1 to 12 atoms."""
+    slab = fcc111("Cu", (2, 2, 3), vacuum=6, periodic=False)
+    return [
+        bulk("Cu"),
+        molecule("H2O"),
+        slab,
+        bulk("CuO", "rocksalt", a=4.3, cubic=True),
+        Atoms("O"),
+    ]
+
+
+def test_the_predictor_in_batches_is_the_calculator_one_by_one(chgnet):
+    calculator = chgnet.ase_calculator()
+    structures = mixed()
+    for batch_size, max_atoms in [(32, None), (2, None), (32, 9)]:
+        predictor = chgnet.property_predictor(batch_size=batch_size, max_atoms=max_atoms)
+        for atoms, result in zip(structures, predictor.predict(structures), strict=True):
+            single = atoms.copy()
+            single.calc = calculator
+            assert isinstance(result["energy"], float)
+            assert result["energy"] == pytest.approx(single.get_potential_energy(), abs=1e-5)
+            assert result["forces"].shape == (len(atoms), 3)
+            assert result["forces"] == pytest.approx(single.get_forces(), abs=1e-5)
+            if atoms.pbc.all():
+                assert result["stresses"].shape == (6,)
+                assert result["stresses"] == pytest.approx(single.get_stress(), abs=1e-6)
+            else:
+                assert "stresses" not in result
+
+
+def test_units_signs_and_order_are_ases(morse, copper):
+    ours, theirs = copper.copy(), copper.copy()
+    ours.calc, theirs.calc = morse.ase_calculator(), MorseCalculator()
+    assert ours.get_potential_energy() == pytest.approx(theirs.get_potential_energy(), abs=1e-5)
+    assert ours.get_potential_energy(force_consistent=True) == ours.get_potential_energy()
+    assert ours.get_forces() == pytest.approx(theirs.get_forces(), abs=1e-5)
+    assert ours.get_stress() == pytest.approx(theirs.get_stress(), abs=1e-6)
+
+
+@pytest.mark.parametrize("atoms", [a for a in mixed() if not a.pbc.all()], ids=str)
+def test_a_stress_is_refused_where_not_all_directions_are_periodic(chgnet, atoms):
+    atoms.calc = chgnet.ase_calculator()
+    atoms.get_forces()
+    with pytest.raises(PropertyNotImplementedError, match="periodic in all three directions"):
+        atoms.get_stress()
+
+
+def test_a_calculator_follows_its_structure(morse, copper):
+    copper.calc = morse.ase_calculator()
+    first = copper.get_potential_energy()
+    assert copper.get_potential_energy() == first
+    copper.positions[0] += 0.2
+    moved = copper.get_potential_energy()
+    assert moved != first
+    copper.pbc = False
+    assert copper.get_potential_energy() != moved
+    copper.pbc = True
+    copper.symbols[0] = "O"
+    copper.set_cell(copper.cell.array * 1.1, scale_atoms=True)
+    fresh = copper.copy()
+    fresh.calc = morse.ase_calculator()
+    assert copper.get_potential_energy() == fresh.get_potential_energy()
+
+
+def test_energy_is_conserved_in_dynamics(morse, copper):
+    atoms = copper.repeat(2)
+    atoms.calc = morse.double().ase_calculator()
+    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(0))
+    dynamics = VelocityVerlet(atoms, 1 * units.fs)
+    energies = []
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy()))
+    dynamics.run(60)
+    assert np.ptp(energies) / len(atoms) < 1e-4
+    assert np.ptp([atoms.get_potential_energy(), energies[0]]) > 0.1
+
+
+def test_a_cell_relaxes_to_no_force_and_no_stress(morse, copper):
+    copper.calc = morse.double().ase_calculator()
+    assert BFGS(FrechetCellFilter(copper), logfile=None).run(fmax=1e-3, steps=200)
+    assert np.abs(copper.get_stress()).max() < 1e-3
+
+
+def test_the_energy_alone_can_be_asked_for(morse, copper):
+    (result,) = morse.property_predictor().predict([copper], ["energy"])
+    assert set(result) == {"energy"}
+    assert morse.property_predictor().predict([]) == []
+
+
+def test_a_model_in_training_goes_on_training(morse, copper):
+    morse.train()
+    (batch,) = morse.create_dataloader([copper], has_labels=False)
+    copper.calc = morse.ase_calculator()
+    copper.get_forces()
+    morse.property_predictor().predict([copper])
+    assert morse.training
+    assert morse(batch)["predicted_properties"]["energy"].requires_grad
+
+
+def test_predictions_are_plain_data_inside_inference_mode_too(chgnet):
+    (outside,) = chgnet.property_predictor().predict([bulk("Cu")])
+    with torch.inference_mode():
+        (inside,) = chgnet.property_predictor().predict([bulk("Cu")])
+    for name, value in outside.items():
+        assert np.array_equal(inside[name], value)
+
+
+def test_what_cannot_be_predicted_is_said(morse, copper):
+    predictor = morse.property_predictor()
+    with pytest.raises(
+        mt.ConfigError, match=r"unknown property 'stress'\. Allowed: energy, forces"
+    ):
+        predictor.predict([copper], ["stress"])
+    with pytest.raises(mt.ConfigError, match=r"give \[atoms\]"):
+        predictor.predict(copper)
+    with pytest.raises(
+        mt.DataError, match="structures, frame 1: element 'H' is not known to Morse"
+    ):
+        predictor.predict([copper, molecule("H2")])
+    alone = Atoms("H")
+    alone.calc = morse.ase_calculator()
+    with pytest.raises(mt.DataError, match="element 'H' is not known to Morse"):
+        alone.get_potential_energy()
+
+
+def test_a_composition_that_references_say_nothing_about_warns_once_for_each(morse):
+    oxide, suboxide = (bulk("CuO", "rocksalt", a=4.3), Atoms("Cu2O", np.eye(3) * 2))
+    counts = np.bincount(oxide.numbers, minlength=N_ELEMENTS)[None]
+    references, span = fit_references(counts, np.array([-10.0]))
+    morse.normalization.references += torch.from_numpy(references)
+    morse.normalization.span[: len(span)] = torch.from_numpy(span)
+    (inside,) = morse.property_predictor().predict([oxide], ["energy"])
+    oxide.calc = suboxide.calc = morse.ase_calculator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert oxide.get_potential_energy() == pytest.approx(inside["energy"], abs=1e-5)
+    with pytest.warns(UserWarning, match=r"Cu2O.*compare their energies only with others"):
+        suboxide.get_potential_energy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        suboxide.rattle(0.01)
+        suboxide.get_potential_energy()
