@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
-from mattertune_nb.model.loader import graph_dataset, graph_loader
+from mattertune_nb.model.loader import check_processes, graph_dataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ZeroShotBaseline(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast("FinetuneModuleBase", pl_module)
+        check_processes(trainer.train_dataloader, trainer.world_size)
         if module.baseline:
             return
         was_training = module.training

@@ -145,3 +145,21 @@ def graph_dataset(loader: Any) -> GraphDataset:
         )
         raise TrainingError(msg)
     return dataset
+
+
+def check_processes(loader: Any, world_size: int) -> None:
+    """Refuse a loader that gives each of several processes all of the data.
+
+    Raises
+    ------
+    TrainingError
+        Where the loader was made before its model knew the Trainer.
+    """
+    sampler = getattr(loader, "sampler", None)
+    if isinstance(sampler, FrameBatchSampler) and sampler.num_replicas != world_size:
+        msg = (
+            f"The training loader divides its data among {sampler.num_replicas} processes, and the "
+            f"Trainer has {world_size}. Give the data as a MatterTuneDataModule, which asks for its "
+            "loaders once the processes are known."
+        )
+        raise TrainingError(msg)

@@ -9,6 +9,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
+from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 
 REFERENCES = mt.PerAtomReferencingNormalizerConfig
@@ -108,6 +110,16 @@ def test_a_loader_of_a_users_own_is_told_how_to_be_made(copper, plain_trainer):
     batches = list(module.create_dataloader(copper, has_labels=True))
     with pytest.raises(mt.TrainingError, match=r"model\.create_dataloader\(dataset, has_labels"):
         plain_trainer().fit(module, DataLoader(batches, batch_size=None))
+
+
+def test_a_loader_made_for_other_processes_than_there_are_is_refused(copper, plain_trainer):
+    module = mt.FinetuneModuleBase(MorseBackboneConfig())
+    graphs = GraphDataset(
+        as_dataset(copper), module.backbone, {"energy": "error", "forces": "error"}
+    )
+    half = graph_loader(graphs, batch_size=2, num_replicas=2)
+    with pytest.raises(mt.TrainingError, match="among 2 processes, and the Trainer has 1"):
+        plain_trainer().fit(module, half)
 
 
 def test_robust_references_help_chgnet_on_strained_oxides_where_least_squares_hurts(
