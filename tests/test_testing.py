@@ -8,6 +8,7 @@ from toy_backbone import MorseBackboneConfig
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
 from mattertune_nb.backbones.sevennet import SevenNetBackboneConfig
+from mattertune_nb.config.task import PerAtomReferencingNormalizerConfig
 from mattertune_nb.testing import check_backbone
 
 SEVENNET = pytest.mark.skipif(
@@ -47,6 +48,8 @@ def test_a_backbone_from_outside_conforms(morse_installed):
         ("the vendor is off", ["agreement with the vendor: crystal: energy off by"]),
         ("float32 inside", ["float64: the energy of a model in float64 is torch.float32"]),
         ("an unused parameter", ["gradients: none reaches 'unused'; freeze it"]),
+        ("a parameter without effect", ["gradients: none reaches 'unused'; freeze it"]),
+        ("a gradient is not finite", ["gradients: a loss on the energy gives 'depth' one that is"]),
         ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),
     ],
 )
@@ -55,6 +58,28 @@ def test_what_is_wrong_is_listed(morse_installed, fault, found):
         check_backbone(MorseBackboneConfig(fault=fault))
     for line in found:
         assert line in str(error.value)
+
+
+def test_every_failure_is_listed_in_one_error(morse_installed):
+    with pytest.raises(AssertionError) as error:
+        check_backbone(MorseBackboneConfig(fault="an axis preferred"))
+    title, *lines = str(error.value).splitlines()
+    assert title == f"MorseBackboneConfig does not conform ({len(lines)} failures):"
+    assert all(line.startswith("  - ") for line in lines)
+    # of several checks, and of several structures in one of them
+    assert {line[4:].split(":")[0] for line in lines} == {"agreement with the vendor", "rotation"}
+    assert len([line for line in lines if "rotation: " in line and "energy" in line]) > 3
+
+
+def test_a_backbone_that_cannot_be_built_is_one_failure_of_each_check():
+    missing = CHGNetBackboneConfig(checkpoint="nowhere.pth")
+    with pytest.raises(AssertionError, match=r"raised ConfigError: .*nowhere\.pth does not exist"):
+        check_backbone(missing)
+
+
+def test_references_in_the_config_do_not_enter_the_comparison(morse_installed):
+    given = PerAtomReferencingNormalizerConfig(per_element_references={"Cu": -3.0})
+    check_backbone(MorseBackboneConfig(normalizers={"energy": [given]}))
 
 
 def test_a_backbone_without_an_entry_point_is_told_so():

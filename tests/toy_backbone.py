@@ -33,7 +33,7 @@ class MorseBackbone(Backbone):
         self.width = nn.Parameter(torch.tensor(1.4))
         self.r0 = nn.Parameter(torch.tensor(2.4))
         self.fault = fault
-        if fault == "an unused parameter":
+        if fault in ("an unused parameter", "a parameter without effect"):
             self.unused = nn.Parameter(torch.ones(3))
 
     def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
@@ -47,6 +47,10 @@ class MorseBackbone(Backbone):
         pair = self.depth / 2 * (bond**2 - 2 * bond) * smooth
         if self.fault == "no gradient":
             pair = pair.detach() + 0 * edge_vectors.sum()
+        if self.fault == "a gradient is not finite":
+            pair = pair * torch.where(self.depth > 0, 1, (self.depth - self.depth).sqrt())
+        if self.fault == "a parameter without effect":
+            pair = pair + 0 * self.unused.sum()
         centre = batch.edge_index[0]
         energy = pair.new_zeros(len(batch.n_atoms)).index_add(0, batch.batch[centre], pair)
         if self.fault == "the vendor is off":

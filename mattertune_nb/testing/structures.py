@@ -44,6 +44,7 @@ def hard_structures(first: str, second: str) -> dict[str, Atoms]:
         "small cell": small,
         "slab": slab,
         "molecule": molecule,
+        "atom alone": Atoms(first),
     }
 
 
