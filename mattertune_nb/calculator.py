@@ -15,7 +15,7 @@ from ase.calculators.calculator import (
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.datasets import as_dataset
-from mattertune_nb.model.module import split_predictions
+from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:

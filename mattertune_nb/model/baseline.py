@@ -63,14 +63,13 @@ class ZeroShotBaseline(Callback):
 
     def _evaluate(self, trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
         """Measure the untuned model on the validation set; return its energies, if it has labels."""
-        properties = module.hparams.property_names
         metrics: Any = module.metrics["val"]
         metrics.reset()
         table = _TableBuilder(_references(module))
         for loader in _validation_loaders(trainer):
             for batch in _limited(loader, module, trainer.limit_val_batches):
                 with trainer.precision_plugin.forward_context():
-                    predictions = module.predict_properties(batch, properties)
+                    predictions = module(batch)["predicted_properties"]
                 _check_finite(predictions, batch, loader)
                 labels = module.batch_to_labels(batch)
                 metrics.update_errors(predictions, labels, labels["num_atoms"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import pkgutil
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,10 +23,11 @@ from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
+from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.sample import ErrorSample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -68,6 +70,8 @@ class FinetuneModuleBase(LightningModule):
             if hasattr(cls, old):
                 msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
                 raise ConfigError(msg)
+        if "configure_callbacks" in cls.__dict__:
+            cls.configure_callbacks = _beside_ours(cls.configure_callbacks)  # type: ignore[method-assign, assignment]
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -116,6 +120,10 @@ class FinetuneModuleBase(LightningModule):
         dict
             ``{"predicted_properties": {"energy": (B,), "forces": (N, 3), "stresses": (B, 6)}}``, in
             the units of the labels, references included; the energy in float64.
+
+        Notes
+        -----
+        Override :meth:`predict_properties` instead to change what calculator and predictor say, too.
         """
         return {"predicted_properties": self.predict_properties(batch, self._config.property_names)}
 
@@ -308,23 +316,15 @@ class FinetuneModuleBase(LightningModule):
         return pkgutil.resolve_name("mattertune_nb.calculator:PropertyPredictor")(self, **kwargs)
 
 
-def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list[dict[str, Any]]:
-    """Cut batched predictions into one dict a structure.
+def _beside_ours(configure_callbacks: Callable[[Any], Any]) -> Callable[[Any], list[Callback]]:
+    """Return a user's ``configure_callbacks`` with our callbacks put to theirs: metrics need them."""
 
-    Returns
-    -------
-    list
-        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å and eV/Å³; the stress
-        is left out where not all three directions are periodic.
-    """
-    n_atoms = batch.n_atoms.tolist()
-    out: list[dict[str, Any]] = [{} for _ in n_atoms]
-    for name, values in predictions.items():
-        array = values.detach().double().cpu()
-        parts = torch.split(array, n_atoms) if name == "forces" else array
-        for result, part in zip(out, parts, strict=True):
-            result[name] = float(part) if name == "energy" else part.numpy()
-    for result, periodic in zip(out, batch.pbc.all(dim=1).tolist(), strict=True):
-        if not periodic:
-            result.pop("stresses", None)
-    return out
+    @functools.wraps(configure_callbacks)
+    def both(self: FinetuneModuleBase) -> list[Callback]:
+        found = configure_callbacks(self)
+        theirs: list[Callback] = list(found) if isinstance(found, (list, tuple)) else [found]
+        kinds = {type(callback) for callback in theirs}
+        ours = FinetuneModuleBase.configure_callbacks(self)
+        return [*theirs, *(callback for callback in ours if type(callback) not in kinds)]
+
+    return both

@@ -32,7 +32,7 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
     has_mps = torch.backends.mps.is_available()
     accelerator = config.accelerator
     if accelerator == "auto":
-        accelerator = "cuda" if n_gpus else "mps" if has_mps else "cpu"
+        accelerator = "cuda" if n_gpus else "cpu"
     if accelerator == "gpu":
         accelerator = "mps" if has_mps and not n_gpus else "cuda"
     if accelerator == "cuda" and not n_gpus:
@@ -40,8 +40,11 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
             f"trainer.accelerator: '{config.accelerator}' needs a GPU, and this machine has none that "
             "torch can use. Set it to 'cpu' here, or run this config on a machine that has one."
         )
-    if accelerator == "mps" and not has_mps:
-        return "trainer.accelerator: 'mps' needs an Apple GPU. Set it to 'cpu' here."
+    if accelerator == "mps":
+        return (
+            f"trainer.accelerator: '{config.accelerator}' would be an Apple GPU, which has no float64, "
+            "and energies need it. Set it to 'cpu' here."
+        )
     if accelerator == "tpu":
         return "trainer.accelerator: 'tpu' needs torch_xla and a TPU. Set it to 'cpu' here."
     if accelerator == "cuda":
@@ -69,6 +72,15 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
             "kernel. Start the run in a process of its own: run = tuner.start()."
         )
     return None
+
+
+def accelerator_here(config: TrainerConfig) -> str:
+    """Return the accelerator that Lightning is to be asked for; its 'auto' would take an Apple GPU."""
+    import torch
+
+    if config.accelerator == "auto" and torch.backends.mps.is_available():
+        return "cpu"
+    return config.accelerator
 
 
 def _in_notebook() -> bool:

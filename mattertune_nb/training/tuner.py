@@ -22,7 +22,7 @@ from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.background import Run, start_run
 from mattertune_nb.training.checkpoints import WholeCheckpointIO, newest_whole_checkpoint
 from mattertune_nb.training.files import write_json
-from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.hardware import accelerator_here, check_hardware
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory, State
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
@@ -220,6 +220,7 @@ def build_trainer(
         "enable_progress_bar": any(isinstance(c, ProgressBar) for c in callbacks),
         "enable_model_summary": False,
     } | settings.trainer_kwargs()
+    kwargs["accelerator"] = accelerator_here(settings)
     kwargs["plugins"] = [WholeCheckpointIO(), *kwargs.get("plugins", [])]
     return Trainer(**kwargs, callbacks=[*callbacks, *own])
 

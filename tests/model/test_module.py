@@ -282,6 +282,37 @@ def test_a_hook_that_lightning_dropped_is_refused_with_its_new_name(old, new):
         type("Mine", (mixin, mt.FinetuneModuleBase), {})
 
 
+def test_callbacks_of_a_subclass_come_beside_ours(copper, fit):
+    class Mine(mt.FinetuneModuleBase):
+        def configure_callbacks(self):
+            stop = mt.EarlyStoppingConfig(monitor="val/forces_mae", patience=1, min_delta=9.0)
+            return stop.create_callback()
+
+    class More(Mine):
+        def configure_callbacks(self):
+            return [super().configure_callbacks()[0]]
+
+    for kind in (Mine, More):
+        module = kind(MorseBackboneConfig())
+        trainer = fit(module, copper, max_epochs=5)
+        assert trainer.current_epoch == 2
+        assert module.baseline
+        assert len({type(c) for c in trainer.callbacks}) == len(trainer.callbacks)
+
+
+def test_an_overridden_forward_enters_the_baseline(copper, fit):
+    class Shifted(mt.FinetuneModuleBase):
+        def forward(self, batch):
+            output = super().forward(batch)
+            output["predicted_properties"]["forces"] = 0 * output["predicted_properties"]["forces"]
+            return output
+
+    module = Shifted(MorseBackboneConfig())
+    fit(module, copper)
+    forces = np.concatenate([a.get_forces() for a in copper])
+    assert module.baseline["baseline/forces_mae"] == pytest.approx(np.abs(forces).mean())
+
+
 def test_frozen_parameters_keep_their_bits_and_the_others_move(copper, fit):
     module = morse(freeze=["de*"], optimizer=mt.AdamWConfig(lr=0.1, weight_decay=0.5))
     before = {name: p.clone() for name, p in module.backbone.named_parameters()}
