@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.training.files import read_lines, write_text
 from mattertune_nb.training.hardware import check_hardware
-from mattertune_nb.training.run_dir import RunDirectory, drop_undone
+from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory, drop_undone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,11 +99,15 @@ class Run:
         ------
         RunError
             Where a process is training the run already.
+        ConfigError
+            Where the run's settings cannot be read.
         """
+        self.config()
         self.directory.claim()
         with self.directory.console_file.open("ab") as console:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
+                env=os.environ | {CLAIMED_BY: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

@@ -83,13 +83,18 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         file.seek(offset)
         data = file.read()
     end = data.rfind(b"\n") + 1
-    records = []
-    for line in data[:end].splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            # a crash in the middle of a line leaves one that the next run's first line completes
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records, offset + end
+    lines = data[:end].splitlines()
+    try:
+        # in one go, which is several times quicker than line by line
+        records = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        # a crash in the middle of a line leaves one that the next run's first line completes
+        records = [record for line in lines if (record := _parsed(line)) is not None]
+    return [record for record in records if isinstance(record, dict)], offset + end
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

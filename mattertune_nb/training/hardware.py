@@ -66,11 +66,8 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
                 f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
                 "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
             )
-    if in_notebook and config.devices not in (1, [0]) and config.strategy != "ddp_notebook":
-        return (
-            f"trainer.devices: {config.devices} devices cannot be used from inside a notebook's "
-            "kernel. Start the run in a process of its own: run = tuner.start()."
-        )
+    if in_notebook and config.strategy != "ddp_notebook":
+        return _notebook_refusal(config, n_gpus if accelerator == "cuda" else 1)
     return None
 
 
@@ -81,6 +78,22 @@ def accelerator_here(config: TrainerConfig) -> str:
     if config.accelerator == "auto" and torch.backends.mps.is_available():
         return "cpu"
     return config.accelerator
+
+
+def _notebook_refusal(config: TrainerConfig, n_present: int) -> str | None:
+    """Return why Lightning cannot train in a kernel: it would have to start processes that share it."""
+    devices = config.devices
+    n_devices = len(devices) if isinstance(devices, list) else devices
+    if n_devices in ("auto", -1):
+        n_devices = n_present
+    shared = config.strategy.split("_")[0] in ("ddp", "fsdp", "deepspeed", "xla")
+    if n_devices == 1 and not shared:
+        return None
+    field = f"devices: {config.devices}" if n_devices != 1 else f"strategy: '{config.strategy}'"
+    return (
+        f"trainer.{field} cannot be used from inside a notebook's kernel. Start the run in a process "
+        "of its own: run = tuner.start()."
+    )
 
 
 def _in_notebook() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -19,9 +20,14 @@ from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import append_line, read_lines, write_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 State = Literal["starting", "running", "stopped", "finished", "failed", "crashed"]
+
+CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
+"""Tells a process that was started for a run which one has claimed the run for it."""
+
+_CLAIM_SECONDS = 10.0
 
 _RECORDED = (
     "mattertune-nb",
@@ -177,22 +183,46 @@ class RunDirectory:
         return status
 
     def claim(self) -> None:
-        """Take over the run for training.
+        """Take over the run for training; of two processes that try at once, one may.
 
         Raises
         ------
         RunError
-            Where another process is training it.
+            Where another process is training it, or the directory is gone.
         """
-        status = self.status()
-        if status.state in ("starting", "running") and status.pid != os.getpid():
-            msg = (
-                f"{self.path}: process {status.pid} on {status.host} is training this run. Stop it "
-                "first, or wait until it ends."
-            )
-            raise RunError(msg)
-        self.stop_file.unlink(missing_ok=True)
-        self.write_status("starting", epoch=status.epoch, step=status.step)
+        with self._claiming():
+            status = self.status()
+            own = status.pid in (os.getpid(), int(os.environ.get(CLAIMED_BY, "0")))
+            if status.state in ("starting", "running") and not own:
+                msg = (
+                    f"{self.path}: process {status.pid} on {status.host} is training this run. Stop "
+                    "it first, or wait until it ends."
+                )
+                raise RunError(msg)
+            self.stop_file.unlink(missing_ok=True)
+            self.write_status("starting", epoch=status.epoch, step=status.step)
+
+    @contextlib.contextmanager
+    def _claiming(self) -> Iterator[None]:
+        """Let one process at a time look at the status and change it."""
+        lock = self.path / ".claim"
+        while True:
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+                break
+            except FileExistsError:
+                with contextlib.suppress(OSError):
+                    # held for milliseconds, unless its holder was killed in them
+                    if time.time() - lock.stat().st_mtime > _CLAIM_SECONDS:
+                        lock.unlink()
+                time.sleep(0.02)
+            except OSError as exc:
+                msg = f"{self.path}: cannot be written ({exc.strerror}); it may have been deleted."
+                raise RunError(msg) from exc
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
     def request_stop(self) -> None:
         """Ask the run, in whatever process, to end at its next optimizer step."""

@@ -48,7 +48,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C interrupts at once."""
+        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -68,7 +68,8 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._signalled:
-            raise KeyboardInterrupt
+            # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
+            raise RunStopped
         self._signalled = True
 
 

@@ -127,7 +127,8 @@ class MatterTuner:
         self._check(callbacks)
         if not isinstance(run, RunDirectory):
             run = RunDirectory.open(run)
-        run.claim()
+        if _rank() == 0:  # the others train with it
+            run.claim()
         try:
             module, data = self._prepare()
         except MatterTuneError as exc:

@@ -253,24 +253,26 @@ def _legend(panel: Panel) -> str:
     return " · ".join(parts)
 
 
-def draw_curves(data: CurveData, *, log_loss: bool = False) -> bytes | None:
+def draw_curves(data: CurveData, *, log_loss: bool = False, title: str = "") -> bytes | None:
     """Draw the same panels with matplotlib; ``None`` where there is no point yet.
 
     The picture is kept until the data change.
     """
-    key = (data.version, log_loss)
+    key = (data.version, log_loss, title)
     if data.drawn is None or data.drawn[0] != key:
-        data.drawn = (key, _draw(data, log_loss=log_loss))
+        data.drawn = (key, _draw(data, log_loss=log_loss, title=title))
     return data.drawn[1]
 
 
-def _draw(data: CurveData, *, log_loss: bool) -> bytes | None:
+def _draw(data: CurveData, *, log_loss: bool, title: str) -> bytes | None:
     panels = [p for p in data.ordered() if any(len(s) for s in p.series.values())]
     if not panels:
         return None
     columns = min(len(panels), 2)
     rows = math.ceil(len(panels) / columns)
     figure, axes = new_figure(rows, columns, 5.2 * columns, 2.5 * rows)
+    if title:
+        figure.suptitle(title, fontsize=10)
     for ax, panel in zip(axes, panels, strict=False):
         for name, color in panel_colors(panel).items():
             array = panel.series[name].array()

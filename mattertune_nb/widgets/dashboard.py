@@ -20,11 +20,12 @@ from mattertune_nb.widgets.picture import (
     only_widgets,
 )
 from mattertune_nb.widgets.progress import Progress, progress_html, read_progress
-from mattertune_nb.widgets.series import CurveData
+from mattertune_nb.widgets.series import CurveData, monitor_of
 from mattertune_nb.widgets.validation_view import ValidationView
 
 if TYPE_CHECKING:
     from mattertune_nb.training.background import Run
+    from mattertune_nb.training.config import MatterTunerConfig
 
 _ACTIVE = ("starting", "running")
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
@@ -59,22 +60,26 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.run = run
         self.closed = False
-        self.data = CurveData(*_monitor(run))
+        self.data = CurveData(*monitor_of(run))
         self._reader = RecordReader(run.directory)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._state = ""
+        self._config: MatterTunerConfig | None = None
+        self._config_read: float | None = -1.0
         self._header = W.HTML()
         self._message = W.HTML()
         self._log = W.HTML()
         self._buttons = self._make_buttons()
         self.figure = CurvesFigure(self.data)
         self.validation = ValidationView(run)
-        details = W.Accordion(
+        self._details = W.Accordion(
             children=[self.validation.widget, self._log], titles=("Validation", "Log")
         )
         super().__init__(
-            only_widgets(self._header, self._buttons, self._message, self.figure.widget, details)
+            only_widgets(
+                self._header, self._buttons, self._message, self.figure.widget, self._details
+            )
         )
         self.refresh()
 
@@ -112,7 +117,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
     def _do(self, action: Any, doing: str) -> None:
         try:
             action()
-        except MatterTuneError as exc:
+        except (MatterTuneError, OSError) as exc:
             self._say(str(exc), error=True)
         else:
             self._say(doing)
@@ -142,24 +147,38 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                     self._say(
                         f"{self.run.path} is gone; the curves show what was read.", error=True
                     )
+                    self._enable("")
                     return False
                 status = self.run.status()
                 records, restarted = self._reader.new_records()
                 if restarted:
                     self.data.clear()
                     self.figure.clear()
-                if records:
+                if records or restarted:
                     self.data.add(records)
                     self.figure.update()
-                self._show(read_progress(self.run, status, self.data))
-                self.validation.refresh()
-                active = status.state in _ACTIVE
                 if status.state != self._state:
                     self._on_state(status.state, status.error)
+                self._show(read_progress(self.run, self._read_config(), status, self.data))
+                self.validation.refresh()
             except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
                 return False
-            return active
+            return status.state in _ACTIVE
+
+    def _read_config(self) -> MatterTunerConfig | None:
+        """Return the run's config, read again only where it has changed."""
+        file = self.run.directory.config_file
+        changed = file.stat().st_mtime if file.exists() else None
+        if changed != self._config_read:
+            self._config_read, self._config = changed, None
+            try:
+                self._config = self.run.config()
+            except MatterTuneError as exc:
+                self._say(
+                    f"The run's settings cannot be read, so it cannot go on: {exc}", error=True
+                )
+        return self._config
 
     def _show(self, progress: Progress) -> None:
         self._header.value = progress_html(progress)
@@ -167,13 +186,19 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         style = "max-height:260px;overflow:auto;font-size:11px;line-height:1.35"
         self._log.value = f'<pre style="{style}">{tail}</pre>'
 
-    def _on_state(self, state: str, error: str | None) -> None:
+    def _enable(self, state: str) -> None:
+        """Enable the buttons that make sense in a state; none where there is no run any more."""
         active = state in _ACTIVE
         self.stop_button.disabled = not active
-        self.resume_button.disabled = active or state == "finished"
-        self.longer_button.disabled = active
+        self.resume_button.disabled = active or state in ("", "finished")
+        self.longer_button.disabled = active or not state
+
+    def _on_state(self, state: str, error: str | None) -> None:
+        active = state in _ACTIVE
+        self._enable(state)
         if error:
-            self._say(f"The run {state}: {error}", error=True)
+            self._say(f"The run {state}. {error}", error=True)
+            self._details.selected_index = 1  # the log's tail tells more
         elif self._state:
             self._say("")
         ended = self._state in _ACTIVE and not active
@@ -193,12 +218,19 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._thread.start()
 
     def plain_header(self) -> str:
-        """Return how far the run is, as HTML."""
-        return f"{self._header.value}{self._message.value}"
+        """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
+        if self._state not in _ACTIVE:
+            return ""
+        return f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() goes on.</i>"
 
     def picture(self) -> bytes | None:
         """Return the curves as PNG."""
-        return draw_curves(self.data, log_loss=self.figure.log_loss)
+        return draw_curves(self.data, log_loss=self.figure.log_loss, title=self._title())
+
+    def _title(self) -> str:
+        return (
+            f"{self.run.name}: {self._state}, {self.data.epoch + 1} epochs, step {self.data.step}"
+        )
 
     def close(self) -> None:
         """Close the widget and its thread."""
@@ -206,21 +238,15 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         super().close()
 
 
-def _monitor(run: Run) -> tuple[str | None, str]:
-    try:
-        checkpoint = run.config().trainer.checkpoint
-    except MatterTuneError:  # said when the config is read for the header
-        return None, "min"
-    return checkpoint.monitor, checkpoint.mode
-
-
 def _follow(reference: weakref.ref[Dashboard]) -> None:
-    """Refresh a dashboard a few times a second while its run is active and it is shown."""
-    idle_since: float | None = None
+    """Refresh a dashboard as long as it is shown: often while its run is active, else now and then.
+
+    A run that has ended may be resumed from another notebook or a shell.
+    """
     rounds = 0
     while True:
         view = reference()
-        if view is None or view.closed:
+        if view is None or view.closed or not view.run.path.is_dir():
             return
         active = view.refresh()
         rounds += 1
@@ -231,10 +257,4 @@ def _follow(reference: weakref.ref[Dashboard]) -> None:
             # by now the figure is on the page
             view.figure.fit_to_cell()
         del view
-        if active:
-            idle_since = None
-        elif idle_since is None:
-            idle_since = time.monotonic()
-        elif time.monotonic() - idle_since > 5:
-            return
-        time.sleep(0.3)
+        time.sleep(0.3 if active or rounds < 12 else 2)

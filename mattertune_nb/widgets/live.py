@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 _SECONDS = 0.25
 """Least time between two updates of the page."""
 
-_BURST = 0.3
+_BURST = 0.2
 """Seconds that updates may take beyond their share, so that the first curves come at once."""
 
-_SHARE = 0.005
+_SHARE = 0.003
 """Part of the run's time that updates may take; they come less often rather than exceed it."""
 
 _PLAIN_SHARE = 0.05
@@ -68,7 +68,7 @@ class LiveCurves(Callback):
         self._first_step = 0
         self._max_steps: int | None = None
         self._done = 0
-        self._ours = False
+        self._ours = self._shared = False
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -105,6 +105,7 @@ class LiveCurves(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._shared = trainer.world_size > 1
         self._started, self._first_step, self._done = time.monotonic(), _steps(trainer), 0
         self._max_steps, self._spent = None, 0.0
         with contextlib.suppress(MisconfigurationException):
@@ -162,7 +163,7 @@ class LiveCurves(Callback):
     def _obey(self, trainer: Trainer) -> None:
         """End the fit where an interrupt has asked for it; all processes at the same batch."""
         stop = self._interrupted
-        if trainer.world_size > 1:
+        if self._shared:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop and not self._stopping:
             self._stopping = True
@@ -240,7 +241,7 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         self, run: RunDirectory, title: str, monitor: tuple[str | None, str] = (None, "min")
     ) -> None:
         enable_colab_widgets()
-        self.title = title
+        self.title, self._ended = title, False
         self.data = CurveData(*monitor)
         self._reader = RecordReader(run)
         self._header = W.HTML()
@@ -267,11 +268,12 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
 
     def finish(self) -> None:
         """Leave the final curves as a picture beside the widget."""
+        self._ended = True
         self.renew_picture()
 
     def plain_header(self) -> str:
-        """Return how far the run is, as HTML."""
-        return str(self._header.value)
+        """Return how far the fit is, as HTML, while it goes on."""
+        return "" if self._ended else str(self._header.value)
 
     def picture(self) -> bytes | None:
         """Return the curves as PNG."""

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 80
+_MAX_SHOWN = 4
+"""Cells whose picture is kept up to date, where a view is shown in several."""
 
 
 def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -43,7 +46,7 @@ class Pictured:
     picture remains. A subclass implements :meth:`picture`.
     """
 
-    _display_id: str | None = None
+    _display_ids: deque[str]
 
     def picture(self) -> bytes | None:
         """Return the present state as PNG, or ``None`` where there is nothing to show yet."""
@@ -55,8 +58,9 @@ class Pictured:
         if not has_front_end():
             bundle = {"text/plain": type(self).__name__}
             header = self.plain_header()
-            if header and encoded is not None:
-                bundle["text/html"] = f'{header}<img src="data:image/png;base64,{encoded}"/>'
+            if header:
+                image_tag = encoded and f'<img src="data:image/png;base64,{encoded}"/>'
+                bundle["text/html"] = header + (image_tag or "")
         else:
             bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
         if encoded is not None:
@@ -72,14 +76,19 @@ class Pictured:
 
         handle = display(self._repr_mimebundle_(), raw=True, display_id=True)
         if handle is not None:
-            self._display_id = handle.display_id
+            if not hasattr(self, "_display_ids"):
+                self._display_ids = deque(maxlen=_MAX_SHOWN)
+            self._display_ids.append(handle.display_id)
 
     def renew_picture(self) -> None:
         """Replace the picture in the notebook's output by one of the present state."""
         from IPython.display import update_display
 
-        if self._display_id is not None:
-            update_display(self._repr_mimebundle_(), raw=True, display_id=self._display_id)
+        shown = list(getattr(self, "_display_ids", ()))
+        if shown:
+            bundle = self._repr_mimebundle_()
+            for display_id in shown:
+                update_display(bundle, raw=True, display_id=display_id)
 
 
 def has_front_end() -> bool:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
+    from mattertune_nb.config.trainer import TrainerConfig
     from mattertune_nb.training.background import Run
+    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.run_dir import Status
     from mattertune_nb.widgets.series import CurveData
 
@@ -64,22 +66,26 @@ class Progress:
         return None
 
 
-def read_progress(run: Run, status: Status, data: CurveData) -> Progress:
-    """Work out the progress of a run from its directory."""
-    config = run.config()
+def read_progress(
+    run: Run, config: MatterTunerConfig | None, status: Status, data: CurveData
+) -> Progress:
+    """Work out the progress of a run from its directory; without its config, what can be told."""
+    active = status.state in ("starting", "running")
+    memory = _memory(status.pid) if active else None
+    if config is None:
+        return Progress(run.name, status.state, status.epoch, None, status.step, memory=memory)
     max_epochs = config.trainer.max_epochs
     max_epochs = None if max_epochs in (None, -1) else max_epochs
     n_train = _n_train(run)
-    per_epoch = None
-    if n_train:
-        batches = math.ceil(n_train / config.data.batch_size)
+    per_epoch = data.steps_per_epoch
+    if n_train and config.data.max_atoms is None:
+        batches = math.ceil(n_train / config.data.batch_size / _n_processes(config.trainer))
         per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)
     max_steps = config.trainer.max_steps if config.trainer.max_steps > 0 else None
-    if max_steps is None and max_epochs and per_epoch and config.data.max_atoms is None:
+    if max_steps is None and max_epochs and per_epoch:
         max_steps = max_epochs * per_epoch
     rate = eta = None
     speed = data.steps_per_second()
-    active = status.state in ("starting", "running")
     if speed and active:
         if n_train and per_epoch:
             rate = speed * n_train / per_epoch
@@ -94,8 +100,14 @@ def read_progress(run: Run, status: Status, data: CurveData) -> Progress:
         max_steps=max_steps,
         rate=rate,
         eta=eta,
-        memory=_memory(status.pid) if active else None,
+        memory=memory,
     )
+
+
+def _n_processes(trainer: TrainerConfig) -> int:
+    devices = trainer.devices
+    count = len(devices) if isinstance(devices, list) else devices
+    return (count if isinstance(count, int) and count > 0 else 1) * trainer.num_nodes
 
 
 def _n_train(run: Run) -> int | None:
@@ -107,8 +119,11 @@ def _n_train(run: Run) -> int | None:
 
 
 def _memory(pid: int) -> float | None:
+    """Return what a process and those that it has started hold, in GB."""
     try:
-        return float(psutil.Process(pid).memory_info().rss / 1e9)
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return float(sum(p.memory_info().rss for p in family) / 1e9)
     except psutil.Error:
         return None
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import Run
-from mattertune_nb.widgets.picture import new_figure, png
-from mattertune_nb.widgets.series import CurveData
+from mattertune_nb.widgets.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets, only_widgets
+from mattertune_nb.widgets.series import CurveData, Panel, monitor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,49 +107,46 @@ def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-class Comparison:
-    """Curves of several runs in one picture; :func:`compare` makes it."""
+class Comparison(Pictured, W.VBox):  # type: ignore[misc]
+    """Validation curves of several runs, one colour a run; :func:`compare` makes it.
 
-    def __init__(self, data: Mapping[str, CurveData]) -> None:
-        self.data = data
+    Attributes
+    ----------
+    data
+        The runs' curves by panel, each curve named after its run.
+    """
 
-    def picture(self) -> bytes:
+    def __init__(self, runs: Mapping[str, CurveData]) -> None:
+        enable_colab_widgets()
+        self.data = _merged(runs)
+        self.figure = CurvesFigure(self.data, log_button=True)
+        super().__init__(only_widgets(self.figure.widget))
+
+    def picture(self) -> bytes | None:
         """Return the curves as PNG."""
-        titles = dict.fromkeys(
-            panel.title for data in self.data.values() for panel in data.ordered() if panel.unit
-        )
-        panels = ["loss", *titles]
-        figure, axes = new_figure(1, len(panels), 4.4 * len(panels), 3.2)
-        for ax, title in zip(axes, panels, strict=True):
-            for name, data in self.data.items():
-                panel = next((p for p in data.ordered() if p.title == title), None)
-                if panel is None:
-                    continue
-                for label, series in panel.series.items():
-                    if label.startswith("val"):
-                        array = series.array()
-                        (line,) = ax.plot(array[:, 0], array[:, 2], label=name, lw=1.5)
-                        best = array[np.argmin(array[:, 2])]
-                        ax.plot(best[0], best[2], "*", color=line.get_color(), ms=9)
-                if panel.baseline is not None:
-                    ax.axhline(panel.baseline, color="0.6", ls="--", lw=0.8)
-                ax.set_ylabel(panel.unit)
-            ax.set_title(f"{title} (validation)", fontsize=10)
-            ax.set_xlabel("step")
-            ax.grid(alpha=0.3)
-            ax.legend(fontsize=7)
-        return png(figure)
+        return draw_curves(self.data)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        names = ", ".join(self.data)
-        return {
-            "image/png": base64.b64encode(self.picture()).decode(),
-            "text/plain": f"curves of {names}",
-        }
+
+def _merged(runs: Mapping[str, CurveData]) -> CurveData:
+    """Return panels of validation curves named after runs, with the best of all marked."""
+    merged = CurveData()
+    for run, data in runs.items():
+        merged.step = max(merged.step, data.step)
+        merged.epoch = max(merged.epoch, data.epoch)
+        for key, panel in data.panels.items():
+            curves = [s for name, s in panel.series.items() if name.startswith("val")]
+            if not curves:
+                continue
+            shown = merged.panels.setdefault(key, Panel(panel.title, panel.unit))
+            shown.series[run] = curves[0]
+            shown.baseline = panel.baseline if shown.baseline is None else shown.baseline
+            if panel.unit and panel.best is not None:
+                shown.best = min(shown.best or panel.best, panel.best, key=lambda p: p[2])
+    return merged
 
 
 def compare(*runs: Run | str | Path) -> Comparison:
-    """Overlay the validation curves of runs; dashed lines are the untuned models.
+    """Overlay the validation curves of runs; dashed lines are the untuned model.
 
     Parameters
     ----------
@@ -159,7 +156,7 @@ def compare(*runs: Run | str | Path) -> Comparison:
     data: dict[str, CurveData] = {}
     for item in runs:
         run = item if isinstance(item, Run) else Run.attach(item)
-        curves = CurveData()
+        curves = CurveData(*monitor_of(run))
         curves.add(run.metrics())
         name = run.name if run.name not in data else str(run.path)
         data[name] = curves

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.config.errors import MatterTuneError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from mattertune_nb.training.background import Run
 
 MAX_POINTS = 2000
 MAX_PANELS = 16
@@ -120,7 +124,7 @@ class CurveData:
         self.monitor = monitor
         self._sign = -1 if mode == "max" else 1
         self.version = 0
-        self.drawn: tuple[tuple[int, bool], bytes | None] | None = None
+        self.drawn: tuple[tuple[int, bool, str], bytes | None] | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -130,6 +134,7 @@ class CurveData:
         self.epoch = 0
         self.step = 0
         self.steps_per_epoch: int | None = None
+        self._routes: dict[str, tuple[Series, Panel, float]] = {}
         self._best: float | None = None
         self._clock: deque[tuple[float, float]] = deque(maxlen=200)
 
@@ -173,8 +178,13 @@ class CurveData:
             return
         if name in _NOT_DRAWN:
             return
-        panel, label, factor = self._place(name)
-        panel.series.setdefault(label, Series()).add(step, epoch, factor * value)
+        route = self._routes.get(name)
+        if route is None:
+            panel, label, factor = self._place(name)
+            route = panel.series.setdefault(label, Series()), panel, factor
+            self._routes[name] = route
+        series, panel, factor = route
+        series.add(step, epoch, factor * value)
         if self._best is None and name in _KNOWN:
             point = step, epoch, factor * value
             panel.best = min(panel.best or point, point, key=lambda p: p[2])
@@ -207,3 +217,12 @@ class CurveData:
         others = [panel for key, panel in self.panels.items() if key not in order]
         panels = [panel for panel in known + others if panel.series or panel.baseline is not None]
         return panels[:MAX_PANELS] or [self.panels["loss"]]
+
+
+def monitor_of(run: Run) -> tuple[str | None, str]:
+    """Return by which metric a run's best weights are chosen, and ``"min"`` or ``"max"``."""
+    try:
+        checkpoint = run.config().trainer.checkpoint
+    except MatterTuneError:  # where the config is needed, it is said that it cannot be read
+        return None, "min"
+    return checkpoint.monitor, checkpoint.mode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 from ase.visualize.plot import plot_atoms
 
+from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.widgets.curves import COLORS
 from mattertune_nb.widgets.picture import new_figure, png
 
 if TYPE_CHECKING:
     from mattertune_nb.training.background import Run
 
+# what structures are ranked by: the first of these that the model is trained on
+_RANKED_BY = ("forces", "energy", "stresses")
 _UNITS = {
     "energy": ("energy", "meV/atom"),
     "forces": ("forces", "meV/Å"),
@@ -49,15 +53,23 @@ class ValidationView:
         data = json.loads(file.read_text(encoding="utf-8"))
         self._parity.value = draw_parity_sample(data["points"])
         self._parity.layout.display = None
-        frames = self._validation_frames()
-        worst = [w for w in data["worst"] if w["index"] < len(frames)]
-        if worst:
-            self._worst.value = draw_worst([(frames[w["index"]], w) for w in worst])
-            self._worst.layout.display = None
         self._caption.value = (
             f"Validation after step {data['step']}: a sample of labels and predictions, and the "
-            "structures with the largest errors."
+            f"structures with the largest errors. {self._show_worst(data)}"
         )
+
+    def _show_worst(self, data: dict[str, Any]) -> str:
+        """Draw the structures; return what does not allow it, if anything."""
+        try:
+            frames = self._validation_frames()
+            worst = [(frames[w["index"]], w) for w in data["worst"] if w["index"] < len(frames)]
+        except MatterTuneError as exc:
+            return html.escape(f"The structures cannot be shown: {exc}")
+        if worst:
+            ranked_by = next(name for name in _RANKED_BY if name in data["points"])
+            self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
+            self._worst.layout.display = None
+        return ""
 
     def _validation_frames(self) -> Any:
         if self._frames is None:
@@ -67,7 +79,9 @@ class ValidationView:
 
 def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     """Draw label against prediction of each property as PNG; energies around their mean."""
-    shown = {name: np.array(p) for name, p in points.items() if p}
+    arrays = {name: np.array(p, dtype=np.float64).reshape(-1, 2) for name, p in points.items()}
+    finite = {name: array[np.isfinite(array).all(axis=1)] for name, array in arrays.items()}
+    shown = {name: array for name, array in finite.items() if len(array)}
     figure, axes = new_figure(1, max(len(shown), 1), 3.3 * max(len(shown), 1), 3.0)
     for ax, (name, array) in zip(axes, shown.items(), strict=False):
         title, unit = _UNITS[name]
@@ -86,12 +100,12 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     return png(figure)
 
 
-def draw_worst(frames: list[tuple[Any, dict[str, Any]]]) -> bytes:
-    """Draw structures side by side, each with where it is from and its error."""
+def draw_worst(frames: list[tuple[Any, dict[str, Any]]], unit: str) -> bytes:
+    """Draw structures side by side, each with where it is from and its error in `unit`."""
     figure, axes = new_figure(1, len(frames), 2.0 * len(frames), 2.3)
     for ax, (atoms, worst) in zip(axes, frames, strict=True):
         plot_atoms(atoms, ax, rotation="10x,20y,0z")
         ax.set_axis_off()
         source = str(worst["source"]).rsplit(", ", 1)[-1]
-        ax.set_title(f"{source}\n{1000 * worst['error']:.3g} meV/Å", fontsize=7)
+        ax.set_title(f"{source}\n{1000 * worst['error']:.3g} {unit}", fontsize=7)
     return png(figure)

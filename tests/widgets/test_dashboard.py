@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import threading
 import time
 
+import ase.io
+import ipywidgets as widgets
 import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
+from mattertune_nb.widgets.validation_view import ValidationView
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +98,72 @@ def test_a_directory_deleted_under_it_becomes_a_message(run):
     assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
 
 
-def test_half_written_files_become_a_message(run):
-    run.directory.config_file.write_text("model: {name: chg")
+def test_buttons_on_a_directory_that_is_gone_are_a_message(run):
     view = run.dashboard()
-    assert "cannot be read" in view._message.value
+    shutil.rmtree(run.path)
+    view._do(run.resume, "Starting")
+    assert "may have been deleted" in view._message.value or "is gone" in view._message.value
+    view.refresh()
+    assert view.resume_button.disabled
+    assert view.longer_button.disabled
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {name: chg", "cannot be read"),
+        ("", "cannot be read"),
+        ("an_old_field: 1\nmodel: {name: chgnet}\ndata: {}\n", "an_old_field"),
+    ],
+    ids=["half-written", "empty", "of an older version"],
+)
+def test_settings_that_cannot_be_read_become_a_message_and_the_curves_stay(text, message, run):
+    run.directory.config_file.write_text(text)
+    view = mt.Run.attach(run.path).dashboard()
+    assert message in view._message.value
+    assert "finished" in view._header.value
+    assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
+    table = mt.runs(run.path.parent)
+    assert "config=" in table.rows[0]["settings"] or table.rows[0]["state"] == "finished"
+    view._do(run.resume, "Starting")
+    assert "error" in view._message.value
+
+
+@pytest.mark.parametrize("name", ["status.json", "validation.json", "splits.json", "metrics.jsonl"])
+@pytest.mark.parametrize("damage", ["half", "gone"])
+def test_each_file_may_be_half_written_or_missing(name, damage, run):
+    file = run.path / name
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    view = run.dashboard()
+    assert "epoch" in view._header.value
+    assert view._repr_mimebundle_()
+
+
+def test_structures_that_are_gone_leave_the_parity_and_a_message(run, tmp_path):
+    config = run.config()
+    config.data.validation.src = tmp_path / "moved.xyz"
+    config.to_yaml(run.directory.config_file)
+    view = run.dashboard()
+    assert bytes(view.validation._parity.value).startswith(b"\x89PNG")
+    assert "moved.xyz" in view.validation._caption.value
+
+
+def test_the_worst_structures_have_the_unit_of_what_ranks_them():
+    atoms = ase.io.read(mt.demo_data("test"), "0")
+    worst = {"source": "a.xyz, frame 0", "error": 0.0123, "index": 0}
+    seen = []
+    for ranked_by in ("energy", "forces"):
+        view = ValidationView.__new__(ValidationView)
+        view._frames, view._worst = [atoms], widgets.Image()
+        view._show_worst({"points": {ranked_by: []}, "worst": [worst]})
+        seen.append(bytes(view._worst.value))
+    assert seen[0] != seen[1]
 
 
 def test_resume_of_a_run_in_training_is_refused_in_words(run):
-    import os
-
     run.directory.write_status("running", pid=os.getppid())
     view = run.dashboard()
     view._do(run.resume, "Starting")
@@ -133,5 +194,36 @@ def test_train_longer_in_the_background_then_compare(run):
     table = mt.runs(run.path.parent)
     assert table.rows[0]["state"] == "finished"
     assert float(table.rows[0]["forces (meV/Å)"]) > 0
-    comparison = mt.compare(run, run.path)
-    assert comparison.picture().startswith(b"\x89PNG")
+    assert "3 epochs" in view._title()
+
+
+def test_compare_overlays_runs_and_keeps_a_picture_beside_the_figure(finished, run):
+    comparison = mt.compare(finished, run.path)
+    (figure,) = comparison.children
+    curves = [trace for trace in figure.data if trace.name in ("done", "run")]
+    assert len(curves) == 2 * len(comparison.data.ordered())
+    bundle = comparison._repr_mimebundle_()
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
+
+
+def test_without_a_front_end_the_dashboard_is_html_in_place_and_a_picture_at_the_end(
+    run, monkeypatch
+):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    run.directory.write_status("running", pid=os.getppid())
+    view = run.dashboard()
+    bundle = view._repr_mimebundle_()
+    assert "widget-view" not in str(bundle.keys())
+    assert "running" in bundle["text/html"]
+    assert "<img" in bundle["text/html"]
+    run.directory.write_status("finished")
+    view.refresh()
+    assert set(view._repr_mimebundle_()) == {"text/plain", "image/png"}
+
+
+def test_a_run_that_is_resumed_elsewhere_is_followed_again(run):
+    view = run.dashboard()
+    time.sleep(5)
+    run.directory.write_status("running", pid=os.getppid())
+    time.sleep(3)
+    assert "running" in view._header.value

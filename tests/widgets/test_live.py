@@ -245,6 +245,18 @@ def test_an_interrupted_tune_returns_with_its_curves(tmp_path):
     assert model.property_predictor() is not None
 
 
+def test_a_tune_that_is_interrupted_twice_returns_what_it_has(tmp_path):
+    config = mt.demo_config(tmp_path, "run")
+    config.data.train.index = config.data.validation.index = ":8"
+    config.data.batch_size = 2
+    callbacks = [mt.LiveCurves(), Interrupt(times=2)]
+    model, trainer = mt.MatterTuner(config).tune(callbacks=callbacks)
+    assert trainer.global_step == 7
+    assert mt.Run.attach(tmp_path / "run").status().state == "stopped"
+    assert "stopped" in callbacks[0].view._header.value
+    assert model.ase_calculator() is not None
+
+
 @pytest.mark.parametrize("loaders", [0, 2])
 def test_any_number_of_validation_sets(tmp_path, loaders):
     model = Toy()

@@ -1,0 +1,76 @@
+"""One directory, one training process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+
+CLAIM = """
+import sys, time
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.config.errors import RunError
+run = RunDirectory(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    run.claim()
+    print("mine", flush=True)
+    sys.stdin.readline()
+except RunError as exc:
+    print(exc, flush=True)
+"""
+
+
+def test_of_processes_that_claim_at_once_one_may_train(small_config):
+    run, _ = RunDirectory.create(small_config())
+    run.write_status("stopped")
+    command = [sys.executable, "-c", CLAIM, str(run.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(6)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.stdout.readline() for process in processes]
+    for process in processes:
+        process.communicate("end\n")
+    assert answers.count("mine\n") == 1
+    assert sum("is training this run" in answer for answer in answers) == 5
+    assert not (run.path / ".claim").exists()
+
+
+def test_a_claim_that_was_killed_half_way_holds_nobody_up(small_config, monkeypatch):
+    run, _ = RunDirectory.create(small_config())
+    (run.path / ".claim").touch()
+    monkeypatch.setattr("mattertune_nb.training.run_dir._CLAIM_SECONDS", 0.2)
+    run.claim()
+    assert run.status().state == "starting"
+
+
+def test_a_second_start_is_refused_in_words(small_config):
+    run = mt.MatterTuner(small_config()).start()
+    with pytest.raises(mt.RunError, match="is training this run"):
+        mt.Run.attach(run.path).start()
+    assert run.wait(120).state == "finished"
+
+
+def test_two_processes_train_in_the_background(small_config):
+    run = mt.MatterTuner(small_config(devices=2)).start()
+    status = run.wait(240)
+    assert status.state == "finished", run.log_tail()
+    assert "Starting with 2 processes" in run.log_tail(100)
+
+
+@pytest.mark.parametrize("settings", [{"devices": 2}, {"strategy": "ddp"}], ids=str)
+def test_several_processes_in_a_kernel_are_refused_and_pointed_to_start(
+    settings, small_config, monkeypatch
+):
+    monkeypatch.setattr("mattertune_nb.training.hardware._in_notebook", lambda: True)
+    with pytest.raises(mt.TrainingError, match=r"run = tuner\.start\(\)"):
+        mt.MatterTuner(small_config(**settings)).tune()
