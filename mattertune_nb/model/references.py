@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 N_ELEMENTS = 119
 """Length of every per-element array; the index is the atomic number, 0 is unused."""
 
+_ROUNDS = 50
+"""At most so many robust fits; with real data two or three are enough."""
+
 
 def fit_references(
     counts: NDArray[np.int64], residuals: NDArray[np.float64]
@@ -54,10 +57,14 @@ def fit_references(
 
     solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
     # the scale at which the loss turns from squares to absolute values follows the bulk of the
-    # frames; the first rounds still have the outliers' pull in it
-    for _ in range(4):
+    # frames; it shrinks round by round, as the first solutions still have the outliers' pull in them
+    before = np.inf
+    for _ in range(_ROUNDS):
         errors = design @ solution - per_atom
         scale = max(1.4826 * float(np.median(np.abs(errors))), 1e-9)
+        if scale > 0.99 * before:
+            break
+        before = scale
         solution = least_squares(
             lambda x, scale=scale: (design @ x - per_atom) / scale,
             solution,

@@ -39,7 +39,9 @@ def gradients(module, frames) -> list[torch.Tensor]:
     """Return the gradients of the total loss of one batch."""
     (batch,) = module.create_dataloader(frames, has_labels=True, batch_size=len(frames))
     module.train().zero_grad()
-    module.training_step(batch, 0).backward()
+    loss = module.training_step(batch, 0)
+    assert loss.isfinite()
+    loss.backward()
     return [p.grad.clone() for p in module.parameters() if p.grad is not None]
 
 
