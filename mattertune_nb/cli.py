@@ -160,6 +160,31 @@ def demo(
     console.print(f"The run is in {result.trainer.default_root_dir}.", soft_wrap=True)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    headless: Annotated[
+        bool,
+        typer.Option(
+            "--headless", help="Open nothing: run the quickstart and write it and an HTML page."
+        ),
+    ] = False,
+) -> None:
+    """Open JupyterLab on a copy of the quickstart in this folder; further options are JupyterLab's."""
+    from mattertune_nb.demo.quickstart import copy_quickstart, execute
+
+    notebook = copy_quickstart(Path.cwd())
+    if headless:
+        console.print(f"Running {notebook.name}, some two minutes …")
+        page = execute(notebook)
+        console.print(f"Wrote {notebook} and {page}.", soft_wrap=True)
+        return
+    from jupyterlab.labapp import main as jupyter_lab
+
+    # the address, and not the file as an argument: it is printed too where no browser can be opened
+    jupyter_lab([f"--LabApp.default_url=/lab/tree/{notebook.name}", *context.args])
+
+
 def main() -> None:
     """Run the command line; an error meant for people is one line and no traceback."""
     try:

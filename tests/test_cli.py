@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import ase.io
+import nbformat
 import numpy as np
 import pytest
 import yaml
 
 import mattertune_nb as mt
 from mattertune_nb.cli import override_settings
+from mattertune_nb.demo.quickstart import copy_quickstart
+
+COMMAND = [sys.executable, "-m", "mattertune_nb.cli"]
 
 
-def shell(*arguments: object, check: bool = True) -> str:
+def shell(*arguments: object, check: bool = True, cwd: Path | None = None) -> str:
     process = subprocess.run(
-        [sys.executable, "-m", "mattertune_nb.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd
     )
     if check:
         assert process.returncode == 0, process.stderr
@@ -109,3 +113,40 @@ def test_resume_trains_longer(run):
 def test_the_demo_trains_on_the_shipped_data(tmp_path):
     output = shell("demo", "--root", tmp_path, "--max-epochs", "1")
     assert "a trajectory that training never saw" in output
+
+
+def test_the_quickstart_is_copied_once_and_an_edited_copy_stays(tmp_path):
+    path = copy_quickstart(tmp_path)
+    assert nbformat.read(path, as_version=4).cells[0].source.startswith("# Quickstart")
+    path.write_text("mine")
+    assert copy_quickstart(tmp_path).read_text() == "mine"
+
+
+def test_the_wheel_carries_the_quickstart():
+    root = Path(__file__).parents[1]
+    build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    for source in build["targets"]["wheel"]["force-include"]:
+        assert (root / source).is_file()
+
+
+def test_lab_headless_writes_the_executed_notebook_and_a_page(tmp_path):
+    cells = ["import mattertune_nb as mt\nprint(len(mt.demo_config().model.properties) * 21)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    path = tmp_path / "01_quickstart.ipynb"
+    nbformat.write(notebook, path)
+    shell("lab", "--headless", cwd=tmp_path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert cell.outputs[0].text == "42\n"
+    assert "42" in (tmp_path / "01_quickstart.html").read_text()
+
+
+def test_lab_opens_jupyterlab_on_the_quickstart(tmp_path):
+    options = ["--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token="]
+    process = subprocess.Popen(
+        [*COMMAND, "lab", *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert any("/lab/tree/01_quickstart.ipynb" in line for line in process.stderr)
+    finally:
+        process.kill()
+    assert (tmp_path / "01_quickstart.ipynb").is_file()

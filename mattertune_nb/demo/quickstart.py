@@ -1,0 +1,76 @@
+"""The quickstart notebook, for people who have installed the package and for those with a clone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mattertune_nb.config.errors import MatterTuneError
+
+NAME = "01_quickstart.ipynb"
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def copy_quickstart(folder: Path) -> Path:
+    """Put the quickstart into a folder and return where it is; a copy that is there already stays.
+
+    Raises
+    ------
+    MatterTuneError
+        Where the folder cannot be written.
+    """
+    target = folder / NAME
+    if target.exists():
+        return target
+    # a wheel carries the notebook inside the package; a clone has it beside the package
+    source = next(
+        path
+        for path in (_PACKAGE / "notebooks" / NAME, _PACKAGE.parent / "notebooks" / NAME)
+        if path.is_file()
+    )
+    try:
+        shutil.copyfile(source, target)
+    except OSError as exc:
+        msg = f"{target} cannot be written ({exc.strerror}). Change to a folder that is yours."
+        raise MatterTuneError(msg) from exc
+    return target
+
+
+def execute(path: Path) -> Path:
+    """Run a notebook from top to bottom, save it with its outputs, and write an HTML page beside it.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    MatterTuneError
+        Where a cell fails; the notebook is saved up to there.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbconvert import HTMLExporter
+
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        # the state of widgets is of no use without a kernel, and large; pictures are kept
+        store_widget_state=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as exc:
+        msg = f"{path}: a cell failed with {exc.ename}: {exc.evalue}"
+        raise MatterTuneError(msg) from exc
+    finally:
+        nbformat.write(notebook, path)
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    target = path.with_suffix(".html")
+    target.write_text(page, encoding="utf-8")
+    return target
