@@ -94,19 +94,29 @@ class FrameBatchSampler(DistributedSampler[Any]):
         self._batches_per_rank = self._count()
         self._position = (0, 0)  # epoch and batches drawn of the iteration under way
         self._resume: int | None = None
+        self._start = 0  # batches of the epoch that the iteration under way left out
 
     def __len__(self) -> int:
         """Return the number of batches an epoch on each process."""
         return self._batches_per_rank
 
     def __iter__(self) -> Iterator[list[int]]:
-        start, self._resume = self._resume or 0, None
-        self._position = (self.epoch, start)
-        return self._draw(start)
+        self._start = self._resume or 0
+        self._position = (self.epoch, self._start)
+        return self._draw()
 
-    def state_dict(self) -> dict[str, int]:
-        """Return epoch and number of batches drawn, asked for by ``StatefulDataLoader``."""
+    def state_dict(self, yielded: int | None = None) -> dict[str, int]:
+        """Return the place in the order of the data: epoch, batches drawn, and how many it has.
+
+        Parameters
+        ----------
+        yielded
+            Batches that the loader has handed out, fewer than were drawn where workers prepare some
+            ahead; by default all that were drawn.
+        """
         epoch, drawn = self._position
+        if yielded is not None:
+            drawn = self._start + yielded
         return {"epoch": epoch, "drawn": drawn, "batches": len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -130,10 +140,12 @@ class FrameBatchSampler(DistributedSampler[Any]):
             raise DataError(msg)
         self._position = (self.epoch, self._resume or 0)
 
-    def _draw(self, start: int) -> Iterator[list[int]]:
-        # the epoch is read at the first batch: Lightning sets it after it has asked for the iterator
+    def _draw(self) -> Iterator[list[int]]:
+        # read at the first batch: Lightning sets the epoch after it has asked for the iterator, and a
+        # loader with workers asks for two
         epoch = self.epoch
-        for drawn, batch in enumerate(self._batches(epoch)[start:], start + 1):
+        self._start, self._resume = self._resume or 0, None
+        for drawn, batch in enumerate(self._batches(epoch)[self._start :], self._start + 1):
             self._position = (epoch, drawn)
             yield batch
 
@@ -184,6 +196,40 @@ def _ceil(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
+class FrameLoader(StatefulDataLoader[Any]):
+    """A loader whose state is its sampler's place alone.
+
+    The state of torchdata's own class is bound to the number of workers, and with workers it forgets
+    at the end of an epoch which one comes next.
+    """
+
+    _place: dict[str, Any] | None = None
+
+    def __iter__(self) -> Any:
+        # Lightning may ask for several iterators before it takes the first batch of one
+        if self._place is not None:
+            if self._iterator is not None and self._iterator._num_yielded and self._placed:
+                self._place = None
+            else:
+                self.sampler.load_state_dict(self._place)
+                self._placed = True
+        return super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sampler's place after the last batch that was handed out."""
+        if not isinstance(self.sampler, FrameBatchSampler):  # Lightning's own, for overfit_batches
+            return dict(super().state_dict())
+        iterator = self._iterator
+        return self.sampler.state_dict(0 if iterator is None else iterator._num_yielded)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next iteration begin where the state was taken."""
+        if isinstance(self.sampler, FrameBatchSampler):
+            self._place, self._placed = state_dict, False
+        else:
+            super().load_state_dict(state_dict)
+
+
 class _Fetch(Dataset[list[Any]]):
     """Map a list of indices to the list of their samples."""
 
@@ -205,7 +251,7 @@ def frame_loader(
     *,
     num_workers: int = 0,
     pin_memory: bool = False,
-) -> StatefulDataLoader[Any]:
+) -> FrameLoader:
     """Return a loader whose order is the sampler's, under any Lightning Trainer and after a resume.
 
     The batches' sampler is given as the loader's ``sampler``, with ``batch_size=None``, as torch
@@ -230,7 +276,7 @@ def frame_loader(
     with warnings.catch_warnings():
         # torchdata 0.11 calls what torch 2.13 has deprecated
         warnings.filterwarnings("ignore", message=".*set_vital.*")
-        return StatefulDataLoader(
+        return FrameLoader(
             _Fetch(dataset),
             sampler=sampler,
             batch_size=None,

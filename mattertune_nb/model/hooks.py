@@ -67,18 +67,25 @@ class PlateauSteps(Callback):
 
 
 class ResumeLoader(Callback):
-    """Let the training loader go on where the checkpoint was taken.
+    """Let training go on where the checkpoint was taken.
 
-    Lightning does it where it makes the loader; a schedule that asks for the length of the run makes
-    it earlier, before the checkpoint is read, and its state would never be used.
+    Lightning gives the training loader its state where it makes it; a schedule that asks for the
+    length of the run makes it earlier, before the checkpoint is read, and its state would never be
+    used. Nor is it used after the end of an epoch.
     """
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loop = trainer.fit_loop
-        if loop.restarting and loop._combined_loader_states_to_load:
+        if not loop.is_resuming:
+            return
+        # done by Lightning itself, but not where max_steps is set
+        loop.epoch_progress.current.completed = loop.epoch_progress.current.processed
+        if loop._combined_loader_states_to_load:
+            assert loop._combined_loader is not None
             assert loop._data_fetcher is not None
-            loop._load_combined_loader_states()
+            loop._combined_loader._load_state_dicts(loop._combined_loader_states_to_load)
+            loop._combined_loader_states_to_load = []
             iter(loop._data_fetcher)
 
 
