@@ -10,8 +10,10 @@ import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from mattertune_nb.config.errors import ConfigError, MatterTuneError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
+from mattertune_nb.config.yaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,30 +88,35 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Go on with a run that was stopped, killed, or should train longer."""
-    from mattertune_nb.training.files import write_text
     from mattertune_nb.training.run_dir import RunDirectory
     from mattertune_nb.training.tuner import MatterTuner
 
     directory = RunDirectory.open(run)
     settings = override_settings(directory.config(), set_ or [])
-    if set_:
-        write_text(directory.config_file, settings.to_yaml())
     _report(MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()]))
+
+
+_KEY_HELP = "Key of the {}; not set: as in training."
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
     data: Annotated[Path, typer.Argument(help="Structures with labels.")],
-    energy_key: str | None = None,
-    forces_key: str | None = None,
-    stress_key: str | None = None,
+    energy_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("energy"))] = None,
+    forces_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("forces"))] = None,
+    stress_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("stress"))] = None,
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
     from mattertune_nb.data.datasets import XYZDatasetConfig
-    from mattertune_nb.training.evaluation import evaluate_stages
+    from mattertune_nb.training.evaluation import evaluate_stages, label_keys
 
-    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+    trained = label_keys(run)
+    keys = {
+        "energy_key": energy_key or trained.energy,
+        "forces_key": forces_key or trained.forces,
+        "stress_key": stress_key or trained.stress,
+    }
     stages = evaluate_stages(run, XYZDatasetConfig(src=data, **keys).create_dataset())
     console.print(error_table(stages, str(data)))
 
@@ -124,7 +131,7 @@ def predict(
     from mattertune_nb.training.evaluation import predict_file
 
     n_frames = predict_file(run, source, target)
-    console.print(f"Wrote {n_frames} frames to {target}.")
+    console.print(f"Wrote {n_frames} frames to {target}.", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -144,6 +151,7 @@ def demo(
     max_epochs: Annotated[int | None, typer.Option(help="Train shorter or longer.")] = None,
 ) -> None:
     """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
+    from mattertune_nb.data.datasets import XYZDatasetConfig
     from mattertune_nb.demo import demo_config, demo_data
     from mattertune_nb.training.evaluation import evaluate_stages
     from mattertune_nb.training.tuner import MatterTuner
@@ -152,12 +160,10 @@ def demo(
     if max_epochs is not None:
         config.trainer.max_epochs = max_epochs
     result = MatterTuner(config).tune(callbacks=[_progress_bar()])
-    from mattertune_nb.data.datasets import XYZDatasetConfig
-
     test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
     stages = evaluate_stages(result.trainer.default_root_dir, test)
     console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
-    console.print(f"The run is in {result.trainer.default_root_dir}.", soft_wrap=True)
+    console.print(f"The run is in {result.trainer.default_root_dir}.", soft_wrap=True, markup=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -190,8 +196,14 @@ def main() -> None:
     try:
         app()
     except MatterTuneError as exc:
-        Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/red] {exc}", highlight=False)
+        _say_error(str(exc))
         raise SystemExit(1) from None
+
+
+def _say_error(message: str) -> None:
+    """Print one line, in which brackets are brackets and not rich's markup."""
+    line = Text.assemble(("Error:", "red"), " ", " ".join(message.split()))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
 
 def override_settings(config: MatterTunerConfig, changes: list[str]) -> MatterTunerConfig:
@@ -203,21 +215,53 @@ def override_settings(config: MatterTunerConfig, changes: list[str]) -> MatterTu
         Where a field does not exist or a value does not fit.
     """
     data = config.to_dict()
+    given: set[tuple[str, ...]] = set()
     for change in changes:
         field, separator, text = change.partition("=")
-        if not separator:
+        if not separator or not field:
             msg = f"--set {change}: write FIELD=VALUE, e.g. trainer.max_epochs=5."
             raise ConfigError(msg)
+        try:
+            value = load_yaml(text)
+        except yaml.YAMLError as exc:
+            reason = getattr(exc, "problem", None) or exc
+            msg = f"--set {change}: the value is not valid YAML ({reason}). Quote it."
+            raise ConfigError(msg) from exc
+        given.add(tuple(field.split(".")))
         *parents, last = field.split(".")
         target: Any = data
         for name in parents:
             target = _child(target, name, field)
         if isinstance(target, list):
             _child(target, last, field)
-            target[int(last)] = yaml.safe_load(text)
+            target[int(last)] = value
+        elif isinstance(target, dict):
+            target[last] = value
         else:
-            target[last] = yaml.safe_load(text)
-    return type(config).from_dict(data, source="--set" if changes else "")
+            _child(target, last, field)
+    while True:
+        try:
+            return type(config).from_dict(data, source="--set" if changes else "")
+        except ConfigError as exc:
+            if not _drop_old_kind(data, given, exc):
+                raise
+
+
+def _drop_old_kind(data: Any, given: set[tuple[str, ...]], error: ConfigError) -> bool:
+    """Drop what does not fit another kind of optimizer, loss, …, that was asked for by name or type."""
+    dropped = False
+    for path, _ in error.problems:
+        names = tuple(map(str, path))
+        switched = {(*names[:-1], "name"), (*names[:-1], "type")} & given
+        if not switched or names in given:
+            continue
+        target = data
+        for part in path[:-1]:
+            target = target[part]
+        if path[-1] in target:
+            del target[path[-1]]
+            dropped = True
+    return dropped
 
 
 def _child(target: Any, name: str, field: str) -> Any:
@@ -227,13 +271,17 @@ def _child(target: Any, name: str, field: str) -> Any:
         if target[name] is None:
             target[name] = {}
         return target[name]
-    msg = f"--set {field}: there is no '{name}' there."
+    if isinstance(target, dict) and target:
+        hint = did_you_mean(name, target) or f" Allowed: {', '.join(target)}."
+    else:
+        hint = f" It has {len(target)} entries." if isinstance(target, list) else ""
+    msg = f"--set {field}: there is no '{name}' there.{hint}"
     raise ConfigError(msg)
 
 
 def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
     """Return a table of mean absolute errors in meV units, a column for each stage of a model."""
-    table = Table(title=title)
+    table = Table(title=Text(title))
     table.add_column("mean absolute error")
     for stage in stages:
         table.add_column(_COLUMNS.get(stage, stage), justify="right")
@@ -270,7 +318,7 @@ def _report(result: TuneResult) -> None:
             f"best epoch ({best['epoch']})": tuned,
         }
         console.print(error_table(stages, "validation set"))
-    console.print(f"The run is in {run.path}.", soft_wrap=True)
+    console.print(f"The run is in {run.path}.", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.yaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterator, KeysView
@@ -111,7 +112,7 @@ class StrictConfig(BaseModel):
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand."""
         try:
-            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            data = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as exc:
             msg = f"{path}: cannot read the config ({exc.strerror or exc}). Check the path."
             raise ConfigError(msg) from exc

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 class ModelCheckpointConfig(StrictConfig):
     """Which weights are kept; :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
 
-    A run keeps `best` and `last` in its own directory in any case; a `dirpath` or `filename` given
-    here is honoured beside them.
+    A run keeps `best` and `last` in its own directory in any case; whatever is set here beyond
+    `monitor` and `mode` is honoured beside them.
     """
 
     monitor: str = setting(
@@ -41,6 +43,21 @@ class ModelCheckpointConfig(StrictConfig):
         False,
         "Write 'epoch=3' and not '3' into names; metric names hold a slash, so mind `filename`.",
     )
+
+    @model_validator(mode="after")
+    def _check_intervals(self) -> Self:
+        names = ("every_n_epochs", "every_n_train_steps", "train_time_interval")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            msg = f"{' and '.join(given)} cannot be combined; set one of them"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def keeps_more(self) -> bool:
+        """Whether more is asked for than the `best` and `last` that each run keeps."""
+        defaults = type(self)(monitor=self.monitor, mode=self.mode)
+        return self != defaults
 
     def create_callback(self, default_dirpath: str | Path | None = None) -> ModelCheckpoint:
         """Build the callback for any Trainer; `default_dirpath` serves where none is set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -199,14 +200,14 @@ class CosineAnnealingLRConfig(_Schedule):
         ValueError
             Where neither `T_max` nor the run gives a length.
         """
-        from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+        from torch.optim.lr_scheduler import LinearLR, SequentialLR
 
         length = self.length(total)
         if length is None:
             msg = "lr_scheduler.T_max: the run has no fixed length; set T_max or max_epochs."
             raise ValueError(msg)
         warmup = int(self.warmup * length) if self.warmup < 1 else min(int(self.warmup), length - 1)
-        cosine = CosineAnnealingLR(optimizer, T_max=max(length - warmup, 1), eta_min=self.eta_min)
+        cosine = _stretching_cosine(optimizer, max(length - warmup, 1), self.eta_min)
         if warmup == 0:
             return cosine
         linear = LinearLR(optimizer, start_factor=0.01, total_iters=warmup)
@@ -248,6 +249,32 @@ LRSchedulerConfig = Annotated[
     | ConstantLRConfig,
     Field(discriminator="name"),
 ]
+
+
+def _stretching_cosine(
+    optimizer: torch.optim.Optimizer, length: int, eta_min: float
+) -> LRScheduler:
+    """Return torch's schedule, which a run that is resumed to train longer stretches.
+
+    Torch's own would load its old length, and at the end of it let the rate rise again.
+    """
+    from torch.optim.lr_scheduler import CosineAnnealingLR
+
+    class StretchingCosine(CosineAnnealingLR):
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            super().load_state_dict(state_dict)
+            old, self.T_max = self._height(), length
+            if self.last_epoch > 0 and state_dict["T_max"] != length:
+                for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+                    at_full = old * (base - eta_min)
+                    # what a plateau has taken off stays off
+                    left = (group["lr"] - eta_min) / at_full if at_full > 0 else 1.0
+                    group["lr"] = eta_min + left * self._height() * (base - eta_min)
+
+        def _height(self) -> float:
+            return (1 + math.cos(math.pi * min(self.last_epoch / self.T_max, 1))) / 2
+
+    return StretchingCosine(optimizer, T_max=length, eta_min=eta_min)
 
 
 def schedule_interval(schedules: list[Any]) -> Literal["epoch", "step"]:

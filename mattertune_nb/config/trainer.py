@@ -62,7 +62,11 @@ class TrainerConfig(StrictConfig):
     )
 
     max_epochs: int | None = setting(
-        100, "Passes over the training set at most; -1: no limit.", ge=-1, group="training"
+        100,
+        "Passes over the training set at most; -1: no limit; not set: none where max_steps or "
+        "max_time is, else 1000.",
+        ge=-1,
+        group="training",
     )
     min_epochs: int | None = setting(
         None, "Passes before early stopping may act.", ge=1, group="training"
@@ -73,7 +77,8 @@ class TrainerConfig(StrictConfig):
     )
     max_time: str | None = setting(
         None,
-        "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit.",
+        "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit. A run that it "
+        "ends can be resumed, for as long again.",
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
         group="training",
     )
@@ -183,6 +188,20 @@ class TrainerConfig(StrictConfig):
             msg = f"additional_trainer_kwargs: {instead} instead"
             raise ValueError(msg)
         return self
+
+    @property
+    def max_seconds(self) -> float | None:
+        """`max_time` in seconds."""
+        if self.max_time is None:
+            return None
+        days, hours, minutes, seconds = (int(part) for part in self.max_time.split(":"))
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether neither epochs nor steps say how long a run is."""
+        endless = self.max_epochs == -1 or (self.max_epochs is None and self.max_time is not None)
+        return endless and self.max_steps == -1
 
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""

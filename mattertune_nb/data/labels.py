@@ -146,7 +146,7 @@ def _parse(
 ) -> tuple[float | NDArray[np.float64] | None, str | None]:
     """Return the label in its one form and None, or None and what is wrong with it."""
     array = _numbers(value)
-    remedy = f"Correct it, {_mask_remedy(label)}, or name another key with {_FIELDS[label]}."
+    remedy = f"Correct it, {mask_remedy(label)}, or name another key with {_FIELDS[label]}."
     if array is None:
         return None, f"{label} ('{key}') is not made of numbers. {remedy}"
     shape = array.shape
@@ -169,7 +169,7 @@ def _parse(
     if not atoms.pbc.all():
         return None, (
             f"{label} ('{key}') on a structure that is not periodic in all three directions, where "
-            f"a stress has no meaning. Set its pbc, or {_mask_remedy(label)}."
+            f"a stress has no meaning. Set its pbc, or {mask_remedy(label)}."
         )
     if array.size == 9:
         matrix = array.reshape(3, 3)
@@ -177,7 +177,8 @@ def _parse(
     return array, None
 
 
-def _mask_remedy(label: str) -> str:
+def mask_remedy(label: str) -> str:
+    """Return what to do about frames without a label, for the end of a message."""
     name = {"energy": "Energy", "forces": "Forces", "stresses": "Stresses"}[label]
     return f'set missing="mask" in {name}PropertyConfig to train on what each frame has'
 
@@ -190,9 +191,9 @@ def _absent(atoms: Atoms, stored: dict[str, Any], label: str, key: str) -> str:
     )
     likely = [name for name in likely_keys(atoms)[label] if name != key]
     if likely:
-        hint = f"Set {_FIELDS[label]}='{likely[0]}', or {_mask_remedy(label)}."
+        hint = f"Set {_FIELDS[label]}='{likely[0]}', or {mask_remedy(label)}."
     else:
-        hint = f"Name its key with {_FIELDS[label]}, or {_mask_remedy(label)}."
+        hint = f"Name its key with {_FIELDS[label]}, or {mask_remedy(label)}."
         hint += did_you_mean(key, numeric)
     if label == "stresses" and any("virial" in name.lower() for name in numeric):
         hint += " A virial is not a stress: stress = -virial / volume."

@@ -196,7 +196,7 @@ def _ceil(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
-class FrameLoader(StatefulDataLoader[Any]):
+class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
     """A loader whose state is its sampler's place alone.
 
     The state of torchdata's own class is bound to the number of workers, and with workers it forgets
@@ -204,15 +204,15 @@ class FrameLoader(StatefulDataLoader[Any]):
     """
 
     _place: dict[str, Any] | None = None
+    _is_placed = False
 
     def __iter__(self) -> Any:
         # Lightning may ask for several iterators before it takes the first batch of one
-        if self._place is not None:
-            if self._iterator is not None and self._iterator._num_yielded and self._placed:
-                self._place = None
-            else:
-                self.sampler.load_state_dict(self._place)
-                self._placed = True
+        if self._place is not None and not (self._is_placed and self._iterator._num_yielded):
+            self.sampler.load_state_dict(self._place)
+            self._is_placed = True
+        else:
+            self._place = None
         return super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class FrameLoader(StatefulDataLoader[Any]):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next iteration begin where the state was taken."""
         if isinstance(self.sampler, FrameBatchSampler):
-            self._place, self._placed = state_dict, False
+            self._place, self._is_placed = state_dict, False
         else:
             super().load_state_dict(state_dict)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.labels import read_labels
+from mattertune_nb.data.labels import mask_remedy, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -113,7 +113,9 @@ def _raise_absent(dataset: AtomsDataset, label: str) -> None:
     try:
         read_labels(dataset.frame(0), dataset.keys, {label: "error"}, source=dataset.source(0))
     except DataError as exc:
-        msg = f"none of the {len(dataset)} structures has a usable label '{label}', e.g. {exc}"
+        # the remedy is not to mask it, as there is none at all
+        text = str(exc).replace(mask_remedy(label), f"take the {label} out of the properties")
+        msg = f"none of the {len(dataset)} structures has a usable label '{label}', e.g. {text}"
         raise DataError(msg) from None
 
 

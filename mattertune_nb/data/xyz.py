@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import os
@@ -167,6 +168,9 @@ def _scan(path: Path) -> NDArray[np.int64]:
     offset, line_number, atoms = 0, 1, 0
     with path.open("rb", buffering=1 << 20) as file:
         for header in file:
+            if not rows and header.startswith(codecs.BOM_UTF8):
+                offset += len(codecs.BOM_UTF8)
+                header = header.removeprefix(codecs.BOM_UTF8)
             if header[:3] == b"VEC" and rows:  # cell vectors as extra lines belong to their frame
                 offset, line_number = offset + len(header), line_number + 1
                 continue
@@ -191,6 +195,12 @@ def _scan(path: Path) -> NDArray[np.int64]:
                     "truncated. Copy it again, or remove this frame."
                 )
                 raise DataError(msg)
+            if _is_cut_off(lines[1:]):
+                msg = (
+                    f"{where}: the last line is shorter than the others and has no end, so the file is "
+                    "truncated. Copy it again, or remove this frame."
+                )
+                raise DataError(msg)
             rows.append((offset, line_number, atoms))
             offset += len(header) + sum(map(len, lines))
             line_number += n + 2
@@ -200,6 +210,14 @@ def _scan(path: Path) -> NDArray[np.int64]:
         raise DataError(msg)
     rows.append((offset, line_number, atoms))
     return np.array(rows, dtype=np.int64)
+
+
+def _is_cut_off(lines: list[bytes]) -> bool:
+    """Return whether the last of some lines of one width ends before that width, even in a number."""
+    if not lines or lines[-1].endswith(b"\n"):
+        return False
+    widths = {len(line.rstrip(b"\r\n")) for line in lines[:-1]}
+    return len(widths) == 1 and len(lines[-1]) < widths.pop()
 
 
 def _cache_file(path: Path) -> Path:

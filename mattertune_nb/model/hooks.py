@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.loops.fit_loop import RestartStage
+from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
@@ -79,8 +81,11 @@ class ResumeLoader(Callback):
         loop = trainer.fit_loop
         if not loop.is_resuming:
             return
-        # done by Lightning itself, but not where max_steps is set
-        loop.epoch_progress.current.completed = loop.epoch_progress.current.processed
+        if loop.restarted_on_epoch_end:
+            # where max_steps is set, Lightning would take the end of an epoch for a whole one
+            loop.epoch_progress.increment_completed()
+            _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
+            loop._restart_stage = RestartStage.RESUMED_ON_EPOCH_END
         if loop._combined_loader_states_to_load:
             assert loop._combined_loader is not None
             assert loop._data_fetcher is not None
@@ -102,15 +107,29 @@ class FiniteLoss(Callback):
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
     ) -> None:
-        if torch.isfinite(loss).all():
+        finite = bool(torch.isfinite(loss).all())
+        # all processes stop together: one alone would leave the others waiting for its gradients
+        if trainer.strategy.reduce_boolean_decision(finite):
             return
         dataset = graph_dataset(trainer.train_dataloader)
-        frames = "; ".join(dataset.source(int(i)) for i in self._batch.index)
+        names = [] if finite else [dataset.source(int(i)) for i in self._batch.index]
+        frames = "; ".join(dict.fromkeys(_gathered(trainer, names)))
+        if finite:
+            msg = f"The loss became NaN or infinite in another process, on the batch with {frames}."
+            raise TrainingError(msg)
         msg = (
             f"The loss became {float(loss.detach())} at step {trainer.global_step} on the batch with "
             f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."
         )
         raise TrainingError(msg)
+
+
+def _gathered(trainer: Trainer, names: list[str]) -> list[str]:
+    if trainer.world_size == 1:
+        return names
+    parts: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(parts, names)
+    return [name for part in parts for name in part]
 
 
 def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import ConfigError, did_you_mean
-from mattertune_nb.config.optim import ReduceOnPlateauConfig
+from mattertune_nb.config.optim import CosineAnnealingLRConfig, ReduceOnPlateauConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.task import metric_names
 from mattertune_nb.config.trainer import TrainerConfig
@@ -19,6 +19,27 @@ class MatterTunerConfig(StrictConfig):
     data: DataModuleConfig = setting(..., "Structures with labels, and how they are split.")
     trainer: TrainerConfig = setting(TrainerConfig, "How long, and on what hardware.")
     run: RunConfig = setting(RunConfig, "Name, place and seed of the run.")
+
+    def check_length(self) -> None:
+        """Refuse a schedule that takes its length from a run that has none.
+
+        Raises
+        ------
+        ConfigError
+            Names the field.
+        """
+        timed = [s for s in self.model.schedules if not isinstance(s, ReduceOnPlateauConfig)]
+        last = timed[-1] if timed else None
+        if (
+            self.trainer.is_open_ended
+            and isinstance(last, CosineAnnealingLRConfig)
+            and last.T_max is None
+        ):
+            msg = (
+                "model.lr_scheduler.T_max: the run has no fixed length, so set T_max, or "
+                "trainer.max_epochs or max_steps."
+            )
+            raise ConfigError(msg)
 
     def check_monitors(self) -> None:
         """Refuse a monitor that no validation of these properties will log.

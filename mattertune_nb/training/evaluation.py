@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.data.labels import LabelKeys
+from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.files import write_text
 from mattertune_nb.training.run_dir import RunDirectory
 
 if TYPE_CHECKING:
@@ -39,6 +43,14 @@ def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleB
             )
             raise RunError(msg)
     return FinetuneModuleBase.load_from_checkpoint(path, map_location=map_location)
+
+
+def label_keys(run: str | Path) -> LabelKeys:
+    """Return the names of the labels that a run was trained on, ASE's for a checkpoint alone."""
+    if not Path(run).is_dir():
+        return LabelKeys()
+    data = RunDirectory.open(run).config().data
+    return (data.dataset if isinstance(data, AutoSplitDataModuleConfig) else data.train).keys
 
 
 def evaluate(
@@ -95,23 +107,41 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
 def predict_file(run: str | Path, source: Path, target: Path) -> int:
     """Write the structures of a file with predicted energies, forces and stresses; return their number.
 
+    What else the file says of a structure is kept; labels under ASE's standard names give way to the
+    predictions.
+
     Raises
     ------
     DataError
-        Where the structures cannot be read, or hold an element that the backbone does not know.
+        Where the structures cannot be read, or hold an element that the backbone does not know, or
+        the target cannot be written.
     """
     import ase.io
     from ase.calculators.singlepoint import SinglePointCalculator
 
     from mattertune_nb.data.datasets import XYZDatasetConfig
 
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        reason = "is a folder" if target.is_dir() else "there is no such folder"
+        msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
+        raise DataError(msg)
     model = load_model(run)
     dataset = XYZDatasetConfig(src=source).create_dataset()
-    frames = [dataset[i] for i in range(len(dataset))]
+    check_dataset(dataset, {}, model.backbone.elements)
+    frames = [dataset.frame(i).copy() for i in range(len(dataset))]  # without the calculator
     for atoms, result in zip(frames, model.property_predictor().predict(frames), strict=True):
+        for name in ("energy", "forces", "stress"):
+            atoms.info.pop(name, None)
+            atoms.arrays.pop(name, None)
         stress = {"stress": result["stresses"]} if "stresses" in result else {}
         atoms.calc = SinglePointCalculator(
             atoms, energy=result["energy"], forces=result["forces"], **stress
         )
-    ase.io.write(target, frames, format="extxyz")
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    try:
+        write_text(target, text.getvalue())
+    except OSError as exc:
+        msg = f"{target}: cannot be written ({exc.strerror})."
+        raise DataError(msg) from exc
     return len(frames)

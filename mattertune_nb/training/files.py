@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
+
+_UNFINISHED = ".unfinished"
 
 # temporary files are private; what replaces a file is as readable as any other new one
 _UMASK = os.umask(0)
@@ -33,7 +36,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     OSError
         E.g. where the disk is full; the old file stays and the temporary one is removed.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=_UNFINISHED)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -47,6 +50,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`write_whole` left in a folder when its process was killed."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file at once."""
     write_whole(path, lambda file: file.write(text.encode()))
@@ -58,11 +67,21 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def append_line(path: Path, data: dict[str, Any]) -> None:
-    """Append a record as one line of JSON in a single write, so that lines never mix."""
-    line = json.dumps(data, separators=(",", ":")) + "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Append a record as one line of JSON in a single write, so that lines never mix.
+
+    Raises
+    ------
+    OSError
+        E.g. where the disk is full; a part of the line may have been written, which readers skip.
+    """
+    line = (json.dumps(data, separators=(",", ":")) + "\n").encode()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, line.encode())
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = b"\n" + line  # a line torn by a crash or a full disk must not spoil this one
+        if os.write(handle, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
 
@@ -88,7 +107,7 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         # in one go, which is several times quicker than line by line
         records = json.loads(b"[" + b",".join(lines) + b"]")
     except ValueError:
-        # a crash in the middle of a line leaves one that the next run's first line completes
+        # a line was torn by a crash or a full disk
         records = [record for line in lines if (record := _parsed(line)) is not None]
     return [record for record in records if isinstance(record, dict)], offset + end
 

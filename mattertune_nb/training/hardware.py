@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,9 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
                 f"has {n_gpus} (numbered from 0)."
             )
     if accelerator == "cpu":
-        if isinstance(config.devices, list) and len(config.devices) != 1:
+        if isinstance(config.devices, list) or config.devices == -1:
             return (
-                f"trainer.devices: {config.devices} lists GPUs, but this run is on the CPU. Give a "
+                f"trainer.devices: {config.devices} means GPUs, but this run is on the CPU. Give a "
                 "number of processes instead."
             )
         if config.precision in ("16-mixed", "16-true", "transformer-engine"):
@@ -66,6 +67,11 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
                 f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
                 "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
             )
+    if config.num_nodes > 1 and not _in_cluster_job():
+        return (
+            f"trainer.num_nodes: {config.num_nodes} machines need a cluster job (e.g. srun or "
+            "torchrun) that starts this command on each. Set it to 1 here."
+        )
     if in_notebook and config.strategy != "ddp_notebook":
         return _notebook_refusal(config, n_gpus if accelerator == "cuda" else 1)
     return None
@@ -93,6 +99,23 @@ def _notebook_refusal(config: TrainerConfig, n_present: int) -> str | None:
     return (
         f"trainer.{field} cannot be used from inside a notebook's kernel. Start the run in a process "
         "of its own: run = tuner.start()."
+    )
+
+
+def _in_cluster_job() -> bool:
+    from lightning.fabric.plugins.environments.lsf import LSFEnvironment
+    from lightning.fabric.plugins.environments.mpi import MPIEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    # Lightning's own way: the same command on each machine, with these variables set
+    if "MASTER_ADDR" in os.environ and {"NODE_RANK", "GROUP_RANK", "RANK"} & set(os.environ):
+        return True
+    return (
+        SLURMEnvironment.detect()
+        or TorchElasticEnvironment.detect()
+        or LSFEnvironment.detect()
+        or MPIEnvironment.detect()
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from mattertune_nb.training.run_dir import RunDirectory
 
 
+log = logging.getLogger(__name__)
+
+
 class RunLogger(Logger):
     """Appends everything that is logged to the run's ``metrics.jsonl``, a whole line at a time."""
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
         self._run = run
-        self._epoch = 0
+        self.epoch = 0
+        """The epoch under way, for what is logged without one, such as the learning rate."""
 
     @property
     @override
@@ -42,10 +47,12 @@ class RunLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         values = {k: float(v) for k, v in metrics.items()}
-        # the learning rate comes without an epoch, between two records that have one
-        self._epoch = int(values.pop("epoch", self._epoch))
+        epoch = int(values.pop("epoch", self.epoch))
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._run.append_metrics("metrics", self._epoch, step or 0, finite)  # type: ignore[arg-type]
+        try:
+            self._run.append_metrics("metrics", epoch, step or 0, finite)  # type: ignore[arg-type]
+        except OSError as exc:
+            log.warning("Could not record the metrics of step %d (%s).", step or 0, exc)
 
     @override
     @rank_zero_only

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +18,13 @@ import psutil
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.training.config import MatterTunerConfig
-from mattertune_nb.training.files import append_line, read_lines, write_json, write_text
+from mattertune_nb.training.files import (
+    append_line,
+    read_lines,
+    remove_unfinished,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,6 +99,7 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
         self.previous = self.checkpoints / "last-previous.ckpt"
+        self.next = self.checkpoints / "next.ckpt"
 
     @classmethod
     def create(cls, config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
@@ -127,12 +135,21 @@ class RunDirectory:
             )
             raise RunError(msg) from exc
         run = cls(path)
-        run.checkpoints.mkdir()
         config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
-        write_text(run.config_file, config.to_yaml())
-        write_json(run.versions_file, _versions())
-        run.write_status("starting")
+        try:
+            run.checkpoints.mkdir()
+            write_text(run.config_file, config.to_yaml())
+            write_json(run.versions_file, _versions())
+            run.write_status("starting")
+        except OSError as exc:
+            run.remove()
+            msg = f"Cannot write to {path} ({exc.strerror}). Choose another run.root."
+            raise RunError(msg) from exc
         return run, config
+
+    def remove(self) -> None:
+        """Remove the directory of a run that did not come to train."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
@@ -199,8 +216,16 @@ class RunDirectory:
                     "it first, or wait until it ends."
                 )
                 raise RunError(msg)
-            self.stop_file.unlink(missing_ok=True)
-            self.write_status("starting", epoch=status.epoch, step=status.step)
+            try:
+                self.stop_file.unlink(missing_ok=True)
+                for folder in (self.path, self.checkpoints):
+                    remove_unfinished(folder)
+                self.write_status("starting", epoch=status.epoch, step=status.step)
+            except OSError as exc:
+                msg = (
+                    f"{self.path}: cannot be written ({exc.strerror}). Free the disk or its rights."
+                )
+                raise RunError(msg) from exc
 
     @contextlib.contextmanager
     def _claiming(self) -> Iterator[None]:
@@ -229,7 +254,7 @@ class RunDirectory:
         self.stop_file.touch()
 
     def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
-        """Append a record; `kind` is ``metrics``, or ``resumed`` where a run goes on from `step`."""
+        """Append a record; `kind` is ``metrics``, or ``resumed`` where step `step` is the next one."""
         record = {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
         append_line(self.metrics_file, record)
 
@@ -255,7 +280,7 @@ def drop_undone(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     for record in records:
         if record.get("kind") == "resumed":
-            while kept and kept[-1].get("step", 0) > record.get("step", 0):
+            while kept and kept[-1].get("step", 0) >= record.get("step", 0):
                 kept.pop()
         else:
             kept.append(record)

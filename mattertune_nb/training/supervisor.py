@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.training.files import write_json
+from mattertune_nb.training.recording import RunLogger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +38,24 @@ class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked,
 
 
 class StopRequest:
-    """Whether the run should end: Ctrl-C, SIGTERM, or a stop file."""
+    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, or the time is over.
 
-    def __init__(self, run: RunDirectory) -> None:
+    Parameters
+    ----------
+    run
+        Whose stop file counts.
+    seconds
+        Time from now on after which the run should end.
+    """
+
+    def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
         self._run = run
         self._signalled = False
+        self._end = None if seconds is None else time.monotonic() + seconds
 
     def __bool__(self) -> bool:
-        return self._signalled or self._run.stop_file.exists()
+        late = self._end is not None and time.monotonic() > self._end
+        return late or self._signalled or self._run.stop_file.exists()
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
@@ -97,7 +108,9 @@ class RunSupervisor(Checkpoint):
         self._saved_at = time.monotonic()
         self._heartbeat_at = 0.0
         self._step = -1
-        self._rng: dict[str, Any] | None = None
+        self._rng: list[dict[str, Any]] = []
+        self.started = False
+        """Whether training has begun, so that there is something to keep."""
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -106,14 +119,19 @@ class RunSupervisor(Checkpoint):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = True
         self._step = trainer.global_step
-        if self._rng is not None:
-            _set_rng_state(self._rng)
-            self._rng = None
+        self._tell_epoch(trainer)
+        if self._rng:
+            # over another number of processes than before there is no exact way to go on
+            _set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
+            self._rng = []
             if trainer.is_global_zero:
-                self._run.append_metrics(
-                    "resumed", trainer.current_epoch, _logged_step(trainer), {}
-                )
+                self._run.append_metrics("resumed", trainer.current_epoch, self._step, {})
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._tell_epoch(trainer)
 
     @override
     def on_train_batch_end(
@@ -130,6 +148,9 @@ class RunSupervisor(Checkpoint):
         if stop or trainer.strategy.broadcast(due):
             self._save(trainer)
         if stop:
+            # what Lightning would do after this hook
+            trainer._logger_connector.on_batch_end()
+            trainer._logger_connector.update_train_step_metrics()
             raise RunStopped
 
     @override
@@ -176,20 +197,30 @@ class RunSupervisor(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["rng"] = _rng_state()
+        # each process draws its own numbers; all of them are here whenever a checkpoint is made
+        states: list[Any] = [_rng_state()]
+        if trainer.world_size > 1:
+            states *= trainer.world_size
+            torch.distributed.all_gather_object(states, states[0])
+        checkpoint["rng"] = states
 
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._rng = checkpoint.get("rng")
+        self._rng = list(checkpoint.get("rng", []))
+
+    def _tell_epoch(self, trainer: Trainer) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.epoch = trainer.current_epoch
 
     def _should_stop(self, trainer: Trainer) -> bool:
         # all processes of a distributed run have to leave at the same step
         return trainer.strategy.reduce_boolean_decision(bool(self._stop), all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        last, new = self._run.last, self._run.last.with_name("next.ckpt")
+        last, new = self._run.last, self._run.next
         trainer.save_checkpoint(new)
         self._saved_at = time.monotonic()
         if trainer.is_global_zero and new.exists():
@@ -221,10 +252,6 @@ def _is_last_epoch(trainer: Trainer) -> bool:
     limits = trainer.max_epochs, trainer.max_steps
     epochs_done = limits[0] not in (None, -1) and trainer.current_epoch + 1 >= limits[0]
     return bool(epochs_done or (limits[1] != -1 and trainer.global_step >= limits[1]))
-
-
-def _logged_step(trainer: Trainer) -> int:
-    return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 def _rng_state() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import pkgutil
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
@@ -20,15 +19,16 @@ from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.background import Run, start_run
-from mattertune_nb.training.checkpoints import WholeCheckpointIO, newest_whole_checkpoint
-from mattertune_nb.training.files import write_json
-from mattertune_nb.training.hardware import accelerator_here, check_hardware
-from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.checkpoints import newest_whole_checkpoint
+from mattertune_nb.training.files import write_json, write_text
+from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.run_dir import RunDirectory, State
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
+from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from mattertune_nb.training.config import MatterTunerConfig
 
@@ -92,7 +92,7 @@ class MatterTuner:
         self._check(callbacks)
         module, data = self._prepare()
         run, config = _create_or_join(self.config)
-        return self._fit(run, config, module, data, callbacks, None)
+        return self._fit(run, config, module, data, callbacks, None, is_new=True)
 
     def start(self) -> Run:
         """Train in a process of its own and return at once; the kernel stays free.
@@ -119,10 +119,14 @@ class MatterTuner:
     ) -> TuneResult:
         """Go on with a run from its newest whole checkpoint, or from the start if there is none.
 
+        The run's ``config.yaml`` is replaced where the tuner's config is another.
+
         Raises
         ------
         RunError
             Where another process is training the run.
+        MatterTuneError
+            Where config, data or this machine do not allow the run.
         """
         self._check(callbacks)
         if not isinstance(run, RunDirectory):
@@ -132,11 +136,17 @@ class MatterTuner:
         try:
             module, data = self._prepare()
         except MatterTuneError as exc:
-            run.write_status("failed", error=str(exc))
+            _write_status(run, "failed", error=str(exc))
             raise
         checkpoint = newest_whole_checkpoint(run)
-        if checkpoint is None:
-            run.append_metrics("resumed", 0, -1, {})
+        if _rank() == 0:
+            os.environ[_RUN_VARIABLE] = str(run.path.absolute())
+            place = {"root": run.path.parent, "name": run.path.name}
+            self.config = _with_run(self.config, place)
+            if self.config.to_yaml() != run.config_file.read_text(encoding="utf-8"):
+                write_text(run.config_file, self.config.to_yaml())
+            if checkpoint is None:
+                run.append_metrics("resumed", 0, 0, {})
         return self._fit(run, self.config, module, data, callbacks, checkpoint)
 
     def _check(self, callbacks: Sequence[Callback]) -> None:
@@ -147,6 +157,8 @@ class MatterTuner:
         own = [c for c in callbacks if not isinstance(c, ProgressBar)]
         if self.module_class is FinetuneModuleBase and not own:
             self.config.check_monitors()
+        self.config.check_length()
+        check_trainer(self.config, callbacks)
 
     def _prepare(self) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
         """Read and check data before anything is written."""
@@ -158,6 +170,7 @@ class MatterTuner:
         required = {p.name: p.missing for p in self.config.model.properties}
         for dataset in data.datasets.values():
             check_dataset(dataset, required, module.backbone.elements)
+        check_batches(self.config, len(data.datasets["train"]))
         return module, data
 
     def _fit(
@@ -168,62 +181,48 @@ class MatterTuner:
         data: MatterTuneDataModule,
         callbacks: Sequence[Callback],
         checkpoint: Path | None,
+        *,
+        is_new: bool = False,
     ) -> TuneResult:
-        stop = StopRequest(run)
+        stop = StopRequest(run, config.trainer.max_seconds)
         state: State = "finished"
-        with stop.catching_signals(), _logging_to(run.log_file), warnings.catch_warnings():
-            _quiet_lightning()
+        with (
+            stop.catching_signals(),
+            logging_to(run.log_file, is_first=_rank() == 0),
+            warnings.catch_warnings(),
+        ):
+            quiet_lightning()
+            trainer = build_trainer(run, config, stop, callbacks)
             try:
-                trainer = build_trainer(run, config, stop, callbacks)
                 if trainer.is_global_zero:
-                    write_json(run.splits_file, data.split_indices())
+                    _write_splits(run, data)
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-            except RunStopped:
-                state = "stopped"
             except BaseException as exc:
-                log.exception("The run failed.")
-                status = run.status()
-                _write_status(
-                    run, "failed", status.epoch, status.step, f"{type(exc).__name__}: {exc}"
-                )
-                raise
-        _write_status(run, state, trainer.current_epoch, trainer.global_step)
+                if _is_stop(exc):
+                    state = "stopped"
+                elif is_new and isinstance(exc, MatterTuneError) and not _has_started(trainer):
+                    if _rank() == 0:
+                        run.remove()
+                    raise
+                else:
+                    log.exception("The run failed.")
+                    text = f"{type(exc).__name__}: {exc}"
+                    _write_status(run, "failed", trainer.current_epoch, trainer.global_step, text)
+                    raise
+        error = None
+        if _rank() == 0 and not run.last.is_file():
+            error = "No checkpoint could be written; log.txt says why."
+            warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
+        _write_status(run, state, trainer.current_epoch, trainer.global_step, error)
         return TuneResult(_with_best_weights(module, run), trainer)
 
 
-def build_trainer(
-    run: RunDirectory,
-    config: MatterTunerConfig,
-    stop: StopRequest,
-    callbacks: Sequence[Callback] = (),
-) -> Trainer:
-    """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
-    settings = config.trainer
-    own: list[Callback] = [LearningRateMonitor(logging_interval="step")]
-    if settings.checkpoint.dirpath is not None or settings.checkpoint.filename is not None:
-        own.append(settings.checkpoint.create_callback(run.checkpoints))
-    if settings.early_stopping is not None:
-        own.append(settings.early_stopping.create_callback())
-    if settings.ema is not None:
-        own.append(settings.ema.create_callback())
-    best = ModelCheckpoint(
-        dirpath=run.checkpoints,
-        filename=run.best.stem,
-        monitor=settings.checkpoint.monitor,
-        mode=settings.checkpoint.mode,
-        enable_version_counter=False,
-    )
-    # the supervisor comes last, so that `last` holds what all others have decided
-    own += [best, RunSupervisor(run, stop, config.run.save_every)]
-    kwargs: dict[str, Any] = {
-        "logger": [RunLogger(run), *settings.create_loggers(run.path)],
-        "default_root_dir": run.path,
-        "enable_progress_bar": any(isinstance(c, ProgressBar) for c in callbacks),
-        "enable_model_summary": False,
-    } | settings.trainer_kwargs()
-    kwargs["accelerator"] = accelerator_here(settings)
-    kwargs["plugins"] = [WholeCheckpointIO(), *kwargs.get("plugins", [])]
-    return Trainer(**kwargs, callbacks=[*callbacks, *own])
+def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
+    try:
+        write_json(run.splits_file, data.split_indices())
+    except OSError as exc:
+        msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
+        raise RunError(msg) from exc
 
 
 def _resolve(name: str | None) -> type[FinetuneModuleBase]:
@@ -248,7 +247,22 @@ def _with_module_class(
     importable = module_class.__module__ != "__main__" and "<locals>" not in name
     if module_class is FinetuneModuleBase or not importable:
         return config
-    return config.model_copy(update={"run": config.run.model_copy(update={"module_class": name})})
+    return _with_run(config, {"module_class": name})
+
+
+def _with_run(config: MatterTunerConfig, update: dict[str, Any]) -> MatterTunerConfig:
+    return config.model_copy(update={"run": config.run.model_copy(update=update)})
+
+
+def _is_stop(exc: BaseException) -> bool:
+    """Return whether a run ends because it was asked to, also by a second Ctrl-C."""
+    # Lightning leaves by SystemExit when it has been interrupted
+    cause = exc.__context__ if isinstance(exc, SystemExit) else exc
+    return isinstance(cause, (RunStopped, KeyboardInterrupt))
+
+
+def _has_started(trainer: Trainer) -> bool:
+    return any(c.started for c in trainer.callbacks if isinstance(c, RunSupervisor))  # type: ignore[attr-defined]
 
 
 def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
@@ -280,46 +294,10 @@ def _with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> Finetun
 
 @rank_zero_only
 def _write_status(
-    run: RunDirectory, state: State, epoch: int, step: int, error: str | None = None
+    run: RunDirectory, state: State, epoch: int = 0, step: int = 0, error: str | None = None
 ) -> None:
     os.environ.pop(_RUN_VARIABLE, None)
-    run.write_status(state, epoch=epoch, step=step, error=error)
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Send what Lightning and this package say to the run's log; the first process speaks for all."""
-    handler: logging.Handler = logging.NullHandler()
-    if _rank() == 0:
-        handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    loggers = [
-        logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
-    ]
-    before = [(logger.level, logger.propagate, logger.handlers) for logger in loggers]
-    for logger in loggers:
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
     try:
-        yield
-    finally:
-        for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
-            logger.handlers = handlers
-            logger.setLevel(level)
-            logger.propagate = propagate
-        handler.close()
-
-
-def _quiet_lightning() -> None:
-    """Drop advice of Lightning's that does not hold here."""
-    for message in (
-        ".*does not have many workers.*",  # graphs are built once and kept
-        ".*smaller than the logging interval.*",
-        ".*exists and is not empty.*",  # the run's own checkpoint directory
-        ".*in eval mode at the start of training.*",
-        ".*LeafSpec.*",
-        ".*you have turned on `Trainer.*",
-        "Grad strides do not match bucket view strides",  # CHGNet's, harmless
-    ):
-        warnings.filterwarnings("ignore", message=message)
+        run.write_status(state, epoch=epoch, step=step, error=error)
+    except OSError as exc:  # a full disk; readers will see that the process has gone
+        log.warning("Could not write that the run is %s (%s).", state, exc)

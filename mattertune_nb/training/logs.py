@@ -1,0 +1,63 @@
+"""What a run says: into its log, and not onto the console."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk does not turn into tracebacks on the console."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
+        """Leave the record out."""
+
+    def close(self) -> None:
+        """Close the file, with what could be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
+    """Send what Lightning and this package say to the run's log; the first process speaks for all."""
+    handler: logging.Handler = logging.NullHandler()
+    if is_first:
+        handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    loggers = [
+        logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
+    ]
+    before = [(logger.level, logger.propagate, logger.handlers) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+            logger.handlers = handlers
+            logger.setLevel(level)
+            logger.propagate = propagate
+        handler.close()
+
+
+def quiet_lightning() -> None:
+    """Drop advice of Lightning's that does not hold here."""
+    for message in (
+        ".*does not have many workers.*",  # graphs are built once and kept
+        ".*smaller than the logging interval.*",
+        ".*exists and is not empty.*",  # the run's own checkpoint directory
+        ".*in eval mode at the start of training.*",
+        ".*LeafSpec.*",
+        ".*you have turned on `Trainer.*",
+        "Grad strides do not match bucket view strides",  # CHGNet's, harmless
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,144 @@
+"""Lightning's Trainer for a run: built from the config, and tried before anything is written."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
+
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
+from mattertune_nb.training.checkpoints import WholeCheckpointIO
+from mattertune_nb.training.hardware import accelerator_here
+from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.supervisor import RunSupervisor, StopRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mattertune_nb.config.callbacks import ModelCheckpointConfig
+    from mattertune_nb.training.config import MatterTunerConfig
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """The run's own `best`; its state is kept apart from that of a user's checkpoints."""
+
+    @property
+    def state_key(self) -> str:
+        """Name under which a checkpoint holds the state."""
+        return "mattertune_nb.best"
+
+
+def build_trainer(
+    run: RunDirectory,
+    config: MatterTunerConfig,
+    stop: StopRequest,
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
+    """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
+    settings = config.trainer
+    own: list[Callback] = [LearningRateMonitor(logging_interval="step")]
+    if settings.checkpoint.keeps_more:
+        own.append(_user_checkpoint(settings.checkpoint, run))
+    if settings.early_stopping is not None:
+        own.append(settings.early_stopping.create_callback())
+    if settings.ema is not None:
+        own.append(settings.ema.create_callback())
+    best = BestCheckpoint(
+        dirpath=run.checkpoints,
+        filename=run.best.stem,
+        monitor=settings.checkpoint.monitor,
+        mode=settings.checkpoint.mode,
+        enable_version_counter=False,
+    )
+    # the supervisor comes last, so that `last` holds what all others have decided
+    own += [best, RunSupervisor(run, stop, config.run.save_every)]
+    kwargs: dict[str, Any] = {
+        "logger": [RunLogger(run), *settings.create_loggers(run.path)],
+        "default_root_dir": run.path,
+        "enable_progress_bar": any(isinstance(c, ProgressBar) for c in callbacks),
+        "enable_model_summary": False,
+    } | settings.trainer_kwargs()
+    kwargs["accelerator"] = accelerator_here(settings)
+    # Lightning would end the epoch early, from which there is no exact way to go on
+    if kwargs.pop("max_time") is not None and settings.is_open_ended:
+        kwargs["max_epochs"] = -1
+    kwargs["plugins"] = [WholeCheckpointIO(), *_as_list(kwargs.get("plugins"))]
+    return Trainer(**kwargs, callbacks=[*callbacks, *own])
+
+
+def check_trainer(config: MatterTunerConfig, callbacks: Sequence[Callback] = ()) -> None:
+    """Refuse what Lightning would refuse later, when a run directory is there.
+
+    Raises
+    ------
+    ConfigError
+        Names the field, or says what Lightning says of it.
+    """
+    known = set(inspect.signature(Trainer.__init__).parameters)
+    for name in config.trainer.additional_trainer_kwargs:
+        if name not in known:
+            msg = (
+                f"trainer.additional_trainer_kwargs.{name}: Lightning's Trainer has no such argument."
+                f"{did_you_mean(name, known)}"
+            )
+            raise ConfigError(msg)
+    # nothing is written before a fit
+    run = RunDirectory(config.run.root / (config.run.name or "trial"))
+    logging.disable(logging.INFO)
+    try:
+        build_trainer(run, config, StopRequest(run), callbacks)
+    except MatterTuneError:
+        raise
+    except Exception as exc:  # Lightning raises TypeError, ValueError and errors of its own
+        msg = f"trainer: Lightning refuses these settings: {' '.join(str(exc).split())}"
+        raise ConfigError(msg) from exc
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def check_batches(config: MatterTunerConfig, n_frames: int) -> None:
+    """Refuse a validation after more batches than an epoch has.
+
+    Raises
+    ------
+    ConfigError
+        Gives both numbers.
+    """
+    interval, data = config.trainer.val_check_interval, config.data
+    devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
+    if not isinstance(interval, int) or data.max_atoms is not None:
+        return
+    n_batches = math.ceil(n_frames / (data.batch_size * max(devices, 1) * config.trainer.num_nodes))
+    if interval > n_batches:
+        msg = (
+            f"trainer.val_check_interval: {interval} batches, but an epoch has {n_batches}. Lower it, "
+            "or set check_val_every_n_epoch instead."
+        )
+        raise ConfigError(msg)
+
+
+def _user_checkpoint(config: ModelCheckpointConfig, run: RunDirectory) -> ModelCheckpoint:
+    """Build the checkpoints that a user asked for beside `best` and `last`."""
+    if config.dirpath is None:
+        taken = {path.stem for path in (run.last, run.previous, run.next)}
+        if config.filename in taken:
+            msg = (
+                f"trainer.checkpoint.filename: '{config.filename}' is a checkpoint of the run's own. "
+                "Choose another, or set dirpath."
+            )
+            raise ConfigError(msg)
+        # the run has a `best` and a `last` there already
+        filename = None if config.filename == run.best.stem else config.filename
+        config = config.model_copy(update={"save_last": False, "filename": filename})
+    return config.create_callback(run.checkpoints)
+
+
+def _as_list(plugins: Any) -> list[Any]:
+    if plugins is None:
+        return []
+    return list(plugins) if isinstance(plugins, (list, tuple)) else [plugins]
