@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed ends with the weights of one that never was."""
+"""CHGNet stopped, killed, out of disk space, with damaged checkpoints, and resumed."""
 
 from __future__ import annotations
 
@@ -10,50 +10,15 @@ import time
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from stopping import NoisyModule, StopAfter, assert_same
 
 import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
 
 
-class StopAfter(Callback):
-    """Asks the run to stop once a hook has been called a number of times."""
-
-    def __init__(self, run, hook: str, calls: int) -> None:
-        self._left = calls
-        setattr(self, hook, lambda *args, **kwargs: self._count(run))
-
-    def _count(self, run: RunDirectory) -> None:
-        self._left -= 1
-        if self._left == 0:
-            run.request_stop()
-
-
-class DropoutModule(mt.FinetuneModuleBase):
-    """Draws random numbers in each step, so that a lost state of the generators would show."""
-
-    def training_step(self, batch, batch_idx):
-        batch.positions = batch.positions + 0.01 * torch.randn_like(batch.positions)
-        return super().training_step(batch, batch_idx)
-
-
-def weights(path) -> torch.Tensor:
-    state = torch.load(path, weights_only=True)["state_dict"]
-    return torch.cat([v.double().ravel() for k, v in state.items() if k.startswith("backbone.")])
-
-
 SETTINGS = {
-    "mid-epoch": ({}, "on_train_batch_end", 7),
-    "first step": ({}, "on_train_batch_end", 1),
     "mid-accumulation": ({"accumulate_grad_batches": 2}, "on_train_batch_end", 6),
     "during validation": ({}, "on_validation_batch_end", 3),
-    "during a validation within the epoch": (
-        {"val_check_interval": 2},
-        "on_validation_batch_end",
-        3,
-    ),
-    "last batch of an epoch": ({}, "on_train_batch_end", 5),
-    "end of an epoch": ({}, "on_train_epoch_end", 1),
 }
 
 
@@ -66,30 +31,20 @@ def test_a_stopped_and_resumed_run_equals_one_never_stopped(case, small_config, 
         mt.ReduceOnPlateauConfig(patience=0),
     ]
     config.run.root = tmp_path / "never"
-    mt.MatterTuner(config, module_class=DropoutModule).tune()
+    mt.MatterTuner(config, module_class=NoisyModule).tune()
 
     config.run.root = tmp_path / "stopped"
     run = RunDirectory(tmp_path / "stopped" / "run")
-    result = mt.MatterTuner(config, module_class=DropoutModule).tune(
+    result = mt.MatterTuner(config, module_class=NoisyModule).tune(
         callbacks=[StopAfter(run, hook, calls)]
     )
     assert run.status().state == "stopped"
     assert 0 < result.trainer.global_step < 15
-    assert isinstance(result.model, DropoutModule)
+    assert isinstance(result.model, NoisyModule)
 
-    mt.MatterTuner(config, module_class=DropoutModule).resume(run)
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
     assert run.status().state == "finished"
-    torch.testing.assert_close(
-        weights(run.last), weights(tmp_path / "never/run/checkpoints/last.ckpt"), atol=1e-6, rtol=0
-    )
-    never = RunDirectory(tmp_path / "never" / "run").metrics()
-    for ours, theirs in zip(
-        [r for r in run.metrics() if "val/forces_mae" in r],
-        [r for r in never if "val/forces_mae" in r],
-        strict=True,
-    ):
-        assert ours["step"] == theirs["step"]
-        assert ours["val/forces_mae"] == pytest.approx(theirs["val/forces_mae"], abs=1e-6)
+    assert_same(run, RunDirectory(tmp_path / "never" / "run"))
 
 
 @pytest.mark.parametrize("damage", ["half of last", "no checkpoint", "all damaged"])

@@ -1,0 +1,181 @@
+"""Stopped anywhere and resumed, with whatever settings: the same weights and the same record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stopping import NoisyModule, StopAfter, assert_same, records, weights
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+
+BATCH, VALIDATION, EPOCH = "on_train_batch_end", "on_validation_batch_end", "on_train_epoch_end"
+
+CASES = {
+    "constant rate": ({"model": {"lr_scheduler": None}}, [(BATCH, 2), (BATCH, 8)]),
+    "SGD": ({"model": {"optimizer": mt.SGDConfig(lr=1e-2, momentum=0.9)}}, [(BATCH, 3)]),
+    "accumulation": ({"accumulate_grad_batches": 2}, [(BATCH, 1), (BATCH, 3), (BATCH, 8)]),
+    "validation within the epoch": (
+        {"val_check_interval": 2},
+        [(BATCH, 3), (BATCH, 4), (VALIDATION, 2), (VALIDATION, 4)],
+    ),
+    "validation every other epoch": ({"check_val_every_n_epoch": 2}, [(BATCH, 4), (BATCH, 7)]),
+    "average of weights": (
+        {"ema": {"decay": 0.9}, "val_check_interval": 2},
+        [(BATCH, 3), (VALIDATION, 2), (EPOCH, 1)],
+    ),
+    "early stopping": (
+        {
+            "max_epochs": 8,
+            "early_stopping": {"monitor": "val/forces_mae", "mode": "max", "patience": 1},
+        },
+        [(BATCH, 4), (BATCH, 7)],
+    ),
+    "steps and not epochs": ({"max_steps": 13}, [(BATCH, 3), (BATCH, 5), (BATCH, 10)]),
+    "batches of so many atoms": ({"data": {"max_atoms": 16}}, [(BATCH, 3)]),
+    "workers": ({"data": {"num_workers": 2}}, [(BATCH, 2), (BATCH, 5), (VALIDATION, 3)]),
+    "workers, constant rate": (
+        {"data": {"num_workers": 1}, "model": {"lr_scheduler": None}},
+        [(BATCH, 7)],
+    ),
+}
+
+SCHEDULES = [
+    mt.StepLRConfig(step_size=1),
+    mt.StepLRConfig(step_size=4, interval="step"),
+    mt.MultiStepLRConfig(milestones=[1, 2]),
+    mt.ExponentialConfig(gamma=0.5),
+    mt.ReduceOnPlateauConfig(patience=0),
+    mt.LinearLRConfig(total_iters=2),
+    mt.ConstantLRConfig(total_iters=2),
+    mt.CosineAnnealingLRConfig(interval="epoch", warmup=1),
+    [mt.LinearLRConfig(total_iters=4, interval="step"), mt.CosineAnnealingLRConfig()],
+]
+
+
+def stop_and_resume(config: mt.MatterTunerConfig, *stops: tuple[str, int]) -> RunDirectory:
+    run = RunDirectory(config.run.root / str(config.run.name))
+    for i, stop in enumerate(stops):
+        tuner = mt.MatterTuner(config, module_class=NoisyModule)
+        callbacks = [StopAfter(run, *stop)]
+        tuner.tune(callbacks) if i == 0 else tuner.resume(run, callbacks)
+        assert run.status().state == "stopped"
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    return run
+
+
+def never_stopped(config: mt.MatterTunerConfig) -> RunDirectory:
+    mt.MatterTuner(config, module_class=NoisyModule).tune()
+    return RunDirectory(config.run.root / str(config.run.name))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_any_settings(case, morse_config):
+    settings, stops = CASES[case]
+    never = never_stopped(morse_config("never", **settings))
+    for i, stop in enumerate(stops):
+        assert_same(stop_and_resume(morse_config(f"stopped-{i}", **settings), stop), never)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+def test_any_schedule(schedule, morse_config):
+    settings = {"model": {"lr_scheduler": schedule}}
+    never = never_stopped(morse_config("never", **settings))
+    for i, stop in enumerate([(BATCH, 4), (EPOCH, 1)]):
+        assert_same(stop_and_resume(morse_config(f"stopped-{i}", **settings), stop), never)
+
+
+def test_stopped_twice_and_three_times(morse_config):
+    never = never_stopped(morse_config("never"))
+    assert_same(stop_and_resume(morse_config("twice"), (BATCH, 2), (BATCH, 1)), never)
+    stops = (BATCH, 5), (VALIDATION, 2), (BATCH, 2)
+    assert_same(stop_and_resume(morse_config("thrice"), *stops), never)
+
+
+@pytest.mark.parametrize("interval", [None, 2])
+def test_from_best_where_nothing_else_is_whole(interval, morse_config):
+    settings = {"val_check_interval": interval}
+    never = never_stopped(morse_config("never", **settings))
+    config = morse_config("stopped", **settings)
+    run = RunDirectory(config.run.root / "stopped")
+    mt.MatterTuner(config, module_class=NoisyModule).tune([StopAfter(run, BATCH, 8)])
+    for path in (run.last, run.previous):
+        path.write_bytes(path.read_bytes()[:1000])
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    assert_same(run, never)
+
+
+def test_more_workers_after_a_resume(morse_config):
+    never = never_stopped(morse_config("never"))
+    config = morse_config("stopped")
+    run = RunDirectory(config.run.root / "stopped")
+    mt.MatterTuner(config, module_class=NoisyModule).tune([StopAfter(run, BATCH, 7)])
+    config.data.num_workers = 2
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    assert_same(run, never)
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_a_longer_run_stretches_its_cosine(warmup, morse_config):
+    settings = {"model": {"lr_scheduler": mt.CosineAnnealingLRConfig(warmup=warmup)}}
+
+    def rates(name: str) -> list[float]:
+        run = RunDirectory(morse_config().run.root / name)
+        return [record["lr-AdamW"] for record in run.metrics() if "lr-AdamW" in record]
+
+    never_stopped(morse_config("long", max_epochs=4, **settings))
+    never_stopped(morse_config("longer", max_epochs=2, **settings))
+    config = morse_config("longer", max_epochs=4, **settings)
+    run = config.run.root / "longer"
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    assert rates("longer")[10:] == pytest.approx(rates("long")[10:], rel=1e-5, abs=1e-9)
+    assert RunDirectory(run).config().trainer.max_epochs == 4
+
+
+def test_kill_9_at_any_moment_loses_nothing_that_was_saved(morse_config):
+    settings = {"max_epochs": 6, "run": {"save_every": 1e-6}, "val_check_interval": 2}
+    start = time.monotonic()
+    never = never_stopped(morse_config("never", **settings))
+    seconds = time.monotonic() - start
+    config = morse_config("killed", **settings)
+    config.run.name = "killed"
+    config.run.root = never.path.parent
+    run = RunDirectory(never.path.parent / "killed")
+    for part in (0.3, 0.6, 0.2, 0.8):
+        child = os.fork()
+        if child == 0:
+            tuner = mt.MatterTuner(config, module_class=NoisyModule)
+            tuner.resume(run) if run.config_file.exists() else tuner.tune()
+            os._exit(0)
+        time.sleep(part * seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    assert_same(run, never)
+    assert not list(run.path.rglob(".*")), "an unfinished file was left behind"
+
+
+def test_over_two_processes(morse_config, tmp_path):
+    def run_in_two(name: str, *arguments: object) -> RunDirectory:
+        config = morse_config(name, devices=2, strategy="ddp", data={"batch_size": 1})
+        config.to_yaml(tmp_path / f"{name}.yaml")
+        script = Path(__file__).with_name("distributed_resume.py")
+        subprocess.run(
+            [sys.executable, script, tmp_path / f"{name}.yaml", *map(str, arguments)],
+            check=True,
+            timeout=200,
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "site"), *sys.path]))},
+        )
+        return RunDirectory(config.run.root / name)
+
+    never = run_in_two("never")
+    assert_same(run_in_two("stopped", BATCH, 3), never)
+    assert len(records(never)) > 15
+    assert weights(never.last).isfinite().all()
