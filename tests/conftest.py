@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 # before torch is imported; processes that tests start inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# neither indices nor graphs of a user's own runs
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mattertune_nb-cache-")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

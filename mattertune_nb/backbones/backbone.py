@@ -42,6 +42,13 @@ class Backbone(nn.Module, ABC):
     elements: tuple[str, ...]
     architecture: dict[str, Any] | None = None
 
+    @property
+    def graph_kind(self) -> str:
+        """All that graphs depend on beside the structure; equal text, equal graphs."""
+        cls = type(self)
+        elements = ",".join(self.elements)
+        return f"{cls.__module__}.{cls.__qualname__} cutoff={self.cutoff!r} {elements}"
+
     def graph(self, atoms: Atoms) -> Graph:
         """Build the graph of a structure.
 

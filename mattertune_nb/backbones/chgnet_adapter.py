@@ -37,6 +37,11 @@ class CHGNetBackbone(Backbone):
         self.elements = tuple(chemical_symbols[1:95])
         freeze_unreached(self)
 
+    @property
+    @override
+    def graph_kind(self) -> str:
+        return f"{super().graph_kind} bond_cutoff={self.bond_cutoff!r}"
+
     @override
     def graph(self, atoms: Atoms) -> Graph:
         graph = super().graph(atoms)

@@ -34,6 +34,8 @@ class LoaderSettings:
     batch_size: int = 8
     max_atoms: int | None = None
     num_workers: int = 0
+    graph_memory_mb: float = 1000.0
+    graph_disk_mb: float = 2000.0
     pin_memory: bool = True
     shuffle: bool = False
     seed: int = 42

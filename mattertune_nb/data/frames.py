@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.xyz import existing_file
 
 if TYPE_CHECKING:
@@ -39,37 +39,17 @@ class CachedFrames:
 
     def __init__(self, frames: Frames, megabytes: float) -> None:
         self.frames = frames
-        self._bound = int(megabytes * 1e6)
-        self._clear()
+        self.kept: BoundedMemory[int, Atoms] = BoundedMemory(megabytes)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, i: int) -> Atoms:
-        if i in self._kept:
-            self._kept.move_to_end(i)
-            return self._kept[i][0]
-        atoms = self.frames[i]
-        size = _size(atoms)
-        if size <= self._bound:
-            self._kept[i] = (atoms, size)
-            self.bytes += size
-        while self.bytes > self._bound:
-            _, (_, dropped) = self._kept.popitem(last=False)
-            self.bytes -= dropped
+        atoms = self.kept.get(i)
+        if atoms is None:
+            atoms = self.frames[i]
+            self.kept.put(i, atoms, _size(atoms))
         return atoms
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the kept frames: a worker fills its own."""
-        return {"frames": self.frames, "_bound": self._bound}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._kept: OrderedDict[int, tuple[Atoms, int]] = OrderedDict()
-        self.bytes = 0
 
 
 def _size(atoms: Atoms) -> int:

@@ -35,6 +35,20 @@ class _DataModuleConfig(HyperParameters):
     num_workers: int = setting(
         0, "Processes that prepare batches; 0: the training process itself.", unit="processes", ge=0
     )
+    graph_memory_mb: float = setting(
+        1000.0,
+        "Memory for graphs, in each process that prepares batches; those used last are kept, so that "
+        "the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
+        unit="MB",
+        ge=0,
+    )
+    graph_disk_mb: float = setting(
+        2000.0,
+        "Graphs kept in your cache folder, so that the next run on the same structures builds none; "
+        "0: none.",
+        unit="MB",
+        ge=0,
+    )
     pin_memory: bool = setting(
         True, "Speed up the copy to a GPU by page-locked memory; nothing without a GPU."
     )
@@ -54,6 +68,8 @@ class _DataModuleConfig(HyperParameters):
                     max_atoms=self.max_atoms,
                     num_workers=self.num_workers,
                     pin_memory=self.pin_memory,
+                    graph_memory_mb=self.graph_memory_mb,
+                    graph_disk_mb=self.graph_disk_mb,
                     shuffle=stage == "train",
                     seed=seed,
                 )

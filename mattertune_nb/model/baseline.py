@@ -90,6 +90,7 @@ class ZeroShotBaseline(Callback):
             dataset,
             batch_size=settings.batch_size,
             max_atoms=settings.max_atoms,
+            num_workers=settings.num_workers,
             num_replicas=trainer.world_size,
             rank=trainer.global_rank,
         )

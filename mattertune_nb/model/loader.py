@@ -8,12 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from mattertune_nb.backbones.graph_store import GraphStore
 from mattertune_nb.config.errors import DataError, TrainingError
+from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ase import Atoms
     from torchdata.stateful_dataloader import StatefulDataLoader
 
     from mattertune_nb.backbones.backbone import Backbone
@@ -36,8 +39,10 @@ class GraphDataset(Dataset[Sample]):
     properties
         Labels that are read, and whether a frame without one is an error or masked; empty for
         prediction.
-    cache
-        Keep graphs in memory; a frame of 100 atoms takes about 1 MB.
+    memory_mb
+        Memory for graphs and labels, in each process that builds them; those used last are kept.
+    disk_mb
+        Bound of the file that keeps graphs for the next run; see :class:`GraphStore`.
     """
 
     def __init__(
@@ -46,29 +51,36 @@ class GraphDataset(Dataset[Sample]):
         backbone: Backbone,
         properties: Mapping[PropertyName, Literal["error", "mask"]] | None = None,
         *,
-        cache: bool = True,
+        memory_mb: float = 0.0,
+        disk_mb: float = 0.0,
     ) -> None:
         self.frames = frames
         self.backbone = backbone
         self.properties = dict(properties or {})
-        self._samples: dict[int, Sample] | None = {} if cache else None
+        self._samples: BoundedMemory[int, Sample] = BoundedMemory(memory_mb)
+        self._store = GraphStore(backbone.graph_kind, disk_mb)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Sample:
-        if self._samples is not None and index in self._samples:
-            return self._samples[index]
-        atoms = self.frames[index]
-        try:
-            graph = self.backbone.graph(atoms)
-        except DataError as exc:
-            msg = f"{self.source(index)}: {exc}"
-            raise DataError(msg) from None
-        sample = (index, graph, self._labels(index, len(atoms)))
-        if self._samples is not None:
-            self._samples[index] = sample
+        sample = self._samples.get(index)
+        if sample is None:
+            atoms = self.frames[index]
+            sample = (index, self._graph(index, atoms), self._labels(index, len(atoms)))
+            self._samples.put(index, sample, _size(sample))
         return sample
+
+    def _graph(self, index: int, atoms: Atoms) -> Graph:
+        graph = self._store.get(atoms)
+        if graph is None:
+            try:
+                graph = self.backbone.graph(atoms)
+            except DataError as exc:
+                msg = f"{self.source(index)}: {exc}"
+                raise DataError(msg) from None
+            self._store.put(atoms, graph)
+        return graph
 
     def _labels(self, index: int, n_atoms: int) -> dict[str, torch.Tensor]:
         if not self.properties:
@@ -97,6 +109,13 @@ class GraphDataset(Dataset[Sample]):
         }
         batch.index = torch.tensor(indices)
         return batch
+
+
+def _size(sample: Sample) -> int:
+    """Return about how many bytes a graph and its labels take."""
+    _, graph, labels = sample
+    tensors = [getattr(graph, name) for name in graph.__dataclass_fields__ if name != "extra"]
+    return sum(tensor.nbytes for tensor in (*tensors, *graph.extra.values(), *labels.values()))
 
 
 def graph_loader(

@@ -253,12 +253,18 @@ class FinetuneModuleBase(LightningModule):
         shuffle, batch_size, max_atoms, num_workers, pin_memory
             Override the settings that the data module has put on the dataset.
         cache
-            Keep the graphs in memory for the next epoch.
+            Keep the graphs for the next epoch and the next run, as far as the settings' bounds allow.
         """
         frames = as_dataset(dataset)
         settings = frames.loader
         labels = {p.name: p.missing for p in self._config.properties} if has_labels else None
-        graphs = GraphDataset(frames, self.backbone, labels, cache=cache)
+        graphs = GraphDataset(
+            frames,
+            self.backbone,
+            labels,
+            memory_mb=settings.graph_memory_mb if cache else 0.0,
+            disk_mb=settings.graph_disk_mb if cache else 0.0,
+        )
         trainer = self._trainer
         return graph_loader(
             graphs,

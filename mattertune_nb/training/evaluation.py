@@ -77,7 +77,7 @@ def evaluate(
     check_dataset(dataset, dict.fromkeys(present or properties, "mask"), model.backbone.elements)
     metrics = PropertyMetrics(present, dict.fromkeys(present, 1.0))
     model.eval()
-    graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"), cache=False)
+    graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"))
     for batch in graph_loader(graphs, batch_size=batch_size, max_atoms=max_atoms):
         on_device = batch.to(model.device)
         predictions = model.predict_properties(on_device, present)

@@ -42,6 +42,38 @@ def test_real_frames_as_the_vendor(chgnet, calculator, shared_data):
         assert_equals_vendor(chgnet, calculator, atoms)
 
 
+@pytest.mark.parametrize(
+    "file",
+    ["Li_electrode_finetune.xyz", "Li_electrode_val.xyz", "train_30_water_1000_eVAng.xyz"],
+)
+def test_graphs_equal_the_vendors_edge_for_edge(chgnet, shared_data, file):
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    convert = chgnet.backbone.model.graph_converter
+    for atoms in mt.XYZDatasetConfig(src=shared_data / file).create_dataset():
+        theirs = convert(AseAtomsAdaptor.get_structure(atoms))
+        ours = chgnet.backbone.graph(atoms)
+        edges = torch.cat([ours.edge_index.T, ours.cell_shifts], dim=1)
+        their_edges = torch.cat([theirs.atom_graph, theirs.neighbor_image.long()], dim=1)
+        assert len(edges) == len(their_edges)
+        assert torch.equal(_sorted(edges), _sorted(their_edges))
+        # an angle is its two bonds, each named by centre, neighbour and image
+        angles, their_angles = ours.extra["angles"], theirs.bond_graph
+        assert len(angles) == len(their_angles)
+        assert torch.equal(
+            _sorted(torch.cat([edges[angles[:, 2]], edges[angles[:, 4]]], dim=1)),
+            _sorted(
+                torch.cat([their_edges[their_angles[:, 2]], their_edges[their_angles[:, 4]]], dim=1)
+            ),
+        )
+        assert len(ours.extra["one_directed"]) == len(theirs.undirected2directed)
+
+
+def _sorted(rows: torch.Tensor) -> torch.Tensor:
+    """Return the rows in an order that depends on nothing but the rows."""
+    return rows.long().unique(dim=0) if len(rows) else rows.long()
+
+
 @pytest.mark.parametrize("weights", ["0.3.0", "0.2.0", "r2scan"])
 def test_all_weights_are_in_the_wheel(weights, monkeypatch):
     monkeypatch.setattr(socket, "socket", NoNetwork)

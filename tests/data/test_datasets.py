@@ -104,7 +104,7 @@ def test_the_cache_is_used_and_bounded(copper_xyz, monkeypatch):
     reader = dataset._frames
     for i in range(10):
         dataset[i]
-        assert reader.bytes <= 20_000
+        assert reader.kept.bytes <= 20_000
     monkeypatch.setattr(type(reader.frames), "__getitem__", lambda *_: pytest.fail("read again"))
     assert dataset[9].get_chemical_symbols()[0] == "Cu"
 
@@ -112,14 +112,14 @@ def test_the_cache_is_used_and_bounded(copper_xyz, monkeypatch):
 def test_without_a_cache_each_frame_is_read_when_asked_for(copper_xyz):
     dataset = XYZDatasetConfig(src=copper_xyz, cache_mb=0).create_dataset()
     assert dataset.frame(0) is not dataset.frame(0)
-    assert dataset._frames.bytes == 0
+    assert dataset._frames.kept.bytes == 0
 
 
 def test_a_pickled_data_set_leaves_its_cache_behind(copper_xyz):
     dataset = XYZDatasetConfig(src=copper_xyz).create_dataset()
     dataset[0]
     copied = pickle.loads(pickle.dumps(dataset))
-    assert copied._frames.bytes == 0
+    assert copied._frames.kept.bytes == 0
     assert copied[0] == dataset[0]
 
 

@@ -22,6 +22,12 @@ def label(atoms: Atoms, **changes) -> Atoms:
     return out
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """Let each test begin without graphs on disk."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def copper() -> list[Atoms]:
     """Return eight labelled frames of 2 to 8 copper atoms: crystals, and a slab last."""

@@ -1,0 +1,144 @@
+"""Graphs on disk, so that a second run on the same structures builds none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from mattertune_nb.backbones.graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ase import Atoms
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1
+_TIMEOUT = 10.0  # s; another process may be writing
+_PAGE = 8192  # bytes; a graph is tens to hundreds of kilobytes
+
+
+class GraphStore:
+    """Graphs of one kind in a file of the user's cache folder, up to a bound.
+
+    Several processes may use it at once. Whatever goes wrong with the file costs only that graphs are
+    built again.
+
+    Parameters
+    ----------
+    kind
+        What graphs depend on beside the structure, see :attr:`Backbone.graph_kind`.
+    megabytes
+        Bound of the file; the graphs stored first are dropped.
+    folder
+        Where the file is; not given: ``mattertune_nb/graphs`` in the user's cache folder.
+    """
+
+    def __init__(self, kind: str, megabytes: float, folder: Path | None = None) -> None:
+        self._kind = f"{_VERSION} {kind}"
+        self._megabytes = megabytes
+        name = hashlib.sha256(self._kind.encode()).hexdigest()[:16]
+        self.path = (folder or _cache_folder()) / f"{name}.sqlite"
+        self._connection: sqlite3.Connection | None = None
+        self._pid = -1
+        self._usable = megabytes > 0
+
+    def get(self, atoms: Atoms) -> Graph | None:
+        """Return the graph of a structure, or ``None`` where there is none."""
+        return self._in_transaction(lambda connection: _read(connection, _key(atoms)))
+
+    def put(self, atoms: Atoms, graph: Graph) -> None:
+        """Keep the graph of a structure."""
+        self._in_transaction(lambda connection: self._write(connection, _key(atoms), graph))
+
+    def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
+        if not self._usable:
+            return None
+        try:
+            with self._open() as connection:
+                return action(connection)
+        except Exception as exc:  # of sqlite, the disk or a damaged entry: graphs are built instead
+            log.warning("Graphs are not kept in %s (%s).", self.path, exc)
+            self._usable = False
+            return None
+
+    def _write(self, connection: sqlite3.Connection, key: bytes, graph: Graph) -> None:
+        connection.execute("INSERT OR REPLACE INTO graphs VALUES (?, ?)", (key, _to_bytes(graph)))
+        pages, free = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count")
+        )
+        if (pages - free) * _PAGE > self._megabytes * 1e6:
+            connection.execute(
+                "DELETE FROM graphs WHERE rowid IN (SELECT rowid FROM graphs ORDER BY rowid "
+                "LIMIT (SELECT 1 + COUNT(*) / 10 FROM graphs))"
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        # a connection must not cross a fork
+        if self._connection is None or self._pid != os.getpid():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=_TIMEOUT, check_same_thread=False)
+            self._pid = os.getpid()
+            self._connection.execute(f"PRAGMA page_size = {_PAGE}")
+            # what a power cut takes is built again
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS graphs (key BLOB UNIQUE, graph BLOB)"
+            )
+        return self._connection
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind = self._kind.partition(" ")[2]
+        return type(self), (kind, self._megabytes, self.path.parent)
+
+
+def _key(atoms: Atoms) -> bytes:
+    content = hashlib.sha256()
+    for array in (
+        atoms.numbers.astype(np.int64),
+        atoms.positions,
+        atoms.cell.array,
+        np.asarray(atoms.pbc, dtype=np.int64),
+    ):
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.digest()
+
+
+def _read(connection: sqlite3.Connection, key: bytes) -> Graph | None:
+    row = connection.execute("SELECT graph FROM graphs WHERE key = ?", (key,)).fetchone()
+    return _from_bytes(row[0]) if row else None
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "mattertune_nb" / "graphs"
+
+
+def _to_bytes(graph: Graph) -> bytes:
+    """Return a graph as bytes, its integers in 32 bits."""
+    tensors = {
+        name: getattr(graph, name) for name in Graph.__dataclass_fields__ if name != "extra"
+    } | {f"extra.{name}": tensor for name, tensor in graph.extra.items()}
+    small = {k: v.int() if v.dtype == torch.int64 else v for k, v in tensors.items()}
+    buffer = io.BytesIO()
+    torch.save(small, buffer)
+    return buffer.getvalue()
+
+
+def _from_bytes(data: bytes) -> Graph:
+    small = torch.load(io.BytesIO(data), weights_only=True)
+    tensors = {k: v.long() if v.dtype == torch.int32 else v for k, v in small.items()}
+    extra = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
+    return Graph(**{k: v for k, v in tensors.items() if not k.startswith("extra.")}, extra=extra)

@@ -1,0 +1,53 @@
+"""Memory that is bounded and drops what was not used for longest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class BoundedMemory(Generic[K, V]):
+    """Values under keys, of which those used last stay, up to a number of bytes.
+
+    Parameters
+    ----------
+    megabytes
+        Bound; 0 keeps nothing. A value that is larger by itself is not kept.
+
+    Attributes
+    ----------
+    bytes
+        What is kept now.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        self._bound = int(megabytes * 1e6)
+        self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: K) -> V | None:
+        """Return a value that is still there, which counts as a use, or ``None``."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Keep a new value of `size` bytes, and drop others until all fit."""
+        if size > self._bound:
+            return
+        self._kept[key] = (value, size)
+        self.bytes += size
+        while self.bytes > self._bound:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self.bytes -= dropped
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pickled without its values: a worker fills its own
+        return type(self), (self._bound / 1e6,)

@@ -1,0 +1,55 @@
+"""Graphs are kept for the next run, up to bounds."""
+
+from __future__ import annotations
+
+import pytest
+from toy_backbone import MorseBackboneConfig
+
+import mattertune_nb as mt
+from mattertune_nb.backbones.backbone import Backbone
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """Count the graphs that are built in this process."""
+    count = []
+    original = Backbone.graph
+    monkeypatch.setattr(
+        Backbone, "graph", lambda self, atoms: count.append(1) or original(self, atoms)
+    )
+    return count
+
+
+def loader(frames, **settings):
+    data = mt.ManualSplitDataModuleConfig(
+        train=mt.AtomsListDatasetConfig(atoms_list=frames),
+        validation=mt.AtomsListDatasetConfig(atoms_list=frames[:1]),
+        batch_size=3,
+        **settings,
+    )
+    module = mt.FinetuneModuleBase(MorseBackboneConfig())
+    return module.create_dataloader(data.create_datasets()["train"], has_labels=True)
+
+
+def test_the_second_run_builds_none(copper, built):
+    first = list(loader(copper))
+    assert len(built) == len(copper)
+    second = list(loader(copper))
+    assert len(built) == len(copper)
+    for one, other in zip(first, second, strict=True):
+        assert one.edge_index.equal(other.edge_index)
+        assert one.labels["forces"].equal(other.labels["forces"])
+
+
+def test_memory_is_bounded(copper, built):
+    batches = loader(copper, graph_memory_mb=0, graph_disk_mb=0)
+    for _ in range(2):
+        list(batches)
+    assert len(built) == 2 * len(copper)
+
+
+def test_workers_leave_their_graphs_to_the_next_run(copper, built):
+    list(loader(copper, num_workers=2))
+    assert not built  # in the workers
+    list(loader(copper))
+    assert not built
