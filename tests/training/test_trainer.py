@@ -1,0 +1,161 @@
+"""What Lightning would refuse is said first, a user's checkpoints stay, and time ends a run gently."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+
+REFUSED = {
+    "an argument that Lightning lacks": (
+        {"additional_trainer_kwargs": {"limit_train_batchs": 2}},
+        "Did you mean 'limit_train_batches'?",
+    ),
+    "a value that Lightning refuses": (
+        {"additional_trainer_kwargs": {"limit_train_batches": -2}},
+        "invalid value -2",
+    ),
+    "a strategy with a typo": ({"strategy": "dpp"}, "invalid strategy name"),
+    "a strategy for GPUs": ({"strategy": "fsdp"}, "requires a GPU"),
+    "devices of a GPU machine": ({"devices": [0]}, "trainer.devices"),
+    "all GPUs": ({"devices": -1}, "trainer.devices"),
+    "a cluster's machines": ({"num_nodes": 4}, "trainer.num_nodes"),
+    "no length for the cosine": ({"max_epochs": -1}, "model.lr_scheduler.T_max"),
+    "a validation that never comes": ({"val_check_interval": 99}, "an epoch has 5"),
+    "a file name of the run's own": ({"checkpoint": {"filename": "last"}}, "'last'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_a_directory_is_made(case, morse_config):
+    settings, message = REFUSED[case]
+    config = morse_config(**settings)
+    with pytest.raises(mt.MatterTuneError) as info:
+        mt.MatterTuner(config).tune()
+    assert message in str(info.value)
+    assert "\n" not in str(info.value)
+    assert not config.run.root.exists()
+
+
+def test_an_error_of_setting_up_leaves_no_directory(morse_config):
+    class Broken(mt.FinetuneModuleBase):
+        def configure_optimizers(self):
+            msg = "no such optimizer"
+            raise mt.ConfigError(msg)
+
+    config = morse_config()
+    with pytest.raises(mt.ConfigError, match="no such optimizer"):
+        mt.MatterTuner(config, module_class=Broken).tune()
+    assert not list(config.run.root.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"dirpath": "mine"}, {"mine/[0-2]-*.ckpt"}),
+        ({"dirpath": "mine", "filename": "best", "save_last": True}, {"mine/best.ckpt", "mine/last.ckpt"}),
+        ({"filename": "m-{epoch}"}, {"runs/run/checkpoints/m-[0-2].ckpt"}),
+        ({"save_top_k": -1}, {f"runs/run/checkpoints/{i}-{5 * i + 5}.ckpt" for i in range(3)}),
+        ({"filename": "best", "save_last": True}, set()),
+        ({}, set()),
+    ],
+)  # fmt: skip
+def test_a_user_s_checkpoints_stand_beside_best_and_last(
+    settings, expected, morse_config, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    config = morse_config(checkpoint=settings)
+    mt.MatterTuner(config).tune()
+    own = {f"runs/run/checkpoints/{name}.ckpt" for name in ("best", "last", "last-previous")}
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.ckpt")}
+    assert own <= found
+    assert all(fnmatch.filter(found, pattern) for pattern in expected)
+    assert len(found) == len(own) + len(expected)
+    for path in found:
+        mt.FinetuneModuleBase.load_from_checkpoint(tmp_path / path)
+
+
+def test_max_time_stops_a_run_which_can_then_go_on_for_as_long_again(morse_config):
+    config = morse_config(
+        max_epochs=None, max_time="00:00:00:01", model={"lr_scheduler": None}, log_every_n_steps=50
+    )
+    run = RunDirectory(config.run.root / "run")
+    mt.MatterTuner(config).tune()
+    first = run.status()
+    assert first.state == "stopped"
+    mt.MatterTuner(config).resume(run)
+    assert run.status().state == "stopped"
+    assert run.status().step > first.step
+    assert torch.load(run.last, weights_only=True)["global_step"] == run.status().step
+
+
+def test_a_second_ctrl_c_returns_the_model_too(morse_config):
+    class Impatient(Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            if trainer.global_step == 7:
+                raise KeyboardInterrupt
+
+    config = morse_config()
+    model, trainer = mt.MatterTuner(config).tune([Impatient()])
+    run = RunDirectory(config.run.root / "run")
+    assert run.status().state == "stopped"
+    assert isinstance(model, mt.FinetuneModuleBase)
+    assert trainer.global_step == 7
+    mt.MatterTuner(config).resume(run)
+    assert run.status().state == "finished"
+
+
+def test_resume_refused_leaves_the_config_as_it_was(morse_config):
+    config = morse_config(max_epochs=1)
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    before = run.config_file.read_text()
+    config.trainer.accelerator = "gpu"
+    with pytest.raises(mt.TrainingError, match=r"trainer\.accelerator"):
+        mt.MatterTuner(config).resume(run)
+    run.write_status("running", pid=os.getppid())
+    config.trainer.accelerator, config.trainer.max_epochs = "cpu", 9
+    with pytest.raises(mt.RunError, match="is training this run"):
+        mt.MatterTuner(config).resume(run)
+    assert run.config_file.read_text() == before
+
+
+def test_the_record_survives_a_disk_that_is_full_for_a_while(morse_config, monkeypatch):
+    from mattertune_nb.training import run_dir
+
+    real, calls = run_dir.append_line, []
+
+    def sometimes_full(path, data):
+        calls.append(data)
+        if 3 < len(calls) < 9:
+            raise OSError(28, "No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(run_dir, "append_line", sometimes_full)
+    config = morse_config()
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    assert run.status().state == "finished"
+    assert len(run.metrics()) == len(calls) - 5
+    assert "No space left on device" in run.log_file.read_text()
+
+
+def test_a_run_without_any_checkpoint_says_so(morse_config, monkeypatch):
+    from mattertune_nb.training import checkpoints
+
+    def full(path, write):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_whole", full)
+    config = morse_config()
+    with pytest.warns(UserWarning, match="No checkpoint could be written"):
+        mt.MatterTuner(config).tune()
+    status = RunDirectory(config.run.root / "run").status()
+    assert status.state == "finished"
+    assert "No checkpoint" in status.error
