@@ -31,21 +31,25 @@ class ModelConfig(HyperParameters):
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
         "What is predicted and trained on.",
         min_length=1,
+        group="properties and losses",
     )
-    optimizer: OptimizerConfig = setting(AdamWConfig, "How weights are updated.")
+    optimizer: OptimizerConfig = setting(AdamWConfig, "How weights are updated.", group="optimizer")
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
         "How the learning rate changes; a list is played one after the other.",
-        kinds={"config": "one schedule", "list": "one after the other"},
+        kinds={"none": "constant", "config": "one schedule", "list": "one after the other"},
+        group="learning rate",
     )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {"energy": [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
+        group="normalization",
     )
     freeze: list[str] = setting(
         list,
         "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "
         "use it against overfitting on a few dozen frames.",
+        group="frozen weights",
     )
 
     @field_validator("lr_scheduler")

@@ -105,6 +105,7 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
         "prediction of the training set by a robust regression, and kept only where it lowers the "
         "held-out error.",
         unit="eV",
+        kinds={"none": "fitted", "dict": "given here", "str": "in a file"},
     )
 
 

@@ -58,7 +58,7 @@ class TrainerConfig(StrictConfig):
         False,
         "Use only algorithms that give the same bits each time; slower.",
         group="hardware",
-        kinds={"bool": "yes or no", "literal": "warn only"},
+        kinds={"literal": "warn only"},
     )
 
     max_epochs: int | None = setting(
@@ -104,9 +104,14 @@ class TrainerConfig(StrictConfig):
         | None
     ) = setting(
         None,
-        "Validate after a fraction of an epoch (a float) or every N batches (an int).",
+        "Validate after a fraction of an epoch (a float) or every N batches (an int); not set: at the "
+        "end of each epoch.",
         group="validation",
-        kinds={"float": "fraction of an epoch", "int": "every N batches"},
+        kinds={
+            "none": "not set",
+            "float": "fraction of an epoch",
+            "int": "every N batches",
+        },
     )
     check_val_every_n_epoch: int = setting(1, "Validate every N epochs.", ge=1, group="validation")
     num_sanity_val_steps: int = setting(

@@ -160,15 +160,22 @@ class _DatasetConfig(StrictConfig):
     """What all sources share: the names of labels."""
 
     energy_key: str | None = setting(
-        None, "Key of the total energy (eV); not set: ASE's standard 'energy'.", min_length=1
+        None,
+        "Key of the total energy (eV); not set: ASE's standard 'energy'.",
+        min_length=1,
+        group="names of labels",
     )
     forces_key: str | None = setting(
-        None, "Key of the forces (eV/Å); not set: ASE's standard 'forces'.", min_length=1
+        None,
+        "Key of the forces (eV/Å); not set: ASE's standard 'forces'.",
+        min_length=1,
+        group="names of labels",
     )
     stress_key: str | None = setting(
         None,
         "Key of the stress (eV/Å³, ASE's sign, 6 or 9 numbers); not set: ASE's standard 'stress'.",
         min_length=1,
+        group="names of labels",
     )
 
     @property

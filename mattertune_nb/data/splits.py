@@ -23,7 +23,11 @@ class _DataModuleConfig(HyperParameters):
     """What all splits share: how structures are batched."""
 
     batch_size: int = setting(
-        8, "Structures a batch. Lower it where memory runs out.", unit="structures", ge=1
+        8,
+        "Structures a batch. Lower it where memory runs out.",
+        unit="structures",
+        ge=1,
+        group="batches",
     )
     max_atoms: int | None = setting(
         None,
@@ -31,9 +35,14 @@ class _DataModuleConfig(HyperParameters):
         "runs out of memory. A larger structure is a batch of its own.",
         unit="atoms",
         ge=1,
+        group="batches",
     )
     num_workers: int = setting(
-        0, "Processes that prepare batches; 0: the training process itself.", unit="processes", ge=0
+        0,
+        "Processes that prepare batches; 0: the training process itself.",
+        unit="processes",
+        ge=0,
+        group="batches",
     )
     graph_memory_mb: float = setting(
         1000.0,
@@ -50,7 +59,9 @@ class _DataModuleConfig(HyperParameters):
         ge=0,
     )
     pin_memory: bool = setting(
-        True, "Speed up the copy to a GPU by page-locked memory; nothing without a GPU."
+        True,
+        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
+        group="batches",
     )
 
     def _batched(

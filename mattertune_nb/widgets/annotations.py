@@ -32,6 +32,32 @@ def is_config(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+def finite_options(annotation: Any, names: dict[str, str]) -> list[tuple[str, Any]] | None:
+    """Return texts and values of a type whose values can be counted; ``None`` for any other.
+
+    Parameters
+    ----------
+    annotation
+        Type of the value; a bool alone is a switch and no list of options.
+    names
+        What a field calls its kinds: ``none`` for not set, ``literal`` where that is one value.
+    """
+    kinds = members(annotation)
+    if not all(kind is bool or get_origin(kind) is Literal for kind in kinds):
+        return None
+    literals = [value for kind in kinds if kind is not bool for value in get_args(kind)]
+    if not literals and not is_optional(annotation):
+        return None
+    options: list[tuple[str, Any]] = []
+    if is_optional(annotation):
+        options.append((names.get("none", "not set"), None))
+    if bool in kinds:
+        options += [("no", False), ("yes", True)]
+    if len(literals) == 1 and "literal" in names:
+        return [*options, (names["literal"], literals[0])]
+    return options + [(str(value), value) for value in literals]
+
+
 def tag_field(cls: type[BaseModel]) -> str | None:
     """Return the field that tells a config from the others of a union, e.g. ``name``."""
     for name in ("name", "type"):
@@ -43,6 +69,7 @@ def tag_field(cls: type[BaseModel]) -> str | None:
 
 def kind_of(annotation: Any) -> str:
     """Return the key of a type in a field's ``kinds``, e.g. ``int``, ``list`` or ``config``."""
+    annotation = members(annotation)[0]
     if is_config(annotation):
         return "config"
     origin = get_origin(annotation)
@@ -57,11 +84,11 @@ def kind_of(annotation: Any) -> str:
 
 def kind_of_value(value: Any, kinds: list[str]) -> str:
     """Return which of `kinds` a value belongs to."""
-    if isinstance(value, (dict, BaseModel)) and "config" in kinds:
-        return "config"
+    if value is None and "none" in kinds:
+        return "none"
+    if isinstance(value, dict):
+        return "config" if "config" in kinds else "dict"
     if isinstance(value, str) and "literal" in kinds:
         return "literal"
-    name = "str" if isinstance(value, Path) else type(value).__name__
-    if name == "tuple":
-        name = "list" if "list" in kinds else "tuple"
+    name = type(value).__name__
     return name if name in kinds else kinds[0]

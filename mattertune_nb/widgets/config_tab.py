@@ -10,17 +10,21 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import yaml
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.widgets.style import error_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.config.base import StrictConfig
 
+# the clipboard is there only on https and on localhost; elsewhere the older command copies
 _COPY = (
-    "<button class='jp-Button' style='padding:3px 10px;cursor:pointer' title='Copy to the clipboard' "
-    "onclick=\"const t=this.parentElement.parentElement.parentElement.querySelector('textarea');"
-    "t.select();navigator.clipboard?navigator.clipboard.writeText(t.value):document.execCommand('copy');"
-    "this.textContent='Copied'\">Copy</button>"
+    '<button type="button" class="jupyter-button" title="Copy to the clipboard" '
+    "onclick=\"const b=this,t=b.closest('.mt-text').querySelector('textarea');"
+    "const done=()=>{b.textContent='Copied';setTimeout(()=>{b.textContent='Copy'},1500)};"
+    "const old=()=>{const off=t.disabled;t.disabled=false;t.select();document.execCommand('copy');"
+    "t.disabled=off;done()};"
+    'navigator.clipboard?navigator.clipboard.writeText(t.value).then(done,old):old()">Copy</button>'
 )
 
 
@@ -37,10 +41,15 @@ class ConfigTab:
 
     def __init__(self, cls: type[StrictConfig], loaded: Callable[[Any], None]) -> None:
         self._cls, self._loaded = cls, loaded
-        wide = W.Layout(width="98%", height="320px")
-        self.yaml = W.Textarea(layout=wide, tooltip="The config as YAML; edit it and press Load")
-        self.python = W.Textarea(layout=wide, disabled=True, tooltip="The config as Python")
-        self.path = W.Text("config.yaml", description="file", continuous_update=False)
+        self.yaml = _text_area("YAML; edit it and press Load text")
+        self.python = _text_area("Python that builds this config")
+        self.python.disabled = True
+        self.path = W.Text(
+            "config.yaml",
+            description="file",
+            style={"description_width": "auto"},
+            continuous_update=False,
+        )
         self.load_text = W.Button(description="Load text", tooltip="Take the YAML above over")
         self.load_file = W.Button(description="Load file", tooltip="Read the file")
         self.save_file = W.Button(description="Save file", tooltip="Write the file")
@@ -48,13 +57,19 @@ class ConfigTab:
         self.load_text.on_click(lambda _: self._try(self._read_text))
         self.load_file.on_click(lambda _: self._try(lambda: self._cls.from_yaml(self.path.value)))
         self.save_file.on_click(lambda _: self._save())
-        texts = W.Tab(
-            [W.VBox([self.yaml, W.HTML(_COPY)]), W.VBox([self.python, W.HTML(_COPY)])],
-            titles=("YAML", "Python"),
+        hint = W.HTML(
+            '<span class="mt-note">A saved file runs anywhere: '
+            "<code>mattertune-nb fit config.yaml</code></span>"
         )
-        buttons = W.HBox([self.load_text, self.path, self.load_file, self.save_file])
-        hint = W.HTML("A saved file runs anywhere: <code>mattertune-nb fit config.yaml</code>")
-        self.widget = W.VBox([texts, buttons, hint, self.message])
+        self.widget = W.VBox(
+            [
+                _with_copy(self.yaml, self.load_text),
+                W.HBox([self.path, self.load_file, self.save_file]),
+                self.message,
+                hint,
+                _with_copy(self.python),
+            ]
+        )
 
     def show(self, config: StrictConfig) -> None:
         """Show a config."""
@@ -65,7 +80,9 @@ class ConfigTab:
         try:
             data = yaml.safe_load(self.yaml.value)
         except yaml.YAMLError as exc:
-            msg = f"not valid YAML: {exc}"
+            mark = getattr(exc, "problem_mark", None)
+            where = f"line {mark.line + 1}: " if mark else ""
+            msg = f"{where}not valid YAML ({getattr(exc, 'problem', None) or exc})."
             raise ConfigError(msg) from exc
         return self._cls.from_dict(data)
 
@@ -73,18 +90,36 @@ class ConfigTab:
         try:
             config = read()
         except ConfigError as exc:
-            self._say(str(exc))
+            self._say(str(exc), error=True)
             return
-        self._say("")
+        self._say("Loaded.")
         self._loaded(config)
 
     def _save(self) -> None:
+        path = Path(self.path.value).expanduser()
         try:
-            Path(self.path.value).write_text(self.yaml.value, encoding="utf-8")
+            path.write_text(self.yaml.value, encoding="utf-8")
         except OSError as exc:
-            self._say(f"{self.path.value}: cannot be written ({exc.strerror}).")
+            self._say(f"{path}: cannot be written ({exc.strerror}).", error=True)
         else:
-            self._say(f"Saved {self.path.value}.")
+            self._say(f"Saved {path.absolute()}.")
 
-    def _say(self, text: str) -> None:
-        self.message.value = f'<div role="status">{html.escape(text)}</div>' if text else ""
+    def _say(self, text: str, *, error: bool = False) -> None:
+        if error:
+            self.message.value = error_html(text, css="mt-alert")
+        else:
+            self.message.value = f'<div role="status">{html.escape(text)}</div>'
+
+
+def _text_area(label: str) -> W.Textarea:
+    return W.Textarea(
+        description=label,
+        style={"description_width": "auto"},
+        layout=W.Layout(width="99%", height="280px", flex_flow="column"),
+    )
+
+
+def _with_copy(area: W.Textarea, *buttons: W.Widget) -> W.VBox:
+    box = W.VBox([area, W.HBox([W.HTML(_COPY), *buttons])])
+    box.add_class("mt-text")
+    return box

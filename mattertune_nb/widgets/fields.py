@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import html
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, get_args
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import yaml
 from typing_extensions import override
 
 from mattertune_nb.widgets.annotations import kind_of
+from mattertune_nb.widgets.style import LABEL_WIDTH, error_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pydantic.fields import FieldInfo
 
-LABEL_WIDTH = "178px"
-CONTROL_WIDTH = "400px"
-ERROR_STYLE = "color:var(--jp-error-color1,#c62828);font-size:12px;margin-left:180px"
-UNIT_STYLE = "opacity:.65;font-size:12px"
-
 Path = tuple[str | int, ...]
+
+_NOT_SET = "not set"
+"""Stands for ``None`` in a drop-down, where ipywidgets takes that for no choice at all."""
 
 
 class Editor:
@@ -31,6 +32,13 @@ class Editor:
     ----------
     changed
         Called after a person has changed the value.
+
+    Attributes
+    ----------
+    widget
+        What is shown.
+    problem
+        What is wrong with the value as it stands; empty where nothing is.
     """
 
     wide = False
@@ -39,7 +47,9 @@ class Editor:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._silent = False
-        self.widget: W.DOMWidget = W.VBox()
+        self._message: W.HTML | None = None
+        self.problem = ""
+        self.widget: Any = None
 
     def get(self) -> Any:
         """Return what stands in the form, valid or not, as builtins."""
@@ -58,6 +68,18 @@ class Editor:
 
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         """Show messages beside their fields; an empty sequence takes them away."""
+        self._say("; ".join(text for _, text in problems))
+
+    def _say(self, text: str) -> None:
+        """Show a message of the editor's own, in a widget that is made once it is needed."""
+        self.problem = text
+        if text and self._message is None:
+            self._message = W.HTML()
+            self._message.add_class("mt-message")
+        if self._message is not None:
+            self._message.value = error_html(text)
+            others = [child for child in self.widget.children if child is not self._message]
+            self.widget.children = [*others, self._message] if text else others
 
     def _on_change(self, _: Any = None) -> None:
         if not self._silent:
@@ -65,73 +87,105 @@ class Editor:
 
 
 class Simple(Editor):
-    """One control in one line: label, value, unit, and a message below."""
+    """One control in one line: label, value, unit, and a message below.
+
+    Parameters
+    ----------
+    label, field
+        Name and description.
+    annotation
+        Type of the value.
+    changed
+        Called after a change.
+    options
+        Texts and values to choose from, where they can be counted.
+    """
 
     def __init__(
-        self, label: str, field: FieldInfo, annotation: Any, changed: Callable[[], None]
+        self,
+        label: str,
+        field: FieldInfo,
+        annotation: Any,
+        changed: Callable[[], None],
+        options: list[tuple[str, Any]] | None = None,
     ) -> None:
         super().__init__(changed)
         self._kind = kind_of(annotation)
-        self._options = list(get_args(annotation)) if get_origin(annotation) is Literal else None
-        self.control = self._make_control(label, field)
+        if self._kind in ("list", "tuple") and any(get_args(a) for a in get_args(annotation)):
+            parts = {kind_of(a) for a in get_args(annotation)}
+            if parts & {"list", "tuple", "dict"}:
+                self._kind = "any"
+        self.options = options and [(t, _NOT_SET if v is None else v) for t, v in options]
+        self.control = self._make_control(label, tooltip(label, field))
+        self.control.add_class("mt-control")
         self.control.observe(self._on_change, "value")
-        self.message = W.HTML(layout=W.Layout(display="none"))
-        unit = (field.json_schema_extra or {}).get("unit") if field.json_schema_extra else None  # type: ignore[union-attr]
-        line = [self.control]
-        if unit:
-            line.append(W.HTML(f'<span style="{UNIT_STYLE}">{html.escape(str(unit))}</span>'))
-        self.widget = W.VBox([W.HBox(line), self.message])
+        self.wide = annotation is FilePath
+        self.widget = W.Box([self.control])
+        self.widget.add_class("mt-field")
+        extra: Any = field.json_schema_extra or {}
+        self.unit = str(extra.get("unit", ""))
+        if self.unit:
+            beside = W.HTML(html.escape(self.unit))
+            beside.add_class("mt-beside")
+            self.widget.children = [self.control, beside]
 
-    def _make_control(self, label: str, field: FieldInfo) -> Any:
+    def _make_control(self, label: str, tip: str) -> Any:
         common: dict[str, Any] = {
             "description": label,
-            "tooltip": field.description or label,
+            "tooltip": tip,
             "style": {"description_width": LABEL_WIDTH},
-            "layout": W.Layout(width=CONTROL_WIDTH),
         }
-        if self._options is not None:
-            return W.Dropdown(options=[(str(o), o) for o in self._options], **common)
+        if self.options is not None:
+            return W.Dropdown(options=self.options, **common)
         if self._kind == "bool":
             return W.Checkbox(False, **common)
         if self._kind in ("int", "float", "str", "list", "tuple"):
-            return W.Text(continuous_update=False, **common)
-        return W.Textarea(continuous_update=False, rows=3, placeholder="YAML", **common)
+            hint = "values, separated by commas" if self._kind in ("list", "tuple") else ""
+            return W.Text(continuous_update=False, placeholder=hint, **common)
+        return W.Textarea(continuous_update=False, rows=3, placeholder="name: value", **common)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        self._say(self.words(problems))
+
+    def words(self, problems: Sequence[tuple[Path, str]]) -> str:
+        """Return problems in a line; of an empty field there is only one thing to say."""
+        if problems and self.control.value == "" and self._kind in ("int", "float"):
+            return "enter a number"
+        return "; ".join(text for _, text in problems)
 
     @override
     def get(self) -> Any:
         value = self.control.value
-        if self._options is not None or self._kind == "bool":
-            return value
+        if self.options is not None or self._kind == "bool":
+            return None if value is _NOT_SET else value
         if self._kind in ("int", "float"):
             return _number(value, self._kind)
         if self._kind in ("list", "tuple"):
-            return _yaml(f"[{value}]")
+            return _items(value)
         return value if self._kind == "str" else _yaml(value)
 
     @override
     def _show(self, value: Any) -> None:
-        if self._options is not None or self._kind == "bool":
-            self.control.value = value
+        if self.options is not None or self._kind == "bool":
+            self.control.value = _NOT_SET if value is None else value
         elif self._kind in ("list", "tuple"):
-            self.control.value = ", ".join(map(_text, value or ()))
+            self.control.value = _joined(value or ())
         elif self._kind in ("int", "float", "str"):
-            self.control.value = _text(value)
+            self.control.value = "" if value is None else str(value)
+        elif not value:
+            self.control.value = ""
         else:
-            self.control.value = "" if not value else yaml.safe_dump(value, sort_keys=False).strip()
+            self.control.value = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).strip()
 
     def relabel(self, options: list[tuple[str, Any]]) -> None:
         """Show other texts for the same options of a drop-down."""
         self._silent = True
         value = self.control.value
+        self.options = options
         self.control.options = options
         self.control.value = value
         self._silent = False
-
-    @override
-    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        text = "; ".join(message for _, message in problems)
-        self.message.value = f'<div role="alert" style="{ERROR_STYLE}">{html.escape(text)}</div>'
-        self.message.layout.display = None if text else "none"
 
 
 class OptionalValue(Editor):
@@ -140,17 +194,22 @@ class OptionalValue(Editor):
     def __init__(self, inner: Simple, changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self.inner = inner
-        name = inner.control.description
+        self._empty: str | None = None
+        name = html.escape(inner.control.description)
         self.switch = W.Checkbox(
             False,
-            description="set",
-            tooltip=f"Whether '{name}' is set",
+            description=f'set<span class="mt-hidden-text"> {name}</span>',
+            description_allow_html=True,
+            tooltip=f"Whether '{inner.control.description}' is set",
             indent=False,
-            layout=W.Layout(width="55px"),
         )
+        self.switch.add_class("mt-beside")
         self.switch.observe(self._on_switch, "value")
-        line, message = inner.widget.children
-        self.widget = W.VBox([W.HBox([*line.children, self.switch]), message])
+        self._placeholder = f"in {inner.unit}" if inner.unit else ""
+        if inner.unit:
+            inner.control.tooltip += f" Unit: {inner.unit}."
+        self.widget = inner.widget
+        self.widget.children = [inner.control, self.switch]
         self._apply_switch()
 
     def _on_switch(self, _: Any) -> None:
@@ -160,19 +219,17 @@ class OptionalValue(Editor):
     def _apply_switch(self) -> None:
         on = self.switch.value
         self.inner.control.disabled = not on
-        if hasattr(self.inner.control, "placeholder"):
-            self.inner.control.placeholder = "" if on else "not set"
-        if not on:
-            self.inner.show_problems([])
+        self.inner.control.placeholder = self._placeholder if on else "not set"
 
     @override
     def get(self) -> Any:
         value = self.inner.get() if self.switch.value else None
         # switched on, and nothing entered yet
-        return None if value == "" else value
+        return self._empty if value == "" else value
 
     @override
     def _show(self, value: Any) -> None:
+        self._empty = "" if value == "" else None
         self.switch.value = value is not None
         if value is not None:
             self.inner.set(value)
@@ -182,6 +239,28 @@ class OptionalValue(Editor):
         self.inner.show_problems(problems)
 
 
+def tooltip(label: str, field: FieldInfo) -> str:
+    """Return a field's description with its bounds and its default."""
+    bounds = []
+    for mark in field.metadata:
+        for name, words in (
+            ("ge", "at least"),
+            ("gt", "above"),
+            ("le", "at most"),
+            ("lt", "below"),
+        ):
+            bound = getattr(mark, name, None)
+            if bound is not None:
+                bounds.append(f"{words} {bound:g}")
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    parts = [field.description or label]
+    if bounds:
+        parts.append(f"{' and '.join(bounds).capitalize()}.")
+    if isinstance(default, (bool, int, float, str)) and default != "":
+        parts.append(f"Default: {default}.")
+    return " ".join(parts)
+
+
 def _number(text: str, kind: str) -> Any:
     try:
         return int(text) if kind == "int" else float(text)
@@ -189,17 +268,23 @@ def _number(text: str, kind: str) -> Any:
         return text  # the config says what is wrong with it
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(value) if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.6g}"
-    return "" if value is None else str(value)
+def _items(text: str) -> list[str]:
+    """Return the parts of a comma-separated line; a part may stand in quotation marks."""
+    rows = list(csv.reader([text], skipinitialspace=True))
+    return [part.strip() if f'"{part}"' not in text else part for part in rows[0]] if rows else []
+
+
+def _joined(values: Sequence[Any]) -> str:
+    texts = [str(value) for value in values]
+    quoted = [
+        '"' + t.replace('"', '""') + '"' if t != t.strip() or not t or set(t) & set(',"') else t
+        for t in texts
+    ]
+    return ", ".join(quoted)
 
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.safe_load(text) or ([] if text.startswith("[") else {})
+        return yaml.safe_load(text) or {}
     except yaml.YAMLError:
-        if text.startswith("["):
-            # a pattern such as *embedding* is an alias to YAML
-            return [part.strip() for part in text[1:-1].split(",")]
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -14,7 +15,9 @@ from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.widgets.annotations import tag_field
 from mattertune_nb.widgets.editors import make_editor
 from mattertune_nb.widgets.fields import Editor
+from mattertune_nb.widgets.lifetime import ClosedOnRerun
 from mattertune_nb.widgets.picture import enable_colab_widgets
+from mattertune_nb.widgets.style import STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,14 +25,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mattertune_nb.widgets.fields import Path
-
-_HEADING = "font-weight:600;margin-top:6px;border-bottom:1px solid var(--jp-border-color2, #bbb);width:100%"
-_GRID = W.Layout(
-    display="grid",
-    grid_template_columns="repeat(auto-fit, minmax(455px, 1fr))",
-    grid_gap="2px 12px",
-    align_items="flex-start",
-)
 
 
 class ConfigEditor(Editor):
@@ -41,39 +36,40 @@ class ConfigEditor(Editor):
         The class; its own fields, descriptions and bounds make the form.
     changed
         Called after a person has changed something.
-    leave_out
-        Fields that are edited elsewhere.
+
+    Attributes
+    ----------
+    notes
+        The heading of each group, with room below it for what goes with the group.
     """
 
     wide = True
 
-    def __init__(
-        self,
-        cls: type[BaseModel],
-        changed: Callable[[], None],
-        leave_out: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, cls: type[BaseModel], changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self.cls = cls
         tag = tag_field(cls)
         self._fixed = {tag: cls.model_fields[tag].default} if tag else {}
         self.editors: dict[str, Editor] = {
             name: make_editor(
-                name.replace("_", " "), field, field.annotation, ConfigEditor, changed
+                field.title or name.replace("_", " "),
+                field,
+                field.annotation,
+                ConfigEditor,
+                changed,
             )
             for name, field in cls.model_fields.items()
-            if name != tag and name not in leave_out
+            if name != tag
         }
-        self._kept: dict[str, Any] = {}
-        self.message = W.HTML()
-        self.widget = W.VBox([*self._sections(), self.message], layout=W.Layout(width="100%"))
-        if issubclass(cls, StrictConfig):
-            defaults = {
-                name: field.get_default(call_default_factory=True)
-                for name, field in cls.model_fields.items()
-                if not field.is_required()
-            }
-            self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
+        self.notes: dict[str, W.VBox] = {}
+        self.widget = W.VBox(self._sections())
+        self.widget.add_class("mt-form")
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in cls.model_fields.items()
+            if not field.is_required()
+        }
+        self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
 
     def _sections(self) -> list[W.Widget]:
         groups: dict[str, list[str]] = {}
@@ -81,54 +77,78 @@ class ConfigEditor(Editor):
             extra: Any = self.cls.model_fields[name].json_schema_extra or {}
             groups.setdefault(extra.get("group", ""), []).append(name)
         sections: list[W.Widget] = []
-        for group, names in groups.items():
+        for group in sorted(groups, key=bool):
             if group:
-                sections.append(W.HTML(f'<div style="{_HEADING}">{group}</div>'))
-            narrow = [self.editors[n].widget for n in names if not self.editors[n].wide]
-            if narrow:
-                sections.append(W.Box(narrow, layout=_GRID))
-            sections += [self._wide(n) for n in names if self.editors[n].wide]
+                heading = W.HTML(
+                    f'<div class="mt-heading">{html.escape(group[:1].upper() + group[1:])}</div>'
+                )
+                self.notes[group] = W.VBox([heading])
+                sections.append(self.notes[group])
+            grid: list[W.Widget] = []
+            for name in groups[group]:
+                editor = self.editors[name]
+                if editor.wide:
+                    sections += [*_grid(grid), editor.widget]
+                    grid = []
+                else:
+                    grid.append(editor.widget)
+            sections += _grid(grid)
         return sections
-
-    def _wide(self, name: str) -> W.Widget:
-        editor = self.editors[name]
-        if not isinstance(editor, ConfigEditor):
-            return editor.widget
-        return W.Accordion([editor.widget], titles=(name.replace("_", " "),))
 
     @override
     def get(self) -> dict[str, Any]:
-        return self._fixed | self._kept | {name: e.get() for name, e in self.editors.items()}
+        return self._fixed | {name: editor.get() for name, editor in self.editors.items()}
 
     @override
     def _show(self, value: Any) -> None:
-        data = value.to_dict() if isinstance(value, StrictConfig) else dict(value)
-        self._kept = {
-            k: v for k, v in data.items() if k not in self.editors and k in self.cls.model_fields
-        }
         for name, editor in self.editors.items():
-            if name in data:
-                editor.set(data[name])
+            if name in value:
+                editor.set(value[name])
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        placed = [self._place(path, text) for path, text in problems]
         for name, editor in self.editors.items():
-            editor.show_problems([(p[1:], text) for p, text in problems if p[:1] == (name,)])
+            editor.show_problems([(p[1:], text) for p, text in placed if p[:1] == (name,)])
         own = "; ".join(
             ".".join(map(str, p)) + ": " * bool(p) + text
-            for p, text in problems
+            for p, text in placed
             if not p or p[0] not in self.editors
         )
-        self.message.value = (
-            '<div role="alert" style="color:var(--jp-error-color1,#c62828)">'
-            f"{html.escape(own)}</div>"
-            if own
-            else ""
-        )
+        self._say(own)
+
+    def _place(self, path: Path, text: str) -> tuple[Path, str]:
+        """Give what is wrong with a config as a whole to the first field that it speaks of."""
+        if not path:
+            spoken = [word for word in re.findall(r"\w+", text) if word in self.editors]
+            if spoken:
+                return (spoken[0],), text.removeprefix(f"{spoken[0]}: ")
+        return path, text
 
 
-class ConfigForm(W.VBox):  # type: ignore[misc]
+def _grid(children: list[W.Widget]) -> list[W.Widget]:
+    if not children:
+        return []
+    box = W.Box(children)
+    box.add_class("mt-grid")
+    return [box]
+
+
+class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
+    """A config that counts as changed also where 1 has become 1.0, which mean different things."""
+
+    def set(self, obj: Any, value: Any) -> None:
+        """Store a value and tell the observers once, if it differs."""
+        new, old = self._validate(obj, value), obj._trait_values.get(self.name)
+        obj._trait_values[self.name] = new
+        if old != new or repr(old) != repr(new):
+            obj._notify_trait(self.name, old, new)
+
+
+class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     """A form whose ``config`` is always the last valid one.
+
+    A config that is set is copied: to change one, set another, or use the form.
 
     Parameters
     ----------
@@ -136,16 +156,24 @@ class ConfigForm(W.VBox):  # type: ignore[misc]
         What the form shows first.
     """
 
-    config = traitlets.Instance(StrictConfig)
+    config: Any = ConfigTrait(StrictConfig)
 
     def __init__(self, config: StrictConfig, editor: Editor | None = None) -> None:
         enable_colab_widgets()
         self._own_change = False
         self._cls = type(config)
         self.editor = editor or ConfigEditor(self._cls, self._on_change)
-        self.editor.set(config.to_dict())
-        super().__init__([self.editor.widget], config=config)
+        super().__init__([W.HTML(STYLE), self.editor.widget], config=config)
+        self.editor.set(self.config.to_dict())
         self.observe(self._on_config, "config")
+
+    @traitlets.validate("config")  # type: ignore[untyped-decorator]
+    def _check_config(self, proposal: Any) -> StrictConfig:
+        config: StrictConfig = proposal["value"]
+        if not isinstance(config, self._cls):
+            msg = f"config: expected a {self._cls.__name__}, got a {type(config).__name__}."
+            raise traitlets.TraitError(msg)
+        return config if self._own_change else config.model_copy(deep=True)
 
     def _on_change(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Editors made of others: a form behind a switch, one of several kinds, rows of a list."""
+"""Editors made of others: a form behind a switch, and one of several kinds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
-from mattertune_nb.widgets.fields import (
-    CONTROL_WIDTH,
-    ERROR_STYLE,
-    LABEL_WIDTH,
-    UNIT_STYLE,
-    Editor,
-)
+from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.widgets.fields import Editor, Simple, tooltip
+from mattertune_nb.widgets.lazy import Lazy
+from mattertune_nb.widgets.style import LABEL_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,11 +20,11 @@ if TYPE_CHECKING:
 
     from mattertune_nb.widgets.fields import Path
 
-_NESTED = W.Layout(
-    border_left="3px solid var(--jp-border-color2, #bbb)",
-    margin="2px 0 6px 8px",
-    padding="0 0 0 8px",
-)
+
+def _nested() -> W.VBox:
+    box = W.VBox()
+    box.add_class("mt-nested")
+    return box
 
 
 class Optional(Editor):
@@ -44,14 +41,15 @@ class Optional(Editor):
         self.switch = W.Checkbox(
             False,
             description=label,
-            tooltip=field.description or label,
+            tooltip=tooltip(label, field),
             indent=False,
             layout=W.Layout(width="auto"),
         )
         self.switch.observe(self._on_switch, "value")
-        self._off = W.HTML(f'<span style="{UNIT_STYLE}">not set</span>')
-        self._place = W.VBox(layout=_NESTED)
-        self.widget = W.VBox([W.HBox([self.switch, self._off]), self._place])
+        self._off = W.HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
+        self._place = _nested()
+        line = W.HBox([self.switch, self._off], layout=W.Layout(align_items="center"))
+        self.widget = W.VBox([line, self._place])
         self._apply_switch()
 
     def _on_switch(self, _: Any) -> None:
@@ -60,7 +58,6 @@ class Optional(Editor):
 
     def _apply_switch(self) -> None:
         on = self.switch.value
-        self._off.layout.display = "none" if on else None
         self._place.layout.display = None if on else "none"
         if on and self.inner is None:
             self.inner = self._make()
@@ -68,8 +65,7 @@ class Optional(Editor):
 
     @override
     def get(self) -> Any:
-        value = self.inner.get() if self.switch.value and self.inner is not None else None
-        return None if value == "" else value
+        return self.inner.get() if self.switch.value and self.inner is not None else None
 
     @override
     def _show(self, value: Any) -> None:
@@ -79,125 +75,158 @@ class Optional(Editor):
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        if self.inner is not None and self.switch.value:
-            self.inner.show_problems(problems)
+        shown = self.inner is not None and self.switch.value
+        if self.inner is not None:
+            self.inner.show_problems(problems if shown else [])
+        self._say("" if shown else "; ".join(text for _, text in problems))
 
 
-class Choice(Editor):
-    """A value of one of several kinds: a drop-down for the kind and an editor of that kind."""
-
-    def __init__(
-        self,
-        label: str,
-        field: FieldInfo,
-        editors: dict[str, tuple[str, Callable[[], Editor]]],
-        kind_of_raw: Callable[[Any], str],
-        changed: Callable[[], None],
-    ) -> None:
-        super().__init__(changed)
-        self.wide = "config" in editors
-        self._editors, self._kind_of_raw = editors, kind_of_raw
-        self._built: dict[str, Editor] = {}
-        self.kind = W.Dropdown(
-            options=[(text, key) for key, (text, _) in editors.items()],
-            description=label,
-            tooltip=field.description or label,
-            style={"description_width": LABEL_WIDTH},
-            layout=W.Layout(width=CONTROL_WIDTH),
-        )
-        self.kind.observe(self._on_kind, "value")
-        self._place = W.VBox(layout=W.Layout(width="100%"))
-        self.widget = W.VBox([self.kind, self._place], layout=W.Layout(width="100%"))
-        self._place.children = [self.inner.widget]
-
-    @property
-    def inner(self) -> Editor:
-        """The editor of the kind that is chosen."""
-        key = self.kind.value
-        if key not in self._built:
-            self._built[key] = self._editors[key][1]()
-        return self._built[key]
-
-    def _on_kind(self, _: Any = None) -> None:
-        self._place.children = [self.inner.widget]
-        self._on_change()
-
-    @override
-    def get(self) -> Any:
-        return self.inner.get()
-
-    @override
-    def _show(self, value: Any) -> None:
-        self.kind.value = self._kind_of_raw(value)
-        self.inner.set(value)
-
-    @override
-    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        self.inner.show_problems(problems)
-
-
-class Rows(Editor):
-    """A list of configs, with buttons to add and remove."""
+class Section(Lazy):
+    """A nested form behind a button, built when it is first opened."""
 
     wide = True
 
     def __init__(
         self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
-        super().__init__(changed)
-        self._make = make
-        self._rows: list[Editor] = []
-        self._place = W.VBox()
-        self.add_button = W.Button(
-            description=f"Add to {label}", icon="plus", tooltip=field.description or label
+        super().__init__(make, changed)
+        default = field.get_default(call_default_factory=True)
+        self._default = default.to_dict() if isinstance(default, StrictConfig) else None
+        self.switch = W.ToggleButton(
+            False, description=label, icon="caret-right", tooltip=tooltip(label, field)
         )
-        self.add_button.on_click(lambda _: self._add())
-        self.message = W.HTML()
-        title = W.HTML(
-            f'<b title="{html.escape(field.description or "")}">{html.escape(label)}</b>'
-        )
-        self.widget = W.VBox([title, self._place, self.add_button, self.message])
-
-    def _add(self) -> None:
-        self._rows.append(self._make())
-        self._layout()
-        self._on_change()
-
-    def _remove(self, editor: Editor) -> None:
-        self._rows.remove(editor)
-        self._layout()
-        self._on_change()
-
-    def _layout(self) -> None:
-        children = []
-        for number, editor in enumerate(self._rows, 1):
-            remove = W.Button(
-                icon="trash", tooltip=f"Remove number {number}", layout=W.Layout(width="38px")
-            )
-            remove.on_click(lambda _, e=editor: self._remove(e))
-            editor.widget.layout.flex = "1 1 auto"
-            children.append(W.HBox([remove, editor.widget], layout=_NESTED))
-        self._place.children = children
+        self.switch.add_class("mt-section")
+        self.switch.observe(self._on_switch, "value")
+        self.summary, self._summary = "", W.HTML()
+        self._place = self.widget
+        self._place.add_class("mt-nested")
+        self._place.layout.display = "none"
+        line = W.HBox([self.switch, self._summary], layout=W.Layout(align_items="center"))
+        self.widget = W.VBox([line, self._place])
+        self.widget.add_class("mt-form")
 
     @override
-    def get(self) -> Any:
-        return [row.get() for row in self._rows]
+    def _fill(self, widget: W.Widget) -> None:
+        self._place.children = [widget]
+
+    def _on_switch(self, _: Any) -> None:
+        on = self.switch.value
+        self.switch.icon = "caret-down" if on else "caret-right"
+        self._place.layout.display = None if on else "none"
+        if on:
+            _ = self.inner
+        self._summarise()
+
+    def _summarise(self) -> None:
+        """Say beside the closed form what in it differs from the default."""
+        raw = self.get()
+        if self._default is None:
+            text = ", ".join(f"{key}: {len(rows)}" for key, rows in raw.items()) or "none"
+        else:
+            changed = [(k, v) for k, v in raw.items() if self._default.get(k) != v]
+            words = [f"{name.replace('_', ' ')}: {value}" for name, value in changed]
+            text = ", ".join(words) or "as by default"
+        self.summary = text
+        shown = "" if self.switch.value else html.escape(text)
+        self._summary.value = f'<span class="mt-note">{shown}</span>'
 
     @override
     def _show(self, value: Any) -> None:
-        values = list(value or [])
-        while len(self._rows) < len(values):
-            self._rows.append(self._make())
-        del self._rows[len(values) :]
-        for row, item in zip(self._rows, values, strict=True):
-            row.set(item)
-        self._layout()
+        super()._show(value)
+        self._summarise()
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        for i, row in enumerate(self._rows):
-            row.show_problems([(p[1:], text) for p, text in problems if p[:1] == (i,)])
-        own = "; ".join(text for p, text in problems if not p)
-        self.message.value = (
-            f'<div role="alert" style="{ERROR_STYLE}">{html.escape(own)}</div>' if own else ""
+        if problems:
+            self.switch.value = True
+        super().show_problems(problems)
+
+
+class Choice(Editor):
+    """A value of one of several kinds: a drop-down for the kind and an editor of that kind.
+
+    Parameters
+    ----------
+    label, field
+        Name and description.
+    editors
+        Text of each kind and what makes its editor; no maker for a kind that has no value.
+    kind_of_raw
+        Tells the kind of a raw value.
+    changed
+        Called after a change.
+    wide
+        Whether it takes the whole width of a form.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        field: FieldInfo,
+        editors: dict[str, tuple[str, Callable[[], Editor] | None]],
+        kind_of_raw: Callable[[Any], str],
+        changed: Callable[[], None],
+        *,
+        wide: bool,
+    ) -> None:
+        super().__init__(changed)
+        self.wide = wide
+        self._editors, self._kind_of_raw = editors, kind_of_raw
+        self._built: dict[str, Editor | None] = {}
+        self.kind = W.Dropdown(
+            options=[(text, key) for key, (text, _) in editors.items()],
+            description=label,
+            tooltip=tooltip(label, field),
+            style={"description_width": LABEL_WIDTH},
         )
+        self.kind.add_class("mt-control")
+        if wide:
+            self.kind.layout.max_width = "460px"
+        self.kind.observe(self._on_kind, "value")
+        self.widget = W.Box()
+        self.widget.add_class("mt-field")
+        self._place()
+
+    @property
+    def inner(self) -> Editor | None:
+        """The editor of the kind that is chosen, if it has a value."""
+        key = self.kind.value
+        if key not in self._built:
+            make = self._editors[key][1]
+            self._built[key] = None if make is None else make()
+        return self._built[key]
+
+    def _place(self) -> None:
+        inner = self.inner
+        if isinstance(inner, Simple):
+            inner.control.add_class("mt-hidden-label")
+            inner.control.style.description_width = "0px"
+            self.widget.add_class("mt-with-value")
+        else:
+            self.widget.remove_class("mt-with-value")
+        self.widget.children = [self.kind] if inner is None else [self.kind, inner.widget]
+
+    def _on_kind(self, _: Any = None) -> None:
+        self._place()
+        self._on_change()
+
+    @override
+    def get(self) -> Any:
+        return None if self.inner is None else self.inner.get()
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.kind.value = self._kind_of_raw(value)
+        if self.inner is not None:
+            self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        inner = self.inner
+        if isinstance(inner, Simple):
+            self._say(inner.words(problems))
+        elif inner is None:
+            super().show_problems(problems)
+        else:
+            self._say("")
+            inner.show_problems(problems)

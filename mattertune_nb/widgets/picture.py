@@ -10,11 +10,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from mattertune_nb.widgets.lifetime import ClosedOnRerun, remember
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 80
 _MAX_SHOWN = 4
@@ -26,6 +27,10 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
 
     The paper is white with dark ink, as a picture cannot know the theme it is read in.
     """
+    # half a second, which a form must not wait for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -39,7 +44,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-class Pictured:
+class Pictured(ClosedOnRerun):
     """Mix-in for a widget that has a picture: both go into one MIME bundle.
 
     JupyterLab shows the widget where a kernel runs; without one, and on GitHub or nbviewer, the
@@ -79,6 +84,7 @@ class Pictured:
             if not hasattr(self, "_display_ids"):
                 self._display_ids = deque(maxlen=_MAX_SHOWN)
             self._display_ids.append(handle.display_id)
+        remember(self)
 
     def renew_picture(self) -> None:
         """Replace the picture in the notebook's output by one of the present state."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from copy import deepcopy
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "defaults": {},
+    "none": {},
     "quick look": {
         "trainer.max_epochs": 10,
         "model.lr_scheduler.warmup": 0.1,
@@ -27,19 +28,37 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def find(settings: Any, path: str) -> Any:
+    """Return the value of a dotted field; ``None`` where it is not set or not there."""
+    for name in path.split("."):
+        settings = settings.get(name) if isinstance(settings, dict) else None
+    return settings
+
+
 def apply_preset(settings: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
     """Return settings with the dotted fields of a preset set; what is not there is left out."""
     out = deepcopy(settings)
     for path, value in preset.items():
-        *parents, last = path.split(".")
-        target: Any = out
-        for name in parents:
-            target = target.get(name) if isinstance(target, dict) else None
+        parent, _, last = path.rpartition(".")
+        target = find(out, parent)
         if isinstance(target, dict):
             target[last] = value
     return out
 
 
-def describe(preset: dict[str, Any]) -> str:
-    """Return the difference from the defaults as text."""
-    return ", ".join(f"{path} = {value}" for path, value in preset.items()) or "no difference"
+def describe(preset: dict[str, Any], defaults: dict[str, Any]) -> str:
+    """Return the difference from the defaults as an HTML table."""
+    rows = "".join(
+        f"<tr><td><code>{path}</code></td><td>{_text(find(defaults, path))} → "
+        f"<b>{_text(value)}</b></td></tr>"
+        for path, value in preset.items()
+    )
+    return f'<table class="mt-diff">{rows}</table>' if rows else ""
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, dict):
+        return html.escape(", ".join(f"{k} {v}" for k, v in value.items()))
+    return html.escape(str(value))

@@ -1,16 +1,15 @@
-"""A small picture of the learning rate over a run."""
+"""A small drawing of the learning rate over a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from mattertune_nb.widgets.picture import new_figure, png
 
 if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 _STEPS_PER_EPOCH = 10
 _MAX_EPOCHS = 200
+_WIDTH, _HEIGHT = 300, 90
 
 
 def learning_rates(config: MatterTunerConfig) -> list[float]:
@@ -49,14 +48,27 @@ def learning_rates(config: MatterTunerConfig) -> list[float]:
     return rates
 
 
-def draw_schedule(config: MatterTunerConfig) -> bytes:
-    """Return the learning rate against epochs as PNG."""
-    rates = learning_rates(config)
-    figure, (ax,) = new_figure(1, 1, 3.6, 1.7)
-    ax.plot([i / _STEPS_PER_EPOCH for i in range(len(rates))], rates, color="#2f7ed8")
-    ax.set_xlabel("epoch", fontsize=8)
-    ax.set_title("learning rate", fontsize=9)
-    ax.set_ylim(bottom=0)
-    ax.tick_params(labelsize=7)
-    ax.grid(alpha=0.3)
-    return png(figure)
+def draw_schedule(rates: list[float]) -> str:
+    """Return the learning rate against epochs as HTML, in the colours of the reader's theme."""
+    highest = max(rates) or 1.0
+    n = max(len(rates) - 1, 1)
+    every = max(len(rates) // 400, 1)
+    points = " ".join(
+        f"{_WIDTH * i / n:.1f},{_HEIGHT * (1 - rate / highest):.1f}"
+        for i, rate in enumerate(rates)
+        if i % every == 0 or i == n
+    )
+    epochs = len(rates) // _STEPS_PER_EPOCH
+    text = f"learning rate over {epochs} epochs, from {rates[0]:.3g} to {rates[-1]:.3g}"
+    return (
+        f'<svg role="img" aria-label="{text}" width="{_WIDTH + 90}" height="{_HEIGHT + 34}" '
+        f'viewBox="-62 -10 {_WIDTH + 90} {_HEIGHT + 34}" style="color:var(--jp-ui-font-color1,#222)">'
+        f'<g stroke="currentColor" stroke-opacity=".25"><line x1="0" y1="{_HEIGHT}" x2="{_WIDTH}" '
+        f'y2="{_HEIGHT}"/><line x1="0" y1="0" x2="{_WIDTH}" y2="0"/></g>'
+        '<polyline fill="none" stroke="var(--jp-brand-color1,#2f7ed8)" stroke-width="2" '
+        f'points="{points}"/>'
+        '<g font-size="11" fill="currentColor"><g text-anchor="end">'
+        f'<text x="-6" y="4">{highest:.3g}</text><text x="-6" y="{_HEIGHT + 4}">0</text></g>'
+        f'<text x="0" y="{_HEIGHT + 18}">0</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{epochs} epochs</text></g></svg>'
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import sys
 import threading
 from functools import partial
 from pathlib import Path as FilePath
@@ -17,56 +17,87 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
-from mattertune_nb.data.labels import LABELS, likely_keys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
-from mattertune_nb.data.xyz import open_frames
-from mattertune_nb.training.background import start_run
 from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.widgets.advice import Advisor, marked, summary
 from mattertune_nb.widgets.config_tab import ConfigTab
 from mattertune_nb.widgets.editors import make_editor
 from mattertune_nb.widgets.fields import Editor, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
-from mattertune_nb.widgets.hardware import marked, probe_hardware, summary
+from mattertune_nb.widgets.label_keys import LabelKeyFiller
+from mattertune_nb.widgets.lazy import Lazy
 from mattertune_nb.widgets.nested_fields import Choice
-from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe
+from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe, find
 from mattertune_nb.widgets.schedule_preview import draw_schedule
+from mattertune_nb.widgets.style import error_html, note_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mattertune_nb.widgets.fields import Path
 
-_KEYS = {"energy": "energy_key", "forces": "forces_key", "stresses": "stress_key"}
-
 
 class RunEditor(Editor):
     """Editors of model, data, trainer and run, on a tab each."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], preview: W.Widget) -> None:
         super().__init__(changed)
+        self._preview = preview
+        self.hardware: dict[str, Any] = {}
         fields = MatterTunerConfig.model_fields
-        backbones: dict[str, tuple[str, Callable[[], Editor]]] = {
+        backbones: dict[str, tuple[str, Callable[[], Editor] | None]] = {
             name: (
                 name if info.installed else f"{name} – {info.install_hint}",
-                partial(ConfigEditor, info.config_class, changed),
+                partial(self._model, info.config_class),
             )
             for name, info in available().items()
         }
         self.model = Choice(
-            "backbone", fields["model"], backbones, lambda raw: str(raw["name"]), changed
+            "backbone", fields["model"], backbones, lambda raw: str(raw["name"]), changed, wide=True
         )
         data = fields["data"]
+        self.machine_note, self.file_note = W.HTML(), W.HTML()
+        self.trainer = Lazy(self._make_trainer, changed)
         self.parts: dict[str, Editor] = {
             "model": self.model,
-            "data": make_editor("split", data, data.annotation, ConfigEditor, changed),
-            "trainer": ConfigEditor(TrainerConfig, changed),
-            "run": ConfigEditor(RunConfig, changed),
+            "data": Lazy(
+                lambda: make_editor("split", data, data.annotation, ConfigEditor, changed), changed
+            ),
+            "trainer": self.trainer,
+            "run": Lazy(lambda: ConfigEditor(RunConfig, changed), changed),
         }
-        self.beside = {name: W.VBox() for name in self.parts}
-        self.widget = W.Tab(
-            [W.VBox([self.beside[name], part.widget]) for name, part in self.parts.items()],
-            titles=("Model", "Data", "Trainer", "Run"),
-        )
+        pages = [W.VBox([part.widget]) for part in self.parts.values()]
+        pages[1].children = [self.file_note, *pages[1].children]
+        self.widget = W.Tab(pages, titles=("Model", "Data", "Trainer", "Run"))
+        self.widget.observe(self._on_tab, "selected_index")
+
+    def _on_tab(self, change: Any) -> None:
+        opened = list(self.parts.values())[change["new"] or 0 : (change["new"] or 0) + 1]
+        for part in opened:
+            if isinstance(part, Lazy):
+                _ = part.inner
+
+    def _make_trainer(self) -> ConfigEditor:
+        editor = ConfigEditor(TrainerConfig, self._changed)
+        heading = editor.notes["hardware"]
+        heading.children = [*heading.children, self.machine_note]
+        self.mark(editor)
+        return editor
+
+    def mark(self, trainer: ConfigEditor) -> None:
+        """Mark what cannot run here, once that is known."""
+        for name in ("accelerator", "precision") if self.hardware else ():
+            field = trainer.editors[name]
+            if isinstance(field, Simple) and field.options is not None:
+                options = marked(field.options, self.hardware)
+                if options != field.options:
+                    field.relabel(options)
+
+    def _model(self, cls: Any) -> ConfigEditor:
+        editor = ConfigEditor(cls, self._changed)
+        heading = editor.notes["learning rate"]
+        heading.children = [*heading.children, self._preview]
+        return editor
 
     @override
     def get(self) -> dict[str, Any]:
@@ -92,7 +123,8 @@ class TunerForm(ConfigForm):
 
     ``form.config`` is always the last valid :class:`MatterTunerConfig`, ``form.run`` the run that
     was started last. What this machine cannot run is marked and can still be chosen, for a config
-    that goes to a cluster; Start is what refuses.
+    that goes to a cluster; Start is what refuses. Names of labels that are not set are filled in
+    where the data file has no standard ones.
 
     Parameters
     ----------
@@ -107,15 +139,12 @@ class TunerForm(ConfigForm):
             model=backbone_config_class("chgnet")(),
             data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=FilePath("data.xyz"))),
         )
-        editor = RunEditor(lambda: self._on_change())
+        # ASE takes a second to import: the form is shown first
+        self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
+        self._preview, self._refusal = W.HTML(), W.HTML()
+        editor = RunEditor(lambda: self._on_change(), self._preview)
         super().__init__(config, editor)
-        self._src: FilePath | None = None
-        self._preview = W.Image(format="png", layout=W.Layout(display="none"))
-        self._file = W.HTML()
-        self._machine = W.HTML()
-        editor.beside["model"].children = [self._preview]
-        editor.beside["data"].children = [self._file]
-        editor.beside["trainer"].children = [self._machine]
+        self._file, self._machine = editor.file_note, editor.machine_note
         self.config_tab = ConfigTab(MatterTunerConfig, self._take)
         editor.widget.children = [*editor.widget.children, self.config_tab.widget]
         editor.widget.set_title(4, "YAML and Python")
@@ -123,8 +152,10 @@ class TunerForm(ConfigForm):
             options=list(PRESETS),
             description="preset",
             tooltip="A starting point; only a difference from the defaults",
+            layout=W.Layout(width="240px"),
         )
-        self._preset_text = W.HTML(describe({}))
+        self._preset_text = W.HTML()
+        self._preset_shown = self.preset.value
         self.preset.observe(self._on_preset, "value")
         self.start_button = W.Button(
             description="Start",
@@ -135,73 +166,82 @@ class TunerForm(ConfigForm):
         self.start_button.on_click(lambda _: self.start())
         self.message = W.HTML()
         self._below = W.VBox()
-        self.children = [
-            W.HBox([self.preset, self._preset_text]),
-            editor.widget,
-            W.HBox([self.start_button, self.message]),
-            self._below,
-        ]
+        style, tabs = self.children  # type: ignore[has-type]
+        start = W.HBox(
+            [self.start_button, W.VBox([self.message, self._refusal])],
+            layout=W.Layout(margin="6px 0 0 0", align_items="center"),
+        )
+        presets = W.HBox([self.preset, self._preset_text])
+        self.children = [style, presets, tabs, start, self._below]
         self.observe(self._on_new_config, "config")
+        self._advisor = Advisor(self._on_answer)
         self._on_new_config()
-        self._probe = probe_hardware(self._mark)
+        self._looking = threading.Timer(0.5, self._look_into_files)
+        self._looking.daemon = True
+        if self._keys.waiting:
+            self._keys.waiting = False
+            self._looking.start()
+
+    @traitlets.validate("config")  # type: ignore[untyped-decorator]
+    def _check_config(self, proposal: Any) -> MatterTunerConfig:
+        config = super()._check_config(proposal)
+        assert isinstance(config, MatterTunerConfig)
+        self._keys_changed = self._keys.fill(config)
+        return config
+
+    def _look_into_files(self) -> None:
+        self.config = self.config
+        self._file.value = "".join(map(note_html, self._keys.notes))
 
     def _take(self, config: MatterTunerConfig) -> None:
         self.config = config
 
     def _on_preset(self, change: Any) -> None:
-        preset = PRESETS[change["new"]]
-        self._preset_text.value = html.escape(describe(preset))
-        defaults = MatterTunerConfig(
-            model=backbone_config_class(self.config.model.name)(), data=self.config.data
-        ).to_dict()
-        defaults["run"] = self.config.run.to_dict()
-        self.config = MatterTunerConfig.from_dict(apply_preset(defaults, preset))
-
-    def _on_new_config(self, _: Any = None) -> None:
-        self.config_tab.show(self.config)
-        threading.Thread(target=self._draw_schedule).start()
-        dataset = getattr(self.config.data, "dataset", getattr(self.config.data, "train", None))
-        src = getattr(dataset, "src", None)
-        if src is not None and src != self._src:
-            self._src = src
-            self._look_into(src)
-
-    def _draw_schedule(self) -> None:
-        try:
-            self._preview.value = draw_schedule(self.config)
-            self._preview.layout.display = None
-        except MatterTuneError as exc:
-            self._preview.layout.display = "none"
-            self._say(str(exc))
-
-    def _look_into(self, src: FilePath) -> None:
-        """Say what the file holds, and fill in the names of labels that are not the standard ones."""
-        try:
-            frames = open_frames(src)
-            found = likely_keys(frames[0])
-        except MatterTuneError as exc:
-            self._file.value = f"<i>{html.escape(str(exc))}</i>"
-            return
-        names = ", ".join(f"{label}: {' or '.join(found[label]) or 'none'}" for label in LABELS)
-        self._file.value = html.escape(f"{src} holds {len(frames)} frames; labels found – {names}.")
-        settings = self.config.to_dict()
-        dataset = settings["data"].get("dataset") or settings["data"].get("train")
-        standard = {"energy": "energy", "forces": "forces", "stresses": "stress"}
-        for label, key in _KEYS.items():
-            if found[label] and standard[label] not in found[label] and dataset[key] is None:
-                dataset[key] = found[label][0]
+        name = self._preset_shown = change["new"]
+        settings, defaults = self.config.to_dict(), self._defaults()
+        before = {path: find(defaults, path) for path in PRESETS[change["old"]]}
+        settings = apply_preset(apply_preset(settings, before), PRESETS[name])
         self.config = MatterTunerConfig.from_dict(settings)
 
-    def _mark(self, hardware: dict[str, Any]) -> None:
-        self._machine.value = html.escape(summary(hardware))
-        trainer = self.editor.parts["trainer"]  # type: ignore[attr-defined]
-        for name in ("accelerator", "precision"):
-            editor = trainer.editors[name]
-            if isinstance(editor, Simple) and editor._options is not None:
-                editor.relabel(marked(tuple(editor._options), hardware))
+    def _defaults(self) -> dict[str, Any]:
+        data = type(self.config.data)
+        fields = data.model_fields.items()
+        return {
+            "model": type(self.config.model)().to_dict(),
+            "data": {n: f.get_default() for n, f in fields if not f.is_required()},
+            "trainer": TrainerConfig().to_dict(),
+        }
+
+    def _on_new_config(self, _: Any = None) -> None:
+        if self._keys_changed:
+            self.editor.set(self.config.to_dict())
+        self._file.value = "".join(map(note_html, self._keys.notes))
+        self.config_tab.show(self.config)
+        self._preset_text.value = describe(PRESETS[self.preset.value], self._defaults())
+        self._advisor.ask(self.config)
+
+    def _on_answer(self, known: dict[str, Any]) -> None:
+        """Show what a process that knows torch says of the config, see :mod:`.advice`."""
+        self._machine.value = note_html(summary(known["hardware"]))
+        if "rates" in known:
+            self._preview.value = draw_schedule(known["rates"])
+        else:
+            self._preview.value = error_html(known["problem"])
+        refusal = known["refusal"]
+        self._refusal.value = note_html(
+            f"Cannot start on this machine: {refusal}" if refusal else ""
+        )
+        editor = self.editor
+        assert isinstance(editor, RunEditor)
+        editor.hardware = known["hardware"]
+        if editor.trainer.built:
+            editor.mark(editor.trainer.inner)
 
     def start(self) -> None:
         """Start the run; what does not allow it is said beside the button."""
+        # torch, which starting needs, takes seconds to import
+        from mattertune_nb.training.background import start_run
+
         self.start_button.disabled = True
         self._say("Starting …")
         try:
@@ -215,6 +255,13 @@ class TunerForm(ConfigForm):
             self.start_button.disabled = False
 
     def _say(self, text: str, *, error: bool = False) -> None:
-        color = "var(--jp-error-color1,#c62828)" if error else "inherit"
-        role = "alert" if error else "status"
-        self.message.value = f'<div role="{role}" style="color:{color}">{html.escape(text)}</div>'
+        if error:
+            self.message.value = error_html(text, css="mt-alert")
+        else:
+            self.message.value = f'<div role="status">{note_html(text)}</div>'
+
+    def close(self) -> None:
+        """Close the form and the process that advises it."""
+        self._looking.cancel()
+        self._advisor.close()
+        super().close()

@@ -4,49 +4,151 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
+import traitlets
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, model_validator
 
 import mattertune_nb as mt
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.widgets.advice import Advisor
+from mattertune_nb.widgets.annotations import is_config, is_optional, members
 from mattertune_nb.widgets.fields import OptionalValue, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
-from mattertune_nb.widgets.nested_fields import Choice, Rows
+from mattertune_nb.widgets.lists import Rows
+from mattertune_nb.widgets.nested_fields import Choice
 
 
 def controls(form, name):
     return form.editor.editors[name]
 
 
-def test_every_field_of_the_trainer_appears_and_round_trips():
-    form = mt.TrainerForm()
-    assert set(form.editor.editors) == set(mt.TrainerConfig.model_fields)
-    assert form.config == mt.TrainerConfig()
-    other = mt.TrainerConfig(
-        devices=[0, 1],
-        precision="bf16-mixed",
-        deterministic="warn",
-        max_time="00:10:00:00",
-        gradient_clip_val=3.5,
-        val_check_interval=0.25,
-        early_stopping=mt.EarlyStoppingConfig(patience=3, stopping_threshold=0.01),
-        checkpoint=mt.ModelCheckpointConfig(monitor="val/forces_mae", filename="best-model"),
-        ema=mt.EMAConfig(decay=0.9),
-        loggers=["csv", "tensorboard"],
-        additional_trainer_kwargs={"limit_train_batches": 10},
-    )
-    form.config = other
-    assert mt.TrainerConfig.from_dict(form.editor.get()) == other
+def values(annotation, metadata=()):
+    """Draw what a field accepts, from its annotation and bounds alone."""
+    if is_optional(annotation):
+        inner = [m for m in members_with_bounds(annotation) if m[0] is not type(None)]
+        return st.none() | st.one_of(values(a, [*m, *metadata]) for a, m in inner)
+    parts = members_with_bounds(annotation)
+    if len(parts) > 1:
+        return st.one_of(values(a, [*m, *metadata]) for a, m in parts)
+    (kind, own), bounds = parts[0], {}
+    for mark in [*metadata, *own]:
+        inner_marks = mark.metadata if hasattr(mark, "metadata") else [mark]
+        for inner in inner_marks:
+            bounds |= {
+                n: getattr(inner, n)
+                for n in ("ge", "gt", "le", "lt")
+                if getattr(inner, n, None) is not None
+            }
+    origin = getattr(kind, "__origin__", None)
+    if is_config(kind):
+        return configs(kind)
+    if origin is Literal:
+        return st.sampled_from(kind.__args__)
+    if origin is list:
+        return st.lists(values(kind.__args__[0]), max_size=3)
+    if origin is tuple:
+        return st.tuples(*map(values, kind.__args__))
+    if origin is dict:
+        return st.dictionaries(values(kind.__args__[0]), values(kind.__args__[1]), max_size=2)
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if kind is bool:
+        return st.booleans()
+    if kind is int:
+        return st.integers(1 + low if "gt" in bounds else low, high)
+    if kind is float:
+        return st.floats(
+            low, high, exclude_min="gt" in bounds, exclude_max="lt" in bounds, allow_nan=False,
+            allow_infinity=False,
+        )  # fmt: skip
+    if kind is Any:
+        return st.integers() | st.booleans() | st.text("abc", max_size=3)
+    text = st.text("ab1 ,\"'#:*[]{}-é", min_size=1, max_size=6)
+    return text.map(Path) if kind is Path else text
+
+
+def members_with_bounds(annotation):
+    origin = getattr(annotation, "__origin__", None)
+    if hasattr(annotation, "__metadata__"):
+        marks = [m for m in annotation.__metadata__ if getattr(m, "discriminator", None) is None]
+        return [(a, [*m, *marks]) for a, m in members_with_bounds(annotation.__origin__)]
+    if origin is None and not hasattr(annotation, "__args__"):
+        return [(annotation, [])]
+    if len(members(annotation)) == 1 and not is_optional(annotation):
+        return [(annotation, [])]
+    return [part for a in annotation.__args__ for part in members_with_bounds(a)]
+
+
+def configs(cls: type[BaseModel]):
+    """Draw valid configs of a class."""
+
+    @st.composite
+    def drawn(draw):
+        chosen = {}
+        for name, field in cls.model_fields.items():
+            if field.is_required() or draw(st.booleans()):
+                chosen[name] = draw(values(field.annotation, field.metadata))
+        return chosen
+
+    def build(chosen):
+        try:
+            return cls(**chosen)
+        except mt.ConfigError:
+            return None
+
+    return drawn().map(build).filter(lambda config: config is not None)
+
+
+FORMS: dict[type, ConfigForm] = {}
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        mt.TrainerConfig,
+        mt.AdamWConfig,
+        mt.CosineAnnealingLRConfig,
+        mt.MultiStepLRConfig,
+        mt.HuberLossConfig,
+        mt.StressesPropertyConfig,
+        mt.XYZDatasetConfig,
+        mt.DBDatasetConfig,
+        mt.EarlyStoppingConfig,
+        mt.ModelCheckpointConfig,
+        mt.MeanStdNormalizerConfig,
+        mt.PerAtomReferencingNormalizerConfig,
+        mt.WandbLoggerConfig,
+        mt.CSVLoggerConfig,
+    ],
+    ids=lambda cls: cls.__name__,
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_config_survives_its_form(cls, data):
+    config = data.draw(configs(cls))
+    if cls not in FORMS:
+        FORMS[cls] = ConfigForm(config)
+    form = FORMS[cls]
+    form.config = config
+    assert form.config == config
+    read = cls.from_dict(form.editor.get())
+    assert read == config
+    assert repr(read) == repr(config)
 
 
 CONFIGS = [
-    mt.AdamWConfig(lr=3e-5, betas=(0.8, 0.99)),
-    mt.CosineAnnealingLRConfig(T_max=7, warmup=0.25),
-    mt.MultiStepLRConfig(milestones=[3, 9]),
-    mt.HuberLossConfig(delta=0.5),
-    mt.StressesPropertyConfig(loss=mt.MSELossConfig(), missing="mask"),
     mt.CHGNetBackboneConfig(
-        lr_scheduler=[mt.LinearLRConfig(), mt.ExponentialConfig()], freeze=["*embedding*"]
+        lr_scheduler=[mt.LinearLRConfig(), mt.ExponentialConfig()], freeze=["*embedding*", "a,b"]
+    ),
+    mt.CHGNetBackboneConfig(
+        normalizers={
+            "energy": [mt.MeanStdNormalizerConfig(mean=1.5), mt.RMSNormalizerConfig()],
+            "forces": [],
+        }
     ),
     mt.SevenNetBackboneConfig(lr_scheduler=None, normalizers={}),
     mt.AutoSplitDataModuleConfig(
@@ -59,13 +161,53 @@ CONFIGS = [
         validation=mt.XYZDatasetConfig(src="b.xyz"),
     ),
     mt.RunConfig(name="x", seed=7),
+    mt.TrainerConfig(devices=[0, 1], max_time="00:10:00:00", loggers=["csv", "tensorboard"]),
 ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
-def test_any_config_survives_its_form(config):
+def test_a_config_of_many_parts_survives_its_form(config):
     form = ConfigForm(config)
+    assert form.config == config
     assert type(config).from_dict(form.editor.get()) == config
+
+
+class Newer(mt.TrainerConfig):
+    """A trainer with settings that no form was told of."""
+
+    smoothing: float = setting(
+        0.5, "How smooth.", unit="nm", ge=0, lt=2, group="training", title="curve smoothing"
+    )
+    colour: Literal["red", "blue"] | None = setting(None, "Which colour.", group="paint")
+    names: list[str] = setting(list, "Which names.")
+    limits: tuple[int, int] = setting((1, 2), "From and to.")
+    extra: mt.EMAConfig | None = setting(None, "A config of its own.")
+
+
+def test_a_new_field_appears_by_itself():
+    form = ConfigForm(Newer())
+    smoothing = controls(form, "smoothing")
+    assert smoothing.control.description == "curve smoothing"
+    assert smoothing.control.tooltip == "How smooth. At least 0 and below 2. Default: 0.5."
+    assert smoothing.widget.children[1].value == "nm"
+    assert "paint" in form.editor.notes
+    colour = controls(form, "colour").control
+    assert [text for text, _ in colour.options] == ["not set", "red", "blue"]
+    colour.value = "blue"
+    controls(form, "names").control.value = 'a, "b, c"'
+    controls(form, "limits").control.value = "3, 4"
+    controls(form, "extra").switch.value = True
+    assert form.config == Newer(
+        colour="blue", names=["a", "b, c"], limits=(3, 4), extra=mt.EMAConfig()
+    )
+    smoothing.control.value = "2"
+    assert "less than 2" in smoothing.problem
+
+
+def test_the_groups_of_the_trainer_are_its_headings():
+    assert list(mt.TrainerForm().editor.notes) == [
+        "hardware", "training", "validation", "callbacks", "logging"
+    ]  # fmt: skip
 
 
 def test_a_change_reaches_the_config_and_its_observers():
@@ -74,13 +216,48 @@ def test_a_change_reaches_the_config_and_its_observers():
     controls(form, "max_epochs").inner.control.value = "7"
     assert form.config.max_epochs == 7
     assert seen[-1]["new"] is form.config
+    form.config = mt.TrainerConfig(loggers=["csv"], early_stopping=mt.EarlyStoppingConfig())
+    assert len(seen) == 2
+    form.config = mt.TrainerConfig(loggers=["csv"], early_stopping=mt.EarlyStoppingConfig())
+    assert len(seen) == 2
+
+
+def test_one_and_one_point_zero_are_different_settings():
+    form, seen = mt.TrainerForm(mt.TrainerConfig(val_check_interval=1)), []
+    form.observe(seen.append, "config")
+    form.config = mt.TrainerConfig(val_check_interval=1.0)
+    assert len(seen) == 1
+    assert controls(form, "val_check_interval").kind.value == "float"
+
+
+def test_only_a_config_of_its_kind_is_taken_and_a_later_change_of_it_stays_outside():
+    form = mt.TrainerForm()
+    with pytest.raises(traitlets.TraitError, match="expected a TrainerConfig, got a RunConfig"):
+        form.config = mt.RunConfig()
+    mine = mt.TrainerConfig(max_epochs=3)
+    form.config = mine
+    mine.max_epochs = 4
+    assert form.config.max_epochs == 3
 
 
 def test_setting_the_config_moves_the_widgets():
     form = mt.TrainerForm()
-    form.config = mt.TrainerConfig(max_epochs=3, accelerator="gpu")
+    form.config = mt.TrainerConfig(
+        max_epochs=3,
+        accelerator="gpu",
+        early_stopping=mt.EarlyStoppingConfig(patience=9),
+        loggers=["csv", "wandb"],
+        checkpoint=mt.ModelCheckpointConfig(save_top_k=3),
+    )
     assert controls(form, "max_epochs").inner.control.value == "3"
     assert controls(form, "accelerator").control.value == "gpu"
+    assert controls(form, "early_stopping").inner.editors["patience"].control.value == "9"
+    assert [row.kind.value for row in controls(form, "loggers").rows] == ["csv", "wandb"]
+    assert "save top k: 3" in controls(form, "checkpoint").summary
+    form.config = mt.TrainerConfig(max_epochs=None, max_steps=10)
+    assert not controls(form, "max_epochs").switch.value
+    assert not controls(form, "early_stopping").switch.value
+    assert controls(form, "loggers").rows == []
 
 
 def test_a_bad_entry_is_refused_beside_its_field_and_changes_nothing():
@@ -88,10 +265,13 @@ def test_a_bad_entry_is_refused_beside_its_field_and_changes_nothing():
     before = form.config
     field = controls(form, "max_epochs").inner
     field.control.value = "many"
-    assert "valid integer" in field.message.value
+    assert "valid integer" in field.problem
+    assert "valid integer" in field.widget.children[-1].value
     assert form.config is before
+    field.control.value = ""
+    assert form.config.max_epochs is None
     field.control.value = "5"
-    assert field.message.layout.display == "none"
+    assert field.problem == ""
     assert form.config.max_epochs == 5
 
 
@@ -101,8 +281,50 @@ def test_a_bad_entry_in_a_nested_form_is_refused_there():
     stopping.switch.value = True
     patience = stopping.inner.editors["patience"]
     patience.control.value = "-1"
-    assert "greater than or equal to 0" in patience.message.value
+    assert "greater than or equal to 0" in patience.problem
     assert form.config.early_stopping == mt.EarlyStoppingConfig()
+
+
+def test_what_is_wrong_with_a_config_as_a_whole_stands_beside_the_field_it_speaks_of():
+    form = mt.TrainerForm(mt.TrainerConfig(max_epochs=5))
+    least = controls(form, "min_epochs")
+    least.switch.value = True
+    least.inner.control.value = "7"
+    assert least.inner.problem == "min_epochs is larger than max_epochs"
+    assert form.config.min_epochs is None
+    least.inner.control.value = "3"
+    assert least.inner.problem == ""
+    assert form.config.min_epochs == 3
+
+
+def test_a_bad_entry_in_a_row_is_refused_in_that_row():
+    form = mt.TrainerForm(mt.TrainerConfig(loggers=["csv", "csv"]))
+    row = controls(form, "loggers").rows[1]
+    field = row.inner.editors["flush_logs_every_n_steps"]
+    field.control.value = "0"
+    assert "greater than or equal to 1" in field.problem
+    assert controls(form, "loggers").rows[0].inner.editors["flush_logs_every_n_steps"].problem == ""
+    assert form.config == mt.TrainerConfig(loggers=["csv", "csv"])
+
+
+def test_a_closed_section_opens_where_something_in_it_is_wrong():
+    class Paired(StrictConfig):
+        name: Literal["paired"] = setting("paired", "Kind.")
+        low: Annotated[int, Field(ge=0)] = setting(1, "Low.")
+        inner: mt.EMAConfig = setting(mt.EMAConfig, "Inner.")
+
+        @model_validator(mode="after")
+        def check(self):
+            if self.inner.start_step > self.low:
+                msg = "inner: starts above low"
+                raise ValueError(msg)
+            return self
+
+    form = ConfigForm(Paired(low=5, inner=mt.EMAConfig(start_step=4)))
+    controls(form, "low").control.value = "3"
+    assert controls(form, "inner").switch.value
+    assert "starts above low" in controls(form, "inner").inner.problem
+    assert form.config.low == 5
 
 
 def test_not_set_is_a_state_of_its_own():
@@ -121,12 +343,17 @@ def test_not_set_is_a_state_of_its_own():
 def test_a_fraction_of_an_epoch_and_a_number_of_batches_stay_apart():
     form = mt.TrainerForm()
     interval = controls(form, "val_check_interval")
-    interval.switch.value = True
-    choice = interval.inner
+    choice = interval
     assert isinstance(choice, Choice)
-    assert {text for text, _ in choice.kind.options} == {"fraction of an epoch", "every N batches"}
+    assert [text for text, _ in choice.kind.options] == [
+        "not set", "every N batches", "fraction of an epoch"
+    ]  # fmt: skip
+    assert form.config.val_check_interval is None
     choice.kind.value = "int"
+    assert choice.problem == "enter a number"
+    assert form.config.val_check_interval is None
     choice.inner.control.value = "1"
+    assert choice.problem == ""
     assert form.config.val_check_interval == 1
     assert isinstance(form.config.val_check_interval, int)
     choice.kind.value = "float"
@@ -135,10 +362,14 @@ def test_a_fraction_of_an_epoch_and_a_number_of_batches_stay_apart():
 
 
 def test_nested_forms_are_built_when_they_are_first_opened():
-    stopping = controls(mt.TrainerForm(), "early_stopping")
+    form = mt.TrainerForm()
+    stopping, checkpoint = controls(form, "early_stopping"), controls(form, "checkpoint")
     assert stopping.inner is None
-    stopping.switch.value = True
+    assert not checkpoint.built
+    stopping.switch.value = checkpoint.switch.value = True
     assert isinstance(stopping.inner, ConfigEditor)
+    checkpoint.inner.editors["monitor"].control.value = "val/forces_mae"
+    assert form.config.checkpoint.monitor == "val/forces_mae"
 
 
 def test_rows_are_added_and_removed():
@@ -148,9 +379,9 @@ def test_rows_are_added_and_removed():
     rows.add_button.click()
     rows.add_button.click()
     assert [type(x).__name__ for x in form.config.loggers] == ["CSVLoggerConfig"] * 2
-    rows._rows[1].kind.value = "tensorboard"
+    rows.rows[1].kind.value = "tensorboard"
     assert isinstance(form.config.loggers[1], mt.TensorBoardLoggerConfig)
-    rows._remove(rows._rows[0])
+    rows._remove(rows.rows[0])
     assert len(form.config.loggers) == 1
 
 
@@ -158,65 +389,138 @@ def test_every_control_has_a_label_a_tooltip_and_its_unit():
     editor = ConfigForm(mt.RunConfig()).editor.editors["save_every"]
     assert isinstance(editor, Simple)
     assert editor.control.description == "save every"
-    assert editor.control.tooltip == mt.RunConfig.model_fields["save_every"].description
-    assert "min" in editor.widget.children[0].children[1].value
+    description = mt.RunConfig.model_fields["save_every"].description
+    assert editor.control.tooltip == f"{description} Above 0. Default: 5.0."
+    assert "min" in editor.widget.children[1].value
 
 
-def test_the_form_waits_for_neither_torch_nor_lightning():
+def test_the_forms_wait_for_neither_torch_nor_lightning_nor_ase():
     code = (
-        "import mattertune_nb as mt, sys, time; mt.TrainerForm, mt.TunerForm; t = time.perf_counter();"
-        "mt.TrainerForm(); print(time.perf_counter() - t);"
-        "print(sorted({'torch', 'lightning', 'chgnet'} & set(sys.modules)))"
+        "import mattertune_nb as mt, sys, time\n"
+        "def seconds(make):\n"
+        "    start = time.perf_counter(); make(); return time.perf_counter() - start\n"
+        "mt.TrainerForm(), mt.TunerForm().close()\n"
+        "heavy = {'torch', 'lightning', 'chgnet', 'ase.io', 'matplotlib', 'scipy'}\n"
+        "loaded = sorted(heavy & set(sys.modules))\n"
+        "for form in mt.TrainerForm, mt.TunerForm:\n"
+        "    print(min(seconds(form) for _ in range(3)))\n"
+        "print(loaded)"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
-    seconds, loaded = output.stdout.splitlines()
-    assert float(seconds) < 0.3
+    trainer, tuner, loaded = output.stdout.splitlines()
     assert loaded == "[]"
+    assert float(trainer) < 0.3
+    assert float(tuner) < 0.3
 
 
 @pytest.fixture
-def tuner_form():
+def advised_form():
+    """Return a form with its process that knows torch, which takes seconds to start."""
     form = mt.TunerForm()
-    form._probe.join(60)
-    return form
+    yield form
+    form.close()
 
 
-def test_the_file_fills_in_the_names_of_its_labels(tuner_form, shared_data):
-    config = mt.demo_config()
-    settings = config.to_dict()
+@pytest.fixture
+def tuner_form(monkeypatch):
+    """Return a form without that process, for what does not need it."""
+    monkeypatch.setattr(Advisor, "ask", lambda self, config: None)
+    form = mt.TunerForm()
+    yield form
+    form.close()
+
+
+def with_data(form, src, **fields):
+    settings = form.config.to_dict()
     settings["data"] = mt.AutoSplitDataModuleConfig(
-        dataset=mt.XYZDatasetConfig(src=mt.demo_data("train"))
+        dataset=mt.XYZDatasetConfig(src=src, **fields)
     ).to_dict()
-    tuner_form.config = mt.MatterTunerConfig.from_dict(settings)
-    assert "160 frames" in tuner_form._file.value
-    assert tuner_form.config.data.dataset.forces_key is None
+    return mt.MatterTunerConfig.from_dict(settings)
 
 
-def test_unusual_names_of_labels_are_mapped(tuner_form, tmp_path):
+def source(form):
+    return form.editor.parts["data"].inner.inner.editors["dataset"].inner.editors["src"].control
+
+
+@pytest.fixture
+def odd_file(tmp_path):
+    """Return a file whose labels have names of their own."""
     text = mt.demo_data("test").read_text().replace("forces:R:3", "REF_forces:R:3")
     (tmp_path / "odd.xyz").write_text(text.replace("energy=", "REF_energy="))
-    settings = tuner_form.config.to_dict()
-    settings["data"]["dataset"]["src"] = str(tmp_path / "odd.xyz")
-    tuner_form.config = mt.MatterTunerConfig.from_dict(settings)
+    return tmp_path / "odd.xyz"
+
+
+def test_the_file_says_what_it_holds(tuner_form):
+    given = with_data(tuner_form, mt.demo_data("train"))
+    tuner_form.config = given
+    assert "160 frames" in tuner_form._file.value
+    assert tuner_form.config == given
+
+
+def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tuner_form, odd_file):
+    seen = []
+    tuner_form.observe(seen.append, "config")
+    tuner_form.editor.parts["data"].inner.set(with_data(tuner_form, "-").to_dict()["data"])
+    source(tuner_form).value = str(odd_file)
+    dataset = tuner_form.config.data.dataset
+    assert (dataset.forces_key, dataset.energy_key) == ("REF_forces", "REF_energy")
+    keys = tuner_form.editor.parts["data"].inner.inner.editors["dataset"].inner.editors
+    assert keys["forces_key"].inner.control.value == "REF_forces"
+    assert len(seen) == 1
+    source(tuner_form).value = str(mt.demo_data("train"))
+    assert tuner_form.config.data.dataset.forces_key is None
+    assert not keys["forces_key"].switch.value
+    assert len(seen) == 2
+
+
+def test_a_key_that_a_person_gave_stays(tuner_form, odd_file):
+    tuner_form.config = with_data(tuner_form, odd_file, energy_key="mine")
+    assert tuner_form.config.data.dataset.energy_key == "mine"
     assert tuner_form.config.data.dataset.forces_key == "REF_forces"
+    source(tuner_form).value = str(mt.demo_data("train"))
+    assert tuner_form.config.data.dataset.energy_key == "mine"
+
+
+def test_a_relative_path_counts_from_the_notebook(tuner_form, odd_file, monkeypatch):
+    monkeypatch.chdir(odd_file.parent)
+    tuner_form.config = with_data(tuner_form, "odd.xyz")
+    assert "odd.xyz: 60 frames" in tuner_form._file.value
     assert tuner_form.config.data.dataset.energy_key == "REF_energy"
 
 
-def test_what_cannot_run_here_is_marked_and_can_be_chosen(tuner_form):
+@pytest.mark.parametrize(
+    "content", [None, "", "not a structure\n"], ids=["none", "empty", "broken"]
+)
+def test_a_file_that_cannot_be_read_is_said_and_the_form_goes_on(tuner_form, tmp_path, content):
+    file = tmp_path / "bad.xyz"
+    if content is not None:
+        file.write_text(content)
+    tuner_form.config = with_data(tuner_form, file)
+    assert "bad.xyz" in tuner_form._file.value
+    tuner_form.start()
+    assert "bad.xyz" in tuner_form.message.value
+    assert tuner_form.run is None
+
+
+def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    accelerator = tuner_form.editor.parts["trainer"].editors["accelerator"]
+    trainer = advised_form.editor.parts["trainer"].inner
+    assert advised_form._advisor.wait()
+    accelerator = trainer.editors["accelerator"]
     labels = {value: label for label, value in accelerator.control.options}
     assert labels["gpu"] == "gpu – none on this machine"
     accelerator.control.value = "gpu"
-    assert tuner_form.config.trainer.accelerator == "gpu"
-    tuner_form.start()
-    assert "needs a GPU" in tuner_form.message.value
-    assert tuner_form.run is None
+    assert advised_form.config.trainer.accelerator == "gpu"
+    assert advised_form._advisor.wait()
+    assert "needs a GPU" in advised_form._refusal.value
+    advised_form.start()
+    assert "needs a GPU" in advised_form.message.value
+    assert advised_form.run is None
 
 
 def test_a_missing_backbone_shows_its_pip_line(monkeypatch):
@@ -231,9 +535,15 @@ def test_a_missing_backbone_shows_its_pip_line(monkeypatch):
 def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     tuner_form.preset.value = "careful"
     assert tuner_form.config.trainer.ema == mt.EMAConfig(decay=0.99)
-    assert "model.optimizer.lr = 0.0002" in tuner_form._preset_text.value
-    tuner_form.preset.value = "defaults"
-    assert tuner_form.config.trainer == mt.TrainerConfig()
+    assert (
+        "<code>model.optimizer.lr</code></td><td>0.001 → <b>0.0002" in tuner_form._preset_text.value
+    )
+    tuner_form.editor.trainer.inner.editors["accelerator"].control.value = "cpu"
+    tuner_form.preset.value = "quick look"
+    assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=10, accelerator="cpu")
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer == mt.TrainerConfig(accelerator="cpu")
+    assert tuner_form._preset_text.value == ""
 
 
 def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
@@ -248,11 +558,19 @@ def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
     tab.yaml.value = "model: [1"
     tab.load_text.click()
-    assert "not valid YAML" in tab.message.value
+    assert "line 1: not valid YAML" in tab.message.value
+    tab.yaml.value = tuner_form.config.to_yaml().replace("max_epochs: 17", "max_epoch: 17")
+    tab.load_text.click()
+    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    tab.path.value = "nowhere/config.yaml"
+    tab.load_file.click()
+    assert "nowhere/config.yaml: cannot read" in tab.message.value
+    tab.save_file.click()
+    assert "cannot be written" in tab.message.value
     assert tuner_form.config.trainer.max_epochs == 17
 
 
-def test_the_schedule_is_previewed(tuner_form):
+def test_the_schedule_is_previewed(advised_form):
     from mattertune_nb.widgets.schedule_preview import learning_rates
 
     config = mt.demo_config()
@@ -262,11 +580,12 @@ def test_the_schedule_is_previewed(tuner_form):
     assert rates[0] == pytest.approx(1e-5)
     assert max(rates) == pytest.approx(1e-3)
     assert rates[-1] < 1e-5
-    tuner_form.config = config
-    end = time.monotonic() + 20
-    while not bytes(tuner_form._preview.value).startswith(b"\x89PNG"):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    advised_form.config = config
+    assert advised_form._advisor.wait()
+    assert "over 20 epochs, from 1e-05" in advised_form._preview.value
+    advised_form.editor.model.inner.editors["lr_scheduler"].kind.value = "none"
+    assert advised_form._advisor.wait()
+    assert "from 0.001 to 0.001" in advised_form._preview.value
 
 
 def test_start_trains_in_the_background_and_shows_the_dashboard(tuner_form, tmp_path):

@@ -1,0 +1,90 @@
+"""Names of labels filled in from what the data files of a config hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.labels import LABELS, likely_keys
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.config import MatterTunerConfig
+
+_FIELDS = {"energy": "energy_key", "forces": "forces_key", "stresses": "stress_key"}
+_STANDARD = {"energy": "energy", "forces": "forces", "stresses": "stress"}
+
+
+class LabelKeyFiller:
+    """Looks into each data file once, and says what it found.
+
+    Parameters
+    ----------
+    waiting
+        Whether files are not to be looked into yet.
+
+    Attributes
+    ----------
+    notes
+        A line for each data file of the last config.
+    """
+
+    def __init__(self, *, waiting: bool = False) -> None:
+        self.waiting = waiting
+        self.notes: list[str] = []
+        self._seen: dict[str, tuple[Any, dict[str, str], str]] = {}
+
+    def fill(self, config: MatterTunerConfig) -> bool:
+        """Set the keys that are not set and whose standard name a file lacks; return whether any was.
+
+        What was filled in for another file in the same place is taken back first.
+        """
+        if self.waiting:
+            self.notes = ["Looking into the data file …"]
+            return False
+        changed, self.notes = False, []
+        for name in type(config.data).model_fields:
+            dataset = getattr(config.data, name)
+            if not hasattr(dataset, "src"):
+                continue
+            file, filled, note = self._seen.get(name, (None, {}, ""))
+            if file != _identity(dataset):
+                changed |= _take_back(dataset, filled)
+                found, note = _look_into(dataset)
+                filled = {
+                    _FIELDS[label]: keys[0]
+                    for label, keys in found.items()
+                    if keys
+                    and _STANDARD[label] not in keys
+                    and getattr(dataset, _FIELDS[label]) is None
+                }
+                for field, key in filled.items():
+                    setattr(dataset, field, key)
+                changed |= bool(filled)
+                self._seen[name] = (_identity(dataset), filled, note)
+            self.notes.append(note)
+        return changed
+
+
+def _take_back(dataset: Any, filled: dict[str, str]) -> bool:
+    stale = [field for field, key in filled.items() if getattr(dataset, field) == key]
+    for field in stale:
+        setattr(dataset, field, None)
+    return bool(stale)
+
+
+def _identity(dataset: Any) -> Any:
+    try:
+        changed = dataset.src.expanduser().stat().st_mtime_ns
+    except OSError:
+        changed = None
+    return type(dataset), str(dataset.src), changed
+
+
+def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str]:
+    try:
+        frames = dataset.create_dataset()
+        found = likely_keys(frames.frame(0))
+    except MatterTuneError as exc:
+        return {}, str(exc)
+    names = ", ".join(f"{label}: {' or '.join(found[label]) or 'none'}" for label in LABELS)
+    return found, f"{dataset.src}: {len(frames)} frames, labels found: {names}."

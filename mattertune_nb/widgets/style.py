@@ -1,0 +1,50 @@
+"""How forms look: one sheet of styles, in the colours of the reader's theme."""
+
+from __future__ import annotations
+
+import html
+
+LABEL_WIDTH = "172px"
+
+STYLE = """<style>
+.mt-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr));
+  gap: 2px 20px; align-items: start; width: 100%; overflow: visible; }
+.mt-form, .mt-field { width: 100%; overflow: visible; }
+.mt-field { flex-flow: row wrap; align-items: center; }
+.mt-field > .mt-control { flex: 1 1 auto; width: calc(100% - 72px); max-width: calc(100% - 72px); }
+.mt-field > .mt-beside { flex: 0 0 62px; width: 62px; margin: 0 0 0 4px; font-size: 12px; }
+.mt-field > .mt-beside .widget-html-content { font-size: 12px; opacity: .8; }
+.mt-field > .mt-field, .mt-field > .mt-form, .mt-field > .mt-message { flex: 1 1 100%; }
+.mt-with-value > .mt-control { flex: 1 1 auto; width: auto; max-width: calc(100% - 100px); }
+.mt-with-value > .mt-field { flex: 0 0 92px; width: 92px; }
+.mt-with-value > .mt-field > .mt-control { width: 100%; max-width: 100%; }
+.mt-form .mt-field > .mt-form { border-left: 3px solid var(--jp-border-color2, #bbb);
+  margin: 2px 0 6px 8px; padding-left: 10px; }
+.mt-nested > .mt-field > .mt-form { border-left: none; margin: 0; padding: 0; }
+.mt-hidden-label > label, .mt-hidden-text { position: absolute; width: 1px; height: 1px;
+  overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.mt-nested { border-left: 3px solid var(--jp-border-color2, #bbb); margin: 2px 0 8px 8px;
+  padding-left: 10px; overflow: visible; }
+.mt-alert, .mt-error { color: var(--jp-error-color1, #c62828); white-space: pre-wrap; line-height: 1.35; }
+.mt-text textarea { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+.mt-text label { align-self: flex-start; }
+.mt-error { color: var(--jp-error-color1, #c62828); font-size: 12px; line-height: 1.35;
+  margin: -2px 0 4px 180px; white-space: normal; }
+.mt-form > .widget-html .mt-error { margin-left: 0; }
+.mt-heading { font-weight: 600; margin-top: 8px;
+  border-bottom: 1px solid var(--jp-border-color2, #bbb); }
+.mt-note { font-size: 12px; line-height: 1.4; opacity: .85; white-space: normal; }
+.mt-diff td { padding: 0 10px 0 0; text-align: left; font-size: 12px; line-height: 1.5; }
+.mt-add { align-self: flex-start; width: auto; padding: 0 14px; }
+.mt-section { width: auto; min-width: 168px; text-align: left; background: none; }
+</style>"""
+
+
+def error_html(text: str, *, css: str = "mt-error") -> str:
+    """Return a message that screen readers announce; nothing for no text."""
+    return f'<div role="alert" class="{css}">{html.escape(text)}</div>' if text else ""
+
+
+def note_html(text: str) -> str:
+    """Return a small line of explanation."""
+    return f'<div class="mt-note">{html.escape(text)}</div>' if text else ""
