@@ -42,8 +42,7 @@ def build_trainer(
     """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
     settings = config.trainer
     own: list[Callback] = [LearningRateMonitor(logging_interval="step")]
-    if settings.checkpoint.keeps_more:
-        own.append(_user_checkpoint(settings.checkpoint, run))
+    own += _user_checkpoints(settings.checkpoint, run)
     if settings.early_stopping is not None:
         own.append(settings.early_stopping.create_callback())
     if settings.ema is not None:
@@ -122,8 +121,8 @@ def check_batches(config: MatterTunerConfig, n_frames: int) -> None:
         raise ConfigError(msg)
 
 
-def _user_checkpoint(config: ModelCheckpointConfig, run: RunDirectory) -> ModelCheckpoint:
-    """Build the checkpoints that a user asked for beside `best` and `last`."""
+def _user_checkpoints(config: ModelCheckpointConfig, run: RunDirectory) -> list[ModelCheckpoint]:
+    """Build the checkpoints that a user asked for beside `best` and `last`, if any."""
     if config.dirpath is None:
         taken = {path.stem for path in (run.last, run.previous, run.next)}
         if config.filename in taken:
@@ -135,7 +134,7 @@ def _user_checkpoint(config: ModelCheckpointConfig, run: RunDirectory) -> ModelC
         # the run has a `best` and a `last` there already
         filename = None if config.filename == run.best.stem else config.filename
         config = config.model_copy(update={"save_last": False, "filename": filename})
-    return config.create_callback(run.checkpoints)
+    return [config.create_callback(run.checkpoints)] if config.keeps_more else []
 
 
 def _as_list(plugins: Any) -> list[Any]:
