@@ -49,3 +49,49 @@ def chgnet():
     import mattertune_nb as mt
 
     return mt.FinetuneModuleBase(mt.CHGNetBackboneConfig()).eval()
+
+
+@pytest.fixture
+def copper_xyz(tmp_path):
+    """Write fourteen frames of 4 or 8 copper atoms, labelled by ASE's EMT."""
+    import numpy as np
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    rng, frames = np.random.default_rng(0), []
+    for i in range(14):
+        atoms = bulk("Cu", cubic=True, a=3.7) * (1 + i % 2, 1, 1)
+        atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
+        atoms.calc = EMT()
+        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
+    write(tmp_path / "copper.xyz", frames)
+    return tmp_path / "copper.xyz"
+
+
+@pytest.fixture
+def morse_config(copper_xyz, morse_installed, tmp_path):
+    """Return a builder of configs that train within a second: five batches an epoch."""
+    from toy_backbone import MorseBackboneConfig
+
+    import mattertune_nb as mt
+
+    def build(
+        name: str = "run", model=None, data=None, run=None, **trainer
+    ) -> mt.MatterTunerConfig:
+        return mt.MatterTunerConfig(
+            model=MorseBackboneConfig(**{"optimizer": mt.AdamWConfig(lr=1e-2)} | (model or {})),
+            data=mt.AutoSplitDataModuleConfig(
+                dataset=mt.XYZDatasetConfig(src=copper_xyz),
+                **{"train_split": 9, "batch_size": 2} | (data or {}),
+            ),
+            trainer=mt.TrainerConfig(
+                **{"max_epochs": 3, "accelerator": "cpu", "log_every_n_steps": 1} | trainer
+            ),
+            run=mt.RunConfig(**{"name": name, "root": tmp_path / "runs"} | (run or {})),
+        )
+
+    return build

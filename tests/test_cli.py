@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 import mattertune_nb as mt
-from mattertune_nb.cli import override_settings
+from mattertune_nb.cli import main, override_settings
 from mattertune_nb.demo.quickstart import copy_quickstart
 
 COMMAND = [sys.executable, "-m", "mattertune_nb.cli"]
@@ -150,3 +151,149 @@ def test_lab_opens_jupyterlab_on_the_quickstart(tmp_path):
     finally:
         process.kill()
     assert (tmp_path / "01_quickstart.ipynb").is_file()
+
+
+def test_set_another_kind_drops_what_does_not_fit_it():
+    changes = ["model.optimizer.name=sgd", "model.optimizer.momentum=0.9"]
+    optimizer = override_settings(mt.demo_config(), changes).model.optimizer
+    assert optimizer == mt.SGDConfig(lr=1e-3, momentum=0.9, weight_decay=0.01)
+    changes = ["model.name=sevennet", "model.optimizer.lr=1e-4"]
+    model = override_settings(mt.demo_config(), changes).model
+    assert isinstance(model, mt.SevenNetBackboneConfig)
+    assert model.optimizer.lr == 1e-4
+    with pytest.raises(mt.ConfigError, match=r"betas: unknown setting"):
+        override_settings(
+            mt.demo_config(), ["model.optimizer.name=sgd", "model.optimizer.betas=[0.9, 0.9]"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 0.001), ("10:20", "10:20"), ("2024-01-01", "2024-01-01"), ("[1, a]", [1, "a"])],
+)
+def test_values_are_what_people_mean(text, value):
+    config = override_settings(
+        mt.demo_config(), [f"trainer.additional_trainer_kwargs.anything={text}"]
+    )
+    assert config.trainer.additional_trainer_kwargs == {"anything": value}
+
+
+def test_predict_keeps_order_and_what_else_a_file_says(morse_run, tmp_path):
+    frames = ase.io.read(morse_run.parent.parent / "copper.xyz", ":5")
+    for i, atoms in enumerate(frames):
+        atoms.info["tag"] = f"frame {i}"
+        atoms.arrays["site"] = np.arange(len(atoms)) + i
+    ase.io.write(tmp_path / "in.xyz", frames)
+    main_in_process("predict", morse_run, tmp_path / "in.xyz", tmp_path / "out.xyz")
+    written = ase.io.read(tmp_path / "out.xyz", ":")
+    for atoms, before in zip(written, frames, strict=True):
+        assert atoms.info["tag"] == before.info["tag"]
+        np.testing.assert_array_equal(atoms.arrays["site"], before.arrays["site"])
+        np.testing.assert_array_equal(atoms.pbc, before.pbc)
+        np.testing.assert_allclose(atoms.positions, before.positions, atol=1e-7)
+        assert abs(atoms.get_potential_energy() - before.get_potential_energy()) > 1e-6
+        assert atoms.get_stress().shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda atoms: atoms.set_atomic_numbers([28] * len(atoms)), "in.xyz, frame 1: .*'Ni'"),
+        (lambda atoms: atoms.positions.__setitem__(2, np.nan), "in.xyz, frame 1: .*atom 2"),
+        (lambda atoms: atoms.cell.__setitem__(2, 0.0), "in.xyz, frame 1: .*no volume"),
+    ],
+)
+def test_predict_names_the_frame_that_it_cannot_use(change, message, morse_run, tmp_path, capsys):
+    frames = ase.io.read(morse_run.parent.parent / "copper.xyz", ":3")
+    change(frames[1])
+    for atoms in frames:
+        atoms.calc = None
+    ase.io.write(tmp_path / "in.xyz", frames)
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("predict", morse_run, tmp_path / "in.xyz", tmp_path / "out.xyz")
+    error = capsys.readouterr().err.strip()
+    assert re.search(message, error)
+    assert "\n" not in error
+    assert not (tmp_path / "out.xyz").exists()
+
+
+@pytest.mark.parametrize("target", [".", "no/such/folder/out.xyz"])
+def test_predict_to_a_place_that_cannot_be_written(target, morse_run, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process(
+            "predict", morse_run, morse_run.parent.parent / "copper.xyz", tmp_path / target
+        )
+    assert "folder" in capsys.readouterr().err
+
+
+def test_evaluate_takes_the_keys_of_the_training_and_what_labels_there_are(
+    morse_run, tmp_path, capsys
+):
+    frames = ase.io.read(morse_run.parent.parent / "copper.xyz", ":3")
+    for atoms in frames:
+        atoms.info["REF_energy"] = atoms.get_potential_energy()
+        atoms.calc = None
+    ase.io.write(tmp_path / "in.xyz", frames)
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("evaluate", morse_run, tmp_path / "in.xyz")
+    assert "energy_key='REF_energy'" in capsys.readouterr().err
+    main_in_process("evaluate", morse_run, tmp_path / "in.xyz", "--energy-key", "REF_energy")
+    output = capsys.readouterr().out
+    assert "energy (meV/atom)" in output
+    assert "forces" not in output
+    config = mt.MatterTunerConfig.from_yaml(morse_run / "config.yaml")
+    config.data.dataset.energy_key = "REF_energy"
+    config.to_yaml(morse_run / "config.yaml")
+    main_in_process("evaluate", morse_run, tmp_path / "in.xyz")
+    assert "energy (meV/atom)" in capsys.readouterr().out
+
+
+def test_a_message_keeps_its_brackets(capsys):
+    from mattertune_nb.cli import _say_error
+
+    _say_error("pip install 'mattertune-nb[sevennet]'\nand [/red] more")
+    text = "Error: pip install 'mattertune-nb[sevennet]' and [/red] more\n"
+    assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize("backbone", ["chgnet", "sevennet"])
+def test_init_then_fit(backbone, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip({"chgnet": "chgnet", "sevennet": "sevenn"}[backbone])
+    frames = ase.io.read(mt.demo_data("validation"), ":4")
+    ase.io.write("mine.xyz", frames)
+    main_in_process("init", "mine.xyz", "--backbone", backbone)
+    (tmp_path / "config.yaml").write_text(capsys.readouterr().out)
+    settings = ("trainer.max_epochs=1", "run.name=first", "data.batch_size=1")
+    main_in_process("fit", "config.yaml", *(part for s in settings for part in ("--set", s)))
+    assert mt.Run.attach("runs/first").status().state == "finished"
+
+
+@pytest.mark.parametrize("command", ["fit", "resume", "evaluate", "predict", "init", "demo"])
+def test_each_command_has_a_help_text(command, capsys):
+    with pytest.raises(SystemExit) as info:
+        main_in_process(command, "--help")
+    assert info.value.code == 0
+    output = capsys.readouterr().out
+    assert "Usage" in output
+    assert output.count("[required]") <= 3
+
+
+def main_in_process(*arguments: object) -> None:
+    """Run a command as the shell does, without a process of its own."""
+    before = sys.argv
+    sys.argv = ["mattertune-nb", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as exc:
+        if exc.code or "--help" in arguments:
+            raise
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture
+def morse_run(morse_config, tmp_path):
+    """Return the directory of a run of one epoch, within a second."""
+    mt.MatterTuner(morse_config(max_epochs=1)).tune()
+    return tmp_path / "runs" / "run"
