@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mattertune_nb.config.errors import ConfigError, did_you_mean
-from mattertune_nb.config.yaml import load_yaml
+from mattertune_nb.config.yaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterator, KeysView
@@ -129,7 +129,7 @@ class StrictConfig(BaseModel):
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Return the config as YAML, and write it to `path` where one is given."""
-        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        text = dump_yaml(self.to_dict())
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
@@ -237,8 +237,11 @@ def _code(value: Any, indent: int) -> str:
         parts = []
         for name, field in type(value).model_fields.items():
             current = getattr(value, name)
-            if not field.is_required() and current == field.get_default(call_default_factory=True):
-                continue
+            if not field.is_required():
+                default = field.get_default(call_default_factory=True)
+                # 1 and 1.0 may differ in what they mean: a number of things, and a fraction
+                if current == default and type(current) is type(default):
+                    continue
             raw = current if _has_code(current) else plain[name]
             parts.append(f"{name}={_code(raw, indent + 4)}")
         return _join(f"{prefix}{type(value).__name__}(", parts, ")", indent)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
@@ -61,4 +60,4 @@ def _lines(config: StrictConfig, indent: int) -> list[str]:
 
 
 def _dump(data: dict[str, Any]) -> list[str]:
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip().splitlines()
+    return dump_yaml(data).rstrip().splitlines()
