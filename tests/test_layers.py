@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,63 @@ def test_heavy_packages_stay_where_they_belong(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_has_one_subject(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+ALLOWED_AT_THE_TOP = {
+    "pyproject.toml",
+    "mattertune_nb",
+    "notebooks",
+    "tests",
+    "binder",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "CITATION.cff",
+}
+
+
+def test_the_top_level_holds_nothing_else():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT.parent, capture_output=True, text=True
+    ).stdout.split("\n")
+    if listed == [""]:
+        pytest.skip("not a clone")
+    top = {line.strip('"').split("/")[0] for line in listed if line}
+    assert {name for name in top if not name.startswith(".")} <= ALLOWED_AT_THE_TOP
+
+
+BY_NAME = {
+    "model/module.py": {"calculator"},
+    "training/background.py": {"training", "widgets"},
+    "training/tuner.py": set(),  # a class that the user names
+}
+"""Layers above that are looked up by name: what a model or a run offers as a convenience."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_known_conveniences_look_above_by_name(path):
+    text = path.read_text(encoding="utf-8")
+    own = str(path.relative_to(ROOT))
+    used = set(re.findall(r"[\"']mattertune_nb\.(\w+)[\w.]*:\w+[\"']", text))
+    if "resolve_name(" in text or "import_module(" in text or "__import__" in text:
+        assert own in BY_NAME, f"{own} looks something up by name"
+        assert used <= BY_NAME[own]
+    else:
+        assert not used
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("import mattertune_nb.model", "mattertune_nb.model"),
+        (
+            "def f():\n    from mattertune_nb.training.tuner import x",
+            "mattertune_nb.training.tuner",
+        ),
+        ("if x:\n    import mattertune_nb as mt", "mattertune_nb"),
+    ],
+)
+def test_an_import_is_found_wherever_it_stands(code, name, tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(code)
+    assert name in imports(path)

@@ -125,3 +125,14 @@ def test_slabs_wires_and_molecules_with_any_cell_are_fine(pbc):
     wire = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]], cell=[[9, 0, 0], [0, 9, 0], [0, 0, 5]], pbc=pbc)
     bare = Atoms("Cu2", wire.positions, cell=wire.cell.array * np.array(pbc)[:, None], pbc=pbc)
     assert check_dataset(as_dataset([wire, bare, bulk("Cu")]), {}).n_frames == 3
+
+
+def test_a_label_that_is_nowhere_is_not_to_be_masked(copper):
+    frames = copper(3)
+    for atoms in frames:
+        atoms.calc = None
+        atoms.info["energy"] = 1.0
+    dataset = as_dataset(frames)
+    with pytest.raises(DataError, match="take the forces out of the properties") as info:
+        check_dataset(dataset, {"energy": "error", "forces": "mask"})
+    assert "mask" not in str(info.value)

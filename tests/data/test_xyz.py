@@ -152,3 +152,29 @@ def test_an_unknown_format_is_refused(tmp_path):
     (tmp_path / "copper.qqq").write_bytes(bytes(range(1, 65)))
     with pytest.raises(DataError, match=r"copper\.qqq: ASE knows no such format"):
         open_frames(tmp_path / "copper.qqq")
+
+
+def test_line_ends_and_a_mark_of_windows_change_nothing(copper, tmp_path):
+    ase.io.write(tmp_path / "plain.xyz", copper(3))
+    text = (tmp_path / "plain.xyz").read_bytes()
+    (tmp_path / "windows.xyz").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    plain, windows = IndexedXYZ(tmp_path / "plain.xyz"), IndexedXYZ(tmp_path / "windows.xyz")
+    assert len(windows) == 3
+    for ours, theirs in zip(windows, plain, strict=True):
+        np.testing.assert_array_equal(ours.positions, theirs.positions)
+        np.testing.assert_array_equal(ours.get_forces(), theirs.get_forces())
+
+
+def test_a_file_cut_off_within_its_last_number_is_truncated(copper, tmp_path):
+    path = tmp_path / "cut.xyz"
+    ase.io.write(path, copper(3))
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"cut\.xyz, frame 2 .*truncated"):
+        IndexedXYZ(path)
+
+
+def test_a_file_without_a_last_line_end_is_whole(copper, tmp_path):
+    path = tmp_path / "whole.xyz"
+    ase.io.write(path, copper(3))
+    path.write_bytes(path.read_bytes().rstrip())
+    assert len(IndexedXYZ(path)) == 3
