@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 
-from mattertune_nb.widgets.picture import new_figure, new_plotly_figure, png
+from mattertune_nb.widgets.picture import has_front_end, new_figure, new_plotly_figure, png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from mattertune_nb.widgets.series import CurveData, Panel
 
@@ -19,8 +24,10 @@ _EXTRA = ("#2f7ed8", "#e8833a", "#2ca02c", "#9467bd", "#17becf", "#d9534f", "#8c
 _INK = "#7d828a"  # readable on white and on JupyterLab's dark grey
 _GRID = "rgba(128,128,128,0.22)"
 _ROW = 230  # px
-_PLACED = ("legend", "axes", "x")
-"""What has to be sent again where panels have moved."""
+_POINTS = {
+    "best": {"size": 11, "symbol": "star", "color": COLORS["best"]},
+    "untuned": {"size": 11, "symbol": "line-ew", "color": COLORS["baseline"]},
+}
 
 
 def panel_colors(panel: Panel) -> dict[str, str]:
@@ -51,56 +58,86 @@ class CurvesFigure:
         self.log_loss = False
         self.widget = new_plotly_figure(autosize=True, height=2 * _ROW)
         # fills the cell and follows the window; without it plotly stays at 700 px
-        self.widget._config = {"responsive": True, "displaylogo": False}
+        self.widget._config = {
+            "responsive": True,
+            "displaylogo": False,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"],
+        }
         self._log_button = log_button
         self._traces: dict[tuple[str, str], Any] = {}
         self._shown: dict[tuple[str, str], object] = {}
-        self._panels: list[str] = []
+        self._fits = 0
+        self._fitting: threading.Thread | None = None
         self.update()
 
     def update(self) -> None:
-        """Send what has changed in a single message to the page."""
+        """Send what has changed in few messages to the page."""
         panels = self.data.ordered()
-        titles = [panel.title for panel in panels]
         with self.widget.batch_update():
-            if titles != self._panels:
-                self._panels = titles
-                self._shown = {k: v for k, v in self._shown.items() if k[1] not in _PLACED}
-                layout = self._layout(panels)
-                # lists are replaced as a whole: entries merged into them lose their anchors
-                self.widget.layout.annotations = layout.pop("annotations")
-                self.widget.update_layout(layout)
             for number, panel in enumerate(panels, 1):
                 self._update_panel(number, panel)
-            axis = _steps_title(self.data)
-            if self._is_new(("", "x"), axis):
+        places = [(panel.title, panel.baseline, bool(panel.series)) for panel in panels]
+        texts = [f"<b>{panel.title}</b>  {_legend(panel)}" for panel in panels]
+        axis = _steps_title(self.data)
+        if self._is_new(("", "places"), places):
+            # as a whole: parts of axes and of lists that the page does not have yet get lost
+            self.widget.layout = self._layout(panels, texts, axis)
+            self._shown |= {("", "texts"): texts, ("", "axis"): axis}
+        with self.widget.batch_update():
+            if self._is_new(("", "texts"), texts):
+                for annotation, text in zip(self.widget.layout.annotations, texts, strict=True):
+                    annotation.text = text
+            if self._is_new(("", "axis"), axis):
                 for number in range(1, len(panels) + 1):
                     self.widget.layout[f"xaxis{_suffix(number)}"].title.text = axis
-            if self._is_new(("loss", "log"), self.log_loss):
+            if self._is_new(("", "log"), self.log_loss):
                 self.widget.layout.yaxis.type = "log" if self.log_loss else "linear"
 
     def _update_panel(self, number: int, panel: Panel) -> None:
         for name, color in panel_colors(panel).items():
             series = panel.series[name]
-            trace = self._trace(number, panel, name, color)
-            if self._is_new((panel.title, name), series.version):
-                array = series.array()
-                trace.x, trace.y, trace.customdata = array[:, 0], array[:, 2], array[:, 1]
+            lines = name.startswith("train") or panel.title == "learning rate"
+            style = {
+                "mode": "lines" if lines else "lines+markers",
+                "line": {"color": color, "width": 1.6},
+                "marker": {"size": 4, "color": color},
+            }
+            if self._is_new((panel.title, name), (number, series.version)):
+                self._draw(number, panel, name, series.array(), style)
+        points = {"best": panel.best, "untuned": None}
         if panel.baseline is not None:
-            # a curve and not a shape, so that the axis makes room for it
-            trace = self._trace(number, panel, "untuned", COLORS["baseline"], dash="dash")
-            end = max(self.data.step, 1)
-            if self._is_new((panel.title, "untuned"), end):
-                trace.x, trace.y = [0, end], [panel.baseline] * 2
-                trace.customdata = [0, self.data.epoch]
-        if panel.best is not None:
-            step, epoch, value = panel.best
-            trace = self._trace(number, panel, "best", COLORS["best"], marker=True)
-            if self._is_new((panel.title, "best"), panel.best):
-                trace.x, trace.y, trace.customdata = [step], [value], [epoch]
-        text = f"<b>{panel.title}</b>  {_legend(panel)}"
-        if self._is_new((panel.title, "legend"), text):
-            self.widget.layout.annotations[number - 1].text = text
+            # a point, so that the axis makes room for the line and the mouse finds a name
+            points["untuned"] = (0, 0, panel.baseline)
+        for name, point in points.items():
+            if point is not None and self._is_new((panel.title, name), (number, point)):
+                array = np.array([point], dtype=np.float64)
+                self._draw(number, panel, name, array, {"mode": "markers", "marker": _POINTS[name]})
+
+    def _draw(
+        self,
+        number: int,
+        panel: Panel,
+        name: str,
+        array: NDArray[np.float64],
+        style: dict[str, Any],
+    ) -> None:
+        """Draw a curve of step, epoch and value, (n, 3), in the place of the panel of that number."""
+        data = {
+            "x": array[:, 0],
+            "y": array[:, 2],
+            "customdata": array[:, 1],
+            "xaxis": f"x{_suffix(number)}",
+            "yaxis": f"y{_suffix(number)}",
+        }
+        key = (panel.title, name)
+        if key in self._traces:
+            self._traces[key].update(data)
+            return
+        # with its points at once: the page loses what is sent between an empty curve and its next points
+        hover = _hover(name, panel.unit)
+        trace = go.Scatter(name=name, showlegend=False, hovertemplate=hover, **data, **style)
+        self.widget.add_trace(trace)
+        self._traces[key] = self.widget.data[-1]
 
     def _is_new(self, key: tuple[str, str], value: object) -> bool:
         if self._shown.get(key) == value:
@@ -108,10 +145,19 @@ class CurvesFigure:
         self._shown[key] = value
         return True
 
-    def fit_to_cell(self) -> None:
-        """Take the width of the cell; plotly keeps 700 px until it is asked again after display."""
-        self.widget.layout.autosize = False
-        self.widget.layout.autosize = True
+    def fit_soon(self) -> None:
+        """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until asked."""
+        self._fits = 2
+        if self._fitting is None or not self._fitting.is_alive():
+            self._fitting = threading.Thread(target=self._fit, daemon=True)
+            self._fitting.start()
+
+    def _fit(self) -> None:
+        while self._fits and has_front_end():
+            self._fits -= 1
+            time.sleep(1.2)
+            self.widget.layout.autosize = False
+            self.widget.layout.autosize = True
 
     def clear(self) -> None:
         """Empty all curves, as a run that was resumed has written some of its record anew."""
@@ -120,56 +166,21 @@ class CurvesFigure:
             for trace in self._traces.values():
                 trace.x, trace.y, trace.customdata = [], [], []
 
-    def _trace(
-        self,
-        number: int,
-        panel: Panel,
-        name: str,
-        color: str,
-        *,
-        marker: bool = False,
-        dash: str = "solid",
-    ) -> Any:
-        key = (panel.title, name)
-        if key not in self._traces:
-            style: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 4, "color": color}}
-            if marker:
-                star = {"size": 11, "symbol": "star", "color": color}
-                style = {"mode": "markers", "marker": star}
-            elif name.startswith("train") or dash != "solid" or panel.title == "learning rate":
-                style = {"mode": "lines"}
-            self.widget.add_trace(
-                go.Scatter(
-                    x=[],
-                    y=[],
-                    name=name,
-                    line={"color": color, "width": 1.6, "dash": dash},
-                    hovertemplate=_hover(name, panel.unit),
-                    showlegend=False,
-                    **style,
-                )
-            )
-            self._traces[key] = self.widget.data[-1]
-        trace = self._traces[key]
-        if self._is_new((f"{panel.title}/{name}", "axes"), number):
-            # a panel that comes later may stand before this one
-            trace.xaxis, trace.yaxis = f"x{_suffix(number)}", f"y{_suffix(number)}"
-        return trace
-
-    def _layout(self, panels: Sequence[Panel]) -> dict[str, Any]:
+    def _layout(self, panels: Sequence[Panel], texts: list[str], steps: str) -> dict[str, Any]:
         columns = 1 if len(panels) == 1 else 2
         rows = math.ceil(len(panels) / columns)
         layout: dict[str, Any] = {
-            "updatemenus": [_LOG_BUTTON] if self._log_button else [],
-            "height": 40 + rows * _ROW,
-            "margin": {"l": 60, "r": 20, "t": 30, "b": 40},
+            # plotly cannot place a button on a figure without a point
+            "updatemenus": [_LOG_BUTTON] if self._log_button and panels[0].series else [],
+            "height": 38 + rows * _ROW,
+            "margin": {"l": 60, "r": 20, "t": 30, "b": 8},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": _INK, "size": 12},
             "hovermode": "closest",
-            "modebar": {"orientation": "v"},
+            "modebar": {"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": _INK},
         }
-        annotations = []
+        annotations, shapes = [], []
         for number, panel in enumerate(panels, 1):
             suffix = _suffix(number)
             column, row = (number - 1) % columns, (number - 1) // columns
@@ -181,7 +192,7 @@ class CurvesFigure:
             layout[f"xaxis{suffix}"] = axis | {
                 "domain": [left, right],
                 "anchor": f"y{suffix}",
-                "title": {"standoff": 4},
+                "title": {"text": steps, "standoff": 4},
             }
             layout[f"yaxis{suffix}"] = axis | {
                 "domain": [bottom, top],
@@ -191,6 +202,7 @@ class CurvesFigure:
             }
             annotations.append(
                 {
+                    "text": texts[number - 1],
                     "x": left,
                     "y": top,
                     "xref": "paper",
@@ -200,7 +212,20 @@ class CurvesFigure:
                     "showarrow": False,
                 }
             )
-        return layout | {"annotations": annotations}
+            if panel.baseline is not None:
+                shapes.append(
+                    {
+                        "type": "line",
+                        "xref": f"x{suffix} domain",
+                        "yref": f"y{suffix}",
+                        "x0": 0,
+                        "x1": 1,
+                        "y0": panel.baseline,
+                        "y1": panel.baseline,
+                        "line": {"color": COLORS["baseline"], "width": 1.6, "dash": "dash"},
+                    }
+                )
+        return layout | {"annotations": annotations, "shapes": shapes}
 
 
 # works in the page itself, while the kernel is busy with the fit
@@ -241,10 +266,10 @@ def _legend(panel: Panel) -> str:
     parts = []
     for name, color in panel_colors(panel).items():
         last = panel.series[name].last()
-        short = name.removesuffix("/total_loss")
+        short = {"validation": "val"}.get(name, name.removesuffix("/total_loss"))
         parts.append(f'<span style="color:{color}">{short} {last:.3g}</span>')
     if panel.best is not None:
-        best = f"best {panel.best[2]:.3g} (epoch {panel.best[1]:.0f})"
+        best = f"★ {panel.best[2]:.3g} (epoch {panel.best[1]:.0f})"
         parts.append(f'<span style="color:{COLORS["best"]}">{best}</span>')
     if panel.baseline is not None:
         parts.append(

@@ -217,6 +217,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             )
             self._thread.start()
 
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.figure.fit_soon()
+
     def plain_header(self) -> str:
         """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
         if self._state not in _ACTIVE:
@@ -250,11 +254,7 @@ def _follow(reference: weakref.ref[Dashboard]) -> None:
             return
         active = view.refresh()
         rounds += 1
-        if not has_front_end():
-            if active and rounds % 8 == 0:
-                view.renew_picture()
-        elif rounds in (4, 12):
-            # by now the figure is on the page
-            view.figure.fit_to_cell()
+        if active and rounds % 8 == 0 and not has_front_end():
+            view.renew_picture()
         del view
         time.sleep(0.3 if active or rounds < 12 else 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import tempfile
 import threading
@@ -112,6 +113,10 @@ class LiveCurves(Callback):
             # not to be had under a schedule of accumulated batches
             steps = trainer.estimated_stepping_batches
             self._max_steps = int(steps) if 0 < steps < float("inf") else None
+        batches = trainer.num_training_batches
+        if self.view is not None and batches != float("inf"):
+            per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+            self.view.data.steps_per_epoch = per_epoch
         self._obey(trainer)
 
     @override
@@ -270,6 +275,10 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         """Leave the final curves as a picture beside the widget."""
         self._ended = True
         self.renew_picture()
+
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.figure.fit_soon()
 
     def plain_header(self) -> str:
         """Return how far the fit is, as HTML, while it goes on."""

@@ -85,6 +85,10 @@ class Pictured(ClosedOnRerun):
                 self._display_ids = deque(maxlen=_MAX_SHOWN)
             self._display_ids.append(handle.display_id)
         remember(self)
+        self.shown()
+
+    def shown(self) -> None:
+        """Do what is to be done once the page shows the widget: nothing, if not said otherwise."""
 
     def renew_picture(self) -> None:
         """Replace the picture in the notebook's output by one of the present state."""
@@ -95,6 +99,7 @@ class Pictured(ClosedOnRerun):
             bundle = self._repr_mimebundle_()
             for display_id in shown:
                 update_display(bundle, raw=True, display_id=display_id)
+            self.shown()
 
 
 def has_front_end() -> bool:

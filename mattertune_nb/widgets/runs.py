@@ -122,6 +122,10 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         self.figure = CurvesFigure(self.data, log_button=True)
         super().__init__(only_widgets(self.figure.widget))
 
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.figure.fit_soon()
+
     def picture(self) -> bytes | None:
         """Return the curves as PNG."""
         return draw_curves(self.data)

@@ -124,6 +124,8 @@ class CurveData:
         self.monitor = monitor
         self._sign = -1 if mode == "max" else 1
         self.version = 0
+        # told by who knows it; the axis of steps says it
+        self.steps_per_epoch: int | None = None
         self.drawn: tuple[tuple[int, bool, str], bytes | None] | None = None
         self.clear()
 
@@ -133,7 +135,6 @@ class CurveData:
         self.panels: dict[str, Panel] = {"loss": Panel("loss")}
         self.epoch = 0
         self.step = 0
-        self.steps_per_epoch: int | None = None
         self._routes: dict[str, tuple[Series, Panel, float]] = {}
         self._best: float | None = None
         self._clock: deque[tuple[float, float]] = deque(maxlen=200)
@@ -143,9 +144,6 @@ class CurveData:
         self.version += 1
         for record in records:
             step, epoch = record.get("step", 0), record.get("epoch", 0)
-            if epoch > self.epoch:
-                # the last step before is the end of an epoch
-                self.steps_per_epoch = round((self.step + 1) / (self.epoch + 1))
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
             if isinstance(record.get("time"), (int, float)):
                 self._clock.append((record["time"], step))

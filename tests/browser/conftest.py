@@ -15,6 +15,8 @@ import nbformat
 import pytest
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+# JupyterLab's own, without any widget on the page
+NOT_OURS = ("status of 404", "Failed to load resource")
 FLAGS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -58,6 +60,8 @@ def lab(tmp_path_factory):
     (news / "notification.jupyterlab-settings").write_text(
         '{"fetchNews": "false", "checkForUpdates": false}'
     )
+    # light or dark as the browser says, which the tests choose
+    (news / "themes.jupyterlab-settings").write_text('{"adaptive-theme": true}')
     tracker = folder / ".settings" / "@jupyterlab" / "notebook-extension"
     tracker.mkdir()
     # all cells stay in the page, so that tests can count them
@@ -88,6 +92,11 @@ class Notebook:
         self.page, self.folder, self.address, self.name = page, folder, address, name
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._on_console)
+
+    def _on_console(self, message) -> None:
+        if message.type == "error" and not any(text in message.text for text in NOT_OURS):
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def open(self, *cells: str) -> Notebook:
         """Write the notebook with these cells, if any, and open it in a fresh workspace."""

@@ -1,0 +1,199 @@
+"""The life of a run in JupyterLab: started, watched, stopped, resumed, attached, saved."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import mattertune_nb as mt
+from mattertune_nb.demo.quickstart import copy_quickstart
+
+pytestmark = pytest.mark.browser
+
+SMALL = """import mattertune_nb as mt
+config = mt.demo_config("runs", "{name}")
+config.data.train.index = config.data.validation.index = ":12"
+config.data.batch_size = 2
+config.trainer.max_epochs = {epochs}
+config.trainer.log_every_n_steps = 1
+"""
+DRAWN = """() => [...document.querySelectorAll('.js-line')]
+    .reduce((sum, line) => sum + (line.getAttribute('d') || '').length, 0)"""
+
+
+def wait_for(notebook, cell: int, seconds: float = 300) -> None:
+    """Wait until a cell has been executed."""
+    notebook.page.wait_for_function(
+        "n => /\\[\\d+\\]/.test("
+        "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[n].innerText)",
+        arg=cell,
+        timeout=1000 * seconds,
+    )
+
+
+def kernel_menu(notebook, command: str) -> None:
+    notebook.page.get_by_role("menuitem", name="Kernel").first.click()
+    notebook.page.locator(f'.lm-Menu-item[data-command="kernelmenu:{command}"]').click()
+
+
+def restart_kernel(notebook) -> None:
+    page = notebook.page
+    kernel_menu(notebook, "restart")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.wait_for_timeout(1500)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+
+
+def save(notebook) -> nbformat.NotebookNode:
+    notebook.page.keyboard.press("Control+s")
+    notebook.page.wait_for_timeout(2000)
+    path = notebook.folder / notebook.name
+    assert path.stat().st_size < 1_000_000
+    return nbformat.read(path, as_version=4)
+
+
+def picture_of(notebook, cell: int, name: str) -> None:
+    """Keep a screenshot of what a cell shows, whole."""
+    notebook.picture(name)
+    output = notebook.output(cell)
+    output.scroll_into_view_if_needed()
+    notebook.page.wait_for_timeout(700)
+    output.screenshot(path=Path(__file__).parents[2] / "test-artefacts" / f"{name}.png")
+
+
+def test_the_quickstart_from_start_to_end(notebook, lab):
+    """Start, watch, stop, resume, reload, restart the kernel, attach, and go on to the last cell."""
+    folder, _ = lab
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    copy = copy_quickstart(folder)
+    quickstart = nbformat.read(copy, as_version=4)
+    cells = [cell.source for cell in quickstart.cells if cell.cell_type == "code"]
+    shown = next(i for i, source in enumerate(cells) if source.startswith("run.dashboard()"))
+    busy, attach = len(cells), len(cells) + 1
+    cells += [
+        "import time\ntime.sleep(8)",
+        'from pathlib import Path\n(path,) = Path("runs").iterdir()\nrun = mt.Run.attach(path)',
+    ]
+    notebook.open(*cells)
+    page = notebook.page
+    for cell in range(shown + 1):
+        notebook.run(cell)
+    output = notebook.output(shown)
+    output.get_by_text("structures/s").wait_for(timeout=120_000)
+    page.wait_for_function(f"({DRAWN})() > 0", timeout=60_000)
+
+    # the curves grow while the kernel is busy with another cell
+    drawn = page.evaluate(DRAWN)
+    notebook.run(busy, wait=False)
+    page.wait_for_function(f"({DRAWN})() > {drawn}", timeout=30_000)
+    assert notebook.page.locator(".jp-InputPrompt", has_text="[*]").count() == 1
+    wait_for(notebook, busy)
+
+    output.get_by_role("button", name="Stop").click()
+    output.get_by_text("stopped", exact=True).wait_for(timeout=60_000)
+    (run,) = [mt.Run.attach(path) for path in (folder / "runs").iterdir()]
+    stopped_at = run.status().step
+    assert run.status().state == "stopped"
+    output.get_by_role("button", name="Resume").click()
+    output.get_by_text("running", exact=True).wait_for(timeout=120_000)
+
+    # the run goes on while page and kernel are gone; attached again, all of its curves are there
+    save(notebook)
+    notebook.open()
+    restart_kernel(notebook)
+    notebook.run(0)
+    notebook.run(attach)
+    notebook.run(shown)
+    output.get_by_text("running", exact=True).wait_for(timeout=60_000)
+    page.wait_for_function(f"({DRAWN})() > {drawn}", timeout=60_000)
+    picture_of(notebook, shown, "dashboard_running")
+    for cell in range(shown + 1, busy):
+        notebook.run(cell, wait=False)
+        wait_for(notebook, cell)
+    assert run.status().state == "finished"
+    steps = [record["step"] for record in run.metrics() if "train/total_loss" in record]
+    assert steps == sorted(set(steps))
+    assert max(steps) > stopped_at
+    page.wait_for_timeout(2000)
+    picture_of(notebook, shown, "readme_curves")
+    save(notebook)
+    assert notebook.errors == []
+
+
+def test_what_is_saved_is_seen_again_without_a_kernel(notebook, lab):
+    folder, _ = lab
+    if not (folder / "runs").is_dir():
+        pytest.skip("the run of the other test is not there")
+    (path,) = (folder / "runs").iterdir()
+    code = f"import mattertune_nb as mt\nrun = mt.Run.attach('runs/{path.name}')\nrun.dashboard()"
+    notebook.open(code, "mt.compare(run)")
+    notebook.run(0)
+    notebook.page.locator(".js-plotly-plot").first.wait_for()
+    notebook.run(1)
+    notebook.page.wait_for_timeout(1000)
+    saved = save(notebook)
+    assert all("image/png" in cell.outputs[0].data for cell in saved.cells)
+    restart_kernel(notebook)
+    notebook.open()
+    for cell in range(2):
+        image = notebook.output(cell).locator("img")
+        image.wait_for()
+        assert image.evaluate("image => image.naturalWidth") > 300
+    notebook.picture("saved_without_kernel")
+    assert notebook.errors == []
+
+
+@pytest.mark.parametrize("notebook", ["light", "dark"], indirect=True)
+def test_live_curves_of_a_fit_in_the_cell_and_an_interrupt(notebook, request):
+    name = request.node.callspec.params["notebook"]
+    notebook.open(
+        SMALL.format(name=f"cell-{name}", epochs=500),
+        "curves = mt.LiveCurves()\nmodel, trainer = mt.MatterTuner(config).tune(callbacks=[curves])",
+        "print(trainer.global_step > 3, model.property_predictor() is not None)",
+    )
+    page = notebook.page
+    notebook.run(0)
+    notebook.run(1, wait=False)
+    output = notebook.output(1)
+    output.get_by_text("structures/s").wait_for(timeout=120_000)
+    page.wait_for_function(f"({DRAWN})() > 2000", timeout=60_000)
+    # the switch works while the kernel is busy
+    output.locator(".updatemenu-button", has_text="log loss").click()
+    page.wait_for_timeout(1500)
+    picture_of(notebook, 1, f"live_curves_{name}")
+    kernel_menu(notebook, "interrupt")
+    wait_for(notebook, 1, 60)
+    output.get_by_text("stopped", exact=True).wait_for()
+    assert "SystemExit" not in output.inner_text()
+    notebook.run(2)
+    assert notebook.output(2).inner_text().strip() == "True True"
+    page.wait_for_function(f"({DRAWN})() > 2000")
+    save(notebook)
+    assert notebook.errors == []
+
+
+def test_without_a_widget_manager_plain_html_is_updated_in_place(notebook):
+    notebook.open(
+        "import os\nos.environ['MATTERTUNE_NB_PLAIN'] = '1'\n"
+        + SMALL.format(name="plain", epochs=60),
+        "run = mt.MatterTuner(config).start()\nrun.dashboard()",
+        "run.stop()\nrun.wait(60)",
+    )
+    notebook.run(0)
+    notebook.run(1)
+    output = notebook.output(1)
+    output.get_by_text("structures/s").wait_for(timeout=120_000)
+    first = output.inner_text()
+    output.locator("img").wait_for(timeout=60_000)
+    notebook.page.wait_for_function(
+        "text => document.querySelectorAll('.jp-CodeCell')[1].innerText.indexOf(text) < 0",
+        arg=first.splitlines()[0],
+        timeout=60_000,
+    )
+    assert output.locator(".jp-OutputArea-child").count() == 1
+    notebook.picture("plain_html")
+    notebook.run(2)
+    assert notebook.errors == []
