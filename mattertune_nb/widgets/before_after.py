@@ -6,8 +6,12 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.widgets.parity import ParityData, as_model, draw_parity, message, parity_data
+from mattertune_nb.widgets.parity import as_model
+from mattertune_nb.widgets.parity_data import TITLES, UNITS, ParityData, parity_data
+from mattertune_nb.widgets.parity_picture import draw_parity
+from mattertune_nb.widgets.picture import Message
 from mattertune_nb.widgets.structure_view import open_structures
+from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -31,18 +35,20 @@ class BeforeAfter:
 
     def picture(self) -> bytes:
         """Return the plots as PNG."""
-        return draw_parity({"untuned,": self.before, "tuned,": self.after})
+        return draw_parity({"untuned:": self.before, "tuned:": self.after})
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         image = base64.b64encode(self.picture()).decode()
+        left = "style='text-align:left'"
         rows = "".join(
-            f"<tr><td style='text-align:left'>{name}</td><td>{self.before[name].mae:.4g}</td>"
-            f"<td>{values.mae:.4g}</td><td>{self.before[name].mae / max(values.mae, 1e-12):.1f}×</td></tr>"
+            f"<tr><td {left}>{TITLES[name]}, {UNITS[name]}</td><td>{number(self.before[name].mae)}</td>"
+            f"<td>{number(values.mae)}</td>"
+            f"<td>{self.before[name].mae / max(values.mae, 1e-12):.1f} ×</td></tr>"
             for name, values in self.after.items()
         )
         table = (
-            "<table><thead><tr><th style='text-align:left'>MAE (meV/atom, meV/Å, meV/Å³)</th>"
-            f"<th>untuned</th><th>tuned</th><th>ratio</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"<table><thead><tr><th {left}>mean absolute error</th><th>untuned</th><th>tuned</th>"
+            f"<th>smaller by</th></tr></thead><tbody>{rows}</tbody></table>"
         )
         text = ", ".join(
             f"{n} {self.before[n].mae:.4g} -> {v.mae:.4g}" for n, v in self.after.items()
@@ -70,7 +76,7 @@ def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | ipywidgets.HT
         untuned.normalization.load_state_dict(tuned.normalization.state_dict())
         before, after = parity_data(untuned.eval(), frames), parity_data(tuned, frames)
     except MatterTuneError as exc:
-        return message(str(exc))
+        return Message(str(exc))
     if not after:
-        return message(f"{frames.name}: no frame has labels to compare with.")
+        return Message(f"{frames.name}: no frame has labels to compare with.")
     return BeforeAfter(before, after)

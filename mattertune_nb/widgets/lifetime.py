@@ -64,7 +64,7 @@ def parts(widget: W.Widget) -> list[W.Widget]:
                 continue
             found.append(item)
             # a trait that was never asked for has made no widget yet
-            waiting += [item._trait_values.get(key) for key in item.keys]
+            waiting += list(item._trait_values.values())
         elif isinstance(item, (list, tuple)):
             waiting += item
     return found

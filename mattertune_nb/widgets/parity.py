@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 import plotly.graph_objects as go
+from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import load_model
+from mattertune_nb.widgets.parity_data import ParityData, parity_data
+from mattertune_nb.widgets.parity_picture import MAX_POINTS, draw_parity
 from mattertune_nb.widgets.picture import (
+    Message,
     Pictured,
     enable_colab_widgets,
-    new_figure,
     new_plotly_figure,
     only_widgets,
-    png,
 )
-from mattertune_nb.widgets.structure_view import StructureView, open_structures
+from mattertune_nb.widgets.structure_view import (
+    StructureView,
+    open_structures,
+    predicted_forces,
+)
+from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,83 +35,17 @@ if TYPE_CHECKING:
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
-MAX_POINTS = 5000
-"""More are shown as a density."""
+N_WORST = 300
+"""Points with the largest errors, which are shown, and can be clicked, on every density."""
 
-_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stresses": "meV/Å³"}
-_TITLES = {"energy": "energy", "forces": "forces", "stresses": "stress"}
+_BINS = 150
 _INK = "#7d828a"
-
-
-@dataclass(frozen=True)
-class ParityData:
-    """Components of one property, in meV units as people read them.
-
-    Attributes
-    ----------
-    label, prediction
-        All components, (m,); energies per atom.
-    frame
-        Frame of each component, (m,).
-    norm
-        Norm of the force on the atom of each component, (m,), or the label's size.
-    """
-
-    label: NDArray[np.float64]
-    prediction: NDArray[np.float64]
-    frame: NDArray[np.int64]
-    norm: NDArray[np.float64]
-
-    @property
-    def mae(self) -> float:
-        """Mean absolute error."""
-        return float(np.abs(self.prediction - self.label).mean())
-
-    @property
-    def rmse(self) -> float:
-        """Root mean square error."""
-        return float(np.sqrt(np.square(self.prediction - self.label).mean()))
-
-    @property
-    def r2(self) -> float:
-        """Coefficient of determination."""
-        spread = np.square(self.label - self.label.mean()).sum()
-        return (
-            float(1 - np.square(self.prediction - self.label).sum() / spread) if spread else np.nan
-        )
-
-    def title(self, name: str) -> str:
-        """Return the errors in a line."""
-        unit = _UNITS[name]
-        return f"{_TITLES[name]}: MAE {self.mae:.3g}, RMSE {self.rmse:.3g} {unit}, R² {self.r2:.4f}"
-
-
-def parity_data(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[PropertyName, ParityData]:
-    """Predict a dataset and pair labels with predictions; properties without labels are left out."""
-    names: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
-    predictions = model.property_predictor().predict([dataset[i] for i in range(len(dataset))])
-    parts: dict[PropertyName, list[tuple[Any, Any, Any, Any]]] = {name: [] for name in names}
-    for i, prediction in enumerate(predictions):
-        labels = dataset.labels(i, dict.fromkeys(names, "mask"))
-        n_atoms = len(prediction["forces"])
-        for name in names:
-            if name not in labels or name not in prediction:
-                continue
-            label, guess = np.atleast_1d(labels[name]), np.atleast_1d(prediction[name])
-            if name == "energy":
-                label, guess = label / n_atoms, guess / n_atoms
-            norm = np.linalg.norm(label, axis=1).repeat(3) if name == "forces" else np.abs(label)
-            label, guess = 1000 * label.ravel(), 1000 * guess.ravel()
-            parts[name].append((label, guess, np.full(label.size, i), 1000 * norm.ravel()))
-    return {
-        name: ParityData(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-        for name, rows in parts.items()
-        if rows
-    }
+_BLUE = "#2f7ed8"
+_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#999933")
 
 
 class ParityView(Pictured, W.VBox):  # type: ignore[misc]
-    """Parity plots beside the structure of the point that was clicked.
+    """Parity plots above the structure of the point that was clicked.
 
     Parameters
     ----------
@@ -126,46 +66,62 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.dataset = dataset
         self.data = parity_data(model, dataset) if data is None else data
+        self._many = any(len(values.label) > MAX_POINTS for values in self.data.values())
+        self._shown: dict[str, NDArray[np.int64]] = {}
+        choices = ["density"] * self._many + ["force norm", "element"]
+        self.color = W.Dropdown(
+            options=choices,
+            description="colour by",
+            tooltip="What colours the points",
+            layout=W.Layout(width="230px"),
+        )
+        self._legend = W.HTML()
         self.figure = new_plotly_figure(**self._layout())
-        for number, (name, values) in enumerate(self.data.items(), 1):
-            self._add(number, name, values)
-        self.structure = StructureView(
-            dataset,
-            forces="difference",
-            predict=lambda atoms: model.property_predictor().predict([atoms], ["forces"])[0][
-                "forces"
-            ],
+        for panel, (name, values) in enumerate(self.data.items(), 1):
+            self._add(panel, name, values)
+        self._paint()
+        self.color.observe(lambda _: self._paint(), "value")
+        predict = partial(predicted_forces, model)
+        self.structure = StructureView(dataset, forces="difference", predict=predict)
+        hint = W.HTML("Click a point to see its structure with the error of its forces.")
+        super().__init__(
+            only_widgets(W.HBox([self.color, self._legend]), self.figure, hint, self.structure)
         )
-        hint = W.HTML(
-            "Click a point to see its structure; arrows are the force error (1 Å for 1 eV/Å)."
-        )
-        super().__init__(only_widgets(self.figure, hint, self.structure))
 
     def _layout(self) -> dict[str, Any]:
         n = max(len(self.data), 1)
         layout: dict[str, Any] = {
-            "height": 380,
-            "width": 60 + 300 * n,
-            "margin": {"l": 60, "r": 10, "t": 60, "b": 45},
+            "height": 370,
+            "width": min(150 + 330 * n, 910),
+            "margin": {"l": 60, "r": 10, "t": 50, "b": 45},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": _INK, "size": 11},
             "showlegend": False,
+            "hovermode": "closest",
+            "coloraxis": {
+                "colorscale": "Viridis",
+                "cmin": 0,
+                "cmax": self._largest_norm(),
+                "colorbar": {"title": {"text": "force (meV/Å)", "side": "right"}, "thickness": 12},
+            },
         }
         annotations = []
-        for number, (name, values) in enumerate(self.data.items(), 1):
-            suffix = "" if number == 1 else str(number)
-            left, right = (number - 1) / n, number / n - (0.09 if number < n else 0)
+        for panel, (name, values) in enumerate(self.data.items(), 1):
+            left, right = (panel - 1) / n, panel / n - (0.075 if panel < n else 0)
+            across, up = values.axis_titles(name)
             axis = {"gridcolor": "rgba(128,128,128,.22)", "zeroline": False}
-            layout[f"xaxis{suffix}"] = axis | {
-                "domain": [left, right], "anchor": f"y{suffix}", "title": f"label ({_UNITS[name]})"
+            layout[f"xaxis{_suffix(panel)}"] = axis | {
+                "domain": [left, right], "anchor": f"y{_suffix(panel)}", "title": across
             }  # fmt: skip
-            layout[f"yaxis{suffix}"] = axis | {"anchor": f"x{suffix}", "title": "prediction"}
+            layout[f"yaxis{_suffix(panel)}"] = axis | {
+                "anchor": f"x{_suffix(panel)}", "title": {"text": up, "standoff": 4}
+            }  # fmt: skip
             annotations.append(
                 {
-                    "text": values.title(name).replace(": ", "<br>"),
+                    "text": values.title(name).replace("\n", "<br>"),
                     "x": left,
-                    "y": 1.0,
+                    "y": 1.01,
                     "xref": "paper",
                     "yref": "paper",
                     "xanchor": "left",
@@ -176,72 +132,138 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             )
         return layout | {"annotations": annotations}
 
-    def _add(self, number: int, name: str, values: ParityData) -> None:
-        axes = {
-            "xaxis": f"x{'' if number == 1 else number}",
-            "yaxis": f"y{'' if number == 1 else number}",
-        }
-        ends = [float(values.label.min()), float(values.label.max())]
+    def _largest_norm(self) -> float:
+        norms = [v.norm[np.isfinite(v.norm)] for v in self.data.values()]
+        return max((float(np.quantile(n, 0.99)) for n in norms if len(n)), default=1.0) or 1.0
+
+    def _add(self, panel: int, name: PropertyName, values: ParityData) -> None:
+        axes = {"xaxis": f"x{_suffix(panel)}", "yaxis": f"y{_suffix(panel)}"}
+        x, y = values.points()
+        ends = [float(x.min()), float(x.max())]
+        line = {"color": _INK, "width": 1}
         self.figure.add_trace(
-            go.Scatter(
-                x=ends,
-                y=ends,
-                mode="lines",
-                line={"color": _INK, "width": 1},
-                hoverinfo="skip",
-                **axes,
-            )
+            go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", **axes)
         )
-        if len(values.label) > MAX_POINTS:
-            density, x, y = np.histogram2d(values.label, values.prediction, bins=150)
-            shown = np.where(density.T > 0, np.log10(np.maximum(density.T, 1)), np.nan)
+        if len(x) > MAX_POINTS:
+            counts, across, up = np.histogram2d(x, y, bins=_BINS)
+            shown = np.where(counts.T > 0, np.log10(np.maximum(counts.T, 1)), np.nan)
             self.figure.add_trace(
                 go.Heatmap(
-                    z=shown, x=x, y=y, colorscale="Viridis", showscale=False, name=name, **axes
+                    z=shown.astype(np.float32),
+                    x=(across[1:] + across[:-1]) / 2,
+                    y=(up[1:] + up[:-1]) / 2,
+                    colorscale="Viridis",
+                    showscale=False,
+                    name=f"density of {name}",
+                    hoverinfo="skip",
+                    **axes,
                 )
             )
-            return
+            steps = across[1] - across[0], up[1] - up[0]
+            self.figure.data[-1].on_click(lambda _, points, __: self._on_cell(name, points, steps))
         self.figure.add_trace(
             go.Scatter(
-                x=values.label,
-                y=values.prediction,
                 mode="markers",
-                marker={"size": 5, "color": values.norm, "colorscale": "Viridis", "opacity": 0.7},
-                text=[self.dataset.source(int(i)) for i in values.frame],
-                hovertemplate="%{text}<br>label %{x:.4g}<br>prediction %{y:.4g}<extra></extra>",
                 name=name,
+                hovertemplate="%{text}<br>label %{x:.4g}<br>prediction %{y:.4g}<extra></extra>",
                 **axes,
             )
         )
         # the row of a point is looked up here: customdata in clicks is unreliable
         self.figure.data[-1].on_click(lambda _, points, __: self._on_click(name, points))
 
-    def _on_click(self, name: Any, points: Any) -> None:
+    def _paint(self) -> None:
+        """Show the points in the colours that are chosen."""
+        by = self.color.value
+        with self.figure.batch_update():
+            for trace in self.figure.data:
+                if trace.type == "heatmap":
+                    trace.visible = by == "density"
+            for name, values in self.data.items():
+                chosen = self._shown[name] = self._choice(values)
+                x, y = values.points()
+                trace = next(t for t in self.figure.data if t.name == name)
+                trace.x, trace.y = x[chosen], y[chosen]
+                trace.text = [self.dataset.source(int(i)) for i in values.frame[chosen]]
+                trace.marker = self._marker(values, chosen)
+        self._legend.value = self._legend_html()
+
+    def _choice(self, values: ParityData) -> NDArray[np.int64]:
+        """Return which points are drawn: all, or of very many the worst and perhaps a sample."""
+        n = len(values.label)
+        if n <= MAX_POINTS:
+            return np.arange(n)
+        worst = np.argpartition(-np.abs(values.error), N_WORST)[:N_WORST]
+        if self.color.value == "density":
+            return worst
+        sample = np.random.default_rng(0).choice(n, MAX_POINTS - N_WORST, replace=False)
+        chosen: NDArray[np.int64] = np.unique(np.concatenate([worst, sample]))
+        return chosen
+
+    def _marker(self, values: ParityData, chosen: NDArray[np.int64]) -> dict[str, Any]:
+        by = self.color.value
+        marker: dict[str, Any] = {"size": 5, "opacity": 0.75}
+        if by == "density":
+            plain = len(values.label) <= MAX_POINTS
+            return marker | {"color": _BLUE if plain else "#d62728", "coloraxis": None}
+        norm = values.norm[chosen]
+        if by == "force norm" and np.isfinite(norm).all():
+            return marker | {"color": norm, "coloraxis": "coloraxis"}
+        if by == "element" and values.element is not None and values.element.any():
+            colors = self._element_colors()
+            return marker | {"color": [colors[z] for z in values.element[chosen].tolist()]}
+        return marker | {"color": _BLUE}
+
+    def _element_colors(self) -> dict[int, str]:
+        numbers: set[int] = set()
+        for values in self.data.values():
+            if values.element is not None:
+                numbers |= set(np.unique(values.element).tolist())
+        return {z: _PALETTE[i % len(_PALETTE)] for i, z in enumerate(sorted(numbers - {0}))}
+
+    def _legend_html(self) -> str:
+        parts = []
+        if self.color.value == "element":
+            for z, color in self._element_colors().items():
+                dot = (
+                    f'<span style="background:{color};border-radius:50%;display:inline-block;'
+                    'width:10px;height:10px"></span>'
+                )
+                parts.append(f"{dot} {chemical_symbols[z]}")
+        if self._many:
+            total = max(len(values.label) for values in self.data.values())
+            parts.append(
+                f"red: the {N_WORST} largest errors of {number(total)}"
+                if self.color.value == "density"
+                else f"a sample of {number(MAX_POINTS)} of {number(total)}, with the largest errors"
+            )
+        return " &nbsp; ".join(parts)
+
+    def _on_click(self, name: PropertyName, points: Any) -> None:
         if points.point_inds:
-            self.structure.show(int(self.data[name].frame[points.point_inds[0]]))
+            position = self._shown[name][points.point_inds[0]]
+            self.structure.show(int(self.data[name].frame[position]))
+
+    def _on_cell(self, name: PropertyName, points: Any, steps: tuple[float, float]) -> None:
+        """Show the structure with the largest error in a cell of the density."""
+        if not points.xs:
+            return
+        values = self.data[name]
+        x, y = values.points()
+        inside = np.abs(x - points.xs[0]) <= steps[0] / 2
+        inside &= np.abs(y - points.ys[0]) <= steps[1] / 2
+        found = np.flatnonzero(inside)
+        if len(found):
+            worst = found[np.argmax(np.abs(values.error[found]))]
+            self.structure.show(int(values.frame[worst]))
 
     def picture(self) -> bytes | None:
         """Return the plots as PNG."""
         return draw_parity({"": self.data})
 
 
-def draw_parity(rows: dict[str, dict[PropertyName, ParityData]]) -> bytes:
-    """Draw parity plots as PNG, a row for each model; a density where there are many points."""
-    columns = max(len(data) for data in rows.values())
-    figure, axes = new_figure(len(rows), columns, 3.6 * columns, 3.3 * len(rows))
-    for row, (title, data) in enumerate(rows.items()):
-        for ax, (name, values) in zip(axes[row * columns :], data.items(), strict=False):
-            ends = [values.label.min(), values.label.max()]
-            ax.plot(ends, ends, color="0.6", lw=1)
-            if len(values.label) > MAX_POINTS:
-                ax.hexbin(values.label, values.prediction, gridsize=70, bins="log", mincnt=1)
-            else:
-                ax.scatter(values.label, values.prediction, c=values.norm, s=5, alpha=0.7)
-            ax.set_title(f"{title} {values.title(name)}".replace(": ", "\n"), fontsize=8)
-            ax.set_xlabel(f"label ({_UNITS[name]})", fontsize=8)
-            ax.set_ylabel("prediction", fontsize=8)
-            ax.tick_params(labelsize=7)
-    return png(figure)
+def _suffix(panel: int) -> str:
+    return "" if panel == 1 else str(panel)
 
 
 def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
@@ -263,9 +285,9 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
         model, frames = as_model(model_or_run), open_structures(dataset)
         data = parity_data(model, frames)
     except MatterTuneError as exc:
-        return message(str(exc))
+        return Message(str(exc))
     if not data:
-        return message(f"{frames.name}: no frame has labels to compare with.")
+        return Message(f"{frames.name}: no frame has labels to compare with.")
     return ParityView(model, frames, data)
 
 
@@ -274,8 +296,3 @@ def as_model(model_or_run: Any) -> FinetuneModuleBase:
     if isinstance(model_or_run, FinetuneModuleBase):
         return model_or_run
     return load_model(getattr(model_or_run, "path", model_or_run))
-
-
-def message(text: str) -> W.HTML:
-    """Return a message in the place of a view."""
-    return W.HTML(f'<div role="alert">{html.escape(text)}</div>')

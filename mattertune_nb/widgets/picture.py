@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.widgets.lifetime import ClosedOnRerun, remember
+from mattertune_nb.widgets.style import error_html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,6 +101,25 @@ class Pictured(ClosedOnRerun):
             for display_id in shown:
                 update_display(bundle, raw=True, display_id=display_id)
             self.shown()
+
+
+class Message(W.HTML):  # type: ignore[misc]
+    """Words in the place of a view that cannot be shown, with or without a front end.
+
+    Parameters
+    ----------
+    text
+        What is wrong and what to do.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(error_html(text, css="mt-alert"))
+        self.text = text
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        if has_front_end():
+            return dict(super()._repr_mimebundle_(**kwargs)) | {"text/plain": self.text}
+        return {"text/plain": self.text, "text/html": self.value}
 
 
 def has_front_end() -> bool:

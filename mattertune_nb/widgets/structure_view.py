@@ -1,9 +1,8 @@
-"""Structures inline: a still picture first, a live viewer on demand."""
+"""Structures inline: a live viewer where there is a front end, a still picture everywhere."""
 
 from __future__ import annotations
 
 import html
-from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,29 +10,40 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
-from ase.data.colors import jmol_colors
-from ase.visualize.plot import plot_atoms
 
-from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
-from mattertune_nb.widgets.picture import Pictured, enable_colab_widgets, new_figure, png
+from mattertune_nb.data.labels import stored_values
+from mattertune_nb.widgets import live_viewer
+from mattertune_nb.widgets.clickable import ClickablePicture
+from mattertune_nb.widgets.picture import Message, Pictured, enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.structure_picture import (
+    Shown,
+    draw_structure,
+    legend_html,
+    scale_html,
+)
+from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-MAX_LIVE = 6
-"""Live viewers at a time: a browser gives a page some 16 WebGL contexts and takes the oldest away."""
-
-_live: deque[StructureView] = deque()
-_ARROW = 1.0  # Å per eV/Å
-_ROTATION = "10x,20y,0z"
+_WIDTH, _HEIGHT = "440px", "340px"
+_NEED_MODEL = ("prediction", "difference", "force_error")
+_ARROWS = {
+    "no arrows": None,
+    "label": "label",
+    "prediction": "prediction",
+    "difference": "difference",
+}
 
 
 class StructureView(Pictured, W.VBox):  # type: ignore[misc]
-    """Frames with a slider; a picture that becomes a live nglview on a click.
+    """Frames with a slider in a live nglview; the oldest of many views fall asleep to pictures.
+
+    A click on a picture makes it live again.
 
     Parameters
     ----------
@@ -59,103 +69,141 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         color_label: str = "",
     ) -> None:
         enable_colab_widgets()
-        self.frames, self._forces, self._predict = frames, forces, predict
+        self.frames, self._predict = frames, predict
         self._color, self._color_label = color, color_label
+        self._predicted: tuple[int, NDArray[np.float64]] | None = None
+        self.shown: Shown | None = None
         self.viewer: Any = None
+        self._moving = False
         self.slider = W.IntSlider(
-            0,
-            0,
-            max(len(frames) - 1, 1),
-            description="frame",
-            continuous_update=False,
-            layout=W.Layout(width="420px", display=None if len(frames) > 1 else "none"),
+            0, 0, 1, description="frame", continuous_update=False, layout=W.Layout(width="270px")
+        )
+        choices = ["no arrows", "label"] + ["prediction", "difference"] * (predict is not None)
+        self.arrows = W.Dropdown(
+            options=[(text, _ARROWS[text] or "") for text in choices],
+            value=forces if forces in choices else "",
+            description="force",
+            tooltip="Force arrows: of the labels, of the prediction, or prediction - label",
+            style={"description_width": "auto"},
+            layout=W.Layout(width="150px"),
         )
         self.live_button = W.Button(
-            description="Rotate", icon="cube", tooltip="Show a live viewer that can be turned"
+            tooltip="Change between a live viewer that can be turned and a picture",
+            layout=W.Layout(width="92px"),
         )
-        self._image = W.Image(format="png", layout=W.Layout(max_width="420px"))
-        self._place = W.VBox([self._image])
+        self.image = ClickablePicture(self.wake)
+        self._place = W.VBox()
         self._caption = W.HTML()
-        self.slider.observe(lambda change: self.show(change["new"]), "value")
-        self.live_button.on_click(lambda _: self.toggle())
-        super().__init__([W.HBox([self.slider, self.live_button]), self._caption, self._place])
+        self.slider.observe(self._on_slider, "value")
+        self.arrows.observe(lambda _: self.show(self.slider.value), "value")
+        self.live_button.on_click(lambda _: self.wake() if self.viewer is None else self.sleep())
+        controls = W.HBox([self.slider, self.arrows, self.live_button])
+        controls.layout.flex_flow = "row wrap"
+        super().__init__(
+            [controls, self._caption, self._place], layout=W.Layout(width="536px", max_width="100%")
+        )
+        self.sleep()
+        self._fit_slider()
         self.show(0)
+        if has_front_end() and self.shown is not None:
+            self.wake()
+
+    def show_frames(self, frames: AtomsDataset, index: int = 0) -> None:
+        """Show other structures in the same viewer."""
+        self.frames, self._predicted = frames, None
+        self._fit_slider()
+        self.show(index)
+
+    def _fit_slider(self) -> None:
+        last = len(self.frames) - 1
+        self._move_slider(max=max(last, 1))
+        self.slider.layout.display = None if last else "none"
+
+    def _move_slider(self, **traits: int) -> None:
+        """Set the slider, which nobody has moved then."""
+        self._moving = True
+        for name, value in traits.items():
+            setattr(self.slider, name, value)
+        self._moving = False
+
+    def _on_slider(self, change: Any) -> None:
+        if not self._moving:
+            self.show(change["new"])
 
     def show(self, index: int) -> None:
         """Show a frame; what cannot be read becomes a message and the last picture stays."""
         try:
             atoms = self.frames[index]
-            arrows = self._arrows(index, atoms)
-            values = None if self._color is None else np.asarray(self._color(index))
+            arrows, note = self._arrows_of(index, atoms)
+            values = None if self._color is None else np.asarray(self._color(index), float)
+            if values is not None and values.shape != (len(atoms),):
+                msg = f"colours: {values.shape} values for {len(atoms)} atoms; give one an atom."
+                raise DataError(msg)
         except MatterTuneError as exc:
             self._caption.value = f'<div role="alert">{html.escape(str(exc))}</div>'
             return
-        self._drawn = draw_structure(atoms, arrows, values, self._color_label)
-        self._image.value = self._drawn
-        facts = f"{atoms.get_chemical_formula()} · {len(atoms)} atoms {_legend(atoms)}"
-        self._caption.value = f"{html.escape(self.frames.source(index))} · {facts}"
-        if self.slider.value != index:
-            self.slider.value = index
+        before, self.shown = self.shown, Shown(atoms, arrows, values, self._color_label)
+        self._drawn: bytes | None = None
+        facts = [
+            html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
+            f"{atoms.get_chemical_formula()}, {len(atoms)} atoms {legend_html(atoms)}",
+            scale_html(self.shown),
+            note,
+        ]
+        self._caption.value = (
+            f'<div style="line-height:1.5">{" · ".join(fact for fact in facts if fact)}</div>'
+        )
+        self._move_slider(value=index)
         if self.viewer is not None:
-            self._fill_viewer(atoms, arrows)
+            same = before is not None and np.array_equal(before.atoms.numbers, atoms.numbers)
+            live_viewer.fill(self.viewer, self.shown, center=not same)
+        elif has_front_end():
+            self.image.value = self.picture() or b""
 
-    def _arrows(self, index: int, atoms: Atoms) -> NDArray[np.float64] | None:
-        if self._forces is None:
-            return None
+    def _arrows_of(self, index: int, atoms: Atoms) -> tuple[NDArray[np.float64] | None, str]:
+        """Return the arrows that are asked for and a note about them."""
+        wanted = self.arrows.value
+        if not wanted:
+            return None, ""
         label = self.frames.labels(index, {"forces": "mask"}).get("forces")
-        if self._forces == "label":
-            return None if label is None else np.asarray(label)
-        if self._predict is None:
-            return None
-        prediction = self._predict(atoms)
-        if self._forces == "prediction":
-            return prediction
-        return None if label is None else prediction - np.asarray(label)
+        if wanted != "prediction" and label is None:
+            return None, "no arrows: the frame has no forces"
+        forces = np.zeros((len(atoms), 3)) if label is None else np.asarray(label)
+        if wanted != "label":
+            predicted = self._prediction(index, atoms)
+            forces = predicted if wanted == "prediction" else predicted - forces
+        longest = 1000 * float(np.linalg.norm(forces, axis=1).max(initial=0))
+        what = {"label": "force", "prediction": "predicted force", "difference": "force error"}
+        return forces, f"arrows: {what[wanted]}, the longest {number(longest)} meV/Å"
 
-    def toggle(self) -> None:
-        """Change between the picture and the live viewer; the oldest of too many is put to sleep."""
-        if self.viewer is not None:
-            self.sleep()
+    def _prediction(self, index: int, atoms: Atoms) -> NDArray[np.float64]:
+        if self._predicted is None or self._predicted[0] != index:
+            assert self._predict is not None
+            self._predicted = index, self._predict(atoms)
+        return self._predicted[1]
+
+    def wake(self) -> None:
+        """Change from the picture to the live viewer; the oldest of too many falls asleep."""
+        if self.viewer is not None or self.shown is None:
             return
-        import nglview
-
-        self.viewer = nglview.NGLWidget()
-        self.viewer.layout.width = "420px"
-        index = self.slider.value
-        atoms = self.frames[index]
-        self._fill_viewer(atoms, self._arrows(index, atoms))
+        self.viewer = live_viewer.new_viewer(_WIDTH, _HEIGHT)
+        live_viewer.fill(self.viewer, self.shown, center=True)
         self._place.children = [self.viewer]
-        self.live_button.description = "Picture"
-        _live.append(self)
-        while len(_live) > MAX_LIVE:
-            _live[0].sleep()
-
-    def _fill_viewer(self, atoms: Atoms, arrows: NDArray[np.float64] | None) -> None:
-        import nglview
-
-        viewer = self.viewer
-        for component in list(viewer._ngl_component_ids):
-            viewer.remove_component(component)
-        component = viewer.add_component(nglview.ASEStructure(atoms))
-        component.clear_representations()
-        component.add_representation("ball+stick", aspectRatio=3)
-        if atoms.pbc.any():
-            component.add_unitcell()
-        if arrows is not None:
-            for start, arrow in zip(atoms.positions.tolist(), arrows.tolist(), strict=True):
-                end = [a + _ARROW * b for a, b in zip(start, arrow, strict=True)]
-                viewer.shape.add_arrow(start, end, [0.85, 0.2, 0.2], 0.08)
-        viewer.center()
+        self.live_button.description, self.live_button.icon = "Picture", "image"
+        live_viewer.stay_awake(self)
 
     def sleep(self) -> None:
-        """Give the WebGL context back and show the picture again."""
-        if self.viewer is not None:
-            self._place.children = [self._image]
-            self.viewer.close()
-            self.viewer = None
-            self.live_button.description = "Rotate"
-        if self in _live:
-            _live.remove(self)
+        """Give the WebGL context back and show the picture."""
+        viewer, self.viewer = self.viewer, None
+        if self in live_viewer.awake:
+            live_viewer.awake.remove(self)
+        self.live_button.description, self.live_button.icon = "Rotate", "cube"
+        self.image.label = "Click to turn this structure in a live viewer"
+        if self.shown is not None:
+            self.image.value = self.picture() or b""
+        self._place.children = [self.image]
+        if viewer is not None:
+            viewer.dispose()
 
     def close(self) -> None:
         """Close the widget and its viewer."""
@@ -164,11 +212,13 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
 
     def picture(self) -> bytes | None:
         """Return the present frame as PNG."""
-        return getattr(self, "_drawn", None)
+        if self.shown is not None and self._drawn is None:
+            self._drawn = draw_structure(self.shown)
+        return None if self.shown is None else self._drawn
 
 
 def view(
-    x: Atoms | Sequence[Atoms] | AtomsDataset | str | Path,
+    x: Atoms | Sequence[Atoms] | AtomsDataset | str | Path | Any,
     *,
     forces: str | None = None,
     model: Any = None,
@@ -182,117 +232,106 @@ def view(
     x
         What to show; ten thousand frames are as quick as one, as each is read when it is shown.
     forces
-        Force arrows: ``"label"``, ``"prediction"`` or ``"difference"``; 1 Å for 1 eV/Å.
+        Force arrows: ``"label"``, ``"prediction"`` or ``"difference"`` (prediction - label); they can
+        be changed in the view.
     model
         Predicts where arrows or colours need it.
     color
-        Per-atom values that colour the atoms, (n,); a callable gives them by frame number;
-        ``"force_error"`` is the norm of the difference of forces in meV/Å, for which `model` is needed.
+        Per-atom values that colour the atoms: (n,) numbers, a function of the frame's number that
+        returns them, or a name: ``"force_error"`` (for which `model` is needed) and ``"force"`` are
+        norms in meV/Å, any other is looked for among the frame's own arrays, e.g. ``"magmoms"``.
     color_label
         What the values are, with their unit.
 
     Returns
     -------
     ipywidgets.DOMWidget
-        The view, or a message where a file cannot be read.
+        The view, or a message where a file cannot be read or something is missing.
     """
     try:
         frames = open_structures(x)
+        frames.frame(0)
+        for name, value in (("forces", forces), ("color", color)):
+            needs_model = isinstance(value, str) and value in _NEED_MODEL
+            if needs_model and model is None:
+                msg = f"{name}='{value}' needs a model: view(x, {name}='{value}', model=...)."
+                raise DataError(msg)
+        if forces is not None and forces not in _ARROWS.values():
+            msg = f"forces: '{forces}' is unknown. Allowed: label, prediction, difference."
+            raise DataError(msg)
+        values: Callable[[int], NDArray[np.float64]] | None = None
+        if isinstance(color, str):
+            values = partial(_named_values, frames, color, model)
+            values(0)
+            named = {"force_error": "force error (meV/Å)", "force": "force (meV/Å)"}
+            color_label = color_label or named.get(color, color)
+        elif callable(color):
+            values = color
+        elif color is not None:
+            values = partial(_same, np.asarray(color))
     except MatterTuneError as exc:
-        return W.HTML(f'<div role="alert">{html.escape(str(exc))}</div>')
-    predict = None if model is None else (lambda atoms: _predicted_forces(model, atoms))
-    values: Callable[[int], NDArray[np.float64]] | None = None
-    if isinstance(color, str):
-        values, color_label = _force_errors(frames, model), color_label or "force error (meV/Å)"
-    elif callable(color):
-        values = color
-    elif color is not None:
-        array = np.asarray(color)
-        values = partial(_same, array)
+        return Message(str(exc))
+    predict = None if model is None else partial(predicted_forces, model)
     return StructureView(
         frames, forces=forces, predict=predict, color=values, color_label=color_label
     )
 
 
-def _force_errors(frames: AtomsDataset, model: Any) -> Callable[[int], NDArray[np.float64]]:
-    def errors(index: int) -> NDArray[np.float64]:
-        label = np.asarray(frames.labels(index, {"forces": "error"})["forces"])
-        norms: NDArray[np.float64] = 1000 * np.linalg.norm(
-            _predicted_forces(model, frames[index]) - label, axis=1
-        )
+def _named_values(frames: AtomsDataset, name: str, model: Any, index: int) -> NDArray[np.float64]:
+    """Return the per-atom values of a name, (n,); the norm of vectors."""
+    if name in ("force", "force_error"):
+        forces = np.asarray(frames.labels(index, {"forces": "error"})["forces"])
+        if name == "force_error":
+            forces = predicted_forces(model, frames[index]) - forces
+        norms: NDArray[np.float64] = 1000 * np.linalg.norm(forces, axis=1)
         return norms
-
-    return errors
+    n = len(frames.frame(index))
+    stored = {key: np.asarray(value) for key, value in stored_values(frames.frame(index)).items()}
+    fitting = [k for k, v in stored.items() if v.shape[:1] == (n,) and v.dtype.kind in "iuf"]
+    if name not in fitting:
+        found = ", ".join(fitting) or "none"
+        msg = f"{frames.source(index)}: no per-atom values '{name}'. Found: {found}."
+        raise DataError(msg)
+    values = stored[name].reshape(n, -1).astype(float)
+    return values[:, 0] if values.shape[1] == 1 else np.linalg.norm(values, axis=1)
 
 
 def _same(values: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return values
 
 
-def open_structures(x: Atoms | Sequence[Atoms] | AtomsDataset | str | Path) -> AtomsDataset:
+def open_structures(x: Any) -> AtomsDataset:
     """Return anything that holds structures as a dataset.
 
     Raises
     ------
     DataError
-        Where a file cannot be read.
+        Where a file cannot be read, or nothing holds a structure.
     """
     if isinstance(x, Atoms):
         return as_dataset([x])
     if isinstance(x, (str, Path)):
         return XYZDatasetConfig(src=Path(x)).create_dataset()
+    if hasattr(x, "create_dataset"):
+        dataset: AtomsDataset = x.create_dataset()
+        return dataset
+    if not isinstance(x, AtomsDataset):
+        try:
+            x = list(x)
+        except TypeError:
+            x = [x]
+        strange = next((type(item).__name__ for item in x if not isinstance(item, Atoms)), None)
+        if strange is not None:
+            msg = f"expected structures (Atoms, a list of them, a file, a dataset), got {strange}."
+            raise DataError(msg)
+    if not len(x):
+        msg = "there is no structure to show: the list or dataset is empty."
+        raise DataError(msg)
     return as_dataset(x)
 
 
-def _predicted_forces(model: Any, atoms: Atoms) -> NDArray[np.float64]:
+def predicted_forces(model: Any, atoms: Atoms) -> NDArray[np.float64]:
+    """Return the forces that a model predicts, (n, 3) in eV/Å."""
     (result,) = model.property_predictor().predict([atoms], ["forces"])
     forces: NDArray[np.float64] = result["forces"]
     return forces
-
-
-def draw_structure(
-    atoms: Atoms,
-    arrows: NDArray[np.float64] | None = None,
-    values: NDArray[np.float64] | None = None,
-    label: str = "",
-) -> bytes:
-    """Draw a structure as PNG, with force arrows (eV/Å) and a colour scale where given."""
-    figure, (ax,) = new_figure(1, 1, 4.6 if values is not None else 4.0, 3.4)
-    colors = None
-    if values is not None:
-        import matplotlib as mpl
-
-        norm = mpl.colors.Normalize(0, max(float(values.max()), 1e-9))
-        scale = mpl.cm.ScalarMappable(norm, mpl.colormaps["viridis"])
-        colors = scale.to_rgba(values)[:, :3]
-        figure.colorbar(scale, ax=ax, label=label, shrink=0.8)
-    plot_atoms(atoms, ax, rotation=_ROTATION, colors=colors)
-    if arrows is not None and len(atoms):
-        _draw_arrows(ax, atoms, arrows)
-    ax.set_axis_off()
-    return png(figure)
-
-
-def _draw_arrows(ax: Any, atoms: Atoms, arrows: NDArray[np.float64]) -> None:
-    from ase.io.utils import PlottingVariables
-    from ase.utils import rotate
-
-    rotation = rotate(_ROTATION)
-    variables = PlottingVariables(atoms, rotation=_ROTATION, scale=1)
-    starts = np.asarray(variables.positions)[: len(atoms), :2]
-    ends = _ARROW * (arrows @ rotation)[:, :2]
-    ax.quiver(
-        starts[:, 0], starts[:, 1], ends[:, 0], ends[:, 1],
-        angles="xy", scale_units="xy", scale=1, color="#d9534f", width=0.006, zorder=1e6,
-    )  # fmt: skip
-
-
-def _legend(atoms: Atoms) -> str:
-    parts = []
-    for number in sorted(set(atoms.numbers.tolist())):
-        red, green, blue = (int(255 * c) for c in jmol_colors[number])
-        parts.append(
-            f'<span style="background:rgb({red},{green},{blue});border:1px solid #888;border-radius:50%;'
-            f'display:inline-block;width:10px;height:10px"></span> {chemical_symbols[number]}'
-        )
-    return " ".join(parts)

@@ -25,10 +25,10 @@ STYLE = """<style>
   overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .mt-nested { border-left: 3px solid var(--jp-border-color2, #bbb); margin: 2px 0 8px 8px;
   padding-left: 10px; overflow: visible; }
-.mt-alert, .mt-error { color: var(--jp-error-color1, #c62828); white-space: pre-wrap; line-height: 1.35; }
+.mt-alert { white-space: pre-wrap; line-height: 1.35; }
 .mt-text textarea { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
 .mt-text label { align-self: flex-start; }
-.mt-error { color: var(--jp-error-color1, #c62828); font-size: 12px; line-height: 1.35;
+.mt-error { font-size: 12px; line-height: 1.35;
   margin: -2px 0 4px 180px; white-space: normal; }
 .mt-form > .widget-html .mt-error { margin-left: 0; }
 .mt-heading { font-weight: 600; margin-top: 8px;
@@ -42,9 +42,17 @@ STYLE = """<style>
 
 def error_html(text: str, *, css: str = "mt-error") -> str:
     """Return a message that screen readers announce; nothing for no text."""
-    return f'<div role="alert" class="{css}">{html.escape(text)}</div>' if text else ""
+    color = "color:var(--jp-error-color1,#c62828)"
+    return (
+        f'<div role="alert" class="{css}" style="{color}">{html.escape(text)}</div>' if text else ""
+    )
 
 
 def note_html(text: str) -> str:
     """Return a small line of explanation."""
     return f'<div class="mt-note">{html.escape(text)}</div>' if text else ""
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits and no exponent where it is large."""
+    return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 1000 else f"{value:.3g}"

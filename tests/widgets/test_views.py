@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import time
 
+import ipywidgets
 import numpy as np
 import pytest
 from ase.build import bulk, fcc111, molecule
@@ -11,11 +13,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from plotly.callbacks import Points
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.datasets import AtomsDataset, as_dataset
 from mattertune_nb.training.evaluation import evaluate
-from mattertune_nb.widgets import parity as parity_module
-from mattertune_nb.widgets.explore import DatasetTable
-from mattertune_nb.widgets.structure_view import MAX_LIVE, _live
+from mattertune_nb.widgets import live_viewer
+from mattertune_nb.widgets.before_after import BeforeAfter
+from mattertune_nb.widgets.dataset_table import DatasetTable
+from mattertune_nb.widgets.lifetime import parts
+from mattertune_nb.widgets.parity import N_WORST, ParityView
+from mattertune_nb.widgets.parity_data import ParityData
+from mattertune_nb.widgets.structure_picture import Shown
 
 
 @pytest.fixture(scope="module")
@@ -64,31 +70,162 @@ def test_frames_are_read_when_they_are_shown(dataset, monkeypatch):
     assert "frame 3" in shown._caption.value
 
 
-def test_many_live_viewers_put_the_oldest_back_to_its_picture():
-    views = [mt.view(bulk("Cu")) for _ in range(MAX_LIVE + 4)]
-    for shown in views:
-        shown.live_button.click()
-    assert len(_live) == MAX_LIVE
-    assert views[0].viewer is None
-    assert views[0]._place.children == (views[0]._image,)
-    assert views[-1].viewer is not None
+def test_ten_thousand_frames_show_as_fast_as_one():
+    class Counted(list):
+        read = 0
+
+        def __getitem__(self, i):
+            Counted.read += 1
+            return super().__getitem__(i)
+
+    frames = AtomsDataset(Counted([bulk("Cu")] * 10_000), "many")
+    shown = mt.view(frames)
+    shown.slider.value = 9_999
+    assert "frame 9999" in shown._caption.value
+    assert Counted.read < 20
+    shown.close()
+
+
+def test_the_oldest_of_many_live_viewers_fall_asleep_to_pictures_and_wake_on_a_click():
+    views = [mt.view(bulk("Cu")) for _ in range(20)]
+    assert list(live_viewer.awake) == views[-live_viewer.MAX_LIVE :]
+    first = views[0]
+    assert first.viewer is None
+    assert first._place.children == (first.image,)
+    assert is_png(first.image.value)
+    first.image._handle_custom_msg({"event": "click"}, [])
+    assert first.viewer is not None
+    assert len(live_viewer.awake) == live_viewer.MAX_LIVE
+    assert views[-live_viewer.MAX_LIVE].viewer is None
     for shown in views:
         shown.close()
-    assert not _live
+    assert not live_viewer.awake
+
+
+def test_without_a_front_end_a_view_is_its_picture(monkeypatch, recwarn):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    shown = mt.view(bulk("Cu"))
+    assert shown.viewer is None
+    assert set(shown._repr_mimebundle_()) == {"text/plain", "image/png"}
+    message = mt.view([])._repr_mimebundle_()
+    assert "no structure" in message["text/plain"]
+    assert "<div" in message["text/html"]
+    assert not recwarn.list
+
+
+def test_the_live_viewer_has_cell_colours_and_arrows_that_turn_with_the_cell():
+    # a cell whose first vector is not along x, which the PDB format turns
+    atoms = bulk("Cu", cubic=True)
+    atoms.rotate(90, "z", rotate_cell=True)
+    arrows = np.tile([0.0, 1.0, 0.0], (4, 1))
+    live = live_viewer.new_viewer("100px", "100px")
+    shown = Shown(atoms, arrows, np.array([0.0, 1.0, 2.0, 5.0]), "x")
+    live_viewer.fill(live, shown, center=True)
+    told = {m["methodName"]: m for m in live._ngl_msg_archive if "methodName" in m}
+    text = next(m for m in live._ngl_msg_archive if m.get("methodName") == "loadFile")["args"][0][
+        "data"
+    ]
+    assert [float(line[60:66]) for line in text.splitlines() if line.startswith("ATOM")] == [
+        0.0, 19.8, 39.6, 99.0
+    ]  # fmt: skip
+    arrow = told["addShape"]["args"][1][0]
+    along = np.subtract(arrow[2], arrow[1])
+    # along the first vector of the cell, wherever that lies
+    assert along == pytest.approx([shown.scale, 0, 0], abs=1e-3)
+    assert any(m.get("args") == ["unitcell"] for m in live._ngl_msg_archive)
+    live.dispose()
+
+
+def test_arrows_have_a_round_scale_by_which_they_can_be_seen():
+    small = Shown(bulk("Cu"), np.array([[0.003, 0.0, 0.0]]))
+    assert small.scale == 500
+    assert Shown(bulk("Cu"), np.zeros((1, 3))).scale == 1
+
+
+def test_arrows_are_chosen_in_the_view(dataset, model):
+    shown = mt.view(dataset, model=model)
+    assert [text for text, _ in shown.arrows.options] == [
+        "no arrows", "label", "prediction", "difference"
+    ]  # fmt: skip
+    assert shown.shown.arrows is None
+    pictures = set()
+    for kind in ("label", "prediction", "difference"):
+        shown.arrows.value = kind
+        pictures.add(bytes(shown.picture()))
+    assert len(pictures) == 3
+    label = dataset.labels(0)["forces"]
+    shown.arrows.value = "prediction"
+    prediction = shown.shown.arrows
+    shown.arrows.value = "difference"
+    assert shown.shown.arrows == pytest.approx(prediction - label)
+    assert "force error, the longest" in shown._caption.value
+
+
+def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
+    atoms = molecule("CH3CH2OH")
+    atoms.set_array("charge", np.linspace(-1, 1, len(atoms)))
+    shown = mt.view([atoms, atoms], color="charge", color_label="charge (e)")
+    assert "charge (e) -1" in shown._caption.value
+    assert shown.shown.fractions()[[0, -1]].tolist() == [0.0, 1.0]
+    by_hand = mt.view(atoms, color=atoms.arrays["charge"])
+    assert by_hand.shown.values.tolist() == shown.shown.values.tolist()
+    forces = mt.view(dataset, color="force")
+    norms = 1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1)
+    assert forces.shown.values == pytest.approx(norms)
+    assert "no per-atom values &#x27;mass&#x27;" in mt.view(atoms, color="mass").value
+    assert "needs a model" in mt.view(dataset, color="force_error").value
+    assert "give one an atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
 
 
 def test_force_arrows_and_colours_change_the_picture(dataset, model):
     plain = mt.view(dataset)
     label = mt.view(dataset, forces="label")
     error = mt.view(dataset, forces="difference", model=model, color="force_error")
-    pictures = {bytes(v._image.value) for v in (plain, label, error)}
+    pictures = {bytes(v.picture()) for v in (plain, label, error)}
     assert len(pictures) == 3
 
 
-def test_a_file_that_cannot_be_read_is_a_message(tmp_path):
+def test_a_file_that_cannot_be_read_is_a_message(tmp_path, model):
     (tmp_path / "bad.xyz").write_text("not a structure\n")
-    for function in (mt.view, mt.explore):
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
         assert "bad.xyz" in function(tmp_path / "bad.xyz").value
+
+
+@pytest.mark.parametrize("x", [[], 5, ["a"], None], ids=str)
+def test_what_holds_no_structure_is_a_message(x, model):
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        assert "structure" in function(x).text
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_last_picture(tmp_path):
+    lines = mt.demo_data("test").read_text().splitlines()
+    lines[13] = "C here there everywhere"
+    (tmp_path / "half.xyz").write_text("\n".join(lines[:44]) + "\n")
+    shown = mt.view(tmp_path / "half.xyz")
+    before = shown.picture()
+    shown.slider.value = 1
+    assert "frame 1" in shown._caption.value
+    assert "alert" in shown._caption.value
+    assert shown.picture() == before
+    shown.slider.value = 2
+    assert "alert" not in shown._caption.value
+
+
+def test_a_frame_without_forces_is_shown_without_arrows():
+    shown = mt.view(bulk("Cu"), forces="label")
+    assert "no arrows: the frame has no forces" in shown._caption.value
+
+
+def test_an_element_that_the_model_does_not_know_is_a_message(model):
+    odd = molecule("H2O")
+    odd.numbers[0] = 110
+    odd.calc = SinglePointCalculator(odd, energy=0.0)
+    assert "Ds" in mt.parity(model, [odd]).text
+    assert "Ds" in mt.before_after(model, [odd]).text
+
+
+def test_parity_of_a_run_that_is_not_there_is_a_message(tmp_path, dataset):
+    assert "nowhere" in mt.parity(tmp_path / "nowhere", dataset).text
 
 
 def test_the_numbers_of_parity_are_those_of_evaluate(dataset, model):
@@ -113,13 +250,61 @@ def test_a_point_that_is_clicked_shows_its_structure(dataset, model):
 def test_a_million_points_are_a_density(dataset, model):
     rng = np.random.default_rng(0)
     label = rng.normal(size=1_000_000)
-    many = parity_module.ParityData(
-        label, label + 0.1 * rng.normal(size=label.size), np.zeros(label.size, int), np.abs(label)
-    )
+    frames = np.arange(label.size) % len(dataset)
+    many = ParityData(label, label + 0.1 * rng.normal(size=label.size), frames, np.abs(label))
+    start = time.perf_counter()
     assert many.mae == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.01)
-    view = parity_module.ParityView(model, dataset, {"forces": many})
-    assert [t.type for t in view.figure.data] == ["scatter", "heatmap"]
+    view = ParityView(model, dataset, {"forces": many})
+    _, density, worst = view.figure.data
+    assert density.type == "heatmap"
+    assert len(worst.x) == N_WORST
     assert len(view.picture()) < 200_000
+    assert time.perf_counter() - start < 30
+    error = np.abs(many.error)
+    assert np.abs(np.subtract(worst.y, worst.x)).min() == pytest.approx(np.sort(error)[-N_WORST])
+    worst._dispatch_on_click(Points(point_inds=[7]), None)
+    clicked = view._shown["forces"][7]
+    assert view.structure.slider.value == frames[clicked]
+    # a click between the worst points shows the worst of that cell
+    density._dispatch_on_click(Points(point_inds=[[75, 75]], xs=[0.0], ys=[0.0]), None)
+    assert view.structure.shown is not None
+    view.color.value = "force norm"
+    assert density.visible is False
+    assert 4000 < len(worst.x) <= 5000
+    assert "a sample of" in view._legend.value
+
+
+def test_points_are_coloured_by_force_norm_or_by_element(dataset, model):
+    view = mt.parity(model, dataset)
+    trace = next(t for t in view.figure.data if t.name == "forces")
+    assert trace.marker.coloraxis == "coloraxis"
+    assert list(trace.marker.color[:3]) == pytest.approx(
+        [1000 * np.linalg.norm(dataset.labels(0)["forces"][0])] * 3
+    )
+    view.color.value = "element"
+    assert len(set(trace.marker.color)) == 3
+    assert "C" in view._legend.value
+    view.color.value = "force norm"
+    assert trace.marker.coloraxis == "coloraxis"
+
+
+def test_energies_of_many_kev_are_read_as_differences(dataset, model):
+    label = -30_000_000 + np.array([0.0, 5.0, 9.0])
+    far = ParityData(label, label + 40_000 + [1, 0, -1], np.arange(3), np.ones(3), relative=True)
+    x, y = far.points()
+    assert np.abs(x).max() < 10
+    assert np.abs(y).max() < 10
+    assert "shifted by" in far.axis_titles("energy")[1]
+    near = ParityData(label, label + 1.0, np.arange(3), np.ones(3), relative=True)
+    assert near.shift == 0
+    assert near.points()[1] - near.points()[0] == pytest.approx(1.0)
+
+
+def test_labels_that_are_all_the_same_have_no_r2():
+    same = ParityData(np.ones(3), np.arange(3.0), np.arange(3), np.ones(3))
+    assert np.isnan(same.r2)
+    assert "R² not defined" in same.title("forces")
+    assert is_png(BeforeAfter({"forces": same}, {"forces": same}).picture())
 
 
 def test_frames_without_labels_are_a_message(model):
@@ -143,14 +328,54 @@ def test_explore_counts_and_links(dataset):
     assert view.table.force[0] == pytest.approx(
         1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1).max()
     )
-    trace = view.figure.data[0]
+    viewer = view.structure.viewer
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
     trace._dispatch_on_click(Points(point_inds=[5]), None)
     assert "frame 5" in view.structure._caption.value
     trace._dispatch_on_selection(Points(point_inds=[4, 2]), None)
     assert view.selected.tolist() == [2, 4]
     assert len(view.structure.frames) == 2
     assert "frame 2" in view.structure._caption.value
+    assert list(trace.selectedpoints) == [2, 4]
+    assert "2 of 6 frames" in view._kept.value
+    view.all_button.click()
+    assert len(view.structure.frames) == 6
+    assert trace.selectedpoints is None
+    assert view.structure.viewer is viewer
     assert is_png(view.picture())
+
+
+def test_the_range_of_a_histogram_leaves_its_frames(dataset):
+    view = mt.explore(dataset)
+    bars = next(t for t in view.figure.data if t.name == "histogram of energy (meV/atom)")
+    energies = view.table.energy
+    high = [i for i, x in enumerate(bars.x) if x > 0]
+    bars._dispatch_on_selection(Points(point_inds=high), None)
+    edge = bars.x[high[0]] - bars.width[high[0]] / 2
+    assert view.selected.tolist() == np.flatnonzero(energies >= edge).tolist()
+    assert sum(bars.y) == 6
+    forces = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(forces.y) == 6 * 9
+    composition = view.figure.data[0]
+    composition._dispatch_on_click(Points(point_inds=[0]), None)
+    assert len(view.selected) == 6
+
+
+def test_frames_without_labels_are_explored_for_what_they_have():
+    view = mt.explore([bulk("Cu"), bulk("Au"), bulk("Au", cubic=True)])
+    assert list(view.table.columns()) == ["atoms"]
+    assert "energy none, forces none, stress none" in view.children[0].value
+    assert is_png(view.picture())
+
+
+def test_a_view_that_is_closed_leaves_no_widget(dataset, model):
+    for make in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        make(dataset).close()
+        before = set(ipywidgets.widgets.widget._instances)
+        shown = make(dataset)
+        assert len(parts(shown)) > 10
+        shown.close()
+        assert set(ipywidgets.widgets.widget._instances) == before
 
 
 def test_an_outlier_heads_the_table():
@@ -164,3 +389,20 @@ def test_an_outlier_heads_the_table():
         )
         frames.append(frame)
     assert DatasetTable.read(as_dataset(frames)).outliers()[0][0] == 7
+
+
+def test_a_viewer_that_sleeps_ends_its_thread():
+    shown = mt.view(bulk("Cu"))
+    thread = shown.viewer._remote_call_thread
+    shown.sleep()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_a_viewer_was_told_does_not_grow_with_every_frame(dataset):
+    shown = mt.view(dataset, forces="label")
+    told = len(shown.viewer._ngl_msg_archive)
+    for i in (1, 2, 3, 0):
+        shown.slider.value = i
+    assert len(shown.viewer._ngl_msg_archive) <= told
+    shown.close()
