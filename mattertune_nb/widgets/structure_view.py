@@ -72,7 +72,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self.frames, self._predict = frames, predict
         self._color, self._color_label = color, color_label
         self._predicted: tuple[int, NDArray[np.float64]] | None = None
-        self.shown: Shown | None = None
+        self.frame_shown: Shown | None = None
         self.viewer: Any = None
         self._moving = False
         self.slider = W.IntSlider(
@@ -105,7 +105,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self.sleep()
         self._fit_slider()
         self.show(0)
-        if has_front_end() and self.shown is not None:
+        if has_front_end() and self.frame_shown is not None:
             self.wake()
 
     def show_frames(self, frames: AtomsDataset, index: int = 0) -> None:
@@ -142,12 +142,12 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         except MatterTuneError as exc:
             self._caption.value = f'<div role="alert">{html.escape(str(exc))}</div>'
             return
-        before, self.shown = self.shown, Shown(atoms, arrows, values, self._color_label)
+        before, self.frame_shown = self.frame_shown, Shown(atoms, arrows, values, self._color_label)
         self._drawn: bytes | None = None
         facts = [
             html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
             f"{atoms.get_chemical_formula()}, {len(atoms)} atoms {legend_html(atoms)}",
-            scale_html(self.shown),
+            scale_html(self.frame_shown),
             note,
         ]
         self._caption.value = (
@@ -156,7 +156,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self._move_slider(value=index)
         if self.viewer is not None:
             same = before is not None and np.array_equal(before.atoms.numbers, atoms.numbers)
-            live_viewer.fill(self.viewer, self.shown, center=not same)
+            live_viewer.fill(self.viewer, self.frame_shown, center=not same)
         elif has_front_end():
             self.image.value = self.picture() or b""
 
@@ -184,10 +184,10 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
 
     def wake(self) -> None:
         """Change from the picture to the live viewer; the oldest of too many falls asleep."""
-        if self.viewer is not None or self.shown is None:
+        if self.viewer is not None or self.frame_shown is None:
             return
         self.viewer = live_viewer.new_viewer(_WIDTH, _HEIGHT)
-        live_viewer.fill(self.viewer, self.shown, center=True)
+        live_viewer.fill(self.viewer, self.frame_shown, center=True)
         self._place.children = [self.viewer]
         self.live_button.description, self.live_button.icon = "Picture", "image"
         live_viewer.stay_awake(self)
@@ -199,7 +199,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             live_viewer.awake.remove(self)
         self.live_button.description, self.live_button.icon = "Rotate", "cube"
         self.image.label = "Click to turn this structure in a live viewer"
-        if self.shown is not None:
+        if self.frame_shown is not None:
             self.image.value = self.picture() or b""
         self._place.children = [self.image]
         if viewer is not None:
@@ -212,9 +212,9 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
 
     def picture(self) -> bytes | None:
         """Return the present frame as PNG."""
-        if self.shown is not None and self._drawn is None:
-            self._drawn = draw_structure(self.shown)
-        return None if self.shown is None else self._drawn
+        if self.frame_shown is not None and self._drawn is None:
+            self._drawn = draw_structure(self.frame_shown)
+        return None if self.frame_shown is None else self._drawn
 
 
 def view(

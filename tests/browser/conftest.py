@@ -90,6 +90,7 @@ class Notebook:
 
     def __init__(self, page, folder: Path, address: str, name: str) -> None:
         self.page, self.folder, self.address, self.name = page, folder, address, name
+        self.scheme = "light"
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._on_console)
@@ -132,10 +133,14 @@ class Notebook:
 
     def picture(self, name: str) -> Path:
         """Keep a screenshot for people to look at."""
-        ARTEFACTS.mkdir(exist_ok=True)
-        path = ARTEFACTS / f"{name}.png"
+        path = self.artefact(name)
         self.page.screenshot(path=path)
         return path
+
+    def artefact(self, name: str) -> Path:
+        """Return where a picture for people to look at is kept."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        return ARTEFACTS / f"{name}.png"
 
 
 @pytest.fixture
@@ -145,7 +150,9 @@ def notebook(browser, lab, request):
     scheme = getattr(request, "param", "light")
     page = browser.new_page(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
     name = request.node.name.replace("[", "-").replace("]", "") + ".ipynb"
-    yield Notebook(page, folder, address, name)
+    opened = Notebook(page, folder, address, name)
+    opened.scheme = scheme
+    yield opened
     if request.node.rep_call.failed:
         page.screenshot(path=ARTEFACTS / f"failed-{request.node.name}.png")
     page.close()

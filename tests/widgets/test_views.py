@@ -147,7 +147,7 @@ def test_arrows_are_chosen_in_the_view(dataset, model):
     assert [text for text, _ in shown.arrows.options] == [
         "no arrows", "label", "prediction", "difference"
     ]  # fmt: skip
-    assert shown.shown.arrows is None
+    assert shown.frame_shown.arrows is None
     pictures = set()
     for kind in ("label", "prediction", "difference"):
         shown.arrows.value = kind
@@ -155,9 +155,9 @@ def test_arrows_are_chosen_in_the_view(dataset, model):
     assert len(pictures) == 3
     label = dataset.labels(0)["forces"]
     shown.arrows.value = "prediction"
-    prediction = shown.shown.arrows
+    prediction = shown.frame_shown.arrows
     shown.arrows.value = "difference"
-    assert shown.shown.arrows == pytest.approx(prediction - label)
+    assert shown.frame_shown.arrows == pytest.approx(prediction - label)
     assert "force error, the longest" in shown._caption.value
 
 
@@ -166,12 +166,12 @@ def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
     atoms.set_array("charge", np.linspace(-1, 1, len(atoms)))
     shown = mt.view([atoms, atoms], color="charge", color_label="charge (e)")
     assert "charge (e) -1" in shown._caption.value
-    assert shown.shown.fractions()[[0, -1]].tolist() == [0.0, 1.0]
+    assert shown.frame_shown.fractions()[[0, -1]].tolist() == [0.0, 1.0]
     by_hand = mt.view(atoms, color=atoms.arrays["charge"])
-    assert by_hand.shown.values.tolist() == shown.shown.values.tolist()
+    assert by_hand.frame_shown.values.tolist() == shown.frame_shown.values.tolist()
     forces = mt.view(dataset, color="force")
     norms = 1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1)
-    assert forces.shown.values == pytest.approx(norms)
+    assert forces.frame_shown.values == pytest.approx(norms)
     assert "no per-atom values &#x27;mass&#x27;" in mt.view(atoms, color="mass").value
     assert "needs a model" in mt.view(dataset, color="force_error").value
     assert "give one an atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
@@ -267,7 +267,7 @@ def test_a_million_points_are_a_density(dataset, model):
     assert view.structure.slider.value == frames[clicked]
     # a click between the worst points shows the worst of that cell
     density._dispatch_on_click(Points(point_inds=[[75, 75]], xs=[0.0], ys=[0.0]), None)
-    assert view.structure.shown is not None
+    assert view.structure.frame_shown is not None
     view.color.value = "force norm"
     assert density.visible is False
     assert 4000 < len(worst.x) <= 5000
