@@ -169,11 +169,12 @@ class CurvesFigure:
     def _layout(self, panels: Sequence[Panel], texts: list[str], steps: str) -> dict[str, Any]:
         columns = 1 if len(panels) == 1 else 2
         rows = math.ceil(len(panels) / columns)
+        above = 56 if self._log_button else 30
         layout: dict[str, Any] = {
             # plotly cannot place a button on a figure without a point
             "updatemenus": [_LOG_BUTTON] if self._log_button and panels[0].series else [],
-            "height": 38 + rows * _ROW,
-            "margin": {"l": 60, "r": 20, "t": 30, "b": 8},
+            "height": above + 8 + rows * _ROW,
+            "margin": {"l": 60, "r": 20, "t": above, "b": 8},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": _INK, "size": 12},
@@ -232,12 +233,12 @@ class CurvesFigure:
 _LOG_BUTTON = {
     "type": "buttons",
     "direction": "left",
-    "showactive": True,
-    "x": 1,
+    "showactive": False,  # its colour is white, also on dark
+    "x": 0,
     "y": 1,
-    "xanchor": "right",
+    "xanchor": "left",
     "yanchor": "bottom",
-    "pad": {"b": 4},
+    "pad": {"b": 20},
     "font": {"size": 10},
     "bgcolor": "rgba(0,0,0,0)",
     "bordercolor": _GRID,

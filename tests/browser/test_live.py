@@ -44,7 +44,7 @@ def restart_kernel(notebook) -> None:
     kernel_menu(notebook, "restart")
     page.locator(".jp-Dialog .jp-mod-accept").click()
     page.wait_for_timeout(1500)
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
 
 
 def save(notebook) -> nbformat.NotebookNode:
@@ -83,7 +83,7 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
         notebook.run(cell)
     output = notebook.output(shown)
     output.get_by_text("structures/s").wait_for(timeout=120_000)
-    page.wait_for_function(f"({DRAWN})() > 0", timeout=60_000)
+    page.wait_for_function(f"({DRAWN})() > 0", timeout=120_000)
 
     # the curves grow while the kernel is busy with another cell
     drawn = page.evaluate(DRAWN)
@@ -93,7 +93,7 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     wait_for(notebook, busy)
 
     output.get_by_role("button", name="Stop").click()
-    output.get_by_text("stopped", exact=True).wait_for(timeout=60_000)
+    output.get_by_text("stopped", exact=True).wait_for(timeout=120_000)
     (run,) = [mt.Run.attach(path) for path in (folder / "runs").iterdir()]
     stopped_at = run.status().step
     assert run.status().state == "stopped"
@@ -107,8 +107,8 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     notebook.run(0)
     notebook.run(attach)
     notebook.run(shown)
-    output.get_by_text("running", exact=True).wait_for(timeout=60_000)
-    page.wait_for_function(f"({DRAWN})() > {drawn}", timeout=60_000)
+    output.get_by_text("running", exact=True).wait_for(timeout=120_000)
+    page.wait_for_function(f"({DRAWN})() > {drawn}", timeout=120_000)
     picture_of(notebook, shown, "dashboard_running")
     for cell in range(shown + 1, busy):
         notebook.run(cell, wait=False)
@@ -159,7 +159,7 @@ def test_live_curves_of_a_fit_in_the_cell_and_an_interrupt(notebook, request):
     notebook.run(1, wait=False)
     output = notebook.output(1)
     output.get_by_text("structures/s").wait_for(timeout=120_000)
-    page.wait_for_function(f"({DRAWN})() > 2000", timeout=60_000)
+    page.wait_for_function(f"({DRAWN})() > 1000", timeout=180_000)
     # the switch works while the kernel is busy
     output.locator(".updatemenu-button", has_text="log loss").click()
     page.wait_for_timeout(1500)
@@ -170,7 +170,7 @@ def test_live_curves_of_a_fit_in_the_cell_and_an_interrupt(notebook, request):
     assert "SystemExit" not in output.inner_text()
     notebook.run(2)
     assert notebook.output(2).inner_text().strip() == "True True"
-    page.wait_for_function(f"({DRAWN})() > 2000")
+    page.wait_for_function(f"({DRAWN})() > 1000")
     save(notebook)
     assert notebook.errors == []
 
@@ -187,11 +187,11 @@ def test_without_a_widget_manager_plain_html_is_updated_in_place(notebook):
     output = notebook.output(1)
     output.get_by_text("structures/s").wait_for(timeout=120_000)
     first = output.inner_text()
-    output.locator("img").wait_for(timeout=60_000)
+    output.locator("img").wait_for(timeout=120_000)
     notebook.page.wait_for_function(
         "text => document.querySelectorAll('.jp-CodeCell')[1].innerText.indexOf(text) < 0",
         arg=first.splitlines()[0],
-        timeout=60_000,
+        timeout=120_000,
     )
     assert output.locator(".jp-OutputArea-child").count() == 1
     notebook.picture("plain_html")
