@@ -268,6 +268,8 @@ def _legend(panel: Panel) -> str:
     for name, color in panel_colors(panel).items():
         last = panel.series[name].last()
         short = {"validation": "val"}.get(name, name.removesuffix("/total_loss"))
+        # the end of a run's name is what tells it from others
+        short = short if len(short) <= 18 else f"…{short[-15:]}"
         parts.append(f'<span style="color:{color}">{short} {last:.3g}</span>')
     if panel.best is not None:
         best = f"★ {panel.best[2]:.3g} (epoch {panel.best[1]:.0f})"

@@ -98,6 +98,13 @@ def test_any_trainer(settings, tmp_path):
     assert "finished" in curves.view._header.value
 
 
+def test_only_the_first_process_shows_anything(tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "is_global_zero", property(lambda self: False))
+    curves = mt.LiveCurves()
+    toy_trainer(tmp_path, curves, enable_checkpointing=False).fit(Toy())
+    assert curves.view is None
+
+
 class TwoOptimizers(Toy):
     """Steps by hand, as adversarial training does."""
 
