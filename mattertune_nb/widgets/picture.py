@@ -45,6 +45,17 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+# JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place
+# of each widget, whatever else is in its bundle. A second output holds the picture for that case; it has
+# no size elsewhere, where the picture in the bundle is shown already.
+_STILL = """<style>
+#main .jp-OutputArea:not(:has(.mattertune-live)) img.mattertune-still
+    {{ width: auto; height: auto; max-width: 100% }}
+#main .jp-OutputArea:has(.mattertune-still) .jupyter-widgets:not(:has(*)) {{ display: none }}
+</style>
+<img class="mattertune-still" width="0" height="0" alt="{alt}" src="data:image/png;base64,{image}"/>"""
+
+
 class Pictured(ClosedOnRerun):
     """Mix-in for a widget that has a picture: both go into one MIME bundle.
 
@@ -77,14 +88,25 @@ class Pictured(ClosedOnRerun):
         """Return HTML that stands above the picture where there are no widgets."""
         return ""
 
+    def _still_bundle(self, bundle: dict[str, Any]) -> dict[str, str]:
+        image = bundle.get("image/png")
+        page = _STILL.format(alt=type(self).__name__, image=image) if image else ""
+        return {"text/html": page, "text/plain": ""}
+
     def _ipython_display_(self, **kwargs: Any) -> None:
         from IPython.display import display
 
-        handle = display(self._repr_mimebundle_(), raw=True, display_id=True)
+        if not hasattr(self, "_display_ids"):
+            self._display_ids = deque(maxlen=_MAX_SHOWN)
+        bundle = self._repr_mimebundle_()
+        if has_front_end():
+            self.add_class("mattertune-live")  # type: ignore[attr-defined]
+        handle = display(bundle, raw=True, display_id=True)
         if handle is not None:
-            if not hasattr(self, "_display_ids"):
-                self._display_ids = deque(maxlen=_MAX_SHOWN)
             self._display_ids.append(handle.display_id)
+            if has_front_end():
+                still = f"{handle.display_id}-still"
+                display(self._still_bundle(bundle), raw=True, display_id=still)
         remember(self)
         self.shown()
 
@@ -100,6 +122,9 @@ class Pictured(ClosedOnRerun):
             bundle = self._repr_mimebundle_()
             for display_id in shown:
                 update_display(bundle, raw=True, display_id=display_id)
+                if has_front_end():
+                    still = self._still_bundle(bundle)
+                    update_display(still, raw=True, display_id=f"{display_id}-still")
             self.shown()
 
 
