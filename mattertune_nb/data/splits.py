@@ -50,6 +50,7 @@ class _DataModuleConfig(HyperParameters):
         "the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
         unit="MB",
         ge=0,
+        group="batches",
     )
     graph_disk_mb: float = setting(
         2000.0,
@@ -57,6 +58,7 @@ class _DataModuleConfig(HyperParameters):
         "0: none.",
         unit="MB",
         ge=0,
+        group="batches",
     )
     pin_memory: bool = setting(
         True,

@@ -242,7 +242,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             button.on_click(lambda _, frame=frame: self.show(frame))
             rows += [button, W.HTML(title), W.HTML(f"{score:.1f} σ")]
         layout = W.Layout(
-            grid_template_columns="96px 130px 62px",
+            grid_template_columns="96px 150px 54px",
             grid_gap="0 8px",
             margin="0 0 0 16px",
             align_content="flex-start",

@@ -86,5 +86,8 @@ def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str]:
         found = likely_keys(frames.frame(0))
     except MatterTuneError as exc:
         return {}, str(exc)
-    names = ", ".join(f"{label}: {' or '.join(found[label]) or 'none'}" for label in LABELS)
-    return found, f"{dataset.src}: {len(frames)} frames, labels found: {names}."
+    names = ", ".join(
+        f"{label} under {' or '.join(map(repr, found[label]))}" if found[label] else f"no {label}"
+        for label in LABELS
+    )
+    return found, f"{dataset.src}: {len(frames)} frames; {names}."

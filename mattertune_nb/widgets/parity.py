@@ -91,9 +91,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
     def _layout(self) -> dict[str, Any]:
         n = max(len(self.data), 1)
         layout: dict[str, Any] = {
-            "height": 370,
+            "height": 380,
             "width": min(150 + 330 * n, 910),
-            "margin": {"l": 60, "r": 10, "t": 50, "b": 45},
+            "margin": {"l": 60, "r": 10, "t": 62, "b": 45},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": _INK, "size": 11},

@@ -90,16 +90,17 @@ class ParityData:
         unit = UNITS[name]
         if not self.relative:
             return f"label ({unit})", f"prediction ({unit})"
-        shifted = f", shifted by {number(-self.shift)}" if self.shift else ""
-        return f"label − mean ({unit})", f"prediction − mean label{shifted} ({unit})"
+        return f"label − mean ({unit})", f"prediction − mean label ({unit})"
 
     def title(self, name: str) -> str:
-        """Return the errors in two lines."""
+        """Return the errors in a few lines."""
         value = self.r2
         r2 = f"R² {value:.4f}" if value > -10 else f"R² {number(value)}"
         r2 = "R² not defined" if np.isnan(value) else r2
+        shifted = f"\npredictions shown shifted by {number(-self.shift)}" if self.shift else ""
         return (
-            f"{TITLES[name]}: MAE {number(self.mae)} {UNITS[name]}\nRMSE {number(self.rmse)}, {r2}"
+            f"{TITLES[name]}: MAE {number(self.mae)} {UNITS[name]}\n"
+            f"RMSE {number(self.rmse)}, {r2}{shifted}"
         )
 
 

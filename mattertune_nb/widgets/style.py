@@ -7,7 +7,7 @@ import html
 LABEL_WIDTH = "172px"
 
 STYLE = """<style>
-.mt-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr));
+.mt-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr));
   gap: 2px 20px; align-items: start; width: 100%; overflow: visible; }
 .mt-form, .mt-field { width: 100%; overflow: visible; }
 .mt-field { flex-flow: row wrap; align-items: center; }

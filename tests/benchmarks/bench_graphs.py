@@ -21,7 +21,10 @@ def main(files: list[str]) -> None:
     """Measure each file, or made-up structures."""
     backbone = mt.CHGNetBackboneConfig().create_backbone()
     convert = backbone.model.graph_converter
-    sets = {"oxides of 8 to 32 atoms": oxides(12), "an oxide of 256 atoms": [oxides(1)[0] * (4, 4, 2)]}
+    sets = {
+        "oxides of 8 to 32 atoms": oxides(12),
+        "an oxide of 256 atoms": [oxides(1)[0] * (4, 4, 2)],
+    }
     if files:
         sets = {}
         for file in files:

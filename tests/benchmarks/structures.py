@@ -13,7 +13,9 @@ def oxides(n_frames: int, seed: int = 0) -> list[Atoms]:
     rng = np.random.default_rng(seed)
     frames = []
     for i in range(n_frames):
-        atoms = bulk("MnO", "rocksalt", a=4.3, cubic=True) * ((1, 1, 1), (2, 1, 1), (2, 2, 1))[i % 3]
+        atoms = (
+            bulk("MnO", "rocksalt", a=4.3, cubic=True) * ((1, 1, 1), (2, 1, 1), (2, 2, 1))[i % 3]
+        )
         metals = np.flatnonzero(atoms.symbols == "Mn")
         atoms.symbols[rng.choice(metals, len(metals) // 2, replace=False)] = "Li"
         atoms.set_cell(

@@ -9,29 +9,178 @@ import mattertune_nb as mt
 pytestmark = pytest.mark.browser
 
 
+FORM = "import mattertune_nb as mt\nform = mt.TrainerForm()\nform"
+UNNAMED = """output => [...output.querySelectorAll('input, select, textarea, button, [role=slider]')]
+    .filter(e => e.offsetParent !== null)
+    .filter(e => !(e.labels && [...e.labels].some(l => l.textContent.trim()))
+        && !e.getAttribute('aria-label') && !e.title && !e.textContent.trim())
+    .map(e => e.outerHTML.slice(0, 200))"""
+
+
+def unnamed(output) -> list[str]:
+    """Return the controls that a screen reader has no name for."""
+    return output.evaluate(UNNAMED)
+
+
+@pytest.mark.parametrize("notebook", ["light", "dark"], indirect=True)
 def test_the_trainer_form_is_filled_in_with_mouse_and_keyboard(notebook):
-    notebook.open(
-        "import mattertune_nb as mt\nform = mt.TrainerForm()\nform", "print(form.config.to_yaml())"
-    )
+    notebook.open(FORM, "print(form.config.to_yaml())")
     notebook.run(0)
     page = notebook.page
     field = page.get_by_label("max epochs", exact=True)
     field.wait_for()
+    assert unnamed(notebook.output(0)) == []
     field.fill("7")
     field.press("Tab")
     page.get_by_label("accelerator", exact=True).select_option("cpu")
-    notebook.picture("trainer_form")
+    page.get_by_label("early stopping").check()
+    page.get_by_label("patience", exact=True).fill("-3")
+    page.get_by_label("patience", exact=True).press("Enter")
+    page.get_by_role("alert").filter(has_text="greater than or equal to 0").wait_for()
+    page.get_by_label("patience", exact=True).fill("3")
+    page.get_by_label("patience", exact=True).press("Enter")
+    page.get_by_role("alert").wait_for(state="hidden")
+    notebook.picture(f"trainer_form-{notebook.scheme}")
     notebook.run(1)
     text = notebook.output(1).inner_text()
     assert "max_epochs: 7" in text
     assert "accelerator: cpu" in text
+    assert "patience: 3" in text
 
     field.fill("many")
     field.press("Tab")
-    page.get_by_role("alert").filter(has_text="valid integer").wait_for()
-    notebook.picture("trainer_form_refused")
+    alert = page.get_by_role("alert").filter(has_text="valid integer")
+    alert.wait_for()
+    # the message stands right below its field
+    below, above = alert.bounding_box(), field.bounding_box()
+    assert 0 <= below["y"] - (above["y"] + above["height"]) < 15
+    assert abs(below["x"] - above["x"]) < 15
+    notebook.picture(f"trainer_form_refused-{notebook.scheme}")
     notebook.run(1)
     assert "max_epochs: 7" in notebook.output(1).inner_text()
+    assert notebook.errors == []
+
+
+def test_the_form_needs_no_mouse(notebook):
+    notebook.open(FORM, "print(form.config.to_yaml())")
+    notebook.run(0)
+    page = notebook.page
+    page.get_by_label("max epochs", exact=True).focus()
+    page.keyboard.press("Tab")
+    # the switch beside the field
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.labels[0].textContent").strip() == "set min epochs"
+    page.keyboard.press("Space")
+    page.get_by_label("min epochs", exact=True).fill("2")
+    page.keyboard.press("Enter")
+    section = page.get_by_role("button", name="checkpoint").and_(page.locator(".mt-section"))
+    section.focus()
+    page.keyboard.press("Enter")
+    monitor = page.get_by_label("monitor", exact=True)
+    monitor.fill("val/forces_mae")
+    monitor.press("Enter")
+    page.get_by_role("button", name="Add to loggers").press("Enter")
+    page.get_by_label("kind", exact=True).wait_for()
+    page.get_by_label("kind", exact=True).select_option("tensorboard")
+    page.get_by_label("prefix", exact=True).wait_for()
+    notebook.run(1)
+    text = notebook.output(1).inner_text()
+    assert "max_epochs: null" in text
+    assert "min_epochs: 2" in text
+    assert "monitor: val/forces_mae" in text
+    assert "type: tensorboard" in text
+    assert notebook.errors == []
+
+
+@pytest.mark.parametrize("notebook", ["light", "dark"], indirect=True)
+def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
+    form = "form = mt.TunerForm(mt.demo_config())\nform"
+    check = (
+        "import sys, time\n"
+        "print(sorted({'torch', 'lightning'} & set(sys.modules)))\n"
+        "def seconds():\n"
+        "    start = time.perf_counter(); mt.TunerForm(form.config).close()\n"
+        "    return time.perf_counter() - start\n"
+        "print(min(seconds() for _ in range(3)))"
+    )
+    notebook.open("import mattertune_nb as mt\nmt.TunerForm", form, check)
+    notebook.run(0)
+    notebook.run(1)
+    page, output = notebook.page, notebook.output(1)
+    page.set_viewport_size({"width": 1366, "height": 1320})
+    preview = output.get_by_role("img", name="learning rate over 32 epochs")
+    preview.wait_for(timeout=120_000)
+    assert unnamed(output) == []
+    output.screenshot(path=notebook.artefact(f"tuner_form-{notebook.scheme}"))
+    if notebook.scheme == "light":
+        output.screenshot(path=notebook.artefact("readme_form"))
+    warmup = output.get_by_label("warmup", exact=True)
+    warmup.fill("0.5")
+    before = preview.inner_html()
+    warmup.press("Enter")
+    page.wait_for_function(
+        "before => !document.body.innerHTML.includes(before)", arg=before, timeout=30_000
+    )
+    output.get_by_label("lr scheduler", exact=True).select_option("constant")
+    output.get_by_role("img", name="from 0.001 to 0.001").wait_for()
+    for tab, label in (("Data", "src"), ("Trainer", "accelerator"), ("Run", "seed")):
+        output.get_by_role("tab", name=tab, exact=True).click()
+        output.get_by_label(label, exact=True).first.wait_for()
+        assert unnamed(output) == []
+        output.screenshot(path=notebook.artefact(f"tuner_form_{tab}-{notebook.scheme}"))
+    notebook.run(2)
+    loaded, seconds = notebook.output(2).inner_text().split("\n")[:2]
+    assert loaded == "[]"
+    assert float(seconds) < 0.3
+    assert notebook.errors == []
+
+
+def test_tabs_open_with_the_keyboard(notebook):
+    notebook.open("import mattertune_nb as mt\nmt.TunerForm(mt.demo_config())")
+    notebook.run(0)
+    output = notebook.output(0)
+    output.get_by_role("tab", name="Model", exact=True).focus()
+    notebook.page.keyboard.press("ArrowRight")
+    notebook.page.keyboard.press("ArrowRight")
+    notebook.page.keyboard.press("Enter")
+    output.get_by_label("accelerator", exact=True).wait_for()
+    assert notebook.errors == []
+
+
+def test_the_config_is_copied_pasted_and_saved(notebook, lab):
+    notebook.open(
+        "import mattertune_nb as mt\nform = mt.TunerForm(mt.demo_config())\nform",
+        "print(form.config.trainer.max_epochs)",
+    )
+    notebook.run(0)
+    page, output = notebook.page, notebook.output(0)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    output.get_by_role("tab", name="YAML and Python").click()
+    output.locator(".mt-text button", has_text="Copy").nth(1).click()
+    output.get_by_text("Copied").wait_for()
+    python = page.evaluate("navigator.clipboard.readText()")
+    assert python.startswith("import mattertune_nb as mt")
+    scope: dict = {}
+    exec(python, scope)
+    assert scope["config"] == mt.demo_config()
+    output.locator(".mt-text button", has_text="Copy").first.click()
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('model:'))")
+    area = output.locator(".mt-text textarea").first
+    text = page.evaluate("navigator.clipboard.readText()")
+    area.fill(text.replace("max_epochs: 32", "max_epochs: [3"))
+    output.get_by_role("button", name="Load text").click()
+    output.get_by_role("alert").filter(has_text="not valid YAML").wait_for()
+    area.fill(text.replace("max_epochs: 32", "max_epochs: 3"))
+    output.get_by_role("button", name="Load text").click()
+    output.get_by_text("Loaded.").wait_for()
+    notebook.run(1)
+    assert notebook.output(1).inner_text().strip() == "3"
+    output.get_by_role("button", name="Save file").click()
+    output.get_by_text("Saved").wait_for()
+    saved = mt.MatterTunerConfig.from_yaml(lab[0] / "config.yaml")
+    assert saved.trainer.max_epochs == 3
+    notebook.picture("config_tab")
     assert notebook.errors == []
 
 
@@ -54,10 +203,6 @@ form"""
     page = notebook.page
     start = page.locator("button.mod-primary", has_text="Start")
     start.wait_for()
-    page.wait_for_timeout(3000)
-    notebook.picture("tuner_form")
-    page.get_by_role("tab", name="Data").click()
-    notebook.picture("tuner_form_data")
     start.click()
     page.get_by_text("structures/s").wait_for(timeout=120_000)
     notebook.run(1)

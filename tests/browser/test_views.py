@@ -43,9 +43,13 @@ def canvas(output):
 
 
 PARITY = """import mattertune_nb as mt
-model = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig())
-data = mt.XYZDatasetConfig(src=mt.demo_data("test"), index=":20")
-view = mt.parity(model, data)
+config = mt.demo_config("runs", "parity")
+config.data.train.index = config.data.validation.index = ":24"
+config.data.batch_size = 4
+config.trainer.max_epochs = 3
+run = mt.MatterTuner(config).start()
+run.wait()
+view = mt.parity(run, mt.demo_data("test"))
 view"""
 
 
@@ -53,7 +57,7 @@ def test_a_parity_point_that_is_clicked_shows_its_structure(notebook):
     notebook.open(PARITY, "print(view.structure.slider.value)")
     notebook.run(0, wait=False)
     output = notebook.output(0)
-    canvas(output).wait_for(timeout=180_000)
+    canvas(output).wait_for(timeout=300_000)
     before = wait_until_drawn(notebook, canvas(output))
     points = output.locator(".scatterlayer .trace.scatter .points path")
     points.first.wait_for()
@@ -69,7 +73,9 @@ def test_a_parity_point_that_is_clicked_shows_its_structure(notebook):
     assert notebook.output(1).inner_text().strip() == "7"
     output.get_by_label("colour by").select_option("element")
     output.get_by_text("O", exact=False).first.wait_for()
-    canvas(output).scroll_into_view_if_needed()
+    notebook.page.set_viewport_size({"width": 1366, "height": 1400})
+    output.get_by_label("colour by").select_option("force norm")
+    output.get_by_text("force (meV/Å)").wait_for()
     output.screenshot(path=notebook.artefact("readme_parity"))
     assert notebook.errors == []
 
