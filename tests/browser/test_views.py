@@ -76,6 +76,10 @@ def test_a_parity_point_that_is_clicked_shows_its_structure(notebook):
     notebook.page.set_viewport_size({"width": 1366, "height": 1400})
     output.get_by_label("colour by").select_option("force norm")
     output.get_by_text("force (meV/Å)").wait_for()
+    # the buttons above a plot hide once the mouse is elsewhere
+    notebook.page.mouse.move(5, 5)
+    output.locator(".modebar").wait_for(state="attached")
+    notebook.page.wait_for_timeout(600)
     output.screenshot(path=notebook.artefact("readme_parity"))
     assert notebook.errors == []
 
