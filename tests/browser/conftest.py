@@ -72,7 +72,7 @@ def lab(tmp_path_factory):
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     address = f"http://127.0.0.1:{port}"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         try:
             urllib.request.urlopen(f"{address}/api", timeout=1)
@@ -106,9 +106,9 @@ class Notebook:
             notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
             nbformat.write(notebook, self.folder / self.name)
         self.page.goto(f"{self.address}/lab/tree/{self.name}?reset")
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
         self.page.wait_for_selector(
-            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000
+            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=180_000
         )
         # cells are drawn as plain text first and replaced by editors a moment later
         self.page.wait_for_timeout(1500)
@@ -124,7 +124,7 @@ class Notebook:
                 "n => /\\[\\d+\\]/.test("
                 "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[n].innerText)",
                 arg=cell,
-                timeout=60_000,
+                timeout=180_000,
             )
 
     def output(self, cell: int):

@@ -127,7 +127,8 @@ def test_what_is_saved_is_seen_again_where_no_kernel_knows_the_widgets(notebook)
     train = "mt.MatterTuner(config).tune()\nrun = mt.Run.attach('runs/saved')"
     code = SMALL.format(name="saved", epochs=2) + train
     notebook.open(code, "run.dashboard()", "mt.compare(run)")
-    notebook.run(0)
+    notebook.run(0, wait=False)
+    wait_for(notebook, 0)
     for cell in (1, 2):
         notebook.run(cell)
         notebook.output(cell).locator(".js-plotly-plot").wait_for()
