@@ -16,7 +16,7 @@ from mattertune_nb.widgets.annotations import tag_field
 from mattertune_nb.widgets.editors import make_editor
 from mattertune_nb.widgets.fields import Editor
 from mattertune_nb.widgets.lifetime import ClosedOnRerun
-from mattertune_nb.widgets.picture import enable_colab_widgets
+from mattertune_nb.widgets.picture import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.style import STYLE
 
 if TYPE_CHECKING:
@@ -166,6 +166,12 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         super().__init__([W.HTML(STYLE), self.editor.widget], config=config)
         self.editor.set(self.config.to_dict())
         self.observe(self._on_config, "config")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the form, or where none can be shown its config as YAML."""
+        if has_front_end():
+            return dict(super()._repr_mimebundle_(**kwargs))
+        return {"text/plain": self.config.to_yaml()}
 
     @traitlets.validate("config")  # type: ignore[untyped-decorator]
     def _check_config(self, proposal: Any) -> StrictConfig:

@@ -20,7 +20,7 @@ class ClosedOnRerun:
     def _ipython_display_(self, **kwargs: Any) -> None:
         from IPython.display import display
 
-        display(super()._repr_mimebundle_(**kwargs), raw=True)  # type: ignore[misc]
+        display(self._repr_mimebundle_(**kwargs), raw=True)  # type: ignore[attr-defined]
         remember(self)
 
     def close(self) -> None:

@@ -155,7 +155,7 @@ class TunerForm(ConfigForm):
             layout=W.Layout(width="240px"),
         )
         self._preset_text = W.HTML()
-        self._preset_shown = self.preset.value
+        self._replaced: dict[str, Any] = {}
         self.preset.observe(self._on_preset, "value")
         self.start_button = W.Button(
             description="Start",
@@ -197,10 +197,11 @@ class TunerForm(ConfigForm):
         self.config = config
 
     def _on_preset(self, change: Any) -> None:
-        name = self._preset_shown = change["new"]
-        settings, defaults = self.config.to_dict(), self._defaults()
-        before = {path: find(defaults, path) for path in PRESETS[change["old"]]}
-        settings = apply_preset(apply_preset(settings, before), PRESETS[name])
+        """Take back what the last preset changed, and apply the new one; the rest stays."""
+        preset = PRESETS[change["new"]]
+        settings = apply_preset(self.config.to_dict(), self._replaced)
+        self._replaced = {path: find(settings, path) for path in preset}
+        settings = apply_preset(settings, preset)
         self.config = MatterTunerConfig.from_dict(settings)
 
     def _defaults(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import ipywidgets
 import pytest
 import traitlets
 from hypothesis import HealthCheck, given, settings
@@ -541,7 +542,11 @@ def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     tuner_form.editor.trainer.inner.editors["accelerator"].control.value = "cpu"
     tuner_form.preset.value = "quick look"
     assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=10, accelerator="cpu")
+    tuner_form.editor.parts["data"].inner.inner.editors["batch_size"].control.value = "5"
+    tuner_form.preset.value = "small data"
+    assert tuner_form.config.data.batch_size == 2
     tuner_form.preset.value = "none"
+    assert tuner_form.config.data.batch_size == 5
     assert tuner_form.config.trainer == mt.TrainerConfig(accelerator="cpu")
     assert tuner_form._preset_text.value == ""
 
@@ -598,3 +603,25 @@ def test_start_trains_in_the_background_and_shows_the_dashboard(tuner_form, tmp_
     assert tuner_form._below.children[0] is tuner_form.run.dashboard()
     tuner_form.start_button.click()
     assert "is in use" in tuner_form.message.value
+
+
+def test_without_a_front_end_a_form_is_its_config(monkeypatch):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    form = mt.TrainerForm(mt.TrainerConfig(max_epochs=7))
+    assert form._repr_mimebundle_() == {"text/plain": form.config.to_yaml()}
+
+
+def test_a_backbone_that_is_chosen_makes_its_own_form(tuner_form):
+    tuner_form.editor.model.kind.value = "sevennet"
+    assert isinstance(tuner_form.config.model, mt.SevenNetBackboneConfig)
+    tuner_form.editor.model.kind.value = "chgnet"
+    assert isinstance(tuner_form.config.model, mt.CHGNetBackboneConfig)
+
+
+def test_a_form_that_is_closed_leaves_no_widget():
+    mt.TrainerForm().close()
+    before = set(ipywidgets.widgets.widget._instances)
+    form = mt.TrainerForm(mt.TrainerConfig(early_stopping=mt.EarlyStoppingConfig()))
+    assert len(ipywidgets.widgets.widget._instances) > len(before) + 100
+    form.close()
+    assert set(ipywidgets.widgets.widget._instances) == before
