@@ -24,6 +24,8 @@ _EXTRA = ("#2f7ed8", "#e8833a", "#2ca02c", "#9467bd", "#17becf", "#d9534f", "#8c
 _INK = "#7d828a"  # readable on white and on JupyterLab's dark grey
 _GRID = "rgba(128,128,128,0.22)"
 _ROW = 230  # px
+_DRAWN_SECONDS = 1.2
+"""After so long the page has drawn a figure that was displayed."""
 _POINTS = {
     "best": {"size": 11, "symbol": "star", "color": COLORS["best"]},
     "untuned": {"size": 11, "symbol": "line-ew", "color": COLORS["baseline"]},
@@ -66,7 +68,7 @@ class CurvesFigure:
         self._log_button = log_button
         self._traces: dict[tuple[str, str], Any] = {}
         self._shown: dict[tuple[str, str], object] = {}
-        self._fits = 0
+        self._fits, self._fit_at = 0, 0.0
         self._fitting: threading.Thread | None = None
         self.update()
 
@@ -147,15 +149,20 @@ class CurvesFigure:
 
     def fit_soon(self) -> None:
         """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until asked."""
-        self._fits = 2
+        self._fits, self._fit_at = 2, time.monotonic() + _DRAWN_SECONDS
         if self._fitting is None or not self._fitting.is_alive():
             self._fitting = threading.Thread(target=self._fit, daemon=True)
             self._fitting.start()
 
     def _fit(self) -> None:
         while self._fits and has_front_end():
+            wait = self._fit_at - time.monotonic()
+            if wait > 0:
+                # shown once more meanwhile: a view that is not drawn yet cannot be asked
+                time.sleep(wait)
+                continue
             self._fits -= 1
-            time.sleep(1.2)
+            self._fit_at += _DRAWN_SECONDS
             self.widget.layout.autosize = False
             self.widget.layout.autosize = True
 
