@@ -51,7 +51,8 @@ def png(figure: Figure) -> bytes:
 _STILL = """<style>
 #main .jp-OutputArea:not(:has(.mattertune-live)) img.mattertune-still
     {{ width: auto; height: auto; max-width: 100% }}
-#main .jp-OutputArea:has(.mattertune-still) .jupyter-widgets:not(:has(*)) {{ display: none }}
+#main .jp-OutputArea:has(.mattertune-still):not(:has(.mattertune-live)) .jupyter-widgets:not(:has(*))
+    {{ display: none }}
 </style>
 <img class="mattertune-still" width="0" height="0" alt="{alt}" src="data:image/png;base64,{image}"/>"""
 

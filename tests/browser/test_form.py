@@ -174,11 +174,11 @@ def test_the_config_is_copied_pasted_and_saved(notebook, lab):
     output.get_by_role("alert").filter(has_text="not valid YAML").wait_for()
     area.fill(text.replace("max_epochs: 32", "max_epochs: 3"))
     output.get_by_role("button", name="Load text").click()
-    output.get_by_text("Loaded.").wait_for()
+    output.get_by_role("status").filter(has_text="Loaded.").wait_for()
     notebook.run(1)
     assert notebook.output(1).inner_text().strip() == "3"
     output.get_by_role("button", name="Save file").click()
-    output.get_by_text("Saved").wait_for()
+    output.get_by_role("status").filter(has_text="Saved /").wait_for()
     saved = mt.MatterTunerConfig.from_yaml(lab[0] / "config.yaml")
     assert saved.trainer.max_epochs == 3
     notebook.picture("config_tab")
