@@ -45,6 +45,12 @@ class ModelConfig(HyperParameters):
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
         group="normalization",
     )
+    final_stage: float = setting(
+        0.75,
+        "Part of the run after which the properties' `final_loss_coefficient` hold, where set.",
+        gt=0,
+        lt=1,
+    )
     freeze: list[str] = setting(
         list,
         "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "

@@ -55,6 +55,13 @@ class _PropertyConfig(StrictConfig):
     loss_coefficient: float = setting(
         1.0, "Weight in the total loss; 0 keeps the metrics but does not train on it.", ge=0
     )
+    final_loss_coefficient: float | None = setting(
+        None,
+        "Weight in the last part of the run, see the model's `final_stage`; not set: unchanged. A larger "
+        "one for the energy sharpens energies once forces are learnt. Losses of validations keep the "
+        "first weights, so that they can be compared.",
+        ge=0,
+    )
     missing: Literal["error", "mask"] = setting(
         "error", "A frame without this label: refuse the data, or train on what the frame has."
     )

@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 STAGES = ("train", "validation", "test")
 """Names of the data sets of a run."""
 
+_STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
+
 
 class _DataModuleConfig(HyperParameters):
     """What all splits share: how structures are batched."""
 
-    batch_size: int = setting(
-        8,
-        "Structures a batch. Lower it where memory runs out.",
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto",
+        "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
+        "frames need small batches. Lower it where memory runs out.",
         unit="structures",
-        ge=1,
+        kinds={"int": "structures", "literal": "by the size of the data"},
         group="batches",
     )
     max_atoms: int | None = setting(
@@ -66,6 +69,12 @@ class _DataModuleConfig(HyperParameters):
         group="batches",
     )
 
+    def structures_per_batch(self, n_train: int) -> int:
+        """Return the number of structures a batch for a training set of `n_train`."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
+
     def _batched(
         self, datasets: dict[str, AtomsDataset], seed: int, what: str
     ) -> dict[str, AtomsDataset]:
@@ -77,7 +86,7 @@ class _DataModuleConfig(HyperParameters):
         return {
             stage: dataset.with_loader(
                 LoaderSettings(
-                    batch_size=self.batch_size,
+                    batch_size=self.structures_per_batch(len(datasets["train"])),
                     max_atoms=self.max_atoms,
                     num_workers=self.num_workers,
                     pin_memory=self.pin_memory,

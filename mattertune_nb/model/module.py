@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.task import PropertyConfig, PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
@@ -155,9 +155,18 @@ class FinetuneModuleBase(LightningModule):
             losses[config.name] = compute_loss(
                 config.loss, prediction / scale, label.to(prediction.dtype) / scale
             )
-            total = total + config.loss_coefficient * losses[config.name][0]
+            total = total + self._coefficient(config) * losses[config.name][0]
         self._record(total, losses, predictions, labels)
         return total
+
+    def _coefficient(self, config: PropertyConfig) -> float:
+        """Return the weight of a property's loss, in training that of the present stage."""
+        final, trainer = config.final_loss_coefficient, self._trainer
+        if final is None or trainer is None or not trainer.training:
+            return config.loss_coefficient
+        steps = trainer.estimated_stepping_batches
+        begins = self._config.final_stage * steps if 0 < steps < float("inf") else float("inf")
+        return final if trainer.global_step >= begins else config.loss_coefficient
 
     def _record(
         self,

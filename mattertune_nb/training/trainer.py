@@ -112,7 +112,8 @@ def check_batches(config: MatterTunerConfig, n_frames: int) -> None:
     devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
     if not isinstance(interval, int) or data.max_atoms is not None:
         return
-    n_batches = math.ceil(n_frames / (data.batch_size * max(devices, 1) * config.trainer.num_nodes))
+    per_step = data.structures_per_batch(n_frames) * max(devices, 1) * config.trainer.num_nodes
+    n_batches = math.ceil(n_frames / per_step)
     if interval > n_batches:
         msg = (
             f"trainer.val_check_interval: {interval} batches, but an epoch has {n_batches}. Lower it, "

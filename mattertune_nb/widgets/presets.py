@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "trainer.max_epochs": 200,
         "trainer.early_stopping": {"patience": 40},
         "model.optimizer.weight_decay": 0.05,
-        "data.batch_size": 2,
+        "data.batch_size": 1,
     },
     "careful": {
         "model.optimizer.lr": 2e-4,

@@ -78,7 +78,8 @@ def read_progress(
     max_epochs = None if max_epochs in (None, -1) else max_epochs
     n_train = _n_train(run)
     if n_train and config.data.max_atoms is None:
-        batches = math.ceil(n_train / config.data.batch_size / _n_processes(config.trainer))
+        per_batch = config.data.structures_per_batch(n_train) * _n_processes(config.trainer)
+        batches = math.ceil(n_train / per_batch)
         data.steps_per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)
     per_epoch = data.steps_per_epoch
     max_steps = config.trainer.max_steps if config.trainer.max_steps > 0 else None

@@ -1,4 +1,4 @@
-"""Prediction and dynamics, ours over the vendor's calculator: ``python tests/benchmarks/bench_prediction.py``.
+"""Prediction and dynamics, ours over the vendor's: ``python tests/benchmarks/bench_prediction.py``.
 
 Aims: a third at most for 100 small frames, 1.0 at most for a step of molecular dynamics.
 """

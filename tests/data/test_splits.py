@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from mattertune_nb.config.errors import ConfigError, DataError
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.data.splits import (
     AutoSplitDataModuleConfig,
     DataModuleConfig,
@@ -212,3 +212,12 @@ def test_every_setting_is_described():
     for config in (AutoSplitDataModuleConfig, ManualSplitDataModuleConfig):
         for name, field in config.model_json_schema()["properties"].items():
             assert field.get("description"), name
+
+
+@pytest.mark.parametrize(("n_train", "size"), [(1, 1), (25, 1), (80, 2), (160, 4), (5000, 16)])
+def test_the_batch_follows_the_size_of_the_training_set_unless_given(copper, n_train, size):
+    dataset = AtomsListDatasetConfig(atoms_list=copper(1) * (n_train + 1))
+    config = AutoSplitDataModuleConfig(dataset=dataset, train_split=n_train)
+    assert config.create_datasets()["train"].loader.batch_size == size
+    config.batch_size = 3
+    assert config.create_datasets()["validation"].loader.batch_size == 3

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -248,6 +248,32 @@ def test_a_coefficient_weighs_the_loss_and_zero_keeps_the_metric(copper, fit):
         assert values["val/total_loss"] == pytest.approx(
             coefficient * values["val/energy_loss"] + 2 * values["val/forces_loss"], rel=1e-5
         )
+
+
+def test_a_final_coefficient_weighs_the_loss_late_in_the_run_only(copper, fit):
+    module = morse(
+        properties=[
+            mt.EnergyPropertyConfig(final_loss_coefficient=50.0),
+            mt.ForcesPropertyConfig(final_loss_coefficient=0.0),
+        ],
+        final_stage=0.5,
+        optimizer=mt.SGDConfig(lr=1e-12),
+    )
+    weights = []
+
+    class Weights(Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            energy, forces = (
+                trainer.callback_metrics[f"train/{n}_loss"] for n in ("energy", "forces")
+            )
+            total = trainer.callback_metrics["train/total_loss"]
+            weights.append("first" if total.isclose(energy + forces) else "final")
+            assert total.isclose(energy + forces if weights[-1] == "first" else 50 * energy)
+
+    trainer = fit(module, copper, max_epochs=2, callbacks=[Weights()])  # four steps an epoch
+    assert weights == ["first"] * 4 + ["final"] * 4
+    values = trainer.callback_metrics
+    assert values["val/total_loss"].isclose(values["val/energy_loss"] + values["val/forces_loss"])
 
 
 # -- settings ------------------------------------------------------------------------------------
