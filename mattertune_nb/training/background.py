@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
+from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.training.files import read_lines, write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory, drop_undone
@@ -180,8 +181,11 @@ def start_run(config: MatterTunerConfig) -> Run:
         logger.require_installed()
     if config.run.module_class is None:
         config.check_monitors()
-    # opening the files says what is wrong with them now, and not in the other process's log
-    config.data.create_datasets()
+    config.check_length()
+    # what is wrong with the data is said now, and not in the other process's log
+    required = {prop.name: prop.missing for prop in config.model.properties}
+    for dataset in config.data.create_datasets().values():
+        check_dataset(dataset, required)
     directory, _ = RunDirectory.create(config)
     return Run(directory.path).start()
 

@@ -60,6 +60,16 @@ def test_a_second_start_is_refused_in_words(small_config):
     assert run.wait(120).state == "finished"
 
 
+def test_what_cannot_train_is_refused_before_there_is_a_directory(small_config):
+    config = small_config()
+    config.data.train.forces_key = "REF_forces"
+    with pytest.raises(mt.DataError, match=r"ethanol_train.xyz, frame 0: no forces"):
+        mt.MatterTuner(config).start()
+    with pytest.raises(mt.ConfigError, match="lr_scheduler.T_max"):
+        mt.MatterTuner(small_config(max_epochs=-1)).start()
+    assert not (config.run.root / "run").exists()
+
+
 def test_two_processes_train_in_the_background(small_config):
     run = mt.MatterTuner(small_config(devices=2)).start()
     status = run.wait(240)
