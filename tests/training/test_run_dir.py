@@ -65,7 +65,7 @@ def test_what_cannot_train_is_refused_before_there_is_a_directory(small_config):
     config.data.train.forces_key = "REF_forces"
     with pytest.raises(mt.DataError, match=r"ethanol_train.xyz, frame 0: no forces"):
         mt.MatterTuner(config).start()
-    with pytest.raises(mt.ConfigError, match="lr_scheduler.T_max"):
+    with pytest.raises(mt.ConfigError, match=r"lr_scheduler\.T_max"):
         mt.MatterTuner(small_config(max_epochs=-1)).start()
     assert not (config.run.root / "run").exists()
 
