@@ -96,12 +96,13 @@ def test_evaluate_shows_what_fine_tuning_gained(run):
 
 
 def test_predict_writes_what_the_model_says(run, tmp_path):
-    frames = ase.io.read(mt.demo_data("test"), ":3")
+    # the same batches: in float32 the order of sums shows in the sixth digit of large forces
+    frames = ase.io.read(mt.demo_data("test"), ":")
     shell("predict", run, mt.demo_data("test"), tmp_path / "out.xyz")
     written = ase.io.read(tmp_path / "out.xyz", ":")
     assert len(written) == 60
     model = mt.FinetuneModuleBase.load_from_checkpoint(run / "checkpoints" / "best.ckpt")
-    for frame, expected in zip(written, model.property_predictor().predict(frames), strict=False):
+    for frame, expected in zip(written, model.property_predictor().predict(frames), strict=True):
         assert frame.get_potential_energy() == pytest.approx(expected["energy"], abs=1e-5)
         np.testing.assert_allclose(frame.get_forces(), expected["forces"], atol=1e-5)
 

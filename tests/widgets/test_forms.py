@@ -542,9 +542,13 @@ def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     tuner_form.editor.trainer.inner.editors["accelerator"].control.value = "cpu"
     tuner_form.preset.value = "quick look"
     assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=10, accelerator="cpu")
-    tuner_form.editor.parts["data"].inner.inner.editors["batch_size"].control.value = "5"
+    batch_size = tuner_form.editor.parts["data"].inner.inner.editors["batch_size"]
+    assert tuner_form.config.data.batch_size == "auto"
+    batch_size.kind.value = "int"
+    batch_size.inner.control.value = "5"
+    assert tuner_form.config.data.batch_size == 5
     tuner_form.preset.value = "small data"
-    assert tuner_form.config.data.batch_size == 2
+    assert tuner_form.config.data.batch_size == 1
     tuner_form.preset.value = "none"
     assert tuner_form.config.data.batch_size == 5
     assert tuner_form.config.trainer == mt.TrainerConfig(accelerator="cpu")
