@@ -50,6 +50,7 @@ class ModelConfig(HyperParameters):
         "Part of the run after which the properties' `final_loss_coefficient` hold, where set.",
         gt=0,
         lt=1,
+        group="properties and losses",
     )
     freeze: list[str] = setting(
         list,
