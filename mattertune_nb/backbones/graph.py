@@ -46,6 +46,18 @@ class Graph:
     cell_shifts: Tensor
     extra: dict[str, Tensor] = field(default_factory=dict)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, those of `extra` as ``extra.<name>``."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "extra"}
+        return own | {f"extra.{name}": tensor for name, tensor in self.extra.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return the graph that :meth:`tensors` tells of."""
+        own = {name: t for name, t in tensors.items() if not name.startswith("extra.")}
+        extra = {name.removeprefix("extra."): t for name, t in tensors.items() if name not in own}
+        return cls(**own, extra=extra)
+
 
 class GraphBatch:
     """Several graphs as one, with what is known of their labels.

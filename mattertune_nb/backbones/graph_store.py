@@ -7,16 +7,17 @@ import io
 import logging
 import os
 import sqlite3
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from mattertune_nb.backbones.graph import Graph
+from mattertune_nb.data.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ase import Atoms
 
@@ -49,7 +50,7 @@ class GraphStore:
         self._kind = f"{_VERSION} {kind}"
         self._megabytes = megabytes
         name = hashlib.sha256(self._kind.encode()).hexdigest()[:16]
-        self.path = (folder or _cache_folder()) / f"{name}.sqlite"
+        self.path = (folder or cache_folder("graphs")) / f"{name}.sqlite"
         self._connection: sqlite3.Connection | None = None
         self._pid = -1
         self._usable = megabytes > 0
@@ -121,17 +122,9 @@ def _read(connection: sqlite3.Connection, key: bytes) -> Graph | None:
     return _from_bytes(row[0]) if row else None
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "mattertune_nb" / "graphs"
-
-
 def _to_bytes(graph: Graph) -> bytes:
     """Return a graph as bytes, its integers in 32 bits."""
-    tensors = {
-        name: getattr(graph, name) for name in Graph.__dataclass_fields__ if name != "extra"
-    } | {f"extra.{name}": tensor for name, tensor in graph.extra.items()}
-    small = {k: v.int() if v.dtype == torch.int64 else v for k, v in tensors.items()}
+    small = {k: v.int() if v.dtype == torch.int64 else v for k, v in graph.tensors().items()}
     buffer = io.BytesIO()
     torch.save(small, buffer)
     return buffer.getvalue()
@@ -140,5 +133,4 @@ def _to_bytes(graph: Graph) -> bytes:
 def _from_bytes(data: bytes) -> Graph:
     small = torch.load(io.BytesIO(data), weights_only=True)
     tensors = {k: v.long() if v.dtype == torch.int32 else v for k, v in small.items()}
-    extra = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
-    return Graph(**{k: v for k, v in tensors.items() if not k.startswith("extra.")}, extra=extra)
+    return Graph.from_tensors(tensors)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
-import os
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -221,9 +221,8 @@ def _is_cut_off(lines: list[bytes]) -> bool:
 
 
 def _cache_file(path: Path) -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
-    return Path(home) / "mattertune_nb" / "xyz" / f"{name}.npy"
+    return cache_folder("xyz") / f"{name}.npy"
 
 
 def _load(cache: Path, stamp: tuple[int, int]) -> NDArray[np.int64] | None:

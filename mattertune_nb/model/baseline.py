@@ -11,7 +11,8 @@ from lightning.pytorch import Callback
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
-from mattertune_nb.model.loader import check_processes, graph_dataset, graph_loader
+from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
+from mattertune_nb.model.processes import gathered
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
@@ -211,10 +212,7 @@ def _validation_loaders(trainer: Trainer) -> list[Any]:
         trainer.validating = True
         trainer.fit_loop.epoch_loop.val_loop.setup_data()
         trainer.training = True
-    loaders = trainer.val_dataloaders
-    if loaders is None:
-        return []
-    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
+    return as_list(trainer.val_dataloaders)
 
 
 def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loader: Any) -> None:
@@ -244,8 +242,4 @@ def _limited(
 
 def _gather(trainer: Trainer, array: NDArray[Any]) -> NDArray[Any]:
     """Join the arrays of all processes along their first axis."""
-    if trainer.world_size == 1:
-        return array
-    gathered: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(gathered, array)
-    return np.concatenate(gathered)
+    return np.concatenate(gathered(trainer, array))

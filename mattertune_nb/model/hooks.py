@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.model.processes import gathered
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -113,7 +115,7 @@ class FiniteLoss(Callback):
             return
         dataset = graph_dataset(trainer.train_dataloader)
         names = [] if finite else [dataset.source(int(i)) for i in self._batch.index]
-        frames = "; ".join(dict.fromkeys(_gathered(trainer, names)))
+        frames = "; ".join(dict.fromkeys(chain.from_iterable(gathered(trainer, names))))
         if finite:
             msg = f"The loss became NaN or infinite in another process, on the batch with {frames}."
             raise TrainingError(msg)
@@ -122,14 +124,6 @@ class FiniteLoss(Callback):
             f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."
         )
         raise TrainingError(msg)
-
-
-def _gathered(trainer: Trainer, names: list[str]) -> list[str]:
-    if trainer.world_size == 1:
-        return names
-    parts: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(parts, names)
-    return [name for part in parts for name in part]
 
 
 def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:

@@ -114,8 +114,7 @@ class GraphDataset(Dataset[Sample]):
 def _size(sample: Sample) -> int:
     """Return about how many bytes a graph and its labels take."""
     _, graph, labels = sample
-    tensors = [getattr(graph, name) for name in graph.__dataclass_fields__ if name != "extra"]
-    return sum(tensor.nbytes for tensor in (*tensors, *graph.extra.values(), *labels.values()))
+    return sum(tensor.nbytes for tensor in (*graph.tensors().values(), *labels.values()))
 
 
 def graph_loader(
@@ -146,6 +145,13 @@ def graph_loader(
     return frame_loader(
         dataset, sampler, dataset.collate, num_workers=num_workers, pin_memory=pin_memory
     )
+
+
+def as_list(loaders: Any) -> list[Any]:
+    """Return one loader, several or none, as Lightning's Trainer may have them, as a list."""
+    if loaders is None:
+        return []
+    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
 
 
 def graph_dataset(loader: Any) -> GraphDataset:

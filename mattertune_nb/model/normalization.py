@@ -58,9 +58,7 @@ class Normalization(nn.Module):
         for normalizer in config.get("energy", []):
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 given = normalizer.per_element_references
-                if isinstance(given, Path):
-                    given = read_references(given)
-                if given is not None:
+                if isinstance(given, dict):  # a file was read by with_references_read
                     array = references_from_symbols(given, "per_element_references")
                     self.references += torch.from_numpy(array)
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:

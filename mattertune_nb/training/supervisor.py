@@ -15,7 +15,8 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.model.loader import as_list, graph_dataset
+from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.recording import RunLogger
 
@@ -178,7 +179,7 @@ class RunSupervisor(Checkpoint):
             ),
         )
         sample = cast("FinetuneModuleBase", pl_module).sample
-        datasets = [graph_dataset(loader) for loader in _as_list(trainer.val_dataloaders)]
+        datasets = [graph_dataset(loader) for loader in as_list(trainer.val_dataloaders)]
         with contextlib.suppress(OSError):
             write_json(
                 self._run.validation_file,
@@ -198,11 +199,7 @@ class RunSupervisor(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         # each process draws its own numbers; all of them are here whenever a checkpoint is made
-        states: list[Any] = [_rng_state()]
-        if trainer.world_size > 1:
-            states *= trainer.world_size
-            torch.distributed.all_gather_object(states, states[0])
-        checkpoint["rng"] = states
+        checkpoint["rng"] = gathered(trainer, _rng_state())
 
     @override
     def on_load_checkpoint(
@@ -242,10 +239,6 @@ def _validation_follows(trainer: Trainer) -> bool:
     loop = trainer.fit_loop
     assert loop._data_fetcher is not None
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-
-
-def _as_list(loaders: Any) -> list[Any]:
-    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
 
 
 def _is_last_epoch(trainer: Trainer) -> bool:

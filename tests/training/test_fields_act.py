@@ -21,6 +21,15 @@ from mattertune_nb.training.trainer import build_trainer
 
 KINDS = {"name", "type"}  # which tell the classes of a union apart
 
+BATCHES: dict[str, Any] = {
+    "batch_size": 3,
+    "max_atoms": 12,
+    "num_workers": 1,
+    "graph_memory_mb": 0.0,
+    "graph_disk_mb": 0.0,
+    "pin_memory": False,
+}
+
 # a value other than the default, for each field
 CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     mt.ModelCheckpointConfig: {
@@ -144,24 +153,14 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
         "test_split": 1,
         "shuffle": False,
         "shuffle_seed": 3,
-        "batch_size": 3,
-        "max_atoms": 12,
-        "num_workers": 1,
-        "graph_memory_mb": 0.0,
-        "graph_disk_mb": 0.0,
-        "pin_memory": False,
+        **BATCHES,
     },
     mt.ManualSplitDataModuleConfig: {
         "train": mt.XYZDatasetConfig(src="other.xyz"),
         "validation": mt.XYZDatasetConfig(src="other.xyz"),
         "test": mt.XYZDatasetConfig(src="other.xyz"),
         "shuffle_seed": 3,
-        "batch_size": 3,
-        "max_atoms": 12,
-        "num_workers": 1,
-        "graph_memory_mb": 0.0,
-        "graph_disk_mb": 0.0,
-        "pin_memory": False,
+        **BATCHES,
     },
 }
 
