@@ -8,11 +8,20 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # before torch is imported; processes that tests start inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # neither indices nor graphs of a user's own runs
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mattertune_nb-cache-")
+
+# the same examples each time; `pytest --hypothesis-profile search` looks for new ones. A machine shared
+# with others is slow at times, which is no failure
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("search", settings.get_profile("steady"), derandomize=False)
+settings.load_profile("steady")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

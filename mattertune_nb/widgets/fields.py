@@ -271,16 +271,19 @@ def _number(text: str, kind: str) -> Any:
 def _items(text: str) -> list[str]:
     """Return the parts of a comma-separated line; a part may stand in quotation marks."""
     rows = list(csv.reader([text], skipinitialspace=True))
-    return [part.strip() if f'"{part}"' not in text else part for part in rows[0]] if rows else []
+    # the reader does not say which parts were quoted, and only in those do outer spaces count
+    return [part if _quoted(part) in text else part.strip() for part in rows[0]] if rows else []
 
 
 def _joined(values: Sequence[Any]) -> str:
     texts = [str(value) for value in values]
-    quoted = [
-        '"' + t.replace('"', '""') + '"' if t != t.strip() or not t or set(t) & set(',"') else t
-        for t in texts
-    ]
-    return ", ".join(quoted)
+    return ", ".join(
+        _quoted(t) if t != t.strip() or not t or set(t) & set(',"') else t for t in texts
+    )
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _yaml(text: str) -> Any:

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mattertune_nb as mt
@@ -112,7 +112,8 @@ def configs(cls: type[StrictConfig]) -> st.SearchStrategy[Any]:
         if cls is mt.RunConfig and name == "name":
             fields[name] = st.none() | st.sampled_from(["a b", "2024-01-01", "1e-3", "007", "no"])
         else:
-            fields[name] = SPECIAL.get(name) or values(field.annotation, field.metadata)
+            special = name in SPECIAL
+            fields[name] = SPECIAL[name] if special else values(field.annotation, field.metadata)
 
     def attempt(given_: dict[str, Any]) -> StrictConfig | None:
         try:
@@ -145,7 +146,7 @@ SIMPLE = [c for c in PUBLIC if not issubclass(c, (mt.BackboneConfig, mt.MatterTu
 
 
 @pytest.mark.parametrize("cls", SIMPLE, ids=lambda cls: cls.__name__)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_config_survives_yaml_and_python(cls, data):
     assert_survives(data.draw(configs(cls)))
@@ -161,7 +162,7 @@ schedules = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(
     backbone=st.sampled_from([mt.CHGNetBackboneConfig, mt.SevenNetBackboneConfig]),
     schedule=schedules,

@@ -11,16 +11,11 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ase import Atoms
-
-# a machine shared with others is slow at times, which is no failure
-settings.register_profile("steady", deadline=None)
-settings.load_profile("steady")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import ipywidgets
 import pytest
 import traitlets
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, model_validator
 
@@ -127,7 +127,7 @@ FORMS: dict[type, ConfigForm] = {}
     ],
     ids=lambda cls: cls.__name__,
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 @given(st.data())
 def test_any_config_survives_its_form(cls, data):
     config = data.draw(configs(cls))

@@ -1,0 +1,118 @@
+"""Which settings tune best: ``python tests/benchmarks/study.py SET DATA FOLDER [VARIANT …]``.
+
+SET is ``water``, ``li`` or ``ethanol``; DATA is the file its frames come from. Each variant is a short run
+that differs from the first, ``plain``, in what its name says, on frames split off the *training* frames:
+the validation frames of the README's accuracy table are never seen. Runs that are finished in FOLDER are
+not made again, so a study may be stopped and gone on with. Prints a row a run, the best first.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import mattertune_nb as mt
+from mattertune_nb.cli import override_settings
+
+ENERGY, FORCES = "model.properties.0", "model.properties.1"
+
+SETS: dict[str, tuple[str, str, list[str]]] = {
+    "water": (":10", "20:23", ["data.batch_size=1", "trainer.max_epochs=8"]),
+    "li": ("::4", "1::12", ["data.batch_size=2", "trainer.max_epochs=5"]),
+    "ethanol": (":", ":", ["trainer.max_epochs=20"]),
+}
+
+PLAIN = [
+    f"{ENERGY}.loss={{name: mae}}",
+    f"{FORCES}.loss={{name: mae}}",
+    f"{ENERGY}.loss_coefficient=1.0",
+    "model.optimizer={name: adamw, lr: 0.001, weight_decay: 0.01}",
+    "trainer.gradient_clip_val=null",
+    "trainer.ema=null",
+]
+
+HUBER = [
+    f"{ENERGY}.loss={{name: huber, delta: 0.01}}",
+    f"{FORCES}.loss={{name: huber, delta: 0.1}}",
+]
+L2 = [f"{FORCES}.loss={{name: l2_mae}}"]
+LIGHT = [f"{ENERGY}.loss_coefficient=0.1"]
+
+VARIANTS: dict[str, list[str]] = {
+    "plain": [],
+    "lr 3e-4": ["model.optimizer.lr=0.0003"],
+    "lr 1e-4": ["model.optimizer.lr=0.0001"],
+    "lr 3e-3": ["model.optimizer.lr=0.003"],
+    "energy weight 0.1": LIGHT,
+    "energy weight 0.01": [f"{ENERGY}.loss_coefficient=0.01"],
+    "energy weight 0.1, then 1": [*LIGHT, f"{ENERGY}.final_loss_coefficient=1.0"],
+    "energy weight 0.1, lr 3e-4": [*LIGHT, "model.optimizer.lr=0.0003"],
+    "energy weight 0.1, lr 3e-3": [*LIGHT, "model.optimizer.lr=0.003"],
+    "energy squared": [f"{ENERGY}.loss={{name: mse}}"],
+    "energy huber": HUBER[:1],
+    "huber": HUBER,
+    "huber, forces weight 10": [*HUBER, f"{FORCES}.loss_coefficient=10.0"],
+    "l2 forces": L2,
+    "l2 forces, energy weight 0.1": [*L2, *LIGHT],
+    "clip 1": ["trainer.gradient_clip_val=1.0"],
+    "clip 0.1": ["trainer.gradient_clip_val=0.1"],
+    "ema 0.9": ["trainer.ema={decay: 0.9}"],
+    "ema 0.99": ["trainer.ema={decay: 0.99}"],
+    "constant rate": ["model.lr_scheduler=null"],
+    "no warm-up": ["model.lr_scheduler={name: cosine, warmup: 0.0}"],
+    "warm-up 0.2": ["model.lr_scheduler={name: cosine, warmup: 0.2}"],
+    "no decay": ["model.optimizer.weight_decay=0.0"],
+    "decay 0.1": ["model.optimizer.weight_decay=0.1"],
+    "frozen embeddings": ["model.freeze=['*embedding*']"],
+    "double batch": ["data.batch_size=2"],
+    "half the epochs": ["trainer.max_epochs=4"],
+}
+
+
+def finished(folder: Path) -> bool:
+    """Return whether a run is there and came to its end."""
+    return folder.exists() and mt.Run.attach(folder).state == "finished"
+
+
+def tune(kind: str, data: str, folder: Path, name: str) -> mt.Run:
+    """Train one variant, unless that has been done, and return its run."""
+    directory = folder / f"{kind} {name}".replace(" ", "_").replace(",", "")
+    if not finished(directory):
+        train, validation, settings = SETS[kind]
+        config = mt.MatterTunerConfig(
+            model=mt.CHGNetBackboneConfig(),
+            data=mt.ManualSplitDataModuleConfig(
+                train=mt.XYZDatasetConfig(src=Path(data), index=train),
+                validation=mt.XYZDatasetConfig(src=Path(data), index=validation),
+            ),
+            run=mt.RunConfig(name=directory.name, root=folder),
+        )
+        mt.MatterTuner(override_settings(config, [*PLAIN, *settings, *VARIANTS[name]])).tune()
+    return mt.Run.attach(directory)
+
+
+def table(kind: str, runs: dict[str, mt.Run]) -> Table:
+    """Return a row a run: its last validation, so that no luck of a single epoch counts."""
+    rows = Table("settings", "forces meV/Å", "energy meV/atom", "lowest forces", title=kind)
+    last = {name: [r for r in run.metrics() if "val/forces_mae" in r] for name, run in runs.items()}
+    for name in sorted(last, key=lambda name: last[name][-1]["val/forces_mae"]):
+        forces = [1e3 * record["val/forces_mae"] for record in last[name]]
+        energy = 1e3 * last[name][-1]["val/energy_per_atom_mae"]
+        rows.add_row(name, f"{forces[-1]:.1f}", f"{energy:.2f}", f"{min(forces):.1f}")
+    return rows
+
+
+def main(kind: str, data: str, folder: str, names: list[str]) -> None:
+    """Make the runs and print the table."""
+    console = Console()
+    runs: dict[str, mt.Run] = {}
+    for name in names or VARIANTS:
+        runs[name] = tune(kind, data, Path(folder), name)
+        console.print(table(kind, runs))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
