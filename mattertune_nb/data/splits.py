@@ -49,8 +49,8 @@ class _DataModuleConfig(HyperParameters):
     )
     graph_memory_mb: float = setting(
         1000.0,
-        "Memory for graphs, in each process that prepares batches; those used last are kept, so that "
-        "the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
+        "Memory for graphs of all sets together, in each process that prepares batches; those used last "
+        "are kept, so that the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
         unit="MB",
         ge=0,
         group="batches",
@@ -83,6 +83,9 @@ class _DataModuleConfig(HyperParameters):
             if not len(datasets[stage]):
                 msg = f"{what}: no structure is left for {stage}."
                 raise DataError(msg)
+        # each set keeps its own graphs, so that the bound is divided among them
+        atoms = {stage: int(dataset.n_atoms().sum()) for stage, dataset in datasets.items()}
+        share = self.graph_memory_mb / max(sum(atoms.values()), 1)
         return {
             stage: dataset.with_loader(
                 LoaderSettings(
@@ -90,7 +93,7 @@ class _DataModuleConfig(HyperParameters):
                     max_atoms=self.max_atoms,
                     num_workers=self.num_workers,
                     pin_memory=self.pin_memory,
-                    graph_memory_mb=self.graph_memory_mb,
+                    graph_memory_mb=share * atoms[stage],
                     graph_disk_mb=self.graph_disk_mb,
                     shuffle=stage == "train",
                     seed=seed,

@@ -83,7 +83,8 @@ def check_dataset(
     if elements is not None:
         known = {atomic_numbers[symbol] for symbol in elements}
     counts = dict.fromkeys(required, 0)
-    histograms = np.zeros((len(dataset), len(chemical_symbols)), dtype=np.int64)
+    # a column for each element that occurs: one for each that there is would be a kilobyte a frame
+    columns: dict[int, NDArray[np.int64]] = {}
     for i in range(len(dataset)):
         atoms = dataset.frame(i)
         problem = _problem(atoms, known)
@@ -92,15 +93,18 @@ def check_dataset(
             raise DataError(msg)
         for label in read_labels(atoms, dataset.keys, required, source=dataset.source(i)):
             counts[label] += 1
-        histograms[i] = np.bincount(atoms.numbers, minlength=len(chemical_symbols))
+        for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
+            columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
     for label, count in counts.items():
         if count == 0:
             _raise_absent(dataset, label)
-    present = np.flatnonzero(histograms.any(axis=0))
+    present = sorted(columns)
+    composition = np.array([columns[z] for z in present], dtype=np.int64)
+    composition = composition.reshape(len(present), len(dataset)).T
     return DatasetSummary(
-        n_atoms=histograms.sum(axis=1),
+        n_atoms=composition.sum(axis=1),
         elements=tuple(chemical_symbols[z] for z in present),
-        composition=histograms[:, present],
+        composition=composition,
         labels=counts,
     )
 

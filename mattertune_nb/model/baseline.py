@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from lightning.pytorch import Callback
+from scipy.sparse import csr_array, vstack
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
+from mattertune_nb.model.normalization import Spread
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -96,7 +98,8 @@ class ZeroShotBaseline(Callback):
             rank=trainer.global_rank,
         )
         table = _TableBuilder(_references(module))
-        values: dict[PropertyName, list[NDArray[np.float64]]] = {"forces": [], "stresses": []}
+        moments: dict[PropertyName, NDArray[np.float64]]
+        moments = {"forces": np.zeros(3), "stresses": np.zeros(3)}
         for batch in _limited(loader, module, 1.0):
             if normalization.fits_energy and "energy" in batch.labels:
                 with trainer.precision_plugin.forward_context():
@@ -105,12 +108,13 @@ class ZeroShotBaseline(Callback):
                 table.add(batch, predictions["energy"])
             elif "energy" in batch.labels:
                 table.add(batch, torch.zeros_like(batch.labels["energy"]))
-            for name in values:
+            for name in moments:
                 if name in batch.labels:
-                    labels = batch.labels[name].cpu().numpy().ravel()
-                    values[name].append(labels[np.isfinite(labels)])
+                    labels = batch.labels[name].cpu().numpy()
+                    labels = labels[np.isfinite(labels)]
+                    moments[name] += labels.size, labels.sum(), np.square(labels).sum()
         energies = table.build(trainer)
-        scales = {name: _gather(trainer, _join(arrays)) for name, arrays in values.items()}
+        spreads = {name: _spread(np.sum(gathered(trainer, m), 0)) for name, m in moments.items()}
         if energies is not None:
             if normalization.fits_energy:
                 judge = held_out or energies
@@ -120,8 +124,10 @@ class ZeroShotBaseline(Callback):
                     energies.residuals(_references(module)),
                     keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
                 )
-            scales["energy"] = energies.label_per_atom(_references(module))
-        normalization.fit_scales(scales)
+            per_atom = energies.label_per_atom(_references(module))
+            rms = float(np.sqrt(np.square(per_atom).mean()))
+            spreads["energy"] = Spread(float(np.std(per_atom)), rms)
+        normalization.fit_scales(spreads)
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,14 @@ class EnergyTable:
     Parameters
     ----------
     counts
-        Atoms of each element, (frames, 119).
+        Atoms of each element, (frames, 119); sparse, as a frame has only a few of them.
     labels, predictions
         In eV, (frames,).
     references
         Those that the predictions hold, (119,).
     """
 
-    counts: NDArray[np.int64]
+    counts: csr_array
     labels: NDArray[np.float64]
     predictions: NDArray[np.float64]
     references: NDArray[np.float64]
@@ -173,7 +179,7 @@ class _TableBuilder:
 
     def __init__(self, references: NDArray[np.float64]) -> None:
         self._references = references
-        self._counts: list[NDArray[np.int64]] = []
+        self._counts = [csr_array((0, N_ELEMENTS), dtype=np.int64)]
         self._labels: list[NDArray[np.float64]] = []
         self._predictions: list[NDArray[np.float64]] = []
 
@@ -182,14 +188,13 @@ class _TableBuilder:
         present = torch.isfinite(labels).cpu().numpy()
         flat = batch.batch * N_ELEMENTS + batch.numbers
         counts = torch.bincount(flat, minlength=len(labels) * N_ELEMENTS).view(-1, N_ELEMENTS)
-        self._counts.append(counts.cpu().numpy()[present])
+        self._counts.append(csr_array(counts.cpu().numpy()[present]))
         self._labels.append(labels.cpu().numpy()[present])
         self._predictions.append(predictions.detach().cpu().numpy()[present])
 
     def build(self, trainer: Trainer) -> EnergyTable | None:
-        counts = np.concatenate([np.empty((0, N_ELEMENTS), dtype=np.int64), *self._counts])
         table = EnergyTable(
-            _gather(trainer, counts),
+            vstack(gathered(trainer, vstack(self._counts, format="csr")), format="csr"),
             _gather(trainer, _join(self._labels)),
             _gather(trainer, _join(self._predictions)),
             self._references,
@@ -200,6 +205,14 @@ class _TableBuilder:
 def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:
     references: NDArray[np.float64] = module.normalization.references.cpu().numpy().copy()
     return references
+
+
+def _spread(moments: NDArray[np.float64]) -> Spread | None:
+    """Return the spread of values of which number, sum, and sum of squares are known."""
+    n, total, squares = moments.tolist()
+    if not n:
+        return None
+    return Spread(max(squares / n - (total / n) ** 2, 0.0) ** 0.5, (squares / n) ** 0.5)
 
 
 def _join(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
+_OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
+
 Sample = tuple[int, "Graph", dict[str, torch.Tensor]]
 
 
@@ -114,7 +116,8 @@ class GraphDataset(Dataset[Sample]):
 def _size(sample: Sample) -> int:
     """Return about how many bytes a graph and its labels take."""
     _, graph, labels = sample
-    return sum(tensor.nbytes for tensor in (*graph.tensors().values(), *labels.values()))
+    tensors = (*graph.tensors().values(), *labels.values())
+    return sum(tensor.nbytes + _OVERHEAD for tensor in tensors)
 
 
 def graph_loader(

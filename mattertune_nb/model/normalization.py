@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -25,12 +25,20 @@ from mattertune_nb.model.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.model.references import Counts
+
+
+class Spread(NamedTuple):
+    """How far the labels of a property lie from their mean, and how far from zero, in its unit."""
+
+    std: float
+    rms: float
 
 
 class Normalization(nn.Module):
@@ -97,7 +105,7 @@ class Normalization(nn.Module):
         return self.scales[self._PROPERTIES.index(name)]
 
     def fit_shift(
-        self, counts: NDArray[np.int64], residuals: NDArray[np.float64], *, keep: Callable[[], bool]
+        self, counts: Counts, residuals: NDArray[np.float64], *, keep: Callable[[], bool]
     ) -> bool:
         """Fit the energy's shifts and keep them where `keep` says that they help.
 
@@ -127,26 +135,23 @@ class Normalization(nn.Module):
         self.references, self.span = before, span_before
         return False
 
-    def fit_scales(self, labels: dict[PropertyName, NDArray[np.float64]]) -> None:
+    def fit_scales(self, spreads: Mapping[PropertyName, Spread | None]) -> None:
         """Fit the scales that the config leaves open to the labels of the training set.
 
         Parameters
         ----------
-        labels
-            Finite values of each property; energies per atom with the references subtracted.
+        spreads
+            Of each property that has labels; of the energy per atom with the references subtracted.
         """
         for name, normalizers in self.config.items():
-            values = labels.get(name)
+            spread = spreads.get(name)
             for normalizer in normalizers:
-                if values is None or not len(values):
+                if spread is None or _given_scale(normalizer) is not None:
                     continue
-                if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
-                    continue
-                if _given_scale(normalizer) is None:
-                    is_std = isinstance(normalizer, MeanStdNormalizerConfig)
-                    fitted = np.std(values) if is_std else np.sqrt(np.mean(np.square(values)))
-                    if fitted > 0:
-                        self.scales[self._PROPERTIES.index(name)] *= float(fitted)
+                is_std = isinstance(normalizer, MeanStdNormalizerConfig)
+                fitted = spread.std if is_std else spread.rms
+                if fitted > 0:
+                    self.scales[self._PROPERTIES.index(name)] *= fitted
         self.fitted.fill_(True)
 
     def extrapolates(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import yaml
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    Counts: TypeAlias = NDArray[np.int64] | csr_array
 
 N_ELEMENTS = 119
 """Length of every per-element array; the index is the atomic number, 0 is unused."""
@@ -25,7 +28,7 @@ _ROUNDS = 50
 
 
 def fit_references(
-    counts: NDArray[np.int64], residuals: NDArray[np.float64]
+    counts: Counts, residuals: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit per-element energies to differences of total energies, robustly.
 
@@ -36,7 +39,7 @@ def fit_references(
     Parameters
     ----------
     counts
-        Atoms of each element in each frame, (frames, 119).
+        Atoms of each element in each frame, (frames, 119), dense or sparse.
     residuals
         Label minus prediction of each frame, (frames,), in eV.
 
@@ -48,12 +51,15 @@ def fit_references(
         Orthonormal basis of the compositions of the frames, (rank, 119).
     """
     n_atoms = counts.sum(axis=1)
-    fractions = counts / n_atoms[:, None]
     per_atom = residuals / n_atoms
+    present = np.flatnonzero(counts.sum(axis=0))
+    found = counts[:, present]
+    fractions = (found if isinstance(found, np.ndarray) else found.toarray()) / n_atoms[:, None]
     _, singular, vt = np.linalg.svd(fractions, full_matrices=False)
     rank = int((singular > singular[0] * 1e-8).sum())
-    span = vt[:rank]
-    design = fractions @ span.T
+    span = np.zeros((rank, counts.shape[1]))
+    span[:, present] = vt[:rank]
+    design = fractions @ span[:, present].T
 
     solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
     # the scale at which the loss turns from squares to absolute values follows the bulk of the

@@ -7,6 +7,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.backbone import Backbone
+from mattertune_nb.model.loader import graph_dataset
 
 
 @pytest.fixture
@@ -53,3 +54,15 @@ def test_workers_leave_their_graphs_to_the_next_run(copper, built):
     assert not built  # in the workers
     list(loader(copper))
     assert not built
+
+
+def test_all_sets_together_keep_to_the_bound(copper):
+    data = mt.AutoSplitDataModuleConfig(
+        dataset=mt.AtomsListDatasetConfig(atoms_list=copper * 4), graph_memory_mb=0.2
+    ).create_datasets()
+    module = mt.FinetuneModuleBase(MorseBackboneConfig())
+    loaders = [module.create_dataloader(data[stage], has_labels=True) for stage in data]
+    for batches in loaders:
+        list(batches)
+    kept = [graph_dataset(batches)._samples.bytes for batches in loaders]
+    assert 0.1e6 < sum(kept) <= 0.2e6

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.model.references import (
@@ -64,6 +67,22 @@ def test_large_energies_keep_their_digits():
     labels = np.array([-30010.46073064, -30010.46073164, -30010.46072964])
     references, _ = fit_references(counts, labels)
     assert counts[0] @ references == pytest.approx(-30010.46073064, abs=1e-6)
+
+
+def test_many_frames_of_few_elements_take_little_memory_and_give_the_same():
+    rng = np.random.default_rng(0)
+    dense = np.zeros((50_000, N_ELEMENTS), dtype=np.int64)
+    dense[:, [H, LI, O]] = rng.integers(1, 9, (50_000, 3))
+    labels = dense @ rng.normal(size=N_ELEMENTS) + rng.normal(size=50_000)
+    sparse = csr_array(dense)
+    tracemalloc.start()
+    references, span = fit_references(sparse, labels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < dense.nbytes / 2  # 119 numbers a frame would take all of it several times
+    of_dense, span_of_dense = fit_references(dense, labels)
+    assert np.array_equal(references, of_dense)
+    assert np.array_equal(span, span_of_dense)
 
 
 def test_a_file_of_references_is_checked(tmp_path):
