@@ -11,6 +11,7 @@ from chgnet.model.model import BatchedGraph
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import Backbone, freeze_unreached
+from mattertune_nb.backbones.chgnet_layers import work_by_parts
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, paired_edges
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class CHGNetBackbone(Backbone):
     """Adapter of :class:`chgnet.model.model.CHGNet`.
 
     The vendor's ``BatchedGraph`` is filled for the whole batch in one go, where the vendor loops
-    over structures; message passing and readout are the vendor's ``CHGNet._compute``.
+    over structures; message passing and readout are the vendor's ``CHGNet._compute``, its layers
+    computed by parts.
     """
 
     def __init__(self, model: Any, label: str) -> None:
         super().__init__()
+        work_by_parts(model)
         self.model = model
         self.label = label
         self.cutoff = float(model.graph_converter.atom_graph_cutoff)

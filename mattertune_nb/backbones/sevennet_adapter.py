@@ -11,6 +11,7 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import Backbone, freeze_unreached
+from mattertune_nb.backbones.sevennet_convolution import work_by_paths
 from mattertune_nb.config.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 class SevenNetBackbone(Backbone):
     """Adapter of :class:`sevenn.nn.sequential.AtomGraphSequential`.
 
-    Its modules are run in order, without the one that differentiates the energy.
+    Its modules are run in order, without the one that differentiates the energy, and with the
+    convolutions computed path by path.
     """
 
     element_index: Tensor
@@ -39,6 +41,7 @@ class SevenNetBackbone(Backbone):
                 if name not in _GRADIENT_MODULES
             }
         )
+        work_by_paths(self.model.values())
         self.label = label
         self.cutoff = float(model.cutoff)
         self.elements = tuple(chemical_symbols[z] for z in sorted(model.type_map))

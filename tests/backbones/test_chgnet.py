@@ -8,9 +8,17 @@ import socket
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from vendors import NoNetwork, assert_equals_vendor, hard_structures
+from vendors import (
+    NoNetwork,
+    assert_equal_gradients,
+    assert_equals_vendor,
+    hard_structures,
+    training_gradients,
+)
 
 import mattertune_nb as mt
+from mattertune_nb.backbones import chgnet_adapter
+from mattertune_nb.backbones.chgnet_layers import PartAtomConv
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +80,25 @@ def test_graphs_equal_the_vendors_edge_for_edge(chgnet, shared_data, file):
 def _sorted(rows: torch.Tensor) -> torch.Tensor:
     """Return the rows in an order that depends on nothing but the rows."""
     return rows.long().unique(dim=0) if len(rows) else rows.long()
+
+
+@pytest.mark.parametrize("weights", ["0.3.0", "0.2.0"])
+def test_a_training_step_by_parts_is_that_of_the_vendors_layers(weights, monkeypatch):
+    config = mt.CHGNetBackboneConfig(pretrained_model=weights)
+    ours = config.create_backbone()
+    assert isinstance(ours.model.atom_conv_layers[0], PartAtomConv)
+    monkeypatch.setattr(chgnet_adapter, "work_by_parts", lambda model: None)
+    theirs = config.create_backbone()
+    assert not isinstance(theirs.model.atom_conv_layers[0], PartAtomConv)
+    assert_equal_gradients(training_gradients(ours), training_gradients(theirs), rtol=1e-10)
+
+
+def test_a_model_with_dropout_keeps_the_vendors_layers():
+    from chgnet.model.model import CHGNet
+
+    model = CHGNet(conv_dropout=0.1)
+    chgnet_adapter.work_by_parts(model)
+    assert type(model.bond_conv_layers[0]).__module__ == "chgnet.model.layers"
 
 
 @pytest.mark.parametrize("weights", ["0.3.0", "0.2.0", "r2scan"])

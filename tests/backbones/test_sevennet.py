@@ -9,7 +9,13 @@ import socket
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from vendors import NoNetwork, assert_equals_vendor, hard_structures
+from vendors import (
+    NoNetwork,
+    assert_equal_gradients,
+    assert_equals_vendor,
+    hard_structures,
+    training_gradients,
+)
 
 import mattertune_nb as mt
 
@@ -39,6 +45,23 @@ def test_an_atom_alone_has_an_energy_and_no_force(sevennet):
     (result,) = sevennet.property_predictor().predict([hard_structures()["one atom alone"]])
     assert abs(result["energy"]) < 10
     assert result["forces"].tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize(("weights", "modality"), WEIGHTS[:3])
+def test_a_training_step_by_paths_is_that_of_the_vendors_convolution(
+    weights, modality, monkeypatch
+):
+    from mattertune_nb.backbones import sevennet_adapter
+    from mattertune_nb.backbones.sevennet_convolution import PathConvolution
+
+    config = mt.SevenNetBackboneConfig(pretrained_model=weights, modality=modality)
+    ours = config.create_backbone()
+    assert isinstance(ours.model["0_convolution"], PathConvolution)
+    monkeypatch.setattr(sevennet_adapter, "work_by_paths", lambda modules: None)
+    theirs = config.create_backbone()
+    assert not isinstance(theirs.model["0_convolution"], PathConvolution)
+    # the coupling coefficients are rounded to float32 in another place
+    assert_equal_gradients(training_gradients(ours), training_gradients(theirs), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("weights", "modality"), WEIGHTS)

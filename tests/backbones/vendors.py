@@ -6,6 +6,7 @@ import socket
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
@@ -48,6 +49,30 @@ def assert_equals_vendor(model, calculator, atoms: Atoms) -> None:
     assert ("stresses" in ours) == bool(atoms.pbc.all())
     if "stresses" in ours:
         assert ours["stresses"] == pytest.approx(theirs.get_stress(), abs=1e-5)
+
+
+def training_gradients(backbone) -> dict[str, torch.Tensor]:
+    """Return what a step on energies, forces and stresses would change, in float64."""
+    backbone = backbone.double().train()
+    structures = hard_structures()
+    batch = backbone.collate(
+        [backbone.graph(structures[k]) for k in ("oxide", "an atom out of reach")]
+    )
+    out = backbone(batch, forces=True, stress=True)
+    loss = out["energy"].square().mean() + out["forces"].square().mean()
+    (loss + out["stresses"][0].square().mean()).backward()
+    return {n: p.grad for n, p in backbone.named_parameters() if p.requires_grad}
+
+
+def assert_equal_gradients(
+    ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], rtol: float
+) -> None:
+    """Compare by parameter, each on the scale of its own."""
+    assert list(ours) == list(theirs)
+    for name, gradient in theirs.items():
+        scale = float(gradient.abs().max())
+        assert scale > 0, name
+        torch.testing.assert_close(ours[name], gradient, rtol=0, atol=rtol * scale, msg=name)
 
 
 class NoNetwork(socket.socket):
