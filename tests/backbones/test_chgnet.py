@@ -18,7 +18,7 @@ from vendors import (
 
 import mattertune_nb as mt
 from mattertune_nb.backbones import chgnet_adapter
-from mattertune_nb.backbones.chgnet_layers import PartAtomConv
+from mattertune_nb.backbones.chgnet_adapter import PartAtomConv
 
 
 @pytest.fixture(scope="module")

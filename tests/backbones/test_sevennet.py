@@ -52,7 +52,7 @@ def test_a_training_step_by_paths_is_that_of_the_vendors_convolution(
     weights, modality, monkeypatch
 ):
     from mattertune_nb.backbones import sevennet_adapter
-    from mattertune_nb.backbones.sevennet_convolution import PathConvolution
+    from mattertune_nb.backbones.sevennet_adapter import PathConvolution
 
     config = mt.SevenNetBackboneConfig(pretrained_model=weights, modality=modality)
     ours = config.create_backbone()
