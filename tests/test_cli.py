@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import ase.io
@@ -57,6 +58,17 @@ def test_init_explains_every_field():
     for field in mt.TrainerConfig.model_fields.values():
         first_words = " ".join(field.description.split()[:4])
         assert first_words in text
+
+
+def test_init_explains_the_fields_of_each_item_of_a_list():
+    lines = shell("init").splitlines()
+    for kind in ("name: energy", "name: forces", "name: per_atom_referencing"):
+        above = lines[next(i for i, line in enumerate(lines) if line.strip() == kind) - 1]
+        assert re.match(" *- # [A-Z]", above)
+    for above, line in pairwise(lines):
+        if re.match(r" *\w+:", line):
+            # the keys of a mapping are properties, which are their own explanation
+            assert above.lstrip(" -").startswith("#") or line.strip() == "energy:"
 
 
 def test_set_reaches_nested_fields(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.backbones.registry import backbone_config_class
@@ -41,22 +42,30 @@ def _lines(config: StrictConfig, indent: int) -> list[str]:
     pad = " " * indent
     plain = config.to_dict()
     lines = []
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
+    # what kind of thing it is comes first, also where a base class has other fields
+    fields = type(config).model_fields.items()
+    for name, field in sorted(fields, key=lambda item: item[0] not in ("name", "type")):
         extra = field.json_schema_extra
         unit = f" [{extra['unit']}]" if isinstance(extra, dict) and extra.get("unit") else ""
         comment = f"{field.description or ''}{unit}"
         lines += [f"{pad}# {line}" for line in textwrap.wrap(comment, 96 - indent)]
-        if isinstance(value, StrictConfig):
-            lines += [f"{pad}{name}:", *_lines(value, indent + 2)]
-        elif isinstance(value, list) and value and all(isinstance(v, StrictConfig) for v in value):
-            lines.append(f"{pad}{name}:")
-            for item in value:
-                first, *rest = [line for line in _lines(item, 0) if not line.startswith("#")]
-                lines += [f"{pad}- {first}", *(f"{pad}  {line}" for line in rest)]
-        else:
-            lines += [f"{pad}{line}" for line in _dump({name: plain[name]})]
+        lines += _entry(name, getattr(config, name), plain[name], indent)
     return lines
+
+
+def _entry(name: str, value: Any, plain: Any, indent: int) -> list[str]:
+    """Return an entry of a mapping; configs in it, also in lists and mappings, with comments."""
+    pad = " " * indent
+    if isinstance(value, StrictConfig):
+        return [f"{pad}{name}:", *_lines(value, indent + 2)]
+    if isinstance(value, dict) and value:
+        entries = [_entry(key, v, plain[key], indent + 2) for key, v in value.items()]
+        return [f"{pad}{name}:", *chain.from_iterable(entries)]
+    if isinstance(value, list) and value and all(isinstance(v, StrictConfig) for v in value):
+        items = [_lines(item, indent + 2) for item in value]
+        marked = [[f"{pad}- {first.lstrip()}", *rest] for first, *rest in items]
+        return [f"{pad}{name}:", *chain.from_iterable(marked)]
+    return [f"{pad}{line}" for line in _dump({name: plain})]
 
 
 def _dump(data: dict[str, Any]) -> list[str]:
