@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from mattertune_nb.data.plain import atoms_to_plain
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import write_json
@@ -188,7 +189,11 @@ class RunSupervisor(Checkpoint):
                     "step": trainer.global_step,
                     "points": sample.points(),
                     "worst": [
-                        {"index": index, "error": error, "source": datasets[k].source(index)}
+                        {
+                            "error": error,
+                            "source": datasets[k].source(index),
+                            "atoms": atoms_to_plain(datasets[k].frames[index]),
+                        }
                         for k, index, error in sample.worst()
                     ],
                 },

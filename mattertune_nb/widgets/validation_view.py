@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 from ase.visualize.plot import plot_atoms
 
-from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.plain import atoms_from_plain
 from mattertune_nb.widgets.curves import COLORS
 from mattertune_nb.widgets.picture import new_figure, png
 
@@ -38,7 +37,6 @@ class ValidationView:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._seen: float | None = None
-        self._frames: Any = None
         self._caption = W.HTML("No validation yet.")
         self._parity = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
         self._worst = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
@@ -55,26 +53,14 @@ class ValidationView:
         self._parity.layout.display = None
         self._caption.value = (
             f"Validation after step {data['step']}: a sample of labels and predictions, and the "
-            f"structures with the largest errors. {self._show_worst(data)}"
+            "structures with the largest errors."
         )
-
-    def _show_worst(self, data: dict[str, Any]) -> str:
-        """Draw the structures; return what does not allow it, if anything."""
-        try:
-            frames = self._validation_frames()
-            worst = [(frames[w["index"]], w) for w in data["worst"] if w["index"] < len(frames)]
-        except MatterTuneError as exc:
-            return html.escape(f"The structures cannot be shown: {exc}")
+        # an older version kept no structures
+        worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
             ranked_by = next(name for name in _RANKED_BY if name in data["points"])
             self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
             self._worst.layout.display = None
-        return ""
-
-    def _validation_frames(self) -> Any:
-        if self._frames is None:
-            self._frames = self._run.config().data.create_datasets()["validation"]
-        return self._frames
 
 
 def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:

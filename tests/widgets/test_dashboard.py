@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import threading
 import time
 
 import ase.io
-import ipywidgets as widgets
+import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
+from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.training.files import append_line
 from mattertune_nb.widgets.validation_view import ValidationView
 
@@ -53,15 +56,13 @@ def test_a_hundred_executions_of_its_cell_leak_nothing(finished):
     import ipywidgets
 
     gc.collect()
-    n_widgets = len(
-        ipywidgets.Widget._instances if hasattr(ipywidgets.Widget, "_instances") else []
-    )
+    n_widgets = len(ipywidgets.widgets.widget._instances)
     for _ in range(100):
         assert mt.Run.attach(finished.path).dashboard() is view
         view._repr_mimebundle_()
     assert threading.active_count() <= threads + 1
     gc.collect()
-    n_after = len(ipywidgets.Widget._instances if hasattr(ipywidgets.Widget, "_instances") else [])
+    n_after = len(ipywidgets.widgets.widget._instances)
     assert n_after == n_widgets
 
 
@@ -142,25 +143,76 @@ def test_each_file_may_be_half_written_or_missing(name, damage, run):
     assert view._repr_mimebundle_()
 
 
-def test_structures_that_are_gone_leave_the_parity_and_a_message(run, tmp_path):
+def test_the_worst_structures_are_shown_where_the_data_are_gone(run, tmp_path):
     config = run.config()
     config.data.validation.src = tmp_path / "moved.xyz"
     config.to_yaml(run.directory.config_file)
     view = run.dashboard()
     assert bytes(view.validation._parity.value).startswith(b"\x89PNG")
-    assert "moved.xyz" in view.validation._caption.value
+    assert bytes(view.validation._worst.value).startswith(b"\x89PNG")
 
 
-def test_the_worst_structures_have_the_unit_of_what_ranks_them():
-    atoms = ase.io.read(mt.demo_data("test"), "0")
-    worst = {"source": "a.xyz, frame 0", "error": 0.0123, "index": 0}
+def test_the_worst_structures_have_the_unit_of_what_ranks_them(run):
+    file = run.directory.validation_file
+    recorded = json.loads(file.read_text())
     seen = []
     for ranked_by in ("energy", "forces"):
-        view = ValidationView.__new__(ValidationView)
-        view._frames, view._worst = [atoms], widgets.Image()
-        view._show_worst({"points": {ranked_by: []}, "worst": [worst]})
+        points = {ranked_by: recorded["points"][ranked_by]}
+        file.write_text(json.dumps(recorded | {"points": points}))
+        view = ValidationView(run)
+        view.refresh()
         seen.append(bytes(view._worst.value))
     assert seen[0] != seen[1]
+
+
+def test_a_record_of_an_older_version_without_structures_leaves_the_parity(run):
+    file = run.directory.validation_file
+    recorded = json.loads(file.read_text())
+    for worst in recorded["worst"]:
+        del worst["atoms"]
+    file.write_text(json.dumps(recorded))
+    view = run.dashboard()
+    assert bytes(view.validation._parity.value).startswith(b"\x89PNG")
+    assert not view.validation._worst.value
+
+
+class TwoValidationSets(mt.MatterTuneDataModule):
+    """Validates on ethanol, then on stretched ethanol, which is predicted worse."""
+
+    def setup(self, stage):
+        super().setup(stage)
+        stretched = ase.io.read(mt.demo_data("validation"), ":3")
+        for atoms in stretched:
+            results = atoms.calc.results
+            atoms.positions *= 1.2
+            atoms.calc = SinglePointCalculator(atoms, **results)
+        self.stretched = as_dataset(stretched)
+
+    def val_dataloader(self):
+        return [
+            super().val_dataloader(),
+            self.lightning_module.create_dataloader(self.stretched, has_labels=True),
+        ]
+
+
+def test_of_several_validation_sets_the_worst_structures_are_those_of_their_own_set(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mattertune_nb.training.tuner.MatterTuneDataModule", TwoValidationSets)
+    config = mt.demo_config(tmp_path, "two-sets")
+    config.data.train.index = config.data.validation.index = ":6"
+    config.data.batch_size = 2
+    config.trainer.max_epochs = 1
+    mt.MatterTuner(config).tune()
+    run = mt.Run.attach(tmp_path / "two-sets")
+    worst = json.loads(run.directory.validation_file.read_text())["worst"]
+    stretched = ase.io.read(mt.demo_data("validation"), ":3")
+    for found in worst[:3]:
+        name, frame = found["source"].split(", frame ")
+        assert name == "structures"
+        expected = 1.2 * stretched[int(frame)].positions
+        np.testing.assert_allclose(found["atoms"]["positions"], expected)
+    assert bytes(run.dashboard().validation._worst.value).startswith(b"\x89PNG")
 
 
 def test_resume_of_a_run_in_training_is_refused_in_words(run):
