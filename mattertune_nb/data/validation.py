@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
 _TOUCHING = 1e-4  # Å
+_LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,22 @@ def check_dataset(
         composition=composition,
         labels=counts,
     )
+
+
+def look_at_dataset(
+    dataset: AtomsDataset, required: Mapping[Any, Literal["error", "mask"]]
+) -> None:
+    """Check a few dozen structures, spread over the set, in a time that does not grow with it.
+
+    Raises
+    ------
+    DataError
+        See :func:`check_dataset`; a label that may be missing is looked for in the whole set only.
+    """
+    if len(dataset) > _LOOKED_AT:
+        dataset = dataset.take(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(np.int64))
+        required = {label: missing for label, missing in required.items() if missing == "error"}
+    check_dataset(dataset, required)
 
 
 def _raise_absent(dataset: AtomsDataset, label: str) -> None:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
-from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.files import read_lines, write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory, drop_undone
@@ -167,25 +167,35 @@ class Run:
         return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:dashboard")(self)
 
 
-def start_run(config: MatterTunerConfig) -> Run:
+def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> Run:
     """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
+
+    The run's process reads all of the data before it trains; here a few dozen structures of each
+    set are looked at, so that this returns at once however many there are.
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    is_machine_checked
+        Whether it is known already that this machine allows the run; to ask takes torch.
 
     Raises
     ------
     MatterTuneError
-        Before anything is written, where the config or this machine does not allow the run.
+        Before anything is written, where config, data or this machine do not allow the run.
     """
-    check_hardware(config.trainer, in_notebook=False)
+    if not is_machine_checked:
+        check_hardware(config.trainer, in_notebook=False)
     config.model.require_installed()
     for logger in config.trainer.loggers:
         logger.require_installed()
     if config.run.module_class is None:
         config.check_monitors()
     config.check_length()
-    # what is wrong with the data is said now, and not in the other process's log
-    required = {prop.name: prop.missing for prop in config.model.properties}
+    # what is wrong with most of the data is said now, and not in the other process's log
     for dataset in config.data.create_datasets().values():
-        check_dataset(dataset, required)
+        look_at_dataset(dataset, {prop.name: prop.missing for prop in config.model.properties})
     directory, _ = RunDirectory.create(config)
     return Run(directory.path).start()
 

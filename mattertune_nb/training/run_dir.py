@@ -122,6 +122,8 @@ class RunDirectory:
             root.mkdir(parents=True, exist_ok=True)
             name = name or _free_name(root, config.model.name)
             path = root / name
+            if cls(path).is_refused():
+                cls(path).remove()  # so that the name is free once its cause is mended
             path.mkdir()
         except FileExistsError as exc:
             msg = (
@@ -146,6 +148,11 @@ class RunDirectory:
             msg = f"Cannot write to {path} ({exc.strerror}). Choose another run.root."
             raise RunError(msg) from exc
         return run, config
+
+    def is_refused(self) -> bool:
+        """Return whether the run's process ended before it trained: the data or the machine was wrong."""
+        # the log begins with training
+        return self.status().state == "failed" and not self.log_file.exists()
 
     def remove(self) -> None:
         """Remove the directory of a run that did not come to train."""
@@ -209,7 +216,8 @@ class RunDirectory:
         """
         with self._claiming():
             status = self.status()
-            own = status.pid in (os.getpid(), int(os.environ.get(CLAIMED_BY, "0")))
+            claimed_by = int(os.environ.get(CLAIMED_BY, "0"))
+            own = status.pid in (os.getpid(), claimed_by)
             if status.state in ("starting", "running") and not own:
                 msg = (
                     f"{self.path}: process {status.pid} on {status.host} is training this run. Stop "
@@ -217,7 +225,9 @@ class RunDirectory:
                 )
                 raise RunError(msg)
             try:
-                self.stop_file.unlink(missing_ok=True)
+                # what was claimed for this process may have been asked to stop while it started
+                if not (claimed_by and own and status.state == "starting"):
+                    self.stop_file.unlink(missing_ok=True)
                 for folder in (self.path, self.checkpoints):
                     remove_unfinished(folder)
                 self.write_status("starting", epoch=status.epoch, step=status.step)

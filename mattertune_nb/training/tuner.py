@@ -97,13 +97,14 @@ class MatterTuner:
     def start(self) -> Run:
         """Train in a process of its own and return at once; the kernel stays free.
 
-        Several devices are used from a notebook this way.
+        Several devices are used from a notebook this way. The other process reads all of the data
+        before it trains; a frame that it refuses ends the run, with the reason in its status.
 
         Raises
         ------
         MatterTuneError
-            Before anything is written, where config or this machine do not allow the run, or the
-            module class cannot be imported by another process.
+            Before anything is written, where config, this machine or what is seen of the data at a
+            glance do not allow the run, or the module class cannot be imported by another process.
         """
         name = self.config.run.module_class
         if self.module_class is not FinetuneModuleBase and name is None:
@@ -128,12 +129,12 @@ class MatterTuner:
         MatterTuneError
             Where config, data or this machine do not allow the run.
         """
-        self._check(callbacks)
         if not isinstance(run, RunDirectory):
             run = RunDirectory.open(run)
         if _rank() == 0:  # the others train with it
             run.claim()
         try:
+            self._check(callbacks)
             module, data = self._prepare()
         except MatterTuneError as exc:
             _write_status(run, "failed", error=str(exc))

@@ -13,11 +13,12 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import available, backbone_config_class
-from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.errors import MatterTuneError, TrainingError
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.training.background import start_run
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.advice import Advisor, marked, summary
 from mattertune_nb.widgets.config_tab import ConfigTab
@@ -163,7 +164,8 @@ class TunerForm(ConfigForm):
             button_style="primary",
             tooltip="Train in the background",
         )
-        self.start_button.on_click(lambda _: self.start())
+        self.start_button.on_click(self._on_press)
+        self._started: MatterTunerConfig | None = None
         self.message = W.HTML()
         self._below = W.VBox()
         style, tabs = self.children  # type: ignore[has-type]
@@ -175,6 +177,7 @@ class TunerForm(ConfigForm):
         self.children = [style, presets, tabs, start, self._below]
         self.observe(self._on_new_config, "config")
         self._advisor = Advisor(self._on_answer)
+        self._known: dict[str, Any] = {}
         self._on_new_config()
         self._looking = threading.Timer(0.5, self._look_into_files)
         self._looking.daemon = True
@@ -219,10 +222,12 @@ class TunerForm(ConfigForm):
         self._file.value = "".join(map(note_html, self._keys.notes))
         self.config_tab.show(self.config)
         self._preset_text.value = describe(PRESETS[self.preset.value], self._defaults())
+        self._known = {}
         self._advisor.ask(self.config)
 
     def _on_answer(self, known: dict[str, Any]) -> None:
         """Show what a process that knows torch says of the config, see :mod:`.advice`."""
+        self._known = known
         self._machine.value = note_html(summary(known["hardware"]))
         if "rates" in known:
             self._preview.value = draw_schedule(known["rates"])
@@ -238,20 +243,31 @@ class TunerForm(ConfigForm):
         if editor.trainer.built:
             editor.mark(editor.trainer.inner)
 
-    def start(self) -> None:
-        """Start the run; what does not allow it is said beside the button."""
-        # torch, which starting needs, takes seconds to import
-        from mattertune_nb.training.background import start_run
+    def _on_press(self, _: Any) -> None:
+        if not self.start_button.disabled:  # a second press may have been on its way
+            self.start_button.disabled = True
+            threading.Thread(target=self.start, daemon=True).start()
 
+    def start(self) -> None:
+        """Start the run; what does not allow it is said beside the button.
+
+        The button does the same in a thread. A config whose run has not ended is not started again.
+        """
         self.start_button.disabled = True
-        self._say("Starting …")
         try:
-            self.run = start_run(self.config)
-        except MatterTuneError as exc:
-            self._say(str(exc), error=True)
-        else:
+            config = self.config
+            if self.run is not None and config == self._started and self.run.is_active():
+                return
+            self._say("Checking the data and this machine …")
+            # the advisor knows torch, whose import would hold up the kernel for seconds
+            self._advisor.wait()
+            if self._known.get("refusal"):
+                raise TrainingError(self._known["refusal"])
+            self.run, self._started = start_run(config, is_machine_checked=True), config
             self._say(f"Training in {self.run.path}")
             self._below.children = [self.run.dashboard()]
+        except MatterTuneError as exc:
+            self._say(str(exc), error=True)
         finally:
             self.start_button.disabled = False
 

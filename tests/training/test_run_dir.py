@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import ase.io
 import pytest
 
 import mattertune_nb as mt
@@ -68,6 +69,34 @@ def test_what_cannot_train_is_refused_before_there_is_a_directory(small_config):
     with pytest.raises(mt.ConfigError, match=r"lr_scheduler\.T_max"):
         mt.MatterTuner(small_config(max_epochs=-1)).start()
     assert not (config.run.root / "run").exists()
+
+
+def test_a_frame_that_only_the_runs_process_meets_is_said_and_its_name_stays_free(
+    small_config, tmp_path
+):
+    frames = ase.io.read(mt.demo_data("train"), ":160")
+    frames[1].calc = None  # of so many frames not all are looked at beforehand
+    file = tmp_path / "frames.xyz"
+    ase.io.write(file, frames)
+    config = small_config(max_epochs=1)
+    config.data.train.src, config.data.train.index = file, ":"
+    status = mt.MatterTuner(config).start().wait(120)
+    assert status.state == "failed"
+    assert "frames.xyz, frame 1: no energy" in status.error
+    config.data.train.index = "2:12"
+    assert mt.MatterTuner(config).start().wait(120).state == "finished"
+    with pytest.raises(mt.RunError, match="is in use"):
+        mt.MatterTuner(config).start()
+
+
+def test_a_run_that_is_asked_to_stop_while_it_starts_stops(small_config):
+    run = mt.MatterTuner(small_config(max_epochs=1000)).start()
+    run.stop()
+    assert run.wait(120).state == "stopped"
+    assert run.train_longer(1).status().state == "starting"
+    assert not run.directory.stop_file.exists()
+    run.stop()
+    assert run.wait(120).state == "stopped"
 
 
 def test_two_processes_train_in_the_background(small_config):

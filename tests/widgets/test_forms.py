@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -597,16 +599,45 @@ def test_the_schedule_is_previewed(advised_form):
     assert "from 0.001 to 0.001" in advised_form._preview.value
 
 
+def wait_for_start(form):
+    """Wait for what becomes of a press of the button, which a kernel does not."""
+    while form.start_button.disabled:
+        time.sleep(0.01)
+
+
+def press_start(form):
+    form.start_button.click()
+    wait_for_start(form)
+
+
 def test_start_trains_in_the_background_and_shows_the_dashboard(tuner_form, tmp_path):
     config = mt.demo_config(tmp_path, "from-form")
     config.data.train.index = config.data.validation.index = ":6"
     config.trainer.max_epochs = 1
     tuner_form.config = config
-    tuner_form.start_button.click()
+    press_start(tuner_form)
     assert tuner_form.run.wait(120).state == "finished"
     assert tuner_form._below.children[0] is tuner_form.run.dashboard()
-    tuner_form.start_button.click()
+    press_start(tuner_form)
     assert "is in use" in tuner_form.message.value
+
+
+def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, monkeypatch):
+    config = mt.demo_config(tmp_path)
+    config.data.train.index = config.data.validation.index = ":6"
+    config.trainer.max_epochs = 500
+    tuner_form.config = config
+    answered = threading.Event()
+    monkeypatch.setattr(tuner_form._advisor, "wait", answered.wait)
+    tuner_form.start_button.click()
+    tuner_form.start_button.click()
+    assert "Checking the data" in tuner_form.message.value
+    answered.set()
+    wait_for_start(tuner_form)
+    press_start(tuner_form)
+    tuner_form.run.stop()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert tuner_form.run.wait(120).state == "stopped"
 
 
 def test_without_a_front_end_a_form_is_its_config(monkeypatch):
