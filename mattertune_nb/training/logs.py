@@ -31,6 +31,8 @@ def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
     if is_first:
         handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    # Lightning's advertisements for its services
+    handler.addFilter(lambda record: "Tip: For seamless" not in record.getMessage())
     loggers = [
         logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
     ]

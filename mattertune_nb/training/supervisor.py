@@ -223,7 +223,7 @@ class RunSupervisor(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         last, new = self._run.last, self._run.next
-        trainer.save_checkpoint(new)
+        trainer.save_checkpoint(new, weights_only=False)
         self._saved_at = time.monotonic()
         if trainer.is_global_zero and new.exists():
             if last.exists():

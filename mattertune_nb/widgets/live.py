@@ -179,7 +179,7 @@ class LiveCurves(Callback):
             checkpoint = trainer.checkpoint_callback
             folder = getattr(checkpoint, "dirpath", None)
             if folder is not None:
-                trainer.save_checkpoint(Path(folder) / "interrupted.ckpt")
+                trainer.save_checkpoint(Path(folder) / "interrupted.ckpt", weights_only=False)
 
     def _end(self, trainer: Trainer, state: str) -> None:
         self._release_signal()
