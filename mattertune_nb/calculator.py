@@ -180,7 +180,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
 
 
 def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:
-    """Warn where the fitted reference energies say nothing about a composition.
+    """Warn where the reference energies, fitted or given, say nothing about a composition.
 
     With one ratio of H to O in the training set, for example, the energy of a structure with
     another ratio is known only up to a constant.
@@ -190,8 +190,8 @@ def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -
     if len(outside):
         formula = atoms[int(outside[0])].get_chemical_formula()
         warnings.warn(
-            f"{len(outside)} of {len(atoms)} structures (first: {formula}) have a composition that "
-            "the training set cannot tell the reference energies of: compare their energies only "
+            f"{len(outside)} of {len(atoms)} structures (first: {formula}) have a composition for "
+            "which the reference energies are not known: compare their energies only "
             "with others of the same composition. Forces and stress are not affected.",
             UserWarning,
             stacklevel=3,

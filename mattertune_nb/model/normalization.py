@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from ase.data import atomic_numbers
 from torch import nn
 from typing_extensions import override
 
+from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.task import (
     MeanStdNormalizerConfig,
     NormalizerConfig,
@@ -25,7 +27,7 @@ from mattertune_nb.model.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -59,7 +61,7 @@ class Normalization(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
-        # zero rows: no fitted references, nothing to warn about
+        # zero rows: no references, nothing to warn about
         self.register_buffer("span", torch.zeros(N_ELEMENTS, N_ELEMENTS, dtype=torch.float64))
         self.register_buffer("scales", torch.ones(3, dtype=torch.float64))
         self.register_buffer("fitted", torch.tensor(not self._needs_fit()))
@@ -69,6 +71,8 @@ class Normalization(nn.Module):
                 if isinstance(given, dict):  # a file was read by with_references_read
                     array = references_from_symbols(given, "per_element_references")
                     self.references += torch.from_numpy(array)
+                    known = [atomic_numbers[symbol] for symbol in given]
+                    self.span[range(len(known)), known] = 1.0
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:
                 self.references[1:] += normalizer.mean
         for name, normalizers in config.items():
@@ -94,6 +98,25 @@ class Normalization(nn.Module):
             or (isinstance(n, MeanStdNormalizerConfig) and n.mean is None)
             for n in self.config.get("energy", [])
         )
+
+    def check_given(self, elements: Collection[str]) -> None:
+        """Refuse data with an element that references given in the config leave out.
+
+        Raises
+        ------
+        ConfigError
+            Names the elements.
+        """
+        for normalizer in self.config.get("energy", []):
+            given = _given_references(normalizer)
+            # a file was read by with_references_read
+            missing = [e for e in elements if e not in given] if isinstance(given, dict) else []
+            if missing:
+                msg = (
+                    f"per_element_references: no energy for {', '.join(missing)}, which the data hold. "
+                    "Add it, or leave the field unset and have references fitted."
+                )
+                raise ConfigError(msg)
 
     def shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
         """Return the sum of reference energies of each structure, (B,), float64, in eV."""
@@ -155,7 +178,7 @@ class Normalization(nn.Module):
         self.fitted.fill_(True)
 
     def extrapolates(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return for which compositions, (frames, 119), fitted references say nothing."""
+        """Return for which compositions, (frames, 119), the references say nothing."""
         span = self.span.cpu().numpy()
         span = span[np.any(span != 0, axis=1)]
         if not len(span):

@@ -170,7 +170,8 @@ class MatterTuner:
         module = self.module_class(self.config.model)
         required = {p.name: p.missing for p in self.config.model.properties}
         for dataset in data.datasets.values():
-            check_dataset(dataset, required, module.backbone.elements)
+            summary = check_dataset(dataset, required, module.backbone.elements)
+            module.normalization.check_given(summary.elements)
         check_batches(self.config, len(data.datasets["train"]))
         return module, data
 

@@ -76,7 +76,13 @@ VARIANTS: dict[str, list[str]] = {
     ],
     "fast, double batch": [*FAST, "data.batch_size=2"],
     "fast, half the epochs": [*FAST, "trainer.max_epochs=4"],
-    "long": [*L2, *LIGHT, "trainer.ema={decay: 0.99}", "data.batch_size=1", "trainer.max_epochs=25"],
+    "long": [
+        *L2,
+        *LIGHT,
+        "trainer.ema={decay: 0.99}",
+        "data.batch_size=1",
+        "trainer.max_epochs=25",
+    ],
 }
 
 

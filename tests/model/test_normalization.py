@@ -115,3 +115,13 @@ def test_the_number_format_of_the_model_takes_no_digit_from_references(convert):
 def test_references_are_for_the_energy_alone():
     with pytest.raises(mt.ConfigError, match=r"normalizers\.forces: .* is for the energy only"):
         module_with(forces=[REFERENCES()])
+
+
+def test_given_references_have_to_know_all_elements_of_the_data():
+    module = module_with(energy=[REFERENCES(per_element_references={"H": -13.6})])
+    module.normalization.check_given(["H"])
+    with pytest.raises(mt.ConfigError, match="per_element_references: no energy for O, which"):
+        module.normalization.check_given(["H", "O"])
+    counts = np.bincount([1, 1, 8], minlength=119)[None]
+    assert module.normalization.extrapolates(counts)
+    assert not module.normalization.extrapolates(np.bincount([1, 1], minlength=119)[None])
