@@ -22,7 +22,8 @@ ENERGY, FORCES = "model.properties.0", "model.properties.1"
 SETS: dict[str, tuple[str, str, list[str]]] = {
     "water": (":10", "20:23", ["data.batch_size=1", "trainer.max_epochs=8"]),
     "li": ("::4", "1::12", ["data.batch_size=2", "trainer.max_epochs=5"]),
-    "ethanol": (":", ":", ["trainer.max_epochs=20"]),
+    # from one trajectory to another
+    "ethanol": (":80", "80::4", ["data.batch_size=2", "trainer.max_epochs=10"]),
 }
 
 PLAIN = [
@@ -32,6 +33,7 @@ PLAIN = [
     "model.optimizer={name: adamw, lr: 0.001, weight_decay: 0.01}",
     "trainer.gradient_clip_val=null",
     "trainer.ema=null",
+    "model.lr_scheduler={name: cosine, warmup: 0.0}",
 ]
 
 HUBER = [
@@ -56,6 +58,7 @@ VARIANTS: dict[str, list[str]] = {
     "fast": FAST,
     "fast, lr 1e-2": [*LIGHT, "model.optimizer.lr=0.01"],
     "fast, then energy weight 1": [*FAST, f"{ENERGY}.final_loss_coefficient=1.0"],
+    "fast, then energy weight 10": [*FAST, f"{ENERGY}.final_loss_coefficient=10.0"],
     "fast, energy squared": [*FAST, f"{ENERGY}.loss={{name: mse}}"],
     "fast, huber": [*FAST, *HUBER],
     "fast, huber, forces weight 10": [*FAST, *HUBER, f"{FORCES}.loss_coefficient=10.0"],
@@ -65,7 +68,7 @@ VARIANTS: dict[str, list[str]] = {
     "fast, ema 0.9": [*FAST, "trainer.ema={decay: 0.9}"],
     "fast, ema 0.99": [*FAST, "trainer.ema={decay: 0.99}"],
     "fast, constant rate": [*FAST, "model.lr_scheduler=null"],
-    "fast, no warm-up": [*FAST, "model.lr_scheduler={name: cosine, warmup: 0.0}"],
+    "fast, warm-up 0.05": [*FAST, "model.lr_scheduler={name: cosine, warmup: 0.05}"],
     "fast, warm-up 0.2": [*FAST, "model.lr_scheduler={name: cosine, warmup: 0.2}"],
     "fast, no decay": [*FAST, "model.optimizer.weight_decay=0.0"],
     "fast, decay 0.1": [*FAST, "model.optimizer.weight_decay=0.1"],
@@ -74,15 +77,8 @@ VARIANTS: dict[str, list[str]] = {
         *FAST,
         "model.freeze=['*embedding*', '*conv_layers.0.*', '*conv_layers.1.*']",
     ],
-    "fast, double batch": [*FAST, "data.batch_size=2"],
+    "fast, batch of 4": [*FAST, "data.batch_size=4"],
     "fast, half the epochs": [*FAST, "trainer.max_epochs=4"],
-    "long": [
-        *L2,
-        *LIGHT,
-        "trainer.ema={decay: 0.99}",
-        "data.batch_size=1",
-        "trainer.max_epochs=25",
-    ],
 }
 
 
@@ -91,11 +87,16 @@ def finished(folder: Path) -> bool:
     return folder.exists() and mt.Run.attach(folder).status().state == "finished"
 
 
+def settings_of(kind: str, name: str) -> list[str]:
+    """Return what a variant sets, in the order in which later ones win."""
+    return [*PLAIN, *SETS[kind][2], *VARIANTS[name]]
+
+
 def tune(kind: str, data: str, folder: Path, name: str) -> mt.Run:
     """Train one variant, unless that has been done, and return its run."""
     directory = folder / f"{kind} {name}".replace(" ", "_").replace(",", "")
     if not finished(directory):
-        train, validation, settings = SETS[kind]
+        train, validation, _ = SETS[kind]
         config = mt.MatterTunerConfig(
             model=mt.CHGNetBackboneConfig(),
             data=mt.ManualSplitDataModuleConfig(
@@ -104,7 +105,7 @@ def tune(kind: str, data: str, folder: Path, name: str) -> mt.Run:
             ),
             run=mt.RunConfig(name=directory.name, root=folder),
         )
-        mt.MatterTuner(override_settings(config, [*PLAIN, *settings, *VARIANTS[name]])).tune()
+        mt.MatterTuner(override_settings(config, settings_of(kind, name))).tune()
     return mt.Run.attach(directory)
 
 
@@ -125,7 +126,7 @@ def main(kind: str, data: str, folder: str, names: list[str]) -> None:
     runs: dict[str, mt.Run] = {}
     for name in names or VARIANTS:
         runs[name] = tune(kind, data, Path(folder), name)
-        console.print(table(kind, runs))
+    console.print(table(kind, runs))
 
 
 if __name__ == "__main__":
