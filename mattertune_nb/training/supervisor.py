@@ -74,7 +74,7 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def install(self) -> None:
-        """Put our handlers in place; Lightning replaces them when it starts a fit."""
+        """Put our handlers in place of Lightning's, which would leave a validation as a failure."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._handle)
@@ -116,11 +116,16 @@ class RunSupervisor(Checkpoint):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop.install()
         self._heartbeat(trainer, force=True)
 
     @override
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop.install()
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning puts its own in place after on_fit_start
+        self._stop.install()
         self.started = True
         self._step = trainer.global_step
         self._tell_epoch(trainer)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from stopping import NoisyModule, StopAfter, assert_same
 
 import mattertune_nb as mt
@@ -104,6 +105,19 @@ def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, t
     assert b"Traceback" not in output
     assert run.status().state == "stopped"
     assert torch.load(run.last, weights_only=True)["global_step"] == run.status().step
+
+
+@pytest.mark.parametrize("hook", ["on_sanity_check_end", "on_validation_batch_end"])
+def test_a_signal_within_a_validation_is_no_failure(hook, small_config, tmp_path):
+    class Kill(Callback):
+        def kill(self, *args, **kwargs):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    callback = Kill()
+    setattr(callback, hook, callback.kill)
+    config = small_config(max_epochs=3, num_sanity_val_steps=2)
+    mt.MatterTuner(config).tune(callbacks=[callback])
+    assert RunDirectory(tmp_path / "run").status().state == "stopped"
 
 
 def test_a_full_disk_costs_a_save_and_not_the_run(small_config, tmp_path, monkeypatch):
