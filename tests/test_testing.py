@@ -50,6 +50,7 @@ def test_a_backbone_from_outside_conforms(morse_installed):
         ("an unused parameter", ["gradients: none reaches 'unused'; freeze it"]),
         ("a parameter without effect", ["gradients: none reaches 'unused'; freeze it"]),
         ("a gradient is not finite", ["gradients: a loss on the energy gives 'depth' one that is"]),
+        ("a copy of its own", ["copy: only the copy has 'backbone.constant'"]),
         ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),
     ],
 )

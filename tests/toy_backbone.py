@@ -36,6 +36,13 @@ class MorseBackbone(Backbone):
         if fault in ("an unused parameter", "a parameter without effect"):
             self.unused = nn.Parameter(torch.ones(3))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> MorseBackbone:
+        new = MorseBackbone(self.fault)
+        new.load_state_dict(self.state_dict())
+        if self.fault == "a copy of its own":
+            new.register_buffer("constant", torch.ones(3))
+        return new
+
     def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
         if self.fault == "float32 inside":
             edge_vectors = edge_vectors.float()

@@ -140,6 +140,8 @@ class PathConvolution(IrrepsConvolution):  # type: ignore[misc]
                 ).transpose(0, 1)
             self.register_buffer(block.coupling, coupling, persistent=False)
             self._blocks.append(block)
+        # a copy of compiled code has other buffers, which a running average of weights trips over
+        del self.convolution
 
     @override
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -59,7 +59,8 @@ def check_backbone(config: BackboneConfig) -> None:
         Lists every failure: untuned predictions against the vendor's own ASE calculator (1e-5
         eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
         float64, rotation, translation, permutation, periodic images, a finite gradient for each
-        trainable parameter, the round trip through a checkpoint, and the rules for molecules and stress.
+        trainable parameter, the tensors of a copy, the round trip through a checkpoint, and the rules
+        for molecules and stress.
     """
     suite = _Suite(config)
     failures: list[str] = []
@@ -279,6 +280,15 @@ class _Suite:
         with torch.inference_mode():
             for name, atoms in self.structures.items():
                 yield from _differences(name, self.predict(atoms), self.predictions[name])
+
+    def check_copy(self) -> Iterator[str]:
+        # an average of weights is kept in a copy, tensor by tensor in their order
+        mine, copied = (
+            {name: value.shape for name, value in (*m.named_parameters(), *m.named_buffers())}
+            for m in (self.model, copy.deepcopy(self.model))
+        )
+        for name in mine.keys() ^ copied.keys():
+            yield f"only the {'model' if name in mine else 'copy'} has '{name}'"
 
     def check_checkpoint(self) -> Iterator[str]:
         from lightning.pytorch import Trainer
