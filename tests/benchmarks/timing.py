@@ -17,7 +17,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-console = Console()
+console = Console(width=110)  # the widest table, also where output goes to a file
 
 
 def seconds(action: Callable[[], object]) -> float:
