@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 console = Console(width=110)  # the widest table, also where output goes to a file
+
+
+class Times(NamedTuple):
+    """Seconds by the clock, and of the processor; other work on the machine adds to the first alone."""
+
+    wall: float
+    cpu: float
+
+    def __sub__(self, earlier: Times) -> Times:
+        return Times(self.wall - earlier.wall, self.cpu - earlier.cpu)
+
+
+def now() -> Times:
+    """Return both clocks."""
+    return Times(time.perf_counter(), time.process_time())
 
 
 def seconds(action: Callable[[], object]) -> float:
