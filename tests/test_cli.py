@@ -169,7 +169,7 @@ def test_lab_opens_jupyterlab_on_the_quickstart(tmp_path):
 def test_set_another_kind_drops_what_does_not_fit_it():
     changes = ["model.optimizer.name=sgd", "model.optimizer.momentum=0.9"]
     optimizer = override_settings(mt.demo_config(), changes).model.optimizer
-    assert optimizer == mt.SGDConfig(lr=1e-3, momentum=0.9, weight_decay=0.01)
+    assert optimizer == mt.SGDConfig(momentum=0.9, weight_decay=0.01)
     changes = ["model.name=sevennet", "model.optimizer.lr=1e-4"]
     model = override_settings(mt.demo_config(), changes).model
     assert isinstance(model, mt.SevenNetBackboneConfig)

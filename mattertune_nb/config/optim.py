@@ -21,8 +21,8 @@ class _OptimizerConfig(StrictConfig):
     """What all optimizers share."""
 
     lr: float = setting(
-        1e-3,
-        "Learning rate. Lower it (2e-4) where the untuned model is already good or the loss jumps.",
+        2e-3,
+        "Learning rate. Lower it (3e-4) where the untuned model is already good or the loss jumps.",
         gt=0,
     )
 

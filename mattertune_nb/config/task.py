@@ -15,7 +15,7 @@ UNITS: dict[str, str] = {"energy": "eV", "forces": "eV/Å", "stresses": "eV/Å³
 
 
 class MAELossConfig(StrictConfig):
-    """Mean absolute error; forgiving to a few frames that are far off. The default."""
+    """Mean absolute error; forgiving to a few frames that are far off. The energy's default."""
 
     name: Literal["mae"] = setting("mae", "Kind of loss.")
 
@@ -38,7 +38,7 @@ class HuberLossConfig(StrictConfig):
 
 
 class L2MAELossConfig(StrictConfig):
-    """Mean Euclidean norm of the error vector of each atom; does not depend on the axes."""
+    """Mean length of each atom's error vector, which no choice of axes changes. The forces' default."""
 
     name: Literal["l2_mae"] = setting("l2_mae", "Kind of loss.")
 
@@ -58,7 +58,7 @@ class _PropertyConfig(StrictConfig):
     final_loss_coefficient: float | None = setting(
         None,
         "Weight in the last part of the run, see the model's `final_stage`; not set: unchanged. A larger "
-        "one for the energy sharpens energies once forces are learnt. Losses of validations keep the "
+        "one for the energy (1.0) sharpens energies once forces are learnt. Losses of validations keep the "
         "first weights, so that they can be compared.",
         ge=0,
     )
@@ -71,6 +71,12 @@ class EnergyPropertyConfig(_PropertyConfig):
     """Total energy of a structure, in eV."""
 
     name: Literal["energy"] = setting("energy", "Property.")
+    loss_coefficient: float = setting(
+        0.1,
+        "Weight in the total loss; 0 keeps the metrics but does not train on it. Raise it where energies "
+        "matter more than forces, or forces are few.",
+        ge=0,
+    )
     per_atom: bool = setting(
         True,
         "Divide the error by the number of atoms in the loss, so that large cells do not dominate.",
@@ -81,6 +87,9 @@ class ForcesPropertyConfig(_PropertyConfig):
     """Force on each atom, in eV/Å."""
 
     name: Literal["forces"] = setting("forces", "Property.")
+    loss: LossConfig = setting(
+        L2MAELossConfig, "How an error is counted; 'mae' takes each component by itself."
+    )
     conservative: bool = setting(
         True,
         "Take forces as the gradient of the energy; a direct head is for backbones that have one.",

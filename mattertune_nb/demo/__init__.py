@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
-from mattertune_nb.config.optim import AdamWConfig, CosineAnnealingLRConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
@@ -28,9 +27,7 @@ def demo_data(split: Split) -> Path:
 def demo_config(root: Path = Path("runs"), name: str | None = None) -> MatterTunerConfig:
     """Return the config of the demo: CHGNet on ethanol, a few minutes on two cores."""
     return MatterTunerConfig(
-        model=CHGNetBackboneConfig(
-            optimizer=AdamWConfig(lr=1e-3), lr_scheduler=CosineAnnealingLRConfig(warmup=0.05)
-        ),
+        model=CHGNetBackboneConfig(),
         data=ManualSplitDataModuleConfig(
             train=XYZDatasetConfig(src=demo_data("train")),
             validation=XYZDatasetConfig(src=demo_data("validation")),

@@ -40,7 +40,8 @@ def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple
     present = torch.isfinite(label)
     if isinstance(config, L2MAELossConfig):
         rows = present if label.ndim == 1 else present.all(dim=-1)
-        error = (prediction - label)[rows].reshape(int(rows.sum()), -1)
+        error = (prediction - label)[rows]
+        error = error.unsqueeze(-1) if error.ndim == 1 else error
         return _mean(torch.linalg.vector_norm(error, dim=-1), prediction)
     prediction_, label_ = prediction[present], label[present].to(prediction.dtype)
     match config:

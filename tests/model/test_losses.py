@@ -36,9 +36,13 @@ def test_missing_labels_are_left_out(config):
     assert loss == alone
 
 
-def test_a_batch_without_labels_has_no_gradient_but_can_be_stepped_over():
-    prediction = PREDICTION.clone().requires_grad_()
-    loss, count = compute_loss(mt.MSELossConfig(), prediction, torch.full_like(LABEL, torch.nan))
+@pytest.mark.parametrize(
+    "config", [mt.MAELossConfig(), mt.MSELossConfig(), mt.HuberLossConfig(), mt.L2MAELossConfig()]
+)
+@pytest.mark.parametrize("values", [PREDICTION, PREDICTION[:, 0]], ids=["vectors", "numbers"])
+def test_a_batch_without_labels_has_no_gradient_but_can_be_stepped_over(config, values):
+    prediction = values.clone().requires_grad_()
+    loss, count = compute_loss(config, prediction, torch.full_like(values, torch.nan))
     loss.backward()
     assert count == 0
     assert torch.equal(prediction.grad, torch.zeros_like(prediction))

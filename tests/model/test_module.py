@@ -113,7 +113,8 @@ def test_the_errors_are_those_of_the_predictions_whatever_the_batch_size(copper,
         assert found[0][f"val/{name}_rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
     assert found[0]["val/energy_loss"] == pytest.approx(np.abs(per_atom).mean(), rel=1e-5)
     assert found[0]["val/total_loss"] == pytest.approx(
-        sum(found[0][f"val/{name}_loss"] for name in ("energy", "forces", "stresses")), rel=1e-6
+        sum(p.loss_coefficient * found[0][f"val/{p.name}_loss"] for p in module.hparams.properties),
+        rel=1e-6,
     )
     assert set(found[0]) == set(metric_names(["energy", "forces", "stresses"]))
 
@@ -253,7 +254,7 @@ def test_a_coefficient_weighs_the_loss_and_zero_keeps_the_metric(copper, fit):
 def test_a_final_coefficient_weighs_the_loss_late_in_the_run_only(copper, fit):
     module = morse(
         properties=[
-            mt.EnergyPropertyConfig(final_loss_coefficient=50.0),
+            mt.EnergyPropertyConfig(loss_coefficient=1.0, final_loss_coefficient=50.0),
             mt.ForcesPropertyConfig(final_loss_coefficient=0.0),
         ],
         final_stage=0.5,
