@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Does by hand what Binder does: installs its requirements in a new environment, and the package from
 # the repository's root, and executes the quickstart there. Prints the peak memory of kernel and
-# training process together, which must stay below 1.5 GB (mybinder.org ends a session at 2).
+# training process together, which must stay below 1.5 GB (mybinder.org ends a session at 2). What is
+# pinned needs Python 3.11.5 or a newer 3.11.
 #   binder/check.sh [python]
 set -euo pipefail
 cd "$(dirname "$0")/.."
