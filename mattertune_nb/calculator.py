@@ -37,13 +37,18 @@ class PropertyPredictor:
     model
         A tuned, or an untuned, model.
     batch_size
-        Structures a batch at most.
+        Structures a batch.
     max_atoms
-        Atoms a batch at most.
+        Atoms a batch at most, in place of `batch_size`. Neither given: 128 on a CPU, whose caches hold no
+        more (``tests/benchmarks/bench_prediction.py``), 2000 elsewhere.
     """
 
     def __init__(
-        self, model: FinetuneModuleBase, *, batch_size: int = 32, max_atoms: int | None = 2000
+        self,
+        model: FinetuneModuleBase,
+        *,
+        batch_size: int | None = None,
+        max_atoms: int | None = None,
     ) -> None:
         self.model = model
         self.batch_size = batch_size
@@ -87,7 +92,9 @@ class PropertyPredictor:
         if not len(frames):
             return []
         warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
-        model = self.model
+        model, max_atoms = self.model, self.max_atoms
+        if max_atoms is None and self.batch_size is None:
+            max_atoms = 128 if model.device.type == "cpu" else 2000
         was_training = model.training
         model.eval()
         results: list[dict[str, Any] | None] = [None] * len(frames)
@@ -97,7 +104,7 @@ class PropertyPredictor:
                 has_labels=False,
                 shuffle=False,
                 batch_size=self.batch_size,
-                max_atoms=self.max_atoms,
+                max_atoms=max_atoms,
                 num_workers=0,
                 cache=False,
             )
