@@ -93,20 +93,6 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
 ALIVE = "() => new Set(window.contexts.map(c => c.deref()).filter(c => c)).size"
 
 
-def execute_again(notebook, cell: int) -> None:
-    """Execute a cell by keyboard, and wait until its number is a new one."""
-    prompt = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").nth(cell)
-    before = prompt.inner_text()
-    notebook.run(cell, wait=False)
-    notebook.page.wait_for_function(
-        "([n, before]) => { const text = document.querySelectorAll("
-        "'.jp-CodeCell .jp-InputPrompt')[n].innerText;"
-        "return text !== before && /\\[\\d+\\]/.test(text); }",
-        arg=[cell, before],
-        timeout=180_000,
-    )
-
-
 def test_a_hundred_executions_of_the_dashboards_cell_leak_nothing(notebook):
     page = notebook.page
     page.add_init_script(COUNT_CONTEXTS)
@@ -116,10 +102,10 @@ def test_a_hundred_executions_of_the_dashboards_cell_leak_nothing(notebook):
     notebook.run(0)
     counts, used, contexts, nodes = [], [], [], []
     for n in range(1, 101):
-        execute_again(notebook, 1)
+        notebook.run(1)
         if n in (10, 50, 100):
             notebook.output(1).locator(".js-plotly-plot").wait_for()
-            execute_again(notebook, 2)
+            notebook.run(2)
             page.wait_for_timeout(4000)
             counts.append(notebook.output(2).inner_text().strip())
             used.append(heap(session))

@@ -115,7 +115,10 @@ class Notebook:
         return self
 
     def run(self, cell: int, *, wait: bool = True) -> None:
-        """Execute a cell, counted from 0."""
+        """Execute a cell, counted from 0, and wait until it is numbered anew."""
+        # the number of an earlier execution would look like the end of this one
+        prompt = self.page.locator(".jp-CodeCell .jp-InputPrompt").nth(cell)
+        prompt.evaluate("prompt => { prompt.textContent = ''; }")
         editor = self.page.locator(".jp-CodeCell .jp-InputArea-editor .cm-content").nth(cell)
         editor.click()
         self.page.keyboard.press("Shift+Enter")

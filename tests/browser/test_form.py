@@ -108,7 +108,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     notebook.run(0)
     notebook.run(1)
     page, output = notebook.page, notebook.output(1)
-    page.set_viewport_size({"width": 1366, "height": 1320})
+    page.set_viewport_size({"width": 1366, "height": 1480})
     preview = output.get_by_role("img", name="learning rate over 32 epochs")
     preview.wait_for(timeout=120_000)
     assert unnamed(output) == []
@@ -123,7 +123,8 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
         "before => !document.body.innerHTML.includes(before)", arg=before, timeout=30_000
     )
     output.get_by_label("lr scheduler", exact=True).select_option("constant")
-    output.get_by_role("img", name="from 0.001 to 0.001").wait_for()
+    lr = mt.demo_config().model.optimizer.lr
+    output.get_by_role("img", name=f"from {lr} to {lr}").wait_for()
     for tab, label in (("Data", "src"), ("Trainer", "accelerator"), ("Run", "seed")):
         output.get_by_role("tab", name=tab, exact=True).click()
         output.get_by_label(label, exact=True).first.wait_for()
