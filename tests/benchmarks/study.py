@@ -78,7 +78,7 @@ VARIANTS: dict[str, list[str]] = {
         "model.freeze=['*embedding*', '*conv_layers.0.*', '*conv_layers.1.*']",
     ],
     "fast, batch of 4": [*FAST, "data.batch_size=4"],
-    "fast, half the epochs": [*FAST, "trainer.max_epochs=4"],
+    "fast, four epochs": [*FAST, "trainer.max_epochs=4"],
 }
 
 
