@@ -157,7 +157,8 @@ class HyperParameters(StrictConfig):
         return self.to_dict().items()
 
     def __getitem__(self, name: str) -> Any:
-        return self.to_dict()[name]
+        # the others may hold many structures
+        return self.model_dump(mode="json", include={name})[name]
 
 
 def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:

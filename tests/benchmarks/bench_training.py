@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from ase import units
+from ase.io import write
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import RichProgressBar
 from structures import labelled, oxides
@@ -86,15 +87,15 @@ class Turns(Callback):
 def settings(backbone: str, source: str | None, folder: Path, rounds: int) -> mt.MatterTunerConfig:
     """Return the job: a fifth of the frames is for validation."""
     if source is None:
-        dataset: Any = mt.AtomsListDatasetConfig(atoms_list=labelled(oxides(N_FRAMES[backbone])))
-    else:
-        path, _, index = source.partition("@")
-        dataset = mt.XYZDatasetConfig(src=Path(path), index=index or ":")
+        source = f"{folder / 'oxides.xyz'}"
+        write(source, labelled(oxides(N_FRAMES[backbone])))
+    path, _, index = source.partition("@")
+    dataset = mt.XYZDatasetConfig(src=Path(path), index=index or ":")
     mse = mt.MSELossConfig()
     return mt.MatterTunerConfig(
         model=BACKBONES[backbone](
             properties=[
-                mt.EnergyPropertyConfig(loss=mse),
+                mt.EnergyPropertyConfig(loss=mse, loss_coefficient=1.0),
                 mt.ForcesPropertyConfig(loss=mse),
                 mt.StressesPropertyConfig(loss=mse, loss_coefficient=STRESS_WEIGHT / units.GPa**2),
             ],
@@ -140,7 +141,7 @@ def measure(backbone: str, source: str | None, rounds: int) -> None:
         )
     frames = f"{len(parts['train'])} + {len(parts['validation'])} frames"
     print_table(
-        f"{backbone}, an epoch of {frames} ({Path(source).name if source else 'oxides'})",
+        f"{backbone}, {len(ours)} epochs of {frames} of {Path(source).name if source else 'oxides'}",
         ("ours over", "clock", "processor", "of the processor"),
         *rows,
     )

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 
@@ -166,3 +166,12 @@ def test_two_processes_divide_the_data_under_a_plain_ddp_trainer(copper_xyz, tmp
     for parts in (first, second):
         assert set(chain(*chain(*parts))) == {0, 1, 2, 3, 4}
         assert sorted(len(batch) for batch in chain(*parts)) == [1, 1, 2, 2]
+
+
+def test_the_settings_of_a_checkpoint_write_each_structure_down_once(copper, monkeypatch):
+    config = AutoSplitDataModuleConfig(dataset=AtomsListDatasetConfig(atoms_list=copper(4)))
+    expected = config.to_dict()
+    written = []
+    monkeypatch.setattr("mattertune_nb.data.plain._stale", lambda atoms: written.append(atoms))
+    assert dict(config) == expected
+    assert len(written) == 4
