@@ -33,7 +33,7 @@ _HARMLESS = {
 
 
 class SevenNetBackboneConfig(BackboneConfig):
-    """SevenNet, an equivariant model; more accurate and some four times slower than CHGNet."""
+    """SevenNet, an equivariant model; more accurate and some three times slower than CHGNet."""
 
     requires: ClassVar[tuple[str, ...]] = ("sevenn",)
     extra: ClassVar[str | None] = "sevennet"
