@@ -539,7 +539,7 @@ def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     tuner_form.preset.value = "careful"
     assert tuner_form.config.trainer.ema == mt.EMAConfig(decay=0.99)
     assert (
-        "<code>model.optimizer.lr</code></td><td>0.001 → <b>0.0002" in tuner_form._preset_text.value
+        "<code>model.optimizer.lr</code></td><td>0.002 → <b>0.0002" in tuner_form._preset_text.value
     )
     tuner_form.editor.trainer.inner.editors["accelerator"].control.value = "cpu"
     tuner_form.preset.value = "quick look"
@@ -585,6 +585,7 @@ def test_the_schedule_is_previewed(advised_form):
     from mattertune_nb.widgets.schedule_preview import learning_rates
 
     config = mt.demo_config()
+    config.model.optimizer = mt.AdamWConfig(lr=1e-3)
     config.model.lr_scheduler = mt.CosineAnnealingLRConfig(warmup=0.1)
     config.trainer.max_epochs = 20
     rates = learning_rates(config)
