@@ -218,8 +218,8 @@ class PartAtomConv(AtomConv):  # type: ignore[misc]
             [(atom_feas, centre), (bond_feas, directed2undirected), (atom_feas, neighbor)]
         )
         messages = messages * bond_weights.index_select(0, directed2undirected)
-        new: Tensor = self.mlp_out(_summed(messages, centre, len(atom_feas))) + atom_feas
-        return new if self.atom_norm is None else self.atom_norm(new)
+        change = self.mlp_out(_summed(messages, centre, atom_feas))
+        return _updated(atom_feas, change, self.atom_norm)
 
 
 class PartBondConv(BondConv):  # type: ignore[misc]
@@ -238,8 +238,8 @@ class PartBondConv(BondConv):  # type: ignore[misc]
         messages = self.twoBody_bond(_of_angles(atom_feas, bond_feas, angle_feas, bond_graph))
         messages = messages * bond_weights.index_select(0, first)
         messages = messages * bond_weights.index_select(0, second)
-        new: Tensor = self.mlp_out(_summed(messages, first, len(bond_feas))) + bond_feas
-        return new if self.bond_norm is None else self.bond_norm(new)
+        change = self.mlp_out(_summed(messages, first, bond_feas))
+        return _updated(bond_feas, change, self.bond_norm)
 
 
 class PartAngleUpdate(AngleUpdate):  # type: ignore[misc]
@@ -249,9 +249,8 @@ class PartAngleUpdate(AngleUpdate):  # type: ignore[misc]
     def forward(
         self, atom_feas: Tensor, bond_feas: Tensor, angle_feas: Tensor, bond_graph: Tensor
     ) -> Tensor:
-        parts = _of_angles(atom_feas, bond_feas, angle_feas, bond_graph)
-        new: Tensor = self.twoBody_bond(parts) + angle_feas
-        return new if self.angle_norm is None else self.angle_norm(new)
+        change = self.twoBody_bond(_of_angles(atom_feas, bond_feas, angle_feas, bond_graph))
+        return _updated(angle_feas, change, self.angle_norm)
 
 
 class UnreadAngleUpdate(AngleUpdate):  # type: ignore[misc]
@@ -280,5 +279,12 @@ def _of_angles(
     return [(bond_feas, first), (bond_feas, second), (angle_feas, None), (atom_feas, centre)]
 
 
-def _summed(messages: Tensor, owners: Tensor, n_owners: int) -> Tensor:
-    return messages.new_zeros(n_owners, messages.shape[1]).index_add(0, owners, messages)
+def _summed(messages: Tensor, owners: Tensor, features: Tensor) -> Tensor:
+    """Return the sum of the messages to each of those that have the features."""
+    return messages.new_zeros(len(features), messages.shape[1]).index_add(0, owners, messages)
+
+
+def _updated(features: Tensor, change: Tensor, norm: nn.Module | None) -> Tensor:
+    """Return the features after an update, which each layer of the vendor ends with."""
+    new = change + features
+    return new if norm is None else norm(new)
