@@ -10,6 +10,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import yaml
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.widgets.controls import HTML, Button, HBox, Text, Textarea, VBox
 from mattertune_nb.widgets.style import error_html
 
 if TYPE_CHECKING:
@@ -44,27 +45,27 @@ class ConfigTab:
         self.yaml = _text_area("YAML; edit it and press Load text")
         self.python = _text_area("Python that builds this config")
         self.python.disabled = True
-        self.path = W.Text(
+        self.path = Text(
             "config.yaml",
             description="file",
             style={"description_width": "auto"},
             continuous_update=False,
         )
-        self.load_text = W.Button(description="Load text", tooltip="Take the YAML above over")
-        self.load_file = W.Button(description="Load file", tooltip="Read the file")
-        self.save_file = W.Button(description="Save file", tooltip="Write the file")
-        self.message = W.HTML()
+        self.load_text = Button(description="Load text", tooltip="Take the YAML above over")
+        self.load_file = Button(description="Load file", tooltip="Read the file")
+        self.save_file = Button(description="Save file", tooltip="Write the file")
+        self.message = HTML()
         self.load_text.on_click(lambda _: self._try(self._read_text))
         self.load_file.on_click(lambda _: self._try(lambda: self._cls.from_yaml(self.path.value)))
         self.save_file.on_click(lambda _: self._save())
-        hint = W.HTML(
+        hint = HTML(
             '<span class="mt-note">A saved file runs anywhere: '
             "<code>mattertune-nb fit config.yaml</code></span>"
         )
-        self.widget = W.VBox(
+        self.widget = VBox(
             [
                 _with_copy(self.yaml, self.load_text),
-                W.HBox([self.path, self.load_file, self.save_file]),
+                HBox([self.path, self.load_file, self.save_file]),
                 self.message,
                 hint,
                 _with_copy(self.python),
@@ -111,15 +112,15 @@ class ConfigTab:
             self.message.value = f'<div role="status">{html.escape(text)}</div>'
 
 
-def _text_area(label: str) -> W.Textarea:
-    return W.Textarea(
+def _text_area(label: str) -> Textarea:
+    return Textarea(
         description=label,
         style={"description_width": "auto"},
         layout=W.Layout(width="99%", height="280px", flex_flow="column"),
     )
 
 
-def _with_copy(area: W.Textarea, *buttons: W.Widget) -> W.VBox:
-    box = W.VBox([area, W.HBox([W.HTML(_COPY), *buttons])])
+def _with_copy(area: Textarea, *buttons: W.Widget) -> VBox:
+    box = VBox([area, HBox([HTML(_COPY), *buttons])])
     box.add_class("mt-text")
     return box

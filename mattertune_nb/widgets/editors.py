@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-import ipywidgets as W  # noqa: N812  the usual alias
-
 from mattertune_nb.widgets.annotations import (
     finite_options,
     is_config,
@@ -20,6 +18,7 @@ from mattertune_nb.widgets.annotations import (
     members,
     tag_field,
 )
+from mattertune_nb.widgets.controls import Box
 from mattertune_nb.widgets.fields import Editor, OptionalValue, Simple
 from mattertune_nb.widgets.lists import Keyed, Rows
 from mattertune_nb.widgets.nested_fields import Choice, Optional, Section
@@ -176,7 +175,7 @@ class _Fixed(Editor):
     def __init__(self, value: Any, changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self._value = value
-        self.widget = W.Box()
+        self.widget = Box()
 
     def get(self) -> Any:
         return self._value

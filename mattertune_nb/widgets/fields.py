@@ -7,12 +7,12 @@ import html
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, get_args
 
-import ipywidgets as W  # noqa: N812  the usual alias
 import yaml
 from typing_extensions import override
 
 from mattertune_nb.widgets.annotations import kind_of
-from mattertune_nb.widgets.style import LABEL_WIDTH, error_html
+from mattertune_nb.widgets.controls import HTML, Box, Checkbox, Dropdown, Text, Textarea
+from mattertune_nb.widgets.style import error_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ class Editor:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._silent = False
-        self._message: W.HTML | None = None
+        self._message: HTML | None = None
         self.problem = ""
         self.widget: Any = None
 
@@ -74,7 +74,7 @@ class Editor:
         """Show a message of the editor's own, in a widget that is made once it is needed."""
         self.problem = text
         if text and self._message is None:
-            self._message = W.HTML()
+            self._message = HTML()
             self._message.add_class("mt-message")
         if self._message is not None:
             self._message.value = error_html(text)
@@ -120,12 +120,12 @@ class Simple(Editor):
         self.control.add_class("mt-control")
         self.control.observe(self._on_change, "value")
         self.wide = annotation is FilePath
-        self.widget = W.Box([self.control])
+        self.widget = Box([self.control])
         self.widget.add_class("mt-field")
         extra: Any = field.json_schema_extra or {}
         self.unit = str(extra.get("unit", ""))
         if self.unit:
-            beside = W.HTML(html.escape(self.unit))
+            beside = HTML(html.escape(self.unit))
             beside.add_class("mt-beside")
             self.widget.children = [self.control, beside]
 
@@ -133,16 +133,15 @@ class Simple(Editor):
         common: dict[str, Any] = {
             "description": label,
             "tooltip": tip,
-            "style": {"description_width": LABEL_WIDTH},
         }
         if self.options is not None:
-            return W.Dropdown(options=self.options, **common)
+            return Dropdown(options=self.options, **common)
         if self._kind == "bool":
-            return W.Checkbox(False, **common)
+            return Checkbox(False, **common)
         if self._kind in ("int", "float", "str", "list", "tuple"):
             hint = "values, separated by commas" if self._kind in ("list", "tuple") else ""
-            return W.Text(continuous_update=False, placeholder=hint, **common)
-        return W.Textarea(continuous_update=False, rows=3, placeholder="name: value", **common)
+            return Text(continuous_update=False, placeholder=hint, **common)
+        return Textarea(continuous_update=False, rows=3, placeholder="name: value", **common)
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
@@ -178,6 +177,12 @@ class Simple(Editor):
         else:
             self.control.value = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).strip()
 
+    def make_room(self) -> None:
+        """Take the unit from beside the control into its tooltip."""
+        if len(self.widget.children) > 1:
+            self.control.tooltip += f" Unit: {self.unit}."
+            self.widget.children = [self.control]
+
     def relabel(self, options: list[tuple[str, Any]]) -> None:
         """Show other texts for the same options of a drop-down."""
         self._silent = True
@@ -196,7 +201,7 @@ class OptionalValue(Editor):
         self.inner = inner
         self._empty: str | None = None
         name = html.escape(inner.control.description)
-        self.switch = W.Checkbox(
+        self.switch = Checkbox(
             False,
             description=f'set<span class="mt-hidden-text"> {name}</span>',
             description_allow_html=True,
@@ -206,8 +211,7 @@ class OptionalValue(Editor):
         self.switch.add_class("mt-beside")
         self.switch.observe(self._on_switch, "value")
         self._placeholder = f"in {inner.unit}" if inner.unit else ""
-        if inner.unit:
-            inner.control.tooltip += f" Unit: {inner.unit}."
+        inner.make_room()
         self.widget = inner.widget
         self.widget.children = [inner.control, self.switch]
         self._apply_switch()

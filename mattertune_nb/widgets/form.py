@@ -13,6 +13,7 @@ from typing_extensions import override
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.widgets.annotations import tag_field
+from mattertune_nb.widgets.controls import HTML, Box, VBox
 from mattertune_nb.widgets.editors import make_editor
 from mattertune_nb.widgets.fields import Editor
 from mattertune_nb.widgets.lifetime import ClosedOnRerun
@@ -61,8 +62,8 @@ class ConfigEditor(Editor):
             for name, field in cls.model_fields.items()
             if name != tag
         }
-        self.notes: dict[str, W.VBox] = {}
-        self.widget = W.VBox(self._sections())
+        self.notes: dict[str, VBox] = {}
+        self.widget = VBox(self._sections())
         self.widget.add_class("mt-form")
         defaults = {
             name: field.get_default(call_default_factory=True)
@@ -79,10 +80,10 @@ class ConfigEditor(Editor):
         sections: list[W.Widget] = []
         for group in sorted(groups, key=bool):
             if group:
-                heading = W.HTML(
+                heading = HTML(
                     f'<div class="mt-heading">{html.escape(group[:1].upper() + group[1:])}</div>'
                 )
-                self.notes[group] = W.VBox([heading])
+                self.notes[group] = VBox([heading])
                 sections.append(self.notes[group])
             grid: list[W.Widget] = []
             for name in groups[group]:
@@ -129,7 +130,7 @@ class ConfigEditor(Editor):
 def _grid(children: list[W.Widget]) -> list[W.Widget]:
     if not children:
         return []
-    box = W.Box(children)
+    box = Box(children)
     box.add_class("mt-grid")
     return [box]
 
@@ -163,7 +164,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self._own_change = False
         self._cls = type(config)
         self.editor = editor or ConfigEditor(self._cls, self._on_change)
-        super().__init__([W.HTML(STYLE), self.editor.widget], config=config)
+        super().__init__([HTML(STYLE), self.editor.widget], config=config)
         self.editor.set(self.config.to_dict())
         self.observe(self._on_config, "config")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.widgets.controls import VBox
 from mattertune_nb.widgets.fields import Editor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ipywidgets import Widget
 
     from mattertune_nb.widgets.fields import Path
 
@@ -31,7 +33,7 @@ class Lazy(Editor):
         self._make = make
         self._raw: Any = None
         self._inner: Editor | None = None
-        self.widget = W.VBox()
+        self.widget = VBox()
         self.widget.add_class("mt-form")
 
     @property
@@ -49,7 +51,7 @@ class Lazy(Editor):
             self._fill(self._inner.widget)
         return self._inner
 
-    def _fill(self, widget: W.Widget) -> None:
+    def _fill(self, widget: Widget) -> None:
         self.widget.children = [widget]
 
     @override

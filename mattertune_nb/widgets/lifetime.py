@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.widgets.controls import is_shared
+
 _shown: dict[str, tuple[Any, list[weakref.ref[Any]]]] = {}
 """What each cell shows: the execution that showed it, and its widgets."""
 
@@ -27,7 +29,7 @@ class ClosedOnRerun:
         """Close the widget and everything in it."""
         self.closed = True
         for part in parts(self):
-            if part is not self:
+            if part is not self and not is_shared(part):
                 part.close()
         super().close()  # type: ignore[misc]
 

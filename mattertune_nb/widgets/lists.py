@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.widgets.controls import Button, HBox, VBox, shared
 from mattertune_nb.widgets.fields import Editor, tooltip
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ class Rows(Editor):
         super().__init__(changed)
         self._make, self._label = make, label
         self.rows: list[Editor] = []
-        self._place = W.VBox(layout=W.Layout(width="100%", overflow="visible"))
-        self.add_button = W.Button(
+        self._place = VBox(layout=shared(W.Layout, width="100%", overflow="visible"))
+        self.add_button = Button(
             description=f"Add to {label}",
             icon="plus",
             tooltip=tooltip(label, field),
         )
         self.add_button.add_class("mt-add")
         self.add_button.on_click(lambda _: self._add())
-        self.widget = W.VBox([self._place, self.add_button])
+        self.widget = VBox([self._place, self.add_button])
 
     def _add(self) -> None:
         self.rows.append(self._make())
@@ -51,13 +52,13 @@ class Rows(Editor):
     def _layout(self) -> None:
         children = []
         for number, editor in enumerate(self.rows, 1):
-            remove = W.Button(
+            remove = Button(
                 icon="trash",
                 tooltip=f"Remove number {number} of {self._label}",
-                layout=W.Layout(width="36px", flex="0 0 36px"),
+                layout=shared(W.Layout, width="36px", flex="0 0 36px"),
             )
             remove.on_click(lambda _, e=editor: self._remove(e))
-            line = W.HBox([editor.widget, remove], layout=W.Layout(overflow="visible"))
+            line = HBox([editor.widget, remove], layout=shared(W.Layout, overflow="visible"))
             line.add_class("mt-nested")
             children.append(line)
         self._place.children = children
@@ -93,7 +94,7 @@ class Keyed(Editor):
         super().__init__(changed)
         self.rows = {key: make(key) for key in keys}
         self._given: set[str] = set()
-        self.widget = W.VBox([rows.widget for rows in self.rows.values()])
+        self.widget = VBox([rows.widget for rows in self.rows.values()])
 
     @override
     def get(self) -> Any:

@@ -9,9 +9,18 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.widgets.controls import (
+    HTML,
+    Box,
+    Checkbox,
+    Dropdown,
+    HBox,
+    ToggleButton,
+    VBox,
+    shared,
+)
 from mattertune_nb.widgets.fields import Editor, Simple, tooltip
 from mattertune_nb.widgets.lazy import Lazy
-from mattertune_nb.widgets.style import LABEL_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +30,14 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.fields import Path
 
 
-def _nested() -> W.VBox:
-    box = W.VBox()
+def _nested() -> VBox:
+    box = VBox()
     box.add_class("mt-nested")
     return box
+
+
+def _show(box: VBox, on: bool) -> None:
+    (box.remove_class if on else box.add_class)("mt-closed")
 
 
 class Optional(Editor):
@@ -38,18 +51,18 @@ class Optional(Editor):
         super().__init__(changed)
         self._make = make
         self.inner: Editor | None = None
-        self.switch = W.Checkbox(
+        self.switch = Checkbox(
             False,
             description=label,
             tooltip=tooltip(label, field),
             indent=False,
-            layout=W.Layout(width="auto"),
+            layout=shared(W.Layout, width="auto"),
         )
         self.switch.observe(self._on_switch, "value")
-        self._off = W.HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
+        self._off = HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
         self._place = _nested()
-        line = W.HBox([self.switch, self._off], layout=W.Layout(align_items="center"))
-        self.widget = W.VBox([line, self._place])
+        line = HBox([self.switch, self._off], layout=shared(W.Layout, align_items="center"))
+        self.widget = VBox([line, self._place])
         self._apply_switch()
 
     def _on_switch(self, _: Any) -> None:
@@ -58,7 +71,7 @@ class Optional(Editor):
 
     def _apply_switch(self) -> None:
         on = self.switch.value
-        self._place.layout.display = None if on else "none"
+        _show(self._place, on)
         if on and self.inner is None:
             self.inner = self._make()
         self._place.children = [self.inner.widget] if on and self.inner is not None else []
@@ -92,17 +105,17 @@ class Section(Lazy):
         super().__init__(make, changed)
         default = field.get_default(call_default_factory=True)
         self._default = default.to_dict() if isinstance(default, StrictConfig) else None
-        self.switch = W.ToggleButton(
+        self.switch = ToggleButton(
             False, description=label, icon="caret-right", tooltip=tooltip(label, field)
         )
         self.switch.add_class("mt-section")
         self.switch.observe(self._on_switch, "value")
-        self.summary, self._summary = "", W.HTML()
+        self.summary, self._summary = "", HTML()
         self._place = self.widget
         self._place.add_class("mt-nested")
-        self._place.layout.display = "none"
-        line = W.HBox([self.switch, self._summary], layout=W.Layout(align_items="center"))
-        self.widget = W.VBox([line, self._place])
+        _show(self._place, False)
+        line = HBox([self.switch, self._summary], layout=shared(W.Layout, align_items="center"))
+        self.widget = VBox([line, self._place])
         self.widget.add_class("mt-form")
 
     @override
@@ -112,7 +125,7 @@ class Section(Lazy):
     def _on_switch(self, _: Any) -> None:
         on = self.switch.value
         self.switch.icon = "caret-down" if on else "caret-right"
-        self._place.layout.display = None if on else "none"
+        _show(self._place, on)
         if on:
             _ = self.inner
         self._summarise()
@@ -173,17 +186,16 @@ class Choice(Editor):
         self.wide = wide
         self._editors, self._kind_of_raw = editors, kind_of_raw
         self._built: dict[str, Editor | None] = {}
-        self.kind = W.Dropdown(
+        self.kind = Dropdown(
             options=[(text, key) for key, (text, _) in editors.items()],
             description=label,
             tooltip=tooltip(label, field),
-            style={"description_width": LABEL_WIDTH},
         )
         self.kind.add_class("mt-control")
         if wide:
-            self.kind.layout.max_width = "460px"
+            self.kind.add_class("mt-kind")
         self.kind.observe(self._on_kind, "value")
-        self.widget = W.Box()
+        self.widget = Box()
         self.widget.add_class("mt-field")
         self._place()
 
@@ -199,8 +211,9 @@ class Choice(Editor):
     def _place(self) -> None:
         inner = self.inner
         if isinstance(inner, Simple):
+            inner.make_room()
             inner.control.add_class("mt-hidden-label")
-            inner.control.style.description_width = "0px"
+            inner.control.style = shared(type(inner.control.style), description_width="0px")
             self.widget.add_class("mt-with-value")
         else:
             self.widget.remove_class("mt-with-value")

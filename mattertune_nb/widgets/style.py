@@ -25,6 +25,8 @@ STYLE = """<style>
   overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .mt-nested { border-left: 3px solid var(--jp-border-color2, #bbb); margin: 2px 0 8px 8px;
   padding-left: 10px; overflow: visible; }
+.mt-nested.mt-closed { display: none; }
+.mt-field > .mt-kind { max-width: 460px; }
 .mt-alert { white-space: pre-wrap; line-height: 1.35; }
 .mt-text textarea { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
 .mt-text label { align-self: flex-start; }

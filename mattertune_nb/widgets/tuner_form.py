@@ -22,6 +22,7 @@ from mattertune_nb.training.background import start_run
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.advice import Advisor, marked, summary
 from mattertune_nb.widgets.config_tab import ConfigTab
+from mattertune_nb.widgets.controls import HTML, Button, Dropdown, HBox, VBox
 from mattertune_nb.widgets.editors import make_editor
 from mattertune_nb.widgets.fields import Editor, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
@@ -57,7 +58,7 @@ class RunEditor(Editor):
             "backbone", fields["model"], backbones, lambda raw: str(raw["name"]), changed, wide=True
         )
         data = fields["data"]
-        self.machine_note, self.file_note = W.HTML(), W.HTML()
+        self.machine_note, self.file_note = HTML(), HTML()
         self.trainer = Lazy(self._make_trainer, changed)
         self.parts: dict[str, Editor] = {
             "model": self.model,
@@ -67,7 +68,7 @@ class RunEditor(Editor):
             "trainer": self.trainer,
             "run": Lazy(lambda: ConfigEditor(RunConfig, changed), changed),
         }
-        pages = [W.VBox([part.widget]) for part in self.parts.values()]
+        pages = [VBox([part.widget]) for part in self.parts.values()]
         pages[1].children = [self.file_note, *pages[1].children]
         self.widget = W.Tab(pages, titles=("Model", "Data", "Trainer", "Run"))
         self.widget.observe(self._on_tab, "selected_index")
@@ -142,23 +143,26 @@ class TunerForm(ConfigForm):
         )
         # ASE takes a second to import: the form is shown first
         self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
-        self._preview, self._refusal = W.HTML(), W.HTML()
+        self._preview, self._refusal = HTML(), HTML()
         editor = RunEditor(lambda: self._on_change(), self._preview)
         super().__init__(config, editor)
         self._file, self._machine = editor.file_note, editor.machine_note
-        self.config_tab = ConfigTab(MatterTunerConfig, self._take)
-        editor.widget.children = [*editor.widget.children, self.config_tab.widget]
+        self._config_tab: ConfigTab | None = None
+        self._text_page = VBox()
+        editor.widget.children = [*editor.widget.children, self._text_page]
         editor.widget.set_title(4, "YAML and Python")
-        self.preset = W.Dropdown(
+        editor.widget.observe(self._on_tab, "selected_index")
+        self.preset = Dropdown(
             options=list(PRESETS),
             description="preset",
             tooltip="A starting point; only a difference from the defaults",
             layout=W.Layout(width="240px"),
+            style={"description_width": "auto"},
         )
-        self._preset_text = W.HTML()
+        self._preset_text = HTML()
         self._replaced: dict[str, Any] = {}
         self.preset.observe(self._on_preset, "value")
-        self.start_button = W.Button(
+        self.start_button = Button(
             description="Start",
             icon="play",
             button_style="primary",
@@ -166,14 +170,14 @@ class TunerForm(ConfigForm):
         )
         self.start_button.on_click(self._on_press)
         self._started: MatterTunerConfig | None = None
-        self.message = W.HTML()
-        self._below = W.VBox()
+        self.message = HTML()
+        self._below = VBox()
         style, tabs = self.children  # type: ignore[has-type]
-        start = W.HBox(
-            [self.start_button, W.VBox([self.message, self._refusal])],
+        start = HBox(
+            [self.start_button, VBox([self.message, self._refusal])],
             layout=W.Layout(margin="6px 0 0 0", align_items="center"),
         )
-        presets = W.HBox([self.preset, self._preset_text])
+        presets = HBox([self.preset, self._preset_text])
         self.children = [style, presets, tabs, start, self._below]
         self.observe(self._on_new_config, "config")
         self._advisor = Advisor(self._on_answer)
@@ -195,6 +199,19 @@ class TunerForm(ConfigForm):
     def _look_into_files(self) -> None:
         self.config = self.config
         self._file.value = "".join(map(note_html, self._keys.notes))
+
+    @property
+    def config_tab(self) -> ConfigTab:
+        """The config as text, made when it is first looked at."""
+        if self._config_tab is None:
+            self._config_tab = ConfigTab(MatterTunerConfig, self._take)
+            self._config_tab.show(self.config)
+            self._text_page.children = [self._config_tab.widget]
+        return self._config_tab
+
+    def _on_tab(self, change: Any) -> None:
+        if change["new"] == 4:
+            _ = self.config_tab
 
     def _take(self, config: MatterTunerConfig) -> None:
         self.config = config
@@ -220,7 +237,8 @@ class TunerForm(ConfigForm):
         if self._keys_changed:
             self.editor.set(self.config.to_dict())
         self._file.value = "".join(map(note_html, self._keys.notes))
-        self.config_tab.show(self.config)
+        if self._config_tab is not None:
+            self._config_tab.show(self.config)
         self._preset_text.value = describe(PRESETS[self.preset.value], self._defaults())
         self._known = {}
         self._advisor.ask(self.config)
