@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _IDLE = 120.0
 """Seconds without a question after which the process ends and gives its memory back."""
 
+_HEAD_START = 0.7
+"""Seconds that the form has for being shown before the process takes a core."""
+
 _NEEDS_GPU = ("16-mixed", "16-true", "transformer-engine")
 
 
@@ -83,6 +86,8 @@ class Advisor:
             return question
 
     def _serve(self) -> None:
+        with self._ready:
+            self._ready.wait_for(lambda: self._closed, _HEAD_START)
         process = self._process = subprocess.Popen(
             [sys.executable, "-c", "from mattertune_nb.widgets.advice import serve; serve()"],
             stdin=subprocess.PIPE,
