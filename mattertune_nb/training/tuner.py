@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import pkgutil
@@ -64,8 +65,13 @@ class MatterTuner:
         *,
         module_class: type[FinetuneModuleBase] | None = None,
     ) -> None:
-        self.module_class = module_class or _resolve(config.run.module_class)
-        self.config = _with_module_class(config, self.module_class)
+        self._own_class = module_class
+        self.config = config if module_class is None else _with_module_class(config, module_class)
+
+    @functools.cached_property
+    def module_class(self) -> type[FinetuneModuleBase]:
+        """The class of the model, imported when it is first needed: a run of its own notes what fails."""
+        return self._own_class or _resolve(self.config.run.module_class)
 
     def tune(self, callbacks: Sequence[Callback] = ()) -> TuneResult:
         """Train in a new run directory, ``runs/<name>``.
@@ -232,8 +238,8 @@ def _resolve(name: str | None) -> type[FinetuneModuleBase]:
         return FinetuneModuleBase
     try:
         module_class = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError) as exc:
-        msg = f"run.module_class: '{name}' cannot be imported ({exc})."
+    except Exception as exc:  # a user's file may end in anything when it is imported
+        msg = f"run.module_class: '{name}' cannot be imported ({type(exc).__name__}: {exc})."
         raise ConfigError(msg) from exc
     if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
         msg = f"run.module_class: '{name}' is not a subclass of FinetuneModuleBase."

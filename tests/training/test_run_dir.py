@@ -9,10 +9,12 @@ import ase.io
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.training.background import start_run
 from mattertune_nb.training.run_dir import RunDirectory
 
 CLAIM = """
 import sys, time
+from mattertune_nb.training.background import start_run
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.config.errors import RunError
 run = RunDirectory(sys.argv[1])
@@ -113,3 +115,26 @@ def test_several_processes_in_a_kernel_are_refused_and_pointed_to_start(
     monkeypatch.setattr("mattertune_nb.training.hardware._in_notebook", lambda: True)
     with pytest.raises(mt.TrainingError, match=r"run = tuner\.start\(\)"):
         mt.MatterTuner(small_config(**settings)).tune()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "ModuleNotFoundError: No module named 'mine'"),
+        ("class Model(:", "SyntaxError"),
+        ("Model = 3", "is not a subclass of FinetuneModuleBase"),
+    ],
+)
+def test_a_module_class_that_cannot_be_imported_is_said_in_the_status(
+    content, reason, small_config, tmp_path, monkeypatch
+):
+    if content is not None:
+        (tmp_path / "mine.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    config = small_config()
+    config.run.module_class = "mine:Model"
+    # as the form does, whose kernel never imports what a run needs
+    status = start_run(config).wait(120)
+    assert status.state == "failed"
+    assert "run.module_class: 'mine:Model'" in status.error
+    assert reason in status.error
