@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -93,11 +93,13 @@ def test_configs_need_no_torch():
 
 def test_help_is_quick():
     def seconds() -> float:
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run(
             [sys.executable, "-m", "mattertune_nb.cli", "--help"], check=True, capture_output=True
         )
-        return time.perf_counter() - start
+        after = os.times()
+        spent = after.children_user - before.children_user
+        return spent + after.children_system - before.children_system
 
-    # the aim is 0.5 s on a quiet machine; tests run beside each other
-    assert min(seconds() for _ in range(3)) < 1.5
+    # of the processor, as other tests run beside this one; the aim is 0.5 s on a quiet machine
+    assert min(seconds() for _ in range(3)) < 1

@@ -8,6 +8,7 @@ compared with those of the training frame that is nearest to it.
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import ase.io
@@ -64,20 +65,21 @@ def main(train: str, validation: str) -> None:
     common = np.corrcoef(*pair)[0, 1]
     say(
         f"force errors, {validation}: CHGNet {1e3 * np.abs(pair[0]).mean():.1f}, SevenNet-0 "
-        f"{1e3 * np.abs(pair[1]).mean():.1f} meV/Å; their correlation {common:.2f}. With only the common part "
-        f"left they fall by {1 - np.sqrt(common):.0%} (root mean square)."
+        f"{1e3 * np.abs(pair[1]).mean():.1f} meV/Å; their correlation {common:.2f}. With only the common "
+        f"part left they fall by {1 - np.sqrt(common):.0%} (root mean square)."
     )
     of_known = errors(chgnet, known)
     found = [nearest(atoms, known) for atoms in unseen]
-    for low, high in zip(SHELLS[:-1], SHELLS[1:], strict=True):
+    for low, high in itertools.pairwise(SHELLS):
         rows = [(e, f) for e, f in zip(own, found, strict=True) if f and low <= f[0] < high]
         if rows:
             here = np.concatenate([e for e, _ in rows])
             there = np.concatenate([of_known[i][order] for _, (_, i, order) in rows])
+            alike = np.corrcoef(here.ravel(), there.ravel())[0, 1]
+            before, after = 1e3 * np.abs(here).mean(), 1e3 * np.abs(here - there).mean()
             say(
                 f"nearest training frame at {low} to {high} Å: {len(rows)} frames, correlation with its "
-                f"errors {np.corrcoef(here.ravel(), there.ravel())[0, 1]:.2f}, mean error "
-                f"{1e3 * np.abs(here).mean():.1f}, less its errors {1e3 * np.abs(here - there).mean():.1f} meV/Å"
+                f"errors {alike:.2f}, mean error {before:.1f}, less its errors {after:.1f} meV/Å"
             )
     say(f"no training frame of the same composition: {found.count(None)} frames")
 
