@@ -148,7 +148,9 @@ def test_lab_headless_writes_the_executed_notebook_and_a_page(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     path = tmp_path / "01_quickstart.ipynb"
     nbformat.write(notebook, path)
-    shell("lab", "--headless", cwd=tmp_path)
+    command = [*COMMAND, "lab", "--headless"]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert process.stderr == ""
     (cell,) = nbformat.read(path, as_version=4).cells
     assert cell.outputs[0].text == "42\n"
     assert "42" in (tmp_path / "01_quickstart.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -54,11 +55,14 @@ def execute(path: Path) -> Path:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
         timeout=None,
+        # over TCP others on the machine could listen in, and the kernel warns of it
+        config=Config(KernelManager={"transport": "tcp" if os.name == "nt" else "ipc"}),
         # the state of widgets is of no use without a kernel, and large; pictures are kept
         store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
