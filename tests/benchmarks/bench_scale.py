@@ -22,7 +22,7 @@ from timing import Process, print_table, run_alone
 
 warnings.simplefilter("ignore")
 N_FRAMES = 100_000
-SIZES = {"morse": (512, 2048, 8192), "chgnet": (64, 256, 1024)}
+SIZES = {"morse": (2048, 8192, 32_768), "chgnet": (64, 256, 1024)}
 CACHE_MB = (
     2.0  # of frames, of graphs in memory, and of graphs on disk; even the smallest set is larger
 )
