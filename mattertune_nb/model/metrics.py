@@ -22,8 +22,9 @@ class PropertyMetrics(nn.Module):
     """MAE and RMSE of each property and the mean of each loss.
 
     Energies are in eV per structure and, as ``energy_per_atom``, in eV/atom; forces in eV/Å by
-    component; stresses in eV/Å³ by Voigt component. Sums are kept in float64 and shared between
-    processes by torchmetrics. The cost does not depend on the number of frames.
+    component; stresses in eV/Å³ by Voigt component. What is predicted as NaN is infinitely wrong, so that
+    an epoch never looks better for it. Sums are kept in float64 and shared between processes by
+    torchmetrics. The cost does not depend on the number of frames.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class PropertyMetrics(nn.Module):
         """Add the mean loss of each property in a batch, weighted by the labels in it."""
         for name, (loss, count) in losses.items():
             if count:
-                self.losses[name].update(loss.detach().double(), weight=count)  # type: ignore[operator]
+                value = _infinite_for_nan(loss.detach().double())
+                self.losses[name].update(value, weight=count)  # type: ignore[operator]
 
     def _update(self, name: str, prediction: Tensor, label: Tensor) -> None:
         present = torch.isfinite(label)
         if present.any():
-            self.errors[name].update(prediction[present], label[present])  # type: ignore[operator]
+            predicted = _infinite_for_nan(prediction[present])
+            self.errors[name].update(predicted, label[present])  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
         """Return the errors, e.g. ``forces_mae``, and losses over all that was added.
@@ -78,12 +81,12 @@ class PropertyMetrics(nn.Module):
             for metric_name, metric in collection.items():  # type: ignore[operator]
                 # a process may have seen no frame, so ask what all of them saw
                 value = _quietly(metric)
-                if torch.isfinite(value):
+                if not torch.isnan(value):
                     values[f"{name}_{metric_name}"] = value
         total = torch.zeros((), dtype=torch.float64)
         for name, metric in self.losses.items():
             value = _quietly(metric)  # type: ignore[arg-type]
-            if torch.isfinite(value):
+            if not torch.isnan(value):
                 values[f"{name}_loss"] = value
                 total = total.to(value.device) + self._coefficients[name] * value
         if any(key.endswith("_loss") for key in values):
@@ -103,6 +106,11 @@ def _error_metrics() -> MetricCollection:
         {"mae": MAE(), "rmse": MeanSquaredError(squared=False)}, compute_groups=False
     )
     return metrics.set_dtype(torch.float64)
+
+
+def _infinite_for_nan(values: Tensor) -> Tensor:
+    """Return values that torchmetrics neither leaves out nor takes for those of an empty set."""
+    return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def _quietly(metric: MAE | MeanSquaredError | MeanMetric) -> Tensor:

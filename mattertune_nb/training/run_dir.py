@@ -275,7 +275,8 @@ class RunDirectory:
     def best_metrics(self) -> dict[str, Any]:
         """Return the record of the validation whose weights are kept as `best`, empty before one."""
         checkpoint = self.config().trainer.checkpoint
-        records = [r for r in self.metrics() if checkpoint.monitor in r]
+        # what was no finite number stands there as null
+        records = [r for r in self.metrics() if r.get(checkpoint.monitor) is not None]
         choose = min if checkpoint.mode == "min" else max
         return choose(records, key=lambda r: r[checkpoint.monitor]) if records else {}
 

@@ -53,3 +53,15 @@ def test_losses_are_means_over_labels_and_the_total_is_weighted():
     assert values["energy_loss"] == pytest.approx(3.0)
     assert values["forces_loss"] == pytest.approx(4.0)
     assert values["total_loss"] == pytest.approx(46.0)
+
+
+def test_what_is_predicted_as_nan_is_infinitely_wrong():
+    metrics = PropertyMetrics(["energy", "forces"], {"energy": 1.0, "forces": 1.0})
+    labels = {"energy": torch.zeros(2), "forces": torch.zeros(4, 3)}
+    for forces in (torch.ones(4, 3), torch.full((4, 3), torch.nan)):
+        metrics.update_errors({"energy": torch.ones(2), "forces": forces}, labels, torch.ones(2))
+        metrics.update_losses({"energy": (torch.tensor(1.0), 2), "forces": (forces.mean(), 12)})
+    values = metrics.compute()
+    assert values["energy_mae"] == values["energy_loss"] == 1.0
+    assert values["forces_mae"] == values["forces_rmse"] == torch.inf
+    assert values["forces_loss"] == values["total_loss"] == torch.inf

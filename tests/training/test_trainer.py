@@ -159,3 +159,22 @@ def test_a_run_without_any_checkpoint_says_so(morse_config, monkeypatch):
     status = RunDirectory(config.run.root / "run").status()
     assert status.state == "finished"
     assert "No checkpoint" in status.error
+
+
+class TurnsNaN(mt.FinetuneModuleBase):
+    """Its forces are NaN in each validation but the first."""
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        predictions = self(batch)["predicted_properties"]
+        if self.current_epoch:
+            predictions["forces"] = predictions["forces"] * torch.nan
+        self._compute_loss(predictions, self.batch_to_labels(batch))
+
+
+def test_an_epoch_whose_validation_is_nan_is_not_the_best_and_stops_the_run(morse_config):
+    config = morse_config(max_epochs=5, early_stopping=mt.EarlyStoppingConfig())
+    _, trainer = mt.MatterTuner(config, module_class=TurnsNaN).tune()
+    assert trainer.current_epoch == 2
+    run = mt.Run.attach(trainer.default_root_dir).directory
+    assert run.best_metrics()["epoch"] == 0
+    assert torch.load(run.best, weights_only=True)["epoch"] == 0
