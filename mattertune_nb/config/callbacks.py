@@ -94,7 +94,7 @@ class EarlyStoppingConfig(StrictConfig):
 
 
 class EMAConfig(StrictConfig):
-    """Exponential moving average of the weights; Lightning's ``EMAWeightAveraging``."""
+    """Exponential moving average of the weights, by Lightning's ``EMAWeightAveraging``."""
 
     decay: float = setting(
         0.99,
@@ -106,8 +106,8 @@ class EMAConfig(StrictConfig):
 
     def create_callback(self) -> WeightAveraging:
         """Build the callback for any Trainer."""
-        from lightning.pytorch.callbacks import EMAWeightAveraging
+        from mattertune_nb.config.averaging import LateEMA
 
-        return EMAWeightAveraging(
+        return LateEMA(
             decay=self.decay, update_every_n_steps=1, update_starting_at_step=self.start_step
         )

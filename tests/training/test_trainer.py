@@ -178,3 +178,15 @@ def test_an_epoch_whose_validation_is_nan_is_not_the_best_and_stops_the_run(mors
     run = mt.Run.attach(trainer.default_root_dir).directory
     assert run.best_metrics()["epoch"] == 0
     assert torch.load(run.best, weights_only=True)["epoch"] == 0
+
+
+def test_before_averaging_begins_the_model_itself_is_validated_and_kept(morse_config):
+    plain = mt.MatterTuner(morse_config("plain")).tune()
+    late = mt.MatterTuner(morse_config("late", ema=mt.EMAConfig(start_step=1000))).tune()
+    errors = [
+        [r["val/energy_mae"] for r in run.metrics() if "val/energy_mae" in r]
+        for run in (mt.Run.attach(t.default_root_dir) for _, t in (plain, late))
+    ]
+    assert errors[0] == errors[1]
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, late.model.state_dict()[name])
