@@ -15,6 +15,7 @@ from ase.calculators.calculator import (
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -95,19 +96,16 @@ class PropertyPredictor:
         model, max_atoms = self.model, self.max_atoms
         if max_atoms is None and self.batch_size is None:
             max_atoms = 128 if model.device.type == "cpu" else 2000
+        # all structures in this process, also where the model's Trainer has several
+        loader = graph_loader(
+            GraphDataset(frames, model.backbone),
+            batch_size=self.batch_size or 1,
+            max_atoms=max_atoms,
+        )
         was_training = model.training
         model.eval()
-        results: list[dict[str, Any] | None] = [None] * len(frames)
+        results: list[dict[str, Any]] = [{}] * len(frames)
         try:
-            loader = model.create_dataloader(
-                frames,
-                has_labels=False,
-                shuffle=False,
-                batch_size=self.batch_size,
-                max_atoms=max_atoms,
-                num_workers=0,
-                cache=False,
-            )
             for batch in loader:
                 on_device = batch.to(model.device)
                 predictions = model.predict_properties(on_device, properties)
@@ -116,7 +114,7 @@ class PropertyPredictor:
                     results[index] = part
         finally:
             model.train(was_training)
-        return [result for result in results if result is not None]
+        return results
 
 
 class MatterTuneCalculator(Calculator):  # type: ignore[misc]

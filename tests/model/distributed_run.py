@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+from ase.io import read
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -26,4 +28,8 @@ def config(folder: Path, **trainer) -> mt.MatterTunerConfig:
 
 
 if __name__ == "__main__":
-    mt.MatterTuner(config(Path(sys.argv[1]), devices=2, strategy="ddp")).tune()
+    folder = Path(sys.argv[1])
+    model, trainer = mt.MatterTuner(config(folder, devices=2, strategy="ddp")).tune()
+    predictions = model.property_predictor().predict(read(folder / "frames.xyz", ":"))
+    energies = [prediction["energy"] for prediction in predictions]
+    (folder / f"energies_{trainer.global_rank}.json").write_text(json.dumps(energies))

@@ -45,6 +45,12 @@ def test_both_processes_share_one_run_directory(two_processes):
     assert len(steps) == 2
 
 
+def test_each_process_predicts_all_structures(two_processes):
+    first, second = (json.loads((two_processes / f"energies_{i}.json").read_text()) for i in (0, 1))
+    assert len(first) == 9
+    assert first == pytest.approx(second)
+
+
 def test_the_checkpoint_opens_in_one_process_and_has_the_same_errors(
     two_processes, plain_trainer, morse_installed
 ):
