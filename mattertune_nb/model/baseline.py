@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class ZeroShotBaseline(Callback):
     """Fit references and scales and log the untuned errors as ``baseline/…``, once a run.
 
-    ``baseline/energy_mae`` and the like are the backbone's as it is; ``baseline/referenced_…`` are
-    the energy errors with the references that training starts from.
+    ``baseline/energy_mae`` and the like are the backbone's as it is, or those of a model that was tuned
+    before; ``baseline/referenced_…`` are the energy errors with the references that training starts from.
     """
 
     @override
@@ -45,15 +45,17 @@ class ZeroShotBaseline(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast("FinetuneModuleBase", pl_module)
         check_processes(trainer.train_dataloader, trainer.world_size)
-        if module.baseline:
-            return
+        tuned_before = bool(module.baseline)
+        if tuned_before and (trainer.ckpt_path or trainer.global_step):
+            return  # this run's own baseline, which goes on
         was_training = module.training
         module.eval()
         held_out = self._evaluate(trainer, module)
         if held_out is not None:
-            untuned = held_out.errors(np.zeros(N_ELEMENTS))
+            untuned = held_out.errors(_references(module) if tuned_before else np.zeros(N_ELEMENTS))
             module.baseline |= {f"baseline/{name}": value for name, value in untuned.items()}
-        if not bool(module.normalization.fitted):
+        if tuned_before or not bool(module.normalization.fitted):
+            # the data of this run may have another zero of energy than those of the last
             self._fit(trainer, module, held_out)
         if held_out is not None:
             module.baseline |= {
@@ -127,7 +129,8 @@ class ZeroShotBaseline(Callback):
             per_atom = energies.label_per_atom(_references(module))
             rms = float(np.sqrt(np.square(per_atom).mean()))
             spreads["energy"] = Spread(float(np.std(per_atom)), rms)
-        normalization.fit_scales(spreads)
+        if not bool(normalization.fitted):
+            normalization.fit_scales(spreads)
 
 
 @dataclass(frozen=True)

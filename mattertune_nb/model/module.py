@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import pkgutil
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -290,6 +291,7 @@ class FinetuneModuleBase(LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["baseline"] = dict(self.baseline)
+        checkpoint["module_class"] = type(self).__qualname__
         if self.backbone.architecture is not None:
             checkpoint["architecture"] = self.backbone.architecture
 
@@ -304,6 +306,9 @@ class FinetuneModuleBase(LightningModule):
     ) -> Self:
         """Load a model, its backbone and references from a checkpoint alone.
 
+        A model that was trained in float64 is loaded in float64. A user's own class is not imported:
+        call its ``load_from_checkpoint``, or :meth:`Run.model`, for what it does otherwise.
+
         Raises
         ------
         TrainingError
@@ -317,8 +322,21 @@ class FinetuneModuleBase(LightningModule):
         config._architecture = checkpoint.get("architecture")
         model = cls(config, **kwargs)
         config._architecture = None
+        made_by = checkpoint.get("module_class", cls.__qualname__)
+        if cls is FinetuneModuleBase and made_by != cls.__qualname__:
+            warnings.warn(
+                f"{checkpoint_path} was made by {made_by}, whose own steps a checkpoint does not hold. If it "
+                f"predicts otherwise, load it with {made_by.split('.')[-1]}.load_from_checkpoint(…).",
+                UserWarning,
+                stacklevel=2,
+            )
         model.on_load_checkpoint(checkpoint)
-        model.load_state_dict(checkpoint["state_dict"])
+        state = checkpoint["state_dict"]
+        name, _ = next(model.backbone.named_parameters(prefix="backbone"))
+        # of smaller formats float32 holds every digit
+        if name in state and state[name].dtype == torch.float64:
+            model.backbone.double()
+        model.load_state_dict(state)
         return model.eval()
 
     def ase_calculator(self, **kwargs: Any) -> Calculator:

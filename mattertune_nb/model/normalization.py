@@ -146,6 +146,7 @@ class Normalization(nn.Module):
                 if normalizer.per_element_references is not None:
                     continue
                 references, span = fit_references(counts, residuals)
+                self.span.zero_()
                 self.span[: len(span)] = torch.from_numpy(span)
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is None:
                 references = np.full(N_ELEMENTS, float(np.mean(residuals / n_atoms)))

@@ -16,6 +16,7 @@ from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.files import write_text
+from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.run_dir import RunDirectory
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleBase:
-    """Load the best model of a run, or the model of a checkpoint file.
+    """Load the best model of a run, of the class that trained it, or the model of a checkpoint file.
 
     Raises
     ------
@@ -32,8 +33,10 @@ def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleB
         Where the run has no checkpoint yet.
     TrainingError
         Where the checkpoint is damaged.
+    ConfigError
+        Where the run's ``module_class`` cannot be imported.
     """
-    path = Path(run)
+    path, module_class = Path(run), FinetuneModuleBase
     if path.is_dir():
         directory = RunDirectory.open(path)
         path = directory.best if directory.best.is_file() else directory.last
@@ -42,7 +45,8 @@ def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleB
                 f"{run}: the run has no checkpoint yet. Resume it with: mattertune-nb resume {run}"
             )
             raise RunError(msg)
-    return FinetuneModuleBase.load_from_checkpoint(path, map_location=map_location)
+        module_class = import_module_class(directory.config().run.module_class)
+    return module_class.load_from_checkpoint(path, map_location=map_location)
 
 
 def label_keys(run: str | Path) -> LabelKeys:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import pkgutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
-from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
+from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
@@ -24,6 +23,7 @@ from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.files import write_json, write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.logs import logging_to, quiet_lightning
+from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.run_dir import RunDirectory, State
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
@@ -71,7 +71,7 @@ class MatterTuner:
     @functools.cached_property
     def module_class(self) -> type[FinetuneModuleBase]:
         """The class of the model, imported when it is first needed: a run of its own notes what fails."""
-        return self._own_class or _resolve(self.config.run.module_class)
+        return self._own_class or import_module_class(self.config.run.module_class)
 
     def tune(self, callbacks: Sequence[Callback] = ()) -> TuneResult:
         """Train in a new run directory, ``runs/<name>``.
@@ -233,27 +233,12 @@ def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
         raise RunError(msg) from exc
 
 
-def _resolve(name: str | None) -> type[FinetuneModuleBase]:
-    if name is None:
-        return FinetuneModuleBase
-    try:
-        module_class = pkgutil.resolve_name(name)
-    except Exception as exc:  # a user's file may end in anything when it is imported
-        msg = f"run.module_class: '{name}' cannot be imported ({type(exc).__name__}: {exc})."
-        raise ConfigError(msg) from exc
-    if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
-        msg = f"run.module_class: '{name}' is not a subclass of FinetuneModuleBase."
-        raise ConfigError(msg)
-    return module_class
-
-
 def _with_module_class(
     config: MatterTunerConfig, module_class: type[FinetuneModuleBase]
 ) -> MatterTunerConfig:
     """Name an importable subclass in the config, so that another process can resume the run."""
-    name = f"{module_class.__module__}:{module_class.__qualname__}"
-    importable = module_class.__module__ != "__main__" and "<locals>" not in name
-    if module_class is FinetuneModuleBase or not importable:
+    name = importable_name(module_class)
+    if module_class is FinetuneModuleBase or name is None:
         return config
     return _with_run(config, {"module_class": name})
 

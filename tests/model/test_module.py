@@ -422,12 +422,28 @@ def test_a_subclass_loads_as_itself(checkpoint):
     assert type(Mine.load_from_checkpoint(checkpoint[0])) is Mine
 
 
-def test_a_tuned_model_is_tuned_further_with_its_references(checkpoint, copper, fit):
+def test_a_tuned_model_that_is_tuned_further_is_measured_anew(checkpoint, copper, fit):
     loaded = mt.FinetuneModuleBase.load_from_checkpoint(checkpoint[0])
-    references, baseline = loaded.normalization.references.clone(), dict(loaded.baseline)
-    fit(loaded, copper[4:])
-    assert torch.equal(loaded.normalization.references, references)
-    assert loaded.baseline == baseline
+    references, first = loaded.normalization.references.clone(), dict(loaded.baseline)
+    fit(loaded, copper[:4])
+    # as it is means with the references that it has
+    assert loaded.baseline["baseline/energy_mae"] < first["baseline/energy_mae"]
+    assert loaded.normalization.references[29].item() == pytest.approx(
+        references[29].item(), abs=0.1
+    )
+
+
+def test_a_tuned_model_finds_the_zero_of_energy_of_other_data(checkpoint, copper, fit):
+    loaded = mt.FinetuneModuleBase.load_from_checkpoint(checkpoint[0])
+    before = float(loaded.normalization.references[29])
+    shifted = [atoms.copy() for atoms in copper]
+    for atoms, labelled in zip(shifted, copper, strict=True):
+        energy = labelled.get_potential_energy() - 1000.0 * len(atoms)
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=labelled.get_forces())
+    fit(loaded, shifted)
+    assert float(loaded.normalization.references[29]) == pytest.approx(before - 1000, abs=0.5)
+    assert loaded.baseline["baseline/energy_per_atom_mae"] == pytest.approx(1000, abs=1)
+    assert loaded.baseline["baseline/referenced_energy_per_atom_mae"] < 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from ase.build import bulk
 from lightning.pytorch import Callback
 from stopping import NoisyModule, StopAfter, assert_same
 
@@ -159,3 +160,17 @@ def wait_for(condition, seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
+
+
+def test_a_run_is_loaded_as_the_class_that_trained_it_and_in_its_precision(morse_config):
+    config = morse_config(precision="64-true")
+    model, trainer = mt.MatterTuner(config, module_class=NoisyModule).tune()
+    run = mt.Run.attach(trainer.default_root_dir)
+    loaded = run.model()
+    assert type(loaded) is NoisyModule
+    assert {p.dtype for p in loaded.parameters()} == {torch.float64}
+    atoms = bulk("Cu")
+    (own,), (kept,) = (m.property_predictor().predict([atoms]) for m in (model, loaded))
+    assert kept["energy"] == own["energy"]
+    with pytest.warns(UserWarning, match=r"best\.ckpt was made by NoisyModule"):
+        mt.FinetuneModuleBase.load_from_checkpoint(run.directory.best)

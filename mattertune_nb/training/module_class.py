@@ -1,0 +1,35 @@
+"""A user's own module class, under the name by which other processes import it."""
+
+from __future__ import annotations
+
+import pkgutil
+
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.model.module import FinetuneModuleBase
+
+
+def import_module_class(name: str | None) -> type[FinetuneModuleBase]:
+    """Return the class that ``run.module_class`` names, :class:`FinetuneModuleBase` for ``None``.
+
+    Raises
+    ------
+    ConfigError
+        Where it cannot be imported, or is no such class.
+    """
+    if name is None:
+        return FinetuneModuleBase
+    try:
+        module_class = pkgutil.resolve_name(name)
+    except Exception as exc:  # a user's file may end in anything when it is imported
+        msg = f"run.module_class: '{name}' cannot be imported ({type(exc).__name__}: {exc})."
+        raise ConfigError(msg) from exc
+    if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
+        msg = f"run.module_class: '{name}' is not a subclass of FinetuneModuleBase."
+        raise ConfigError(msg)
+    return module_class
+
+
+def importable_name(module_class: type[FinetuneModuleBase]) -> str | None:
+    """Return the name of a user's class, ``None`` where no other process could import it."""
+    name = f"{module_class.__module__}:{module_class.__qualname__}"
+    return None if module_class.__module__ == "__main__" or "<locals>" in name else name
