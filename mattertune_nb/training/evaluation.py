@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
@@ -149,8 +150,6 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
     """
     import ase.io
     from ase.calculators.singlepoint import SinglePointCalculator
-
-    from mattertune_nb.data.datasets import XYZDatasetConfig
 
     if target.is_dir() or not target.absolute().parent.is_dir():
         reason = "is a folder" if target.is_dir() else "there is no such folder"
