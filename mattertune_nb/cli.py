@@ -280,15 +280,18 @@ def _child(target: Any, name: str, field: str) -> Any:
 
 
 def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Return a table of mean absolute errors in meV units, a column for each stage of a model."""
+    """Return a table of mean absolute errors in meV units, a column for each stage of a model.
+
+    A dash stands where a stage has no such error; what no stage has is left out.
+    """
     table = Table(title=Text(title))
     table.add_column("mean absolute error")
     for stage in stages:
         table.add_column(_COLUMNS.get(stage, stage), justify="right")
     for key, label in _ROWS.items():
-        values = [errors[key] for errors in stages.values() if key in errors]
-        if values:
-            table.add_row(label, *(f"{1000 * value:,.1f}" for value in values))
+        if any(key in errors for errors in stages.values()):
+            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
+            table.add_row(label, *cells)
     return table
 
 
@@ -300,24 +303,15 @@ def _progress_bar() -> Any:
 
 def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
+    from mattertune_nb.training.evaluation import validated_stages
     from mattertune_nb.training.run_dir import RunDirectory
 
     if not result.trainer.is_global_zero:
         return
     run = RunDirectory.open(str(result.trainer.default_root_dir))
-    baseline = {k.removeprefix("baseline/"): v for k, v in result.model.baseline.items()}
-    referenced = {
-        k.removeprefix("referenced_"): v for k, v in baseline.items() if k.startswith("referenced_")
-    }
     best = run.best_metrics()
-    if baseline and best:
-        tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
-        stages = {
-            "untuned": baseline,
-            "references": baseline | referenced,
-            f"best epoch ({best['epoch']})": tuned,
-        }
-        console.print(error_table(stages, "validation set"))
+    if result.model.baseline and best:
+        console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))
     console.print(f"The run is in {run.path}.", soft_wrap=True, markup=False)
 
 

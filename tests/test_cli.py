@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import mattertune_nb as mt
-from mattertune_nb.cli import main, override_settings
+from mattertune_nb.cli import error_table, main, override_settings
 from mattertune_nb.demo.quickstart import copy_quickstart
 
 COMMAND = [sys.executable, "-m", "mattertune_nb.cli"]
@@ -261,6 +261,27 @@ def test_evaluate_takes_the_keys_of_the_training_and_what_labels_there_are(
     config.to_yaml(morse_run / "config.yaml")
     main_in_process("evaluate", morse_run, tmp_path / "in.xyz")
     assert "energy (meV/atom)" in capsys.readouterr().out
+
+
+def test_an_error_that_a_stage_does_not_have_leaves_its_place_empty():
+    stages = {
+        "untuned": {"energy_per_atom_mae": 0.02},
+        "tuned": {"energy_per_atom_mae": 0.001, "forces_mae": 0.05},
+    }
+    columns = [list(column.cells) for column in error_table(stages, "validation set").columns]
+    assert columns == [
+        ["energy (meV/atom)", "forces (meV/Å)"],
+        ["20.0", "–"],
+        ["1.0", "50.0"],
+    ]
+
+
+def test_fit_shows_the_validation_set_before_and_after(morse_config, tmp_path, capsys):
+    morse_config(max_epochs=1).to_yaml(tmp_path / "config.yaml")
+    main_in_process("fit", tmp_path / "config.yaml")
+    output = capsys.readouterr().out
+    for text in ("validation set", "untuned", "+ reference energies", "best epoch (0)"):
+        assert text in output
 
 
 def test_a_message_keeps_its_brackets(capsys):

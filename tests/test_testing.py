@@ -49,6 +49,13 @@ def test_a_backbone_from_outside_conforms(morse_installed):
         ("float32 inside", ["float64: the energy of a model in float64 is torch.float32"]),
         ("an unused parameter", ["gradients: none reaches 'unused'; freeze it"]),
         ("a parameter without effect", ["gradients: none reaches 'unused'; freeze it"]),
+        (
+            "a parameter for angles",
+            [
+                "gradients without neighbors: atom alone: none, not even of zero, for 1 parameters",
+                "gradients without neighbors: two atoms far apart: none",
+            ],
+        ),
         ("a gradient is not finite", ["gradients: a loss on the energy gives 'depth' one that is"]),
         ("a copy of its own", ["copy: only the copy has 'backbone.constant'"]),
         ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),

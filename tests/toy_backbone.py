@@ -35,6 +35,8 @@ class MorseBackbone(Backbone):
         self.fault = fault
         if fault in ("an unused parameter", "a parameter without effect"):
             self.unused = nn.Parameter(torch.ones(3))
+        if fault == "a parameter for angles":
+            self.angular = nn.Parameter(torch.ones(3))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MorseBackbone:
         new = MorseBackbone(self.fault)
@@ -42,6 +44,9 @@ class MorseBackbone(Backbone):
         if self.fault == "a copy of its own":
             new.register_buffer("constant", torch.ones(3))
         return new
+
+    def reaches_all(self, batch: GraphBatch) -> bool:
+        return self.fault == "a parameter for angles" or super().reaches_all(batch)
 
     def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
         if self.fault == "float32 inside":
@@ -58,6 +63,8 @@ class MorseBackbone(Backbone):
             pair = pair * torch.where(self.depth > 0, 1, (self.depth - self.depth).sqrt())
         if self.fault == "a parameter without effect":
             pair = pair + 0 * self.unused.sum()
+        if self.fault == "a parameter for angles" and len(pair) > 2:
+            pair = pair * self.angular.mean()
         centre = batch.edge_index[0]
         energy = pair.new_zeros(len(batch.n_atoms)).index_add(0, batch.batch[centre], pair)
         if self.fault == "the vendor is off":

@@ -83,6 +83,14 @@ class Backbone(nn.Module, ABC):
             are derived through them.
         """
 
+    def reaches_all(self, batch: GraphBatch) -> bool:
+        """Return whether the energy of a batch depends on every trainable parameter.
+
+        An adapter whose layers need more than an edge, such as an angle, says so here. The others then get
+        a gradient of zero, as distributed training waits for one of each parameter from every process.
+        """
+        return batch.edge_index.shape[1] > 0
+
     @override
     def forward(
         self, batch: GraphBatch, *, forces: bool = True, stress: bool = False
@@ -100,6 +108,11 @@ class Backbone(nn.Module, ABC):
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(keep_graph or forces or stress):
             out = self._differentiate(batch.clone_for_autograd(), forces, stress, keep_graph)
+            if keep_graph and not self.reaches_all(batch):
+                trainable = (p for p in self.parameters() if p.requires_grad)
+                # of no elements, as zero times a parameter that is infinite is NaN
+                nothing = sum(p.flatten()[:0].sum() for p in trainable)
+                out = {name: value + nothing for name, value in out.items()}
         return out if keep_graph else {name: value.detach() for name, value in out.items()}
 
     def _differentiate(

@@ -89,6 +89,10 @@ class CHGNetBackbone(Backbone):
         )
 
     @override
+    def reaches_all(self, batch: GraphBatch) -> bool:
+        return len(batch.extra["angles"]) > 0
+
+    @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
         model = self.model
         angles, undirected = batch.extra["angles"], batch.extra["undirected"]

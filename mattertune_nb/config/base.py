@@ -154,10 +154,9 @@ class HyperParameters(StrictConfig):
 
     def items(self) -> ItemsView[str, Any]:
         """Return the settings as builtins."""
-        return self.to_dict().items()
+        return {name: self[name] for name in self.keys()}.items()
 
     def __getitem__(self, name: str) -> Any:
-        # the others may hold many structures
         return self.model_dump(mode="json", include={name})[name]
 
 

@@ -77,6 +77,13 @@ class ModelConfig(HyperParameters):
             msg = "properties: every loss_coefficient is 0, so there is nothing to train on"
             raise ValueError(msg)
         for name, normalizers in self.normalizers.items():
+            # the energy is there for calculators even where it is not trained on
+            if normalizers and name not in {"energy", *names}:
+                msg = (
+                    f"normalizers.{name}: '{name}' is not among the properties. Add its config to "
+                    "properties, or take the normalizers out"
+                )
+                raise ValueError(msg)
             if name != "energy" and any(
                 isinstance(n, PerAtomReferencingNormalizerConfig) for n in normalizers
             ):

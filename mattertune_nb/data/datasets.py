@@ -254,7 +254,10 @@ AtomsField = Annotated[
 
 
 class AtomsListDatasetConfig(_DatasetConfig):
-    """Structures given as a list of :class:`ase.Atoms`; saved with the config as plain data."""
+    """Structures given as a list of :class:`ase.Atoms`; saved with the config as plain data.
+
+    The config.yaml of a run holds them, its checkpoints do not.
+    """
 
     type: Literal["atoms_list"] = setting("atoms_list", "Kind of source.")
     atoms_list: list[AtomsField] = setting(

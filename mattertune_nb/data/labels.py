@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.data.plain import calculator_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,11 +100,7 @@ def read_labels(
 
 def stored_values(atoms: Atoms) -> dict[str, Any]:
     """Return all that a structure carries beside its geometry, by key; info comes first."""
-    calc = atoms.calc
-    results: dict[str, Any] = {}
-    if calc is not None:
-        stale = hasattr(calc, "check_state") and calc.check_state(atoms)
-        results = {} if stale else dict(getattr(calc, "results", {}))
+    results = calculator_results(atoms)
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     return {k: v for k, v in {**results, **arrays, **atoms.info}.items() if v is not None}
 

@@ -18,8 +18,7 @@ def atoms_to_plain(atoms: Atoms) -> dict[str, Any]:
     """
     from ase.calculators.calculator import all_properties
 
-    calc = atoms.calc
-    results = {} if calc is None or _stale(atoms) else getattr(calc, "results", {})
+    results = calculator_results(atoms)
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     plain = {
         "numbers": atoms.numbers.tolist(),
@@ -89,8 +88,12 @@ def as_atoms(value: Any) -> Atoms:
     raise ValueError(msg)
 
 
-def _stale(atoms: Atoms) -> bool:
-    return hasattr(atoms.calc, "check_state") and bool(atoms.calc.check_state(atoms))
+def calculator_results(atoms: Atoms) -> dict[str, Any]:
+    """Return what the calculator of a structure has computed; nothing where the structure changed since."""
+    calc = atoms.calc
+    if calc is None or (hasattr(calc, "check_state") and calc.check_state(atoms)):
+        return {}
+    return dict(getattr(calc, "results", {}))
 
 
 def _plain_items(items: dict[str, Any]) -> dict[str, Any]:

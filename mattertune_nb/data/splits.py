@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
+from typing_extensions import override
 
 from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.errors import DataError
@@ -68,6 +69,12 @@ class _DataModuleConfig(HyperParameters):
         "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
         group="batches",
     )
+
+    @override
+    def __getitem__(self, name: str) -> Any:
+        # a checkpoint names a list of structures, and the run's config.yaml holds it: once, and not per save
+        left_out = {name: {"atoms_list"}}
+        return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
 
     def structures_per_batch(self, n_train: int) -> int:
         """Return the number of structures a batch for a training set of `n_train`."""

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, vstack
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
 from mattertune_nb.model.normalization import Spread
 from mattertune_nb.model.processes import gathered
@@ -126,9 +127,12 @@ class ZeroShotBaseline(Callback):
                     energies.residuals(_references(module)),
                     keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
                 )
-            per_atom = energies.label_per_atom(_references(module))
-            rms = float(np.sqrt(np.square(per_atom).mean()))
-            spreads["energy"] = Spread(float(np.std(per_atom)), rms)
+            per_atom = all(
+                p.per_atom for p in module.hparams.properties if isinstance(p, EnergyPropertyConfig)
+            )
+            labels = energies.loss_labels(_references(module), per_atom=per_atom)
+            rms = float(np.sqrt(np.square(labels).mean()))
+            spreads["energy"] = Spread(float(np.std(labels)), rms)
         if not bool(normalization.fitted):
             normalization.fit_scales(spreads)
 
@@ -169,12 +173,12 @@ class EnergyTable:
             "energy_per_atom_rmse": float(np.sqrt(np.square(per_atom).mean())),
         }
 
-    def label_per_atom(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the labels without their references, in eV/atom."""
-        per_atom: NDArray[np.float64] = (self.labels - self.counts @ references) / self.counts.sum(
-            axis=1
-        )
-        return per_atom
+    def loss_labels(
+        self, references: NDArray[np.float64], *, per_atom: bool
+    ) -> NDArray[np.float64]:
+        """Return the labels without their references as the loss sees them, in eV/atom or in eV."""
+        labels: NDArray[np.float64] = self.labels - self.counts @ references
+        return labels / self.counts.sum(axis=1) if per_atom else labels
 
 
 class _TableBuilder:

@@ -150,11 +150,11 @@ def graph_loader(
     )
 
 
-def as_list(loaders: Any) -> list[Any]:
-    """Return one loader, several or none, as Lightning's Trainer may have them, as a list."""
-    if loaders is None:
+def as_list(given: Any) -> list[Any]:
+    """Return one, several or none, as Lightning's Trainer may have loaders and plugins, as a list."""
+    if given is None:
         return []
-    return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def graph_dataset(loader: Any) -> GraphDataset:

@@ -165,7 +165,8 @@ class Normalization(nn.Module):
         Parameters
         ----------
         spreads
-            Of each property that has labels; of the energy per atom with the references subtracted.
+            Of each property that has labels; of the energy with the references subtracted, per
+            atom where its loss is.
         """
         for name, normalizers in self.config.items():
             spread = spreads.get(name)

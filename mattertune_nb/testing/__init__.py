@@ -59,8 +59,8 @@ def check_backbone(config: BackboneConfig) -> None:
         Lists every failure: untuned predictions against the vendor's own ASE calculator (1e-5
         eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
         float64, rotation, translation, permutation, periodic images, a finite gradient for each
-        trainable parameter, the tensors of a copy, the round trip through a checkpoint, and the rules
-        for molecules and stress.
+        trainable parameter, also where atoms have no neighbours, the tensors of a copy, the round trip
+        through a checkpoint, and the rules for molecules and stress.
     """
     suite = _Suite(config)
     failures: list[str] = []
@@ -275,6 +275,23 @@ class _Suite:
                         yield f"a loss on the {name} gives '{parameter}' one that is not finite"
                     elif name == "energy" and (gradient is None or not gradient.any()):
                         yield f"none reaches '{parameter}'; freeze it in the adapter"
+
+    def check_gradients_without_neighbors(self) -> Iterator[str]:
+        backbone = copy.deepcopy(self.model.backbone).train()
+        trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+        alone = self.structures["atom alone"]
+        apart = moved(alone + alone, 1, 0, 0.9 * backbone.cutoff)
+        for name, atoms in {"atom alone": alone, "two atoms far apart": apart}.items():
+            with torch.enable_grad():
+                out = backbone(backbone.collate([backbone.graph(atoms)]), forces=True)
+                loss = out["energy"].sum() + out["forces"].sum()
+                gradients = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+            missing = [n for n, g in zip(trainable, gradients, strict=True) if g is None]
+            if missing:
+                yield (
+                    f"{name}: none, not even of zero, for {len(missing)} parameters such as "
+                    f"'{missing[0]}'; say so in reaches_all of the adapter"
+                )
 
     def check_prediction_under_inference_mode(self) -> Iterator[str]:
         with torch.inference_mode():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
@@ -20,6 +21,8 @@ from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.run_dir import RunDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
@@ -108,6 +111,35 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     return {name: stages[name] for name in ("untuned", "references", "tuned")}
 
 
+def validated_stages(
+    baseline: Mapping[str, float], best: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Return the errors of a run on its validation set before and after, as training recorded them.
+
+    Parameters
+    ----------
+    baseline
+        The model's ``baseline``.
+    best
+        The record of the best validation, see :meth:`RunDirectory.best_metrics`.
+
+    Returns
+    -------
+    dict
+        Errors as in :func:`evaluate` under ``untuned``, ``references`` and ``best epoch (…)``.
+    """
+    untuned = {k.removeprefix("baseline/"): v for k, v in baseline.items()}
+    referenced = {
+        k.removeprefix("referenced_"): v for k, v in untuned.items() if k.startswith("referenced_")
+    }
+    tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
+    return {
+        "untuned": untuned,
+        "references": untuned | referenced,
+        f"best epoch ({best['epoch']})": tuned,
+    }
+
+
 def predict_file(run: str | Path, source: Path, target: Path) -> int:
     """Write the structures of a file with predicted energies, forces and stresses; return their number.
 
@@ -122,8 +154,6 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
     """
     import ase.io
     from ase.calculators.singlepoint import SinglePointCalculator
-
-    from mattertune_nb.data.datasets import XYZDatasetConfig
 
     if target.is_dir() or not target.absolute().parent.is_dir():
         reason = "is a folder" if target.is_dir() else "there is no such folder"

@@ -8,8 +8,9 @@ import os
 import platform
 import shutil
 import socket
+import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,7 @@ CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""
 
 _CLAIM_SECONDS = 10.0
+_BEAT_SECONDS = 2.0
 
 _RECORDED = (
     "mattertune-nb",
@@ -61,7 +63,8 @@ class Status:
     pid, host
         The process that trains.
     heartbeat
-        Time of the last sign of life, seconds since 1970.
+        Time of the last sign of life, seconds since 1970; a reader takes the status file's own where that
+        is later.
     error
         Message of the error that ended the run.
     """
@@ -197,6 +200,8 @@ class RunDirectory:
         try:
             data = json.loads(self.status_file.read_text(encoding="utf-8"))
             status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
+            beat = self.status_file.stat().st_mtime
+            status = replace(status, heartbeat=max(status.heartbeat, beat))
         except (OSError, ValueError, TypeError):
             return Status("crashed", error="The run has no readable status file.")
         if status.state in ("starting", "running") and not _alive(status):
@@ -205,6 +210,25 @@ class RunDirectory:
             )
             return Status(**(asdict(status) | {"state": "crashed", "error": gone}))
         return status
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Give a sign of life every few seconds, whatever this process is busy with."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(_BEAT_SECONDS):
+                # not written anew, which could undo what training says meanwhile
+                with contextlib.suppress(OSError):
+                    os.utime(self.status_file)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def claim(self) -> None:
         """Take over the run for training; of two processes that try at once, one may.
@@ -309,7 +333,7 @@ def _free_name(root: Path, backbone: str) -> str:
 
 def _alive(status: Status) -> bool:
     if status.host != socket.gethostname():
-        # another machine's processes cannot be asked; a heartbeat comes every few seconds
+        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see beating()
         return time.time() - status.heartbeat < 600
     try:
         process = psutil.Process(status.pid)

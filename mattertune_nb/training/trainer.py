@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
+from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.recording import RunLogger
@@ -66,7 +67,7 @@ def build_trainer(
     # Lightning would end the epoch early, from which there is no exact way to go on
     if kwargs.pop("max_time") is not None and settings.is_open_ended:
         kwargs["max_epochs"] = -1
-    kwargs["plugins"] = [WholeCheckpointIO(), *_as_list(kwargs.get("plugins"))]
+    kwargs["plugins"] = [WholeCheckpointIO(), *as_list(kwargs.get("plugins"))]
     return Trainer(**kwargs, callbacks=[*callbacks, *own])
 
 
@@ -136,9 +137,3 @@ def _user_checkpoints(config: ModelCheckpointConfig, run: RunDirectory) -> list[
         filename = None if config.filename == run.best.stem else config.filename
         config = config.model_copy(update={"save_last": False, "filename": filename})
     return [config.create_callback(run.checkpoints)] if config.keeps_more else []
-
-
-def _as_list(plugins: Any) -> list[Any]:
-    if plugins is None:
-        return []
-    return list(plugins) if isinstance(plugins, (list, tuple)) else [plugins]

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,7 @@ from mattertune_nb.training.trainer import build_trainer, check_batches, check_t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from mattertune_nb.training.config import MatterTunerConfig
 
@@ -140,8 +142,9 @@ class MatterTuner:
         if _rank() == 0:  # the others train with it
             run.claim()
         try:
-            self._check(callbacks)
-            module, data = self._prepare()
+            with _beating(run):
+                self._check(callbacks)
+                module, data = self._prepare()
         except MatterTuneError as exc:
             _write_status(run, "failed", error=str(exc))
             raise
@@ -195,6 +198,7 @@ class MatterTuner:
         stop = StopRequest(run, config.trainer.max_seconds)
         state: State = "finished"
         with (
+            _beating(run),
             stop.catching_signals(),
             logging_to(run.log_file, is_first=_rank() == 0),
             warnings.catch_warnings(),
@@ -223,6 +227,11 @@ class MatterTuner:
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
         _write_status(run, state, trainer.current_epoch, trainer.global_step, error)
         return TuneResult(_with_best_weights(module, run), trainer)
+
+
+def _beating(run: RunDirectory) -> AbstractContextManager[None]:
+    """Give signs of life in the first process of a run: the status is its own."""
+    return run.beating() if _rank() == 0 else nullcontext()
 
 
 def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 
 import pytest
 import torch
+from ase import Atoms
 from lightning.pytorch import Trainer
 from vendors import (
     NoNetwork,
@@ -121,6 +123,23 @@ def test_what_no_gradient_reaches_is_held(chgnet):
     }
 
 
+@pytest.mark.parametrize("loss_on", ["energy", "forces"])
+@pytest.mark.parametrize("distance", [3.5, 30.0])
+def test_a_batch_without_angles_gives_all_else_a_gradient_of_zero(chgnet, distance, loss_on):
+    backbone = copy.deepcopy(chgnet.backbone).train()
+    apart = Atoms("O2", [[0, 0, 0], [0, 0, distance]])
+    backbone(backbone.collate([backbone.graph(apart)]))[loss_on].square().sum().backward()
+    gradients = {
+        name: p.grad
+        for name, p in backbone.named_parameters()
+        if name.startswith("model.bond_conv")
+    }
+    assert gradients
+    for name, gradient in gradients.items():
+        assert gradient is not None, name
+        assert not gradient.any(), name
+
+
 def test_a_checkpoint_of_the_vendors_trainer(vendor_file, chgnet):
     config = mt.CHGNetBackboneConfig(checkpoint=vendor_file)
     model = mt.FinetuneModuleBase(config).eval()
@@ -171,7 +190,5 @@ def test_a_file_that_is_missing_is_named(tmp_path):
     ],
 )
 def test_structures_that_have_no_graph_are_named(chgnet, atoms, message):
-    from ase import Atoms
-
     with pytest.raises(mt.DataError, match=f"structures, frame 1: .*{message}"):
         chgnet.property_predictor().predict([Atoms("O"), Atoms(**atoms)])

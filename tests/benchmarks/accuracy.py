@@ -13,6 +13,7 @@ from rich.console import Console
 
 import mattertune_nb as mt
 from mattertune_nb.cli import error_table, override_settings
+from mattertune_nb.training.evaluation import validated_stages
 
 
 def source(text: str) -> mt.XYZDatasetConfig:
@@ -31,16 +32,9 @@ def main(name: str, train: str, validation: str, changes: list[str]) -> None:
     tuner = mt.MatterTuner(override_settings(config, changes))
     model, trainer = tuner.tune()
     run = mt.Run.attach(str(trainer.default_root_dir))
-    best = run.directory.best_metrics()
-    untuned = {k.removeprefix("baseline/"): v for k, v in model.baseline.items()}
-    referenced = {
-        k.removeprefix("referenced_"): v for k, v in untuned.items() if k.startswith("referenced_")
-    }
-    tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
-    title = f"{validation}, best epoch {best['epoch']}"
-    stages = {"untuned": untuned, "references": untuned | referenced, "tuned": tuned}
     console = Console()
-    console.print(error_table(stages, title))
+    stages = validated_stages(model.baseline, run.directory.best_metrics())
+    console.print(error_table(stages, validation))
     times = [r["time"] for r in run.metrics() if "val/total_loss" in r]
     if len(times) > 1:
         console.print(f"{(times[-1] - times[0]) / (len(times) - 1):.0f} s an epoch")

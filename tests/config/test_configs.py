@@ -138,6 +138,10 @@ def test_every_field_says_what_it_is(cls):
             "has no end and can only come last",
         ),
         (lambda: mt.RunConfig(name="a/b"), "name: use letters"),
+        (
+            lambda: ModelConfig(normalizers={"stresses": [mt.RMSNormalizerConfig()]}),
+            "normalizers.stresses: 'stresses' is not among the properties",
+        ),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_the_field(build, message):

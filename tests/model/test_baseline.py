@@ -103,6 +103,27 @@ def test_given_references_are_in_the_predictions_and_not_in_the_untuned_errors(c
     )
 
 
+@pytest.mark.parametrize("per_atom", [True, False])
+@pytest.mark.parametrize(
+    ("normalizer", "spread"),
+    [
+        (mt.RMSNormalizerConfig(), lambda labels: np.sqrt(np.square(labels).mean())),
+        (mt.MeanStdNormalizerConfig(mean=0.0), np.std),
+    ],
+)
+def test_the_scale_of_the_energy_is_the_spread_of_what_its_loss_sees(
+    normalizer, spread, per_atom, copper, fit
+):
+    config = MorseBackboneConfig(
+        properties=[mt.EnergyPropertyConfig(per_atom=per_atom)],
+        normalizers={"energy": [normalizer]},
+    )
+    module = mt.FinetuneModuleBase(config)
+    fit(module, copper)
+    labels = [a.get_potential_energy() / (len(a) if per_atom else 1) for a in copper]
+    assert float(module.normalization.scale("energy")) == pytest.approx(spread(labels), rel=1e-6)
+
+
 def test_a_loader_of_a_users_own_is_told_how_to_be_made(copper, plain_trainer):
     from torch.utils.data import DataLoader
 

@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import ase.io
 import pytest
+import torch
 from stopping import NoisyModule, StopAfter, assert_same, records, weights
 
 import mattertune_nb as mt
@@ -96,6 +98,20 @@ def test_stopped_twice_and_three_times(morse_config):
     assert_same(stop_and_resume(morse_config("twice"), (BATCH, 2), (BATCH, 1)), never)
     stops = (BATCH, 5), (VALIDATION, 2), (BATCH, 2)
     assert_same(stop_and_resume(morse_config("thrice"), *stops), never)
+
+
+def test_on_a_list_of_structures_which_no_checkpoint_holds(morse_config, copper_xyz):
+    never = never_stopped(morse_config("never"))
+    config = morse_config("stopped")
+    frames = ase.io.read(copper_xyz, ":")
+    config.data.dataset = mt.AtomsListDatasetConfig(atoms_list=frames)
+    run = stop_and_resume(config, (BATCH, 3))
+    assert_same(run, never)
+    assert run.config().data == config.data
+    for path in run.checkpoints_newest_first():
+        settings = torch.load(path, weights_only=True)["datamodule_hyper_parameters"]
+        assert settings["dataset"]["type"] == "atoms_list"
+        assert "atoms_list" not in settings["dataset"]
 
 
 @pytest.mark.parametrize("interval", [None, 2])

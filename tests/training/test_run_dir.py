@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import time
+from typing import ClassVar
 
 import ase.io
 import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.background import start_run
+from mattertune_nb.training.files import write_json
 from mattertune_nb.training.run_dir import RunDirectory
 
 CLAIM = """
@@ -54,6 +59,41 @@ def test_a_claim_that_was_killed_half_way_holds_nobody_up(small_config, monkeypa
     monkeypatch.setattr("mattertune_nb.training.run_dir._CLAIM_SECONDS", 0.2)
     run.claim()
     assert run.status().state == "starting"
+
+
+def test_a_run_that_is_long_busy_is_alive_seen_from_another_machine(morse_config, monkeypatch):
+    monkeypatch.setattr("mattertune_nb.training.run_dir._BEAT_SECONDS", 0.02)
+    config = morse_config(max_epochs=1)
+    run, _ = RunDirectory.create(config)
+
+    def let_an_hour_pass():
+        status = json.loads(run.status_file.read_text())
+        hour_ago = time.time() - 3600
+        write_json(run.status_file, status | {"host": "another", "heartbeat": hour_ago})
+        os.utime(run.status_file, (hour_ago, hour_ago))
+
+    def state_an_hour_later() -> str:
+        let_an_hour_pass()
+        end = time.monotonic() + 5
+        while run.status().state == "crashed" and time.monotonic() < end:
+            time.sleep(0.02)
+        return run.status().state
+
+    class Busy(mt.FinetuneModuleBase):
+        seen: ClassVar[list[str]] = []
+
+        def __init__(self, config):
+            super().__init__(config)
+            self.seen.append(state_an_hour_later())  # as while data are checked
+
+        def on_train_start(self):
+            self.seen.append(state_an_hour_later())  # as in the untuned baseline
+
+    let_an_hour_pass()
+    assert run.status().state == "crashed"
+    mt.MatterTuner(config, module_class=Busy).resume(run)
+    assert Busy.seen[:2] == ["starting", "running"]
+    assert run.status().state == "finished"
 
 
 def test_a_second_start_is_refused_in_words(small_config):
