@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from functools import partial
@@ -13,7 +14,7 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import available, backbone_config_class
-from mattertune_nb.config.errors import MatterTuneError, TrainingError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mattertune_nb.widgets.fields import Path
+
+log = logging.getLogger(__name__)
 
 
 class RunEditor(Editor):
@@ -273,6 +276,8 @@ class TunerForm(ConfigForm):
         """
         self.start_button.disabled = True
         try:
+            if self.problem:
+                raise ConfigError(self.problem)
             config = self.config
             if self.run is not None and config == self._started and self.run.is_active():
                 return
@@ -286,6 +291,9 @@ class TunerForm(ConfigForm):
             self._below.children = [self.run.dashboard()]
         except MatterTuneError as exc:
             self._say(str(exc), error=True)
+        except Exception as exc:  # nobody else would hear of it in the button's thread
+            log.exception("The run could not be started.")
+            self._say(f"The run could not be started ({type(exc).__name__}: {exc}).", error=True)
         finally:
             self.start_button.disabled = False
 

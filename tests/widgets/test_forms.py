@@ -641,6 +641,52 @@ def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, mon
     assert tuner_form.run.wait(120).state == "stopped"
 
 
+def test_start_refuses_while_an_entry_is_wrong(tuner_form, tmp_path):
+    tuner_form.config = mt.demo_config(tmp_path)
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "5o"
+    press_start(tuner_form)
+    assert "trainer.max_epochs: " in tuner_form.message.value
+    assert tuner_form.run is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_that_is_loaded_takes_the_place_of_a_wrong_entry_though_it_equals_the_last(
+    tuner_form,
+):
+    before = tuner_form.config
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "5o"
+    tuner_form.config_tab.load_text.click()
+    assert tuner_form.config == before
+    assert epochs.control.value == str(before.trainer.max_epochs)
+    assert epochs.problem == tuner_form.problem == ""
+
+
+def test_whatever_start_meets_is_said(tuner_form, tmp_path, monkeypatch):
+    tuner_form.config = mt.demo_config(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    press_start(tuner_form)
+    assert "could not be started (FileNotFoundError: " in tuner_form.message.value
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_advisor_goes_on_where_its_answer_could_not_be_shown():
+    seen = []
+
+    def show(known):
+        seen.append(known["refusal"])
+        if len(seen) == 1:
+            raise RuntimeError
+
+    advisor = Advisor(show)
+    for _ in range(2):
+        advisor.ask(mt.demo_config())
+        assert advisor.wait()
+    advisor.close()
+    assert seen == [None, None]
+
+
 def test_without_a_front_end_a_form_is_its_config(monkeypatch):
     monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
     form = mt.TrainerForm(mt.TrainerConfig(max_epochs=7))
