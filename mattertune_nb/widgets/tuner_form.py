@@ -30,7 +30,7 @@ from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 from mattertune_nb.widgets.label_keys import LabelKeyFiller
 from mattertune_nb.widgets.lazy import Lazy
 from mattertune_nb.widgets.nested_fields import Choice
-from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe, find
+from mattertune_nb.widgets.presets import MISSING, PRESETS, apply_preset, describe, find
 from mattertune_nb.widgets.schedule_preview import draw_schedule
 from mattertune_nb.widgets.style import error_html, note_html
 
@@ -163,7 +163,9 @@ class TunerForm(ConfigForm):
             style={"description_width": "auto"},
         )
         self._preset_text = HTML()
-        self._replaced: dict[str, Any] = {}
+        self._applied = self.preset.value
+        # of each field that the preset has set: the value before, and the preset's
+        self._replaced: dict[str, tuple[Any, Any]] = {}
         self.preset.observe(self._on_preset, "value")
         self.start_button = Button(
             description="Start",
@@ -221,11 +223,28 @@ class TunerForm(ConfigForm):
 
     def _on_preset(self, change: Any) -> None:
         """Take back what the last preset changed, and apply the new one; the rest stays."""
-        preset = PRESETS[change["new"]]
-        settings = apply_preset(self.config.to_dict(), self._replaced)
-        self._replaced = {path: find(settings, path) for path in preset}
-        settings = apply_preset(settings, preset)
-        self.config = MatterTunerConfig.from_dict(settings)
+        if change["new"] == self._applied:
+            return
+        now, preset = self.config.to_dict(), PRESETS[change["new"]]
+        before = apply_preset(
+            now, {p: old for p, (old, own) in self._replaced.items() if find(now, p) == own}
+        )
+        try:
+            config = MatterTunerConfig.from_dict(apply_preset(before, preset))
+        except ConfigError as exc:
+            self.preset.value = self._applied
+            self._preset_text.value = error_html(str(exc))
+            return
+        self._applied, after = change["new"], config.to_dict()
+        self._replaced = {
+            p: (find(before, p), find(after, p)) for p in preset if find(before, p) is not MISSING
+        }
+        self.config = config
+        self._describe_preset()
+
+    def _describe_preset(self) -> None:
+        changes = {p: v for p, v in PRESETS[self._applied].items() if p in self._replaced}
+        self._preset_text.value = describe(changes, self._defaults())
 
     def _defaults(self) -> dict[str, Any]:
         data = type(self.config.data)
@@ -242,7 +261,7 @@ class TunerForm(ConfigForm):
         self._file.value = "".join(map(note_html, self._keys.notes))
         if self._config_tab is not None:
             self._config_tab.show(self.config)
-        self._preset_text.value = describe(PRESETS[self.preset.value], self._defaults())
+        self._describe_preset()
         self._known = {}
         self._advisor.ask(self.config)
 

@@ -557,6 +557,47 @@ def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     assert tuner_form._preset_text.value == ""
 
 
+def changed(form, **parts):
+    """Return the config of a form with some settings of its parts changed."""
+    config = form.config.model_copy(deep=True)
+    for part, fields in parts.items():
+        for name, value in fields.items():
+            setattr(getattr(config, part), name, value)
+    return config
+
+
+def test_a_preset_that_does_not_fit_is_refused_and_the_last_one_stays(tuner_form):
+    tuner_form.preset.value = "careful"
+    tuner_form.config = before = changed(tuner_form, trainer={"min_epochs": 50})
+    tuner_form.preset.value = "quick look"
+    assert tuner_form.preset.value == "careful"
+    assert "min_epochs is larger than max_epochs" in tuner_form._preset_text.value
+    assert tuner_form.config == before
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer == mt.TrainerConfig(min_epochs=50)
+
+
+@pytest.mark.parametrize("scheduler", [None, mt.StepLRConfig(), [mt.LinearLRConfig()]])
+def test_a_preset_leaves_out_what_the_config_has_not(tuner_form, scheduler):
+    tuner_form.config = changed(tuner_form, model={"lr_scheduler": scheduler})
+    tuner_form.preset.value = "quick look"
+    assert tuner_form.config.trainer.max_epochs == 10
+    assert tuner_form.config.model.lr_scheduler == scheduler
+    assert "warmup" not in tuner_form._preset_text.value
+    added = mt.CosineAnnealingLRConfig(warmup=0.1)
+    tuner_form.config = changed(tuner_form, model={"lr_scheduler": added})
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer.max_epochs == 100
+    assert tuner_form.config.model.lr_scheduler == added
+
+
+def test_what_was_changed_since_a_preset_is_not_taken_back_with_it(tuner_form):
+    tuner_form.preset.value = "small data"
+    tuner_form.config = changed(tuner_form, trainer={"max_epochs": 500})
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=500)
+
+
 def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     tab = tuner_form.config_tab
     assert tab.yaml.value == tuner_form.config.to_yaml()
