@@ -243,6 +243,36 @@ class OptionalValue(Editor):
         self.inner.show_problems(problems)
 
 
+class FromPython(Editor):
+    """Shows how many structures there are, which only Python can give."""
+
+    wide = True
+
+    def __init__(self, label: str, field: FieldInfo, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._raw: list[Any] = []
+        self.control = Text(disabled=True, description=label, tooltip=tooltip(label, field))
+        self.control.add_class("mt-control")
+        self.widget = Box([self.control])
+        self.widget.add_class("mt-field")
+
+    @override
+    def get(self) -> Any:
+        return self._raw
+
+    @override
+    def _show(self, value: Any) -> None:
+        self._raw = value
+        self.control.value = f"{len(value)} structures, given in Python"
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if problems and not self._raw:
+            self._say("give them from Python, by setting the form's config")
+        else:
+            super().show_problems(problems)
+
+
 def tooltip(label: str, field: FieldInfo) -> str:
     """Return a field's description with its bounds and its default."""
     bounds = []

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import ase.io
 import ipywidgets
 import pytest
 import traitlets
@@ -443,8 +444,12 @@ def with_data(form, src, **fields):
     return mt.MatterTunerConfig.from_dict(settings)
 
 
+def dataset_editor(form):
+    return form.editor.parts["data"].inner.inner.editors["dataset"]
+
+
 def source(form):
-    return form.editor.parts["data"].inner.inner.editors["dataset"].inner.editors["src"].control
+    return dataset_editor(form).inner.editors["src"].control
 
 
 @pytest.fixture
@@ -524,6 +529,27 @@ def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     advised_form.start()
     assert "needs a GPU" in advised_form.message.value
     assert advised_form.run is None
+
+
+def test_structures_given_in_python_stay_while_the_rest_is_edited(tuner_form):
+    structures = mt.AtomsListDatasetConfig(atoms_list=ase.io.read(mt.demo_data("test"), ":6"))
+    tuner_form.config = changed(tuner_form, data={"dataset": structures})
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert editor.control.value == "6 structures, given in Python"
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "8"
+    assert tuner_form.config.trainer.max_epochs == 8
+    assert tuner_form.config.data.dataset == structures
+
+
+def test_structures_cannot_be_entered_by_hand(tuner_form):
+    kind = dataset_editor(tuner_form).kind
+    kind.value = "atoms_list"
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert "give them from Python" in editor.problem
+    assert isinstance(tuner_form.config.data.dataset, mt.XYZDatasetConfig)
+    kind.value = "xyz"
+    assert tuner_form.problem == ""
 
 
 def test_a_missing_backbone_shows_its_pip_line(monkeypatch):
