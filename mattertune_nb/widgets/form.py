@@ -141,6 +141,11 @@ class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
     It counts as changed also where 1 has become 1.0, which mean different things.
     """
 
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Return the config, once what the form still has to find out is in it."""
+        obj._complete_config()
+        return super().get(obj, cls)
+
     def set(self, obj: Any, value: Any) -> None:
         """Store a value and tell the observers once, if it differs."""
         new, old = self._validate(obj, value), obj._trait_values.get(self.name)
@@ -199,6 +204,10 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self.editor.show_problems(exc.problems or [((), str(exc))])
             return
         self._clear_problems()
+        self._take_own(config)
+
+    def _take_own(self, config: StrictConfig) -> None:
+        """Set a config that the editor shows already."""
         self._own_change = True
         try:
             self.config = config
@@ -209,6 +218,9 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         if not self._own_change:
             self.editor.set(self.config.to_dict())
             self._clear_problems()
+
+    def _complete_config(self) -> None:
+        """Put into the config what a reader must not miss."""
 
     def _clear_problems(self) -> None:
         self.problem = ""

@@ -144,6 +144,7 @@ class TunerForm(ConfigForm):
             model=backbone_config_class("chgnet")(),
             data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=FilePath("data.xyz"))),
         )
+        self._is_to_look, self._look_lock = False, threading.RLock()
         # ASE takes a second to import: the form is shown first
         self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
         self._preview, self._refusal = HTML(), HTML()
@@ -191,19 +192,30 @@ class TunerForm(ConfigForm):
         self._looking = threading.Timer(0.5, self._look_into_files)
         self._looking.daemon = True
         if self._keys.waiting:
-            self._keys.waiting = False
+            self._keys.waiting, self._is_to_look = False, True
             self._looking.start()
 
     @traitlets.validate("config")  # type: ignore[untyped-decorator]
     def _check_config(self, proposal: Any) -> MatterTunerConfig:
+        self._is_to_look = False
         config = super()._check_config(proposal)
         assert isinstance(config, MatterTunerConfig)
         self._keys_changed = self._keys.fill(config)
         return config
 
     def _look_into_files(self) -> None:
-        self.config = self.config
-        self._file.value = "".join(map(note_html, self._keys.notes))
+        """Fill in the names of labels: a while after the form is shown, or when config is read."""
+        with self._look_lock:
+            if self._is_to_look:
+                self._keys.look(self._trait_values["config"])
+            if self._is_to_look:  # and no other config, with its names, was set meanwhile
+                self._is_to_look = False
+                self._take_own(self.config.model_copy(deep=True))
+                self._file.value = "".join(map(note_html, self._keys.notes))
+
+    @override
+    def _complete_config(self) -> None:
+        self._look_into_files()
 
     @property
     def config_tab(self) -> ConfigTab:
@@ -258,6 +270,7 @@ class TunerForm(ConfigForm):
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
             self.editor.set(self.config.to_dict())
+            self._clear_problems()
         self._file.value = "".join(map(note_html, self._keys.notes))
         if self._config_tab is not None:
             self._config_tab.show(self.config)

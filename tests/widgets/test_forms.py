@@ -483,6 +483,49 @@ def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tune
     assert len(seen) == 2
 
 
+def run_in_fresh_kernel(code):
+    """Return what code printed where ASE is not imported yet."""
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+FORM_OF_ODD_FILE = """
+import mattertune_nb as mt
+data = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src={!r}))
+form = mt.TunerForm(mt.MatterTunerConfig(model=mt.CHGNetBackboneConfig(), data=data))
+"""
+
+
+def test_a_config_that_is_read_at_once_has_the_names_of_labels(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file))
+    code += "print(form.config.data.dataset.energy_key)"
+    assert run_in_fresh_kernel(code) == ["REF_energy"]
+
+
+def test_what_is_changed_while_the_form_looks_into_the_file_stays(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file)) + (
+        "import time\n"
+        "time.sleep(0.6)\n"
+        "form.editor.trainer.inner.editors['max_epochs'].inner.control.value = '7'\n"
+        "form._looking.join()\n"
+        "print(form.config.trainer.max_epochs, form.config.data.dataset.energy_key)"
+    )
+    assert run_in_fresh_kernel(code) == ["7", "REF_energy"]
+
+
+def test_the_number_of_frames_is_that_of_the_index(tuner_form):
+    tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
+    dataset_editor(tuner_form).inner.editors["index"].control.value = ":2"
+    assert ": 2 frames" in tuner_form._file.value
+
+
+def test_a_home_folder_that_is_not_there_is_said(tuner_form):
+    source(tuner_form).value = "~nosuchuser/x.xyz"
+    assert "~nosuchuser/x.xyz: no such home folder" in tuner_form._file.value
+    assert tuner_form.config.data.dataset.src == Path("~nosuchuser/x.xyz")
+
+
 def test_a_key_that_a_person_gave_stays(tuner_form, odd_file):
     tuner_form.config = with_data(tuner_form, odd_file, energy_key="mine")
     assert tuner_form.config.data.dataset.energy_key == "mine"
