@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 from typing_extensions import override
 
+from mattertune_nb.config.yaml import dump_yaml, load_yaml
 from mattertune_nb.widgets.annotations import kind_of
 from mattertune_nb.widgets.controls import HTML, Box, Checkbox, Dropdown, Text, Textarea
 from mattertune_nb.widgets.style import error_html
@@ -172,10 +173,10 @@ class Simple(Editor):
             self.control.value = _joined(value or ())
         elif self._kind in ("int", "float", "str"):
             self.control.value = "" if value is None else str(value)
-        elif not value:
+        elif value is None or value == {}:
             self.control.value = ""
         else:
-            self.control.value = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).strip()
+            self.control.value = dump_yaml(value).strip()
 
     def make_room(self) -> None:
         """Take the unit from beside the control into its tooltip."""
@@ -322,6 +323,7 @@ def _quoted(text: str) -> str:
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.safe_load(text) or {}
+        value = load_yaml(text)
     except yaml.YAMLError:
         return text
+    return {} if value is None else value

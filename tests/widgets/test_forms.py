@@ -683,12 +683,46 @@ def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     tab.yaml.value = tuner_form.config.to_yaml().replace("max_epochs: 17", "max_epoch: 17")
     tab.load_text.click()
     assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    tab.save_file.click()
+    assert "Not saved: " in tab.message.value
+    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
+    tab.yaml.value = tuner_form.config.to_yaml()
     tab.path.value = "nowhere/config.yaml"
     tab.load_file.click()
     assert "nowhere/config.yaml: cannot read" in tab.message.value
     tab.save_file.click()
     assert "cannot be written" in tab.message.value
     assert tuner_form.config.trainer.max_epochs == 17
+
+
+def test_text_and_file_are_read_alike(tuner_form, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tab = tuner_form.config_tab
+    text = tab.yaml.value.replace("index: ':'", "index: 1:5").replace("lr: 0.002", "lr: 1e-3")
+    for load in tab.load_text, tab.load_file:
+        tab.path.value, tab.yaml.value = "~/config.yaml", text
+        tab.save_file.click()
+        assert str(tmp_path) in tab.message.value
+        load.click()
+        assert "Loaded" in tab.message.value
+        assert tuner_form.config.data.dataset.index == "1:5"
+        assert tuner_form.config.model.optimizer.lr == 1e-3
+    tab.yaml.value = text + "data: {}\n"
+    tab.load_text.click()
+    assert "&#x27;data&#x27; is set twice" in tab.message.value
+
+
+def test_a_mapping_is_entered_as_in_a_config_file():
+    form = mt.TrainerForm()
+    kwargs = controls(form, "additional_trainer_kwargs")
+    kwargs.control.value = "limit_train_batches: 1e-1"
+    assert form.config.additional_trainer_kwargs == {"limit_train_batches": 0.1}
+    for text in ("0", "false", "[]", "limit_train_batches: 1\nlimit_train_batches: 2"):
+        kwargs.control.value = text
+        assert "valid dictionary" in kwargs.problem
+    kwargs.control.value = ""
+    assert form.config.additional_trainer_kwargs == {}
 
 
 def test_the_schedule_is_previewed(advised_form):
