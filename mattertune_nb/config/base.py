@@ -71,6 +71,7 @@ class StrictConfig(BaseModel):
         validate_assignment=True,
         use_attribute_docstrings=False,
         arbitrary_types_allowed=True,
+        allow_inf_nan=False,
         ser_json_inf_nan="constants",
         protected_namespaces=(),
     )
@@ -112,16 +113,28 @@ class StrictConfig(BaseModel):
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand."""
         try:
-            data = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
-        except OSError as exc:
-            msg = f"{path}: cannot read the config ({exc.strerror or exc}). Check the path."
+            text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        except (OSError, RuntimeError) as exc:  # the latter of a home folder that is not there
+            why = getattr(exc, "strerror", None) or exc
+            msg = f"{path}: cannot read the config ({why}). Check the path."
             raise ConfigError(msg) from exc
-        except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        except UnicodeDecodeError as exc:
+            msg = f"{path}: not valid YAML ({exc})."
+            raise ConfigError(msg) from exc
+        return cls.from_yaml_text(text, source=str(path))
+
+    @classmethod
+    def from_yaml_text(cls, text: str, *, source: str = "") -> Self:
+        """Read a config from YAML that is at hand; `source` is named in the error."""
+        try:
+            data = load_yaml(text)
+        except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None)
-            where = f", line {mark.line + 1}" if mark else ""
-            msg = f"{path}{where}: not valid YAML ({getattr(exc, 'problem', None) or exc})."
+            line = f"line {mark.line + 1}" if mark else ""
+            where = ", ".join(filter(None, (source, line))) or cls.__name__
+            msg = f"{where}: not valid YAML ({getattr(exc, 'problem', None) or exc})."
             raise ConfigError(msg) from exc
-        return cls.from_dict(data, source=str(path))
+        return cls.from_dict(data, source=source)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain builtins, the form that files and checkpoints hold."""
@@ -131,7 +144,7 @@ class StrictConfig(BaseModel):
         """Return the config as YAML, and write it to `path` where one is given."""
         text = dump_yaml(self.to_dict())
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            Path(path).expanduser().write_text(text, encoding="utf-8")
         return text
 
     def to_python(self) -> str:

@@ -44,6 +44,11 @@ for _kind in (_Loader, _Dumper):
         "tag:yaml.org,2002:float", re.compile(_FLOAT), list("-+0123456789.")
     )
 
+_Loader.add_constructor(
+    "tag:yaml.org,2002:int",
+    lambda _, node: int(node.value, 16 if "x" in node.value else 10),  # 1.1 has 010 for 8
+)
+
 
 def dump_yaml(data: Any) -> str:
     """Return plain data as YAML that :func:`load_yaml` and other readers understand alike."""
@@ -59,4 +64,7 @@ def load_yaml(text: str) -> Any:
     yaml.YAMLError
         It is not valid, or sets a key twice.
     """
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except (TypeError, ValueError) as exc:  # e.g. of a list as a key
+        raise yaml.YAMLError(str(exc)) from exc

@@ -150,7 +150,11 @@ def existing_file(path: str | Path) -> Path:
     DataError
         There is no such file, it is a folder, or it is empty.
     """
-    full = Path(path).expanduser().absolute()
+    try:
+        full = Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        msg = f"{path}: no such home folder. Check the name after '~'."
+        raise DataError(msg) from exc
     if not full.exists():
         msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
     elif full.is_dir():

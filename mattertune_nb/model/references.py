@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 from scipy.optimize import least_squares
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.yaml import load_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def read_references(path: Path) -> dict[str, float]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        energies = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        energies = json.loads(text) if path.suffix == ".json" else load_yaml(text)
         found = {symbol: float(energy) for symbol, energy in dict(energies).items()}
         references_from_symbols(found, str(path))
         return found

@@ -88,6 +88,15 @@ class Advisor:
     def _serve(self) -> None:
         with self._ready:
             self._ready.wait_for(lambda: self._closed, _HEAD_START)
+        try:
+            self._answer_questions()
+        finally:
+            with self._ready:
+                if self._thread is threading.current_thread():  # no other has taken over
+                    self._thread, self._busy, self._question = None, False, None
+                    self._ready.notify_all()
+
+    def _answer_questions(self) -> None:
         process = self._process = subprocess.Popen(
             [sys.executable, "-c", "from mattertune_nb.widgets.advice import serve; serve()"],
             stdin=subprocess.PIPE,
@@ -97,18 +106,17 @@ class Advisor:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(OSError), process.stdin, process.stdout:
-            while (question := self._next()) is not None:
-                process.stdin.write(question + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                if not line:
-                    break
-                self._answered(json.loads(line))
-        process.wait()
-        with self._ready:
-            self._thread, self._busy = None, False
-            self._ready.notify_all()
+        try:
+            with contextlib.suppress(OSError), process.stdin, process.stdout:
+                while (question := self._next()) is not None:
+                    process.stdin.write(question + "\n")
+                    process.stdin.flush()
+                    line = process.stdout.readline()
+                    if not line:
+                        break
+                    self._answered(json.loads(line))
+        finally:
+            process.wait()
 
 
 def serve() -> None:

@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 
 def members(annotation: Any) -> list[Any]:
@@ -30,6 +30,14 @@ def is_optional(annotation: Any) -> bool:
 def is_config(annotation: Any) -> bool:
     """Return whether an annotation is a config class."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def is_object(annotation: Any) -> bool:
+    """Return whether values are objects of Python that no person would write, e.g. structures."""
+    return any(
+        isinstance(mark, WithJsonSchema) and (mark.json_schema or {}).get("type") == "object"
+        for mark in getattr(annotation, "__metadata__", ())
+    )
 
 
 def finite_options(annotation: Any, names: dict[str, str]) -> list[tuple[str, Any]] | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
-import yaml
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.widgets.controls import HTML, Button, HBox, Text, Textarea, VBox
@@ -78,14 +77,7 @@ class ConfigTab:
         self.python.value = config.to_python()
 
     def _read_text(self) -> StrictConfig:
-        try:
-            data = yaml.safe_load(self.yaml.value)
-        except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            where = f"line {mark.line + 1}: " if mark else ""
-            msg = f"{where}not valid YAML ({getattr(exc, 'problem', None) or exc})."
-            raise ConfigError(msg) from exc
-        return self._cls.from_dict(data)
+        return self._cls.from_yaml_text(self.yaml.value)
 
     def _try(self, read: Callable[[], StrictConfig]) -> None:
         try:
@@ -97,11 +89,16 @@ class ConfigTab:
         self._loaded(config)
 
     def _save(self) -> None:
-        path = Path(self.path.value).expanduser()
+        path = Path(self.path.value)
         try:
+            self._read_text()
+            path = path.expanduser()
             path.write_text(self.yaml.value, encoding="utf-8")
-        except OSError as exc:
-            self._say(f"{path}: cannot be written ({exc.strerror}).", error=True)
+        except ConfigError as exc:
+            self._say(f"Not saved: {exc}", error=True)
+        except (OSError, RuntimeError) as exc:  # the latter of a home folder that is not there
+            why = getattr(exc, "strerror", None) or exc
+            self._say(f"{path}: cannot be written ({why}).", error=True)
         else:
             self._say(f"Saved {path.absolute()}.")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from mattertune_nb.widgets.annotations import (
     finite_options,
     is_config,
+    is_object,
     is_optional,
     kind_of,
     kind_of_value,
@@ -19,7 +20,7 @@ from mattertune_nb.widgets.annotations import (
     tag_field,
 )
 from mattertune_nb.widgets.controls import Box
-from mattertune_nb.widgets.fields import Editor, OptionalValue, Simple
+from mattertune_nb.widgets.fields import Editor, FromPython, OptionalValue, Simple
 from mattertune_nb.widgets.lists import Keyed, Rows
 from mattertune_nb.widgets.nested_fields import Choice, Optional, Section
 
@@ -86,6 +87,8 @@ def _single(label: str, field: FieldInfo, kind: Any, nested: Nested, changed: An
     if get_origin(kind) is list and any(map(is_config, members(arguments[0]))):
         make = partial(make_editor, "kind", field, arguments[0], nested, changed)
         return Rows(label, field, make, changed)
+    if get_origin(kind) is list and is_object(arguments[0]):
+        return FromPython(label, field, changed)
     if get_origin(kind) is dict and get_origin(arguments[0]) is Literal:
         item = arguments[1]
         if get_origin(item) is list and any(map(is_config, members(get_args(item)[0]))):

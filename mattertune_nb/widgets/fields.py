@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 from typing_extensions import override
 
+from mattertune_nb.config.yaml import dump_yaml, load_yaml
 from mattertune_nb.widgets.annotations import kind_of
 from mattertune_nb.widgets.controls import HTML, Box, Checkbox, Dropdown, Text, Textarea
 from mattertune_nb.widgets.style import error_html
@@ -172,10 +173,10 @@ class Simple(Editor):
             self.control.value = _joined(value or ())
         elif self._kind in ("int", "float", "str"):
             self.control.value = "" if value is None else str(value)
-        elif not value:
+        elif value is None or value == {}:
             self.control.value = ""
         else:
-            self.control.value = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).strip()
+            self.control.value = dump_yaml(value).strip()
 
     def make_room(self) -> None:
         """Take the unit from beside the control into its tooltip."""
@@ -243,6 +244,36 @@ class OptionalValue(Editor):
         self.inner.show_problems(problems)
 
 
+class FromPython(Editor):
+    """Shows how many structures there are, which only Python can give."""
+
+    wide = True
+
+    def __init__(self, label: str, field: FieldInfo, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._raw: list[Any] = []
+        self.control = Text(disabled=True, description=label, tooltip=tooltip(label, field))
+        self.control.add_class("mt-control")
+        self.widget = Box([self.control])
+        self.widget.add_class("mt-field")
+
+    @override
+    def get(self) -> Any:
+        return self._raw
+
+    @override
+    def _show(self, value: Any) -> None:
+        self._raw = value
+        self.control.value = f"{len(value)} structures, given in Python"
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if problems and not self._raw:
+            self._say("give them from Python, by setting the form's config")
+        else:
+            super().show_problems(problems)
+
+
 def tooltip(label: str, field: FieldInfo) -> str:
     """Return a field's description with its bounds and its default."""
     bounds = []
@@ -292,6 +323,7 @@ def _quoted(text: str) -> str:
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.safe_load(text) or {}
+        value = load_yaml(text)
     except yaml.YAMLError:
         return text
+    return {} if value is None else value

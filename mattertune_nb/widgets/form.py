@@ -136,12 +136,21 @@ def _grid(children: list[W.Widget]) -> list[W.Widget]:
 
 
 class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
-    """A config that counts as changed also where 1 has become 1.0, which mean different things."""
+    """The config of a form, shown whenever it is set.
+
+    It counts as changed also where 1 has become 1.0, which mean different things.
+    """
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Return the config, once what the form still has to find out is in it."""
+        obj._complete_config()
+        return super().get(obj, cls)
 
     def set(self, obj: Any, value: Any) -> None:
         """Store a value and tell the observers once, if it differs."""
         new, old = self._validate(obj, value), obj._trait_values.get(self.name)
         obj._trait_values[self.name] = new
+        obj._show_config()
         if old != new or repr(old) != repr(new):
             obj._notify_trait(self.name, old, new)
 
@@ -155,6 +164,11 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     ----------
     config
         What the form shows first.
+
+    Attributes
+    ----------
+    problem
+        What is wrong with the entries as they stand, in a line; empty where ``config`` holds them.
     """
 
     config: Any = ConfigTrait(StrictConfig)
@@ -163,10 +177,10 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self._own_change = False
         self._cls = type(config)
+        self.problem = ""
         self.editor = editor or ConfigEditor(self._cls, self._on_change)
-        super().__init__([HTML(STYLE), self.editor.widget], config=config)
-        self.editor.set(self.config.to_dict())
-        self.observe(self._on_config, "config")
+        super().__init__([HTML(STYLE), self.editor.widget])
+        self.config = config
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """Return the form, or where none can be shown its config as YAML."""
@@ -186,16 +200,28 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         try:
             config = self._cls.from_dict(self.editor.get())
         except ConfigError as exc:
+            self.problem = str(exc)
             self.editor.show_problems(exc.problems or [((), str(exc))])
             return
-        self.editor.show_problems([])
+        self._clear_problems()
+        self._take_own(config)
+
+    def _take_own(self, config: StrictConfig) -> None:
+        """Set a config that the editor shows already."""
         self._own_change = True
         try:
             self.config = config
         finally:
             self._own_change = False
 
-    def _on_config(self, change: Any) -> None:
+    def _show_config(self) -> None:
         if not self._own_change:
-            self.editor.set(change["new"].to_dict())
-            self.editor.show_problems([])
+            self.editor.set(self.config.to_dict())
+            self._clear_problems()
+
+    def _complete_config(self) -> None:
+        """Put into the config what a reader must not miss."""
+
+    def _clear_problems(self) -> None:
+        self.problem = ""
+        self.editor.show_problems([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
@@ -31,7 +32,22 @@ class LabelKeyFiller:
     def __init__(self, *, waiting: bool = False) -> None:
         self.waiting = waiting
         self.notes: list[str] = []
-        self._seen: dict[str, tuple[Any, dict[str, str], str]] = {}
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[Any, dict[str, list[str]], str]] = {}
+        self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
+
+    def look(self, config: MatterTunerConfig) -> None:
+        """Look into the data files of a config, so that :meth:`fill` has nothing to wait for."""
+        for name in type(config.data).model_fields:
+            if hasattr(getattr(config.data, name), "src"):
+                self._look(name, getattr(config.data, name))
+
+    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, list[str]], str]:
+        with self._lock:
+            identity = _identity(dataset)
+            if name not in self._seen or self._seen[name][0] != identity:
+                self._seen[name] = (identity, *_look_into(dataset))
+            return self._seen[name]
 
     def fill(self, config: MatterTunerConfig) -> bool:
         """Set the keys that are not set and whose standard name a file lacks; return whether any was.
@@ -46,10 +62,10 @@ class LabelKeyFiller:
             dataset = getattr(config.data, name)
             if not hasattr(dataset, "src"):
                 continue
-            file, filled, note = self._seen.get(name, (None, {}, ""))
-            if file != _identity(dataset):
+            file, found, note = self._look(name, dataset)
+            last, filled = self._filled.get(name, (None, {}))
+            if file != last:
                 changed |= _take_back(dataset, filled)
-                found, note = _look_into(dataset)
                 filled = {
                     _FIELDS[label]: keys[0]
                     for label, keys in found.items()
@@ -60,7 +76,7 @@ class LabelKeyFiller:
                 for field, key in filled.items():
                     setattr(dataset, field, key)
                 changed |= bool(filled)
-                self._seen[name] = (_identity(dataset), filled, note)
+                self._filled[name] = (file, filled)
             self.notes.append(note)
         return changed
 
@@ -75,16 +91,17 @@ def _take_back(dataset: Any, filled: dict[str, str]) -> bool:
 def _identity(dataset: Any) -> Any:
     try:
         changed = dataset.src.expanduser().stat().st_mtime_ns
-    except OSError:
+    except (OSError, RuntimeError):  # of a home folder that is not there
         changed = None
-    return type(dataset), str(dataset.src), changed
+    part = dataset.model_dump(include={"index", "selection"})
+    return type(dataset), str(dataset.src), changed, part
 
 
 def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str]:
     try:
         frames = dataset.create_dataset()
         found = likely_keys(frames.frame(0))
-    except MatterTuneError as exc:
+    except (MatterTuneError, OSError) as exc:
         return {}, str(exc)
     names = ", ".join(
         f"{label} under {' or '.join(map(repr, found[label]))}" if found[label] else f"no {label}"

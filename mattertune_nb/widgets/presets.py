@@ -27,11 +27,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+MISSING: Any = object()
+"""Stands for the value of a field that is not there; ``None`` is a field that is not set."""
+
 
 def find(settings: Any, path: str) -> Any:
-    """Return the value of a dotted field; ``None`` where it is not set or not there."""
+    """Return the value of a dotted field; :data:`MISSING` where it is not there."""
     for name in path.split("."):
-        settings = settings.get(name) if isinstance(settings, dict) else None
+        settings = settings.get(name, MISSING) if isinstance(settings, dict) else MISSING
     return settings
 
 
@@ -39,10 +42,9 @@ def apply_preset(settings: dict[str, Any], preset: dict[str, Any]) -> dict[str, 
     """Return settings with the dotted fields of a preset set; what is not there is left out."""
     out = deepcopy(settings)
     for path, value in preset.items():
-        parent, _, last = path.rpartition(".")
-        target = find(out, parent)
-        if isinstance(target, dict):
-            target[last] = value
+        if find(out, path) is not MISSING:
+            parent, _, last = path.rpartition(".")
+            find(out, parent)[last] = value
     return out
 
 
@@ -57,7 +59,7 @@ def describe(preset: dict[str, Any], defaults: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or value is MISSING:
         return "not set"
     if isinstance(value, dict):
         return html.escape(", ".join(f"{k} {v}" for k, v in value.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from functools import partial
@@ -13,7 +14,7 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import available, backbone_config_class
-from mattertune_nb.config.errors import MatterTuneError, TrainingError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
@@ -29,7 +30,7 @@ from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 from mattertune_nb.widgets.label_keys import LabelKeyFiller
 from mattertune_nb.widgets.lazy import Lazy
 from mattertune_nb.widgets.nested_fields import Choice
-from mattertune_nb.widgets.presets import PRESETS, apply_preset, describe, find
+from mattertune_nb.widgets.presets import MISSING, PRESETS, apply_preset, describe, find
 from mattertune_nb.widgets.schedule_preview import draw_schedule
 from mattertune_nb.widgets.style import error_html, note_html
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mattertune_nb.widgets.fields import Path
+
+log = logging.getLogger(__name__)
 
 
 class RunEditor(Editor):
@@ -141,6 +144,7 @@ class TunerForm(ConfigForm):
             model=backbone_config_class("chgnet")(),
             data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=FilePath("data.xyz"))),
         )
+        self._is_to_look, self._look_lock = False, threading.RLock()
         # ASE takes a second to import: the form is shown first
         self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
         self._preview, self._refusal = HTML(), HTML()
@@ -160,7 +164,9 @@ class TunerForm(ConfigForm):
             style={"description_width": "auto"},
         )
         self._preset_text = HTML()
-        self._replaced: dict[str, Any] = {}
+        self._applied = self.preset.value
+        # of each field that the preset has set: the value before, and the preset's
+        self._replaced: dict[str, tuple[Any, Any]] = {}
         self.preset.observe(self._on_preset, "value")
         self.start_button = Button(
             description="Start",
@@ -186,19 +192,30 @@ class TunerForm(ConfigForm):
         self._looking = threading.Timer(0.5, self._look_into_files)
         self._looking.daemon = True
         if self._keys.waiting:
-            self._keys.waiting = False
+            self._keys.waiting, self._is_to_look = False, True
             self._looking.start()
 
     @traitlets.validate("config")  # type: ignore[untyped-decorator]
     def _check_config(self, proposal: Any) -> MatterTunerConfig:
+        self._is_to_look = False
         config = super()._check_config(proposal)
         assert isinstance(config, MatterTunerConfig)
         self._keys_changed = self._keys.fill(config)
         return config
 
     def _look_into_files(self) -> None:
-        self.config = self.config
-        self._file.value = "".join(map(note_html, self._keys.notes))
+        """Fill in the names of labels: a while after the form is shown, or when config is read."""
+        with self._look_lock:
+            if self._is_to_look:
+                self._keys.look(self._trait_values["config"])
+            if self._is_to_look:  # and no other config, with its names, was set meanwhile
+                self._is_to_look = False
+                self._take_own(self.config.model_copy(deep=True))
+                self._file.value = "".join(map(note_html, self._keys.notes))
+
+    @override
+    def _complete_config(self) -> None:
+        self._look_into_files()
 
     @property
     def config_tab(self) -> ConfigTab:
@@ -218,11 +235,28 @@ class TunerForm(ConfigForm):
 
     def _on_preset(self, change: Any) -> None:
         """Take back what the last preset changed, and apply the new one; the rest stays."""
-        preset = PRESETS[change["new"]]
-        settings = apply_preset(self.config.to_dict(), self._replaced)
-        self._replaced = {path: find(settings, path) for path in preset}
-        settings = apply_preset(settings, preset)
-        self.config = MatterTunerConfig.from_dict(settings)
+        if change["new"] == self._applied:
+            return
+        now, preset = self.config.to_dict(), PRESETS[change["new"]]
+        before = apply_preset(
+            now, {p: old for p, (old, own) in self._replaced.items() if find(now, p) == own}
+        )
+        try:
+            config = MatterTunerConfig.from_dict(apply_preset(before, preset))
+        except ConfigError as exc:
+            self.preset.value = self._applied
+            self._preset_text.value = error_html(str(exc))
+            return
+        self._applied, after = change["new"], config.to_dict()
+        self._replaced = {
+            p: (find(before, p), find(after, p)) for p in preset if find(before, p) is not MISSING
+        }
+        self.config = config
+        self._describe_preset()
+
+    def _describe_preset(self) -> None:
+        changes = {p: v for p, v in PRESETS[self._applied].items() if p in self._replaced}
+        self._preset_text.value = describe(changes, self._defaults())
 
     def _defaults(self) -> dict[str, Any]:
         data = type(self.config.data)
@@ -236,10 +270,11 @@ class TunerForm(ConfigForm):
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
             self.editor.set(self.config.to_dict())
+            self._clear_problems()
         self._file.value = "".join(map(note_html, self._keys.notes))
         if self._config_tab is not None:
             self._config_tab.show(self.config)
-        self._preset_text.value = describe(PRESETS[self.preset.value], self._defaults())
+        self._describe_preset()
         self._known = {}
         self._advisor.ask(self.config)
 
@@ -273,6 +308,8 @@ class TunerForm(ConfigForm):
         """
         self.start_button.disabled = True
         try:
+            if self.problem:
+                raise ConfigError(self.problem)
             config = self.config
             if self.run is not None and config == self._started and self.run.is_active():
                 return
@@ -286,6 +323,9 @@ class TunerForm(ConfigForm):
             self._below.children = [self.run.dashboard()]
         except MatterTuneError as exc:
             self._say(str(exc), error=True)
+        except Exception as exc:  # nobody else would hear of it in the button's thread
+            log.exception("The run could not be started.")
+            self._say(f"The run could not be started ({type(exc).__name__}: {exc}).", error=True)
         finally:
             self.start_button.disabled = False
 

@@ -204,6 +204,10 @@ def test_constraints_are_no_part_of_a_structure_in_a_config():
         ("null", None),
         ("true", True),
         ("1_000", "1_000"),
+        ("010", 10),
+        ("08", 8),
+        ("-0x1f", "-0x1f"),
+        ("0x1f", 31),
     ],
 )
 def test_yaml_says_what_people_mean(text, value):
@@ -217,6 +221,27 @@ def test_a_key_given_twice_is_an_error_with_its_line(tmp_path):
     path.write_text("max_epochs: 3\nlog_every_n_steps: 1\nmax_epochs: 5\n")
     with pytest.raises(mt.ConfigError, match=r"config\.yaml, line 3: .*'max_epochs' is set twice"):
         mt.TrainerConfig.from_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["max_epochs: [3", "? [a, b]\n: 3", "!!int x"])
+def test_yaml_that_is_not_valid_is_one_error(text):
+    with pytest.raises(mt.ConfigError, match="not valid YAML"):
+        mt.TrainerConfig.from_yaml_text(text)
+
+
+def test_a_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mt.TrainerConfig(max_epochs=3).to_yaml("~/config.yaml")
+    assert (tmp_path / "config.yaml").is_file()
+    assert mt.TrainerConfig.from_yaml("~/config.yaml").max_epochs == 3
+    with pytest.raises(mt.ConfigError, match=r"~nosuchuser/a\.yaml: cannot read the config"):
+        mt.TrainerConfig.from_yaml("~nosuchuser/a.yaml")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "1e400"])
+def test_a_setting_is_a_finite_number(value):
+    with pytest.raises(mt.ConfigError, match="lr: input should be a finite number"):
+        mt.AdamWConfig(lr=value)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path):

@@ -134,6 +134,8 @@ def test_a_broken_frame_in_the_middle_is_named_when_read(tmp_path):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match=r"none\.xyz: no such file"):
         open_frames(tmp_path / "none.xyz")
+    with pytest.raises(DataError, match="no such home folder"):
+        open_frames("~nosuchuser/a.xyz")
     with pytest.raises(DataError, match="is a folder"):
         open_frames(tmp_path)
 

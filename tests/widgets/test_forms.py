@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import ase.io
 import ipywidgets
 import pytest
 import traitlets
@@ -443,8 +444,12 @@ def with_data(form, src, **fields):
     return mt.MatterTunerConfig.from_dict(settings)
 
 
+def dataset_editor(form):
+    return form.editor.parts["data"].inner.inner.editors["dataset"]
+
+
 def source(form):
-    return form.editor.parts["data"].inner.inner.editors["dataset"].inner.editors["src"].control
+    return dataset_editor(form).inner.editors["src"].control
 
 
 @pytest.fixture
@@ -476,6 +481,49 @@ def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tune
     assert tuner_form.config.data.dataset.forces_key is None
     assert not keys["forces_key"].switch.value
     assert len(seen) == 2
+
+
+def run_in_fresh_kernel(code):
+    """Return what code printed where ASE is not imported yet."""
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+FORM_OF_ODD_FILE = """
+import mattertune_nb as mt
+data = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src={!r}))
+form = mt.TunerForm(mt.MatterTunerConfig(model=mt.CHGNetBackboneConfig(), data=data))
+"""
+
+
+def test_a_config_that_is_read_at_once_has_the_names_of_labels(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file))
+    code += "print(form.config.data.dataset.energy_key)"
+    assert run_in_fresh_kernel(code) == ["REF_energy"]
+
+
+def test_what_is_changed_while_the_form_looks_into_the_file_stays(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file)) + (
+        "import time\n"
+        "time.sleep(0.6)\n"
+        "form.editor.trainer.inner.editors['max_epochs'].inner.control.value = '7'\n"
+        "form._looking.join()\n"
+        "print(form.config.trainer.max_epochs, form.config.data.dataset.energy_key)"
+    )
+    assert run_in_fresh_kernel(code) == ["7", "REF_energy"]
+
+
+def test_the_number_of_frames_is_that_of_the_index(tuner_form):
+    tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
+    dataset_editor(tuner_form).inner.editors["index"].control.value = ":2"
+    assert ": 2 frames" in tuner_form._file.value
+
+
+def test_a_home_folder_that_is_not_there_is_said(tuner_form):
+    source(tuner_form).value = "~nosuchuser/x.xyz"
+    assert "~nosuchuser/x.xyz: no such home folder" in tuner_form._file.value
+    assert tuner_form.config.data.dataset.src == Path("~nosuchuser/x.xyz")
 
 
 def test_a_key_that_a_person_gave_stays(tuner_form, odd_file):
@@ -526,6 +574,27 @@ def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     assert advised_form.run is None
 
 
+def test_structures_given_in_python_stay_while_the_rest_is_edited(tuner_form):
+    structures = mt.AtomsListDatasetConfig(atoms_list=ase.io.read(mt.demo_data("test"), ":6"))
+    tuner_form.config = changed(tuner_form, data={"dataset": structures})
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert editor.control.value == "6 structures, given in Python"
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "8"
+    assert tuner_form.config.trainer.max_epochs == 8
+    assert tuner_form.config.data.dataset == structures
+
+
+def test_structures_cannot_be_entered_by_hand(tuner_form):
+    kind = dataset_editor(tuner_form).kind
+    kind.value = "atoms_list"
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert "give them from Python" in editor.problem
+    assert isinstance(tuner_form.config.data.dataset, mt.XYZDatasetConfig)
+    kind.value = "xyz"
+    assert tuner_form.problem == ""
+
+
 def test_a_missing_backbone_shows_its_pip_line(monkeypatch):
     from mattertune_nb.backbones import base
 
@@ -557,6 +626,47 @@ def test_a_preset_is_a_difference_from_the_defaults(tuner_form):
     assert tuner_form._preset_text.value == ""
 
 
+def changed(form, **parts):
+    """Return the config of a form with some settings of its parts changed."""
+    config = form.config.model_copy(deep=True)
+    for part, fields in parts.items():
+        for name, value in fields.items():
+            setattr(getattr(config, part), name, value)
+    return config
+
+
+def test_a_preset_that_does_not_fit_is_refused_and_the_last_one_stays(tuner_form):
+    tuner_form.preset.value = "careful"
+    tuner_form.config = before = changed(tuner_form, trainer={"min_epochs": 50})
+    tuner_form.preset.value = "quick look"
+    assert tuner_form.preset.value == "careful"
+    assert "min_epochs is larger than max_epochs" in tuner_form._preset_text.value
+    assert tuner_form.config == before
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer == mt.TrainerConfig(min_epochs=50)
+
+
+@pytest.mark.parametrize("scheduler", [None, mt.StepLRConfig(), [mt.LinearLRConfig()]])
+def test_a_preset_leaves_out_what_the_config_has_not(tuner_form, scheduler):
+    tuner_form.config = changed(tuner_form, model={"lr_scheduler": scheduler})
+    tuner_form.preset.value = "quick look"
+    assert tuner_form.config.trainer.max_epochs == 10
+    assert tuner_form.config.model.lr_scheduler == scheduler
+    assert "warmup" not in tuner_form._preset_text.value
+    added = mt.CosineAnnealingLRConfig(warmup=0.1)
+    tuner_form.config = changed(tuner_form, model={"lr_scheduler": added})
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer.max_epochs == 100
+    assert tuner_form.config.model.lr_scheduler == added
+
+
+def test_what_was_changed_since_a_preset_is_not_taken_back_with_it(tuner_form):
+    tuner_form.preset.value = "small data"
+    tuner_form.config = changed(tuner_form, trainer={"max_epochs": 500})
+    tuner_form.preset.value = "none"
+    assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=500)
+
+
 def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     tab = tuner_form.config_tab
     assert tab.yaml.value == tuner_form.config.to_yaml()
@@ -573,12 +683,46 @@ def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     tab.yaml.value = tuner_form.config.to_yaml().replace("max_epochs: 17", "max_epoch: 17")
     tab.load_text.click()
     assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    tab.save_file.click()
+    assert "Not saved: " in tab.message.value
+    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
+    tab.yaml.value = tuner_form.config.to_yaml()
     tab.path.value = "nowhere/config.yaml"
     tab.load_file.click()
     assert "nowhere/config.yaml: cannot read" in tab.message.value
     tab.save_file.click()
     assert "cannot be written" in tab.message.value
     assert tuner_form.config.trainer.max_epochs == 17
+
+
+def test_text_and_file_are_read_alike(tuner_form, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tab = tuner_form.config_tab
+    text = tab.yaml.value.replace("index: ':'", "index: 1:5").replace("lr: 0.002", "lr: 1e-3")
+    for load in tab.load_text, tab.load_file:
+        tab.path.value, tab.yaml.value = "~/config.yaml", text
+        tab.save_file.click()
+        assert str(tmp_path) in tab.message.value
+        load.click()
+        assert "Loaded" in tab.message.value
+        assert tuner_form.config.data.dataset.index == "1:5"
+        assert tuner_form.config.model.optimizer.lr == 1e-3
+    tab.yaml.value = text + "data: {}\n"
+    tab.load_text.click()
+    assert "&#x27;data&#x27; is set twice" in tab.message.value
+
+
+def test_a_mapping_is_entered_as_in_a_config_file():
+    form = mt.TrainerForm()
+    kwargs = controls(form, "additional_trainer_kwargs")
+    kwargs.control.value = "limit_train_batches: 1e-1"
+    assert form.config.additional_trainer_kwargs == {"limit_train_batches": 0.1}
+    for text in ("0", "false", "[]", "limit_train_batches: 1\nlimit_train_batches: 2"):
+        kwargs.control.value = text
+        assert "valid dictionary" in kwargs.problem
+    kwargs.control.value = ""
+    assert form.config.additional_trainer_kwargs == {}
 
 
 def test_the_schedule_is_previewed(advised_form):
@@ -639,6 +783,52 @@ def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, mon
     tuner_form.run.stop()
     assert len(list(tmp_path.iterdir())) == 1
     assert tuner_form.run.wait(120).state == "stopped"
+
+
+def test_start_refuses_while_an_entry_is_wrong(tuner_form, tmp_path):
+    tuner_form.config = mt.demo_config(tmp_path)
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "5o"
+    press_start(tuner_form)
+    assert "trainer.max_epochs: " in tuner_form.message.value
+    assert tuner_form.run is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_that_is_loaded_takes_the_place_of_a_wrong_entry_though_it_equals_the_last(
+    tuner_form,
+):
+    before = tuner_form.config
+    epochs = tuner_form.editor.trainer.inner.editors["max_epochs"].inner
+    epochs.control.value = "5o"
+    tuner_form.config_tab.load_text.click()
+    assert tuner_form.config == before
+    assert epochs.control.value == str(before.trainer.max_epochs)
+    assert epochs.problem == tuner_form.problem == ""
+
+
+def test_whatever_start_meets_is_said(tuner_form, tmp_path, monkeypatch):
+    tuner_form.config = mt.demo_config(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    press_start(tuner_form)
+    assert "could not be started (FileNotFoundError: " in tuner_form.message.value
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_advisor_goes_on_where_its_answer_could_not_be_shown():
+    seen = []
+
+    def show(known):
+        seen.append(known["refusal"])
+        if len(seen) == 1:
+            raise RuntimeError
+
+    advisor = Advisor(show)
+    for _ in range(2):
+        advisor.ask(mt.demo_config())
+        assert advisor.wait()
+    advisor.close()
+    assert seen == [None, None]
 
 
 def test_without_a_front_end_a_form_is_its_config(monkeypatch):
