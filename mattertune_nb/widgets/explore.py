@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.widgets.bins import histogram
 from mattertune_nb.widgets.dataset_table import FORCE, DatasetTable
 from mattertune_nb.widgets.picture import (
     Message,
@@ -152,7 +153,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         counted, of_frame = values[present], present
         if title == FORCE:
             counted, of_frame = self.table.norms, self.table.norm_frame
-        counts, edges = np.histogram(counted, bins=_N_BINS)
+        counts, edges = histogram(counted, _N_BINS)
         bins = np.clip(np.searchsorted(edges, counted, side="right") - 1, 0, _N_BINS - 1)
         what = "atoms" if title == FORCE else "frames"
         self.figure.add_trace(
@@ -259,7 +260,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         axes[0].set_ylabel("atoms", fontsize=8)
         for ax, (title, values) in zip(axes[1:], columns.items(), strict=True):
             counted = self.table.norms if title == FORCE else values[np.isfinite(values)]
-            ax.hist(counted, bins=_N_BINS, color=_BLUE)
+            ax.stairs(*histogram(counted, _N_BINS), fill=True, color=_BLUE)
             ax.set_xlabel(title, fontsize=8)
             ax.set_ylabel("atoms" if title == FORCE else "frames", fontsize=8)
         for ax in axes:

@@ -133,7 +133,8 @@ def fill(viewer: Viewer, shown: Shown, *, center: bool) -> None:
     if arrows is not None and len(arrows):
         rgb = [int(ARROW_COLOR[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         ends = atoms.positions + shown.scale * arrows
-        visible = np.linalg.norm(shown.scale * arrows, axis=1) > 0.02
+        lengths = np.linalg.norm(shown.scale * arrows, axis=1)
+        visible = np.isfinite(lengths) & (lengths > 0.02)
         pairs = zip(atoms.positions[visible].tolist(), ends[visible].tolist(), strict=True)
         viewer._add_shape([("arrow", start, end, rgb, 0.12) for start, end in pairs], name="forces")
     if center:
