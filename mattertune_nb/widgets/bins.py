@@ -21,7 +21,7 @@ def bin_edges(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     if high - low <= least:
         middle, half = (low + high) / 2, max(0.5, least)
         low, high = middle - half, middle + half
-    edges: NDArray[np.float64] = np.linspace(low, high, n + 1)
+    edges: NDArray[np.float64] = np.linspace(low, high, n + 1, dtype=np.float64)
     return edges
 
 

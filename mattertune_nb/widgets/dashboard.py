@@ -152,12 +152,11 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                 status = self.run.status()
                 records, restarted = self._reader.new_records()
                 if restarted:
-                    self.data.clear()
-                    self.figure.clear()
+                    self._forget()
                 if records or restarted:
                     self.data.add(records)
                     self.figure.update()
-                if status.state != self._state:
+                if restarted or status.state != self._state:
                     self._on_state(status.state, status.error)
                 self._show(read_progress(self.run, self._read_config(), status, self.data))
                 self.validation.refresh()
@@ -165,6 +164,15 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
                 return False
             return status.state in _ACTIVE
+
+    def _forget(self) -> None:
+        """Empty what was read: the run went back to an earlier step, or is another of the same name."""
+        self.data.choose_by(*monitor_of(self.run))
+        self.data.steps_per_epoch = None
+        self.data.clear()
+        self.figure.clear()
+        self.validation.clear()
+        self._config_read = -1.0
 
     def _read_config(self) -> MatterTunerConfig | None:
         """Return the run's config, read again only where it has changed."""

@@ -121,13 +121,17 @@ class CurveData:
     """
 
     def __init__(self, monitor: str | None = None, mode: str = "min") -> None:
-        self.monitor = monitor
-        self._sign = -1 if mode == "max" else 1
         self.version = 0
         # told by who knows it; the axis of steps says it
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[tuple[int, bool, str], bytes | None] | None = None
+        self.choose_by(monitor, mode)
         self.clear()
+
+    def choose_by(self, monitor: str | None, mode: str) -> None:
+        """Choose the best epoch of records to come by another metric."""
+        self.monitor = monitor
+        self._sign = -1 if mode == "max" else 1
 
     def clear(self) -> None:
         """Forget everything."""

@@ -36,11 +36,19 @@ class ValidationView:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._seen: float | None = None
-        self._caption = W.HTML("No validation yet.")
-        self._parity = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
-        self._worst = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
+        self._caption = W.HTML()
+        self._parity = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._worst = W.Image(format="png", layout=W.Layout(max_width="100%"))
         self.widget = W.VBox([self._caption, self._parity, self._worst])
+        self.clear()
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds a validation."""
+        self._seen: float | None = None
+        self._caption.value = "No validation yet."
+        for image in (self._parity, self._worst):
+            image.value = b""
+            image.layout.display = "none"
 
     def refresh(self) -> None:
         """Draw the pictures again where a validation has ended since."""

@@ -16,7 +16,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.training.background import RecordReader
 from mattertune_nb.training.files import append_line
+from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.validation_view import ValidationView
 
 
@@ -220,6 +222,43 @@ def test_resume_of_a_run_in_training_is_refused_in_words(run):
     view = run.dashboard()
     view._do(run.resume, "Starting")
     assert "is training this run" in view._message.value
+
+
+def test_a_run_made_anew_under_the_same_name_takes_the_place_of_the_old_one(run):
+    view = run.dashboard()
+    config = run.config()
+    config.run.root, config.run.name = run.path.parent, run.path.name
+    config.trainer.checkpoint.monitor = "val/forces_mae"
+    shutil.rmtree(run.path)
+    directory, _ = RunDirectory.create(config)
+    again = mt.Run.attach(directory.path)
+    assert again.dashboard() is view
+    view.refresh()
+    assert not view.data.ordered()[0].series
+    assert view.validation._caption.value == "No validation yet."
+    assert not view.validation._parity.value
+    # longer than the old record was, so that its size tells nothing
+    for step in range(100):
+        values = {"val/forces_mae": 0.9, "val/energy_per_atom_mae": 0.1}
+        directory.append_metrics("metrics", step, step, values)
+    view.refresh()
+    curve = view.data.panels["val/forces_mae"].series["validation"].array()
+    assert curve[:, 2].tolist() == [900.0] * 100
+    assert view.data.monitor == "val/forces_mae"
+
+
+def test_a_record_that_was_replaced_between_two_looks_is_read_from_its_beginning(run):
+    directory = run.directory
+    reader = RecordReader(directory)
+    reader.new_records()
+    for n in (1, 200):
+        directory.metrics_file.unlink()
+        for step in range(n):
+            directory.append_metrics("metrics", 0, step, {"val/forces_mae": 0.9})
+        records, restarted = reader.new_records()
+        assert restarted
+        assert len(records) == n
+    assert reader.new_records() == ([], False)
 
 
 def test_steps_done_again_after_a_crash_are_shown_once(run):
