@@ -82,14 +82,12 @@ class Run:
         return self.directory.metrics()
 
     def log_tail(self, n_lines: int = 40) -> str:
-        """Return the last lines of the log, and of what the process printed."""
-        lines: list[str] = []
-        for file in (self.directory.log_file, self.directory.console_file):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    handle.seek(max(file.stat().st_size - 400 * n_lines, 0))
-                    lines += handle.read().decode(errors="replace").splitlines()[-n_lines:]
-        return "\n".join(lines[-n_lines:])
+        """Return the last lines of the log, and of what was printed; half of each if both are long."""
+        log = _last_lines(self.directory.log_file, n_lines)
+        printed = _last_lines(self.directory.console_file, n_lines)
+        n_printed = min(len(printed), max(n_lines // 2, n_lines - len(log)))
+        n_log = min(len(log), n_lines - n_printed)
+        return "\n".join([*log[len(log) - n_log :], *printed[len(printed) - n_printed :]])
 
     def start(self) -> Run:
         """Train in a process of its own, from the newest checkpoint or from the beginning.
@@ -167,6 +165,14 @@ class Run:
         return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:dashboard")(self)
 
 
+def _last_lines(file: Path, n: int) -> list[str]:
+    if not file.is_file():
+        return []
+    with file.open("rb") as handle:
+        handle.seek(max(file.stat().st_size - 400 * n, 0))
+        return handle.read().decode(errors="replace").splitlines()[-n:]
+
+
 def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> Run:
     """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
 
@@ -228,8 +234,8 @@ class RecordReader:
         Returns
         -------
         records
-            The new records; all of them where the run was resumed from an earlier step, or was
-            made anew under the same name.
+            The new records, with those of resumes; all of them where the run was resumed from an
+            earlier step, or was made anew under the same name.
         restarted
             Whether the earlier ones no longer count.
         """
@@ -242,7 +248,7 @@ class RecordReader:
         if self._offset and not self._start:
             self._start = self._beginning(min(self._offset, _BEGINNING))
         if any(record.get("kind") == "resumed" for record in records):
-            self._records = drop_undone([*self._records, *records])
+            self._records = drop_undone([*self._records, *records], keep_resumes=True)
             return self._records, True
         self._records += records
         return records, replaced

@@ -55,7 +55,7 @@ class ValidationView:
         file = self._run.directory.validation_file
         if not file.is_file() or file.stat().st_mtime == self._seen:
             return
-        self._seen = file.stat().st_mtime
+        written = file.stat().st_mtime
         data = json.loads(file.read_text(encoding="utf-8"))
         self._parity.value = draw_parity_sample(data["points"])
         self._parity.layout.display = None
@@ -69,6 +69,7 @@ class ValidationView:
             ranked_by = next(name for name in _RANKED_BY if name in data["points"])
             self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
             self._worst.layout.display = None
+        self._seen = written
 
 
 def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:

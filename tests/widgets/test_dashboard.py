@@ -145,6 +145,31 @@ def test_each_file_may_be_half_written_or_missing(name, damage, run):
     assert view._repr_mimebundle_()
 
 
+def test_what_could_not_be_read_is_not_said_any_more_once_it_is_mended(run):
+    view = run.dashboard()
+    for file in (run.directory.validation_file, run.directory.config_file):
+        whole = file.read_text()
+        file.write_text(whole[: len(whole) // 2])
+        for _ in range(2):
+            view.refresh()
+            assert "cannot be read" in view._message.value
+        file.write_text(whole)
+        os.utime(file, (1, 1))
+        view.refresh()
+        assert not view._message.value
+
+
+def test_the_log_and_what_was_printed_share_the_lines_that_are_shown(run):
+    log, console = run.directory.log_file, run.directory.console_file
+    log.write_text("log\n" * 100)
+    console.write_text("printed\n" * 100)
+    assert run.log_tail(31).split("\n") == ["log"] * 16 + ["printed"] * 15
+    log.write_text("log\n" * 3)
+    assert run.log_tail(31).split("\n") == ["log"] * 3 + ["printed"] * 28
+    console.unlink()
+    assert run.log_tail(2).split("\n") == ["log"] * 2
+
+
 def test_the_worst_structures_are_shown_where_the_data_are_gone(run, tmp_path):
     config = run.config()
     config.data.validation.src = tmp_path / "moved.xyz"
@@ -286,6 +311,15 @@ def test_train_longer_in_the_background_then_compare(run):
     assert table.rows[0]["state"] == "finished"
     assert float(table.rows[0]["forces (meV/Å)"]) > 0
     assert "3 epochs" in view._title()
+
+
+def test_a_run_may_be_called_best(run):
+    paths = [shutil.copytree(run.path, run.path.parent / name) for name in ("best", "untuned")]
+    figure = mt.compare(*paths).figure.widget
+    for name in ("best", "untuned"):
+        curves = [t for t in figure.data if t.name == name and t.mode == "lines+markers"]
+        assert [len(trace.x) for trace in curves] == [2] * len(curves)
+        assert len(curves) >= 3
 
 
 def test_compare_overlays_runs_and_keeps_a_picture_beside_the_figure(finished, run):
