@@ -185,7 +185,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         )
         trace = self.figure.data[-1]
         trace.on_click(lambda _, chosen, __: self._on_point(title, chosen))
-        trace.on_selection(lambda _, chosen, __: self._on_points(title, chosen))
+        trace.on_selection(lambda _, chosen, brush: self._on_points(title, chosen, brush))
 
     def _link_bars(self, frames: list[NDArray[np.int64]]) -> None:
         """Let the last trace, a bar for each of `frames`, choose its frames."""
@@ -202,9 +202,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         if chosen.point_inds:
             self.show(int(self._points[title][chosen.point_inds[0]]))
 
-    def _on_points(self, title: str, chosen: Any) -> None:
-        if chosen.point_inds:
-            self._keep(np.sort(self._points[title][np.array(chosen.point_inds)]))
+    def _on_points(self, title: str, chosen: Any, brush: Any) -> None:
+        if not chosen.point_inds:
+            return
+        values, points = self.table.columns()[title], self._points[title]
+        kept = np.sort(points[np.array(chosen.point_inds)])
+        if len(points) < np.isfinite(values).sum():
+            # a sample is drawn; plotly tells the range for the first panel alone
+            ends = getattr(brush, "xrange", None) or values[kept]
+            kept = np.flatnonzero((values >= min(ends)) & (values <= max(ends)))
+        self._keep(kept)
 
     def show(self, frame: int) -> None:
         """Show a frame; all frames are kept again where it is not among those that are."""

@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from plotly.callbacks import Points
+from plotly.callbacks import BoxSelector, Points
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
@@ -19,6 +19,7 @@ from mattertune_nb.training.evaluation import evaluate
 from mattertune_nb.widgets import live_viewer
 from mattertune_nb.widgets.before_after import BeforeAfter
 from mattertune_nb.widgets.dataset_table import DatasetTable
+from mattertune_nb.widgets.explore import MAX_POINTS
 from mattertune_nb.widgets.lifetime import parts
 from mattertune_nb.widgets.parity import N_WORST, ParityView
 from mattertune_nb.widgets.parity_data import ParityData
@@ -402,6 +403,23 @@ def test_values_that_are_the_same_up_to_rounding_are_shown(dataset, model):
     frame = np.zeros(len(label), int)
     same = ParityData(label, label + 2e-13, frame, np.abs(label))
     assert is_png(ParityView(model, dataset, {"forces": same}).picture())
+
+
+@pytest.mark.parametrize("brush", [None, BoxSelector(xrange=[-50, 50])])
+def test_a_range_that_is_brushed_keeps_also_frames_that_are_not_drawn(brush):
+    frames, rng = [], np.random.default_rng(0)
+    for energy in rng.normal(size=2 * MAX_POINTS):
+        atoms = bulk("Cu")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    drawn = np.flatnonzero(np.abs(trace.x) <= 50).tolist()
+    trace._dispatch_on_selection(Points(point_inds=drawn), brush)
+    ends = (trace.x[drawn].min(), trace.x[drawn].max()) if brush is None else brush.xrange
+    within = (view.table.energy >= ends[0]) & (view.table.energy <= ends[1])
+    assert view.selected.tolist() == np.flatnonzero(within).tolist()
+    assert len(view.selected) > len(drawn)
 
 
 def test_frames_without_labels_are_explored_for_what_they_have():
