@@ -8,14 +8,18 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-import nglview
 import numpy as np
+from IPython.utils.capture import capture_output
 from ipywidgets.widgets.widget import _instances
 from ipywidgets.widgets.widget_link import Link
-from nglview.remote_thread import RemoteCallThread
 
 from mattertune_nb.widgets.lifetime import parts
 from mattertune_nb.widgets.structure_picture import ARROW_COLOR, VIRIDIS
+
+# nglview displays its registry of colours when it is imported, in whatever cell that happens
+with capture_output(stdout=False, stderr=False):
+    import nglview
+    from nglview.remote_thread import RemoteCallThread
 
 if TYPE_CHECKING:
     from mattertune_nb.widgets.structure_picture import Shown
