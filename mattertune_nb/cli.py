@@ -176,7 +176,7 @@ def lab(
         ),
     ] = False,
 ) -> None:
-    """Open JupyterLab on a copy of the quickstart in this folder; further options are JupyterLab's."""
+    """Open JupyterLab on the quickstart, copied here with the other notebooks; options are JupyterLab's."""
     from mattertune_nb.demo.quickstart import copy_quickstart, execute
 
     notebook = copy_quickstart(Path.cwd())

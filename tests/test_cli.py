@@ -19,6 +19,7 @@ import mattertune_nb as mt
 from mattertune_nb.cli import error_table, main, override_settings
 from mattertune_nb.demo.quickstart import copy_quickstart
 
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
 COMMAND = [sys.executable, "-m", "mattertune_nb.cli"]
 
 
@@ -136,11 +137,19 @@ def test_the_quickstart_is_copied_once_and_an_edited_copy_stays(tmp_path):
     assert copy_quickstart(tmp_path).read_text() == "mine"
 
 
-def test_the_wheel_carries_the_quickstart():
+def test_the_notebooks_that_the_quickstart_points_to_come_with_it(tmp_path):
+    (tmp_path / "03_lightning.ipynb").write_text("mine")
+    copy_quickstart(tmp_path)
+    names = [path.name for path in NOTEBOOKS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert (tmp_path / "03_lightning.ipynb").read_text() == "mine"
+
+
+def test_the_wheel_carries_the_notebooks():
     root = Path(__file__).parents[1]
     build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-    for source in build["targets"]["wheel"]["force-include"]:
-        assert (root / source).is_file()
+    included = build["targets"]["wheel"]["force-include"]
+    assert [root / source for source in included] == NOTEBOOKS
 
 
 def test_lab_headless_writes_the_executed_notebook_and_a_page(tmp_path):

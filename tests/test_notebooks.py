@@ -55,11 +55,20 @@ def test_a_notebook_uses_public_names_only(path):
                 assert all(a.name == "mattertune_nb" and a.asname == "mt" for a in own)
 
 
+def test_the_first_view_in_a_notebook_displays_nothing_but_itself():
+    cell = nbformat.v4.new_code_cell("from mattertune_nb.widgets import live_viewer")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    NotebookClient(notebook, timeout=100).execute()
+    assert not outputs(notebook)
+
+
 def test_quickstart_is_committed_with_its_outputs():
     notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     assert pictures(notebook) >= 4
+    # there is no state of widgets in the file by which one could be shown
+    assert not any("widget-view" in str(o.get("data", {}).keys()) for o in outputs(notebook))
     text = NOTEBOOKS[0].read_text(encoding="utf-8")
     assert len(text) < 1_000_000
     assert "src: /" not in text, "a path of somebody's machine"

@@ -1,4 +1,4 @@
-"""The quickstart notebook, for people who have installed the package and for those with a clone."""
+"""The notebooks, for people who have installed the package and for those with a clone."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def copy_quickstart(folder: Path) -> Path:
-    """Put the quickstart into a folder and return where it is; a copy that is there already stays.
+    """Put the notebooks into a folder and return where the quickstart is.
+
+    Those that are there already stay.
 
     Raises
     ------
     MatterTuneError
         Where the folder cannot be written.
     """
-    target = folder / NAME
-    if target.exists():
-        return target
-    # a wheel carries the notebook inside the package; a clone has it beside the package
-    source = next(
-        path
-        for path in (_PACKAGE / "notebooks" / NAME, _PACKAGE.parent / "notebooks" / NAME)
-        if path.is_file()
-    )
-    try:
-        shutil.copyfile(source, target)
-    except OSError as exc:
-        msg = f"{target} cannot be written ({exc.strerror}). Change to a folder that is yours."
-        raise MatterTuneError(msg) from exc
-    return target
+    # a wheel carries the notebooks inside the package; a clone has them beside the package
+    places = _PACKAGE / "notebooks", _PACKAGE.parent / "notebooks"
+    source = next(place for place in places if (place / NAME).is_file())
+    for notebook in source.glob("0*.ipynb"):
+        target = folder / notebook.name
+        if target.exists():
+            continue
+        try:
+            shutil.copyfile(notebook, target)
+        except OSError as exc:
+            msg = f"{target} cannot be written ({exc.strerror}). Change to a folder that is yours."
+            raise MatterTuneError(msg) from exc
+    return folder / NAME
 
 
 def execute(path: Path) -> Path:

@@ -82,14 +82,12 @@ class Run:
         return self.directory.metrics()
 
     def log_tail(self, n_lines: int = 40) -> str:
-        """Return the last lines of the log, and of what the process printed."""
-        lines: list[str] = []
-        for file in (self.directory.log_file, self.directory.console_file):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    handle.seek(max(file.stat().st_size - 400 * n_lines, 0))
-                    lines += handle.read().decode(errors="replace").splitlines()[-n_lines:]
-        return "\n".join(lines[-n_lines:])
+        """Return the last lines of the log, and of what was printed; half of each if both are long."""
+        log = _last_lines(self.directory.log_file, n_lines)
+        printed = _last_lines(self.directory.console_file, n_lines)
+        n_printed = min(len(printed), max(n_lines // 2, n_lines - len(log)))
+        n_log = min(len(log), n_lines - n_printed)
+        return "\n".join([*log[len(log) - n_log :], *printed[len(printed) - n_printed :]])
 
     def start(self) -> Run:
         """Train in a process of its own, from the newest checkpoint or from the beginning.
@@ -167,6 +165,14 @@ class Run:
         return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:dashboard")(self)
 
 
+def _last_lines(file: Path, n: int) -> list[str]:
+    if not file.is_file():
+        return []
+    with file.open("rb") as handle:
+        handle.seek(max(file.stat().st_size - 400 * n, 0))
+        return handle.read().decode(errors="replace").splitlines()[-n:]
+
+
 def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> Run:
     """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
 
@@ -200,6 +206,10 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
     return Run(directory.path).start()
 
 
+# a record says when it was written: no two files begin alike, as their inodes may be
+_BEGINNING = 64
+
+
 class RecordReader:
     """Reads a growing record of metrics piece by piece, each line once.
 
@@ -211,7 +221,11 @@ class RecordReader:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
+        self._forget()
+
+    def _forget(self) -> None:
         self._offset = 0
+        self._start = b""
         self._records: list[dict[str, Any]] = []
 
     def new_records(self) -> tuple[list[dict[str, Any]], bool]:
@@ -220,13 +234,37 @@ class RecordReader:
         Returns
         -------
         records
-            The new records; all of them where the run was resumed from an earlier step.
+            The new records, with those of resumes; all of them where the run was resumed from an
+            earlier step, or was made anew under the same name.
         restarted
             Whether the earlier ones no longer count.
         """
+        replaced = self._is_replaced()
+        if replaced:
+            self._forget()
+        elif not self._run.metrics_file.exists():
+            return [], False
         records, self._offset = read_lines(self._run.metrics_file, self._offset)
+        if self._offset and not self._start:
+            self._start = self._beginning(min(self._offset, _BEGINNING))
         if any(record.get("kind") == "resumed" for record in records):
-            self._records = drop_undone([*self._records, *records])
+            self._records = drop_undone([*self._records, *records], keep_resumes=True)
             return self._records, True
         self._records += records
-        return records, False
+        return records, replaced
+
+    def _is_replaced(self) -> bool:
+        """Return whether the file is not the one that was read so far."""
+        if not self._offset:
+            return False
+        file = self._run.metrics_file
+        if not file.exists():
+            # a run that is made anew has none yet; where a directory is being deleted, the old one counts
+            return self._run.status().state == "starting"
+        return file.stat().st_size < self._offset or (
+            self._beginning(len(self._start)) != self._start
+        )
+
+    def _beginning(self, n: int) -> bytes:
+        with self._run.metrics_file.open("rb") as file:
+            return file.read(n)

@@ -310,15 +310,21 @@ class RunDirectory:
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def drop_undone(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drop records of steps that were lost when a run was resumed from an earlier checkpoint."""
+def drop_undone(
+    records: Sequence[dict[str, Any]], *, keep_resumes: bool = False
+) -> list[dict[str, Any]]:
+    """Drop records of steps that were lost when a run was resumed from an earlier checkpoint.
+
+    The records that say that it was resumed are dropped too, unless `keep_resumes`.
+    """
     kept: list[dict[str, Any]] = []
     for record in records:
         if record.get("kind") == "resumed":
             while kept and kept[-1].get("step", 0) >= record.get("step", 0):
                 kept.pop()
-        else:
-            kept.append(record)
+            if not keep_resumes:
+                continue
+        kept.append(record)
     return kept
 
 

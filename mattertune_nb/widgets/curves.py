@@ -66,8 +66,8 @@ class CurvesFigure:
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"],
         }
         self._log_button = log_button
-        self._traces: dict[tuple[str, str], Any] = {}
-        self._shown: dict[tuple[str, str], object] = {}
+        self._traces: dict[tuple[str, ...], Any] = {}
+        self._shown: dict[tuple[str, ...], object] = {}
         self._fits, self._fit_at = 0, 0.0
         self._fitting: threading.Thread | None = None
         self.update()
@@ -78,8 +78,14 @@ class CurvesFigure:
         with self.widget.batch_update():
             for number, panel in enumerate(panels, 1):
                 self._update_panel(number, panel)
+            titles = {panel.title for panel in panels}
+            for (title, *_), trace in self._traces.items():
+                # the place of a panel that is not shown any more is another's
+                if (trace.visible is False) == (title in titles):
+                    trace.visible = title in titles
         places = [(panel.title, panel.baseline, bool(panel.series)) for panel in panels]
         texts = [f"<b>{panel.title}</b>  {_legend(panel)}" for panel in panels]
+        texts[-1] += _rest(self.data)
         axis = _steps_title(self.data)
         if self._is_new(("", "places"), places):
             # as a whole: parts of axes and of lists that the page does not have yet get lost
@@ -104,22 +110,25 @@ class CurvesFigure:
                 "line": {"color": color, "width": 1.6},
                 "marker": {"size": 4, "color": color},
             }
-            if self._is_new((panel.title, name), (number, series.version)):
-                self._draw(number, panel, name, series.array(), style)
+            key = panel.title, "curve", name
+            if self._is_new(key, (number, series.version)):
+                self._draw(number, panel, key, series.array(), style)
         points = {"best": panel.best, "untuned": None}
         if panel.baseline is not None:
             # a point, so that the axis makes room for the line and the mouse finds a name
             points["untuned"] = (0, 0, panel.baseline)
         for name, point in points.items():
-            if point is not None and self._is_new((panel.title, name), (number, point)):
+            # a curve may be named 'best' as well, after its run
+            key = panel.title, "mark", name
+            if point is not None and self._is_new(key, (number, point)):
                 array = np.array([point], dtype=np.float64)
-                self._draw(number, panel, name, array, {"mode": "markers", "marker": _POINTS[name]})
+                self._draw(number, panel, key, array, {"mode": "markers", "marker": _POINTS[name]})
 
     def _draw(
         self,
         number: int,
         panel: Panel,
-        name: str,
+        key: tuple[str, str, str],
         array: NDArray[np.float64],
         style: dict[str, Any],
     ) -> None:
@@ -131,17 +140,17 @@ class CurvesFigure:
             "xaxis": f"x{_suffix(number)}",
             "yaxis": f"y{_suffix(number)}",
         }
-        key = (panel.title, name)
         if key in self._traces:
             self._traces[key].update(data)
             return
         # with its points at once: the page loses what is sent between an empty curve and its next points
+        name = key[-1]
         hover = _hover(name, panel.unit)
         trace = go.Scatter(name=name, showlegend=False, hovertemplate=hover, **data, **style)
         self.widget.add_trace(trace)
         self._traces[key] = self.widget.data[-1]
 
-    def _is_new(self, key: tuple[str, str], value: object) -> bool:
+    def _is_new(self, key: tuple[str, ...], value: object) -> bool:
         if self._shown.get(key) == value:
             return False
         self._shown[key] = value
@@ -269,6 +278,11 @@ def _hover(name: str, unit: str) -> str:
     return f"{name}<br>step %{{x}}, epoch %{{customdata}}<br>%{{y:.4g}} {unit}<extra></extra>"
 
 
+def _rest(data: CurveData) -> str:
+    """Return how many panels there is no room for, in words; nothing where there is."""
+    return f" · {data.n_left_out()} further metrics not shown" if data.n_left_out() else ""
+
+
 def _legend(panel: Panel) -> str:
     """Return coloured names and last values, in the place of a legend that would cover curves."""
     parts = []
@@ -321,7 +335,7 @@ def _draw(data: CurveData, *, log_loss: bool, title: str) -> bytes | None:
             ax.axhline(panel.baseline, color=COLORS["baseline"], ls="--", lw=1.1, label=label)
         if log_loss and panel.title == "loss":
             ax.set_yscale("log")
-        ax.set_title(panel.title, fontsize=10)
+        ax.set_title(panel.title + _rest(data) * (panel is panels[-1]), fontsize=10)
         ax.set_ylabel(panel.unit)
         ax.set_xlabel(_steps_title(data))
         ax.grid(alpha=0.3)

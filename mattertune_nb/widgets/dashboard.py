@@ -65,6 +65,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._state = ""
+        self._is_unreadable = False
         self._config: MatterTunerConfig | None = None
         self._config_read: float | None = -1.0
         self._header = W.HTML()
@@ -152,28 +153,43 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                 status = self.run.status()
                 records, restarted = self._reader.new_records()
                 if restarted:
-                    self.data.clear()
-                    self.figure.clear()
+                    self._forget()
                 if records or restarted:
                     self.data.add(records)
                     self.figure.update()
-                if status.state != self._state:
+                if restarted or status.state != self._state:
                     self._on_state(status.state, status.error)
                 self._show(read_progress(self.run, self._read_config(), status, self.data))
                 self.validation.refresh()
+                if self._is_unreadable:
+                    self._is_unreadable = False
+                    self._on_state(status.state, status.error)
             except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
+                self._is_unreadable = True
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
                 return False
             return status.state in _ACTIVE
+
+    def _forget(self) -> None:
+        """Empty what was read: the run went back to an earlier step, or is another of the same name."""
+        self.data.choose_by(*monitor_of(self.run))
+        self.data.steps_per_epoch = None
+        self.data.clear()
+        self.figure.clear()
+        self.validation.clear()
+        self._config_read = -1.0
 
     def _read_config(self) -> MatterTunerConfig | None:
         """Return the run's config, read again only where it has changed."""
         file = self.run.directory.config_file
         changed = file.stat().st_mtime if file.exists() else None
         if changed != self._config_read:
+            was_refused = self._config_read != -1.0 and self._config is None
             self._config_read, self._config = changed, None
             try:
                 self._config = self.run.config()
+                if was_refused:
+                    self._say("")
             except MatterTuneError as exc:
                 self._say(
                     f"The run's settings cannot be read, so it cannot go on: {exc}", error=True

@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
+from mattertune_nb.widgets.structure_picture import refuse_empty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,12 +50,19 @@ class DatasetTable:
 
     @classmethod
     def read(cls, dataset: AtomsDataset) -> DatasetTable:
-        """Read every frame once."""
+        """Read every frame once.
+
+        Raises
+        ------
+        DataError
+            Where a frame cannot be read or has no atom.
+        """
         n = len(dataset)
         counts = np.zeros((n, N_ELEMENTS), dtype=np.int64)
         energy, force, stress = (np.full(n, np.nan) for _ in range(3))
         norms: list[NDArray[np.float64]] = [np.zeros(0)] * n
         for i in range(n):
+            refuse_empty(dataset.frame(i), dataset.source(i))
             counts[i] = np.bincount(dataset.frame(i).numbers, minlength=N_ELEMENTS)
             labels = dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
             energy[i] = labels.get("energy", np.nan)

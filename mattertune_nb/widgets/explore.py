@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.widgets.bins import histogram
 from mattertune_nb.widgets.dataset_table import FORCE, DatasetTable
 from mattertune_nb.widgets.picture import (
     Message,
@@ -152,7 +153,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         counted, of_frame = values[present], present
         if title == FORCE:
             counted, of_frame = self.table.norms, self.table.norm_frame
-        counts, edges = np.histogram(counted, bins=_N_BINS)
+        counts, edges = histogram(counted, _N_BINS)
         bins = np.clip(np.searchsorted(edges, counted, side="right") - 1, 0, _N_BINS - 1)
         what = "atoms" if title == FORCE else "frames"
         self.figure.add_trace(
@@ -184,7 +185,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         )
         trace = self.figure.data[-1]
         trace.on_click(lambda _, chosen, __: self._on_point(title, chosen))
-        trace.on_selection(lambda _, chosen, __: self._on_points(title, chosen))
+        trace.on_selection(lambda _, chosen, brush: self._on_points(title, chosen, brush))
 
     def _link_bars(self, frames: list[NDArray[np.int64]]) -> None:
         """Let the last trace, a bar for each of `frames`, choose its frames."""
@@ -201,9 +202,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         if chosen.point_inds:
             self.show(int(self._points[title][chosen.point_inds[0]]))
 
-    def _on_points(self, title: str, chosen: Any) -> None:
-        if chosen.point_inds:
-            self._keep(np.sort(self._points[title][np.array(chosen.point_inds)]))
+    def _on_points(self, title: str, chosen: Any, brush: Any) -> None:
+        if not chosen.point_inds:
+            return
+        values, points = self.table.columns()[title], self._points[title]
+        kept = np.sort(points[np.array(chosen.point_inds)])
+        if len(points) < np.isfinite(values).sum():
+            # a sample is drawn; plotly tells the range for the first panel alone
+            ends = getattr(brush, "xrange", None) or values[kept]
+            kept = np.flatnonzero((values >= min(ends)) & (values <= max(ends)))
+        self._keep(kept)
 
     def show(self, frame: int) -> None:
         """Show a frame; all frames are kept again where it is not among those that are."""
@@ -259,7 +267,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         axes[0].set_ylabel("atoms", fontsize=8)
         for ax, (title, values) in zip(axes[1:], columns.items(), strict=True):
             counted = self.table.norms if title == FORCE else values[np.isfinite(values)]
-            ax.hist(counted, bins=_N_BINS, color=_BLUE)
+            ax.stairs(*histogram(counted, _N_BINS), fill=True, color=_BLUE)
             ax.set_xlabel(title, fontsize=8)
             ax.set_ylabel("atoms" if title == FORCE else "frames", fontsize=8)
         for ax in axes:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from mattertune_nb.widgets.controls import Button, HBox, VBox, shared
 from mattertune_nb.widgets.fields import Editor, tooltip
+from mattertune_nb.widgets.lifetime import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ class Rows(Editor):
         super().__init__(changed)
         self._make, self._label = make, label
         self.rows: list[Editor] = []
+        self._lines: dict[Editor, HBox] = {}
         self._place = VBox(layout=shared(W.Layout, width="100%", overflow="visible"))
         self.add_button = Button(
             description=f"Add to {label}",
@@ -50,18 +52,21 @@ class Rows(Editor):
         self._on_change()
 
     def _layout(self) -> None:
-        children = []
-        for number, editor in enumerate(self.rows, 1):
-            remove = Button(
-                icon="trash",
-                tooltip=f"Remove number {number} of {self._label}",
-                layout=shared(W.Layout, width="36px", flex="0 0 36px"),
-            )
-            remove.on_click(lambda _, e=editor: self._remove(e))
-            line = HBox([editor.widget, remove], layout=shared(W.Layout, overflow="visible"))
-            line.add_class("mt-nested")
-            children.append(line)
-        self._place.children = children
+        before = self._lines
+        self._lines = {e: before.get(e) or self._make_line(e) for e in self.rows}
+        for number, line in enumerate(self._lines.values(), 1):
+            line.children[1].tooltip = f"Remove number {number} of {self._label}"
+        self._place.children = list(self._lines.values())
+        for editor, line in before.items():
+            if editor not in self._lines:
+                close_with_parts(line)
+
+    def _make_line(self, editor: Editor) -> HBox:
+        remove = Button(icon="trash", layout=shared(W.Layout, width="36px", flex="0 0 36px"))
+        remove.on_click(lambda _: self._remove(editor))
+        line = HBox([editor.widget, remove], layout=shared(W.Layout, overflow="visible"))
+        line.add_class("mt-nested")
+        return line
 
     @override
     def get(self) -> Any:

@@ -8,14 +8,18 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-import nglview
 import numpy as np
+from IPython.utils.capture import capture_output
 from ipywidgets.widgets.widget import _instances
 from ipywidgets.widgets.widget_link import Link
-from nglview.remote_thread import RemoteCallThread
 
 from mattertune_nb.widgets.lifetime import parts
 from mattertune_nb.widgets.structure_picture import ARROW_COLOR, VIRIDIS
+
+# nglview displays its registry of colours when it is imported, in whatever cell that happens
+with capture_output(stdout=False, stderr=False):
+    import nglview
+    from nglview.remote_thread import RemoteCallThread
 
 if TYPE_CHECKING:
     from mattertune_nb.widgets.structure_picture import Shown
@@ -133,7 +137,8 @@ def fill(viewer: Viewer, shown: Shown, *, center: bool) -> None:
     if arrows is not None and len(arrows):
         rgb = [int(ARROW_COLOR[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         ends = atoms.positions + shown.scale * arrows
-        visible = np.linalg.norm(shown.scale * arrows, axis=1) > 0.02
+        lengths = np.linalg.norm(shown.scale * arrows, axis=1)
+        visible = np.isfinite(lengths) & (lengths > 0.02)
         pairs = zip(atoms.positions[visible].tolist(), ends[visible].tolist(), strict=True)
         viewer._add_shape([("arrow", start, end, rgb, 0.12) for start, end in pairs], name="forces")
     if center:

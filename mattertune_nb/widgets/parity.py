@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import load_model
+from mattertune_nb.widgets.bins import bin_edges
 from mattertune_nb.widgets.parity_data import ParityData, parity_data
 from mattertune_nb.widgets.parity_picture import MAX_POINTS, draw_parity
 from mattertune_nb.widgets.picture import (
@@ -145,7 +146,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", **axes)
         )
         if len(x) > MAX_POINTS:
-            counts, across, up = np.histogram2d(x, y, bins=_BINS)
+            counts, across, up = np.histogram2d(
+                x, y, bins=[bin_edges(x, _BINS), bin_edges(y, _BINS)]
+            )
             shown = np.where(counts.T > 0, np.log10(np.maximum(counts.T, 1)), np.nan)
             self.figure.add_trace(
                 go.Heatmap(

@@ -121,13 +121,17 @@ class CurveData:
     """
 
     def __init__(self, monitor: str | None = None, mode: str = "min") -> None:
-        self.monitor = monitor
-        self._sign = -1 if mode == "max" else 1
         self.version = 0
         # told by who knows it; the axis of steps says it
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[tuple[int, bool, str], bytes | None] | None = None
+        self.choose_by(monitor, mode)
         self.clear()
+
+    def choose_by(self, monitor: str | None, mode: str) -> None:
+        """Choose the best epoch of records to come by another metric."""
+        self.monitor = monitor
+        self._sign = -1 if mode == "max" else 1
 
     def clear(self) -> None:
         """Forget everything."""
@@ -143,6 +147,10 @@ class CurveData:
         """Add records in the order in which they were written."""
         self.version += 1
         for record in records:
+            if record.get("kind") == "resumed":
+                # nothing was done in the meantime, which may have been days
+                self._clock.clear()
+                continue
             step, epoch = record.get("step", 0), record.get("epoch", 0)
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
             if isinstance(record.get("time"), (int, float)):
@@ -210,11 +218,17 @@ class CurveData:
 
     def ordered(self) -> list[Panel]:
         """Return the panels as they are shown: loss, errors, learning rate, then others."""
+        return self._with_values()[:MAX_PANELS] or [self.panels["loss"]]
+
+    def n_left_out(self) -> int:
+        """Return how many panels are not shown, as there would be too many."""
+        return max(len(self._with_values()) - MAX_PANELS, 0)
+
+    def _with_values(self) -> list[Panel]:
         order = ["loss", *_KNOWN, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
-        panels = [panel for panel in known + others if panel.series or panel.baseline is not None]
-        return panels[:MAX_PANELS] or [self.panels["loss"]]
+        return [panel for panel in known + others if panel.series or panel.baseline is not None]
 
 
 def monitor_of(run: Run) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 
+from mattertune_nb.config.errors import DataError
 from mattertune_nb.widgets.picture import new_figure, png
 from mattertune_nb.widgets.style import number
 
@@ -50,17 +51,17 @@ class Shown:
     @property
     def scale(self) -> float:
         """Length of the arrow of 1 eV/Å in Å, a round number by which the longest can be seen."""
-        longest = 0.0 if self.arrows is None or not len(self.arrows) else self.longest
-        if longest == 0:
+        if self.longest == 0:
             return 1.0
-        exact = _LONGEST / longest
+        exact = _LONGEST / self.longest
         power = 10 ** np.floor(np.log10(exact))
         return float(max(m for m in (1, 2, 5) if m * power <= exact * 1.0001) * power)
 
     @property
     def longest(self) -> float:
-        """Norm of the largest force that is drawn, eV/Å."""
-        return 0.0 if self.arrows is None else float(np.linalg.norm(self.arrows, axis=1).max())
+        """Norm of the largest finite force, eV/Å; 0 where there is none."""
+        norms = np.zeros(0) if self.arrows is None else np.linalg.norm(self.arrows, axis=1)
+        return float(norms[np.isfinite(norms)].max(initial=0))
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -76,6 +77,13 @@ class Shown:
         low, high = self.limits
         values = np.zeros(len(self.atoms)) if self.values is None else self.values
         return np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+
+
+def refuse_empty(atoms: Atoms, source: str) -> None:
+    """Raise a :class:`DataError` where a frame holds no atom, as there is nothing to draw."""
+    if not len(atoms):
+        msg = f"{source}: there is no atom in it. Leave the frame out."
+        raise DataError(msg)
 
 
 def draw_structure(shown: Shown) -> bytes:
@@ -98,8 +106,9 @@ def draw_structure(shown: Shown) -> bytes:
     flat = np.asarray(variables.positions)[: len(atoms), :2]
     for i, j in _bonds(atoms):
         ax.plot(*flat[[i, j]].T, color="0.55", lw=3, zorder=0.5, solid_capstyle="round")
-    if shown.arrows is not None and len(atoms):
-        ends = flat + shown.scale * (shown.arrows @ rotate(_ROTATION))[:, :2]
+    if shown.arrows is not None:
+        arrows = np.where(np.isfinite(shown.arrows), shown.arrows, 0)
+        ends = flat + shown.scale * (arrows @ rotate(_ROTATION))[:, :2]
         ax.quiver(
             *flat.T, *(ends - flat).T,
             angles="xy", scale_units="xy", scale=1, color=ARROW_COLOR, width=0.009, zorder=1e6,

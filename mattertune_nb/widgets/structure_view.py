@@ -21,6 +21,7 @@ from mattertune_nb.widgets.structure_picture import (
     Shown,
     draw_structure,
     legend_html,
+    refuse_empty,
     scale_html,
 )
 from mattertune_nb.widgets.style import number
@@ -134,6 +135,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         """Show a frame; what cannot be read becomes a message and the last picture stays."""
         try:
             atoms = self.frames[index]
+            refuse_empty(atoms, self.frames.source(index))
             arrows, note = self._arrows_of(index, atoms)
             values = None if self._color is None else np.asarray(self._color(index), float)
             if values is not None and values.shape != (len(atoms),):
@@ -250,7 +252,7 @@ def view(
     """
     try:
         frames = open_structures(x)
-        frames.frame(0)
+        refuse_empty(frames.frame(0), frames.source(0))
         for name, value in (("forces", forces), ("color", color)):
             needs_model = isinstance(value, str) and value in _NEED_MODEL
             if needs_model and model is None:
@@ -306,10 +308,10 @@ def open_structures(x: Any) -> AtomsDataset:
     Raises
     ------
     DataError
-        Where a file cannot be read, or nothing holds a structure.
+        Where a file cannot be read, nothing holds a structure, or one of a list has no atom.
     """
     if isinstance(x, Atoms):
-        return as_dataset([x])
+        x = [x]
     if isinstance(x, (str, Path)):
         return XYZDatasetConfig(src=Path(x)).create_dataset()
     if hasattr(x, "create_dataset"):
@@ -324,6 +326,8 @@ def open_structures(x: Any) -> AtomsDataset:
         if strange is not None:
             msg = f"expected structures (Atoms, a list of them, a file, a dataset), got {strange}."
             raise DataError(msg)
+        for i, atoms in enumerate(x):
+            refuse_empty(atoms, f"structures, frame {i}")
     if not len(x):
         msg = "there is no structure to show: the list or dataset is empty."
         raise DataError(msg)

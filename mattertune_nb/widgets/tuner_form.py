@@ -29,6 +29,7 @@ from mattertune_nb.widgets.fields import Editor, Simple
 from mattertune_nb.widgets.form import ConfigEditor, ConfigForm
 from mattertune_nb.widgets.label_keys import LabelKeyFiller
 from mattertune_nb.widgets.lazy import Lazy
+from mattertune_nb.widgets.lifetime import is_shown
 from mattertune_nb.widgets.nested_fields import Choice
 from mattertune_nb.widgets.presets import MISSING, PRESETS, apply_preset, describe, find
 from mattertune_nb.widgets.schedule_preview import draw_schedule
@@ -320,7 +321,10 @@ class TunerForm(ConfigForm):
                 raise TrainingError(self._known["refusal"])
             self.run, self._started = start_run(config, is_machine_checked=True), config
             self._say(f"Training in {self.run.path}")
-            self._below.children = [self.run.dashboard()]
+            before, self._below.children = self._below.children, [self.run.dashboard()]
+            for old in before:
+                if not is_shown(old):
+                    old.close()
         except MatterTuneError as exc:
             self._say(str(exc), error=True)
         except Exception as exc:  # nobody else would hear of it in the button's thread

@@ -36,18 +36,26 @@ class ValidationView:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._seen: float | None = None
-        self._caption = W.HTML("No validation yet.")
-        self._parity = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
-        self._worst = W.Image(format="png", layout=W.Layout(display="none", max_width="100%"))
+        self._caption = W.HTML()
+        self._parity = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._worst = W.Image(format="png", layout=W.Layout(max_width="100%"))
         self.widget = W.VBox([self._caption, self._parity, self._worst])
+        self.clear()
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds a validation."""
+        self._seen: float | None = None
+        self._caption.value = "No validation yet."
+        for image in (self._parity, self._worst):
+            image.value = b""
+            image.layout.display = "none"
 
     def refresh(self) -> None:
         """Draw the pictures again where a validation has ended since."""
         file = self._run.directory.validation_file
         if not file.is_file() or file.stat().st_mtime == self._seen:
             return
-        self._seen = file.stat().st_mtime
+        written = file.stat().st_mtime
         data = json.loads(file.read_text(encoding="utf-8"))
         self._parity.value = draw_parity_sample(data["points"])
         self._parity.layout.display = None
@@ -61,6 +69,7 @@ class ValidationView:
             ranked_by = next(name for name in _RANKED_BY if name in data["points"])
             self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
             self._worst.layout.display = None
+        self._seen = written
 
 
 def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:

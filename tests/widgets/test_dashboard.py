@@ -16,7 +16,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.training.background import RecordReader
 from mattertune_nb.training.files import append_line
+from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.validation_view import ValidationView
 
 
@@ -143,6 +145,31 @@ def test_each_file_may_be_half_written_or_missing(name, damage, run):
     assert view._repr_mimebundle_()
 
 
+def test_what_could_not_be_read_is_not_said_any_more_once_it_is_mended(run):
+    view = run.dashboard()
+    for file in (run.directory.validation_file, run.directory.config_file):
+        whole = file.read_text()
+        file.write_text(whole[: len(whole) // 2])
+        for _ in range(2):
+            view.refresh()
+            assert "cannot be read" in view._message.value
+        file.write_text(whole)
+        os.utime(file, (1, 1))
+        view.refresh()
+        assert not view._message.value
+
+
+def test_the_log_and_what_was_printed_share_the_lines_that_are_shown(run):
+    log, console = run.directory.log_file, run.directory.console_file
+    log.write_text("log\n" * 100)
+    console.write_text("printed\n" * 100)
+    assert run.log_tail(31).split("\n") == ["log"] * 16 + ["printed"] * 15
+    log.write_text("log\n" * 3)
+    assert run.log_tail(31).split("\n") == ["log"] * 3 + ["printed"] * 28
+    console.unlink()
+    assert run.log_tail(2).split("\n") == ["log"] * 2
+
+
 def test_the_worst_structures_are_shown_where_the_data_are_gone(run, tmp_path):
     config = run.config()
     config.data.validation.src = tmp_path / "moved.xyz"
@@ -222,6 +249,43 @@ def test_resume_of_a_run_in_training_is_refused_in_words(run):
     assert "is training this run" in view._message.value
 
 
+def test_a_run_made_anew_under_the_same_name_takes_the_place_of_the_old_one(run):
+    view = run.dashboard()
+    config = run.config()
+    config.run.root, config.run.name = run.path.parent, run.path.name
+    config.trainer.checkpoint.monitor = "val/forces_mae"
+    shutil.rmtree(run.path)
+    directory, _ = RunDirectory.create(config)
+    again = mt.Run.attach(directory.path)
+    assert again.dashboard() is view
+    view.refresh()
+    assert not view.data.ordered()[0].series
+    assert view.validation._caption.value == "No validation yet."
+    assert not view.validation._parity.value
+    # longer than the old record was, so that its size tells nothing
+    for step in range(100):
+        values = {"val/forces_mae": 0.9, "val/energy_per_atom_mae": 0.1}
+        directory.append_metrics("metrics", step, step, values)
+    view.refresh()
+    curve = view.data.panels["val/forces_mae"].series["validation"].array()
+    assert curve[:, 2].tolist() == [900.0] * 100
+    assert view.data.monitor == "val/forces_mae"
+
+
+def test_a_record_that_was_replaced_between_two_looks_is_read_from_its_beginning(run):
+    directory = run.directory
+    reader = RecordReader(directory)
+    reader.new_records()
+    for n in (1, 200):
+        directory.metrics_file.unlink()
+        for step in range(n):
+            directory.append_metrics("metrics", 0, step, {"val/forces_mae": 0.9})
+        records, restarted = reader.new_records()
+        assert restarted
+        assert len(records) == n
+    assert reader.new_records() == ([], False)
+
+
 def test_steps_done_again_after_a_crash_are_shown_once(run):
     view = run.dashboard()
     append_line(run.directory.metrics_file, {"kind": "resumed", "step": 3})
@@ -247,6 +311,15 @@ def test_train_longer_in_the_background_then_compare(run):
     assert table.rows[0]["state"] == "finished"
     assert float(table.rows[0]["forces (meV/Å)"]) > 0
     assert "3 epochs" in view._title()
+
+
+def test_a_run_may_be_called_best(run):
+    paths = [shutil.copytree(run.path, run.path.parent / name) for name in ("best", "untuned")]
+    figure = mt.compare(*paths).figure.widget
+    for name in ("best", "untuned"):
+        curves = [t for t in figure.data if t.name == name and t.mode == "lines+markers"]
+        assert [len(trace.x) for trace in curves] == [2] * len(curves)
+        assert len(curves) >= 3
 
 
 def test_compare_overlays_runs_and_keeps_a_picture_beside_the_figure(finished, run):

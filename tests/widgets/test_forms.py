@@ -19,6 +19,8 @@ from pydantic import BaseModel, Field, model_validator
 
 import mattertune_nb as mt
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets import lifetime
 from mattertune_nb.widgets.advice import Advisor
 from mattertune_nb.widgets.annotations import is_config, is_optional, members
 from mattertune_nb.widgets.fields import OptionalValue, Simple
@@ -165,7 +167,7 @@ CONFIGS = [
         validation=mt.XYZDatasetConfig(src="b.xyz"),
     ),
     mt.RunConfig(name="x", seed=7),
-    mt.TrainerConfig(devices=[0, 1], max_time="00:10:00:00", loggers=["csv", "tensorboard"]),
+    mt.TrainerConfig(devices=[0, 1], max_time="00:10:00:00", loggers=["csv", "csv"]),
 ]
 
 
@@ -387,6 +389,21 @@ def test_rows_are_added_and_removed():
     assert isinstance(form.config.loggers[1], mt.TensorBoardLoggerConfig)
     rows._remove(rows.rows[0])
     assert len(form.config.loggers) == 1
+
+
+def test_a_config_that_is_set_leaves_no_widgets_of_the_last_one():
+    form = mt.TrainerForm()
+    with_loggers = mt.TrainerConfig(loggers=["csv", "csv"])
+    form.config, form.config = with_loggers, mt.TrainerConfig()
+    before = set(ipywidgets.widgets.widget._instances)
+    form.config = with_loggers
+    buttons = [line.children[1] for line in controls(form, "loggers")._place.children]
+    assert [b.tooltip for b in buttons] == [f"Remove number {n} of loggers" for n in (1, 2)]
+    held = set(ipywidgets.widgets.widget._instances)
+    form.config = mt.TrainerConfig(loggers=["csv", "csv"], max_epochs=3)
+    assert set(ipywidgets.widgets.widget._instances) == held
+    form.config = mt.TrainerConfig()
+    assert set(ipywidgets.widgets.widget._instances) == before
 
 
 def test_every_control_has_a_label_a_tooltip_and_its_unit():
@@ -765,6 +782,27 @@ def test_start_trains_in_the_background_and_shows_the_dashboard(tuner_form, tmp_
     assert tuner_form._below.children[0] is tuner_form.run.dashboard()
     press_start(tuner_form)
     assert "is in use" in tuner_form.message.value
+
+
+@pytest.mark.parametrize("is_shown_elsewhere", [False, True])
+def test_a_further_start_closes_the_dashboard_of_the_last_run_unless_a_cell_shows_it(
+    tuner_form, tmp_path, monkeypatch, is_shown_elsewhere
+):
+    def start(config, *, is_machine_checked):
+        return mt.Run(RunDirectory.create(config)[0].path)
+
+    monkeypatch.setattr("mattertune_nb.widgets.tuner_form.start_run", start)
+    monkeypatch.setattr(lifetime, "_shown", {})
+    tuner_form.config = mt.demo_config(tmp_path, "first")
+    tuner_form.start()
+    first = tuner_form.run.dashboard()
+    if is_shown_elsewhere:
+        monkeypatch.setattr(lifetime, "_execution", lambda: ("cell", 1))
+        lifetime.remember(first)
+    tuner_form.config = mt.demo_config(tmp_path, "second")
+    tuner_form.start()
+    assert first.closed != is_shown_elsewhere
+    assert not tuner_form.run.dashboard().closed
 
 
 def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, monkeypatch):

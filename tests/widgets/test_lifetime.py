@@ -11,8 +11,8 @@ from mattertune_nb.widgets import lifetime
 class Shown(lifetime.ClosedOnRerun, ipywidgets.VBox):
     """A widget with a part."""
 
-    def __init__(self):
-        super().__init__([ipywidgets.Text()])
+    def __init__(self, *children):
+        super().__init__(children or [ipywidgets.Text()])
 
 
 @pytest.fixture
@@ -53,6 +53,22 @@ def test_what_is_shown_again_or_elsewhere_stays(execute):
     execute("a", again)
     assert not again.closed
     assert not elsewhere.closed
+
+
+@pytest.mark.parametrize("again", ["around", "within"])
+def test_what_another_cell_shows_outlives_what_it_is_a_part_of_and_the_other_way(execute, again):
+    within = Shown()
+    around = Shown(within)
+    execute("around", around)
+    execute("within", within)
+    execute(again, Shown())
+    assert not within.closed
+    assert within.children[0].comm is not None
+    assert around.closed == (again == "around")
+    execute("around", Shown())
+    execute("within", Shown())
+    assert within.closed
+    assert within.children[0].comm is None
 
 
 def test_without_a_cell_nothing_is_closed(monkeypatch):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mattertune_nb.training.background import RecordReader
+from mattertune_nb.training.files import append_line
+from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.curves import CurvesFigure, draw_curves, panel_colors
-from mattertune_nb.widgets.series import MAX_POINTS, CurveData, Series
+from mattertune_nb.widgets.series import MAX_PANELS, MAX_POINTS, CurveData, Series
 
 
 def test_a_long_curve_is_bounded_and_keeps_its_extrema_and_ends():
@@ -88,6 +91,36 @@ def test_a_panel_that_comes_later_moves_the_others():
     axes = {trace.name: trace.yaxis for trace in figure.widget.data}
     assert axes == {"validation": "y2", "best": "y2", "train/total_loss": "y"}
     assert "forces MAE" in figure.widget.layout.annotations[1].text
+
+
+def test_panels_for_which_there_is_no_room_are_hidden_and_counted():
+    data = CurveData()
+    figure = CurvesFigure(data)
+    metrics = {f"my_{i}": 1.0 for i in range(MAX_PANELS - 1)}
+    data.add([{"step": 1, "epoch": 0, "train/total_loss": 1.0, **metrics}])
+    figure.update()
+    errors = {"val/forces_mae": 0.1, "val/energy_per_atom_mae": 0.1}
+    data.add([{"step": 2, "epoch": 0, **errors}])
+    figure.update()
+    curves = [t for t in figure.widget.data if t.name != "best" and t.visible is not False]
+    assert len({t.xaxis for t in curves}) == len(curves) == MAX_PANELS
+    assert "2 further metrics not shown" in figure.widget.layout.annotations[-1].text
+    assert draw_curves(data)
+
+
+def test_the_speed_is_that_since_the_run_was_resumed(tmp_path):
+    data, run = CurveData(), RunDirectory(tmp_path)
+    reader = RecordReader(run)
+    for begin, first in ((0, 0), (86_400, 100)):
+        if begin:
+            append_line(run.metrics_file, {"kind": "resumed", "time": begin, "step": first})
+        for i in range(100):
+            append_line(run.metrics_file, {"time": begin + i, "step": first + 5 * i, "epoch": 0})
+        records, _ = reader.new_records()
+        data.clear()
+        data.add(records)
+        assert data.steps_per_second() == 5
+    assert not any(record.get("kind") == "resumed" for record in run.metrics())
 
 
 def test_an_update_without_news_sends_nothing():

@@ -8,9 +8,10 @@ import time
 import ipywidgets
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from plotly.callbacks import Points
+from plotly.callbacks import BoxSelector, Points
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
@@ -18,10 +19,11 @@ from mattertune_nb.training.evaluation import evaluate
 from mattertune_nb.widgets import live_viewer
 from mattertune_nb.widgets.before_after import BeforeAfter
 from mattertune_nb.widgets.dataset_table import DatasetTable
+from mattertune_nb.widgets.explore import MAX_POINTS
 from mattertune_nb.widgets.lifetime import parts
 from mattertune_nb.widgets.parity import N_WORST, ParityView
 from mattertune_nb.widgets.parity_data import ParityData
-from mattertune_nb.widgets.structure_picture import Shown
+from mattertune_nb.widgets.structure_picture import Shown, draw_structure
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,19 @@ def test_arrows_have_a_round_scale_by_which_they_can_be_seen():
     assert Shown(bulk("Cu"), np.zeros((1, 3))).scale == 1
 
 
+def test_arrows_that_are_no_numbers_are_left_out():
+    arrows = np.array([[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.0, 2.5, 0.0]])
+    shown = Shown(molecule("H2O"), arrows)
+    assert shown.scale == 1
+    assert is_png(draw_structure(shown))
+    assert is_png(draw_structure(Shown(molecule("H2O"), np.full((3, 3), np.nan))))
+    live = live_viewer.new_viewer("100px", "100px")
+    live_viewer.fill(live, shown, center=True)
+    (drawn,) = (m for m in live._ngl_msg_archive if m.get("methodName") == "addShape")
+    assert len(drawn["args"][1]) == 1
+    live.dispose()
+
+
 def test_arrows_are_chosen_in_the_view(dataset, model):
     shown = mt.view(dataset, model=model)
     assert [text for text, _ in shown.arrows.options] == [
@@ -195,6 +210,18 @@ def test_a_file_that_cannot_be_read_is_a_message(tmp_path, model):
 def test_what_holds_no_structure_is_a_message(x, model):
     for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
         assert "structure" in function(x).text
+
+
+def test_a_frame_without_an_atom_is_a_message_that_names_it(tmp_path, model):
+    frames = [bulk("Cu"), Atoms()]
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        assert "frame 1: there is no atom" in function(frames).text
+    assert "frame 0: there is no atom" in mt.view(Atoms()).text
+    (tmp_path / "empty.xyz").write_text("1\n\nH 0 0 0\n0\n\n")
+    assert "frame 1: there is no atom" in mt.explore(tmp_path / "empty.xyz").text
+    shown = mt.view(tmp_path / "empty.xyz")
+    shown.show(1)
+    assert "frame 1: there is no atom" in shown._caption.value
 
 
 def test_a_frame_that_cannot_be_read_leaves_the_last_picture(tmp_path):
@@ -359,6 +386,40 @@ def test_the_range_of_a_histogram_leaves_its_frames(dataset):
     composition = view.figure.data[0]
     composition._dispatch_on_click(Points(point_inds=[0]), None)
     assert len(view.selected) == 6
+
+
+def test_values_that_are_the_same_up_to_rounding_are_shown(dataset, model):
+    frames = []
+    for shift in (0, 1, 3):
+        atoms = molecule("N2")
+        forces = np.array([[0, 0, 1.3], [0, 0, -1.3]]) * (1 + shift * 2.3e-16)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    bars = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(bars.y) == 6
+    assert is_png(view.picture())
+    label = 1000 * (1 + 1e-16 * np.arange(10_000) / 1000)
+    frame = np.zeros(len(label), int)
+    same = ParityData(label, label + 2e-13, frame, np.abs(label))
+    assert is_png(ParityView(model, dataset, {"forces": same}).picture())
+
+
+@pytest.mark.parametrize("brush", [None, BoxSelector(xrange=[-50, 50])])
+def test_a_range_that_is_brushed_keeps_also_frames_that_are_not_drawn(brush):
+    frames, rng = [], np.random.default_rng(0)
+    for energy in rng.normal(size=2 * MAX_POINTS):
+        atoms = bulk("Cu")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    drawn = np.flatnonzero(np.abs(trace.x) <= 50).tolist()
+    trace._dispatch_on_selection(Points(point_inds=drawn), brush)
+    ends = (trace.x[drawn].min(), trace.x[drawn].max()) if brush is None else brush.xrange
+    within = (view.table.energy >= ends[0]) & (view.table.energy <= ends[1])
+    assert view.selected.tolist() == np.flatnonzero(within).tolist()
+    assert len(view.selected) > len(drawn)
 
 
 def test_frames_without_labels_are_explored_for_what_they_have():
