@@ -26,6 +26,18 @@ CASES = {
         [(BATCH, 3), (BATCH, 4), (VALIDATION, 2), (VALIDATION, 4)],
     ),
     "validation every other epoch": ({"check_val_every_n_epoch": 2}, [(BATCH, 4), (BATCH, 7)]),
+    "a part of each epoch": (
+        {"additional_trainer_kwargs": {"limit_train_batches": 2}},
+        [(BATCH, 1), (BATCH, 3), (VALIDATION, 3), (EPOCH, 1), (EPOCH, 2)],
+    ),
+    "a part of each epoch, constant rate, steps": (
+        {
+            "additional_trainer_kwargs": {"limit_train_batches": 0.5},
+            "model": {"lr_scheduler": None},
+            "max_steps": 5,
+        },
+        [(BATCH, 1), (EPOCH, 1), (EPOCH, 2)],
+    ),
     "average of weights": (
         {"ema": {"decay": 0.9}, "val_check_interval": 2},
         [(BATCH, 3), (VALIDATION, 2), (EPOCH, 1)],
