@@ -28,6 +28,22 @@ REFUSED = {
     "a cluster's machines": ({"num_nodes": 4}, "trainer.num_nodes"),
     "no length for the cosine": ({"max_epochs": -1}, "model.lr_scheduler.T_max"),
     "a validation that never comes": ({"val_check_interval": 99}, "an epoch has 5"),
+    "a validation that never comes in a part of an epoch": (
+        {"val_check_interval": 4, "additional_trainer_kwargs": {"limit_train_batches": 2}},
+        "an epoch has 2",
+    ),
+    "a validation that never comes in a fraction of an epoch": (
+        {"val_check_interval": 4, "additional_trainer_kwargs": {"limit_train_batches": 0.7}},
+        "an epoch has 3",
+    ),
+    "a validation that never comes in a few batches of so many atoms": (
+        {
+            "val_check_interval": 4,
+            "additional_trainer_kwargs": {"overfit_batches": 1},
+            "data": {"max_atoms": 16},
+        },
+        "an epoch has at most 1",
+    ),
     "a file name of the run's own": ({"checkpoint": {"filename": "last"}}, "'last'"),
 }
 
@@ -41,6 +57,13 @@ def test_refused_before_a_directory_is_made(case, morse_config):
     assert message in str(info.value)
     assert "\n" not in str(info.value)
     assert not config.run.root.exists()
+
+
+@pytest.mark.parametrize("further", [{"limit_val_batches": 0}, {"limit_train_batches": 4}])
+def test_a_validation_interval_that_lightning_allows_is_allowed(further, morse_config):
+    config = morse_config(val_check_interval=4, additional_trainer_kwargs=further, max_epochs=1)
+    mt.MatterTuner(config).tune()
+    assert RunDirectory(config.run.root / "run").status().state == "finished"
 
 
 def test_an_error_of_setting_up_leaves_no_directory(morse_config):
