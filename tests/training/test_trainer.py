@@ -44,6 +44,10 @@ REFUSED = {
         },
         "an epoch has at most 1",
     ),
+    "an error that training does not log": (
+        {"checkpoint": {"monitor": "train/forces_mae"}},
+        "Did you mean 'val/forces_mae'?",
+    ),
     "a file name of the run's own": ({"checkpoint": {"filename": "last"}}, "'last'"),
 }
 
@@ -64,6 +68,19 @@ def test_a_validation_interval_that_lightning_allows_is_allowed(further, morse_c
     config = morse_config(val_check_interval=4, additional_trainer_kwargs=further, max_epochs=1)
     mt.MatterTuner(config).tune()
     assert RunDirectory(config.run.root / "run").status().state == "finished"
+
+
+@pytest.mark.parametrize("name", ["total", "energy", "forces"])
+def test_a_loss_of_training_can_be_watched(name, morse_config):
+    watched = {"monitor": f"train/{name}_loss", "mode": "max"}
+    config = morse_config(
+        max_epochs=20, checkpoint=watched, early_stopping=watched | {"patience": 1}
+    )
+    _, trainer = mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    assert run.status().state == "finished"
+    assert trainer.current_epoch < 20
+    assert run.best.is_file()
 
 
 def test_an_error_of_setting_up_leaves_no_directory(morse_config):
