@@ -301,6 +301,13 @@ def one_after_the_other(
 
     class Sequence(SequentialLR):
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            if (
+                "T_max" in state_dict
+            ):  # of a cosine alone: in a short run its warm-up came to nothing
+                before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
+                place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
+                parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}
+                state_dict = self.state_dict() | place | parts
             # a warm-up keeps the length that it began with; what follows it begins that much earlier
             starts = zip(state_dict["_milestones"], self._milestones, strict=False)
             for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):

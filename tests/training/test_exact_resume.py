@@ -134,7 +134,7 @@ def test_more_workers_after_a_resume(morse_config):
     assert_same(run, never)
 
 
-@pytest.mark.parametrize(("warmup", "steps"), [(0, 0), (2, 2), (0.2, 2)])
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 0), (2, 2), (0.2, 2), (0.09, 0)])
 def test_a_longer_run_stretches_its_cosine_and_keeps_its_warm_up(warmup, steps, morse_config):
     settings = {"model": {"lr_scheduler": mt.CosineAnnealingLRConfig(warmup=warmup)}}
     the_same_from_the_start = {"model": {"lr_scheduler": mt.CosineAnnealingLRConfig(warmup=steps)}}
