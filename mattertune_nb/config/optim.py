@@ -96,10 +96,18 @@ class _Schedule(StrictConfig):
         """
         return None
 
-    def create_scheduler(
-        self, optimizer: torch.optim.Optimizer, total: int | None
-    ) -> LRScheduler | ReduceLROnPlateau:
-        """Build torch's scheduler of the same name; `total` as in :meth:`length`."""
+    def parts(self, total: int | None) -> list[Any]:
+        """Return the plain schedules that this one is made of, in their order.
+
+        Parameters
+        ----------
+        total
+            As in :meth:`length`.
+        """
+        return [self]
+
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        """Build torch's scheduler of the same name."""
         from torch.optim import lr_scheduler
 
         name = type(self).__name__.removesuffix("Config")
@@ -160,9 +168,7 @@ class ReduceOnPlateauConfig(StrictConfig):
     cooldown: int = setting(0, "Validations to wait after a reduction.", ge=0)
     min_lr: float = setting(0.0, "Lower bound of the learning rate.", ge=0)
 
-    def create_scheduler(
-        self, optimizer: torch.optim.Optimizer, total: int | None = None
-    ) -> ReduceLROnPlateau:
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:
         """Build :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -192,26 +198,29 @@ class CosineAnnealingLRConfig(_Schedule):
     def length(self, total: int | None) -> int | None:
         return self.T_max or total
 
-    def create_scheduler(self, optimizer: torch.optim.Optimizer, total: int | None) -> LRScheduler:
-        """Build a warm-up followed by :class:`torch.optim.lr_scheduler.CosineAnnealingLR`.
+    @override
+    def parts(self, total: int | None) -> list[Any]:
+        """Return the warm-up, where there is one, and the cosine, with its length.
 
         Raises
         ------
         ValueError
             Where neither `T_max` nor the run gives a length.
         """
-        from torch.optim.lr_scheduler import LinearLR, SequentialLR
-
         length = self.length(total)
         if length is None:
             msg = "lr_scheduler.T_max: the run has no fixed length; set T_max or max_epochs."
             raise ValueError(msg)
         warmup = int(self.warmup * length) if self.warmup < 1 else min(int(self.warmup), length - 1)
-        cosine = _stretching_cosine(optimizer, max(length - warmup, 1), self.eta_min)
-        if warmup == 0:
-            return cosine
-        linear = LinearLR(optimizer, start_factor=0.01, total_iters=warmup)
-        return SequentialLR(optimizer, [linear, cosine], milestones=[warmup])
+        cosine = self.model_copy(update={"T_max": max(length - warmup, 1), "warmup": 0.0})
+        rise = [LinearLRConfig(start_factor=0.01, total_iters=warmup)] if warmup else []
+        return [*rise, cosine]
+
+    @override
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        """Build :class:`torch.optim.lr_scheduler.CosineAnnealingLR`, without a warm-up; needs `T_max`."""
+        assert self.T_max is not None, "parts() gives the length"
+        return _stretching_cosine(optimizer, self.T_max, self.eta_min)
 
 
 class LinearLRConfig(_ScheduleConfig):
@@ -262,6 +271,7 @@ def _stretching_cosine(
 
     class StretchingCosine(CosineAnnealingLR):
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            length = self.T_max
             super().load_state_dict(state_dict)
             old, self.T_max = self._height(), length
             if self.last_epoch > 0 and state_dict["T_max"] != length:
@@ -275,6 +285,37 @@ def _stretching_cosine(
             return (1 + math.cos(math.pi * min(self.last_epoch / self.T_max, 1))) / 2
 
     return StretchingCosine(optimizer, T_max=length, eta_min=eta_min)
+
+
+def one_after_the_other(
+    optimizer: torch.optim.Optimizer, schedulers: list[LRScheduler], milestones: list[int]
+) -> LRScheduler:
+    """Return torch's sequence of schedules, whose cosine ends with the run also after a resume.
+
+    Parameters
+    ----------
+    schedulers, milestones
+        At ``milestones[i]`` the schedule ``schedulers[i + 1]`` takes over.
+    """
+    from torch.optim.lr_scheduler import CosineAnnealingLR, SequentialLR
+
+    class Sequence(SequentialLR):
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            if (
+                "T_max" in state_dict
+            ):  # of a cosine alone: in a short run its warm-up came to nothing
+                before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
+                place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
+                parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}
+                state_dict = self.state_dict() | place | parts
+            # a warm-up keeps the length that it began with; what follows it begins that much earlier
+            starts = zip(state_dict["_milestones"], self._milestones, strict=False)
+            for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):
+                if isinstance(scheduler, CosineAnnealingLR):
+                    scheduler.T_max = max(scheduler.T_max + own - loaded, 1)
+            super().load_state_dict(state_dict)
+
+    return Sequence(optimizer, schedulers, milestones)
 
 
 def schedule_interval(schedules: list[Any]) -> Literal["epoch", "step"]:

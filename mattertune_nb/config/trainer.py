@@ -153,6 +153,14 @@ class TrainerConfig(StrictConfig):
     def _expand_precision(cls, value: Any) -> Any:
         return _PRECISION_ALIASES.get(value, value) if isinstance(value, (int, str)) else value
 
+    @field_validator("max_epochs", "max_steps")
+    @classmethod
+    def _check_some_training(cls, value: int | None) -> int | None:
+        if value == 0:
+            msg = "0 would train nothing; give 1 or more, or -1 for no limit"
+            raise ValueError(msg)
+        return value
+
     @field_validator("devices")
     @classmethod
     def _check_devices(cls, value: Any) -> Any:

@@ -125,7 +125,7 @@ def open_frames(path: str | Path) -> Frames:
         compressed = path.suffix.lower() in _COMPRESSED
         if not compressed and filetype(str(path)) == "extxyz":
             return IndexedXYZ(path)
-        frames = ase.io.read(str(path), index=":")
+        frames = ase.io.read(str(path), index=":", do_not_split_by_at_sign=True)
     except DataError:
         raise
     except UnknownFileTypeError as exc:

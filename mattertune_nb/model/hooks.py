@@ -79,6 +79,18 @@ class ResumeLoader(Callback):
     """
 
     @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        loop = checkpoint.get("loops", {}).get("fit_loop", {})
+        if not loop.get("epoch_loop.batch_progress", {}).get("is_last_batch"):
+            return
+        # limit_train_batches may have ended the epoch before the sampler did
+        for place in loop["state_dict"].get("combined_loader", []):
+            if "drawn" in place:
+                place["drawn"] = place["batches"]
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loop = trainer.fit_loop
         if not loop.is_resuming:

@@ -11,6 +11,7 @@ from mattertune_nb.config.optim import (
     LRSchedulerConfig,
     OptimizerConfig,
     ReduceOnPlateauConfig,
+    one_after_the_other,
     schedule_interval,
 )
 
@@ -51,8 +52,6 @@ def create_lr_schedulers(
     ConfigError
         Where a schedule takes its length from a run that has none.
     """
-    from torch.optim.lr_scheduler import SequentialLR
-
     out: list[dict[str, Any]] = []
     timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
     if timed:
@@ -62,14 +61,16 @@ def create_lr_schedulers(
         for schedule in timed:
             left = None if total is None else max(total - used, 1)
             try:
-                built.append(schedule.create_scheduler(optimizer, left))
+                parts = schedule.parts(left)
             except ValueError as exc:
                 raise ConfigError(str(exc)) from exc
-            used += schedule.length(left) or 0
-            milestones.append(used)
+            for part in parts:
+                built.append(part.create_scheduler(optimizer))
+                used += part.length(left) or 0
+                milestones.append(used)
         scheduler = built[0]
         if len(built) > 1:
-            scheduler = SequentialLR(optimizer, built, milestones=milestones[:-1])
+            scheduler = one_after_the_other(optimizer, built, milestones[:-1])
         out.append({"scheduler": scheduler, "interval": interval})
     out.extend(
         {

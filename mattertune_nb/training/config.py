@@ -42,7 +42,7 @@ class MatterTunerConfig(StrictConfig):
             raise ConfigError(msg)
 
     def check_monitors(self) -> None:
-        """Refuse a monitor that no validation of these properties will log.
+        """Refuse a monitor that neither training nor validation of these properties will log.
 
         Not part of validation, as a user's own module or callback may log what is watched.
 
@@ -52,7 +52,9 @@ class MatterTunerConfig(StrictConfig):
             Names the field and lists the metrics that will exist.
         """
         names = self.model.property_names
-        known = metric_names(names) + metric_names(names, "train")[:1]
+        # training logs no errors beside its losses
+        train_losses = [n for n in metric_names(names, "train") if n.endswith("_loss")]
+        known = metric_names(names) + train_losses
         watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
         if self.trainer.early_stopping is not None:
             watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor

@@ -110,15 +110,25 @@ def check_batches(config: MatterTunerConfig, n_frames: int) -> None:
         Gives both numbers.
     """
     interval, data = config.trainer.val_check_interval, config.data
-    devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
-    if not isinstance(interval, int) or data.max_atoms is not None:
+    further = config.trainer.additional_trainer_kwargs
+    validates = further.get("limit_val_batches") != 0 and not further.get("fast_dev_run")
+    if not isinstance(interval, int) or not validates:
         return
+    devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
     per_step = data.structures_per_batch(n_frames) * max(devices, 1) * config.trainer.num_nodes
-    n_batches = math.ceil(n_frames / per_step)
+    # how many batches of so many atoms there are is known once they are packed
+    is_packed = data.max_atoms is not None
+    n_batches = n_frames if is_packed else math.ceil(n_frames / per_step)
+    limit = further.get("overfit_batches") or further.get("limit_train_batches")
+    if isinstance(limit, int):
+        n_batches = min(n_batches, limit)
+    elif limit is not None:
+        n_batches = int(n_batches * limit)
     if interval > n_batches:
         msg = (
-            f"trainer.val_check_interval: {interval} batches, but an epoch has {n_batches}. Lower it, "
-            "or set check_val_every_n_epoch instead."
+            f"trainer.val_check_interval: {interval} batches, but an epoch has "
+            f"{'at most ' if is_packed else ''}{n_batches}. Lower it, or set check_val_every_n_epoch "
+            "instead."
         )
         raise ConfigError(msg)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import warnings
@@ -133,7 +134,7 @@ class MatterTuner:
         Raises
         ------
         RunError
-            Where another process is training the run.
+            Where another process is training the run, or its data are not those that it began with.
         MatterTuneError
             Where config, data or this machine do not allow the run.
         """
@@ -141,14 +142,16 @@ class MatterTuner:
             run = RunDirectory.open(run)
         if _rank() == 0:  # the others train with it
             run.claim()
+        checkpoint = newest_whole_checkpoint(run)
         try:
             with _beating(run):
                 self._check(callbacks)
                 module, data = self._prepare()
+                if checkpoint is not None:
+                    _check_splits(run, data)
         except MatterTuneError as exc:
             _write_status(run, "failed", error=str(exc))
             raise
-        checkpoint = newest_whole_checkpoint(run)
         if _rank() == 0:
             os.environ[_RUN_VARIABLE] = str(run.path.absolute())
             place = {"root": run.path.parent, "name": run.path.name}
@@ -240,6 +243,27 @@ def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
     except OSError as exc:
         msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
         raise RunError(msg) from exc
+
+
+def _check_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
+    """Refuse other frames than the weights were made with: some trained on would be validated on."""
+    try:
+        then = json.loads(run.splits_file.read_text(encoding="utf-8"))
+        before = {stage: list(then[stage]) for stage in ("train", "validation")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # damaged, and no reason to lose the run
+    changes = []
+    for stage, now in data.split_indices().items():
+        old = before.get(stage, now)
+        if now != old:
+            others = " others" if len(now) == len(old) else ""
+            changes.append(f"{stage}: {len(old)} frames then, {len(now)}{others} now")
+    if changes:
+        msg = (
+            f"{run.path}: the data have changed since the run began ({'; '.join(changes)}). Start a new "
+            "run, or restore the file and its split."
+        )
+        raise RunError(msg)
 
 
 def _with_module_class(

@@ -49,7 +49,7 @@ properties = st.tuples(
 ).map(list)
 trainers = st.builds(
     mt.TrainerConfig,
-    max_epochs=st.integers(-1, 1000) | st.none(),
+    max_epochs=st.integers(1, 1000) | st.sampled_from([-1, None]),
     devices=st.integers(1, 8) | st.lists(st.integers(0, 7), min_size=1) | st.just("auto"),
     precision=st.sampled_from(["32-true", "64-true", "16-mixed", "bf16-mixed", 32, "64"]),
     val_check_interval=st.none() | st.integers(1, 100) | st.floats(0.01, 1.0),
@@ -122,6 +122,11 @@ def test_every_field_says_what_it_is(cls):
             lambda: mt.TrainerConfig(max_epoch=3),
             "max_epoch: unknown setting. Did you mean 'max_epochs'?",
         ),
+        (
+            lambda: mt.TrainerConfig(max_epochs=0),
+            "max_epochs: 0 would train nothing; give 1 or more, or -1 for no limit",
+        ),
+        (lambda: mt.TrainerConfig(max_steps=0), "max_steps: 0 would train nothing"),
         (lambda: mt.AdamWConfig(lr=-1), "lr: input should be greater than 0, got -1"),
         (lambda: mt.TrainerConfig(loggers=["tensorbord"]), "Did you mean 'tensorboard'?"),
         (

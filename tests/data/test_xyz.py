@@ -142,9 +142,9 @@ def test_missing_files_and_folders_are_named(tmp_path):
 
 def test_other_formats_are_read_as_a_whole(copper_xyz, tmp_path):
     expected = ase.io.read(copper_xyz, ":")
-    ase.io.write(tmp_path / "copper.traj", expected)
-    ase.io.write(tmp_path / "copper.xyz.gz", expected)
-    for name in ("copper.traj", "copper.xyz.gz"):
+    # ASE itself would take what follows an @ for an index
+    for name in ("copper.traj", "copper.xyz.gz", "md@300K.traj", "md@3.xyz.gz"):
+        ase.io.write(tmp_path / name, expected)
         frames = open_frames(tmp_path / name)
         assert len(frames) == 10
         assert same(frames[4], expected[4])

@@ -95,6 +95,12 @@ def rates(copper, fit):
         # one after the other
         ([mt.ConstantLRConfig(factor=0.5, total_iters=2), mt.ExponentialConfig(gamma=0.1)],
          [0.5, 0.5, 0.5, 0.5, 1, 1, 0.1, 0.1]),
+        ([mt.ConstantLRConfig(factor=0.5, total_iters=2, interval="step"),
+          mt.CosineAnnealingLRConfig(warmup=2)],
+         [0.5, 0.5, 0.01, 0.505, 1, 0.8535534, 0.5, 0.1464466]),
+        ([mt.CosineAnnealingLRConfig(T_max=4, warmup=2, interval="step"),
+          mt.StepLRConfig(step_size=2, gamma=0.1, interval="step")],
+         [0.01, 0.505, 1, 0.5, 1, 1, 0.1, 0.1]),
     ],
 )  # fmt: skip
 def test_the_schedules(rates, schedule, expected):

@@ -28,6 +28,18 @@ CASES = {
         [(BATCH, 3), (BATCH, 4), (VALIDATION, 2), (VALIDATION, 4)],
     ),
     "validation every other epoch": ({"check_val_every_n_epoch": 2}, [(BATCH, 4), (BATCH, 7)]),
+    "a part of each epoch": (
+        {"additional_trainer_kwargs": {"limit_train_batches": 2}},
+        [(BATCH, 1), (BATCH, 3), (VALIDATION, 3), (EPOCH, 1), (EPOCH, 2)],
+    ),
+    "a part of each epoch, constant rate, steps": (
+        {
+            "additional_trainer_kwargs": {"limit_train_batches": 0.5},
+            "model": {"lr_scheduler": None},
+            "max_steps": 5,
+        },
+        [(BATCH, 1), (EPOCH, 1), (EPOCH, 2)],
+    ),
     "average of weights": (
         {"ema": {"decay": 0.9}, "val_check_interval": 2},
         [(BATCH, 3), (VALIDATION, 2), (EPOCH, 1)],
@@ -58,6 +70,7 @@ SCHEDULES = [
     mt.ConstantLRConfig(total_iters=2),
     mt.CosineAnnealingLRConfig(interval="epoch", warmup=1),
     [mt.LinearLRConfig(total_iters=4, interval="step"), mt.CosineAnnealingLRConfig()],
+    [mt.ConstantLRConfig(total_iters=2, interval="step"), mt.CosineAnnealingLRConfig(warmup=4)],
 ]
 
 
@@ -137,15 +150,16 @@ def test_more_workers_after_a_resume(morse_config):
     assert_same(run, never)
 
 
-@pytest.mark.parametrize("warmup", [0, 2])
-def test_a_longer_run_stretches_its_cosine(warmup, morse_config):
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 0), (2, 2), (0.2, 2), (0.09, 0)])
+def test_a_longer_run_stretches_its_cosine_and_keeps_its_warm_up(warmup, steps, morse_config):
     settings = {"model": {"lr_scheduler": mt.CosineAnnealingLRConfig(warmup=warmup)}}
+    the_same_from_the_start = {"model": {"lr_scheduler": mt.CosineAnnealingLRConfig(warmup=steps)}}
 
     def rates(name: str) -> list[float]:
         run = RunDirectory(morse_config().run.root / name)
         return [record["lr-AdamW"] for record in run.metrics() if "lr-AdamW" in record]
 
-    never_stopped(morse_config("long", max_epochs=4, **settings))
+    never_stopped(morse_config("long", max_epochs=4, **the_same_from_the_start))
     never_stopped(morse_config("longer", max_epochs=2, **settings))
     config = morse_config("longer", max_epochs=4, **settings)
     run = config.run.root / "longer"

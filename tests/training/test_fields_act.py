@@ -15,6 +15,7 @@ from toy_backbone import MorseBackboneConfig
 import mattertune_nb as mt
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.model.losses import compute_loss
+from mattertune_nb.model.optim import create_lr_schedulers
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunSupervisor, StopRequest
 from mattertune_nb.training.trainer import build_trainer
@@ -337,7 +338,8 @@ def descent(config: Any) -> list[float]:
 def rates(config: Any) -> Any:
     """Return the learning rates of a run of ten intervals, and what they count or watch."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
-    scheduler = config.create_scheduler(optimizer, 10)
+    entry = create_lr_schedulers([config], optimizer, n_steps=10, n_epochs=10)[0]
+    scheduler = entry["scheduler"]
     seen = []
     for value in (
         3.0,

@@ -28,6 +28,26 @@ REFUSED = {
     "a cluster's machines": ({"num_nodes": 4}, "trainer.num_nodes"),
     "no length for the cosine": ({"max_epochs": -1}, "model.lr_scheduler.T_max"),
     "a validation that never comes": ({"val_check_interval": 99}, "an epoch has 5"),
+    "a validation that never comes in a part of an epoch": (
+        {"val_check_interval": 4, "additional_trainer_kwargs": {"limit_train_batches": 2}},
+        "an epoch has 2",
+    ),
+    "a validation that never comes in a fraction of an epoch": (
+        {"val_check_interval": 4, "additional_trainer_kwargs": {"limit_train_batches": 0.7}},
+        "an epoch has 3",
+    ),
+    "a validation that never comes in a few batches of so many atoms": (
+        {
+            "val_check_interval": 4,
+            "additional_trainer_kwargs": {"overfit_batches": 1},
+            "data": {"max_atoms": 16},
+        },
+        "an epoch has at most 1",
+    ),
+    "an error that training does not log": (
+        {"checkpoint": {"monitor": "train/forces_mae"}},
+        "Did you mean 'val/forces_mae'?",
+    ),
     "a file name of the run's own": ({"checkpoint": {"filename": "last"}}, "'last'"),
 }
 
@@ -41,6 +61,26 @@ def test_refused_before_a_directory_is_made(case, morse_config):
     assert message in str(info.value)
     assert "\n" not in str(info.value)
     assert not config.run.root.exists()
+
+
+@pytest.mark.parametrize("further", [{"limit_val_batches": 0}, {"limit_train_batches": 4}])
+def test_a_validation_interval_that_lightning_allows_is_allowed(further, morse_config):
+    config = morse_config(val_check_interval=4, additional_trainer_kwargs=further, max_epochs=1)
+    mt.MatterTuner(config).tune()
+    assert RunDirectory(config.run.root / "run").status().state == "finished"
+
+
+@pytest.mark.parametrize("name", ["total", "energy", "forces"])
+def test_a_loss_of_training_can_be_watched(name, morse_config):
+    watched = {"monitor": f"train/{name}_loss", "mode": "max"}
+    config = morse_config(
+        max_epochs=20, checkpoint=watched, early_stopping=watched | {"patience": 1}
+    )
+    _, trainer = mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    assert run.status().state == "finished"
+    assert trainer.current_epoch < 20
+    assert run.best.is_file()
 
 
 def test_an_error_of_setting_up_leaves_no_directory(morse_config):
@@ -124,6 +164,49 @@ def test_resume_refused_leaves_the_config_as_it_was(morse_config):
     with pytest.raises(mt.RunError, match="is training this run"):
         mt.MatterTuner(config).resume(run)
     assert run.config_file.read_text() == before
+
+
+def test_a_run_goes_on_with_the_frames_that_it_began_with(morse_config, copper_xyz):
+    config = morse_config(max_epochs=1, data={"train_split": 0.7})
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    splits, text = run.splits_file.read_text(), copper_xyz.read_text()
+
+    copper_xyz.write_text(text + text)
+    config.trainer.max_epochs = 2
+    with pytest.raises(mt.RunError, match="train: 10 frames then, 20 now; validation: 4") as info:
+        mt.MatterTuner(config).resume(run)
+    assert run.status().state == "failed"
+    assert run.status().error == str(info.value)
+    assert run.splits_file.read_text() == splits
+
+    copper_xyz.write_text(text)
+    config.data.shuffle_seed = 1
+    with pytest.raises(mt.RunError, match="train: 10 frames then, 10 others now"):
+        mt.MatterTuner(config).resume(run)
+
+    config.data.shuffle_seed, config.data.batch_size = 42, 5
+    mt.MatterTuner(config).resume(run)
+    assert run.status().state == "finished"
+    assert run.status().step == 7
+
+
+@pytest.mark.parametrize("lost", ["checkpoints", "splits"])
+def test_other_frames_are_no_matter_where_nothing_is_known_of_the_first(
+    lost, morse_config, copper_xyz
+):
+    config = morse_config(max_epochs=1)
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    if lost == "checkpoints":
+        for path in run.checkpoints_newest_first():
+            path.unlink()
+    else:
+        run.splits_file.write_text("[]")
+    copper_xyz.write_text(copper_xyz.read_text() * 2)
+    config.trainer.max_epochs = 2
+    mt.MatterTuner(config).resume(run)
+    assert run.status().state == "finished"
 
 
 def test_the_record_survives_a_disk_that_is_full_for_a_while(morse_config, monkeypatch):

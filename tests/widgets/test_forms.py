@@ -274,6 +274,9 @@ def test_a_bad_entry_is_refused_beside_its_field_and_changes_nothing():
     assert "valid integer" in field.problem
     assert "valid integer" in field.widget.children[-1].value
     assert form.config is before
+    field.control.value = "0"
+    assert "would train nothing" in field.problem
+    assert form.config is before
     field.control.value = ""
     assert form.config.max_epochs is None
     field.control.value = "5"
