@@ -149,7 +149,7 @@ def test_what_could_not_be_read_is_not_said_any_more_once_it_is_mended(run):
     view = run.dashboard()
     for file in (run.directory.validation_file, run.directory.config_file):
         whole = file.read_text()
-        file.write_text(whole[: len(whole) // 2])
+        file.write_text(whole[: len(whole) // 2] + "\n[")
         for _ in range(2):
             view.refresh()
             assert "cannot be read" in view._message.value
