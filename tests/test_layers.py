@@ -90,7 +90,7 @@ def test_the_top_level_holds_nothing_else():
 BY_NAME = {
     "model/module.py": {"calculator"},
     "training/background.py": {"training", "widgets"},
-    "training/tuner.py": set(),  # a class that the user names
+    "training/module_class.py": set(),  # a class that the user names
 }
 """Layers above that are looked up by name: what a model or a run offers as a convenience."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,15 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
         raise TrainingError(msg)
     return checkpoint
+
+
+def warn_of_own_class(checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Warn where a checkpoint that is loaded as ``FinetuneModuleBase`` was made by a user's subclass."""
+    made_by = checkpoint.get("module_class", "FinetuneModuleBase")
+    if made_by != "FinetuneModuleBase":
+        warnings.warn(
+            f"{path} was made by {made_by}, whose own steps a checkpoint does not hold. If it predicts "
+            f"otherwise, load it with {made_by.split('.')[-1]}.load_from_checkpoint(…).",
+            UserWarning,
+            stacklevel=3,
+        )

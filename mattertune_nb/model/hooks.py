@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,8 @@ from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.model.processes import gathered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lightning.pytorch import LightningModule, Trainer
     from torch import Tensor
 
@@ -136,6 +139,21 @@ class FiniteLoss(Callback):
             f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."
         )
         raise TrainingError(msg)
+
+
+def with_ours(
+    configure_callbacks: Callable[[Any], Any], ours: Callable[[Any], list[Callback]]
+) -> Callable[[Any], list[Callback]]:
+    """Return a user's ``configure_callbacks`` with our callbacks put to theirs: metrics need them."""
+
+    @functools.wraps(configure_callbacks)
+    def both(self: FinetuneModuleBase) -> list[Callback]:
+        found = configure_callbacks(self)
+        theirs: list[Callback] = list(found) if isinstance(found, (list, tuple)) else [found]
+        kinds = {type(callback) for callback in theirs}
+        return [*theirs, *(callback for callback in ours(self) if type(callback) not in kinds)]
+
+    return both
 
 
 def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:

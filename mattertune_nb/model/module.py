@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import pkgutil
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -17,8 +15,14 @@ from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
-from mattertune_nb.model.checkpoint import read_checkpoint
-from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ResumeLoader, ValidationMetrics
+from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
+from mattertune_nb.model.hooks import (
+    FiniteLoss,
+    PlateauSteps,
+    ResumeLoader,
+    ValidationMetrics,
+    with_ours,
+)
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
@@ -28,7 +32,7 @@ from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.sample import ErrorSample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -72,7 +76,8 @@ class FinetuneModuleBase(LightningModule):
                 msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
                 raise ConfigError(msg)
         if "configure_callbacks" in cls.__dict__:
-            cls.configure_callbacks = _beside_ours(cls.configure_callbacks)  # type: ignore[method-assign, assignment]
+            ours = FinetuneModuleBase.configure_callbacks
+            cls.configure_callbacks = with_ours(cls.configure_callbacks, ours)  # type: ignore[method-assign, assignment]
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -322,14 +327,8 @@ class FinetuneModuleBase(LightningModule):
         config._architecture = checkpoint.get("architecture")
         model = cls(config, **kwargs)
         config._architecture = None
-        made_by = checkpoint.get("module_class", cls.__qualname__)
-        if cls is FinetuneModuleBase and made_by != cls.__qualname__:
-            warnings.warn(
-                f"{checkpoint_path} was made by {made_by}, whose own steps a checkpoint does not hold. If it "
-                f"predicts otherwise, load it with {made_by.split('.')[-1]}.load_from_checkpoint(…).",
-                UserWarning,
-                stacklevel=2,
-            )
+        if cls is FinetuneModuleBase:
+            warn_of_own_class(checkpoint, checkpoint_path)
         model.on_load_checkpoint(checkpoint)
         state = checkpoint["state_dict"]
         name, _ = next(model.backbone.named_parameters(prefix="backbone"))
@@ -347,17 +346,3 @@ class FinetuneModuleBase(LightningModule):
     def property_predictor(self, **kwargs: Any) -> Any:
         """Return a batched predictor, :class:`mattertune_nb.PropertyPredictor`, with this model."""
         return pkgutil.resolve_name("mattertune_nb.calculator:PropertyPredictor")(self, **kwargs)
-
-
-def _beside_ours(configure_callbacks: Callable[[Any], Any]) -> Callable[[Any], list[Callback]]:
-    """Return a user's ``configure_callbacks`` with our callbacks put to theirs: metrics need them."""
-
-    @functools.wraps(configure_callbacks)
-    def both(self: FinetuneModuleBase) -> list[Callback]:
-        found = configure_callbacks(self)
-        theirs: list[Callback] = list(found) if isinstance(found, (list, tuple)) else [found]
-        kinds = {type(callback) for callback in theirs}
-        ours = FinetuneModuleBase.configure_callbacks(self)
-        return [*theirs, *(callback for callback in ours if type(callback) not in kinds)]
-
-    return both

@@ -9,7 +9,7 @@ import warnings
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ase.data import atomic_numbers
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.testing.comparison import Prediction, compare, differences
 from mattertune_nb.testing.structures import (
     hard_structures,
     in_a_box,
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.config.task import PropertyName
 
-Prediction = dict[str, Any]
-
-TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
-"""Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
-
-_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stresses": "eV/Å³"}
 _PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
 _PREFERRED = ("Cu", "O", "Li", "Si", "Al", "H")
 
@@ -144,7 +139,7 @@ class _Suite:
                 continue
             if not atoms.pbc.all():
                 del expected["stresses"]
-            yield from _differences(name, self.predictions[name], expected)
+            yield from differences(name, self.predictions[name], expected)
         if len(refused) == len(self.structures):
             yield f"the vendor's calculator raises for every structure: {'; '.join(refused)}"
 
@@ -153,13 +148,13 @@ class _Suite:
             list(self.structures.values()), _PROPERTIES
         )
         for (name, one), batched in zip(self.predictions.items(), together, strict=True):
-            yield from _differences(name, batched, one)
+            yield from differences(name, batched, one)
 
     def check_molecules(self) -> Iterator[str]:
         molecule = self.structures["molecule"]
         boxed = self.predict(in_a_box(molecule, self.model.backbone.cutoff))
         boxed.pop("stresses", None)
-        yield from _differences("molecule in a large box", self.predictions["molecule"], boxed)
+        yield from differences("molecule in a large box", self.predictions["molecule"], boxed)
 
     def check_stress_is_given_only_where_periodic(self) -> Iterator[str]:
         for name, atoms in self.structures.items():
@@ -188,13 +183,13 @@ class _Suite:
             for i, j in [(0, 0), (len(atoms) // 2, 1), (len(atoms) - 1, 2)]:
                 force = -self.slope(partial(moved, atoms, i, j))
                 where = f"{name}, atom {i}, {'xyz'[j]}"
-                yield from _compare(where, "forces", result["forces"][i, j], force)
+                yield from compare(where, "forces", result["forces"][i, j], force)
             if "stresses" not in result:
                 continue
             for k in range(6):
                 stress = self.slope(partial(strained, atoms, k)) / atoms.cell.volume
                 where = f"{name}, component {k}"
-                yield from _compare(where, "stresses", result["stresses"][k], stress)
+                yield from compare(where, "stresses", result["stresses"][k], stress)
 
     def check_rotation(self) -> Iterator[str]:
         rotation, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
@@ -208,7 +203,7 @@ class _Suite:
             if "stresses" in before:
                 matrix = rotation @ voigt_to_matrix(before["stresses"]) @ rotation.T
                 before["stresses"] = matrix[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            yield from _differences(name, self.predict(turned, double=True), before)
+            yield from differences(name, self.predict(turned, double=True), before)
 
     def check_translation_and_images(self) -> Iterator[str]:
         for name, atoms in self.structures.items():
@@ -217,14 +212,14 @@ class _Suite:
             # whole lattice vectors, so that atoms lie far outside of their cell
             images = np.arange(3 * len(atoms)).reshape(-1, 3) % 5 - 2
             shifted.positions += (images * atoms.pbc) @ atoms.cell.array
-            yield from _differences(name, self.predict(shifted), self.predictions[name])
+            yield from differences(name, self.predict(shifted), self.predictions[name])
 
     def check_permutation(self) -> Iterator[str]:
         for name, atoms in self.structures.items():
             order = np.random.default_rng(5).permutation(len(atoms))
             before = dict(self.predictions[name])
             before["forces"] = before["forces"][order]
-            yield from _differences(name, self.predict(atoms[order]), before)
+            yield from differences(name, self.predict(atoms[order]), before)
 
     def check_cells_smaller_than_the_cutoff(self) -> Iterator[str]:
         for name in ("one-atom cell", "small cell"):
@@ -232,7 +227,7 @@ class _Suite:
             many = self.predict(self.structures[name].repeat(2))
             expected = {**one, "energy": one["energy"] * repeats}
             expected["forces"] = np.tile(one["forces"], (repeats, 1))
-            yield from _differences(f"{name} repeated", many, expected)
+            yield from differences(f"{name} repeated", many, expected)
 
     def check_float64(self) -> Iterator[str]:
         backbone = self.double.backbone
@@ -241,7 +236,7 @@ class _Suite:
             if value.dtype != torch.float64:
                 yield f"the {name} of a model in float64 is {value.dtype}"
         for name, atoms in self.structures.items():
-            yield from _differences(
+            yield from differences(
                 name, self.predict(atoms, double=True), self.predictions[name], 10
             )
 
@@ -296,7 +291,7 @@ class _Suite:
     def check_prediction_under_inference_mode(self) -> Iterator[str]:
         with torch.inference_mode():
             for name, atoms in self.structures.items():
-                yield from _differences(name, self.predict(atoms), self.predictions[name])
+                yield from differences(name, self.predict(atoms), self.predictions[name])
 
     def check_copy(self) -> Iterator[str]:
         # an average of weights is kept in a copy, tensor by tensor in their order
@@ -339,23 +334,3 @@ def _deterministic() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before)
         log.setLevel(level)
-
-
-def _differences(
-    what: str, found: Prediction, expected: Prediction, slack: float = 1
-) -> Iterator[str]:
-    """Yield one line for each property of `found` that is further from `expected` than allowed."""
-    for name, value in expected.items():
-        if name not in found:
-            yield f"{what}: the {name} is missing"
-            continue
-        n = len(expected["forces"]) if name == "energy" else 1
-        yield from _compare(what, name, np.asarray(found[name]) / n, np.asarray(value) / n, slack)
-
-
-def _compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -> Iterator[str]:
-    error = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
-    allowed = TOLERANCES[name] * slack
-    # not `error > allowed`, which NaN would pass
-    if not error <= allowed:
-        yield f"{what}: {name} off by {error:.2g} {_UNITS[name]} (allowed: {allowed:.0e})"

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import socket
-import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +35,6 @@ CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""
 
 _CLAIM_SECONDS = 10.0
-_BEAT_SECONDS = 2.0
 
 _RECORDED = (
     "mattertune-nb",
@@ -211,25 +209,6 @@ class RunDirectory:
             return Status(**(asdict(status) | {"state": "crashed", "error": gone}))
         return status
 
-    @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
-        """Give a sign of life every few seconds, whatever this process is busy with."""
-        done = threading.Event()
-
-        def beat() -> None:
-            while not done.wait(_BEAT_SECONDS):
-                # not written anew, which could undo what training says meanwhile
-                with contextlib.suppress(OSError):
-                    os.utime(self.status_file)
-
-        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
     def claim(self) -> None:
         """Take over the run for training; of two processes that try at once, one may.
 
@@ -339,7 +318,7 @@ def _free_name(root: Path, backbone: str) -> str:
 
 def _alive(status: Status) -> bool:
     if status.host != socket.gethostname():
-        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see beating()
+        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see heartbeat.py
         return time.time() - status.heartbeat < 600
     try:
         process = psutil.Process(status.pid)

@@ -24,6 +24,7 @@ from mattertune_nb.training.background import Run, start_run
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.files import write_json, write_text
 from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.run_dir import RunDirectory, State
@@ -234,7 +235,7 @@ class MatterTuner:
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:
     """Give signs of life in the first process of a run: the status is its own."""
-    return run.beating() if _rank() == 0 else nullcontext()
+    return beating(run.status_file) if _rank() == 0 else nullcontext()
 
 
 def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:

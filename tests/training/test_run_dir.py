@@ -62,7 +62,7 @@ def test_a_claim_that_was_killed_half_way_holds_nobody_up(small_config, monkeypa
 
 
 def test_a_run_that_is_long_busy_is_alive_seen_from_another_machine(morse_config, monkeypatch):
-    monkeypatch.setattr("mattertune_nb.training.run_dir._BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("mattertune_nb.training.heartbeat._SECONDS", 0.02)
     config = morse_config(max_epochs=1)
     run, _ = RunDirectory.create(config)
 

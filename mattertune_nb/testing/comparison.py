@@ -1,0 +1,38 @@
+"""Predictions beside what they should be, within what is allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Prediction = dict[str, Any]
+
+TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
+"""Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
+
+_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stresses": "eV/Å³"}
+
+
+def differences(
+    what: str, found: Prediction, expected: Prediction, slack: float = 1
+) -> Iterator[str]:
+    """Yield one line for each property of `found` that is further from `expected` than allowed."""
+    for name, value in expected.items():
+        if name not in found:
+            yield f"{what}: the {name} is missing"
+            continue
+        n = len(expected["forces"]) if name == "energy" else 1
+        yield from compare(what, name, np.asarray(found[name]) / n, np.asarray(value) / n, slack)
+
+
+def compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -> Iterator[str]:
+    """Yield a line where a property is further from what is expected than allowed."""
+    error = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+    allowed = TOLERANCES[name] * slack
+    # not `error > allowed`, which NaN would pass
+    if not error <= allowed:
+        yield f"{what}: {name} off by {error:.2g} {_UNITS[name]} (allowed: {allowed:.0e})"
