@@ -301,9 +301,8 @@ def one_after_the_other(
 
     class Sequence(SequentialLR):
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            if (
-                "T_max" in state_dict
-            ):  # of a cosine alone: in a short run its warm-up came to nothing
+            # a cosine's alone, where the run was so short that its warm-up came to nothing
+            if "T_max" in state_dict:
                 before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
                 place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
                 parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}

@@ -62,8 +62,9 @@ class DatasetTable:
         energy, force, stress = (np.full(n, np.nan) for _ in range(3))
         norms: list[NDArray[np.float64]] = [np.zeros(0)] * n
         for i in range(n):
-            refuse_empty(dataset.frame(i), dataset.source(i))
-            counts[i] = np.bincount(dataset.frame(i).numbers, minlength=N_ELEMENTS)
+            atoms = dataset.frame(i)
+            refuse_empty(atoms, dataset.source(i))
+            counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
             labels = dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
             energy[i] = labels.get("energy", np.nan)
             if "forces" in labels:

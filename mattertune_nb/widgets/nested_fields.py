@@ -36,7 +36,7 @@ def _nested() -> VBox:
     return box
 
 
-def _show(box: VBox, on: bool) -> None:
+def _set_open(box: VBox, on: bool) -> None:
     (box.remove_class if on else box.add_class)("mt-closed")
 
 
@@ -71,7 +71,7 @@ class Optional(Editor):
 
     def _apply_switch(self) -> None:
         on = self.switch.value
-        _show(self._place, on)
+        _set_open(self._place, on)
         if on and self.inner is None:
             self.inner = self._make()
         self._place.children = [self.inner.widget] if on and self.inner is not None else []
@@ -113,7 +113,7 @@ class Section(Lazy):
         self.summary, self._summary = "", HTML()
         self._place = self.widget
         self._place.add_class("mt-nested")
-        _show(self._place, False)
+        _set_open(self._place, False)
         line = HBox([self.switch, self._summary], layout=shared(W.Layout, align_items="center"))
         self.widget = VBox([line, self._place])
         self.widget.add_class("mt-form")
@@ -125,7 +125,7 @@ class Section(Lazy):
     def _on_switch(self, _: Any) -> None:
         on = self.switch.value
         self.switch.icon = "caret-down" if on else "caret-right"
-        _show(self._place, on)
+        _set_open(self._place, on)
         if on:
             _ = self.inner
         self._summarise()
