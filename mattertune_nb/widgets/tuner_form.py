@@ -155,7 +155,7 @@ class TunerForm(ConfigForm):
         self._config_tab: ConfigTab | None = None
         self._text_page = VBox()
         editor.widget.children = [*editor.widget.children, self._text_page]
-        editor.widget.set_title(4, "YAML and Python")
+        editor.widget.titles = [*editor.widget.titles[:-1], "YAML and Python"]
         editor.widget.observe(self._on_tab, "selected_index")
         self.preset = Dropdown(
             options=list(PRESETS),
@@ -228,7 +228,7 @@ class TunerForm(ConfigForm):
         return self._config_tab
 
     def _on_tab(self, change: Any) -> None:
-        if change["new"] == 4:
+        if self.editor.widget.children[change["new"] or 0] is self._text_page:
             _ = self.config_tab
 
     def _take(self, config: MatterTunerConfig) -> None:
