@@ -118,6 +118,4 @@ def _text_area(label: str) -> Textarea:
 
 
 def _with_copy(area: Textarea, *buttons: W.Widget) -> VBox:
-    box = VBox([area, HBox([HTML(_COPY), *buttons])])
-    box.add_class("mt-text")
-    return box
+    return VBox([area, HBox([HTML(_COPY), *buttons])], css="mt-text")

@@ -2,7 +2,7 @@
 
 ipywidgets gives each control a layout and a style of its own, and each of those is a message to the page
 and an object on it: in a form they were three fifths of all, and of the time until it is seen. How controls
-look is set by their CSS classes, see :mod:`.style`.
+look is set by their CSS classes, see :mod:`.style`, which are given as ``css``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ def is_shared(widget: W.Widget) -> bool:
 
 
 class _Plain(traitlets.HasTraits):  # type: ignore[misc]
+    def __init__(self, *args: Any, css: str = "", **traits: Any) -> None:
+        # classes that are added later are a message to the page each
+        super().__init__(*args, _dom_classes=tuple(css.split()), **traits)
+
     @traitlets.default("layout")  # type: ignore[untyped-decorator]
     def _layout(self) -> Any:
         return shared(W.Layout)

@@ -75,8 +75,7 @@ class Editor:
         """Show a message of the editor's own, in a widget that is made once it is needed."""
         self.problem = text
         if text and self._message is None:
-            self._message = HTML()
-            self._message.add_class("mt-message")
+            self._message = HTML(css="mt-message")
         if self._message is not None:
             self._message.value = error_html(text)
             others = [child for child in self.widget.children if child is not self._message]
@@ -118,22 +117,18 @@ class Simple(Editor):
                 self._kind = "any"
         self.options = options and [(t, _NOT_SET if v is None else v) for t, v in options]
         self.control = self._make_control(label, tooltip(label, field))
-        self.control.add_class("mt-control")
         self.control.observe(self._on_change, "value")
         self.wide = annotation is FilePath
-        self.widget = Box([self.control])
-        self.widget.add_class("mt-field")
         extra: Any = field.json_schema_extra or {}
         self.unit = str(extra.get("unit", ""))
-        if self.unit:
-            beside = HTML(html.escape(self.unit))
-            beside.add_class("mt-beside")
-            self.widget.children = [self.control, beside]
+        beside = [HTML(html.escape(self.unit), css="mt-beside")] if self.unit else []
+        self.widget = Box([self.control, *beside], css="mt-field")
 
     def _make_control(self, label: str, tip: str) -> Any:
         common: dict[str, Any] = {
             "description": label,
             "tooltip": tip,
+            "css": "mt-control",
         }
         if self.options is not None:
             return Dropdown(options=self.options, **common)
@@ -208,8 +203,8 @@ class OptionalValue(Editor):
             description_allow_html=True,
             tooltip=f"Whether '{inner.control.description}' is set",
             indent=False,
+            css="mt-beside",
         )
-        self.switch.add_class("mt-beside")
         self.switch.observe(self._on_switch, "value")
         self._placeholder = f"in {inner.unit}" if inner.unit else ""
         inner.make_room()
@@ -252,10 +247,10 @@ class FromPython(Editor):
     def __init__(self, label: str, field: FieldInfo, changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self._raw: list[Any] = []
-        self.control = Text(disabled=True, description=label, tooltip=tooltip(label, field))
-        self.control.add_class("mt-control")
-        self.widget = Box([self.control])
-        self.widget.add_class("mt-field")
+        self.control = Text(
+            disabled=True, description=label, tooltip=tooltip(label, field), css="mt-control"
+        )
+        self.widget = Box([self.control], css="mt-field")
 
     @override
     def get(self) -> Any:

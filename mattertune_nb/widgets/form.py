@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -40,8 +41,8 @@ class ConfigEditor(Editor):
 
     Attributes
     ----------
-    notes
-        The heading of each group, with room below it for what goes with the group.
+    headings
+        The heading of each group.
     """
 
     wide = True
@@ -62,9 +63,8 @@ class ConfigEditor(Editor):
             for name, field in cls.model_fields.items()
             if name != tag
         }
-        self.notes: dict[str, VBox] = {}
-        self.widget = VBox(self._sections())
-        self.widget.add_class("mt-form")
+        self.headings: dict[str, HTML] = {}
+        self.widget = self._make_widget()
         defaults = {
             name: field.get_default(call_default_factory=True)
             for name, field in cls.model_fields.items()
@@ -72,7 +72,7 @@ class ConfigEditor(Editor):
         }
         self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
 
-    def _sections(self) -> list[W.Widget]:
+    def _make_widget(self) -> W.Box:
         groups: dict[str, list[str]] = {}
         for name in self.editors:
             extra: Any = self.cls.model_fields[name].json_schema_extra or {}
@@ -80,21 +80,19 @@ class ConfigEditor(Editor):
         sections: list[W.Widget] = []
         for group in sorted(groups, key=bool):
             if group:
-                heading = HTML(
-                    f'<div class="mt-heading">{html.escape(group[:1].upper() + group[1:])}</div>'
-                )
-                self.notes[group] = VBox([heading])
-                sections.append(self.notes[group])
-            grid: list[W.Widget] = []
-            for name in groups[group]:
-                editor = self.editors[name]
-                if editor.wide:
-                    sections += [*_grid(grid), editor.widget]
-                    grid = []
-                else:
-                    grid.append(editor.widget)
-            sections += _grid(grid)
-        return sections
+                title = html.escape(group[:1].upper() + group[1:])
+                self.headings[group] = HTML(f'<div class="mt-heading">{title}</div>')
+                sections.append(self.headings[group])
+            for wide, names in groupby(groups[group], lambda name: self.editors[name].wide):
+                parts = [self.editors[name].widget for name in names]
+                sections += parts if wide else [Box(parts, css="mt-form mt-grid")]
+        return sections[0] if len(sections) == 1 else VBox(sections, css="mt-form")
+
+    def add_note(self, group: str, note: W.Widget) -> None:
+        """Put below the heading of a group what goes with it."""
+        children = list(self.widget.children)
+        children.insert(children.index(self.headings[group]) + 1, note)
+        self.widget.children = children
 
     @override
     def get(self) -> dict[str, Any]:
@@ -125,14 +123,6 @@ class ConfigEditor(Editor):
             if spoken:
                 return (spoken[0],), text.removeprefix(f"{spoken[0]}: ")
         return path, text
-
-
-def _grid(children: list[W.Widget]) -> list[W.Widget]:
-    if not children:
-        return []
-    box = Box(children)
-    box.add_class("mt-grid")
-    return [box]
 
 
 class ConfigTrait(traitlets.Instance):  # type: ignore[misc]

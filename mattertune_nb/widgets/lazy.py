@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -28,13 +28,14 @@ class Lazy(Editor):
         Called after a change.
     """
 
+    css: ClassVar = "mt-form"
+
     def __init__(self, make: Callable[[], Editor], changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self._make = make
         self._raw: Any = None
         self._inner: Editor | None = None
-        self.widget = VBox()
-        self.widget.add_class("mt-form")
+        self.widget = VBox(css=self.css)
 
     @property
     def built(self) -> bool:

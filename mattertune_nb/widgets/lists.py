@@ -36,8 +36,8 @@ class Rows(Editor):
             description=f"Add to {label}",
             icon="plus",
             tooltip=tooltip(label, field),
+            css="mt-add",
         )
-        self.add_button.add_class("mt-add")
         self.add_button.on_click(lambda _: self._add())
         self.widget = VBox([self._place, self.add_button])
 
@@ -64,9 +64,8 @@ class Rows(Editor):
     def _make_line(self, editor: Editor) -> HBox:
         remove = Button(icon="trash", layout=shared(W.Layout, width="36px", flex="0 0 36px"))
         remove.on_click(lambda _: self._remove(editor))
-        line = HBox([editor.widget, remove], layout=shared(W.Layout, overflow="visible"))
-        line.add_class("mt-nested")
-        return line
+        layout = shared(W.Layout, overflow="visible")
+        return HBox([editor.widget, remove], layout=layout, css="mt-nested")
 
     @override
     def get(self) -> Any:

@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.fields import Path
 
 
-def _nested() -> VBox:
-    box = VBox()
-    box.add_class("mt-nested")
-    return box
-
-
 def _set_open(box: VBox, on: bool) -> None:
     (box.remove_class if on else box.add_class)("mt-closed")
 
@@ -60,7 +54,7 @@ class Optional(Editor):
         )
         self.switch.observe(self._on_switch, "value")
         self._off = HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
-        self._place = _nested()
+        self._place = VBox(css="mt-nested")
         line = HBox([self.switch, self._off], layout=shared(W.Layout, align_items="center"))
         self.widget = VBox([line, self._place])
         self._apply_switch()
@@ -98,6 +92,7 @@ class Section(Lazy):
     """A nested form behind a button, built when it is first opened."""
 
     wide = True
+    css = "mt-form mt-nested mt-closed"
 
     def __init__(
         self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
@@ -106,17 +101,17 @@ class Section(Lazy):
         default = field.get_default(call_default_factory=True)
         self._default = default.to_dict() if isinstance(default, StrictConfig) else None
         self.switch = ToggleButton(
-            False, description=label, icon="caret-right", tooltip=tooltip(label, field)
+            False,
+            description=label,
+            icon="caret-right",
+            tooltip=tooltip(label, field),
+            css="mt-section",
         )
-        self.switch.add_class("mt-section")
         self.switch.observe(self._on_switch, "value")
         self.summary, self._summary = "", HTML()
         self._place = self.widget
-        self._place.add_class("mt-nested")
-        _set_open(self._place, False)
         line = HBox([self.switch, self._summary], layout=shared(W.Layout, align_items="center"))
-        self.widget = VBox([line, self._place])
-        self.widget.add_class("mt-form")
+        self.widget = VBox([line, self._place], css="mt-form")
 
     @override
     def _fill(self, widget: W.Widget) -> None:
@@ -190,13 +185,10 @@ class Choice(Editor):
             options=[(text, key) for key, (text, _) in editors.items()],
             description=label,
             tooltip=tooltip(label, field),
+            css="mt-control mt-kind" if wide else "mt-control",
         )
-        self.kind.add_class("mt-control")
-        if wide:
-            self.kind.add_class("mt-kind")
         self.kind.observe(self._on_kind, "value")
-        self.widget = Box()
-        self.widget.add_class("mt-field")
+        self.widget = Box(self._children(), css="mt-field")
         self._place()
 
     @property
@@ -208,6 +200,9 @@ class Choice(Editor):
             self._built[key] = None if make is None else make()
         return self._built[key]
 
+    def _children(self) -> list[W.Widget]:
+        return [self.kind] if self.inner is None else [self.kind, self.inner.widget]
+
     def _place(self) -> None:
         inner = self.inner
         if isinstance(inner, Simple):
@@ -217,7 +212,7 @@ class Choice(Editor):
             self.widget.add_class("mt-with-value")
         else:
             self.widget.remove_class("mt-with-value")
-        self.widget.children = [self.kind] if inner is None else [self.kind, inner.widget]
+        self.widget.children = self._children()
 
     def _on_kind(self, _: Any = None) -> None:
         self._place()

@@ -33,6 +33,7 @@ STYLE = """<style>
 .mt-error { font-size: 12px; line-height: 1.35;
   margin: -2px 0 4px 180px; white-space: normal; }
 .mt-form > .widget-html .mt-error { margin-left: 0; }
+.mt-grid > .mt-message { grid-column: 1 / -1; }
 .mt-heading { font-weight: 600; margin-top: 8px;
   border-bottom: 1px solid var(--jp-border-color2, #bbb); }
 .mt-note { font-size: 12px; line-height: 1.4; opacity: .85; white-space: normal; }

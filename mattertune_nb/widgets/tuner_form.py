@@ -85,8 +85,7 @@ class RunEditor(Editor):
 
     def _make_trainer(self) -> ConfigEditor:
         editor = ConfigEditor(TrainerConfig, self._changed)
-        heading = editor.notes["hardware"]
-        heading.children = [*heading.children, self.machine_note]
+        editor.add_note("hardware", self.machine_note)
         self.mark(editor)
         return editor
 
@@ -101,8 +100,7 @@ class RunEditor(Editor):
 
     def _model(self, cls: Any) -> ConfigEditor:
         editor = ConfigEditor(cls, self._changed)
-        heading = editor.notes["learning rate"]
-        heading.children = [*heading.children, self._preview]
+        editor.add_note("learning rate", self._preview)
         return editor
 
     @override

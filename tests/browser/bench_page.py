@@ -164,7 +164,7 @@ def test_a_form_is_shown_at_once(form, label, notebook):
 form = mt.{form}()
 display(form)
 print(start, time.thread_time() - cpu)"""
-    notebook.open(f"import time\nimport mattertune_nb as mt\nmt.{form}", made)
+    notebook.open(f"import time\nimport mattertune_nb as mt\nmt.{form}", made, heading="A form")
     notebook.run(0)
     notebook.page.evaluate(
         """label => { const look = () => {

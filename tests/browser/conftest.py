@@ -99,10 +99,12 @@ class Notebook:
         if message.type == "error" and not any(text in message.text for text in NOT_OURS):
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
-    def open(self, *cells: str) -> Notebook:
+    def open(self, *cells: str, heading: str = "") -> Notebook:
         """Write the notebook with these cells, if any, and open it in a fresh workspace."""
         if cells:
             notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+            if heading:
+                notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {heading}"))
             notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
             nbformat.write(notebook, self.folder / self.name)
         self.page.goto(f"{self.address}/lab/tree/{self.name}?reset")
