@@ -41,18 +41,31 @@ HUBER = [
     f"{FORCES}.loss={{name: huber, delta: 0.1}}",
 ]
 L2 = [f"{FORCES}.loss={{name: l2_mae}}"]
+FROZEN_LOWER = ["model.freeze=['*embedding*', '*conv_layers.0.*', '*conv_layers.1.*']"]
 LIGHT = [f"{ENERGY}.loss_coefficient=0.1"]
 
 FAST = [*LIGHT, "model.optimizer.lr=0.003"]
 """What the first rows of the study led to; later rows change one thing of it."""
 
+SLOW = ["model.optimizer.lr=0.0003"]
+"""What suits data like those the backbone was trained on."""
+
 VARIANTS: dict[str, list[str]] = {
     "plain": [],
-    "lr 3e-4": ["model.optimizer.lr=0.0003"],
+    "lr 3e-4": SLOW,
+    "lr 3e-4, l2 forces": [*SLOW, *L2],
+    "lr 3e-4, huber": [*SLOW, *HUBER],
+    "lr 3e-4, clip 0.1": [*SLOW, "trainer.gradient_clip_val=0.1"],
+    "lr 3e-4, ema 0.9": [*SLOW, "trainer.ema={decay: 0.9}"],
+    "lr 3e-4, decay 0.1": [*SLOW, "model.optimizer.weight_decay=0.1"],
+    "lr 3e-4, batch of 8": [*SLOW, "data.batch_size=8"],
+    "lr 3e-4, frozen embeddings": [*SLOW, "model.freeze=['*embedding*']"],
+    "lr 3e-4, frozen lower blocks": [*SLOW, *FROZEN_LOWER],
+    "lr 3e-4, ten epochs": [*SLOW, "trainer.max_epochs=10"],
     "lr 1e-4": ["model.optimizer.lr=0.0001"],
     "energy weight 0.1": LIGHT,
     "energy weight 0.01": [f"{ENERGY}.loss_coefficient=0.01"],
-    "energy weight 0.1, lr 3e-4": [*LIGHT, "model.optimizer.lr=0.0003"],
+    "energy weight 0.1, lr 3e-4": [*LIGHT, *SLOW],
     "energy huber": HUBER[:1],
     "huber": HUBER,
     "fast": FAST,
@@ -73,10 +86,7 @@ VARIANTS: dict[str, list[str]] = {
     "fast, no decay": [*FAST, "model.optimizer.weight_decay=0.0"],
     "fast, decay 0.1": [*FAST, "model.optimizer.weight_decay=0.1"],
     "fast, frozen embeddings": [*FAST, "model.freeze=['*embedding*']"],
-    "fast, frozen lower blocks": [
-        *FAST,
-        "model.freeze=['*embedding*', '*conv_layers.0.*', '*conv_layers.1.*']",
-    ],
+    "fast, frozen lower blocks": [*FAST, *FROZEN_LOWER],
     "fast, batch of 4": [*FAST, "data.batch_size=4"],
     "fast, four epochs": [*FAST, "trainer.max_epochs=4"],
 }
