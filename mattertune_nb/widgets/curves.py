@@ -209,6 +209,8 @@ class CurvesFigure:
             layout[f"xaxis{suffix}"] = axis | {
                 "domain": [left, right],
                 "anchor": f"y{suffix}",
+                # what happened at a step is seen in all panels
+                "matches": "x" if suffix else None,
                 "title": {"text": steps, "standoff": 4},
             }
             layout[f"yaxis{suffix}"] = axis | {
@@ -323,6 +325,8 @@ def _draw(data: CurveData, *, log_loss: bool, title: str) -> bytes | None:
     if title:
         figure.suptitle(title, fontsize=10)
     for ax, panel in zip(axes, panels, strict=False):
+        if ax is not axes[0]:
+            ax.sharex(axes[0])
         for name, color in panel_colors(panel).items():
             array = panel.series[name].array()
             ax.plot(array[:, 0], array[:, 2], color=color, label=name, lw=1.4)

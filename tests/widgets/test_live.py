@@ -221,6 +221,14 @@ def test_the_log_switch_is_in_the_page_as_the_kernel_is_busy(tmp_path):
     ]
 
 
+def test_all_panels_show_the_same_steps(tmp_path):
+    curves = mt.LiveCurves()
+    toy_trainer(tmp_path, curves).fit(Toy())
+    layout = curves.view.figure.widget.layout
+    assert layout.xaxis.matches is None
+    assert layout.xaxis2.matches == "x"
+
+
 def test_updates_are_few_and_cheap_in_a_long_run(tmp_path):
     curves = mt.LiveCurves()
     times = []
