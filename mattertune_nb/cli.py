@@ -139,7 +139,7 @@ def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",
 ) -> None:
-    """Print a commented config to begin with."""
+    """Print a commented config to begin with; names of labels are those of the file."""
     from mattertune_nb.training.template import commented_config
 
     sys.stdout.write(commented_config(data, backbone))

@@ -127,6 +127,26 @@ def likely_keys(atoms: Atoms) -> dict[str, list[str]]:
     return found
 
 
+def keys_to_set(found: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return the settings of a data set that name its labels, where they have no standard name.
+
+    Parameters
+    ----------
+    found
+        What :func:`likely_keys` returned.
+
+    Returns
+    -------
+    dict
+        E.g. ``{"energy_key": "REF_energy"}``.
+    """
+    return {
+        _FIELDS[label]: keys[0]
+        for label, keys in found.items()
+        if keys and _STANDARD[label] not in keys
+    }
+
+
 def _numbers(value: Any) -> NDArray[np.float64] | None:
     """Return a value in float64, or None where it is not made of numbers."""
     if isinstance(value, (bool, str)):

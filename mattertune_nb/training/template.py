@@ -10,6 +10,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.labels import keys_to_set, likely_keys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 
@@ -26,14 +27,21 @@ _HEAD = """\
 def commented_config(data: Path, backbone: str) -> str:
     """Return a complete config as YAML with the description and unit of each field.
 
+    Names of labels are those of the file's first frame, if the file is there already.
+
     Raises
     ------
     ConfigError
         Where there is no such backbone.
+    DataError
+        Where the file is there and cannot be read.
     """
+    dataset = XYZDatasetConfig(src=data)
+    if data.exists():
+        found = likely_keys(dataset.create_dataset().frame(0))
+        dataset = dataset.model_copy(update=keys_to_set(found))
     config = MatterTunerConfig(
-        model=backbone_config_class(backbone)(),
-        data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=data)),
+        model=backbone_config_class(backbone)(), data=AutoSplitDataModuleConfig(dataset=dataset)
     )
     return _HEAD + "\n".join(_lines(config, 0)) + "\n"
 

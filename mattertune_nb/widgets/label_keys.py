@@ -6,13 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.data.labels import LABELS, likely_keys
+from mattertune_nb.data.labels import LABELS, keys_to_set, likely_keys
 
 if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
-
-_FIELDS = {"energy": "energy_key", "forces": "forces_key", "stresses": "stress_key"}
-_STANDARD = {"energy": "energy", "forces": "forces", "stresses": "stress"}
 
 
 class LabelKeyFiller:
@@ -67,11 +64,9 @@ class LabelKeyFiller:
             if file != last:
                 changed |= _take_back(dataset, filled)
                 filled = {
-                    _FIELDS[label]: keys[0]
-                    for label, keys in found.items()
-                    if keys
-                    and _STANDARD[label] not in keys
-                    and getattr(dataset, _FIELDS[label]) is None
+                    field: key
+                    for field, key in keys_to_set(found).items()
+                    if getattr(dataset, field) is None
                 }
                 for field, key in filled.items():
                     setattr(dataset, field, key)
