@@ -20,7 +20,8 @@ from mattertune_nb.widgets.picture import (
     only_widgets,
     png,
 )
-from mattertune_nb.widgets.structure_view import StructureView, open_structures
+from mattertune_nb.widgets.structure_view import StructureView
+from mattertune_nb.widgets.structures import open_structures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.evaluation import load_model
+from mattertune_nb.training.evaluation import label_keys, load_model
 from mattertune_nb.widgets.bins import bin_edges
 from mattertune_nb.widgets.parity_data import ParityData, parity_data
 from mattertune_nb.widgets.parity_picture import MAX_POINTS, draw_parity
@@ -23,11 +24,8 @@ from mattertune_nb.widgets.picture import (
     new_plotly_figure,
     only_widgets,
 )
-from mattertune_nb.widgets.structure_view import (
-    StructureView,
-    open_structures,
-    predicted_forces,
-)
+from mattertune_nb.widgets.structure_view import StructureView, predicted_forces
+from mattertune_nb.widgets.structures import open_structures
 from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
@@ -285,7 +283,8 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
         The plots, or a message where labels or files are missing.
     """
     try:
-        model, frames = as_model(model_or_run), open_structures(dataset)
+        model = as_model(model_or_run)
+        frames = open_structures(dataset, trained_keys(model_or_run))
         data = parity_data(model, frames)
     except MatterTuneError as exc:
         return Message(str(exc))
@@ -299,3 +298,10 @@ def as_model(model_or_run: Any) -> FinetuneModuleBase:
     if isinstance(model_or_run, FinetuneModuleBase):
         return model_or_run
     return load_model(getattr(model_or_run, "path", model_or_run))
+
+
+def trained_keys(model_or_run: Any) -> LabelKeys:
+    """Return the names of the labels that a run was trained on; ASE's where no run is known."""
+    if isinstance(model_or_run, FinetuneModuleBase):
+        return LabelKeys()
+    return label_keys(getattr(model_or_run, "path", model_or_run))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import html
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
-from ase import Atoms
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
-from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
 from mattertune_nb.data.labels import stored_values
 from mattertune_nb.widgets import live_viewer
 from mattertune_nb.widgets.clickable import ClickablePicture
@@ -24,12 +21,17 @@ from mattertune_nb.widgets.structure_picture import (
     refuse_empty,
     scale_html,
 )
+from mattertune_nb.widgets.structures import open_structures
 from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from ase import Atoms
     from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
 
 _WIDTH, _HEIGHT = "440px", "340px"
 _NEED_MODEL = ("prediction", "difference", "force_error")
@@ -300,38 +302,6 @@ def _named_values(frames: AtomsDataset, name: str, model: Any, index: int) -> ND
 
 def _same(values: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return values
-
-
-def open_structures(x: Any) -> AtomsDataset:
-    """Return anything that holds structures as a dataset.
-
-    Raises
-    ------
-    DataError
-        Where a file cannot be read, nothing holds a structure, or one of a list has no atom.
-    """
-    if isinstance(x, Atoms):
-        x = [x]
-    if isinstance(x, (str, Path)):
-        return XYZDatasetConfig(src=Path(x)).create_dataset()
-    if hasattr(x, "create_dataset"):
-        dataset: AtomsDataset = x.create_dataset()
-        return dataset
-    if not isinstance(x, AtomsDataset):
-        try:
-            x = list(x)
-        except TypeError:
-            x = [x]
-        strange = next((type(item).__name__ for item in x if not isinstance(item, Atoms)), None)
-        if strange is not None:
-            msg = f"expected structures (Atoms, a list of them, a file, a dataset), got {strange}."
-            raise DataError(msg)
-        for i, atoms in enumerate(x):
-            refuse_empty(atoms, f"structures, frame {i}")
-    if not len(x):
-        msg = "there is no structure to show: the list or dataset is empty."
-        raise DataError(msg)
-    return as_dataset(x)
 
 
 def predicted_forces(model: Any, atoms: Atoms) -> NDArray[np.float64]:
