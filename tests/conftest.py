@@ -6,9 +6,13 @@ import os
 import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 # before torch is imported; processes that tests start inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,6 +36,21 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared DFT data are not on this machine")
     return SHARED
+
+
+@pytest.fixture
+def frames_of_another_code() -> list[Atoms]:
+    """Return frames of the shipped data whose labels do not have ASE's standard names."""
+    import ase.io
+
+    from mattertune_nb import demo_data
+
+    frames = ase.io.read(demo_data("test"), ":4")
+    for atoms in frames:
+        atoms.info["dft_energy"] = atoms.get_potential_energy()
+        atoms.arrays["dft_forces"] = atoms.get_forces()
+        atoms.calc = None
+    return frames
 
 
 @pytest.fixture

@@ -72,13 +72,8 @@ def test_init_explains_the_fields_of_each_item_of_a_list():
             assert above.lstrip(" -").startswith("#") or line.strip() == "energy:"
 
 
-def test_init_names_the_labels_as_the_file_does(tmp_path):
-    frames = ase.io.read(mt.demo_data("validation"), ":2")
-    for atoms in frames:
-        atoms.info["dft_energy"] = atoms.get_potential_energy()
-        atoms.arrays["dft_forces"] = atoms.get_forces()
-        atoms.calc = None
-    ase.io.write(tmp_path / "mine.xyz", frames)
+def test_init_names_the_labels_as_the_file_does(frames_of_another_code, tmp_path):
+    ase.io.write(tmp_path / "mine.xyz", frames_of_another_code)
     dataset = yaml.safe_load(shell("init", tmp_path / "mine.xyz"))["data"]["dataset"]
     assert dataset["energy_key"] == "dft_energy"
     assert dataset["forces_key"] == "dft_forces"

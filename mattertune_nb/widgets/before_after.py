@@ -6,11 +6,10 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.widgets.parity import as_model, trained_keys
+from mattertune_nb.widgets.parity import open_pair
 from mattertune_nb.widgets.parity_data import TITLES, UNITS, ParityData, parity_data
 from mattertune_nb.widgets.parity_picture import draw_parity
 from mattertune_nb.widgets.picture import Message
-from mattertune_nb.widgets.structures import open_structures
 from mattertune_nb.widgets.style import number
 
 if TYPE_CHECKING:
@@ -71,8 +70,7 @@ def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | ipywidgets.HT
         Structures with labels that training has not seen.
     """
     try:
-        tuned = as_model(model_or_run)
-        frames = open_structures(dataset, trained_keys(model_or_run))
+        tuned, frames = open_pair(model_or_run, dataset)
         untuned = type(tuned)(tuned.hparams)
         untuned.normalization.load_state_dict(tuned.normalization.state_dict())
         before, after = parity_data(untuned.eval(), frames), parity_data(tuned, frames)

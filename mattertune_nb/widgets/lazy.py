@@ -28,7 +28,7 @@ class Lazy(Editor):
         Called after a change.
     """
 
-    css: ClassVar = "mt-form"
+    css: ClassVar[str] = "mt-form"
 
     def __init__(self, make: Callable[[], Editor], changed: Callable[[], None]) -> None:
         super().__init__(changed)

@@ -189,7 +189,7 @@ class Choice(Editor):
         )
         self.kind.observe(self._on_kind, "value")
         self.widget = Box(self._children(), css="mt-field")
-        self._place()
+        self._place_value()
 
     @property
     def inner(self) -> Editor | None:
@@ -203,7 +203,8 @@ class Choice(Editor):
     def _children(self) -> list[W.Widget]:
         return [self.kind] if self.inner is None else [self.kind, self.inner.widget]
 
-    def _place(self) -> None:
+    def _place_value(self) -> None:
+        """Put a value that is a single control beside the kind and not below it."""
         inner = self.inner
         if isinstance(inner, Simple):
             inner.make_room()
@@ -212,10 +213,10 @@ class Choice(Editor):
             self.widget.add_class("mt-with-value")
         else:
             self.widget.remove_class("mt-with-value")
-        self.widget.children = self._children()
 
     def _on_kind(self, _: Any = None) -> None:
-        self._place()
+        self._place_value()
+        self.widget.children = self._children()
         self._on_change()
 
     @override

@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import label_keys, load_model
 from mattertune_nb.widgets.bins import bin_edges
@@ -283,8 +282,7 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
         The plots, or a message where labels or files are missing.
     """
     try:
-        model = as_model(model_or_run)
-        frames = open_structures(dataset, trained_keys(model_or_run))
+        model, frames = open_pair(model_or_run, dataset)
         data = parity_data(model, frames)
     except MatterTuneError as exc:
         return Message(str(exc))
@@ -293,15 +291,9 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
     return ParityView(model, frames, data)
 
 
-def as_model(model_or_run: Any) -> FinetuneModuleBase:
-    """Return the model of a run, of a path, or the model itself."""
+def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
+    """Return a model, and structures whose labels have the names that its run was trained on."""
     if isinstance(model_or_run, FinetuneModuleBase):
-        return model_or_run
-    return load_model(getattr(model_or_run, "path", model_or_run))
-
-
-def trained_keys(model_or_run: Any) -> LabelKeys:
-    """Return the names of the labels that a run was trained on; ASE's where no run is known."""
-    if isinstance(model_or_run, FinetuneModuleBase):
-        return LabelKeys()
-    return label_keys(getattr(model_or_run, "path", model_or_run))
+        return model_or_run, open_structures(dataset)
+    path = getattr(model_or_run, "path", model_or_run)
+    return load_model(path), open_structures(dataset, label_keys(path))

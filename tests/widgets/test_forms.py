@@ -889,6 +889,6 @@ def test_a_form_that_is_closed_leaves_no_widget():
     mt.TrainerForm().close()
     before = set(ipywidgets.widgets.widget._instances)
     form = mt.TrainerForm(mt.TrainerConfig(early_stopping=mt.EarlyStoppingConfig()))
-    assert len(ipywidgets.widgets.widget._instances) > len(before) + 50
+    assert len(ipywidgets.widgets.widget._instances) > len(before) + 90
     form.close()
     assert set(ipywidgets.widgets.widget._instances) == before

@@ -10,22 +10,21 @@ from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.widgets.structures import open_structures
 
 
-def renamed(prefix: str) -> list:
-    """Return frames whose labels have no standard names."""
-    frames = ase.io.read(mt.demo_data("test"), ":4")
-    for atoms in frames:
-        atoms.info[f"{prefix}_energy"] = atoms.get_potential_energy()
-        atoms.arrays[f"{prefix}_forces"] = atoms.get_forces()
-        atoms.calc = None
-    return frames
+@pytest.fixture
+def file(frames_of_another_code, tmp_path):
+    """Return a file of frames with labels named as a code of one's own does."""
+    path = tmp_path / "mine.xyz"
+    ase.io.write(path, frames_of_another_code)
+    return path
 
 
 @pytest.fixture
-def file(tmp_path):
-    """Return a file of frames with labels named as a code of one's own does."""
-    path = tmp_path / "mine.xyz"
-    ase.io.write(path, renamed("dft"))
-    return path
+def frames_with_two_energies():
+    """Return frames with an energy beside that of the standard name."""
+    frames = ase.io.read(mt.demo_data("test"), ":2")
+    for atoms in frames:
+        atoms.info["other_energy"] = 0.0
+    return frames
 
 
 def test_labels_of_a_file_are_found_under_other_names(file):
@@ -33,22 +32,16 @@ def test_labels_of_a_file_are_found_under_other_names(file):
     assert set(open_structures(file).labels(0)) == {"energy", "forces"}
 
 
-def test_labels_of_a_list_are_found_too():
-    assert open_structures(renamed("ref")).keys == LabelKeys("ref_energy", "ref_forces")
+def test_labels_of_a_list_are_found_too(frames_of_another_code):
+    assert open_structures(frames_of_another_code).keys == LabelKeys("dft_energy", "dft_forces")
 
 
-def test_standard_names_come_first(tmp_path):
-    frames = ase.io.read(mt.demo_data("test"), ":2")
-    for atoms in frames:
-        atoms.info["other_energy"] = 0.0
-    assert open_structures(frames).keys == LabelKeys()
+def test_standard_names_come_first(frames_with_two_energies):
+    assert open_structures(frames_with_two_energies).keys == LabelKeys()
 
 
-def test_names_that_are_asked_for_come_before_standard_ones():
-    frames = ase.io.read(mt.demo_data("test"), ":2")
-    for atoms in frames:
-        atoms.info["other_energy"] = 0.0
-    opened = open_structures(frames, LabelKeys("other_energy", "not_there"))
+def test_names_that_are_asked_for_come_before_standard_ones(frames_with_two_energies):
+    opened = open_structures(frames_with_two_energies, LabelKeys("other_energy", "not_there"))
     assert opened.keys == LabelKeys("other_energy")
 
 
