@@ -22,6 +22,8 @@ def setting(
     default: Any = ...,
     description: str = "",
     *,
+    label: str | None = None,
+    basic: bool = False,
     unit: str | None = None,
     group: str | None = None,
     kinds: dict[str, str] | None = None,
@@ -35,6 +37,10 @@ def setting(
         The default value; ``...`` makes the field required. A callable goes to ``default_factory``.
     description
         What the field is and when to change it.
+    label
+        What people call it, e.g. ``"Learning rate"``; not given: the name of the field in words.
+    basic
+        Whether most people touch it, so that a form shows it at first sight.
     unit
         Physical unit, shown beside the value.
     group
@@ -44,9 +50,10 @@ def setting(
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
-    extra: dict[str, Any] = {
-        key: value for key, value in (("unit", unit), ("group", group), ("kinds", kinds)) if value
-    }
+    given = {"unit": unit, "group": group, "kinds": kinds, "basic": basic}
+    extra: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if label is not None:
+        kwargs["title"] = label
     if callable(default):
         return Field(
             default_factory=default,

@@ -162,7 +162,7 @@ class Run:
     def dashboard(self) -> Any:
         """Return a live view for notebooks: curves, log, Stop and Resume."""
         # widgets are a layer above, so the class is looked up by name and not imported
-        return pkgutil.resolve_name("mattertune_nb.widgets.dashboard:dashboard")(self)
+        return pkgutil.resolve_name("mattertune_nb.widgets.live.dashboard:dashboard")(self)
 
 
 def _last_lines(file: Path, n: int) -> list[str]:

@@ -1,0 +1,217 @@
+"""A form of a config class: its fields under their headings, validated by the class itself."""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+import traitlets
+from typing_extensions import override
+
+from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.widgets.forms.annotations import tag_field
+from mattertune_nb.widgets.forms.editors import make_editor
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.page.controls import HTML, Box, VBox
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
+from mattertune_nb.widgets.page.style import STYLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic import BaseModel
+
+    from mattertune_nb.widgets.forms.fields import Path
+
+
+class ConfigEditor(Editor):
+    """Editors of all fields of a config class.
+
+    Parameters
+    ----------
+    cls
+        The class; its own fields, descriptions and bounds make the form.
+    changed
+        Called after a person has changed something.
+
+    Attributes
+    ----------
+    headings
+        The heading of each group.
+    """
+
+    wide = True
+
+    def __init__(self, cls: type[BaseModel], changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.cls = cls
+        tag = tag_field(cls)
+        self._fixed = {tag: cls.model_fields[tag].default} if tag else {}
+        self.editors: dict[str, Editor] = {
+            name: make_editor(
+                field.title or name.replace("_", " "),
+                field,
+                field.annotation,
+                ConfigEditor,
+                changed,
+            )
+            for name, field in cls.model_fields.items()
+            if name != tag
+        }
+        self.headings: dict[str, HTML] = {}
+        self.widget = self._make_widget()
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in cls.model_fields.items()
+            if not field.is_required()
+        }
+        self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
+
+    def _make_widget(self) -> W.Box:
+        groups: dict[str, list[str]] = {}
+        for name in self.editors:
+            extra: Any = self.cls.model_fields[name].json_schema_extra or {}
+            groups.setdefault(extra.get("group", ""), []).append(name)
+        sections: list[W.Widget] = []
+        for group in sorted(groups, key=bool):
+            if group:
+                title = html.escape(group[:1].upper() + group[1:])
+                self.headings[group] = HTML(f'<div class="mt-heading">{title}</div>')
+                sections.append(self.headings[group])
+            for wide, names in groupby(groups[group], lambda name: self.editors[name].wide):
+                parts = [self.editors[name].widget for name in names]
+                sections += parts if wide else [Box(parts, css="mt-form mt-grid")]
+        return sections[0] if len(sections) == 1 else VBox(sections, css="mt-form")
+
+    def add_note(self, group: str, note: W.Widget) -> None:
+        """Put below the heading of a group what goes with it."""
+        children = list(self.widget.children)
+        children.insert(children.index(self.headings[group]) + 1, note)
+        self.widget.children = children
+
+    @override
+    def get(self) -> dict[str, Any]:
+        return self._fixed | {name: editor.get() for name, editor in self.editors.items()}
+
+    @override
+    def _show(self, value: Any) -> None:
+        for name, editor in self.editors.items():
+            if name in value:
+                editor.set(value[name])
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        placed = [self._place(path, text) for path, text in problems]
+        for name, editor in self.editors.items():
+            editor.show_problems([(p[1:], text) for p, text in placed if p[:1] == (name,)])
+        own = "; ".join(
+            ".".join(map(str, p)) + ": " * bool(p) + text
+            for p, text in placed
+            if not p or p[0] not in self.editors
+        )
+        self._say(own)
+
+    def _place(self, path: Path, text: str) -> tuple[Path, str]:
+        """Give what is wrong with a config as a whole to the first field that it speaks of."""
+        if not path:
+            spoken = [word for word in re.findall(r"\w+", text) if word in self.editors]
+            if spoken:
+                return (spoken[0],), text.removeprefix(f"{spoken[0]}: ")
+        return path, text
+
+
+class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
+    """The config of a form, shown whenever it is set.
+
+    It counts as changed also where 1 has become 1.0, which mean different things.
+    """
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Return the config, once what the form still has to find out is in it."""
+        obj._complete_config()
+        return super().get(obj, cls)
+
+    def set(self, obj: Any, value: Any) -> None:
+        """Store a value and tell the observers once, if it differs."""
+        new, old = self._validate(obj, value), obj._trait_values.get(self.name)
+        obj._trait_values[self.name] = new
+        obj._show_config()
+        if old != new or repr(old) != repr(new):
+            obj._notify_trait(self.name, old, new)
+
+
+class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
+    """A form whose ``config`` is always the last valid one.
+
+    A config that is set is copied: to change one, set another, or use the form.
+
+    Parameters
+    ----------
+    config
+        What the form shows first.
+
+    Attributes
+    ----------
+    problem
+        What is wrong with the entries as they stand, in a line; empty where ``config`` holds them.
+    """
+
+    config: Any = ConfigTrait(StrictConfig)
+
+    def __init__(self, config: StrictConfig, editor: Editor | None = None) -> None:
+        enable_colab_widgets()
+        self._own_change = False
+        self._cls = type(config)
+        self.problem = ""
+        self.editor = editor or ConfigEditor(self._cls, self._on_change)
+        super().__init__([HTML(STYLE), self.editor.widget])
+        self.config = config
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the form, or where none can be shown its config as YAML."""
+        if has_front_end():
+            return dict(super()._repr_mimebundle_(**kwargs))
+        return {"text/plain": self.config.to_yaml()}
+
+    @traitlets.validate("config")  # type: ignore[untyped-decorator]
+    def _check_config(self, proposal: Any) -> StrictConfig:
+        config: StrictConfig = proposal["value"]
+        if not isinstance(config, self._cls):
+            msg = f"config: expected a {self._cls.__name__}, got a {type(config).__name__}."
+            raise traitlets.TraitError(msg)
+        return config if self._own_change else config.model_copy(deep=True)
+
+    def _on_change(self) -> None:
+        try:
+            config = self._cls.from_dict(self.editor.get())
+        except ConfigError as exc:
+            self.problem = str(exc)
+            self.editor.show_problems(exc.problems or [((), str(exc))])
+            return
+        self._clear_problems()
+        self._take_own(config)
+
+    def _take_own(self, config: StrictConfig) -> None:
+        """Set a config that the editor shows already."""
+        self._own_change = True
+        try:
+            self.config = config
+        finally:
+            self._own_change = False
+
+    def _show_config(self) -> None:
+        if not self._own_change:
+            self.editor.set(self.config.to_dict())
+            self._clear_problems()
+
+    def _complete_config(self) -> None:
+        """Put into the config what a reader must not miss."""
+
+    def _clear_problems(self) -> None:
+        self.problem = ""
+        self.editor.show_problems([])

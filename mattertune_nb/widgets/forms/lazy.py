@@ -1,0 +1,71 @@
+"""A part of a form that is built when it is first looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.page.controls import VBox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ipywidgets import Widget
+
+    from mattertune_nb.widgets.forms.fields import Path
+
+
+class Lazy(Editor):
+    """Keeps a value until its editor is asked for: hundreds of widgets take their time.
+
+    Parameters
+    ----------
+    make
+        Makes the editor.
+    changed
+        Called after a change.
+    """
+
+    css: ClassVar[str] = "mt-form"
+
+    def __init__(self, make: Callable[[], Editor], changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._make = make
+        self._raw: Any = None
+        self._inner: Editor | None = None
+        self.widget = VBox(css=self.css)
+
+    @property
+    def built(self) -> bool:
+        """Whether the editor is there."""
+        return self._inner is not None
+
+    @property
+    def inner(self) -> Any:
+        """The editor, made now if it was not yet."""
+        if self._inner is None:
+            self._inner = self._make()
+            if self._raw is not None:
+                self._inner.set(self._raw)
+            self._fill(self._inner.widget)
+        return self._inner
+
+    def _fill(self, widget: Widget) -> None:
+        self.widget.children = [widget]
+
+    @override
+    def get(self) -> Any:
+        return self._raw if self._inner is None else self._inner.get()
+
+    @override
+    def _show(self, value: Any) -> None:
+        self._raw = value
+        if self._inner is not None:
+            self._inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if problems or self.built:
+            self.inner.show_problems(problems)

@@ -1,0 +1,241 @@
+"""Editors made of others: a form behind a switch, and one of several kinds."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+from typing_extensions import override
+
+from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.widgets.forms.fields import Editor, Simple, tooltip
+from mattertune_nb.widgets.forms.lazy import Lazy
+from mattertune_nb.widgets.page.controls import (
+    HTML,
+    Box,
+    Checkbox,
+    Dropdown,
+    HBox,
+    ToggleButton,
+    VBox,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic.fields import FieldInfo
+
+    from mattertune_nb.widgets.forms.fields import Path
+
+
+def _set_open(box: VBox, on: bool) -> None:
+    (box.remove_class if on else box.add_class)("mt-closed")
+
+
+class Optional(Editor):
+    """A form of its own behind a switch, built when it is first opened."""
+
+    wide = True
+
+    def __init__(
+        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+    ) -> None:
+        super().__init__(changed)
+        self._make = make
+        self.inner: Editor | None = None
+        self.switch = Checkbox(
+            False,
+            description=label,
+            tooltip=tooltip(label, field),
+            indent=False,
+            layout=shared(W.Layout, width="auto"),
+        )
+        self.switch.observe(self._on_switch, "value")
+        self._off = HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
+        self._place = VBox(css="mt-nested")
+        line = HBox([self.switch, self._off], layout=shared(W.Layout, align_items="center"))
+        self.widget = VBox([line, self._place])
+        self._apply_switch()
+
+    def _on_switch(self, _: Any) -> None:
+        self._apply_switch()
+        self._on_change()
+
+    def _apply_switch(self) -> None:
+        on = self.switch.value
+        _set_open(self._place, on)
+        if on and self.inner is None:
+            self.inner = self._make()
+        self._place.children = [self.inner.widget] if on and self.inner is not None else []
+
+    @override
+    def get(self) -> Any:
+        return self.inner.get() if self.switch.value and self.inner is not None else None
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.switch.value = value is not None
+        if value is not None and self.inner is not None:
+            self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        shown = self.inner is not None and self.switch.value
+        if self.inner is not None:
+            self.inner.show_problems(problems if shown else [])
+        self._say("" if shown else "; ".join(text for _, text in problems))
+
+
+class Section(Lazy):
+    """A nested form behind a button, built when it is first opened."""
+
+    wide = True
+    css = "mt-form mt-nested mt-closed"
+
+    def __init__(
+        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+    ) -> None:
+        super().__init__(make, changed)
+        default = field.get_default(call_default_factory=True)
+        self._default = default.to_dict() if isinstance(default, StrictConfig) else None
+        self.switch = ToggleButton(
+            False,
+            description=label,
+            icon="caret-right",
+            tooltip=tooltip(label, field),
+            css="mt-section",
+        )
+        self.switch.observe(self._on_switch, "value")
+        self.summary, self._summary = "", HTML()
+        self._place = self.widget
+        line = HBox([self.switch, self._summary], layout=shared(W.Layout, align_items="center"))
+        self.widget = VBox([line, self._place], css="mt-form")
+
+    @override
+    def _fill(self, widget: W.Widget) -> None:
+        self._place.children = [widget]
+
+    def _on_switch(self, _: Any) -> None:
+        on = self.switch.value
+        self.switch.icon = "caret-down" if on else "caret-right"
+        _set_open(self._place, on)
+        if on:
+            _ = self.inner
+        self._summarise()
+
+    def _summarise(self) -> None:
+        """Say beside the closed form what in it differs from the default."""
+        raw = self.get()
+        if self._default is None:
+            text = ", ".join(f"{key}: {len(rows)}" for key, rows in raw.items()) or "none"
+        else:
+            changed = [(k, v) for k, v in raw.items() if self._default.get(k) != v]
+            words = [f"{name.replace('_', ' ')}: {value}" for name, value in changed]
+            text = ", ".join(words) or "as by default"
+        self.summary = text
+        shown = "" if self.switch.value else html.escape(text)
+        self._summary.value = f'<span class="mt-note">{shown}</span>'
+
+    @override
+    def _show(self, value: Any) -> None:
+        super()._show(value)
+        self._summarise()
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if problems:
+            self.switch.value = True
+        super().show_problems(problems)
+
+
+class Choice(Editor):
+    """A value of one of several kinds: a drop-down for the kind and an editor of that kind.
+
+    Parameters
+    ----------
+    label, field
+        Name and description.
+    editors
+        Text of each kind and what makes its editor; no maker for a kind that has no value.
+    kind_of_raw
+        Tells the kind of a raw value.
+    changed
+        Called after a change.
+    wide
+        Whether it takes the whole width of a form.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        field: FieldInfo,
+        editors: dict[str, tuple[str, Callable[[], Editor] | None]],
+        kind_of_raw: Callable[[Any], str],
+        changed: Callable[[], None],
+        *,
+        wide: bool,
+    ) -> None:
+        super().__init__(changed)
+        self.wide = wide
+        self._editors, self._kind_of_raw = editors, kind_of_raw
+        self._built: dict[str, Editor | None] = {}
+        self.kind = Dropdown(
+            options=[(text, key) for key, (text, _) in editors.items()],
+            description=label,
+            tooltip=tooltip(label, field),
+            css="mt-control mt-kind" if wide else "mt-control",
+        )
+        self.kind.observe(self._on_kind, "value")
+        self.widget = Box(self._children(), css="mt-field")
+        self._place_value()
+
+    @property
+    def inner(self) -> Editor | None:
+        """The editor of the kind that is chosen, if it has a value."""
+        key = self.kind.value
+        if key not in self._built:
+            make = self._editors[key][1]
+            self._built[key] = None if make is None else make()
+        return self._built[key]
+
+    def _children(self) -> list[W.Widget]:
+        return [self.kind] if self.inner is None else [self.kind, self.inner.widget]
+
+    def _place_value(self) -> None:
+        """Put a value that is a single control beside the kind and not below it."""
+        inner = self.inner
+        if isinstance(inner, Simple):
+            inner.make_room()
+            inner.control.add_class("mt-hidden-label")
+            inner.control.style = shared(type(inner.control.style), description_width="0px")
+            self.widget.add_class("mt-with-value")
+        else:
+            self.widget.remove_class("mt-with-value")
+
+    def _on_kind(self, _: Any = None) -> None:
+        self._place_value()
+        self.widget.children = self._children()
+        self._on_change()
+
+    @override
+    def get(self) -> Any:
+        return None if self.inner is None else self.inner.get()
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.kind.value = self._kind_of_raw(value)
+        if self.inner is not None:
+            self.inner.set(value)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        inner = self.inner
+        if isinstance(inner, Simple):
+            self._say(inner.words(problems))
+        elif inner is None:
+            super().show_problems(problems)
+        else:
+            self._say("")
+            inner.show_problems(problems)

@@ -1,0 +1,1 @@
+"""Runs as they train and as they were: curves, dashboards, tables."""

@@ -1,0 +1,272 @@
+"""The live view of a run: everything in it is read from the run's directory."""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.background import RecordReader
+from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
+from mattertune_nb.widgets.live.series import CurveData, monitor_of
+from mattertune_nb.widgets.live.validation_view import ValidationView
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.config import MatterTunerConfig
+
+_ACTIVE = ("starting", "running")
+_dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
+
+
+def dashboard(run: Run) -> Dashboard:
+    """Return the dashboard of a run; the same one for each call, however often a cell is executed.
+
+    A plotly figure is never collected by the front end, so each run has one as long as it is shown.
+    """
+    key = str(run.path.absolute())
+    found = _dashboards.get(key)
+    if found is None or found.closed:
+        found = Dashboard(run)
+        _dashboards[key] = found
+    else:
+        found.run = run
+    found.watch()
+    return found
+
+
+class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
+    """Curves, progress, log, parity and worst structures of a run, with Stop and Resume.
+
+    Parameters
+    ----------
+    run
+        The run; it may train in any process, or have ended long ago.
+    """
+
+    def __init__(self, run: Run) -> None:
+        enable_colab_widgets()
+        self.run = run
+        self.closed = False
+        self.data = CurveData(*monitor_of(run))
+        self._reader = RecordReader(run.directory)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._state = ""
+        self._is_unreadable = False
+        self._config: MatterTunerConfig | None = None
+        self._config_read: float | None = -1.0
+        self._header = W.HTML()
+        self._message = W.HTML()
+        self._log = W.HTML()
+        self._buttons = self._make_buttons()
+        self.figure = CurvesFigure(self.data)
+        self.validation = ValidationView(run)
+        self._details = W.Accordion(
+            children=[self.validation.widget, self._log], titles=("Validation", "Log")
+        )
+        super().__init__(
+            only_widgets(
+                self._header, self._buttons, self._message, self.figure.widget, self._details
+            )
+        )
+        self.refresh()
+
+    def _make_buttons(self) -> W.HBox:
+        self.stop_button = W.Button(
+            description="Stop",
+            icon="stop",
+            tooltip="End at the next optimizer step; the last state is saved",
+        )
+        self.resume_button = W.Button(
+            description="Resume", icon="play", tooltip="Go on from the last saved state"
+        )
+        self.longer_button = W.Button(
+            description="Train longer",
+            icon="forward",
+            tooltip="Raise the number of epochs and go on",
+        )
+        self.epochs = W.BoundedIntText(
+            10, min=1, max=100_000, description="epochs", layout=W.Layout(width="150px")
+        )
+        self.log_scale = W.Checkbox(
+            False, description="log scale of the loss", indent=False, layout=W.Layout(width="170px")
+        )
+        self.stop_button.on_click(lambda _: self._do(self.run.stop, "Stopping at the next step …"))
+        self.resume_button.on_click(lambda _: self._do(self.run.resume, "Starting …"))
+        self.longer_button.on_click(
+            lambda _: self._do(lambda: self.run.train_longer(self.epochs.value), "Starting …")
+        )
+        self.log_scale.observe(self._on_log_scale, "value")
+        return W.HBox(
+            [self.stop_button, self.resume_button, self.longer_button, self.epochs, self.log_scale],
+            layout=W.Layout(flex_flow="row wrap", align_items="center"),
+        )
+
+    def _do(self, action: Any, doing: str) -> None:
+        try:
+            action()
+        except (MatterTuneError, OSError) as exc:
+            self._say(str(exc), error=True)
+        else:
+            self._say(doing)
+        self.refresh()
+        self.watch()
+
+    def _on_log_scale(self, change: dict[str, Any]) -> None:
+        self.figure.log_loss = bool(change["new"])
+        self.figure.update()
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        color = "var(--jp-error-color1, #c62828)" if error else "inherit"
+        self._message.value = (
+            f'<div role="status" style="color:{color};white-space:pre-wrap">{html.escape(text)}</div>'
+            if text
+            else ""
+        )
+
+    def refresh(self) -> bool:
+        """Read what is new; return whether the run is active.
+
+        A run directory that is gone or unreadable becomes a message; what was read stays.
+        """
+        with self._lock:
+            try:
+                if not self.run.path.is_dir():
+                    self._say(
+                        f"{self.run.path} is gone; the curves show what was read.", error=True
+                    )
+                    self._enable("")
+                    return False
+                status = self.run.status()
+                records, restarted = self._reader.new_records()
+                if restarted:
+                    self._forget()
+                if records or restarted:
+                    self.data.add(records)
+                    self.figure.update()
+                if restarted or status.state != self._state:
+                    self._on_state(status.state, status.error)
+                self._show(read_progress(self.run, self._read_config(), status, self.data))
+                self.validation.refresh()
+                if self._is_unreadable:
+                    self._is_unreadable = False
+                    self._on_state(status.state, status.error)
+            except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
+                self._is_unreadable = True
+                self._say(f"{self.run.path} cannot be read: {exc}", error=True)
+                return False
+            return status.state in _ACTIVE
+
+    def _forget(self) -> None:
+        """Empty what was read: the run went back to an earlier step, or is another of the same name."""
+        self.data.choose_by(*monitor_of(self.run))
+        self.data.steps_per_epoch = None
+        self.data.clear()
+        self.figure.clear()
+        self.validation.clear()
+        self._config_read = -1.0
+
+    def _read_config(self) -> MatterTunerConfig | None:
+        """Return the run's config, read again only where it has changed."""
+        file = self.run.directory.config_file
+        changed = file.stat().st_mtime if file.exists() else None
+        if changed != self._config_read:
+            was_refused = self._config_read != -1.0 and self._config is None
+            self._config_read, self._config = changed, None
+            try:
+                self._config = self.run.config()
+                if was_refused:
+                    self._say("")
+            except MatterTuneError as exc:
+                self._say(
+                    f"The run's settings cannot be read, so it cannot go on: {exc}", error=True
+                )
+        return self._config
+
+    def _show(self, progress: Progress) -> None:
+        self._header.value = progress_html(progress)
+        tail = html.escape(self.run.log_tail(30))
+        style = "max-height:260px;overflow:auto;font-size:11px;line-height:1.35"
+        self._log.value = f'<pre style="{style}">{tail}</pre>'
+
+    def _enable(self, state: str) -> None:
+        """Enable the buttons that make sense in a state; none where there is no run any more."""
+        active = state in _ACTIVE
+        self.stop_button.disabled = not active
+        self.resume_button.disabled = active or state in ("", "finished")
+        self.longer_button.disabled = active or not state
+
+    def _on_state(self, state: str, error: str | None) -> None:
+        active = state in _ACTIVE
+        self._enable(state)
+        if error:
+            self._say(f"The run {state}. {error}", error=True)
+            self._details.selected_index = 1  # the log's tail tells more
+        elif self._state:
+            self._say("")
+        ended = self._state in _ACTIVE and not active
+        self._state = state
+        if ended:
+            self.renew_picture()
+
+    def watch(self) -> None:
+        """Follow the run in a thread that only reads, until it ends or the widget is closed."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=_follow,
+                args=(weakref.ref(self),),
+                daemon=True,
+                name="mattertune_nb dashboard",
+            )
+            self._thread.start()
+
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.figure.fit_soon()
+
+    def plain_header(self) -> str:
+        """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
+        if self._state not in _ACTIVE:
+            return ""
+        return f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() goes on.</i>"
+
+    def picture(self) -> bytes | None:
+        """Return the curves as PNG."""
+        return draw_curves(self.data, log_loss=self.figure.log_loss, title=self._title())
+
+    def _title(self) -> str:
+        return (
+            f"{self.run.name}: {self._state}, {self.data.epoch + 1} epochs, step {self.data.step}"
+        )
+
+    def close(self) -> None:
+        """Close the widget and its thread."""
+        self.closed = True
+        super().close()
+
+
+def _follow(reference: weakref.ref[Dashboard]) -> None:
+    """Refresh a dashboard as long as it is shown: often while its run is active, else now and then.
+
+    A run that has ended may be resumed from another notebook or a shell.
+    """
+    rounds = 0
+    while True:
+        view = reference()
+        if view is None or view.closed or not view.run.path.is_dir():
+            return
+        active = view.refresh()
+        rounds += 1
+        if active and rounds % 8 == 0 and not has_front_end():
+            view.renew_picture()
+        del view
+        time.sleep(0.3 if active or rounds < 12 else 2)

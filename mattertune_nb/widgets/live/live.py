@@ -1,0 +1,285 @@
+"""Live curves for a fit in a cell, of any LightningModule."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+import psutil
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+from typing_extensions import override
+
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.background import RecordReader
+from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
+from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.live.progress import Progress, progress_html
+from mattertune_nb.widgets.live.series import CurveData
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end, in_ipython
+from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from lightning.pytorch import LightningModule, Trainer
+
+_SECONDS = 0.25
+"""Least time between two updates of the page."""
+
+_BURST = 0.2
+"""Seconds that updates may take beyond their share, so that the first curves come at once."""
+
+_SHARE = 0.003
+"""Part of the run's time that updates may take; they come less often rather than exceed it."""
+
+_PLAIN_SHARE = 0.05
+"""The same where a picture has to be drawn for each."""
+
+
+class LiveCurves(Callback):
+    """Shows loss, errors, learning rate and progress below the cell while ``fit`` runs in it.
+
+    Works for any LightningModule and under any Trainer; metrics that it does not know get panels of
+    their own. Interrupting the kernel ends the fit at the end of the batch, with the last state
+    saved as ``interrupted.ckpt`` beside the Trainer's other checkpoints, and no traceback.
+    """
+
+    def __init__(self) -> None:
+        self.view: CurvesView | None = None
+        self._records: tempfile.TemporaryDirectory[str] | None = None
+        self._handler: Any = None
+        self._listening = self._interrupted = self._stopping = False
+        self._next_update = 0.0
+        self._started = self._spent = 0.0
+        self._first_step = 0
+        self._max_steps: int | None = None
+        self._done = 0
+        self._ours = self._shared = False
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._interrupted = self._stopping = False
+        supervised = any(isinstance(c, RunSupervisor) for c in trainer.callbacks)  # type: ignore[attr-defined]
+        if (
+            stage == "fit"
+            and not supervised
+            and threading.current_thread() is threading.main_thread()
+        ):
+            # Lightning would end the cell with SystemExit
+            self._listening = True
+            before = signal.signal(signal.SIGINT, self._on_interrupt)
+            if before != self._on_interrupt:
+                self._handler = before
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        logger = next((x for x in trainer.loggers if isinstance(x, RunLogger)), None)
+        if logger is None:
+            # no run directory: the record goes to a temporary one, and only after ModelCheckpoint
+            # has asked the loggers where files go
+            self._records = tempfile.TemporaryDirectory(prefix="mattertune_nb-")
+            logger = RunLogger(RunDirectory(Path(self._records.name)))
+            trainer.loggers = [*trainer.loggers, logger]
+        title = type(pl_module).__name__ if self._records else logger.name
+        self._ours = isinstance(pl_module, FinetuneModuleBase)
+        self._next_update = 0.0
+        self.view = CurvesView(RunDirectory(logger.save_dir), title, _monitor(trainer))
+        self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
+        self.view.show()
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._shared = trainer.world_size > 1
+        self._started, self._first_step, self._done = time.monotonic(), _steps(trainer), 0
+        self._max_steps, self._spent = None, 0.0
+        with contextlib.suppress(MisconfigurationException):
+            # not to be had under a schedule of accumulated batches
+            steps = trainer.estimated_stepping_batches
+            self._max_steps = int(steps) if 0 < steps < float("inf") else None
+        batches = trainer.num_training_batches
+        if self.view is not None and batches != float("inf"):
+            per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+            self.view.data.steps_per_epoch = per_epoch
+        self._obey(trainer)
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._done += len(batch) if self._ours else 1
+        self._obey(trainer)
+        self._update(trainer)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # a validation of its own, after or without a fit, is not part of these curves
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._update(trainer)
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end(trainer, "stopped" if self._stopping else "finished")
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._end(trainer, "stopped" if isinstance(exception, RunStopped) else "failed")
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._release_signal()
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if not self._listening:
+            # after an error Lightning puts back the handler that it found, which was this one
+            signal.signal(signal.SIGINT, self._handler)
+            signal.raise_signal(signal.SIGINT)
+            return
+        if self._interrupted:
+            # not KeyboardInterrupt, which Lightning turns into SystemExit
+            msg = "Interrupted twice: training ended at once, without saving its last state."
+            raise RunStopped(msg)
+        self._interrupted = True
+
+    def _release_signal(self) -> None:
+        if self._listening:
+            self._listening = False
+            signal.signal(signal.SIGINT, self._handler)
+
+    def _obey(self, trainer: Trainer) -> None:
+        """End the fit where an interrupt has asked for it; all processes at the same batch."""
+        stop = self._interrupted
+        if self._shared:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop and not self._stopping:
+            self._stopping = True
+            loop = trainer.fit_loop
+            # the user's word counts more than the least number of epochs
+            loop.min_epochs, loop.epoch_loop.min_steps = None, None
+            trainer.should_stop = True
+            checkpoint = trainer.checkpoint_callback
+            folder = getattr(checkpoint, "dirpath", None)
+            if folder is not None:
+                trainer.save_checkpoint(Path(folder) / "interrupted.ckpt", weights_only=False)
+
+    def _end(self, trainer: Trainer, state: str) -> None:
+        self._release_signal()
+        if self.view is not None:
+            self.view.update(self._progress(trainer, state))
+            self.view.finish()
+
+    def _update(self, trainer: Trainer) -> None:
+        start = time.monotonic()
+        if self.view is None or trainer.sanity_checking or start < self._next_update:
+            return
+        self.view.update(self._progress(trainer, "running"))
+        end = time.monotonic()
+        self._spent += end - start
+        share = _SHARE if has_front_end() else _PLAIN_SHARE
+        affordable = self._started + (self._spent - _BURST) / share
+        self._next_update = max(end + _SECONDS, affordable)
+
+    def _progress(self, trainer: Trainer, state: str) -> Progress:
+        assert self.view is not None
+        step = _steps(trainer)
+        steps = step - self._first_step
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        left = None if self._max_steps is None or not steps else max(self._max_steps - step, 0)
+        max_epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
+        return Progress(
+            title=self.view.title,
+            state=state,
+            epoch=trainer.current_epoch,
+            max_epochs=max_epochs,
+            step=step,
+            max_steps=self._max_steps,
+            rate=self._done / seconds if self._done else None,
+            rate_unit="structures" if self._ours else "batches",
+            eta=None if left is None else seconds * left / steps,
+            memory=psutil.Process().memory_info().rss / 1e9,
+        )
+
+
+def _steps(trainer: Trainer) -> int:
+    """Return the steps done, counted as loggers count them: once however many optimizers there are."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
+def _monitor(trainer: Trainer) -> tuple[str | None, str]:
+    checkpoint = trainer.checkpoint_callback
+    return getattr(checkpoint, "monitor", None), getattr(checkpoint, "mode", "min")
+
+
+class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
+    """Header and curves of a record that is being written.
+
+    Parameters
+    ----------
+    run
+        Where the record is.
+    title
+        What stands in the header.
+    monitor
+        Metric by which the best epoch is chosen, if any, and ``"min"`` or ``"max"``.
+    """
+
+    def __init__(
+        self, run: RunDirectory, title: str, monitor: tuple[str | None, str] = (None, "min")
+    ) -> None:
+        enable_colab_widgets()
+        self.title, self._ended = title, False
+        self.data = CurveData(*monitor)
+        self._reader = RecordReader(run)
+        self._header = W.HTML()
+        self.figure = CurvesFigure(self.data, log_button=True)
+        super().__init__(only_widgets(self._header, self.figure.widget))
+
+    def show(self) -> None:
+        """Display the view below the cell, if this is one."""
+        if has_front_end() or in_ipython():
+            self._ipython_display_()
+
+    def update(self, progress: Progress) -> None:
+        """Read what is new and show it."""
+        records, restarted = self._reader.new_records()
+        if restarted:
+            self.data.clear()
+            self.figure.clear()
+        self.data.add(records)
+        self._header.value = progress_html(progress)
+        if records:
+            self.figure.update()
+        if not has_front_end():
+            self.renew_picture()
+
+    def finish(self) -> None:
+        """Leave the final curves as a picture beside the widget."""
+        self._ended = True
+        self.renew_picture()
+
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.figure.fit_soon()
+
+    def plain_header(self) -> str:
+        """Return how far the fit is, as HTML, while it goes on."""
+        return "" if self._ended else str(self._header.value)
+
+    def picture(self) -> bytes | None:
+        """Return the curves as PNG."""
+        return draw_curves(self.data)

@@ -1,0 +1,165 @@
+"""The header of a live view: state, how far, how fast, how long yet."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from mattertune_nb.config.trainer import TrainerConfig
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.run_dir import Status
+    from mattertune_nb.widgets.live.series import CurveData
+
+_COLORS = {
+    "starting": "#8a8f98",
+    "running": "#2f7ed8",
+    "finished": "#2ca02c",
+    "stopped": "#e8833a",
+    "failed": "#d9534f",
+    "crashed": "#d9534f",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the header shows; ``None`` where it is not known.
+
+    Attributes
+    ----------
+    title, state
+        Name of the run and what it is doing.
+    epoch, max_epochs, step, max_steps
+        Epochs done and steps done, and where they end.
+    rate
+        Structures trained on a second, or whatever `rate_unit` says.
+    eta
+        Seconds left.
+    memory
+        Of the training process, in GB.
+    """
+
+    title: str
+    state: str
+    epoch: int
+    max_epochs: int | None
+    step: int
+    max_steps: int | None = None
+    rate: float | None = None
+    eta: float | None = None
+    memory: float | None = None
+    rate_unit: str = "structures"
+
+    @property
+    def fraction(self) -> float | None:
+        """Part of the run that is done."""
+        if self.max_steps:
+            return min(self.step / self.max_steps, 1.0)
+        if self.max_epochs and self.max_epochs > 0:
+            return min(self.epoch / self.max_epochs, 1.0)
+        return None
+
+
+def read_progress(
+    run: Run, config: MatterTunerConfig | None, status: Status, data: CurveData
+) -> Progress:
+    """Work out the progress of a run from its directory; without its config, what can be told."""
+    active = status.state in ("starting", "running")
+    memory = _memory(status.pid) if active else None
+    if config is None:
+        return Progress(run.name, status.state, status.epoch, None, status.step, memory=memory)
+    max_epochs = config.trainer.max_epochs
+    max_epochs = None if max_epochs in (None, -1) else max_epochs
+    n_train = _n_train(run)
+    if n_train and config.data.max_atoms is None:
+        per_batch = config.data.structures_per_batch(n_train) * _n_processes(config.trainer)
+        batches = math.ceil(n_train / per_batch)
+        data.steps_per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)
+    per_epoch = data.steps_per_epoch
+    max_steps = config.trainer.max_steps if config.trainer.max_steps > 0 else None
+    if max_steps is None and max_epochs and per_epoch:
+        max_steps = max_epochs * per_epoch
+    rate = eta = None
+    speed = data.steps_per_second()
+    if speed and active:
+        if n_train and per_epoch:
+            rate = speed * n_train / per_epoch
+        if max_steps:
+            eta = max(max_steps - status.step, 0) / speed
+    return Progress(
+        title=run.name,
+        state=status.state,
+        epoch=status.epoch,
+        max_epochs=max_epochs,
+        step=status.step,
+        max_steps=max_steps,
+        rate=rate,
+        eta=eta,
+        memory=memory,
+    )
+
+
+def _n_processes(trainer: TrainerConfig) -> int:
+    devices = trainer.devices
+    count = len(devices) if isinstance(devices, list) else devices
+    return (count if isinstance(count, int) and count > 0 else 1) * trainer.num_nodes
+
+
+def _n_train(run: Run) -> int | None:
+    try:
+        splits = json.loads(run.directory.splits_file.read_text(encoding="utf-8"))
+        return len(splits["train"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _memory(pid: int) -> float | None:
+    """Return what a process and those that it has started hold, in GB."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return float(sum(p.memory_info().rss for p in family) / 1e9)
+    except psutil.Error:
+        return None
+
+
+def progress_html(progress: Progress) -> str:
+    """Return the header as HTML in the colours of the reader's theme."""
+    color = _COLORS.get(progress.state, "#8a8f98")
+    epochs = (
+        f"{progress.epoch} / {progress.max_epochs}" if progress.max_epochs else f"{progress.epoch}"
+    )
+    steps = f"{progress.step} / {progress.max_steps}" if progress.max_steps else f"{progress.step}"
+    facts = [f"epoch {epochs}", f"step {steps}"]
+    if progress.rate is not None:
+        facts.append(f"{progress.rate:.3g} {progress.rate_unit}/s")
+    if progress.eta is not None and progress.state == "running":
+        facts.append(f"{_duration(progress.eta)} left")
+    if progress.memory is not None:
+        facts.append(f"{progress.memory:.2f} GB")
+    width = 100 * (progress.fraction or 0)
+    return (
+        f'<div style="font-family:var(--jp-ui-font-family,sans-serif)">'
+        f"<b>{html.escape(progress.title)}</b> "
+        f'<span style="background:{color};color:white;border-radius:8px;padding:1px 8px;font-size:12px">'
+        f"{progress.state}</span> "
+        f'<span style="opacity:.85">{" · ".join(facts)}</span>'
+        f'<div role="progressbar" aria-label="progress of the run" aria-valuenow="{width:.0f}" '
+        'aria-valuemin="0" aria-valuemax="100" '
+        'style="height:6px;border-radius:3px;background:rgba(128,128,128,.25);margin:4px 0">'
+        f'<div style="height:6px;border-radius:3px;width:{width:.1f}%;background:{color}"></div></div></div>'
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,106 @@
+"""After each validation: parity of a bounded sample, and the structures with the largest errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+import numpy as np
+from ase.visualize.plot import plot_atoms
+
+from mattertune_nb.data.plain import atoms_from_plain
+from mattertune_nb.widgets.live.curves import COLORS
+from mattertune_nb.widgets.page.picture import new_figure, png
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.background import Run
+
+# what structures are ranked by: the first of these that the model is trained on
+_RANKED_BY = ("forces", "energy", "stresses")
+_UNITS = {
+    "energy": ("energy", "meV/atom"),
+    "forces": ("forces", "meV/Å"),
+    "stresses": ("stress", "meV/Å³"),
+}
+
+
+class ValidationView:
+    """Two pictures that are drawn again once a validation has ended.
+
+    Parameters
+    ----------
+    run
+        The run whose ``validation.json`` is read.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._caption = W.HTML()
+        self._parity = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._worst = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self.widget = W.VBox([self._caption, self._parity, self._worst])
+        self.clear()
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds a validation."""
+        self._seen: float | None = None
+        self._caption.value = "No validation yet."
+        for image in (self._parity, self._worst):
+            image.value = b""
+            image.layout.display = "none"
+
+    def refresh(self) -> None:
+        """Draw the pictures again where a validation has ended since."""
+        file = self._run.directory.validation_file
+        if not file.is_file() or file.stat().st_mtime == self._seen:
+            return
+        written = file.stat().st_mtime
+        data = json.loads(file.read_text(encoding="utf-8"))
+        self._parity.value = draw_parity_sample(data["points"])
+        self._parity.layout.display = None
+        self._caption.value = (
+            f"Validation after step {data['step']}: a sample of labels and predictions, and the "
+            "structures with the largest errors."
+        )
+        # an older version kept no structures
+        worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
+        if worst:
+            ranked_by = next(name for name in _RANKED_BY if name in data["points"])
+            self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
+            self._worst.layout.display = None
+        self._seen = written
+
+
+def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
+    """Draw label against prediction of each property as PNG; energies around their mean."""
+    arrays = {name: np.array(p, dtype=np.float64).reshape(-1, 2) for name, p in points.items()}
+    finite = {name: array[np.isfinite(array).all(axis=1)] for name, array in arrays.items()}
+    shown = {name: array for name, array in finite.items() if len(array)}
+    figure, axes = new_figure(1, max(len(shown), 1), 3.3 * max(len(shown), 1), 3.0)
+    for ax, (name, array) in zip(axes, shown.items(), strict=False):
+        title, unit = _UNITS[name]
+        values = 1000 * array
+        if name == "energy":
+            # all-electron energies differ by meV around many keV
+            values = values - values[:, 0].mean()
+        low, high = values.min(), values.max()
+        ax.plot([low, high], [low, high], color="0.6", lw=1)
+        ax.plot(values[:, 0], values[:, 1], ".", ms=3, alpha=0.5, color=COLORS["validation"])
+        error = np.abs(values[:, 1] - values[:, 0]).mean()
+        ax.set_title(f"{title}, MAE {error:.3g} {unit}", fontsize=9)
+        ax.set_xlabel(f"label ({unit})", fontsize=8)
+        ax.set_ylabel(f"prediction ({unit})", fontsize=8)
+        ax.tick_params(labelsize=7)
+    return png(figure)
+
+
+def draw_worst(frames: list[tuple[Any, dict[str, Any]]], unit: str) -> bytes:
+    """Draw structures side by side, each with where it is from and its error in `unit`."""
+    figure, axes = new_figure(1, len(frames), 2.0 * len(frames), 2.3)
+    for ax, (atoms, worst) in zip(axes, frames, strict=True):
+        plot_atoms(atoms, ax, rotation="10x,20y,0z")
+        ax.set_axis_off()
+        source = str(worst["source"]).rsplit(", ", 1)[-1]
+        ax.set_title(f"{source}\n{1000 * worst['error']:.3g} {unit}", fontsize=7)
+    return png(figure)

@@ -1,0 +1,1 @@
+"""What forms, live curves and views share."""

@@ -1,0 +1,49 @@
+"""Plotly figures that a page can ask for at any time: after a reload, in Voila, in a second tab."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mattertune_nb.widgets.page.front_end import has_front_end
+from mattertune_nb.widgets.page.theme import template
+
+_TRIES = 20
+
+
+class Figure(go.FigureWidget):  # type: ignore[misc]
+    """A figure whose state is always the present one.
+
+    Plotly's own tells traces and layout to a page only when it is made or displayed by itself, so that a
+    figure inside a box is empty on each page that asks for it later.
+    """
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return what a page needs to show the figure as it is now."""
+        keys = {key} if isinstance(key, str) else self.keys if key is None else set(key)
+        if "_widget_data" in keys:
+            self._trait_values["_widget_data"] = self._copied("_data")
+        if "_widget_layout" in keys:
+            self._trait_values["_widget_layout"] = self._copied("_layout")
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return state
+
+    def _copied(self, name: str) -> Any:
+        """Return a copy of traces or layout, to which a thread may be adding."""
+        for _ in range(_TRIES):
+            try:
+                return deepcopy(getattr(self, name, [] if name == "_data" else {}))
+            except RuntimeError:  # changed while it was copied
+                continue
+        return deepcopy(getattr(self, name))
+
+
+def new_plotly_figure(**layout: Any) -> Any:
+    """Return a plotly figure in the package's style, a widget only where one can be shown.
+
+    Each FigureWidget adds some 5 MB to a notebook that is saved with the state of its widgets, as
+    nbclient does.
+    """
+    return (Figure if has_front_end() else go.Figure)(layout={"template": template()} | layout)

@@ -1,0 +1,38 @@
+"""What shows the notebook: whether widgets can be seen there, and what it needs to be told."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def has_front_end() -> bool:
+    """Return whether widgets can be shown.
+
+    ``MATTERTUNE_NB_PLAIN=1`` says that they cannot, ``=0`` that they can. Not set, a kernel counts
+    where someone could type into it: nbclient, which executes a notebook from a script, says that
+    nobody can. Voila uses nbclient too, and does show widgets.
+    """
+    plain = os.environ.get("MATTERTUNE_NB_PLAIN", "")
+    if plain:
+        return plain == "0"
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return False
+    served_by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    return served_by_voila or bool(getattr(kernel, "_allow_stdin", True))
+
+
+def enable_colab_widgets() -> None:
+    """Switch Colab's widget manager on, where Colab is; it shows no custom widget otherwise."""
+    output = sys.modules.get("google.colab.output")
+    if output is not None:
+        output.enable_custom_widget_manager()
+
+
+def in_ipython() -> bool:
+    """Return whether there is an IPython to display anything."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

@@ -1,0 +1,152 @@
+"""Still pictures beside live widgets, so that a saved notebook shows them without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.widgets.page.front_end import has_front_end
+from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
+from mattertune_nb.widgets.page.style import error_html
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 80
+_MAX_SHOWN = 4
+"""Cells whose picture is kept up to date, where a view is shown in several."""
+
+
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a matplotlib figure and its axes in reading order, in inches, apart from pyplot.
+
+    The paper is white with dark ink, as a picture cannot know the theme it is read in.
+    """
+    # half a second, which a form must not wait for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, some tens of kilobytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+# JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place
+# of each widget, whatever else is in its bundle. A second output holds the picture for that case; it has
+# no size elsewhere, where the picture in the bundle is shown already.
+_STILL = """<style>
+#main .jp-OutputArea:not(:has(.mattertune-live)) img.mattertune-still
+    {{ width: auto; height: auto; max-width: 100% }}
+#main .jp-OutputArea:has(.mattertune-still):not(:has(.mattertune-live)) .jupyter-widgets:not(:has(*))
+    {{ display: none }}
+</style>
+<img class="mattertune-still" width="0" height="0" alt="{alt}" src="data:image/png;base64,{image}"/>"""
+
+
+class Pictured(ClosedOnRerun):
+    """Mix-in for a widget that has a picture: both go into one MIME bundle.
+
+    JupyterLab shows the widget where a kernel runs; without one, and on GitHub or nbviewer, the
+    picture remains. A subclass implements :meth:`picture`.
+    """
+
+    _display_ids: deque[str]
+
+    def picture(self) -> bytes | None:
+        """Return the present state as PNG, or ``None`` where there is nothing to show yet."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        image = self.picture()
+        encoded = None if image is None else base64.b64encode(image).decode()
+        if not has_front_end():
+            bundle = {"text/plain": type(self).__name__}
+            header = self.plain_header()
+            if header:
+                image_tag = encoded and f'<img src="data:image/png;base64,{encoded}"/>'
+                bundle["text/html"] = header + (image_tag or "")
+        else:
+            bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
+        if encoded is not None:
+            bundle["image/png"] = encoded
+        return bundle
+
+    def plain_header(self) -> str:
+        """Return HTML that stands above the picture where there are no widgets."""
+        return ""
+
+    def _still_bundle(self, bundle: dict[str, Any]) -> dict[str, str]:
+        image = bundle.get("image/png")
+        page = _STILL.format(alt=type(self).__name__, image=image) if image else ""
+        return {"text/html": page, "text/plain": ""}
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        from IPython.display import display
+
+        if not hasattr(self, "_display_ids"):
+            self._display_ids = deque(maxlen=_MAX_SHOWN)
+        bundle = self._repr_mimebundle_()
+        if has_front_end():
+            self.add_class("mattertune-live")  # type: ignore[attr-defined]
+        handle = display(bundle, raw=True, display_id=True)
+        if handle is not None:
+            self._display_ids.append(handle.display_id)
+            if has_front_end():
+                still = f"{handle.display_id}-still"
+                display(self._still_bundle(bundle), raw=True, display_id=still)
+        remember(self)
+        self.shown()
+
+    def shown(self) -> None:
+        """Do what is to be done once the page shows the widget: nothing, if not said otherwise."""
+
+    def renew_picture(self) -> None:
+        """Replace the picture in the notebook's output by one of the present state."""
+        from IPython.display import update_display
+
+        shown = list(getattr(self, "_display_ids", ()))
+        if shown:
+            bundle = self._repr_mimebundle_()
+            for display_id in shown:
+                update_display(bundle, raw=True, display_id=display_id)
+                if has_front_end():
+                    still = self._still_bundle(bundle)
+                    update_display(still, raw=True, display_id=f"{display_id}-still")
+            self.shown()
+
+
+class Message(W.HTML):  # type: ignore[misc]
+    """Words in the place of a view that cannot be shown, with or without a front end.
+
+    Parameters
+    ----------
+    text
+        What is wrong and what to do.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(error_html(text, css="mt-alert"))
+        self.text = text
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        if has_front_end():
+            return dict(super()._repr_mimebundle_(**kwargs)) | {"text/plain": self.text}
+        return {"text/plain": self.text, "text/html": self.value}
+
+
+def only_widgets(*parts: Any) -> list[W.Widget]:
+    """Return what can stand in a box; a figure that is no widget is left out."""
+    return [part for part in parts if isinstance(part, W.Widget)]

@@ -1,0 +1,1 @@
+"""Structures, data sets and predictions."""

@@ -1,0 +1,114 @@
+"""A data set as numbers, a row a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mattertune_nb.model.references import N_ELEMENTS, fit_references
+from mattertune_nb.widgets.views.structure_picture import refuse_empty
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+FORCE = "force (meV/Å)"
+N_OUTLIERS = 8
+
+
+@dataclass(frozen=True)
+class DatasetTable:
+    """A row a frame; NaN where a label is missing.
+
+    Attributes
+    ----------
+    n_atoms
+        Atoms, (frames,).
+    energy
+        Energy per atom after per-element references fitted to the set itself, meV/atom.
+    force
+        Largest force norm, meV/Å.
+    stress
+        Largest stress component, meV/Å³.
+    composition
+        Atoms of each element, (frames, 119).
+    norms, norm_frame
+        Force norm of every atom that has one, meV/Å, and its frame, (atoms,).
+    """
+
+    n_atoms: NDArray[np.int64]
+    energy: NDArray[np.float64]
+    force: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    composition: NDArray[np.int64]
+    norms: NDArray[np.float64]
+    norm_frame: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, dataset: AtomsDataset) -> DatasetTable:
+        """Read every frame once.
+
+        Raises
+        ------
+        DataError
+            Where a frame cannot be read or has no atom.
+        """
+        n = len(dataset)
+        counts = np.zeros((n, N_ELEMENTS), dtype=np.int64)
+        energy, force, stress = (np.full(n, np.nan) for _ in range(3))
+        norms: list[NDArray[np.float64]] = [np.zeros(0)] * n
+        for i in range(n):
+            atoms = dataset.frame(i)
+            refuse_empty(atoms, dataset.source(i))
+            counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
+            labels = dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
+            energy[i] = labels.get("energy", np.nan)
+            if "forces" in labels:
+                norms[i] = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
+                force[i] = norms[i].max(initial=0)
+            if "stresses" in labels:
+                stress[i] = 1000 * np.abs(labels["stresses"]).max()
+        n_atoms = counts.sum(axis=1)
+        present = np.isfinite(energy)
+        if present.any():
+            references, _ = fit_references(counts[present], energy[present])
+            energy = 1000 * (energy - counts @ references) / n_atoms
+        of_frame = np.repeat(np.arange(n), [len(part) for part in norms])
+        return cls(n_atoms, energy, force, stress, counts, np.concatenate(norms), of_frame)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return what is plotted, by title; columns without a value are left out."""
+        columns = {
+            "atoms": self.n_atoms.astype(float),
+            "energy (meV/atom)": self.energy,
+            FORCE: self.force,
+            "stress (meV/Å³)": self.stress,
+        }
+        return {title: values for title, values in columns.items() if np.isfinite(values).any()}
+
+    def elements(self) -> dict[str, int]:
+        """Return the atoms of each element in the whole set."""
+        totals = self.composition.sum(axis=0)
+        return {chemical_symbols[z]: int(totals[z]) for z in np.flatnonzero(totals)}
+
+    def n_formulas(self) -> int:
+        """Return the number of different formulas."""
+        return len(np.unique(self.composition, axis=0))
+
+    def outliers(self) -> list[tuple[int, str, float]]:
+        """Return frame, column and robust z-score of the values farthest from the median."""
+        found = []
+        for title, values in self.columns().items():
+            middle = np.nanmedian(values)
+            spread = 1.4826 * np.nanmedian(np.abs(values - middle))
+            if spread > 0:
+                scores = np.abs(values - middle) / spread
+                found += [
+                    (int(i), title, float(scores[i]))
+                    for i in np.argsort(-np.nan_to_num(scores))[:N_OUTLIERS]
+                ]
+        return sorted(found, key=lambda row: -row[2])[:N_OUTLIERS]

@@ -1,0 +1,469 @@
+"""Structures, data sets and predictions, as people look at them."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import ipywidgets
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from plotly.callbacks import BoxSelector, Points
+
+import mattertune_nb as mt
+from mattertune_nb.data.datasets import AtomsDataset, as_dataset
+from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.widgets.page.lifetime import parts
+from mattertune_nb.widgets.views import live_viewer
+from mattertune_nb.widgets.views.before_after import BeforeAfter
+from mattertune_nb.widgets.views.dataset_table import DatasetTable
+from mattertune_nb.widgets.views.explore import MAX_POINTS
+from mattertune_nb.widgets.views.parity import N_WORST, ParityView
+from mattertune_nb.widgets.views.parity_data import ParityData
+from mattertune_nb.widgets.views.structure_picture import Shown, draw_structure
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return an untuned CHGNet."""
+    return mt.FinetuneModuleBase(mt.CHGNetBackboneConfig())
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Return a few frames of the shipped test set."""
+    return mt.XYZDatasetConfig(src=mt.demo_data("test"), index=":6").create_dataset()
+
+
+def is_png(data) -> bool:
+    return bytes(data).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        molecule("H2O"),
+        bulk("Cu"),
+        fcc111("Al", (2, 2, 3)),
+        [bulk("Cu"), molecule("H2O")],
+        mt.demo_data("test"),
+    ],
+    ids=["molecule", "crystal", "slab", "list", "file"],
+)
+def test_anything_that_holds_structures_is_shown(x):
+    shown = mt.view(x)
+    bundle = shown._repr_mimebundle_()
+    assert is_png(base64.b64decode(bundle["image/png"]))
+    assert len(bundle["image/png"]) < 150_000
+    shown.close()
+
+
+def test_frames_are_read_when_they_are_shown(dataset, monkeypatch):
+    read = []
+    real = type(dataset).frame
+    monkeypatch.setattr(type(dataset), "frame", lambda self, i: read.append(i) or real(self, i))
+    shown = mt.view(dataset)
+    assert set(read) == {0}
+    shown.slider.value = 3
+    assert set(read) == {0, 3}
+    assert "frame 3" in shown._caption.value
+
+
+def test_ten_thousand_frames_show_as_fast_as_one():
+    class Counted(list):
+        read = 0
+
+        def __getitem__(self, i):
+            Counted.read += 1
+            return super().__getitem__(i)
+
+    frames = AtomsDataset(Counted([bulk("Cu")] * 10_000), "many")
+    shown = mt.view(frames)
+    shown.slider.value = 9_999
+    assert "frame 9999" in shown._caption.value
+    assert Counted.read < 20
+    shown.close()
+
+
+def test_the_oldest_of_many_live_viewers_fall_asleep_to_pictures_and_wake_on_a_click():
+    views = [mt.view(bulk("Cu")) for _ in range(20)]
+    assert list(live_viewer.awake) == views[-live_viewer.MAX_LIVE :]
+    first = views[0]
+    assert first.viewer is None
+    assert first._place.children == (first.image,)
+    assert is_png(first.image.value)
+    first.image._handle_custom_msg({"event": "click"}, [])
+    assert first.viewer is not None
+    assert len(live_viewer.awake) == live_viewer.MAX_LIVE
+    assert views[-live_viewer.MAX_LIVE].viewer is None
+    for shown in views:
+        shown.close()
+    assert not live_viewer.awake
+
+
+def test_without_a_front_end_a_view_is_its_picture(monkeypatch, recwarn):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    shown = mt.view(bulk("Cu"))
+    assert shown.viewer is None
+    assert set(shown._repr_mimebundle_()) == {"text/plain", "image/png"}
+    message = mt.view([])._repr_mimebundle_()
+    assert "no structure" in message["text/plain"]
+    assert "<div" in message["text/html"]
+    assert not recwarn.list
+
+
+def test_the_live_viewer_has_cell_colours_and_arrows_that_turn_with_the_cell():
+    # a cell whose first vector is not along x, which the PDB format turns
+    atoms = bulk("Cu", cubic=True)
+    atoms.rotate(90, "z", rotate_cell=True)
+    arrows = np.tile([0.0, 1.0, 0.0], (4, 1))
+    live = live_viewer.new_viewer("100px", "100px")
+    shown = Shown(atoms, arrows, np.array([0.0, 1.0, 2.0, 5.0]), "x")
+    live_viewer.fill(live, shown, center=True)
+    told = {m["methodName"]: m for m in live._ngl_msg_archive if "methodName" in m}
+    text = next(m for m in live._ngl_msg_archive if m.get("methodName") == "loadFile")["args"][0][
+        "data"
+    ]
+    assert [float(line[60:66]) for line in text.splitlines() if line.startswith("ATOM")] == [
+        0.0, 19.8, 39.6, 99.0
+    ]  # fmt: skip
+    arrow = told["addShape"]["args"][1][0]
+    along = np.subtract(arrow[2], arrow[1])
+    # along the first vector of the cell, wherever that lies
+    assert along == pytest.approx([shown.scale, 0, 0], abs=1e-3)
+    assert any(m.get("args") == ["unitcell"] for m in live._ngl_msg_archive)
+    live.dispose()
+
+
+def test_arrows_have_a_round_scale_by_which_they_can_be_seen():
+    small = Shown(bulk("Cu"), np.array([[0.003, 0.0, 0.0]]))
+    assert small.scale == 500
+    assert Shown(bulk("Cu"), np.zeros((1, 3))).scale == 1
+
+
+def test_arrows_that_are_no_numbers_are_left_out():
+    arrows = np.array([[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.0, 2.5, 0.0]])
+    shown = Shown(molecule("H2O"), arrows)
+    assert shown.scale == 1
+    assert is_png(draw_structure(shown))
+    assert is_png(draw_structure(Shown(molecule("H2O"), np.full((3, 3), np.nan))))
+    live = live_viewer.new_viewer("100px", "100px")
+    live_viewer.fill(live, shown, center=True)
+    (drawn,) = (m for m in live._ngl_msg_archive if m.get("methodName") == "addShape")
+    assert len(drawn["args"][1]) == 1
+    live.dispose()
+
+
+def test_arrows_are_chosen_in_the_view(dataset, model):
+    shown = mt.view(dataset, model=model)
+    assert [text for text, _ in shown.arrows.options] == [
+        "no arrows", "label", "prediction", "difference"
+    ]  # fmt: skip
+    assert shown.frame_shown.arrows is None
+    pictures = set()
+    for kind in ("label", "prediction", "difference"):
+        shown.arrows.value = kind
+        pictures.add(bytes(shown.picture()))
+    assert len(pictures) == 3
+    label = dataset.labels(0)["forces"]
+    shown.arrows.value = "prediction"
+    prediction = shown.frame_shown.arrows
+    shown.arrows.value = "difference"
+    assert shown.frame_shown.arrows == pytest.approx(prediction - label)
+    assert "force error, the longest" in shown._caption.value
+
+
+def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
+    atoms = molecule("CH3CH2OH")
+    atoms.set_array("charge", np.linspace(-1, 1, len(atoms)))
+    shown = mt.view([atoms, atoms], color="charge", color_label="charge (e)")
+    assert "charge (e) -1" in shown._caption.value
+    assert shown.frame_shown.fractions()[[0, -1]].tolist() == [0.0, 1.0]
+    by_hand = mt.view(atoms, color=atoms.arrays["charge"])
+    assert by_hand.frame_shown.values.tolist() == shown.frame_shown.values.tolist()
+    forces = mt.view(dataset, color="force")
+    norms = 1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1)
+    assert forces.frame_shown.values == pytest.approx(norms)
+    assert "no per-atom values &#x27;mass&#x27;" in mt.view(atoms, color="mass").value
+    assert "needs a model" in mt.view(dataset, color="force_error").value
+    assert "give one an atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
+
+
+def test_force_arrows_and_colours_change_the_picture(dataset, model):
+    plain = mt.view(dataset)
+    label = mt.view(dataset, forces="label")
+    error = mt.view(dataset, forces="difference", model=model, color="force_error")
+    pictures = {bytes(v.picture()) for v in (plain, label, error)}
+    assert len(pictures) == 3
+
+
+def test_a_file_that_cannot_be_read_is_a_message(tmp_path, model):
+    (tmp_path / "bad.xyz").write_text("not a structure\n")
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        assert "bad.xyz" in function(tmp_path / "bad.xyz").value
+
+
+@pytest.mark.parametrize("x", [[], 5, ["a"], None], ids=str)
+def test_what_holds_no_structure_is_a_message(x, model):
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        assert "structure" in function(x).text
+
+
+def test_a_frame_without_an_atom_is_a_message_that_names_it(tmp_path, model):
+    frames = [bulk("Cu"), Atoms()]
+    for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        assert "frame 1: there is no atom" in function(frames).text
+    assert "frame 0: there is no atom" in mt.view(Atoms()).text
+    (tmp_path / "empty.xyz").write_text("1\n\nH 0 0 0\n0\n\n")
+    assert "frame 1: there is no atom" in mt.explore(tmp_path / "empty.xyz").text
+    shown = mt.view(tmp_path / "empty.xyz")
+    shown.show(1)
+    assert "frame 1: there is no atom" in shown._caption.value
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_last_picture(tmp_path):
+    lines = mt.demo_data("test").read_text().splitlines()
+    lines[13] = "C here there everywhere"
+    (tmp_path / "half.xyz").write_text("\n".join(lines[:44]) + "\n")
+    shown = mt.view(tmp_path / "half.xyz")
+    before = shown.picture()
+    shown.slider.value = 1
+    assert "frame 1" in shown._caption.value
+    assert "alert" in shown._caption.value
+    assert shown.picture() == before
+    shown.slider.value = 2
+    assert "alert" not in shown._caption.value
+
+
+def test_a_frame_without_forces_is_shown_without_arrows():
+    shown = mt.view(bulk("Cu"), forces="label")
+    assert "no arrows: the frame has no forces" in shown._caption.value
+
+
+def test_an_element_that_the_model_does_not_know_is_a_message(model):
+    odd = molecule("H2O")
+    odd.numbers[0] = 110
+    odd.calc = SinglePointCalculator(odd, energy=0.0)
+    assert "Ds" in mt.parity(model, [odd]).text
+    assert "Ds" in mt.before_after(model, [odd]).text
+
+
+def test_parity_of_a_run_that_is_not_there_is_a_message(tmp_path, dataset):
+    assert "nowhere" in mt.parity(tmp_path / "nowhere", dataset).text
+
+
+def test_the_numbers_of_parity_are_those_of_evaluate(dataset, model):
+    view = mt.parity(model, dataset)
+    errors = evaluate(model, dataset)
+    assert view.data["forces"].mae == pytest.approx(1000 * errors["forces_mae"], rel=1e-5)
+    assert view.data["forces"].rmse == pytest.approx(1000 * errors["forces_rmse"], rel=1e-5)
+    assert view.data["energy"].mae == pytest.approx(1000 * errors["energy_per_atom_mae"], rel=1e-5)
+    assert "stresses" not in view.data
+    assert is_png(view.picture())
+
+
+def test_a_point_that_is_clicked_shows_its_structure(dataset, model):
+    view = mt.parity(model, dataset)
+    trace = next(t for t in view.figure.data if t.name == "forces")
+    clicked = int(np.flatnonzero(view.data["forces"].frame == 4)[0])
+    trace._dispatch_on_click(Points(point_inds=[clicked]), None)
+    assert view.structure.slider.value == 4
+    assert "frame 4" in view.structure._caption.value
+
+
+def test_a_million_points_are_a_density(dataset, model):
+    rng = np.random.default_rng(0)
+    label = rng.normal(size=1_000_000)
+    frames = np.arange(label.size) % len(dataset)
+    many = ParityData(label, label + 0.1 * rng.normal(size=label.size), frames, np.abs(label))
+    start = time.perf_counter()
+    assert many.mae == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.01)
+    view = ParityView(model, dataset, {"forces": many})
+    _, density, worst = view.figure.data
+    assert density.type == "heatmap"
+    assert len(worst.x) == N_WORST
+    assert len(view.picture()) < 200_000
+    assert time.perf_counter() - start < 30
+    error = np.abs(many.error)
+    assert np.abs(np.subtract(worst.y, worst.x)).min() == pytest.approx(np.sort(error)[-N_WORST])
+    worst._dispatch_on_click(Points(point_inds=[7]), None)
+    clicked = view._shown["forces"][7]
+    assert view.structure.slider.value == frames[clicked]
+    # a click between the worst points shows the worst of that cell
+    density._dispatch_on_click(Points(point_inds=[[75, 75]], xs=[0.0], ys=[0.0]), None)
+    assert view.structure.frame_shown is not None
+    view.color.value = "force norm"
+    assert density.visible is False
+    assert 4000 < len(worst.x) <= 5000
+    assert "a sample of" in view._legend.value
+
+
+def test_points_are_coloured_by_force_norm_or_by_element(dataset, model):
+    view = mt.parity(model, dataset)
+    trace = next(t for t in view.figure.data if t.name == "forces")
+    assert trace.marker.coloraxis == "coloraxis"
+    assert list(trace.marker.color[:3]) == pytest.approx(
+        [1000 * np.linalg.norm(dataset.labels(0)["forces"][0])] * 3
+    )
+    view.color.value = "element"
+    assert len(set(trace.marker.color)) == 3
+    assert "C" in view._legend.value
+    view.color.value = "force norm"
+    assert trace.marker.coloraxis == "coloraxis"
+
+
+def test_energies_of_many_kev_are_read_as_differences(dataset, model):
+    label = -30_000_000 + np.array([0.0, 5.0, 9.0])
+    far = ParityData(label, label + 40_000 + [1, 0, -1], np.arange(3), np.ones(3), relative=True)
+    x, y = far.points()
+    assert np.abs(x).max() < 10
+    assert np.abs(y).max() < 10
+    assert "shifted by -40" in far.title("energy")
+    near = ParityData(label, label + 1.0, np.arange(3), np.ones(3), relative=True)
+    assert near.shift == 0
+    assert near.points()[1] - near.points()[0] == pytest.approx(1.0)
+
+
+def test_labels_that_are_all_the_same_have_no_r2():
+    same = ParityData(np.ones(3), np.arange(3.0), np.arange(3), np.ones(3))
+    assert np.isnan(same.r2)
+    assert "R² not defined" in same.title("forces")
+    assert is_png(BeforeAfter({"forces": same}, {"forces": same}).picture())
+
+
+def test_frames_without_labels_are_a_message(model):
+    assert "no frame has labels" in mt.parity(model, [bulk("Cu")]).value
+    assert "no frame has labels" in mt.before_after(model, [bulk("Cu")]).value
+
+
+def test_before_and_after(tmp_path, dataset):
+    config = mt.demo_config(tmp_path, "run")
+    config.data.train.index = config.data.validation.index = ":8"
+    config.trainer.max_epochs = 4
+    mt.MatterTuner(config).tune()
+    comparison = mt.before_after(mt.Run.attach(tmp_path / "run"), dataset)
+    assert comparison.after["forces"].mae < comparison.before["forces"].mae
+    assert "untuned" in comparison._repr_mimebundle_()["text/html"]
+
+
+def test_explore_counts_and_links(dataset):
+    view = mt.explore(dataset)
+    assert view.table.elements() == {"H": 36, "C": 12, "O": 6}
+    assert view.table.force[0] == pytest.approx(
+        1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1).max()
+    )
+    viewer = view.structure.viewer
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    trace._dispatch_on_click(Points(point_inds=[5]), None)
+    assert "frame 5" in view.structure._caption.value
+    trace._dispatch_on_selection(Points(point_inds=[4, 2]), None)
+    assert view.selected.tolist() == [2, 4]
+    assert len(view.structure.frames) == 2
+    assert "frame 2" in view.structure._caption.value
+    assert list(trace.selectedpoints) == [2, 4]
+    assert "2 of 6 frames" in view._kept.value
+    view.all_button.click()
+    assert len(view.structure.frames) == 6
+    assert trace.selectedpoints is None
+    assert view.structure.viewer is viewer
+    assert is_png(view.picture())
+
+
+def test_the_range_of_a_histogram_leaves_its_frames(dataset):
+    view = mt.explore(dataset)
+    bars = next(t for t in view.figure.data if t.name == "histogram of energy (meV/atom)")
+    energies = view.table.energy
+    high = [i for i, x in enumerate(bars.x) if x > 0]
+    bars._dispatch_on_selection(Points(point_inds=high), None)
+    edge = bars.x[high[0]] - bars.width[high[0]] / 2
+    assert view.selected.tolist() == np.flatnonzero(energies >= edge).tolist()
+    assert sum(bars.y) == 6
+    forces = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(forces.y) == 6 * 9
+    composition = view.figure.data[0]
+    composition._dispatch_on_click(Points(point_inds=[0]), None)
+    assert len(view.selected) == 6
+
+
+def test_values_that_are_the_same_up_to_rounding_are_shown(dataset, model):
+    frames = []
+    for shift in (0, 1, 3):
+        atoms = molecule("N2")
+        forces = np.array([[0, 0, 1.3], [0, 0, -1.3]]) * (1 + shift * 2.3e-16)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    bars = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(bars.y) == 6
+    assert is_png(view.picture())
+    label = 1000 * (1 + 1e-16 * np.arange(10_000) / 1000)
+    frame = np.zeros(len(label), int)
+    same = ParityData(label, label + 2e-13, frame, np.abs(label))
+    assert is_png(ParityView(model, dataset, {"forces": same}).picture())
+
+
+@pytest.mark.parametrize("brush", [None, BoxSelector(xrange=[-50, 50])])
+def test_a_range_that_is_brushed_keeps_also_frames_that_are_not_drawn(brush):
+    frames, rng = [], np.random.default_rng(0)
+    for energy in rng.normal(size=2 * MAX_POINTS):
+        atoms = bulk("Cu")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    drawn = np.flatnonzero(np.abs(trace.x) <= 50).tolist()
+    trace._dispatch_on_selection(Points(point_inds=drawn), brush)
+    ends = (trace.x[drawn].min(), trace.x[drawn].max()) if brush is None else brush.xrange
+    within = (view.table.energy >= ends[0]) & (view.table.energy <= ends[1])
+    assert view.selected.tolist() == np.flatnonzero(within).tolist()
+    assert len(view.selected) > len(drawn)
+
+
+def test_frames_without_labels_are_explored_for_what_they_have():
+    view = mt.explore([bulk("Cu"), bulk("Au"), bulk("Au", cubic=True)])
+    assert list(view.table.columns()) == ["atoms"]
+    assert "energy none, forces none, stress none" in view.children[0].value
+    assert is_png(view.picture())
+
+
+def test_a_view_that_is_closed_leaves_no_widget(dataset, model):
+    for make in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
+        make(dataset).close()
+        before = set(ipywidgets.widgets.widget._instances)
+        shown = make(dataset)
+        assert len(parts(shown)) > 10
+        shown.close()
+        assert set(ipywidgets.widgets.widget._instances) == before
+
+
+def test_an_outlier_heads_the_table():
+    source = mt.XYZDatasetConfig(src=mt.demo_data("test"), index=":20").create_dataset()
+    frames = []
+    for i in range(20):
+        frame, labels = source[i], source.labels(i)
+        factor = 50 if i == 7 else 1
+        frame.calc = SinglePointCalculator(
+            frame, energy=labels["energy"], forces=factor * labels["forces"]
+        )
+        frames.append(frame)
+    assert DatasetTable.read(as_dataset(frames)).outliers()[0][0] == 7
+
+
+def test_a_viewer_that_sleeps_ends_its_thread():
+    shown = mt.view(bulk("Cu"))
+    thread = shown.viewer._remote_call_thread
+    shown.sleep()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_a_viewer_was_told_does_not_grow_with_every_frame(dataset):
+    shown = mt.view(dataset, forces="label")
+    told = len(shown.viewer._ngl_msg_archive)
+    for i in (1, 2, 3, 0):
+        shown.slider.value = i
+    assert len(shown.viewer._ngl_msg_archive) <= told
+    shown.close()
