@@ -14,7 +14,7 @@ from ipywidgets.widgets.widget import _instances
 from ipywidgets.widgets.widget_link import Link
 
 from mattertune_nb.widgets.page.lifetime import parts
-from mattertune_nb.widgets.views.structure_picture import ARROW_COLOR, VIRIDIS
+from mattertune_nb.widgets.views.structure_picture import ARROW_COLOR, MARK_COLOR, VIRIDIS
 
 # nglview displays its registry of colours when it is imported, in whatever cell that happens
 with capture_output(stdout=False, stderr=False):
@@ -135,12 +135,19 @@ def fill(viewer: Viewer, shown: Shown, *, center: bool) -> None:
     if atoms.pbc.any():
         component.add_unitcell()
     if arrows is not None and len(arrows):
-        rgb = [int(ARROW_COLOR[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        rgb = _rgb(ARROW_COLOR)
         ends = atoms.positions + shown.scale * arrows
         lengths = np.linalg.norm(shown.scale * arrows, axis=1)
         visible = np.isfinite(lengths) & (lengths > 0.02)
         pairs = zip(atoms.positions[visible].tolist(), ends[visible].tolist(), strict=True)
         viewer._add_shape([("arrow", start, end, rgb, 0.12) for start, end in pairs], name="forces")
+    if shown.marked is not None:
+        place = atoms.positions[shown.marked].tolist()
+        viewer._add_shape([("sphere", place, _rgb(MARK_COLOR), 0.55)], name="marked atom")
     if center:
         component.center()
         viewer.control.zoom(0.25)
+
+
+def _rgb(color: str) -> list[float]:
+    return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]

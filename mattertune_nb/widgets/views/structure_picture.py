@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ARROW_COLOR = "#1a1a1a"
+MARK_COLOR = "#ff00cc"
 VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 _ROTATION = "10x,20y,0z"
 _LONGEST = 2.5  # Å
@@ -41,12 +42,15 @@ class Shown:
         Values that colour the atoms, (n,), if any.
     label
         What the values are, with their unit.
+    marked
+        An atom that is looked at, if any.
     """
 
     atoms: Atoms
     arrows: NDArray[np.float64] | None = None
     values: NDArray[np.float64] | None = None
     label: str = ""
+    marked: int | None = None
 
     @property
     def scale(self) -> float:
@@ -90,6 +94,7 @@ def draw_structure(shown: Shown) -> bytes:
     """Draw a structure as PNG, with force arrows and a colour scale where given."""
     from ase.io.utils import PlottingVariables
     from ase.utils import rotate
+    from matplotlib.patches import Circle
 
     atoms = shown.atoms
     figure, (ax,) = new_figure(1, 1, 4.9 if shown.values is not None else 4.2, 3.4)
@@ -118,6 +123,10 @@ def draw_structure(shown: Shown) -> bytes:
         x, y = ax.get_xlim(), ax.get_ylim()
         ax.set_xlim(min(x[0], low[0] - 0.2), max(x[1], high[0] + 0.2))
         ax.set_ylim(min(y[0], low[1] - 0.2), max(y[1], high[1] + 0.2))
+    if shown.marked is not None:
+        i = shown.marked
+        ax.add_patch(Circle(flat[i], 1.3 * radii[i], fill=False, ec=MARK_COLOR, lw=2.5, zorder=2e6))
+        ax.annotate(atom_name(atoms, i), flat[i] + radii[i], color=MARK_COLOR, zorder=2e6)
     ax.set_axis_off()
     return png(figure)
 
@@ -130,6 +139,11 @@ def _bonds(atoms: Atoms) -> list[tuple[int, int]]:
     reach = covalent_radii[atoms.numbers]
     near = distances < _BOND * (reach[:, None] + reach[None])
     return [(int(i), int(j)) for i, j in np.argwhere(np.triu(near, 1))]
+
+
+def atom_name(atoms: Atoms, i: int) -> str:
+    """Return an atom's element and number, which is counted from 0 as in ASE."""
+    return f"{atoms.symbols[i]} {i}"
 
 
 def legend_html(atoms: Atoms) -> str:

@@ -18,6 +18,7 @@ from mattertune_nb.widgets.views import live_viewer
 from mattertune_nb.widgets.views.clickable import ClickablePicture
 from mattertune_nb.widgets.views.structure_picture import (
     Shown,
+    atom_name,
     draw_structure,
     legend_html,
     refuse_empty,
@@ -99,7 +100,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self._place = W.VBox()
         self._caption = W.HTML()
         self.slider.observe(self._on_slider, "value")
-        self.arrows.observe(lambda _: self.show(self.slider.value), "value")
+        self.arrows.observe(lambda _: self.show(self.slider.value, self._marked), "value")
         self.live_button.on_click(lambda _: self.wake() if self.viewer is None else self.sleep())
         controls = W.HBox([self.slider, self.arrows, self.live_button])
         controls.layout.flex_flow = "row wrap"
@@ -134,8 +135,11 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         if not self._moving:
             self.show(change["new"])
 
-    def show(self, index: int) -> None:
-        """Show a frame; what cannot be read becomes a message and the last picture stays."""
+    def show(self, index: int, atom: int | None = None) -> None:
+        """Show a frame, and mark one of its atoms.
+
+        What cannot be read becomes a message, and the last picture stays.
+        """
         try:
             atoms = self.frames[index]
             refuse_empty(atoms, self.frames.source(index))
@@ -147,13 +151,15 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         except MatterTuneError as exc:
             self._caption.value = f'<div role="alert">{html.escape(str(exc))}</div>'
             return
-        before, self.frame_shown = self.frame_shown, Shown(atoms, arrows, values, self._color_label)
+        before = self.frame_shown
+        self.frame_shown = Shown(atoms, arrows, values, self._color_label, atom)
         self._drawn: bytes | None = None
         facts = [
             html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
             f"{atoms.get_chemical_formula()}, {len(atoms)} atoms {legend_html(atoms)}",
             scale_html(self.frame_shown),
             note,
+            "" if atom is None else f"marked: {atom_name(atoms, atom)}",
         ]
         self._caption.value = (
             f'<div style="line-height:1.5">{" · ".join(fact for fact in facts if fact)}</div>'
@@ -164,6 +170,10 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             live_viewer.fill(self.viewer, self.frame_shown, center=not same)
         elif has_front_end():
             self.image.value = self.picture() or b""
+
+    @property
+    def _marked(self) -> int | None:
+        return None if self.frame_shown is None else self.frame_shown.marked
 
     def _arrows_of(self, index: int, atoms: Atoms) -> tuple[NDArray[np.float64] | None, str]:
         """Return the arrows that are asked for and a note about them."""

@@ -157,6 +157,19 @@ def test_arrows_that_are_no_numbers_are_left_out():
     live.dispose()
 
 
+def test_one_atom_can_be_marked(dataset):
+    shown = mt.view(dataset)
+    plain = shown.picture()
+    shown.show(0, atom=4)
+    assert shown.frame_shown.marked == 4
+    assert f"marked: {dataset[0].symbols[4]} 4" in shown._caption.value
+    assert shown.picture() != plain
+    shown.arrows.value = "label"
+    assert shown.frame_shown.marked == 4
+    shown.slider.value = 1
+    assert shown.frame_shown.marked is None
+
+
 def test_arrows_are_chosen_in_the_view(dataset, model):
     shown = mt.view(dataset, model=model)
     assert [text for text, _ in shown.arrows.options] == [
