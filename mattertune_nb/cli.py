@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
-from mattertune_nb.config.yaml import load_yaml
+from mattertune_nb.config.errors import MatterTuneError, MissingExtraError
+from mattertune_nb.config.overrides import override_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.tuner import TuneResult
 
 app = typer.Typer(
@@ -188,7 +188,42 @@ def lab(
     from jupyterlab.labapp import main as jupyter_lab
 
     # the address, and not the file as an argument: it is printed too where no browser can be opened
-    jupyter_lab([f"--LabApp.default_url=/lab/tree/{notebook.name}", *context.args])
+    address = f"--LabApp.default_url=/lab/tree/{notebook.name}"
+    jupyter_lab([address, *_as_root(), *context.args])
+
+
+@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve_app(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(help="Where runs are kept, and where paths in the form begin.")
+    ] = Path(),
+    port: Annotated[int, typer.Option(help="The next free one, where it is in use.")] = 8866,
+) -> None:
+    """Serve form, dashboards and runs as a page without code; further options are Voila's.
+
+    On this machine alone, and with a token, which is in the address that is printed.
+    """
+    if importlib.util.find_spec("voila") is None:
+        msg = (
+            "The page is served by Voila, which is not installed: pip install 'mattertune-nb[app]'"
+        )
+        raise MissingExtraError(msg)
+    from mattertune_nb.app.server import serve
+
+    serve(folder, [f"--port={port}", *context.args])
+
+
+def _as_root() -> list[str]:
+    """Return what JupyterLab wants to be told where the user is root, as in most containers."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return []
+    console.print(
+        "You are root, as in most containers: JupyterLab runs with --allow-root. It listens on this "
+        "machine alone and asks for its token.",
+        soft_wrap=True,
+    )
+    return ["--allow-root"]
 
 
 def main() -> None:
@@ -204,79 +239,6 @@ def _say_error(message: str) -> None:
     """Print one line, in which brackets are brackets and not rich's markup."""
     line = Text.assemble(("Error:", "red"), " ", " ".join(message.split()))
     Console(stderr=True, soft_wrap=True, highlight=False).print(line)
-
-
-def override_settings(config: MatterTunerConfig, changes: list[str]) -> MatterTunerConfig:
-    """Return the config with dotted fields set, e.g. ``trainer.max_epochs=5``; values are YAML.
-
-    Raises
-    ------
-    ConfigError
-        Where a field does not exist or a value does not fit.
-    """
-    data = config.to_dict()
-    given: set[tuple[str, ...]] = set()
-    for change in changes:
-        field, separator, text = change.partition("=")
-        if not separator or not field:
-            msg = f"--set {change}: write FIELD=VALUE, e.g. trainer.max_epochs=5."
-            raise ConfigError(msg)
-        try:
-            value = load_yaml(text)
-        except yaml.YAMLError as exc:
-            reason = getattr(exc, "problem", None) or exc
-            msg = f"--set {change}: the value is not valid YAML ({reason}). Quote it."
-            raise ConfigError(msg) from exc
-        given.add(tuple(field.split(".")))
-        *parents, last = field.split(".")
-        target: Any = data
-        for name in parents:
-            target = _child(target, name, field)
-        if isinstance(target, list):
-            _child(target, last, field)
-            target[int(last)] = value
-        elif isinstance(target, dict):
-            target[last] = value
-        else:
-            _child(target, last, field)
-    while True:
-        try:
-            return type(config).from_dict(data, source="--set" if changes else "")
-        except ConfigError as exc:
-            if not _drop_old_kind(data, given, exc):
-                raise
-
-
-def _drop_old_kind(data: Any, given: set[tuple[str, ...]], error: ConfigError) -> bool:
-    """Drop what does not fit another kind of optimizer, loss, …, that was asked for by name or type."""
-    dropped = False
-    for path, _ in error.problems:
-        names = tuple(map(str, path))
-        switched = {(*names[:-1], "name"), (*names[:-1], "type")} & given
-        if not switched or names in given:
-            continue
-        target = data
-        for part in path[:-1]:
-            target = target[part]
-        if path[-1] in target:
-            del target[path[-1]]
-            dropped = True
-    return dropped
-
-
-def _child(target: Any, name: str, field: str) -> Any:
-    if isinstance(target, list) and name.isdigit() and int(name) < len(target):
-        return target[int(name)]
-    if isinstance(target, dict) and name in target:
-        if target[name] is None:
-            target[name] = {}
-        return target[name]
-    if isinstance(target, dict) and target:
-        hint = did_you_mean(name, target) or f" Allowed: {', '.join(target)}."
-    else:
-        hint = f" It has {len(target)} entries." if isinstance(target, list) else ""
-    msg = f"--set {field}: there is no '{name}' there.{hint}"
-    raise ConfigError(msg)
 
 
 def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:

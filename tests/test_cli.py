@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 import mattertune_nb as mt
-from mattertune_nb.cli import error_table, main, override_settings
+from mattertune_nb.cli import error_table, main
+from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.demo.quickstart import copy_quickstart
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))

@@ -13,7 +13,7 @@ import mattertune_nb
 
 ROOT = Path(mattertune_nb.__file__).parent
 LAYERS = ["config", "data", "backbones", "model", "calculator", "training"]
-TOP = ["testing", "demo", "cli", "widgets"]
+TOP = ["testing", "demo", "app", "cli", "widgets"]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
 VENDORS = {"chgnet": "chgnet", "pymatgen": "chgnet", "sevenn": "sevennet", "e3nn": "sevennet"}

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mattertune_nb as mt
-from mattertune_nb.cli import override_settings
+from mattertune_nb.config.overrides import override_settings
 
 ENERGY, FORCES = "model.properties.0", "model.properties.1"
 
