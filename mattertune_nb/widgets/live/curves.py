@@ -12,12 +12,13 @@ import plotly.graph_objects as go
 
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.front_end import has_front_end
-from mattertune_nb.widgets.page.picture import new_figure, png
+from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY, GRID, PALETTE, RED, template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.widgets.live.series import CurveData, Panel
@@ -298,7 +299,7 @@ def _legend(panel: Panel) -> str:
     return " · ".join(parts)
 
 
-def draw_curves(data: CurveData, *, log_loss: bool = False, title: str = "") -> bytes | None:
+def draw_curves(data: CurveData, *, log_loss: bool = False, title: str = "") -> Figure | None:
     """Draw the same panels with matplotlib; ``None`` where there is no point yet.
 
     The picture is kept until the data change.
@@ -309,7 +310,7 @@ def draw_curves(data: CurveData, *, log_loss: bool = False, title: str = "") -> 
     return data.drawn[1]
 
 
-def _draw(data: CurveData, *, log_loss: bool, title: str) -> bytes | None:
+def _draw(data: CurveData, *, log_loss: bool, title: str) -> Figure | None:
     panels = [p for p in data.ordered() if any(len(s) for s in p.series.values())]
     if not panels:
         return None
@@ -340,4 +341,4 @@ def _draw(data: CurveData, *, log_loss: bool, title: str) -> bytes | None:
         ax.legend(fontsize=7)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
-    return png(figure)
+    return figure

@@ -12,6 +12,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import RecordReader
+from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.series import CurveData, monitor_of
@@ -20,8 +21,11 @@ from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front
 from mattertune_nb.widgets.page.picture import Pictured, only_widgets
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from mattertune_nb.training.background import Run
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.widgets.page.export import Table
 
 _ACTIVE = ("starting", "running")
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
@@ -239,9 +243,13 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             return ""
         return f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() goes on.</i>"
 
-    def picture(self) -> bytes | None:
-        """Return the curves as PNG."""
+    def draw(self) -> Figure | None:
+        """Return the curves as a matplotlib figure."""
         return draw_curves(self.data, log_loss=self.figure.log_loss, title=self._title())
+
+    def numbers(self) -> Table | None:
+        """Return the points of the curves."""
+        return curve_table(self.data)
 
     def _title(self) -> str:
         return (

@@ -23,6 +23,7 @@ from mattertune_nb.training.background import RecordReader
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
+from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
 from mattertune_nb.widgets.live.progress import Progress, progress_html
 from mattertune_nb.widgets.live.series import CurveData
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from lightning.pytorch import LightningModule, Trainer
+    from matplotlib.figure import Figure
+
+    from mattertune_nb.widgets.page.export import Table
 
 _SECONDS = 0.25
 """Least time between two updates of the page."""
@@ -280,6 +284,10 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         """Return how far the fit is, as HTML, while it goes on."""
         return "" if self._ended else str(self._header.value)
 
-    def picture(self) -> bytes | None:
-        """Return the curves as PNG."""
+    def draw(self) -> Figure | None:
+        """Return the curves as a matplotlib figure."""
         return draw_curves(self.data)
+
+    def numbers(self) -> Table | None:
+        """Return the points of the curves."""
+        return curve_table(self.data)

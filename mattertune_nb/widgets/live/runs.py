@@ -10,6 +10,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import Run
+from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
 from mattertune_nb.widgets.live.series import CurveData, Panel, monitor_of
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
@@ -17,6 +18,10 @@ from mattertune_nb.widgets.page.picture import Pictured, only_widgets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from mattertune_nb.widgets.page.export import Table
 
 _HEADLINES = {
     "val/energy_per_atom_mae": "energy (meV/atom)",
@@ -127,9 +132,13 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         """Let the figure take the width of the cell."""
         self.figure.fit_soon()
 
-    def picture(self) -> bytes | None:
-        """Return the curves as PNG."""
+    def draw(self) -> Figure | None:
+        """Return the curves as a matplotlib figure."""
         return draw_curves(self.data)
+
+    def numbers(self) -> Table | None:
+        """Return the points of the curves."""
+        return curve_table(self.data)
 
 
 def _merged(runs: Mapping[str, CurveData]) -> CurveData:

@@ -14,6 +14,7 @@ from mattertune_nb.config.errors import MatterTuneError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.training.background import Run
@@ -124,7 +125,7 @@ class CurveData:
         self.version = 0
         # told by who knows it; the axis of steps says it
         self.steps_per_epoch: int | None = None
-        self.drawn: tuple[tuple[int, bool, str], bytes | None] | None = None
+        self.drawn: tuple[tuple[int, bool, str], Figure | None] | None = None
         self.choose_by(monitor, mode)
         self.clear()
 

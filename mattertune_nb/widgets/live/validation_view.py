@@ -11,7 +11,8 @@ from ase.visualize.plot import plot_atoms
 
 from mattertune_nb.data.plain import atoms_from_plain
 from mattertune_nb.widgets.live.curves import COLORS
-from mattertune_nb.widgets.page.picture import new_figure, png
+from mattertune_nb.widgets.page.export import render
+from mattertune_nb.widgets.page.picture import new_figure
 
 if TYPE_CHECKING:
     from mattertune_nb.training.background import Run
@@ -92,7 +93,7 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
         ax.set_xlabel(f"label ({unit})", fontsize=8)
         ax.set_ylabel(f"prediction ({unit})", fontsize=8)
         ax.tick_params(labelsize=7)
-    return png(figure)
+    return render(figure)
 
 
 def draw_worst(frames: list[tuple[Any, dict[str, Any]]], unit: str) -> bytes:
@@ -103,4 +104,4 @@ def draw_worst(frames: list[tuple[Any, dict[str, Any]]], unit: str) -> bytes:
         ax.set_axis_off()
         source = str(worst["source"]).rsplit(", ", 1)[-1]
         ax.set_title(f"{source}\n{1000 * worst['error']:.3g} {unit}", fontsize=7)
-    return png(figure)
+    return render(figure)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.widgets.page.export import DPI, render, save
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
 from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 80
+    from mattertune_nb.widgets.page.export import Table
+
 _MAX_SHOWN = 4
 """Cells whose picture is kept up to date, where a view is shown in several."""
 
@@ -37,13 +40,6 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
     return figure, list(axes.ravel())
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG, some tens of kilobytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
 # JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place
 # of each widget, whatever else is in its bundle. A second output holds the picture for that case; it has
 # no size elsewhere, where the picture in the bundle is shown already.
@@ -60,14 +56,46 @@ class Pictured(ClosedOnRerun):
     """Mix-in for a widget that has a picture: both go into one MIME bundle.
 
     JupyterLab shows the widget where a kernel runs; without one, and on GitHub or nbviewer, the
-    picture remains. A subclass implements :meth:`picture`.
+    picture remains. A subclass implements :meth:`draw` and :meth:`numbers`, by which it can be written
+    to a file as well.
     """
 
     _display_ids: deque[str]
+    _rendered: tuple[Figure, bytes] | None = None
+
+    def draw(self) -> Figure | None:
+        """Return the present state as a matplotlib figure, or ``None`` where there is nothing yet."""
+        raise NotImplementedError
+
+    def numbers(self) -> Table | None:
+        """Return the numbers that are shown in columns, or ``None`` where there is nothing yet."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write the view to a file and return its path.
+
+        Parameters
+        ----------
+        path
+            Its ending says what is written: ``.png`` or ``.svg`` the picture, ``.csv`` the numbers.
+
+        Raises
+        ------
+        ConfigError
+            Where the ending is another.
+        DataError
+            Where the view shows nothing yet, or the file cannot be written.
+        """
+        return save(self, path)
 
     def picture(self) -> bytes | None:
-        """Return the present state as PNG, or ``None`` where there is nothing to show yet."""
-        raise NotImplementedError
+        """Return the present state as PNG, some tens of kilobytes, or ``None`` as :meth:`draw`."""
+        figure = self.draw()
+        if figure is None:
+            return None
+        if self._rendered is None or self._rendered[0] is not figure:
+            self._rendered = figure, render(figure)
+        return self._rendered[1]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         image = self.picture()

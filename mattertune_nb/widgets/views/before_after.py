@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.picture import Message
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.views.parity import open_pair
@@ -34,7 +35,7 @@ class BeforeAfter:
 
     def picture(self) -> bytes:
         """Return the plots as PNG."""
-        return draw_parity({"untuned:": self.before, "tuned:": self.after})
+        return render(draw_parity({"untuned:": self.before, "tuned:": self.after}))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         image = base64.b64encode(self.picture()).decode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.formula import Formula
 
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 from mattertune_nb.widgets.views.structure_picture import refuse_empty
@@ -94,6 +95,14 @@ class DatasetTable:
         """Return the atoms of each element in the whole set."""
         totals = self.composition.sum(axis=0)
         return {chemical_symbols[z]: int(totals[z]) for z in np.flatnonzero(totals)}
+
+    def formulas(self) -> list[str]:
+        """Return the formula of each frame, in Hill's order."""
+        counts = (
+            {chemical_symbols[z]: int(row[z]) for z in np.flatnonzero(row)}
+            for row in self.composition
+        )
+        return [str(Formula.from_dict(count).format("hill")) for count in counts]
 
     def n_formulas(self) -> int:
         """Return the number of different formulas."""

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
-from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets, png
+from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable
@@ -19,9 +19,11 @@ from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.widgets.page.export import Table
 
 MAX_POINTS = 1500
 """More frames are shown as a sample, with those farthest out, below their histogram of all."""
@@ -249,8 +251,14 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         )
         return W.GridBox(rows, layout=layout)
 
-    def picture(self) -> bytes | None:
-        """Return histograms of all columns as PNG."""
+    def numbers(self) -> Table | None:
+        """Return what is plotted of each frame; empty where a label is missing."""
+        columns = self.table.columns()
+        frames = [self.dataset.source(i) for i in range(len(self.dataset))]
+        return {"frame": frames, "formula": self.table.formulas(), **columns}
+
+    def draw(self) -> Figure | None:
+        """Return histograms of all columns as a matplotlib figure."""
         columns = self.table.columns()
         figure, axes = new_figure(1, len(columns) + 1, 2.4 * (len(columns) + 1), 2.5)
         elements = self.table.elements()
@@ -264,7 +272,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             ax.set_ylabel("atoms" if title == FORCE else "frames", fontsize=8)
         for ax in axes:
             ax.tick_params(labelsize=7)
-        return png(figure)
+        return figure
 
 
 def _sample(present: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:

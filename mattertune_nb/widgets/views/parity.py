@@ -19,16 +19,18 @@ from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import bin_edges
-from mattertune_nb.widgets.views.parity_data import ParityData, parity_data
+from mattertune_nb.widgets.views.parity_data import ParityData, parity_data, parity_numbers
 from mattertune_nb.widgets.views.parity_picture import MAX_POINTS, draw_parity
 from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.widgets.page.export import Table
 
 N_WORST = 300
 """Points with the largest errors, which are shown, and can be clicked, on every density."""
@@ -250,9 +252,13 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             worst = found[np.argmax(np.abs(values.error[found]))]
             self.structure.show(int(values.frame[worst]))
 
-    def picture(self) -> bytes | None:
-        """Return the plots as PNG."""
+    def draw(self) -> Figure | None:
+        """Return the plots as a matplotlib figure."""
         return draw_parity({"": self.data})
+
+    def numbers(self) -> Table | None:
+        """Return every label with its prediction."""
+        return parity_numbers(self.data, self.dataset)
 
 
 def _suffix(panel: int) -> str:

@@ -10,11 +10,14 @@ import numpy as np
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.widgets.page.export import Table
 
 UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stresses": "meV/Å³"}
 TITLES = {"energy": "energy", "forces": "forces", "stresses": "stress"}
@@ -136,3 +139,16 @@ def parity_data(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[Proper
             label, guess, frame, norm, element = columns
             found[name] = ParityData(label, guess, frame, norm, element, name == "energy")
     return found
+
+
+def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table:
+    """Return a row a component: where it is from, and label, prediction and error of its property."""
+    columns: dict[str, list[Any]] = {"frame": []}
+    sizes = [len(values.label) for values in data.values()]
+    for k, (name, values) in enumerate(data.items()):
+        columns["frame"] += [dataset.source(i) for i in values.frame.tolist()]
+        before, after = [""] * sum(sizes[:k]), [""] * sum(sizes[k + 1 :])
+        for what in ("label", "prediction", "error"):
+            title = f"{TITLES[name]} {what} ({UNITS[name]})"
+            columns[title] = [*before, *getattr(values, what).tolist(), *after]
+    return columns

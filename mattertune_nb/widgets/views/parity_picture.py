@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.widgets.page.picture import new_figure, png
+from mattertune_nb.widgets.page.picture import new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.widgets.views.parity_data import ParityData
 
@@ -16,8 +18,8 @@ MAX_POINTS = 5000
 """More are shown as a density."""
 
 
-def draw_parity(models: dict[str, dict[PropertyName, ParityData]]) -> bytes:
-    """Draw parity plots as PNG; several models share the axes of each property."""
+def draw_parity(models: dict[str, dict[PropertyName, ParityData]]) -> Figure:
+    """Draw parity plots; several models share the axes of each property."""
     names = list(next(iter(models.values())))
     rows, columns = (1, len(names)) if len(models) == 1 else (len(names), len(models))
     figure, axes = new_figure(rows, columns, 3.5 * columns, 3.4 * rows)
@@ -31,7 +33,7 @@ def draw_parity(models: dict[str, dict[PropertyName, ParityData]]) -> bytes:
             for ax in pair:
                 ax.set_xlim(min(low for low, _ in limits[0]), max(high for _, high in limits[0]))
                 ax.set_ylim(min(low for low, _ in limits[1]), max(high for _, high in limits[1]))
-    return png(figure)
+    return figure
 
 
 def _draw(ax: Any, values: ParityData, name: str, title: str) -> None:

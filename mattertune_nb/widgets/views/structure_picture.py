@@ -12,12 +12,15 @@ from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.widgets.page.picture import new_figure, png
+from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from mattertune_nb.widgets.page.export import Table
 
 ARROW_COLOR = "#1a1a1a"
 MARK_COLOR = "#ff00cc"
@@ -76,6 +79,20 @@ class Shown:
         low = min(low, 0.0) if low >= 0 else low
         return low, high if high > low else low + 1.0
 
+    def numbers(self) -> Table:
+        """Return the atoms with their positions, and arrows and values where given."""
+        columns: dict[str, Any] = {
+            "atom": np.arange(len(self.atoms)),
+            "element": self.atoms.get_chemical_symbols(),
+        }
+        columns |= {f"{axis} (Å)": x for axis, x in zip("xyz", self.atoms.positions.T, strict=True)}
+        if self.arrows is not None:
+            arrows = zip("xyz", self.arrows.T, strict=True)
+            columns |= {f"arrow {axis} (eV/Å)": f for axis, f in arrows}
+        if self.values is not None:
+            columns[self.label or "value"] = self.values
+        return columns
+
     def fractions(self) -> NDArray[np.float64]:
         """Return where each value lies on the colour scale, (n,) from 0 to 1."""
         low, high = self.limits
@@ -90,8 +107,8 @@ def refuse_empty(atoms: Atoms, source: str) -> None:
         raise DataError(msg)
 
 
-def draw_structure(shown: Shown) -> bytes:
-    """Draw a structure as PNG, with force arrows and a colour scale where given."""
+def draw_structure(shown: Shown) -> Figure:
+    """Draw a structure, with force arrows and a colour scale where given."""
     from ase.io.utils import PlottingVariables
     from ase.utils import rotate
     from matplotlib.patches import Circle
@@ -128,7 +145,7 @@ def draw_structure(shown: Shown) -> bytes:
         ax.add_patch(Circle(flat[i], 1.3 * radii[i], fill=False, ec=MARK_COLOR, lw=2.5, zorder=2e6))
         ax.annotate(atom_name(atoms, i), flat[i] + radii[i], color=MARK_COLOR, zorder=2e6)
     ax.set_axis_off()
-    return png(figure)
+    return figure
 
 
 def _bonds(atoms: Atoms) -> list[tuple[int, int]]:

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.widgets.page.export import Table
 
 _WIDTH, _HEIGHT = "440px", "340px"
 _NEED_MODEL = ("prediction", "difference", "force_error")
@@ -153,7 +155,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             return
         before = self.frame_shown
         self.frame_shown = Shown(atoms, arrows, values, self._color_label, atom)
-        self._drawn: bytes | None = None
+        self._drawn: Figure | None = None
         facts = [
             html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
             f"{atoms.get_chemical_formula()}, {len(atoms)} atoms {legend_html(atoms)}",
@@ -225,11 +227,15 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self.sleep()
         super().close()
 
-    def picture(self) -> bytes | None:
-        """Return the present frame as PNG."""
+    def draw(self) -> Figure | None:
+        """Return the present frame as a matplotlib figure."""
         if self.frame_shown is not None and self._drawn is None:
             self._drawn = draw_structure(self.frame_shown)
         return None if self.frame_shown is None else self._drawn
+
+    def numbers(self) -> Table | None:
+        """Return the atoms of the present frame with their positions, arrows and colours."""
+        return None if self.frame_shown is None else self.frame_shown.numbers()
 
 
 def view(

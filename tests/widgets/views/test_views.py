@@ -16,6 +16,7 @@ from plotly.callbacks import BoxSelector, Points
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
 from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.views import live_viewer
 from mattertune_nb.widgets.views.before_after import BeforeAfter
@@ -148,8 +149,8 @@ def test_arrows_that_are_no_numbers_are_left_out():
     arrows = np.array([[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.0, 2.5, 0.0]])
     shown = Shown(molecule("H2O"), arrows)
     assert shown.scale == 1
-    assert is_png(draw_structure(shown))
-    assert is_png(draw_structure(Shown(molecule("H2O"), np.full((3, 3), np.nan))))
+    assert is_png(render(draw_structure(shown)))
+    assert is_png(render(draw_structure(Shown(molecule("H2O"), np.full((3, 3), np.nan)))))
     live = live_viewer.new_viewer("100px", "100px")
     live_viewer.fill(live, shown, center=True)
     (drawn,) = (m for m in live._ngl_msg_archive if m.get("methodName") == "addShape")

@@ -1,0 +1,34 @@
+"""Curves as numbers, a row a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mattertune_nb.widgets.live.series import CurveData
+    from mattertune_nb.widgets.page.export import Table
+
+
+def curve_table(data: CurveData) -> Table | None:
+    """Return the points of all curves in the units that are shown; ``None`` where there is none yet.
+
+    Of a long curve these are the points that are drawn, which keep its minima and maxima; the record
+    holds all.
+    """
+    columns: dict[str, dict[tuple[float, float], float]] = {}
+    for panel in data.ordered():
+        for name, series in panel.series.items():
+            unit = f" ({panel.unit})" if panel.unit else ""
+            points = series.array().tolist()
+            columns[f"{panel.title}, {name}{unit}"] = {(s, e): value for s, e, value in points}
+    places = sorted({place for points in columns.values() for place in points})
+    if not places:
+        return None
+    # a record counts epochs from 0, people from 1
+    table: dict[str, list[Any]] = {
+        "step": [int(step) for step, _ in places],
+        "epoch": [epoch + 1 for _, epoch in places],
+    }
+    for title, points in columns.items():
+        table[title] = [points.get(place, "") for place in places]
+    return table
