@@ -35,11 +35,6 @@ _ROWS = {
     "forces_mae": "forces (meV/Å)",
     "stresses_mae": "stress (meV/Å³)",
 }
-_COLUMNS = {
-    "untuned": "untuned",
-    "references": "+ reference energies",
-    "tuned": "tuned",
-}
 
 
 def _print_version(asked: bool) -> None:
@@ -249,7 +244,7 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
     table = Table(title=Text(title))
     table.add_column("mean absolute error")
     for stage in stages:
-        table.add_column(_COLUMNS.get(stage, stage), justify="right")
+        table.add_column(stage, justify="right")
     for key, label in _ROWS.items():
         if any(key in errors for errors in stages.values()):
             cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
@@ -265,8 +260,8 @@ def _progress_bar() -> Any:
 
 def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
-    from mattertune_nb.training.evaluation import validated_stages
     from mattertune_nb.training.run_dir import RunDirectory
+    from mattertune_nb.training.stages import validated_stages
 
     if not result.trainer.is_global_zero:
         return

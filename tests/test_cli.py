@@ -113,7 +113,7 @@ def test_set_can_switch_on_what_was_not_set():
 
 def test_evaluate_shows_what_fine_tuning_gained(run):
     output = shell("evaluate", run, mt.demo_data("test"))
-    for text in ("untuned", "+ reference energies", "tuned", "energy (meV/atom)", "forces (meV/Å)"):
+    for text in ("untuned", "re-referenced", "tuned", "energy (meV/atom)", "forces (meV/Å)"):
         assert text in output
 
 
@@ -298,7 +298,7 @@ def test_fit_shows_the_validation_set_before_and_after(morse_config, tmp_path, c
     morse_config(max_epochs=1).to_yaml(tmp_path / "config.yaml")
     main_in_process("fit", tmp_path / "config.yaml")
     output = capsys.readouterr().out
-    for text in ("validation set", "untuned", "+ reference energies", "best epoch (0)"):
+    for text in ("validation set", "untuned", "re-referenced", "best epoch 1"):
         assert text in output
 
 

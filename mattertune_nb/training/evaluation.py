@@ -19,10 +19,9 @@ from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
@@ -98,46 +97,17 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     Returns
     -------
     dict
-        Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``references`` (the
-        same with the run's reference energies) and ``tuned``.
+        Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``untuned, energies
+        re-referenced`` (the same with the run's reference energies) and ``tuned``.
     """
     tuned = load_model(run)
-    stages = {"tuned": evaluate(tuned, dataset)}
+    stages = {TUNED: evaluate(tuned, dataset)}
     with torch.random.fork_rng():
         untuned = type(tuned)(tuned.hparams)
-    stages["untuned"] = evaluate(untuned, dataset)
+    stages[UNTUNED] = evaluate(untuned, dataset)
     untuned.normalization.load_state_dict(tuned.normalization.state_dict())
-    stages["references"] = evaluate(untuned, dataset)
-    return {name: stages[name] for name in ("untuned", "references", "tuned")}
-
-
-def validated_stages(
-    baseline: Mapping[str, float], best: Mapping[str, Any]
-) -> dict[str, dict[str, float]]:
-    """Return the errors of a run on its validation set before and after, as training recorded them.
-
-    Parameters
-    ----------
-    baseline
-        The model's ``baseline``.
-    best
-        The record of the best validation, see :meth:`RunDirectory.best_metrics`.
-
-    Returns
-    -------
-    dict
-        Errors as in :func:`evaluate` under ``untuned``, ``references`` and ``best epoch (…)``.
-    """
-    untuned = {k.removeprefix("baseline/"): v for k, v in baseline.items()}
-    referenced = {
-        k.removeprefix("referenced_"): v for k, v in untuned.items() if k.startswith("referenced_")
-    }
-    tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
-    return {
-        "untuned": untuned,
-        "references": untuned | referenced,
-        f"best epoch ({best['epoch']})": tuned,
-    }
+    stages[REREFERENCED] = evaluate(untuned, dataset)
+    return {name: stages[name] for name in (UNTUNED, REREFERENCED, TUNED)}
 
 
 def predict_file(run: str | Path, source: Path, target: Path) -> int:
