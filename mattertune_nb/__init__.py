@@ -25,16 +25,18 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "config.optim": (
         "AdamConfig",
         "AdamWConfig",
+        "SGDConfig",
+    ),
+    "config.run": ("RunConfig",),
+    "config.schedules": (
         "ConstantLRConfig",
         "CosineAnnealingLRConfig",
         "ExponentialConfig",
         "LinearLRConfig",
         "MultiStepLRConfig",
         "ReduceOnPlateauConfig",
-        "SGDConfig",
         "StepLRConfig",
     ),
-    "config.run": ("RunConfig",),
     "config.task": (
         "EnergyPropertyConfig",
         "ForcesPropertyConfig",

@@ -25,7 +25,7 @@ class BackboneConfig(ModelConfig, ABC):
     ``mattertune_nb.backbones``, by which files and checkpoints find it again.
     """
 
-    name: str = setting(..., "Backbone, the name of its entry point.")
+    name: str = setting(..., "Backbone, the name of its entry point.", label="Backbone")
 
     requires: ClassVar[tuple[str, ...]] = ()
     """Packages that have to be installed, by the names they are imported by."""

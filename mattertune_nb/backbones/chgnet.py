@@ -24,12 +24,20 @@ class CHGNetBackboneConfig(BackboneConfig):
 
     requires: ClassVar[tuple[str, ...]] = ("chgnet",)
 
-    name: Literal["chgnet"] = setting("chgnet", "Backbone.")
+    name: Literal["chgnet"] = setting(
+        "chgnet", "Backbone.", label="Backbone", options={"chgnet": "CHGNet"}
+    )
     pretrained_model: Literal["0.3.0", "0.2.0", "r2scan"] = setting(
-        "0.3.0", "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies."
+        "0.3.0",
+        "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies.",
+        label="Pretrained weights",
+        basic=True,
+        options={"0.3.0": "0.3.0 (PBE)", "0.2.0": "0.2.0 (PBE)", "r2scan": "r2SCAN"},
     )
     checkpoint: Path | None = setting(
-        None, "A checkpoint of CHGNet's own trainer, in place of the vendor's weights."
+        None,
+        "A checkpoint of CHGNet's own trainer, in place of the vendor's weights.",
+        label="Checkpoint file",
     )
 
     @override

@@ -38,16 +38,30 @@ class SevenNetBackboneConfig(BackboneConfig):
     requires: ClassVar[tuple[str, ...]] = ("sevenn",)
     extra: ClassVar[str | None] = "sevennet"
 
-    name: Literal["sevennet"] = setting("sevennet", "Backbone.")
+    name: Literal["sevennet"] = setting(
+        "sevennet", "Backbone.", label="Backbone", options={"sevennet": "SevenNet"}
+    )
     pretrained_model: Literal["7net-0", "7net-l3i5", "7net-mf-0"] = setting(
         "7net-0",
         "Weights of the vendor; l3i5 is more accurate and slower, mf-0 has two modalities.",
+        label="Pretrained weights",
+        basic=True,
+        options={
+            "7net-0": "7net-0 (PBE)",
+            "7net-l3i5": "7net-l3i5 (PBE), more accurate",
+            "7net-mf-0": "7net-mf-0 (PBE and r2SCAN)",
+        },
     )
     modality: str | None = setting(
-        None, "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0."
+        None,
+        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0.",
+        label="Level of theory",
+        basic=True,
     )
     checkpoint: Path | None = setting(
-        None, "A checkpoint of SevenNet's own trainer, in place of the vendor's weights."
+        None,
+        "A checkpoint of SevenNet's own trainer, in place of the vendor's weights.",
+        label="Checkpoint file",
     )
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ def setting(
     unit: str | None = None,
     group: str | None = None,
     kinds: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
     **kwargs: Any,
 ) -> Any:
     """Declare a config field; forms, CLI help and docs are made from what is said here.
@@ -47,10 +48,12 @@ def setting(
         Heading under which a form shows the field.
     kinds
         Where the type of a value says what it means: a name for people of each type.
+    options
+        Words for values that only code understands, e.g. ``{"cuda": "NVIDIA GPU (CUDA)"}``.
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
-    given = {"unit": unit, "group": group, "kinds": kinds, "basic": basic}
+    given = {"unit": unit, "group": group, "kinds": kinds, "basic": basic, "options": options}
     extra: dict[str, Any] = {key: value for key, value in given.items() if value}
     if label is not None:
         kwargs["title"] = label

@@ -22,26 +22,54 @@ class ModelCheckpointConfig(StrictConfig):
     """
 
     monitor: str = setting(
-        "val/total_loss", "Metric that decides on the best weights, e.g. val/forces_mae."
+        "val/total_loss",
+        "Metric that decides on the best weights, e.g. val/forces_mae.",
+        label="Metric of the best weights",
+        basic=True,
     )
-    mode: Literal["min", "max"] = setting("min", "Whether the metric should fall or rise.")
-    dirpath: Path | None = setting(None, "Folder of the checkpoints; not set: the run's own.")
+    mode: Literal["min", "max"] = setting(
+        "min",
+        "Whether the metric should fall or rise.",
+        label="Best is",
+        basic=True,
+        options={"min": "the smallest", "max": "the largest"},
+    )
+    dirpath: Path | None = setting(
+        None, "Folder of the checkpoints; not set: the run's own.", label="Folder of checkpoints"
+    )
     filename: str | None = setting(
-        None, "File name, may hold {epoch} and metrics; not set: 'best' in a run."
+        None,
+        "File name, may hold {epoch} and metrics; not set: 'best' in a run.",
+        label="File name",
     )
-    save_top_k: int = setting(1, "How many of the best are kept; -1: all, 0: none.", ge=-1)
-    save_last: bool = setting(False, "Also keep a copy of the last state in `dirpath`.")
-    every_n_epochs: int | None = setting(None, "Save every N epochs only.", ge=1)
-    every_n_train_steps: int | None = setting(None, "Save every N steps instead of epochs.", ge=1)
+    save_top_k: int = setting(
+        1, "How many of the best are kept; -1: all, 0: none.", label="Number of best kept", ge=-1
+    )
+    save_last: bool = setting(
+        False, "Also keep a copy of the last state in `dirpath`.", label="Keep the last state too"
+    )
+    every_n_epochs: int | None = setting(
+        None, "Save every N epochs only.", label="Epochs between saves", ge=1
+    )
+    every_n_train_steps: int | None = setting(
+        None, "Save every N steps instead of epochs.", label="Steps between saves", ge=1
+    )
     train_time_interval: float | None = setting(
-        None, "Save every so many minutes instead of epochs.", unit="min", gt=0
+        None,
+        "Save every so many minutes instead of epochs.",
+        label="Minutes between saves",
+        unit="min",
+        gt=0,
     )
     save_weights_only: bool = setting(
-        False, "Leave out the optimizer; smaller, but training cannot go on from it."
+        False,
+        "Leave out the optimizer; smaller, but training cannot go on from it.",
+        label="Weights alone",
     )
     auto_insert_metric_name: bool = setting(
         False,
         "Write 'epoch=3' and not '3' into names; metric names hold a slash, so mind `filename`.",
+        label="Metric names in file names",
     )
 
     @model_validator(mode="after")
@@ -74,17 +102,44 @@ class ModelCheckpointConfig(StrictConfig):
 class EarlyStoppingConfig(StrictConfig):
     """Stop once a metric stops improving; :class:`lightning.pytorch.callbacks.EarlyStopping`."""
 
-    monitor: str = setting("val/total_loss", "Metric that is watched, e.g. val/forces_mae.")
-    patience: int = setting(20, "Validations without improvement before stopping.", ge=0)
-    min_delta: float = setting(0.0, "Smallest change that counts, in the metric's unit.", ge=0)
-    mode: Literal["min", "max"] = setting("min", "Whether the metric should fall or rise.")
-    stopping_threshold: float | None = setting(None, "Stop as soon as the metric is this good.")
-    divergence_threshold: float | None = setting(None, "Stop as soon as the metric is this bad.")
-    check_finite: bool = setting(True, "Stop where the metric is NaN or infinite.")
-    check_on_train_epoch_end: bool = setting(
-        False, "Look at the end of the training epoch and not of the validation."
+    monitor: str = setting(
+        "val/total_loss",
+        "Metric that is watched, e.g. val/forces_mae.",
+        label="Watched metric",
+        basic=True,
     )
-    verbose: bool = setting(False, "Say in the log each time the metric improves.")
+    patience: int = setting(
+        20, "Validations without improvement before stopping.", label="Patience", basic=True, ge=0
+    )
+    min_delta: float = setting(
+        0.0,
+        "Smallest change that counts, in the metric's unit.",
+        label="Smallest improvement",
+        ge=0,
+    )
+    mode: Literal["min", "max"] = setting(
+        "min",
+        "Whether the metric should fall or rise.",
+        label="Better is",
+        options={"min": "smaller", "max": "larger"},
+    )
+    stopping_threshold: float | None = setting(
+        None, "Stop as soon as the metric is this good.", label="Good enough at"
+    )
+    divergence_threshold: float | None = setting(
+        None, "Stop as soon as the metric is this bad.", label="Hopeless at"
+    )
+    check_finite: bool = setting(
+        True, "Stop where the metric is NaN or infinite.", label="Stop at NaN or infinity"
+    )
+    check_on_train_epoch_end: bool = setting(
+        False,
+        "Look at the end of the training epoch and not of the validation.",
+        label="Check after training epochs",
+    )
+    verbose: bool = setting(
+        False, "Say in the log each time the metric improves.", label="Log each improvement"
+    )
 
     def create_callback(self) -> EarlyStopping:
         """Build the callback for any Trainer."""
@@ -99,10 +154,14 @@ class EMAConfig(StrictConfig):
     decay: float = setting(
         0.99,
         "Share of the old average kept at each step; 0.99 for hundreds of steps, 0.999 beyond.",
+        label="Decay",
+        basic=True,
         gt=0,
         lt=1,
     )
-    start_step: int = setting(0, "Optimizer step at which averaging begins.", ge=0)
+    start_step: int = setting(
+        0, "Optimizer step at which averaging begins.", label="First averaged step", ge=0
+    )
 
     def create_callback(self) -> WeightAveraging:
         """Build the callback for any Trainer."""

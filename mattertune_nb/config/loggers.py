@@ -32,12 +32,18 @@ class _LoggerConfig(StrictConfig):
 class CSVLoggerConfig(_LoggerConfig):
     """A table of metrics; :class:`lightning.pytorch.loggers.CSVLogger`."""
 
-    type: Literal["csv"] = setting("csv", "Kind of logger.")
-    save_dir: Path | None = setting(None, "Folder; not set: the run's own.")
-    name: str = setting("csv", "Folder below `save_dir`.")
-    version: int | str | None = setting(None, "Folder below `name`; not set: numbered.")
-    prefix: str = setting("", "Put before each metric's name.")
-    flush_logs_every_n_steps: int = setting(100, "Steps between two writes.", ge=1)
+    type: Literal["csv"] = setting(
+        "csv", "Kind of logger.", label="Kind of logger", options={"csv": "CSV table"}
+    )
+    save_dir: Path | None = setting(None, "Folder; not set: the run's own.", label="Folder")
+    name: str = setting("csv", "Folder below `save_dir`.", label="Subfolder")
+    version: int | str | None = setting(
+        None, "Folder below `name`; not set: numbered.", label="Version"
+    )
+    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
+    flush_logs_every_n_steps: int = setting(
+        100, "Steps between two writes.", label="Steps between writes", ge=1
+    )
 
     def create_logger(self, default_dir: Path = Path()) -> CSVLogger:
         """Build the logger for any Trainer."""
@@ -51,11 +57,18 @@ class TensorBoardLoggerConfig(_LoggerConfig):
 
     packages: ClassVar[tuple[str, ...]] = ("tensorboard", "tensorboardX")
 
-    type: Literal["tensorboard"] = setting("tensorboard", "Kind of logger.")
-    save_dir: Path | None = setting(None, "Folder; not set: the run's own.")
-    name: str = setting("tensorboard", "Folder below `save_dir`.")
-    version: int | str | None = setting(None, "Folder below `name`; not set: numbered.")
-    prefix: str = setting("", "Put before each metric's name.")
+    type: Literal["tensorboard"] = setting(
+        "tensorboard",
+        "Kind of logger.",
+        label="Kind of logger",
+        options={"tensorboard": "TensorBoard"},
+    )
+    save_dir: Path | None = setting(None, "Folder; not set: the run's own.", label="Folder")
+    name: str = setting("tensorboard", "Folder below `save_dir`.", label="Subfolder")
+    version: int | str | None = setting(
+        None, "Folder below `name`; not set: numbered.", label="Version"
+    )
+    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
         """Build the logger for any Trainer; `MissingExtraError` where tensorboard is missing."""
@@ -71,14 +84,24 @@ class WandbLoggerConfig(_LoggerConfig):
 
     packages: ClassVar[tuple[str, ...]] = ("wandb",)
 
-    type: Literal["wandb"] = setting("wandb", "Kind of logger.")
-    project: str = setting("mattertune_nb", "Project at Weights & Biases.")
-    name: str | None = setting(None, "Name of the run there; not set: chosen by wandb.")
-    save_dir: Path | None = setting(None, "Folder of local files; not set: the run's own.")
-    offline: bool = setting(False, "Keep the record local; `wandb sync` uploads it later.")
-    log_model: bool = setting(False, "Upload checkpoints too.")
-    prefix: str = setting("", "Put before each metric's name.")
-    tags: list[str] = setting(list, "Tags of the run.")
+    type: Literal["wandb"] = setting(
+        "wandb", "Kind of logger.", label="Kind of logger", options={"wandb": "Weights & Biases"}
+    )
+    project: str = setting(
+        "mattertune_nb", "Project at Weights & Biases.", label="Project", basic=True
+    )
+    name: str | None = setting(
+        None, "Name of the run there; not set: chosen by wandb.", label="Name of the run"
+    )
+    save_dir: Path | None = setting(
+        None, "Folder of local files; not set: the run's own.", label="Folder"
+    )
+    offline: bool = setting(
+        False, "Keep the record local; `wandb sync` uploads it later.", label="Offline", basic=True
+    )
+    log_model: bool = setting(False, "Upload checkpoints too.", label="Upload checkpoints")
+    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
+    tags: list[str] = setting(list, "Tags of the run.", label="Tags")
 
     def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
         """Build the logger for any Trainer; `MissingExtraError` where wandb is missing."""

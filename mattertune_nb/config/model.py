@@ -7,11 +7,10 @@ from typing import Any, Self
 from pydantic import field_validator, model_validator
 
 from mattertune_nb.config.base import HyperParameters, setting
-from mattertune_nb.config.optim import (
-    AdamWConfig,
+from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
+from mattertune_nb.config.schedules import (
     CosineAnnealingLRConfig,
     LRSchedulerConfig,
-    OptimizerConfig,
     check_sequence,
 )
 from mattertune_nb.config.task import (
@@ -30,24 +29,32 @@ class ModelConfig(HyperParameters):
     properties: list[PropertyConfig] = setting(
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
         "What is predicted and trained on.",
+        label="Properties",
+        basic=True,
         min_length=1,
         group="properties and losses",
     )
-    optimizer: OptimizerConfig = setting(AdamWConfig, "How weights are updated.", group="optimizer")
+    optimizer: OptimizerConfig = setting(
+        AdamWConfig, "How weights are updated.", label="Optimizer", basic=True, group="optimizer"
+    )
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
         "How the learning rate changes; a list is played one after the other.",
+        label="Learning-rate schedule",
+        basic=True,
         kinds={"none": "constant", "config": "one schedule", "list": "one after the other"},
         group="learning rate",
     )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {"energy": [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
+        label="Normalizers",
         group="normalization",
     )
     final_stage: float = setting(
         0.75,
         "Part of the run after which the properties' `final_loss_coefficient` hold, where set.",
+        label="Start of the final stage",
         gt=0,
         lt=1,
         group="properties and losses",
@@ -56,6 +63,7 @@ class ModelConfig(HyperParameters):
         list,
         "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "
         "use it against overfitting on a few dozen frames.",
+        label="Frozen parameters",
         group="frozen weights",
     )
 

@@ -14,18 +14,36 @@ class RunConfig(StrictConfig):
     """Where a run keeps everything that it records, and the seed that makes it repeatable."""
 
     name: str | None = setting(
-        None, "Folder of the run below `root`; not set: backbone, date and time."
+        None,
+        "Folder of the run below `root`; not set: backbone, date and time.",
+        label="Name",
+        basic=True,
     )
-    root: Path = setting(Path("runs"), "Folder that holds all runs.")
+    root: Path = setting(
+        Path("runs"), "Folder that holds all runs.", label="Folder of all runs", basic=True
+    )
     module_class: str | None = setting(
         None,
         "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'.",
+        label="Your own module class",
         pattern=r"^[\w.]+:\w+$",
     )
     save_every: float = setting(
-        5.0, "Time between two saves of the last state within an epoch.", unit="min", gt=0
+        5.0,
+        "Time between two saves of the last state within an epoch.",
+        label="Time between saves",
+        basic=True,
+        unit="min",
+        gt=0,
     )
-    seed: int = setting(0, "Seed of every random number of the run.", ge=0, le=2**32 - 1)
+    seed: int = setting(
+        0,
+        "Seed of every random number of the run.",
+        label="Random seed",
+        basic=True,
+        ge=0,
+        le=2**32 - 1,
+    )
 
     @field_validator("name")
     @classmethod

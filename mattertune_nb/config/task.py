@@ -17,22 +17,30 @@ UNITS: dict[str, str] = {"energy": "eV", "forces": "eV/Å", "stresses": "eV/Å³
 class MAELossConfig(StrictConfig):
     """Mean absolute error; forgiving to a few frames that are far off. The energy's default."""
 
-    name: Literal["mae"] = setting("mae", "Kind of loss.")
+    name: Literal["mae"] = setting(
+        "mae", "Kind of loss.", label="Kind of loss", options={"mae": "mean absolute error (MAE)"}
+    )
 
 
 class MSELossConfig(StrictConfig):
     """Mean squared error; large errors dominate."""
 
-    name: Literal["mse"] = setting("mse", "Kind of loss.")
+    name: Literal["mse"] = setting(
+        "mse", "Kind of loss.", label="Kind of loss", options={"mse": "mean squared error (MSE)"}
+    )
 
 
 class HuberLossConfig(StrictConfig):
     """Squared below `delta`, absolute above, :func:`torch.nn.functional.huber_loss`."""
 
-    name: Literal["huber"] = setting("huber", "Kind of loss.")
+    name: Literal["huber"] = setting(
+        "huber", "Kind of loss.", label="Kind of loss", options={"huber": "Huber"}
+    )
     delta: float = setting(
         0.01,
         "Error at which the loss turns from squared to absolute, in the property's unit.",
+        label="Turning point (delta)",
+        basic=True,
         gt=0,
     )
 
@@ -40,7 +48,12 @@ class HuberLossConfig(StrictConfig):
 class L2MAELossConfig(StrictConfig):
     """Mean length of each atom's error vector, which no choice of axes changes. The forces' default."""
 
-    name: Literal["l2_mae"] = setting("l2_mae", "Kind of loss.")
+    name: Literal["l2_mae"] = setting(
+        "l2_mae",
+        "Kind of loss.",
+        label="Kind of loss",
+        options={"l2_mae": "mean length of error vectors (L2 MAE)"},
+    )
 
 
 LossConfig = Annotated[
@@ -51,57 +64,80 @@ LossConfig = Annotated[
 class _PropertyConfig(StrictConfig):
     """What all properties share."""
 
-    loss: LossConfig = setting(MAELossConfig, "How an error is counted.")
+    loss: LossConfig = setting(MAELossConfig, "How an error is counted.", label="Loss", basic=True)
     loss_coefficient: float = setting(
-        1.0, "Weight in the total loss; 0 keeps the metrics but does not train on it.", ge=0
+        1.0,
+        "Weight in the total loss; 0 keeps the metrics but does not train on it.",
+        label="Weight",
+        basic=True,
+        ge=0,
     )
     final_loss_coefficient: float | None = setting(
         None,
         "Weight in the last part of the run, see the model's `final_stage`; not set: unchanged. A larger "
         "one for the energy (1.0) sharpens energies once forces are learnt. Losses of validations keep the "
         "first weights, so that they can be compared.",
+        label="Weight in the final stage",
         ge=0,
     )
     missing: Literal["error", "mask"] = setting(
-        "error", "A frame without this label: refuse the data, or train on what the frame has."
+        "error",
+        "A frame without this label: refuse the data, or train on what the frame has.",
+        label="Frames without this label",
+        options={"error": "are refused", "mask": "are used for what they have"},
     )
 
 
 class EnergyPropertyConfig(_PropertyConfig):
     """Total energy of a structure, in eV."""
 
-    name: Literal["energy"] = setting("energy", "Property.")
+    name: Literal["energy"] = setting(
+        "energy", "Property.", label="Property", options={"energy": "energy"}
+    )
     loss_coefficient: float = setting(
         0.1,
         "Weight in the total loss; 0 keeps the metrics but does not train on it. Raise it where energies "
         "matter more than forces, or forces are few.",
+        label="Weight",
+        basic=True,
         ge=0,
     )
     per_atom: bool = setting(
         True,
         "Divide the error by the number of atoms in the loss, so that large cells do not dominate.",
+        label="Error per atom",
     )
 
 
 class ForcesPropertyConfig(_PropertyConfig):
     """Force on each atom, in eV/Å."""
 
-    name: Literal["forces"] = setting("forces", "Property.")
+    name: Literal["forces"] = setting(
+        "forces", "Property.", label="Property", options={"forces": "forces"}
+    )
     loss: LossConfig = setting(
-        L2MAELossConfig, "How an error is counted; 'mae' takes each component by itself."
+        L2MAELossConfig,
+        "How an error is counted; 'mae' takes each component by itself.",
+        label="Loss",
+        basic=True,
     )
     conservative: bool = setting(
         True,
         "Take forces as the gradient of the energy; a direct head is for backbones that have one.",
+        label="Gradient of the energy",
     )
 
 
 class StressesPropertyConfig(_PropertyConfig):
     """Stress of a cell periodic in three directions, in eV/Å³, ASE's sign and Voigt order."""
 
-    name: Literal["stresses"] = setting("stresses", "Property.")
+    name: Literal["stresses"] = setting(
+        "stresses", "Property.", label="Property", options={"stresses": "stress"}
+    )
     conservative: bool = setting(
-        True, "Take the stress as the gradient of the energy with respect to strain."
+        True,
+        "Take the stress as the gradient of the energy with respect to strain.",
+        label="Gradient of the energy",
     )
 
 
@@ -114,12 +150,19 @@ PropertyConfig = Annotated[
 class PerAtomReferencingNormalizerConfig(StrictConfig):
     """Add an energy per element to the prediction, as DFT codes differ in their zero of energy."""
 
-    name: Literal["per_atom_referencing"] = setting("per_atom_referencing", "Kind of normalizer.")
+    name: Literal["per_atom_referencing"] = setting(
+        "per_atom_referencing",
+        "Kind of normalizer.",
+        label="Kind of normalizer",
+        options={"per_atom_referencing": "reference energy of each element"},
+    )
     per_element_references: dict[str, float] | Path | None = setting(
         None,
         "Energy of each element, or a YAML or JSON file with it; not set: fitted to label - "
         "prediction of the training set by a robust regression, and kept only where it lowers the "
         "held-out error.",
+        label="Reference energies",
+        basic=True,
         unit="eV",
         kinds={"none": "fitted", "dict": "given here", "str": "in a file"},
     )
@@ -128,23 +171,43 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
 class MeanStdNormalizerConfig(StrictConfig):
     """Shift predictions by a mean and count errors in units of a standard deviation."""
 
-    name: Literal["mean_std"] = setting("mean_std", "Kind of normalizer.")
+    name: Literal["mean_std"] = setting(
+        "mean_std",
+        "Kind of normalizer.",
+        label="Kind of normalizer",
+        options={"mean_std": "mean and standard deviation"},
+    )
     mean: float | None = setting(
         None,
         "Shift added to each predicted energy, per atom; not set: the mean of label - prediction "
         "over the training set. Forces and stress are never shifted.",
+        label="Mean",
+        basic=True,
     )
     std: float | None = setting(
-        None, "Errors are divided by it in the loss; not set: that of the training labels.", gt=0
+        None,
+        "Errors are divided by it in the loss; not set: that of the training labels.",
+        label="Standard deviation",
+        basic=True,
+        gt=0,
     )
 
 
 class RMSNormalizerConfig(StrictConfig):
     """Count errors in units of the root mean square of the labels."""
 
-    name: Literal["rms"] = setting("rms", "Kind of normalizer.")
+    name: Literal["rms"] = setting(
+        "rms",
+        "Kind of normalizer.",
+        label="Kind of normalizer",
+        options={"rms": "root mean square"},
+    )
     rms: float | None = setting(
-        None, "Errors are divided by it in the loss; not set: that of the training labels.", gt=0
+        None,
+        "Errors are divided by it in the loss; not set: that of the training labels.",
+        label="Root mean square",
+        basic=True,
+        gt=0,
     )
 
 

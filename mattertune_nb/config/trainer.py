@@ -35,28 +35,57 @@ class TrainerConfig(StrictConfig):
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
-        "auto", "Kind of processor; 'auto' takes a GPU where there is one.", group="hardware"
+        "auto",
+        "Kind of processor; 'auto' takes a GPU where there is one.",
+        label="Processor",
+        basic=True,
+        options={
+            "auto": "automatic",
+            "cpu": "CPU",
+            "gpu": "GPU of any kind",
+            "cuda": "NVIDIA GPU (CUDA)",
+            "mps": "Apple GPU (MPS)",
+            "tpu": "TPU",
+        },
+        group="hardware",
     )
     devices: int | list[int] | Literal["auto"] = setting(
         1,
         "How many devices, their indices as a list, or 'auto' for all.",
+        label="Devices",
+        options={"auto": "all"},
         group="hardware",
         kinds={"int": "number of devices", "list": "indices of devices"},
     )
     strategy: str = setting(
         "auto",
         "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning.",
+        label="Strategy of several devices",
         group="hardware",
     )
-    num_nodes: int = setting(1, "Machines of a cluster job.", ge=1, group="hardware")
+    num_nodes: int = setting(
+        1, "Machines of a cluster job.", label="Number of machines", ge=1, group="hardware"
+    )
     precision: Precision = setting(
         "32-true",
         "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
+        label="Precision",
+        basic=True,
+        options={
+            "32-true": "single (32 bit)",
+            "64-true": "double (64 bit)",
+            "16-mixed": "half, mixed (16 bit)",
+            "bf16-mixed": "bfloat16, mixed",
+            "16-true": "half (16 bit)",
+            "bf16-true": "bfloat16",
+            "transformer-engine": "8 bit (Transformer Engine)",
+        },
         group="hardware",
     )
     deterministic: bool | Literal["warn"] = setting(
         False,
         "Use only algorithms that give the same bits each time; slower.",
+        label="Deterministic algorithms",
         group="hardware",
         kinds={"literal": "warn only"},
     )
@@ -65,35 +94,55 @@ class TrainerConfig(StrictConfig):
         100,
         "Passes over the training set at most; -1: no limit; not set: none where max_steps or "
         "max_time is, else 1000.",
+        label="Epochs",
+        basic=True,
         ge=-1,
         group="training",
     )
     min_epochs: int | None = setting(
-        None, "Passes before early stopping may act.", ge=1, group="training"
+        None, "Passes before early stopping may act.", label="Least epochs", ge=1, group="training"
     )
-    max_steps: int = setting(-1, "Optimizer steps at most; -1: no limit.", ge=-1, group="training")
+    max_steps: int = setting(
+        -1,
+        "Optimizer steps at most; -1: no limit.",
+        label="Most optimizer steps",
+        ge=-1,
+        group="training",
+    )
     min_steps: int | None = setting(
-        None, "Optimizer steps before early stopping may act.", ge=1, group="training"
+        None,
+        "Optimizer steps before early stopping may act.",
+        label="Least optimizer steps",
+        ge=1,
+        group="training",
     )
     max_time: str | None = setting(
         None,
         "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit. A run that it "
         "ends can be resumed, for as long again.",
+        label="Time limit",
+        basic=True,
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
         group="training",
     )
     gradient_clip_val: float | None = setting(
         None,
         "Gradients are cut to this size; 1 to 10 calms a jumping loss.",
+        label="Gradient clipping",
         gt=0,
         group="training",
     )
     gradient_clip_algorithm: Literal["norm", "value"] = setting(
-        "norm", "Cut the norm of all gradients together, or each value.", group="training"
+        "norm",
+        "Cut the norm of all gradients together, or each value.",
+        label="Clipped quantity",
+        options={"norm": "norm of all gradients", "value": "each value"},
+        group="training",
     )
     accumulate_grad_batches: int = setting(
         1,
         "Batches whose gradients are added up before a step; a larger batch in the same memory.",
+        label="Batches per optimizer step",
         ge=1,
         group="training",
     )
@@ -106,6 +155,7 @@ class TrainerConfig(StrictConfig):
         None,
         "Validate after a fraction of an epoch (a float) or every N batches (an int); not set: at the "
         "end of each epoch.",
+        label="Interval of validations",
         group="validation",
         kinds={
             "none": "not set",
@@ -113,38 +163,54 @@ class TrainerConfig(StrictConfig):
             "int": "every N batches",
         },
     )
-    check_val_every_n_epoch: int = setting(1, "Validate every N epochs.", ge=1, group="validation")
+    check_val_every_n_epoch: int = setting(
+        1, "Validate every N epochs.", label="Epochs between validations", ge=1, group="validation"
+    )
     num_sanity_val_steps: int = setting(
         0,
         "Validation batches tried before training; -1: all. Data are checked anyway.",
+        label="Validation steps before training",
         ge=-1,
         group="validation",
     )
 
     early_stopping: EarlyStoppingConfig | None = setting(
-        None, "Stop once a metric has stopped improving.", group="callbacks"
+        None,
+        "Stop once a metric has stopped improving.",
+        label="Early stopping",
+        basic=True,
+        group="callbacks",
     )
     checkpoint: ModelCheckpointConfig = setting(
         ModelCheckpointConfig,
         "Which metric decides on the best weights, and where they go.",
+        label="Best weights",
         group="callbacks",
     )
     ema: EMAConfig | None = setting(
         None,
         "Validate and keep a running average of the weights instead of the last ones.",
+        label="Averaged weights (EMA)",
+        basic=True,
         group="callbacks",
     )
     loggers: list[LoggerConfig] = setting(
         list,
         "Further records of the metrics: 'csv', 'tensorboard', 'wandb', or their configs.",
+        label="Loggers",
         group="logging",
     )
     log_every_n_steps: int = setting(
-        10, "Optimizer steps between two logged training losses.", ge=1, group="logging"
+        10,
+        "Optimizer steps between two logged training losses.",
+        label="Steps between logged losses",
+        ge=1,
+        group="logging",
     )
     additional_trainer_kwargs: dict[str, Any] = setting(
         dict,
         "Further arguments of Lightning's Trainer, e.g. {'limit_train_batches': 10}.",
+        label="Further Trainer arguments",
         group="logging",
     )
 

@@ -162,18 +162,21 @@ class _DatasetConfig(StrictConfig):
     energy_key: str | None = setting(
         None,
         "Key of the total energy (eV); not set: ASE's standard 'energy'.",
+        label="Energy label",
         min_length=1,
         group="names of labels",
     )
     forces_key: str | None = setting(
         None,
         "Key of the forces (eV/Å); not set: ASE's standard 'forces'.",
+        label="Forces label",
         min_length=1,
         group="names of labels",
     )
     stress_key: str | None = setting(
         None,
         "Key of the stress (eV/Å³, ASE's sign, 6 or 9 numbers); not set: ASE's standard 'stress'.",
+        label="Stress label",
         min_length=1,
         group="names of labels",
     )
@@ -187,14 +190,24 @@ class _DatasetConfig(StrictConfig):
 class XYZDatasetConfig(_DatasetConfig):
     """Structures of an extended-XYZ file, or of any other file that ASE reads."""
 
-    type: Literal["xyz"] = setting("xyz", "Kind of source.")
-    src: Path = setting(..., "The file; extended XYZ is read frame by frame, however long it is.")
+    type: Literal["xyz"] = setting(
+        "xyz", "Kind of source.", label="Kind of source", options={"xyz": "file of structures"}
+    )
+    src: Path = setting(
+        ...,
+        "The file; extended XYZ is read frame by frame, however long it is.",
+        label="File",
+        basic=True,
+    )
     index: str = setting(
-        ":", "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth."
+        ":",
+        "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth.",
+        label="Frames",
     )
     cache_mb: float = setting(
         256.0,
         "Memory for parsed frames; those used last are kept. Raise it where reading is slow.",
+        label="Memory for frames",
         unit="MB",
         ge=0,
     )
@@ -225,11 +238,22 @@ class XYZDatasetConfig(_DatasetConfig):
 class DBDatasetConfig(_DatasetConfig):
     """Structures of an ASE database (SQLite or JSON)."""
 
-    type: Literal["db"] = setting("db", "Kind of source.")
-    src: Path = setting(..., "The database file.")
-    selection: str = setting("", "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.")
+    type: Literal["db"] = setting(
+        "db", "Kind of source.", label="Kind of source", options={"db": "ASE database"}
+    )
+    src: Path = setting(..., "The database file.", label="Database file", basic=True)
+    selection: str = setting(
+        "",
+        "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.",
+        label="Selected rows",
+        basic=True,
+    )
     cache_mb: float = setting(
-        256.0, "Memory for rows read; those used last are kept.", unit="MB", ge=0
+        256.0,
+        "Memory for rows read; those used last are kept.",
+        label="Memory for rows",
+        unit="MB",
+        ge=0,
     )
 
     def create_dataset(self) -> AtomsDataset:
@@ -259,10 +283,17 @@ class AtomsListDatasetConfig(_DatasetConfig):
     The config.yaml of a run holds them, its checkpoints do not.
     """
 
-    type: Literal["atoms_list"] = setting("atoms_list", "Kind of source.")
+    type: Literal["atoms_list"] = setting(
+        "atoms_list",
+        "Kind of source.",
+        label="Kind of source",
+        options={"atoms_list": "structures from Python"},
+    )
     atoms_list: list[AtomsField] = setting(
         ...,
         "The structures with their labels; copied, so that later changes do not enter.",
+        label="Structures",
+        basic=True,
         min_length=1,
     )
 

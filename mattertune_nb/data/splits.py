@@ -29,6 +29,8 @@ class _DataModuleConfig(HyperParameters):
         "auto",
         "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
         "frames need small batches. Lower it where memory runs out.",
+        label="Batch size",
+        basic=True,
         unit="structures",
         kinds={"int": "structures", "literal": "by the size of the data"},
         group="batches",
@@ -37,6 +39,7 @@ class _DataModuleConfig(HyperParameters):
         None,
         "Atoms a batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
         "runs out of memory. A larger structure is a batch of its own.",
+        label="Atoms per batch",
         unit="atoms",
         ge=1,
         group="batches",
@@ -44,6 +47,7 @@ class _DataModuleConfig(HyperParameters):
     num_workers: int = setting(
         0,
         "Processes that prepare batches; 0: the training process itself.",
+        label="Worker processes",
         unit="processes",
         ge=0,
         group="batches",
@@ -52,6 +56,7 @@ class _DataModuleConfig(HyperParameters):
         1000.0,
         "Memory for graphs of all sets together, in each process that prepares batches; those used last "
         "are kept, so that the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
+        label="Memory for graphs",
         unit="MB",
         ge=0,
         group="batches",
@@ -60,6 +65,7 @@ class _DataModuleConfig(HyperParameters):
         2000.0,
         "Graphs kept in your cache folder, so that the next run on the same structures builds none; "
         "0: none.",
+        label="Disk for graphs",
         unit="MB",
         ge=0,
         group="batches",
@@ -67,6 +73,7 @@ class _DataModuleConfig(HyperParameters):
     pin_memory: bool = setting(
         True,
         "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
+        label="Page-locked memory",
         group="batches",
     )
 
@@ -113,22 +120,34 @@ class _DataModuleConfig(HyperParameters):
 class AutoSplitDataModuleConfig(_DataModuleConfig):
     """One data set, divided at random or in its order."""
 
-    type: Literal["auto_split"] = setting("auto_split", "Kind of split.")
-    dataset: DatasetConfig = setting(..., "Where the structures come from.")
+    type: Literal["auto_split"] = setting(
+        "auto_split",
+        "Kind of split.",
+        label="Kind of split",
+        options={"auto_split": "split one data set"},
+    )
+    dataset: DatasetConfig = setting(
+        ..., "Where the structures come from.", label="Data set", basic=True
+    )
     train_split: int | float = setting(
         0.8,
         "Part trained on: a fraction (0.8) or a number of structures (24).",
+        label="Training part",
+        basic=True,
         gt=0,
         kinds={"float": "fraction", "int": "number of structures"},
     )
     validation_split: int | float | Literal["auto"] = setting(
         "auto",
         "Part validated on: a fraction or a number; 'auto': all that the others leave.",
+        label="Validation part",
+        basic=True,
         kinds={"float": "fraction", "int": "number of structures"},
     )
     test_split: int | float = setting(
         0,
         "Part kept for a test after training: a fraction or a number.",
+        label="Test part",
         ge=0,
         kinds={"float": "fraction", "int": "number of structures"},
     )
@@ -136,9 +155,15 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         True,
         "Divide at random; False: training first, then validation, then test, in the order of the "
         "file, for frames of one trajectory. The order of training is drawn anew each epoch anyway.",
+        label="Split at random",
+        basic=True,
     )
     shuffle_seed: int = setting(
-        42, "Seed of the division and of the order of training.", ge=0, le=2**32 - 1
+        42,
+        "Seed of the division and of the order of training.",
+        label="Seed of the split",
+        ge=0,
+        le=2**32 - 1,
     )
 
     @field_validator("train_split", "validation_split", "test_split")
@@ -242,11 +267,22 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
 class ManualSplitDataModuleConfig(_DataModuleConfig):
     """A data set each for training and validation; the way to keep trajectories apart."""
 
-    type: Literal["manual_split"] = setting("manual_split", "Kind of split.")
-    train: DatasetConfig = setting(..., "Structures to train on.")
-    validation: DatasetConfig = setting(..., "Structures to validate on.")
-    test: DatasetConfig | None = setting(None, "Structures for a test after training.")
-    shuffle_seed: int = setting(42, "Seed of the order of training.", ge=0, le=2**32 - 1)
+    type: Literal["manual_split"] = setting(
+        "manual_split",
+        "Kind of split.",
+        label="Kind of split",
+        options={"manual_split": "a data set for each part"},
+    )
+    train: DatasetConfig = setting(..., "Structures to train on.", label="Training set", basic=True)
+    validation: DatasetConfig = setting(
+        ..., "Structures to validate on.", label="Validation set", basic=True
+    )
+    test: DatasetConfig | None = setting(
+        None, "Structures for a test after training.", label="Test set"
+    )
+    shuffle_seed: int = setting(
+        42, "Seed of the order of training.", label="Seed of the order", ge=0, le=2**32 - 1
+    )
 
     def create_datasets(self) -> dict[str, AtomsDataset]:
         """Open the data sets.

@@ -7,19 +7,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.optim import (
+from mattertune_nb.config.schedules import (
     LRSchedulerConfig,
-    OptimizerConfig,
     ReduceOnPlateauConfig,
-    one_after_the_other,
     schedule_interval,
 )
+from mattertune_nb.config.stretching import one_after_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import torch
     from lightning.pytorch import Trainer
+
+    from mattertune_nb.config.optim import OptimizerConfig
 
 
 def create_optimizer(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import ConfigError, did_you_mean
-from mattertune_nb.config.optim import CosineAnnealingLRConfig, ReduceOnPlateauConfig
 from mattertune_nb.config.run import RunConfig
+from mattertune_nb.config.schedules import CosineAnnealingLRConfig, ReduceOnPlateauConfig
 from mattertune_nb.config.task import metric_names
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.splits import DataModuleConfig
@@ -15,10 +15,16 @@ from mattertune_nb.data.splits import DataModuleConfig
 class MatterTunerConfig(StrictConfig):
     """Everything that a run needs: what to tune, on what, how, and where its record goes."""
 
-    model: AnyBackboneConfig = setting(..., "Backbone, properties, losses and optimizer.")
-    data: DataModuleConfig = setting(..., "Structures with labels, and how they are split.")
-    trainer: TrainerConfig = setting(TrainerConfig, "How long, and on what hardware.")
-    run: RunConfig = setting(RunConfig, "Name, place and seed of the run.")
+    model: AnyBackboneConfig = setting(
+        ..., "Backbone, properties, losses and optimizer.", label="Model", basic=True
+    )
+    data: DataModuleConfig = setting(
+        ..., "Structures with labels, and how they are split.", label="Data", basic=True
+    )
+    trainer: TrainerConfig = setting(
+        TrainerConfig, "How long, and on what hardware.", label="Training", basic=True
+    )
+    run: RunConfig = setting(RunConfig, "Name, place and seed of the run.", label="Run", basic=True)
 
     def check_length(self) -> None:
         """Refuse a schedule that takes its length from a run that has none.

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, WithJsonSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
 
 
 def members(annotation: Any) -> list[Any]:
@@ -27,6 +32,11 @@ def is_optional(annotation: Any) -> bool:
     return is_union and type(None) in get_args(annotation)
 
 
+def label_of(name: str, field: FieldInfo) -> str:
+    """Return what people call a field; its name in words where nothing is declared."""
+    return field.title or name.replace("_", " ").capitalize()
+
+
 def is_config(annotation: Any) -> bool:
     """Return whether an annotation is a config class."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
@@ -40,7 +50,9 @@ def is_object(annotation: Any) -> bool:
     )
 
 
-def finite_options(annotation: Any, names: dict[str, str]) -> list[tuple[str, Any]] | None:
+def finite_options(
+    annotation: Any, names: Mapping[str, str], words: Mapping[str, str]
+) -> list[tuple[str, Any]] | None:
     """Return texts and values of a type whose values can be counted; ``None`` for any other.
 
     Parameters
@@ -49,6 +61,8 @@ def finite_options(annotation: Any, names: dict[str, str]) -> list[tuple[str, An
         Type of the value; a bool alone is a switch and no list of options.
     names
         What a field calls its kinds: ``none`` for not set, ``literal`` where that is one value.
+    words
+        What it calls its values.
     """
     kinds = members(annotation)
     if not all(kind is bool or get_origin(kind) is Literal for kind in kinds):
@@ -63,7 +77,7 @@ def finite_options(annotation: Any, names: dict[str, str]) -> list[tuple[str, An
         options += [("no", False), ("yes", True)]
     if len(literals) == 1 and "literal" in names:
         return [*options, (names["literal"], literals[0])]
-    return options + [(str(value), value) for value in literals]
+    return options + [(words.get(str(value), str(value)), value) for value in literals]
 
 
 def tag_field(cls: type[BaseModel]) -> str | None:

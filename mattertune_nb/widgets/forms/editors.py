@@ -54,7 +54,7 @@ def make_editor(
         Called after a change.
     """
     extra: Any = field.json_schema_extra or {}
-    options = finite_options(annotation, extra.get("kinds", {}))
+    options = finite_options(annotation, extra.get("kinds", {}), extra.get("options", {}))
     if options is not None:
         return Simple(label, field, annotation, changed, options)
     kinds = members(annotation)
@@ -72,7 +72,7 @@ def make_editor(
             make = partial(nested, configs[0], changed)
             return Optional(label, field, make, changed)
         return Optional(
-            label, field, lambda: make_editor("kind", field, inner, nested, changed), changed
+            label, field, lambda: make_editor(_kind(inner), field, inner, nested, changed), changed
         )
     if len(configs) > 1:
         return _config_choice(label, field, configs, nested, changed)
@@ -85,7 +85,7 @@ def _single(label: str, field: FieldInfo, kind: Any, nested: Nested, changed: An
     """Return the editor of one type that is no config: a list of configs, a mapping, a value."""
     arguments = get_args(kind)
     if get_origin(kind) is list and any(map(is_config, members(arguments[0]))):
-        make = partial(make_editor, "kind", field, arguments[0], nested, changed)
+        make = partial(make_editor, _kind(arguments[0]), field, arguments[0], nested, changed)
         return Rows(label, field, make, changed)
     if get_origin(kind) is list and is_object(arguments[0]):
         return FromPython(label, field, changed)
@@ -109,9 +109,10 @@ def _config_choice(
     tag = tag_field(configs[0]) or ""
     editors: Makers = {}
     for config in configs:
-        key = str(config.model_fields[tag].default)
+        name = config.model_fields[tag]
+        key, extra = str(name.default), name.json_schema_extra or {}
         make = partial(nested, config, changed) if len(config.model_fields) > 1 else None
-        editors[key] = (key.replace("_", " "), make)
+        editors[key] = (extra.get("options", {}).get(key, key.replace("_", " ")), make)
     choice = _ConfigChoice(
         label,
         field,
@@ -146,7 +147,7 @@ def _kind_choice(
         one = configs[0] if len(configs) == 1 else Union[tuple(configs)]  # noqa: UP007  made at run time
         editors["config"] = (
             names.get("config", "one"),
-            partial(make_editor, "kind", field, one, nested, changed),
+            partial(make_editor, _kind(one), field, one, nested, changed),
         )
     for member in members(annotation):
         if is_config(member):
@@ -185,6 +186,13 @@ class _Fixed(Editor):
 
     def _show(self, value: Any) -> None:
         pass
+
+
+def _kind(annotation: Any) -> str:
+    """Return what people call the choice among configs, e.g. "Kind of logger"."""
+    config = next(kind for kind in members(annotation) if is_config(kind))
+    tag = tag_field(config)
+    return (tag and config.model_fields[tag].title) or "Kind"
 
 
 def _without_none(annotation: Any) -> Any:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.widgets.forms.annotations import tag_field
+from mattertune_nb.widgets.forms.annotations import label_of, tag_field
 from mattertune_nb.widgets.forms.editors import make_editor
 from mattertune_nb.widgets.forms.fields import Editor
 from mattertune_nb.widgets.page.controls import HTML, Box, VBox
@@ -54,7 +54,7 @@ class ConfigEditor(Editor):
         self._fixed = {tag: cls.model_fields[tag].default} if tag else {}
         self.editors: dict[str, Editor] = {
             name: make_editor(
-                field.title or name.replace("_", " "),
+                label_of(name, field),
                 field,
                 field.annotation,
                 ConfigEditor,

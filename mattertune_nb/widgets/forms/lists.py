@@ -28,12 +28,12 @@ class Rows(Editor):
         self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
         super().__init__(changed)
-        self._make, self._label = make, label
+        self._make, self._label = make, label[:1].lower() + label[1:]
         self.rows: list[Editor] = []
         self._lines: dict[Editor, HBox] = {}
         self._place = VBox(layout=shared(W.Layout, width="100%", overflow="visible"))
         self.add_button = Button(
-            description=f"Add to {label}",
+            description=f"Add to {self._label}",
             icon="plus",
             tooltip=tooltip(label, field),
             css="mt-add",

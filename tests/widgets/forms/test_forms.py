@@ -412,7 +412,7 @@ def test_a_config_that_is_set_leaves_no_widgets_of_the_last_one():
 def test_every_control_has_a_label_a_tooltip_and_its_unit():
     editor = ConfigForm(mt.RunConfig()).editor.editors["save_every"]
     assert isinstance(editor, Simple)
-    assert editor.control.description == "save every"
+    assert editor.control.description == "Time between saves"
     description = mt.RunConfig.model_fields["save_every"].description
     assert editor.control.tooltip == f"{description} Above 0. Default: 5.0."
     assert "min" in editor.widget.children[1].value
