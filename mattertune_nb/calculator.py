@@ -12,6 +12,7 @@ from ase.calculators.calculator import (
     PropertyNotImplementedError,
     all_changes,
 )
+from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.datasets import as_dataset
@@ -138,6 +139,22 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.model = model if device is None else model.to(device)
         self._composition: tuple[int, ...] | None = None
+        self._tensors = [*self.model.parameters(), *self.model.buffers()]
+        self._weights: list[float] = []
+
+    @override
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Return what has changed since the results were computed; other weights change everything."""
+        if self._weights != self._fingerprint():
+            return list(all_changes)
+        changes: list[str] = super().check_state(atoms, tol)
+        return changes
+
+    def _fingerprint(self) -> list[float]:
+        """Return numbers that change with the weights and the reference energies."""
+        *_, last = self.model.backbone.parameters()
+        # writing to `.data`, as Lightning's averages of weights do, leaves no version
+        return [*(tensor._version for tensor in self._tensors), float(last.detach().sum())]
 
     def calculate(
         self,
@@ -155,6 +172,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             Where the backbone does not know an element.
         """
         super().calculate(atoms, properties, system_changes)
+        self._weights = self._fingerprint()
         if self.atoms.pbc.all():
             wanted = _ALL
         else:

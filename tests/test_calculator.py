@@ -174,3 +174,36 @@ def test_a_composition_that_references_say_nothing_about_warns_once_for_each(mor
         warnings.simplefilter("error")
         suboxide.rattle(0.01)
         suboxide.get_potential_energy()
+
+
+def test_results_are_computed_anew_once_the_weights_have_changed(morse, copper):
+    copper.calc = morse.ase_calculator()
+    before = copper.get_potential_energy()
+    assert copper.get_potential_energy() == before
+    for change in (_scaled, _loaded, _trained, _swapped):
+        change(morse)
+        fresh = copper.copy()
+        fresh.calc = morse.ase_calculator()
+        assert copper.get_potential_energy() == fresh.get_potential_energy() != before
+        before = copper.get_potential_energy()
+
+
+def _scaled(model: mt.FinetuneModuleBase) -> None:
+    with torch.no_grad():
+        model.backbone.depth *= 2
+
+
+def _loaded(model: mt.FinetuneModuleBase) -> None:
+    model.load_state_dict({name: 1.1 * value for name, value in model.state_dict().items()})
+
+
+def _trained(model: mt.FinetuneModuleBase) -> None:
+    optimizer = torch.optim.SGD(model.backbone.parameters(), lr=0.01)
+    sum(parameter.sum() for parameter in model.backbone.parameters()).backward()
+    optimizer.step()
+
+
+def _swapped(model: mt.FinetuneModuleBase) -> None:
+    """Write as Lightning's averages of weights do, which torch does not count as a change."""
+    for parameter in model.backbone.parameters():
+        parameter.data.copy_(0.9 * parameter.data)

@@ -9,14 +9,33 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
+    from torch import Tensor
 
 
 class LateEMA(EMAWeightAveraging):
     """An exponential moving average that is the model itself until averaging begins.
 
     Lightning's is until then the model as it was before the fit: that would be validated and saved, without
-    the reference energies that are fitted at the beginning.
+    the reference energies that are fitted at the beginning. Nor does it average buffers of integers, such as
+    a backbone's table of elements: rounding would mix them up.
+
+    Parameters
+    ----------
+    decay
+        Share of the old average that is kept at each optimizer step.
+    start_step
+        Optimizer step at which averaging begins.
     """
+
+    def __init__(self, decay: float, start_step: int = 0) -> None:
+        super().__init__(decay=decay, update_starting_at_step=start_step)
+
+        def average(averaged: Tensor, current: Tensor, _: Tensor | int) -> Tensor:
+            if not averaged.is_floating_point():
+                return current
+            return decay * averaged + (1 - decay) * current
+
+        self._kwargs["avg_fn"] = average
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

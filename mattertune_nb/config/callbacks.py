@@ -167,6 +167,4 @@ class EMAConfig(StrictConfig):
         """Build the callback for any Trainer."""
         from mattertune_nb.config.averaging import LateEMA
 
-        return LateEMA(
-            decay=self.decay, update_every_n_steps=1, update_starting_at_step=self.start_step
-        )
+        return LateEMA(self.decay, self.start_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningDataModule
@@ -70,6 +71,15 @@ class MatterTuneDataModule(LightningDataModule):
         del stage
         if not self.datasets:
             self.datasets = self.hparams.create_datasets()
+
+    def reseed(self, seed: int) -> None:
+        """Let another seed of a run draw other batches from the same split; 0 leaves them as they are."""
+        self.datasets = {
+            stage: dataset.with_loader(
+                replace(dataset.loader, seed=(dataset.loader.seed + seed) % 2**32)
+            )
+            for stage, dataset in self.datasets.items()
+        }
 
     def split_indices(self) -> dict[str, list[int]]:
         """Return for each data set the frames of its source that it holds, to be kept with a run."""

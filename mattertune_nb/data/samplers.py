@@ -173,8 +173,10 @@ class FrameBatchSampler(DistributedSampler[Any]):
             batches = packing.pack_in_order(self._sizes, self.max_atoms)
         batches = packing.divide_to(batches, self._sizes, total)
         batches = packing.merge_to(batches, self._sizes, total)
-        if self.shuffle:
-            batches = [batches[i] for i in rng.permutation(len(batches))]
+        order = (
+            rng.permutation(len(batches)) if self.shuffle else np.argsort([b[0] for b in batches])
+        )
+        batches = [batches[i] for i in order]
         return list(islice(cycle(batches), self.rank, total, self.num_replicas))
 
     def _count(self) -> int:

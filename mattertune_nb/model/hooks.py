@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,14 +63,18 @@ class ValidationMetrics(Callback):
 
 
 class PlateauSteps(Callback):
-    """Show each validation to the schedules that wait for a plateau."""
+    """Show each validation to those of our schedules that wait for a plateau.
+
+    Lightning steps what a user's own ``configure_optimizers`` returns.
+    """
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         for config in trainer.lr_scheduler_configs:
-            if config.reduce_on_plateau and config.monitor in trainer.callback_metrics:
+            ours = config.reduce_on_plateau and config.frequency == sys.maxsize
+            if ours and config.monitor in trainer.callback_metrics:
                 config.scheduler.step(trainer.callback_metrics[config.monitor])  # type: ignore[arg-type]
 
 

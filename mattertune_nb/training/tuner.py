@@ -180,6 +180,7 @@ class MatterTuner:
         data = MatterTuneDataModule(self.config.data)
         data.prepare_data()
         data.setup("fit")
+        data.reseed(self.config.run.seed)
         module = self.module_class(self.config.model)
         required = {p.name: p.missing for p in self.config.model.properties}
         for dataset in data.datasets.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -94,3 +95,11 @@ def test_workers_deliver_the_same_batches(module, copper):
         assert torch.equal(ours.edge_index, theirs.edge_index)
         assert torch.equal(ours.labels["forces"], theirs.labels["forces"])
         assert torch.equal(ours.index, theirs.index)
+
+
+def test_predictions_stand_in_the_order_of_the_data(chgnet):
+    """Batches of so many atoms are filled and joined by size; without shuffling they keep their order."""
+    rng = np.random.default_rng(0)
+    structures = [bulk("Cu") * (int(n), 1, 1) for n in rng.integers(1, 9, size=40)]
+    loader = chgnet.create_dataloader(structures, False, max_atoms=12, shuffle=False)
+    assert [int(i) for batch in loader for i in batch.index] == list(range(40))

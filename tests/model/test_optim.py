@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -143,3 +143,32 @@ def test_a_plateau_of_the_metric_reduces_the_rate(rates):
     # beside another schedule
     both = [mt.ConstantLRConfig(factor=0.5, total_iters=1), schedule]
     assert rates(both)[:4] == pytest.approx([0.5, 0.5, 1, 1])
+
+
+def test_a_users_own_plateau_is_left_to_lightning(copper_xyz, tmp_path):
+    seen = []
+
+    class Counts(torch.optim.lr_scheduler.ReduceLROnPlateau):
+        def step(self, metrics, epoch=None):
+            seen.append(float(metrics))
+            super().step(metrics, epoch)
+
+    class Own(mt.FinetuneModuleBase):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=1e-6)
+            schedule = {"scheduler": Counts(optimizer), "monitor": "val/total_loss"}
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    data = mt.AutoSplitDataModuleConfig(
+        dataset=mt.XYZDatasetConfig(src=copper_xyz), train_split=9, batch_size=3
+    )
+    trainer = Trainer(
+        max_epochs=4,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Own(MorseBackboneConfig()), datamodule=mt.MatterTuneDataModule(data))
+    assert len(seen) == 4

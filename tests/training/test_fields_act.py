@@ -428,3 +428,15 @@ def test_the_run_s_seed_name_and_root_act(morse_config, tmp_path):
         assert (tmp_path / "here" / name / "config.yaml").is_file()
     assert numbers[0] == numbers[1]
     assert not set(numbers[0]) & set(numbers[2])
+
+
+def test_the_run_s_seed_draws_other_batches_from_the_same_split(morse_config):
+    weights, splits = [], []
+    for name, seed in (("a", 0), ("b", 0), ("c", 5)):
+        result = mt.MatterTuner(morse_config(name, run={"seed": seed}, max_epochs=1)).tune()
+        weights.append(result.model.state_dict())
+        run = mt.Run.attach(result.trainer.default_root_dir)
+        splits.append(run.directory.splits_file.read_text())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+    assert len(set(splits)) == 1
