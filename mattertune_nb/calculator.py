@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import (
     Calculator,
@@ -14,8 +16,10 @@ from ase.calculators.calculator import (
 )
 from typing_extensions import override
 
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.validation import same_place
+from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
@@ -23,12 +27,11 @@ from mattertune_nb.model.references import N_ELEMENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _ALL: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+_FORMATS = {"float32": torch.float32, "float64": torch.float64}
 
 
 class PropertyPredictor:
@@ -112,6 +115,7 @@ class PropertyPredictor:
                 predictions = model.predict_properties(on_device, properties)
                 parts = split_predictions(predictions, on_device)
                 for index, part in zip(batch.index.tolist(), parts, strict=True):
+                    _require_finite(part, frames.frame(index), frames.source(index))
                     results[index] = part
         finally:
             model.train(was_training)
@@ -129,15 +133,32 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         A tuned, or an untuned, model.
     device
         Where to compute, e.g. ``"cuda"``; not given: where the model is.
+    dtype
+        Number format of the backbone, ``"float32"`` or ``"float64"``; another than the model's is that of a
+        copy. Not given: the model's.
+
+    Raises
+    ------
+    ConfigError
+        Where this machine has no such device, or there is no such number format.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(
-        self, model: FinetuneModuleBase, device: str | torch.device | None = None, **kwargs: Any
+        self,
+        model: FinetuneModuleBase,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model if device is None else model.to(device)
+        if dtype is not None:
+            model = _in_format(model, dtype)
+        if device is not None:
+            require_device(device)
+            model = model.to(device)
+        self.model = model
         self._composition: tuple[int, ...] | None = None
         self._tensors = [*self.model.parameters(), *self.model.buffers()]
         self._weights: list[float] = []
@@ -193,6 +214,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         finally:
             self.model.train(was_training)
         (result,) = split_predictions(predictions, batch)
+        _require_finite(result, self.atoms, "the structure")
         self.results = {
             "energy": result["energy"],
             "free_energy": result["energy"],
@@ -200,6 +222,31 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         }
         if "stresses" in result:
             self.results["stress"] = result["stresses"]
+
+
+def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
+    """Return a model whose backbone computes in a number format: itself, or a copy."""
+    if dtype not in _FORMATS:
+        msg = f"dtype '{dtype}' is unknown. Allowed: {', '.join(_FORMATS)}."
+        raise ConfigError(msg)
+    if next(model.backbone.parameters()).dtype == _FORMATS[dtype]:
+        return model
+    model = copy.deepcopy(model)
+    model.backbone.to(_FORMATS[dtype])
+    return model
+
+
+def _require_finite(result: dict[str, Any], atoms: Atoms, what: str) -> None:
+    """Refuse an energy that is no number, with what makes it so where that is known."""
+    if not np.isfinite(result.get("energy", 0.0)):
+        pair = same_place(atoms)
+        reason = (
+            f"atoms {pair[0]} and {pair[1]} are in the same place"
+            if pair
+            else "check positions and cell"
+        )
+        msg = f"{what}: the energy is {result['energy']}: {reason}."
+        raise DataError(msg)
 
 
 def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:

@@ -207,3 +207,31 @@ def _swapped(model: mt.FinetuneModuleBase) -> None:
     """Write as Lightning's averages of weights do, which torch does not count as a change."""
     for parameter in model.backbone.parameters():
         parameter.data.copy_(0.9 * parameter.data)
+
+
+def test_a_device_that_is_not_here_is_refused_in_a_sentence(morse):
+    with pytest.raises(mt.ConfigError, match="device 'xpu' cannot be used on this machine"):
+        morse.ase_calculator(device="xpu")
+
+
+def test_the_number_format_is_that_of_a_copy(morse, copper):
+    exact = morse.ase_calculator(dtype="float64")
+    assert next(exact.model.backbone.parameters()).dtype == torch.float64
+    assert next(morse.backbone.parameters()).dtype == torch.float32
+    assert morse.ase_calculator(dtype="float32").model is morse
+    copper.calc = exact
+    energy = copper.get_potential_energy()
+    copper.calc = morse.ase_calculator()
+    assert 0 < abs(copper.get_potential_energy() - energy) < 1e-4
+    with pytest.raises(mt.ConfigError, match="Allowed: float32, float64"):
+        morse.ase_calculator(dtype="float16")
+
+
+def test_atoms_in_the_same_place_are_named_and_give_no_nan(chgnet):
+    atoms = bulk("Cu", cubic=True)
+    atoms.positions[2] = atoms.positions[1]
+    atoms.calc = chgnet.ase_calculator()
+    with pytest.raises(mt.DataError, match="atoms 1 and 2 are in the same place"):
+        atoms.get_potential_energy()
+    with pytest.raises(mt.DataError, match=r"frame 1: .*atoms 1 and 2 are in the same place"):
+        chgnet.property_predictor().predict([bulk("Cu"), atoms])

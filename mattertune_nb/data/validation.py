@@ -172,7 +172,7 @@ def _problem(atoms: Atoms, known: set[int]) -> str | None:
             f"the backbone does not know element '{atoms.symbols[i]}' (atom {i}); it knows "
             f"{_listed(known)}. Remove such frames, or choose another backbone."
         )
-    pair = _same_place(atoms)
+    pair = same_place(atoms)
     if pair:
         return f"atoms {pair[0]} and {pair[1]} are in the same place. Correct or remove the frame."
     return None
@@ -186,7 +186,7 @@ def _listed(known: set[int]) -> str:
     return ", ".join(chemical_symbols[z] for z in sorted(known))
 
 
-def _same_place(atoms: Atoms) -> tuple[int, int] | None:
+def same_place(atoms: Atoms) -> tuple[int, int] | None:
     """Return two atoms that lie on one another, periodic images included, or None.
 
     Positions are sorted along one direction, so that only neighbours in it are compared.

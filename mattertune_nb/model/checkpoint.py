@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.model.devices import require_device
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -17,6 +18,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
 
     Raises
     ------
+    ConfigError
+        Where `map_location` is no device of this machine.
     TrainingError
         Where the file is missing, cut short, not one of ours, or holds objects whose unpickling
         could run code; none of that is ever run.
@@ -24,6 +27,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     if not Path(path).is_file():
         msg = f"{path}: no such checkpoint. Check the path."
         raise TrainingError(msg)
+    if isinstance(map_location, (str, torch.device)):
+        require_device(map_location)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as exc:

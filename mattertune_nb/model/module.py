@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import pkgutil
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +15,7 @@ from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
+from mattertune_nb.model.freezing import freeze
 from mattertune_nb.model.hooks import (
     FiniteLoss,
     PlateauSteps,
@@ -83,7 +83,7 @@ class FinetuneModuleBase(LightningModule):
         super().__init__()
         self._config = config = with_references_read(config)
         self.backbone = config.create_backbone()
-        self._freeze(config.freeze)
+        freeze(self.backbone, config.freeze)
         self.normalization = Normalization(config.normalizers)
         coefficients = {p.name: p.loss_coefficient for p in config.properties}
         self.metrics = torch.nn.ModuleDict(
@@ -102,21 +102,6 @@ class FinetuneModuleBase(LightningModule):
         """The config that the model was built from."""
         return self._config
 
-    def _freeze(self, patterns: list[str]) -> None:
-        names = [name for name, _ in self.backbone.named_parameters()]
-        for pattern in patterns:
-            if not fnmatch.filter(names, pattern):
-                msg = (
-                    f"freeze: '{pattern}' matches no parameter of the backbone, e.g. '{names[0]}'."
-                )
-                raise ConfigError(msg)
-        for name, parameter in self.backbone.named_parameters():
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
-                parameter.requires_grad_(False)
-        if not any(p.requires_grad for p in self.backbone.parameters()):
-            msg = f"freeze: {patterns} leaves nothing to train."
-            raise ConfigError(msg)
-
     @override
     def forward(self, batch: GraphBatch) -> dict[str, dict[str, Tensor]]:
         """Predict the configured properties of a batch.
@@ -124,8 +109,8 @@ class FinetuneModuleBase(LightningModule):
         Returns
         -------
         dict
-            ``{"predicted_properties": {"energy": (B,), "forces": (N, 3), "stresses": (B, 6)}}``, in
-            the units of the labels, references included; the energy in float64.
+            ``{"predicted_properties": {"energy": (B,), "forces": (N, 3), "stresses": (B, 6)}}``, in the units
+            of the labels, references included; the energy in float64.
 
         Notes
         -----
@@ -181,11 +166,8 @@ class FinetuneModuleBase(LightningModule):
         predictions: dict[str, Tensor],
         labels: dict[str, Tensor],
     ) -> None:
-        trainer = self._trainer
-        stage = (
-            None if trainer is None or trainer.state.stage is None else trainer.state.stage.value
-        )
-        match _STAGES.get(stage or ""):
+        stage = None if self._trainer is None else self._trainer.state.stage
+        match _STAGES.get("" if stage is None else stage.value):
             case "train":
                 size = len(labels["num_atoms"])
                 values = {
@@ -307,15 +289,33 @@ class FinetuneModuleBase(LightningModule):
     @classmethod
     @override
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, map_location: Any = "cpu", **kwargs: Any
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = "cpu",
+        *,
+        strict: bool = True,
+        **kwargs: Any,
     ) -> Self:
         """Load a model, its backbone and references from a checkpoint alone.
 
         A model that was trained in float64 is loaded in float64. A user's own class is not imported:
         call its ``load_from_checkpoint``, or :meth:`Run.model`, for what it does otherwise.
 
+        Parameters
+        ----------
+        checkpoint_path
+            The file.
+        map_location
+            Device of the model.
+        strict
+            Whether the checkpoint has to hold each weight of the model and no other.
+        **kwargs
+            Given to the class.
+
         Raises
         ------
+        ConfigError
+            Where this machine has no such device.
         TrainingError
             Where the file is missing, damaged, or holds anything but tensors and builtins.
         """
@@ -335,7 +335,7 @@ class FinetuneModuleBase(LightningModule):
         # of smaller formats float32 holds every digit
         if name in state and state[name].dtype == torch.float64:
             model.backbone.double()
-        model.load_state_dict(state)
+        model.load_state_dict(state, strict=strict)
         return model.eval()
 
     def ase_calculator(self, **kwargs: Any) -> Calculator:
