@@ -13,6 +13,7 @@ from mattertune_nb.config.errors import RunError
 from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.files import read_lines, write_text
 from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.kernel import widgets_served
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory, drop_undone
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.run_dir import Status
-
-_ACTIVE = ("starting", "running")
+    from mattertune_nb.training.status import Status
 
 
 class Run:
@@ -75,7 +74,7 @@ class Run:
 
     def is_active(self) -> bool:
         """Return whether a process is training the run."""
-        return self.status().state in _ACTIVE
+        return self.status().is_active
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return all records of metrics; see :meth:`RunDirectory.metrics`."""
@@ -146,10 +145,19 @@ class Run:
         return self.start()
 
     def wait(self, timeout: float | None = None, poll: float = 0.2) -> Status:
-        """Wait until no process trains the run, for `timeout` seconds at most."""
+        """Wait until no process trains the run, for `timeout` seconds at most.
+
+        In a notebook, Stop and all other widgets work meanwhile. Interrupting the kernel ends the wait and
+        not the run.
+        """
         end = None if timeout is None else time.monotonic() + timeout
-        while self.is_active() and (end is None or time.monotonic() < end):
-            time.sleep(poll)
+        try:
+            with widgets_served() as sleep:
+                while self.is_active() and (end is None or time.monotonic() < end):
+                    sleep(poll)
+        except KeyboardInterrupt:
+            msg = "The wait ended; the run goes on. run.stop() ends it."
+            raise KeyboardInterrupt(msg) from None
         return self.status()
 
     def model(self) -> FinetuneModuleBase:

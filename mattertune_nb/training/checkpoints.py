@@ -21,13 +21,25 @@ log = logging.getLogger(__name__)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint to a temporary file first; a full disk costs a save and not the run."""
+    """Writes a checkpoint to a temporary file first; a full disk costs a save and not the run.
+
+    Parameters
+    ----------
+    run
+        Whose checkpoints; where its directory was removed, nothing is written.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
 
     @override
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         target = Path(path)
+        if not self._run.config_file.exists():
+            return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, lambda file: torch.save(checkpoint, file))

@@ -9,12 +9,10 @@ import platform
 import shutil
 import socket
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.training.config import MatterTunerConfig
@@ -25,11 +23,12 @@ from mattertune_nb.training.files import (
     write_json,
     write_text,
 )
+from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-State = Literal["starting", "running", "stopped", "finished", "failed", "crashed"]
+    from mattertune_nb.training.status import State
 
 CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""
@@ -46,34 +45,6 @@ _RECORDED = (
     "chgnet",
     "sevenn",
 )
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a run is doing.
-
-    Parameters
-    ----------
-    state
-        ``crashed`` is never written: it is what a reader finds where the process is gone.
-    epoch, step
-        Epochs begun, counted from 0, and optimizer steps done.
-    pid, host
-        The process that trains.
-    heartbeat
-        Time of the last sign of life, seconds since 1970; a reader takes the status file's own where that
-        is later.
-    error
-        Message of the error that ended the run.
-    """
-
-    state: State
-    epoch: int = 0
-    step: int = 0
-    pid: int = 0
-    host: str = ""
-    heartbeat: float = 0.0
-    error: str | None = None
 
 
 class RunDirectory:
@@ -182,32 +153,69 @@ class RunDirectory:
         self,
         state: State,
         *,
-        epoch: int = 0,
-        step: int = 0,
+        epoch: int | None = None,
+        step: int | None = None,
         error: str | None = None,
         pid: int | None = None,
+        saved: tuple[int, int] | None = None,
     ) -> None:
-        """Replace the status file; `pid` is this process where not given."""
+        """Replace the status file.
+
+        Parameters
+        ----------
+        state, error
+            What the run does now, and what ended it.
+        epoch, step
+            How far it is; as before where not given.
+        pid
+            The process that trains; this one where not given.
+        saved
+            Epoch and step of the newest checkpoint; as before where not given.
+        """
+        before = self._written_status() or Status(state)
+        saved_epoch, saved_step = saved or (before.saved_epoch, before.saved_step)
         status = Status(
-            state, epoch, step, pid or os.getpid(), socket.gethostname(), time.time(), error
+            state,
+            before.epoch if epoch is None else epoch,
+            before.step if step is None else step,
+            pid or os.getpid(),
+            socket.gethostname(),
+            time.time(),
+            error,
+            saved_epoch,
+            saved_step,
         )
         write_json(self.status_file, asdict(status))
 
     def status(self) -> Status:
         """Return what the run is doing; a process that has gone without a word has crashed."""
+        status = self._written_status()
+        if not self.config_file.exists():
+            return replace(status or Status("removed"), state="removed", error=REMOVED)
+        if status is None:
+            return Status("crashed", error="The run has no readable status file.")
+        if status.is_active and not is_alive(status):
+            return replace(status, state="crashed", error=GONE)
+        return status
+
+    def _written_status(self) -> Status | None:
         try:
             data = json.loads(self.status_file.read_text(encoding="utf-8"))
             status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
-            beat = self.status_file.stat().st_mtime
-            status = replace(status, heartbeat=max(status.heartbeat, beat))
-        except (OSError, ValueError, TypeError):
-            return Status("crashed", error="The run has no readable status file.")
-        if status.state in ("starting", "running") and not _alive(status):
-            gone = (
-                "The process ended without a word: killed, out of memory or the machine went down."
+            return replace(
+                status, heartbeat=max(status.heartbeat, self.status_file.stat().st_mtime)
             )
-            return Status(**(asdict(status) | {"state": "crashed", "error": gone}))
-        return status
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
+
+    def is_of_this_process(self) -> bool:
+        """Return whether the directory is still there and no other run was made in its place."""
+        status = self._written_status()
+        return self.config_file.exists() and (status is None or status.pid == os.getpid())
+
+    def is_stopping(self) -> bool:
+        """Return whether the run was asked to stop."""
+        return self.stop_file.exists()
 
     def claim(self) -> None:
         """Take over the run for training; of two processes that try at once, one may.
@@ -221,7 +229,7 @@ class RunDirectory:
             status = self.status()
             claimed_by = int(os.environ.get(CLAIMED_BY, "0"))
             own = status.pid in (os.getpid(), claimed_by)
-            if status.state in ("starting", "running") and not own:
+            if status.is_active and not own:
                 msg = (
                     f"{self.path}: process {status.pid} on {status.host} is training this run. Stop "
                     "it first, or wait until it ends."
@@ -233,7 +241,8 @@ class RunDirectory:
                     self.stop_file.unlink(missing_ok=True)
                 for folder in (self.path, self.checkpoints):
                     remove_unfinished(folder)
-                self.write_status("starting", epoch=status.epoch, step=status.step)
+                epoch, step = status.goes_on_at
+                self.write_status("starting", epoch=epoch, step=step)
             except OSError as exc:
                 msg = (
                     f"{self.path}: cannot be written ({exc.strerror}). Free the disk or its rights."
@@ -263,8 +272,21 @@ class RunDirectory:
             lock.unlink(missing_ok=True)
 
     def request_stop(self) -> None:
-        """Ask the run, in whatever process, to end at its next optimizer step."""
+        """Ask the run, in whatever process, to end at its next optimizer step, if it has not ended."""
+        if not self.status().is_active:
+            return
         self.stop_file.touch()
+        if not self.status().is_active:  # it ended in the meantime, see :meth:`end`
+            self.stop_file.unlink(missing_ok=True)
+
+    def end(self, state: State, epoch: int | None, step: int | None, error: str | None) -> None:
+        """Write how the run ended; a request to stop that came too late is void.
+
+        Nothing is written where the directory was removed, or another run was made in its place.
+        """
+        if self.is_of_this_process():
+            self.write_status(state, epoch=epoch, step=step, error=error)
+            self.stop_file.unlink(missing_ok=True)
 
     def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
         """Append a record; `kind` is ``metrics``, or ``resumed`` where step `step` is the next one."""
@@ -314,21 +336,6 @@ def _free_name(root: Path, backbone: str) -> str:
         n += 1
         name = f"{stem}-{n}"
     return name
-
-
-def _alive(status: Status) -> bool:
-    if status.host != socket.gethostname():
-        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see heartbeat.py
-        return time.time() - status.heartbeat < 600
-    try:
-        process = psutil.Process(status.pid)
-        # a pid is given out again after a crash: the process must be older than its heartbeat
-        return bool(
-            process.status() != psutil.STATUS_ZOMBIE
-            and process.create_time() <= status.heartbeat + 1
-        )
-    except psutil.Error:
-        return False
 
 
 def _versions() -> dict[str, str]:

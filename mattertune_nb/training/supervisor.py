@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from mattertune_nb.config.errors import RunError
 from mattertune_nb.data.plain import atoms_to_plain
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
@@ -40,7 +41,7 @@ class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked,
 
 
 class StopRequest:
-    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, or the time is over.
+    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, no directory any more, or the time is over.
 
     Parameters
     ----------
@@ -57,7 +58,9 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         late = self._end is not None and time.monotonic() > self._end
-        return late or self._signalled or self._run.stop_file.exists()
+        return (
+            late or self._signalled or self._run.is_stopping() or not self._run.config_file.exists()
+        )
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
@@ -109,6 +112,7 @@ class RunSupervisor(Checkpoint):
         self._save_seconds = save_every * 60
         self._saved_at = time.monotonic()
         self._heartbeat_at = 0.0
+        self._is_removed = False
         self._step = -1
         self._rng: list[dict[str, Any]] = []
         self.started = False
@@ -116,7 +120,11 @@ class RunSupervisor(Checkpoint):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._heartbeat(trainer, force=True)
+        self._heartbeat_at = time.monotonic()
+        if trainer.is_global_zero:
+            # where a resumed run goes on is known to the status, and not yet to the Trainer
+            with contextlib.suppress(OSError):
+                self._run.write_status("running")
 
     @override
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,12 +156,12 @@ class RunSupervisor(Checkpoint):
         if trainer.global_step == self._step:
             return  # gradients are still being accumulated
         self._step = trainer.global_step
+        stop = self._should_stop(trainer)
         if _validation_follows(trainer) or trainer.is_last_batch:
             return
-        stop = self._should_stop(trainer)
         due = time.monotonic() - self._saved_at > self._save_seconds
         if stop or trainer.strategy.broadcast(due):
-            self._save(trainer)
+            self._save(trainer, trainer.current_epoch)
         if stop:
             # what Lightning would do after this hook
             trainer._logger_connector.on_batch_end()
@@ -163,8 +171,9 @@ class RunSupervisor(Checkpoint):
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._heartbeat(trainer, force=True)
-        self._save(trainer)
-        if self._should_stop(trainer) and not _is_last_epoch(trainer):
+        stop = self._should_stop(trainer)
+        self._save(trainer, trainer.current_epoch + 1)
+        if stop and not _is_last_epoch(trainer):
             raise RunStopped
 
     @override
@@ -223,10 +232,21 @@ class RunSupervisor(Checkpoint):
                 logger.epoch = trainer.current_epoch
 
     def _should_stop(self, trainer: Trainer) -> bool:
+        """Return whether all processes end here; a run whose directory is gone ends at once."""
+        stop = bool(self._stop) or self._is_removed
         # all processes of a distributed run have to leave at the same step
-        return trainer.strategy.reduce_boolean_decision(bool(self._stop), all=False)
+        if not trainer.strategy.reduce_boolean_decision(stop, all=False):
+            return False
+        removed = self._is_removed or not self._run.config_file.exists()
+        if trainer.strategy.reduce_boolean_decision(removed, all=False):
+            msg = (
+                f"{self._run.path}: the directory was removed during training, so the run ended at step "
+                f"{trainer.global_step}."
+            )
+            raise RunError(msg)
+        return True
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, next_epoch: int) -> None:
         last, new = self._run.last, self._run.next
         trainer.save_checkpoint(new, weights_only=False)
         self._saved_at = time.monotonic()
@@ -234,15 +254,23 @@ class RunSupervisor(Checkpoint):
             if last.exists():
                 last.replace(self._run.previous)
             new.replace(last)
+            self._heartbeat(trainer, saved=(next_epoch, trainer.global_step))
 
-    def _heartbeat(self, trainer: Trainer, *, force: bool = False) -> None:
+    def _heartbeat(
+        self, trainer: Trainer, *, force: bool = False, saved: tuple[int, int] | None = None
+    ) -> None:
         now = time.monotonic()
-        if trainer.is_global_zero and (force or now - self._heartbeat_at > _HEARTBEAT_SECONDS):
-            self._heartbeat_at = now
-            with contextlib.suppress(OSError):
-                self._run.write_status(
-                    "running", epoch=trainer.current_epoch, step=trainer.global_step
-                )
+        due = force or saved is not None or now - self._heartbeat_at > _HEARTBEAT_SECONDS
+        if not trainer.is_global_zero or not due:
+            return
+        self._heartbeat_at = now
+        if not self._run.is_of_this_process():
+            self._is_removed = True
+            return
+        with contextlib.suppress(OSError):
+            self._run.write_status(
+                "running", epoch=trainer.current_epoch, step=trainer.global_step, saved=saved
+            )
 
 
 def _validation_follows(trainer: Trainer) -> bool:

@@ -67,7 +67,7 @@ def build_trainer(
     # Lightning would end the epoch early, from which there is no exact way to go on
     if kwargs.pop("max_time") is not None and settings.is_open_ended:
         kwargs["max_epochs"] = -1
-    kwargs["plugins"] = [WholeCheckpointIO(), *as_list(kwargs.get("plugins"))]
+    kwargs["plugins"] = [WholeCheckpointIO(run), *as_list(kwargs.get("plugins"))]
     return Trainer(**kwargs, callbacks=[*callbacks, *own])
 
 

@@ -27,7 +27,7 @@ from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
-from mattertune_nb.training.run_dir import RunDirectory, State
+from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.status import State
 
 
 log = logging.getLogger(__name__)
@@ -151,9 +152,10 @@ class MatterTuner:
                 if checkpoint is not None:
                     _check_splits(run, data)
         except MatterTuneError as exc:
-            _write_status(run, "failed", error=str(exc))
+            _write_end(run, "failed", error=str(exc))
             raise
         if _rank() == 0:
+            RunDirectory.open(run.path)  # may have been removed while the data were read
             os.environ[_RUN_VARIABLE] = str(run.path.absolute())
             place = {"root": run.path.parent, "name": run.path.name}
             self.config = _with_run(self.config, place)
@@ -224,13 +226,13 @@ class MatterTuner:
                 else:
                     log.exception("The run failed.")
                     text = f"{type(exc).__name__}: {exc}"
-                    _write_status(run, "failed", trainer.current_epoch, trainer.global_step, text)
+                    _write_end(run, "failed", trainer.current_epoch, trainer.global_step, text)
                     raise
         error = None
         if _rank() == 0 and not run.last.is_file():
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
-        _write_status(run, state, trainer.current_epoch, trainer.global_step, error)
+        _write_end(run, state, trainer.current_epoch, trainer.global_step, error)
         return TuneResult(_with_best_weights(module, run), trainer)
 
 
@@ -321,11 +323,15 @@ def _with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> Finetun
 
 
 @rank_zero_only
-def _write_status(
-    run: RunDirectory, state: State, epoch: int = 0, step: int = 0, error: str | None = None
+def _write_end(
+    run: RunDirectory,
+    state: State,
+    epoch: int | None = None,
+    step: int | None = None,
+    error: str | None = None,
 ) -> None:
     os.environ.pop(_RUN_VARIABLE, None)
     try:
-        run.write_status(state, epoch=epoch, step=step, error=error)
+        run.end(state, epoch, step, error)
     except OSError as exc:  # a full disk; readers will see that the process has gone
         log.warning("Could not write that the run is %s (%s).", state, exc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 import ase.io
 import pytest
+from lightning.pytorch import Callback
 
 import mattertune_nb as mt
 from mattertune_nb.training.background import start_run
@@ -178,3 +180,115 @@ def test_a_module_class_that_cannot_be_imported_is_said_in_the_status(
     assert status.state == "failed"
     assert "run.module_class: 'mine:Model'" in status.error
     assert reason in status.error
+
+
+def at_step(step: int, act) -> Callback:
+    """Return a callback that does something once, after an optimizer step."""
+
+    class AtStep(Callback):
+        def on_train_batch_end(self, trainer, *args, **kwargs):
+            if trainer.global_step == step:
+                act()
+
+    return AtStep()
+
+
+def test_a_run_whose_directory_is_removed_ends_at_its_next_step_and_makes_no_other(morse_config):
+    config = morse_config(max_epochs=50)
+    run = RunDirectory(config.run.root / "run")
+    # between two steps, as from a shell
+    callback = at_step(8, lambda: shutil.rmtree(run.path))
+    with pytest.raises(mt.RunError, match="removed during training, so the run ended at step 8"):
+        mt.MatterTuner(config).tune(callbacks=[callback])
+    assert not run.path.exists()
+    assert run.status().state == "removed"
+    assert not run.status().is_active
+
+
+def test_a_run_removed_in_a_validation_does_not_save_into_a_new_directory(morse_config):
+    config = morse_config(max_epochs=50)
+    run = RunDirectory(config.run.root / "run")
+
+    class Remove(Callback):
+        def on_validation_end(self, trainer, module):
+            shutil.rmtree(run.path, ignore_errors=True)
+
+    with pytest.raises(mt.RunError, match="removed during training"):
+        mt.MatterTuner(config).tune(callbacks=[Remove()])
+    assert not run.path.exists()
+
+
+def test_a_run_made_anew_in_the_place_of_a_removed_one_is_left_alone(morse_config, monkeypatch):
+    monkeypatch.setattr("mattertune_nb.training.supervisor._HEARTBEAT_SECONDS", 0)
+    config = morse_config(max_epochs=50)
+    run = RunDirectory(config.run.root / "run")
+
+    def make_anew():
+        shutil.rmtree(run.path)
+        RunDirectory.create(config)
+        run.write_status("running", step=1, pid=os.getppid())
+
+    with pytest.raises(mt.RunError, match="removed during training"):
+        mt.MatterTuner(config).tune(callbacks=[at_step(8, make_anew)])
+    assert run.status().state == "running"
+    assert run.status().step == 1
+    assert not any(run.checkpoints.iterdir())
+
+
+def test_a_stop_that_came_too_late_leaves_nothing_behind(morse_config):
+    config = morse_config(max_epochs=2)
+    run = RunDirectory(config.run.root / "run")
+    mt.MatterTuner(config).tune(callbacks=[at_step(10, run.request_stop)])
+    assert run.status().state == "finished"
+    assert not run.stop_file.exists()
+    mt.Run.attach(run.path).stop()
+    assert not run.stop_file.exists()
+    # nor does the one that was heard
+    config.trainer.max_epochs = 50
+    mt.MatterTuner(config).resume(run, callbacks=[at_step(13, run.request_stop)])
+    assert run.status().state == "stopped"
+    assert not run.stop_file.exists()
+
+
+def test_a_resumed_run_says_from_the_first_moment_where_it_goes_on(morse_config):
+    seen = []
+    config = morse_config(max_epochs=50)
+    run = RunDirectory(config.run.root / "run")
+
+    class Look(Callback):
+        def setup(self, trainer, module, stage):
+            seen.append(run.status())
+
+        def on_train_start(self, trainer, module):
+            seen.append(run.status())
+
+    def stop():
+        run.write_status(
+            "running", epoch=2, step=13
+        )  # as the last heartbeat may be ahead or behind
+        run.request_stop()
+
+    mt.MatterTuner(config).tune(callbacks=[at_step(13, stop)])
+    stopped = run.status()
+    assert (stopped.epoch, stopped.step, stopped.goes_on_at) == (2, 13, (2, 13))
+    attached = mt.Run.attach(run.path)
+    attached.start()
+    assert (attached.status().epoch, attached.status().step) == (2, 13)
+    attached.stop()
+    attached.wait(120)
+    config.trainer.max_epochs = 3
+    mt.MatterTuner(config).resume(run, callbacks=[Look()])
+    assert all((s.epoch, s.step) >= (2, 13) for s in seen)
+    finished = run.status()
+    assert (finished.epoch, finished.step, finished.goes_on_at) == (3, 15, (3, 15))
+
+
+def test_a_crashed_run_goes_on_at_its_checkpoint_and_not_where_it_was_last_seen(morse_config):
+    config = morse_config(max_epochs=2)
+    mt.MatterTuner(config).tune()
+    run = RunDirectory(config.run.root / "run")
+    run.write_status("running", epoch=2, step=14, pid=2**22 - 1)
+    assert run.status().state == "crashed"
+    assert run.status().goes_on_at == (2, 10)
+    run.claim()
+    assert (run.status().epoch, run.status().step) == (2, 10)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from mattertune_nb.training.background import Run
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.status import Status
     from mattertune_nb.widgets.page.export import Table
 
-_ACTIVE = ("starting", "running")
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
 
 
@@ -64,7 +64,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._reader = RecordReader(run.directory)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._state = ""
+        self._status: Status | None = None
+        self._is_stopping = False
         self._is_unreadable = False
         self._config: MatterTunerConfig | None = None
         self._config_read: float | None = -1.0
@@ -104,10 +105,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self.log_scale = W.Checkbox(
             False, description="log scale of the loss", indent=False, layout=W.Layout(width="170px")
         )
-        self.stop_button.on_click(lambda _: self._do(self.run.stop, "Stopping at the next step …"))
-        self.resume_button.on_click(lambda _: self._do(self.run.resume, "Starting …"))
+        self.stop_button.on_click(lambda _: self._do(self.run.stop))
+        self.resume_button.on_click(lambda _: self._do(self.run.resume))
         self.longer_button.on_click(
-            lambda _: self._do(lambda: self.run.train_longer(self.epochs.value), "Starting …")
+            lambda _: self._do(lambda: self.run.train_longer(self.epochs.value))
         )
         self.log_scale.observe(self._on_log_scale, "value")
         return W.HBox(
@@ -115,13 +116,11 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             layout=W.Layout(flex_flow="row wrap", align_items="center"),
         )
 
-    def _do(self, action: Any, doing: str) -> None:
+    def _do(self, action: Any) -> None:
         try:
             action()
         except (MatterTuneError, OSError) as exc:
             self._say(str(exc), error=True)
-        else:
-            self._say(doing)
         self.refresh()
         self.watch()
 
@@ -144,31 +143,29 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         """
         with self._lock:
             try:
-                if not self.run.path.is_dir():
-                    self._say(
-                        f"{self.run.path} is gone; the curves show what was read.", error=True
-                    )
-                    self._enable("")
-                    return False
                 status = self.run.status()
+                if status.state == "removed":
+                    self._on_status(status)
+                    self._show(read_progress(self.run, self._config, status, self.data))
+                    return False
                 records, restarted = self._reader.new_records()
                 if restarted:
                     self._forget()
                 if records or restarted:
                     self.data.add(records)
                     self.figure.update()
-                if restarted or status.state != self._state:
-                    self._on_state(status.state, status.error)
+                if restarted or self._is_changed(status):
+                    self._on_status(status)
                 self._show(read_progress(self.run, self._read_config(), status, self.data))
                 self.validation.refresh()
                 if self._is_unreadable:
                     self._is_unreadable = False
-                    self._on_state(status.state, status.error)
+                    self._on_status(status)
             except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
                 self._is_unreadable = True
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
                 return False
-            return status.state in _ACTIVE
+            return status.is_active
 
     def _forget(self) -> None:
         """Empty what was read: the run went back to an earlier step, or is another of the same name."""
@@ -202,23 +199,31 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         style = "max-height:260px;overflow:auto;font-size:11px;line-height:1.35"
         self._log.value = f'<pre style="{style}">{tail}</pre>'
 
-    def _enable(self, state: str) -> None:
-        """Enable the buttons that make sense in a state; none where there is no run any more."""
-        active = state in _ACTIVE
-        self.stop_button.disabled = not active
-        self.resume_button.disabled = active or state in ("", "finished")
-        self.longer_button.disabled = active or not state
+    def _is_changed(self, status: Status) -> bool:
+        before = self._status
+        is_stopping = status.is_active and self.run.directory.is_stopping()
+        changed = before is None or (status.state, status.error) != (before.state, before.error)
+        return changed or is_stopping != self._is_stopping
 
-    def _on_state(self, state: str, error: str | None) -> None:
-        active = state in _ACTIVE
-        self._enable(state)
-        if error:
-            self._say(f"The run {state}. {error}", error=True)
+    def _on_status(self, status: Status) -> None:
+        """Enable the buttons that make sense, and say what is to be said, in a state."""
+        state, active = status.state, status.is_active
+        self.stop_button.disabled = not active
+        self.resume_button.disabled = active or state in ("removed", "finished")
+        self.longer_button.disabled = active or state == "removed"
+        # asked for by whatever notebook or shell
+        self._is_stopping = active and self.run.directory.is_stopping()
+        if state == "removed":
+            self._say(f"{self.run.path} was removed; the curves show what was read.", error=True)
+        elif status.error:
+            self._say(f"The run {state}. {status.error}", error=True)
             self._details.selected_index = 1  # the log's tail tells more
-        elif self._state:
+        elif self._is_stopping:
+            self._say("Stopping at the next step …")
+        elif self._status:
             self._say("")
-        ended = self._state in _ACTIVE and not active
-        self._state = state
+        ended = self._status is not None and self._status.is_active and not active
+        self._status = status
         if ended:
             self.renew_picture()
 
@@ -239,7 +244,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def plain_header(self) -> str:
         """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
-        if self._state not in _ACTIVE:
+        if self._status is None or not self._status.is_active:
             return ""
         return f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() goes on.</i>"
 
@@ -252,9 +257,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         return curve_table(self.data)
 
     def _title(self) -> str:
-        return (
-            f"{self.run.name}: {self._state}, {self.data.epoch + 1} epochs, step {self.data.step}"
-        )
+        state = "" if self._status is None else f"{self._status.state}, "
+        return f"{self.run.name}: {state}{self.data.epoch + 1} epochs, step {self.data.step}"
 
     def close(self) -> None:
         """Close the widget and its thread."""
@@ -270,9 +274,11 @@ def _follow(reference: weakref.ref[Dashboard]) -> None:
     rounds = 0
     while True:
         view = reference()
-        if view is None or view.closed or not view.run.path.is_dir():
+        if view is None or view.closed:
             return
         active = view.refresh()
+        if not view.run.path.is_dir():
+            return
         rounds += 1
         if active and rounds % 8 == 0 and not has_front_end():
             view.renew_picture()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
     from mattertune_nb.training.background import Run
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.run_dir import Status
+    from mattertune_nb.training.status import Status
     from mattertune_nb.widgets.live.series import CurveData
 
 _COLORS = {
@@ -24,6 +24,7 @@ _COLORS = {
     "stopped": "#e8833a",
     "failed": "#d9534f",
     "crashed": "#d9534f",
+    "removed": "#d9534f",
 }
 
 
@@ -70,7 +71,7 @@ def read_progress(
     run: Run, config: MatterTunerConfig | None, status: Status, data: CurveData
 ) -> Progress:
     """Work out the progress of a run from its directory; without its config, what can be told."""
-    active = status.state in ("starting", "running")
+    active = status.is_active
     memory = _memory(status.pid) if active else None
     if config is None:
         return Progress(run.name, status.state, status.epoch, None, status.step, memory=memory)

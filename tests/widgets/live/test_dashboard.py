@@ -97,18 +97,37 @@ def test_a_directory_deleted_under_it_becomes_a_message(run):
     view = run.dashboard()
     shutil.rmtree(run.path)
     view.refresh()
-    assert "is gone" in view._message.value
+    assert "was removed" in view._message.value
+    assert ">removed<" in view._header.value
+    buttons = view.stop_button, view.resume_button, view.longer_button
+    assert all(button.disabled for button in buttons)
     assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
 
 
 def test_buttons_on_a_directory_that_is_gone_are_a_message(run):
     view = run.dashboard()
     shutil.rmtree(run.path)
-    view._do(run.resume, "Starting")
-    assert "may have been deleted" in view._message.value or "is gone" in view._message.value
-    view.refresh()
+    view._do(run.resume)
+    assert "was removed" in view._message.value
     assert view.resume_button.disabled
     assert view.longer_button.disabled
+
+
+def test_stopping_is_said_as_long_as_it_is_true_whoever_asked(run):
+    view = run.dashboard()
+    run.directory.write_status("running", pid=os.getppid())
+    view.refresh()
+    assert not view._message.value
+    run.stop()  # as from another notebook
+    view.refresh()
+    assert "Stopping at the next step" in view._message.value
+    run.directory.write_status("finished")
+    run.directory.stop_file.unlink()  # as the run's process does when it ends
+    view.refresh()
+    assert not view._message.value
+    view.stop_button.click()  # a moment before the page shows that it is disabled
+    assert not view._message.value
+    assert not run.directory.stop_file.exists()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +147,7 @@ def test_settings_that_cannot_be_read_become_a_message_and_the_curves_stay(text,
     assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
     table = mt.runs(run.path.parent)
     assert "config=" in table.rows[0]["settings"] or table.rows[0]["state"] == "finished"
-    view._do(run.resume, "Starting")
+    view._do(run.resume)
     assert "error" in view._message.value
 
 
@@ -245,7 +264,7 @@ def test_of_several_validation_sets_the_worst_structures_are_those_of_their_own_
 def test_resume_of_a_run_in_training_is_refused_in_words(run):
     run.directory.write_status("running", pid=os.getppid())
     view = run.dashboard()
-    view._do(run.resume, "Starting")
+    view._do(run.resume)
     assert "is training this run" in view._message.value
 
 

@@ -1,0 +1,107 @@
+"""A notebook's widgets work while a cell waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = logging.getLogger(__name__)
+
+_FROM_WIDGETS = ("comm_open", "comm_msg", "comm_close")
+
+
+@contextmanager
+def widgets_served() -> Iterator[Callable[[float], None]]:
+    """Yield a sleep during which what is clicked or typed in widgets is heard.
+
+    A kernel hears nothing while it executes a cell. Here the messages that have come are looked through:
+    those of widgets are handled, all others, such as the cells that were executed meanwhile, are given to
+    the kernel afterwards in the order in which they came. Apart from a cell of ipykernel 7 or later it is
+    a plain sleep.
+    """
+    kernel = _kernel()
+    stream = None if kernel is None else _stream(kernel)
+    if stream is None:
+        yield time.sleep
+        return
+    received: deque[list[Any]] = deque()
+    set_aside: deque[list[Any]] = deque()
+    hear = stream._recv_callback
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        stream.flush()
+        while received:
+            frames = received.popleft()
+            if not _handled(kernel, frames):
+                set_aside.append(frames)
+
+    stream.on_recv(received.append, copy=False)
+    try:
+        yield sleep
+    finally:
+        stream.on_recv(hear, copy=False)
+        # also what came in the moment of an interrupt
+        for frames in (*set_aside, *received):
+            answer = hear(frames)
+            if asyncio.iscoroutine(answer):
+                # it begins after this cell, and before what comes later
+                asyncio.ensure_future(answer)  # noqa: RUF006  the kernel's lock holds it
+
+
+def _kernel() -> Any:
+    """Return the kernel whose cell this thread executes, if any."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return getattr(shell, "kernel", None)
+
+
+def _stream(kernel: Any) -> Any:
+    """Return the stream on which messages reach the main thread, where the kernel has one as ours does."""
+    thread = getattr(kernel, "shell_channel_thread", None)
+    pair = getattr(getattr(thread, "manager", None), "_shell_channel_to_main", None)
+    stream = getattr(pair, "to_stream", None)
+    return stream if callable(getattr(stream, "_recv_callback", None)) else None
+
+
+def _handled(kernel: Any, frames: list[Any]) -> bool:
+    """Handle a message if it is a widget's; its answer belongs to it and not to the cell."""
+    try:
+        idents, parts = kernel.session.feed_identities(frames, copy=False)
+        header = kernel.session.deserialize(parts, content=False, copy=False)["header"]
+        if header["msg_type"] not in _FROM_WIDGETS:
+            return False
+        message = kernel.session.deserialize(parts, content=True, copy=False)
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+    ):  # the kernel's to judge, such as its word to itself
+        return False
+    cell, cell_idents = kernel.get_parent("shell"), kernel._parent_ident["shell"]
+    kernel.set_parent(idents, message, channel="shell")
+    kernel._publish_status("busy", "shell")
+    try:
+        kernel.shell_handlers[header["msg_type"]](None, idents, message)
+    except Exception:
+        log.exception("A widget's message could not be handled.")
+    finally:
+        kernel._publish_status("idle", "shell")
+        kernel.set_parent(cell_idents, cell, channel="shell")
+        kernel._publish_status("busy", "shell")  # with the cell, as before
+    return True

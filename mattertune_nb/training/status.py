@@ -1,0 +1,79 @@
+"""What a run is doing, as its status file says and as a reader judges it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+State = Literal["starting", "running", "stopped", "finished", "failed", "crashed", "removed"]
+
+GONE = "The process ended without a word: killed, out of memory or the machine went down."
+REMOVED = "The run's directory was removed."
+
+_SILENCE = 600.0
+"""Seconds without a sign of life after which a process on another machine is taken for gone."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run is doing.
+
+    Parameters
+    ----------
+    state
+        ``crashed`` and ``removed`` are never written: they are what a reader finds where the process or
+        the run's directory is gone.
+    epoch, step
+        Epochs begun, counted from 0, and optimizer steps done.
+    pid, host
+        The process that trains.
+    heartbeat
+        Time of the last sign of life, seconds since 1970; a reader takes the status file's own where that
+        is later.
+    error
+        Message of the error that ended the run.
+    saved_epoch, saved_step
+        Where the newest checkpoint stands; 0 where none has been written.
+    """
+
+    state: State
+    epoch: int = 0
+    step: int = 0
+    pid: int = 0
+    host: str = ""
+    heartbeat: float = 0.0
+    error: str | None = None
+    saved_epoch: int = 0
+    saved_step: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is training the run."""
+        return self.state in ("starting", "running")
+
+    @property
+    def goes_on_at(self) -> tuple[int, int]:
+        """Epoch and step at which a resumed run goes on: what a crash lost is done again."""
+        if self.state in ("starting", "finished"):
+            return self.epoch, self.step
+        return self.saved_epoch, self.saved_step
+
+
+def is_alive(status: Status) -> bool:
+    """Return whether the process that trains a run is there."""
+    if status.host != socket.gethostname():
+        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see heartbeat.py
+        return time.time() - status.heartbeat < _SILENCE
+    try:
+        process = psutil.Process(status.pid)
+        # a pid is given out again after a crash: the process must be older than its heartbeat
+        return bool(
+            process.status() != psutil.STATUS_ZOMBIE
+            and process.create_time() <= status.heartbeat + 1
+        )
+    except psutil.Error:
+        return False
