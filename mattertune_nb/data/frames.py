@@ -48,11 +48,12 @@ class CachedFrames:
         atoms = self.kept.get(i)
         if atoms is None:
             atoms = self.frames[i]
-            self.kept.put(i, atoms, _size(atoms))
+            self.kept.put(i, atoms, frame_bytes(atoms))
         return atoms
 
 
-def _size(atoms: Atoms) -> int:
+def frame_bytes(atoms: Atoms) -> int:
+    """Return about how much memory a structure and its labels take."""
     results = getattr(atoms.calc, "results", {}) if atoms.calc is not None else {}
     values = [*atoms.arrays.values(), *atoms.info.values(), *results.values()]
     return _OVERHEAD + sum(v.nbytes for v in values if isinstance(v, np.ndarray))

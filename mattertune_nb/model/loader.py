@@ -70,7 +70,7 @@ class GraphDataset(Dataset[Sample]):
         if sample is None:
             atoms = self.frames[index]
             sample = (index, self._graph(index, atoms), self._labels(index, len(atoms)))
-            self._samples.put(index, sample, _size(sample))
+            self._samples.put(index, sample, sample_bytes(sample))
         return sample
 
     def _graph(self, index: int, atoms: Atoms) -> Graph:
@@ -113,7 +113,7 @@ class GraphDataset(Dataset[Sample]):
         return batch
 
 
-def _size(sample: Sample) -> int:
+def sample_bytes(sample: Sample) -> int:
     """Return about how many bytes a graph and its labels take."""
     _, graph, labels = sample
     tensors = (*graph.tensors().values(), *labels.values())

@@ -1,0 +1,97 @@
+"""How many epochs, steps and validations a run has, by Lightning's own rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mattertune_nb.config.trainer import TrainerConfig
+
+_LIGHTNINGS_EPOCHS = 1000
+"""What Lightning takes where nothing says how long a run is."""
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """What a run does if neither a metric nor time ends it.
+
+    Attributes
+    ----------
+    train_batches, val_batches
+        Batches of an epoch and of a validation, on each process.
+    epochs
+        Passes over the training set, the last perhaps a part of one; ``None``: no end.
+    steps, validations
+        In all; of one epoch where there is no end.
+    validations_per_epoch
+        On average.
+    sanity_batches
+        Validation batches tried before training.
+    """
+
+    train_batches: int
+    val_batches: int
+    epochs: float | None
+    steps: int
+    validations: int
+    validations_per_epoch: float
+    sanity_batches: int
+
+
+def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -> RunLength:
+    """Count what a run will do.
+
+    Parameters
+    ----------
+    config
+        Limits and intervals; ``max_time`` and early stopping are not asked.
+    train_batches, val_batches
+        Batches that the loaders have, on each process.
+    """
+    further = config.additional_trainer_kwargs
+    fast = int(further.get("fast_dev_run") or 0)
+    overfit = further.get("overfit_batches")
+    limits = (further.get(f"limit_{stage}_batches") for stage in ("train", "val"))
+    train, val = (
+        _limited(n, fast or overfit or limit)
+        for n, limit in zip((train_batches, val_batches), limits, strict=True)
+    )
+    train = max(train, 1)
+    accumulated = config.accumulate_grad_batches
+    steps_per_epoch = math.ceil(train / accumulated)
+    interval = 1.0 if fast or config.val_check_interval is None else config.val_check_interval
+    every_batches = interval if isinstance(interval, int) else max(int(train * interval), 1)
+    every_epochs = 1 if fast else config.check_val_every_n_epoch
+    a_pass = train // every_batches if val else 0
+
+    max_epochs: float = _LIGHTNINGS_EPOCHS
+    if fast:
+        max_epochs = 1
+    elif config.max_epochs is not None:
+        max_epochs = math.inf if config.max_epochs == -1 else config.max_epochs
+    elif config.max_steps != -1 or config.max_time is not None:
+        max_epochs = math.inf
+    max_steps = fast or (math.inf if config.max_steps == -1 else config.max_steps)
+
+    sanity = 0 if fast else config.num_sanity_val_steps
+    sanity = val if sanity == -1 else min(sanity, val)
+
+    average = a_pass / every_epochs
+    if math.isinf(max_epochs) and math.isinf(max_steps):
+        return RunLength(train, val, None, steps_per_epoch, a_pass, average, sanity)
+    steps = int(min(max_epochs * steps_per_epoch, max_steps))
+    whole, rest = divmod(steps, steps_per_epoch)
+    validations = whole // every_epochs * a_pass
+    if val and rest and (whole + 1) % every_epochs == 0:
+        validations += rest * accumulated // every_batches
+    epochs = whole + rest * accumulated / train
+    return RunLength(train, val, epochs, steps, validations, average, sanity)
+
+
+def _limited(n_batches: int, limit: Any) -> int:
+    """Return the batches that a number or a fraction of Lightning's leaves."""
+    if limit is None:
+        return n_batches
+    return int(n_batches * limit) if isinstance(limit, float) else min(n_batches, int(limit))
