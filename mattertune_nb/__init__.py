@@ -62,6 +62,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "calculator": ("MatterTuneCalculator", "PropertyPredictor"),
     "training.background": ("Run",),
     "training.config": ("MatterTunerConfig",),
+    "training.estimate": ("Estimate", "estimate"),
     "training.tuner": ("MatterTuner", "TuneResult"),
     "widgets.forms.trainer_form": ("TrainerForm",),
     "widgets.forms.tuner_form": ("TunerForm",),

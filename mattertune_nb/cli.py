@@ -77,6 +77,20 @@ def fit(
 
 
 @app.command()
+def estimate(
+    config: Annotated[Path, typer.Argument(help="A run's settings as YAML.")],
+    set_: Settings = None,
+) -> None:
+    """Say what a run would take of time, memory and disk on this machine, from a trial of seconds."""
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.estimate import estimate
+
+    found = estimate(override_settings(MatterTunerConfig.from_yaml(config), set_ or []))
+    for line in (str(found), *found.hints):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="The run's directory.")],
     set_: Settings = None,

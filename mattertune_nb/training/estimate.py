@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Trial:
     checkpoint
         Size of a checkpoint.
     memory, gpu_memory
-        At the peak: of all processes on this machine together, and of a GPU.
+        At the peak of 1, 2, 4, … epochs, as the largest batch is drawn sooner or later: of all processes on
+        this machine together, and of a GPU.
     """
 
     device: str
@@ -62,8 +64,14 @@ class Trial:
     start: float
     save: float
     checkpoint: int
-    memory: int
-    gpu_memory: int = 0
+    memory: tuple[int, ...]
+    gpu_memory: tuple[int, ...]
+
+    def peaks(self, n_epochs: float) -> tuple[int, int]:
+        """Return the memory and the GPU's at the peak of so many epochs."""
+        last = len(self.memory) - 1
+        i = math.ceil(math.log2(min(max(n_epochs, 1), 2**last)))
+        return self.memory[i], self.gpu_memory[i]
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class Estimate:
             n_steps = int(n_epochs * length.train_batches / settings.accumulate_grad_batches)
             n_validations = int(n_epochs * length.validations_per_epoch)
         ends = seconds is not None
+        memory, gpu_memory = trial.peaks(math.inf if n_epochs is None else n_epochs)
         return cls(
             seconds=seconds,
             start_seconds=start,
@@ -135,8 +144,8 @@ class Estimate:
             n_epochs=n_epochs,
             n_steps=n_steps if ends else None,
             n_validations=n_validations if ends else None,
-            memory=trial.memory,
-            gpu_memory=trial.gpu_memory,
+            memory=memory,
+            gpu_memory=gpu_memory,
             disk=_disk(config, trial.checkpoint, n_steps, n_validations),
             device=trial.device,
             may_end_earlier=settings.early_stopping is not None or most is not None,
@@ -187,6 +196,19 @@ def estimate(config: MatterTunerConfig) -> Estimate:
         return Estimate.from_trial(config, process.ask(config))
 
 
+def trial_settings(config: MatterTunerConfig) -> dict[str, Any]:
+    """Return the settings that a trial depends on, as builtins; structures of a list are left out."""
+    trainer = {"accelerator", "devices", "strategy", "num_nodes", "precision"}
+    no_lists = {name: {"atoms_list"} for name in ("dataset", "train", "validation", "test")}
+    return {
+        "model": config.model.model_dump(mode="json", exclude={"lr_scheduler", "optimizer"}),
+        "optimizer": config.model.optimizer.name,
+        "data": config.data.model_dump(mode="json", exclude=no_lists),
+        "trainer": config.trainer.model_dump(mode="json", include=trainer),
+        "module_class": config.run.module_class,
+    }
+
+
 class TrialProcess:
     """A process that makes one trial; begun early, it has imported torch when it is asked."""
 
@@ -216,7 +238,7 @@ class TrialProcess:
         if "error" in answer:
             kind = getattr(errors, answer["kind"], MatterTuneError)
             raise kind(answer["error"])
-        return Trial(**answer)
+        return Trial(**answer | {k: tuple(answer[k]) for k in ("memory", "gpu_memory")})
 
     def cancel(self) -> None:
         """End the process, whatever it is doing."""

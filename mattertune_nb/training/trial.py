@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from dataclasses import asdict
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,6 @@ from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.estimate import Trial
 from mattertune_nb.training.hardware import accelerator_here, check_hardware
-from mattertune_nb.training.length import length_of_run
 from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.trainer import check_batches, check_trainer
 from mattertune_nb.training.trial_sample import DataSample
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.datasets import AtomsDataset
 
-_STRUCTURES = 100_000
-"""In so many, batch by batch, the largest batch is sought."""
+_EPOCHS, _STRUCTURES = 64, 100_000
+"""Bounds of the batches among which the largest is sought."""
 
 
 def make_trial(
@@ -81,7 +81,6 @@ def make_trial(
     size_per_atom = sample.size / sample.atoms
     train_batches = _Batches(train, world, size_per_atom)
     val_batches = _Batches(validation, world, size_per_atom)
-    length = length_of_run(config.trainer, train_batches.count, val_batches.count)
 
     steps = Steps(config, module, clock)
     steps.measure(sample, train_batches.mean)
@@ -97,7 +96,8 @@ def make_trial(
     # what memory cannot keep is read from disk again in each epoch
     again = sample.load_again * (1 - graphs / all_graphs) / max(config.data.num_workers, 1)
     frames = sample.frame_bytes / len(sample.samples) * n_frames
-    largest = max(train_batches.largest(length.epochs), val_batches.largest(1))
+    largest = [max(size, val_batches.largest[0]) for size in train_batches.largest]
+    peaks = [steps.memory.at(size) + max(graphs - sample.bytes, 0.0) + frames for size in largest]
     references = 0.0
     if module.normalization.fits_energy and not bool(module.normalization.fitted):
         references = crowd * train_batches.count * steps.energy.at(train_batches.mean)
@@ -111,8 +111,8 @@ def make_trial(
         start=imports + opening + n_frames * sample.read + first_graphs + references,
         save=save,
         checkpoint=checkpoint,
-        memory=int(n_here * (steps.memory.at(largest) + max(graphs - sample.bytes, 0.0) + frames)),
-        gpu_memory=int(steps.gpu_memory.at(largest)) if steps.device != "this CPU" else 0,
+        memory=tuple(int(n_here * peak) for peak in peaks),
+        gpu_memory=tuple(int(steps.gpu_memory.at(size)) for size in largest),
     )
 
 
@@ -125,6 +125,8 @@ class _Batches:
         Batches of an epoch.
     structures, mean
         Structures and size of a batch on average.
+    largest
+        Sizes of the largest batch in 1, 2, 4, … epochs.
     """
 
     def __init__(self, dataset: AtomsDataset, world: int, size_per_atom: float) -> None:
@@ -144,15 +146,16 @@ class _Batches:
         self.count = len(self._sampler)
         self.structures = len(dataset) / (world * self.count)
         self.mean = float(self._sizes.sum()) / (world * self.count)
+        self.largest = self._largest(_EPOCHS if settings.shuffle else 1)
 
-    def largest(self, n_epochs: float | None) -> float:
-        """Return the size of the largest batch of a run, or of as many epochs as are quickly drawn."""
-        n = min(n_epochs or 100.0, _STRUCTURES / len(self._sizes))
-        found = 0.0
-        for epoch in range(max(int(n), 1)):
+    def _largest(self, most_epochs: int) -> list[float]:
+        """Return the largest of 1, 2, 4, … epochs, of no more than are quickly drawn."""
+        found = []
+        for epoch in range(min(most_epochs, 1 + _STRUCTURES // len(self._sizes))):
             self._sampler.set_epoch(epoch)
-            found = max(found, *(float(self._sizes[batch].sum()) for batch in self._sampler))
-        return found
+            found.append(max(float(self._sizes[batch].sum()) for batch in self._sampler))
+        powers = takewhile(lambda n: n <= len(found), (2**k for k in count()))
+        return [max(found[:n]) for n in powers]
 
 
 def n_processes(config: MatterTunerConfig) -> int:

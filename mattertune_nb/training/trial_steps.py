@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.trial_sample import DataSample
 
-_SECONDS = 5.0
+_SECONDS = 6.5
 _MOST_BATCHES = 12
 _POLL = 0.005  # s
 
@@ -120,9 +120,8 @@ class Steps:
         with PeakMemory() as peak:
             self.train.add(size, self._timed(lambda: self._step(batch)))
         self.memory.add(size, peak.bytes)
-        if self._on_gpu:
-            reserved = torch.cuda.max_memory_reserved(self._fabric.device)
-            self.gpu_memory.add(size, reserved)
+        on_gpu = torch.cuda.max_memory_reserved(self._fabric.device) if self._on_gpu else 0
+        self.gpu_memory.add(size, on_gpu)
         self._wrapped.eval()
         self.validation.add(size, self._timed(lambda: self._validate(batch)))
         self.energy.add(size, self._timed(lambda: self._predict_energy(batch)))
