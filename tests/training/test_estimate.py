@@ -168,7 +168,6 @@ def test_the_estimate_is_near_the_run(morse_config):
     start = time.process_time()
     mt.MatterTuner(config).tune()
     seconds = time.process_time() - start
-    print("XX", seconds, estimate)
     # batches of twelve atoms take as long as Lightning's own work between them
     assert seconds / 5 < estimate.seconds < 5 * seconds
     run = RunDirectory(config.run.root / "run")
