@@ -7,16 +7,24 @@ from typing import Any
 
 import yaml
 
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
+
 
 class _Loader(yaml.SafeLoader):
     """Safe, and without the guesses of YAML 1.1.
 
-    There ``index: 10:20`` is the number 620, ``name: 2024-01-01`` a date and ``lr: 1e-3`` a string.
+    There ``index: 10:20`` is the number 620, ``name: 2024-01-01`` a date and ``lr: 1e-3`` a string. A key is
+    the word that stands there, so that nobelium is no ``False``.
     """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "the name of a setting must be a word"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if key.tag != _MERGE:
+                key.tag = _TEXT
             if key.value in seen:
                 problem = f"'{key.value}' is set twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
@@ -62,9 +70,15 @@ def load_yaml(text: str) -> Any:
     Raises
     ------
     yaml.YAMLError
-        It is not valid, or sets a key twice.
+        It is not valid, sets a key twice, or is nested too deeply.
     """
     try:
         return yaml.load(text, _Loader)
-    except (TypeError, ValueError) as exc:  # e.g. of a list as a key
-        raise yaml.YAMLError(str(exc)) from exc
+    except yaml.YAMLError:
+        raise
+    except RecursionError as exc:
+        msg = "nested too deeply"
+        raise yaml.YAMLError(msg) from exc
+    except Exception as exc:  # PyYAML's constructors raise whatever they stumble over
+        msg = f"a value that does not fit its tag: {type(exc).__name__}: {exc}"
+        raise yaml.YAMLError(msg) from exc
