@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import re
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _VERSION = 1
 _CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
 _MOST_ATOMS = 10**9
+_PROPERTIES = re.compile(rb"[Pp]roperties\s*=\s*[\"']?([^\"'\s]+)")
+_LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
 _COMPRESSED = (".gz", ".bz2", ".xz")
 
 
@@ -92,6 +95,7 @@ class IndexedXYZ:
         with self.path.open("rb") as file:
             file.seek(start)
             block = file.read(end - start)
+        _refuse_columns(block, where)
         try:
             return next(iter(read_xyz(io.StringIO(block.decode("utf-8")), 0)))
         except Exception as exc:  # ASE raises whatever its parser stumbles over
@@ -222,6 +226,22 @@ def _is_cut_off(lines: list[bytes]) -> bool:
         return False
     widths = {len(line.rstrip(b"\r\n")) for line in lines[:-1]}
     return len(widths) == 1 and len(lines[-1]) < widths.pop()
+
+
+def _refuse_columns(block: bytes, where: str) -> None:
+    """Refuse a header that declares more columns than its lines have, for which ASE would make room."""
+    lines = block.split(b"\n", 3)
+    found = _PROPERTIES.search(lines[1]) if len(lines) > 2 else None
+    if found is None:
+        return
+    declared = sum(int(count) for count in found[1].split(b":")[2::3] if count.isdigit())
+    present = len(lines[2].split())
+    if declared > max(present, _LEAST_COLUMNS):
+        msg = (
+            f"{where}: 'Properties' declares {declared} columns, but the first atom has {present}. "
+            "Correct or remove the frame."
+        )
+        raise DataError(msg)
 
 
 def _cache_file(path: Path) -> Path:

@@ -180,3 +180,10 @@ def test_a_file_without_a_last_line_end_is_whole(copper, tmp_path):
     ase.io.write(path, copper(3))
     path.write_bytes(path.read_bytes().rstrip())
     assert len(IndexedXYZ(path)) == 3
+
+
+def test_a_header_cannot_ask_for_more_columns_than_there_are(tmp_path):
+    path = tmp_path / "wide.xyz"
+    path.write_text(f"1\nProperties=species:S:1:pos:R:3:x:R:{10**30}\nCu 0 0 0\n")
+    with pytest.raises(DataError, match=r"declares 10+4 columns, but the first atom has 4"):
+        open_frames(path)
