@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +17,38 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What helps to choose pretrained weights, told without loading them.
+
+    Attributes
+    ----------
+    elements
+        What they cover, in words.
+    n_elements
+        Number of elements that they cover.
+    cutoff
+        Radius of the neighbour list in Å.
+    parameters
+        Number of weights.
+    trained_on
+        Data and level of theory.
+    licence
+        Licence of the weights.
+    relative_cost
+        Time of a training step over that of CHGNet 0.3.0, on one core, as
+        ``tests/benchmarks/bench_backbones.py`` measures it.
+    """
+
+    elements: str
+    n_elements: int
+    cutoff: float
+    parameters: int
+    trained_on: str
+    licence: str
+    relative_cost: float
 
 
 class BackboneConfig(ModelConfig, ABC):
@@ -49,6 +82,10 @@ class BackboneConfig(ModelConfig, ABC):
                 )
                 raise ValueError(msg)
         return self
+
+    def facts(self) -> BackboneFacts | None:
+        """Return what is known of the weights that the config names, if anything is."""
+        return None
 
     @classmethod
     def is_installed(cls) -> bool:

@@ -42,6 +42,13 @@ def is_config(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+def config_classes(annotation: Any) -> list[type[BaseModel]]:
+    """Return the config classes that an annotation mentions, also in lists and mappings."""
+    if is_config(annotation):
+        return [annotation]
+    return [cls for argument in get_args(annotation) for cls in config_classes(argument)]
+
+
 def is_object(annotation: Any) -> bool:
     """Return whether values are objects of Python that no person would write, e.g. structures."""
     return any(

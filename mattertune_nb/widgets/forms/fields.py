@@ -67,6 +67,9 @@ class Editor:
     def _show(self, value: Any) -> None:
         raise NotImplementedError
 
+    def find(self, text: str) -> None:
+        """Open what holds the fields that a search finds; nothing, where there is nothing to open."""
+
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         """Show messages beside their fields; an empty sequence takes them away."""
         self._say("; ".join(text for _, text in problems))

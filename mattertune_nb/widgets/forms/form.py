@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,15 @@ from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.widgets.forms.annotations import label_of, tag_field
 from mattertune_nb.widgets.forms.editors import make_editor
 from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.lazy import Disclosure
+from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.page.controls import HTML, Box, VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 from mattertune_nb.widgets.page.style import STYLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pydantic import BaseModel
 
@@ -38,32 +41,45 @@ class ConfigEditor(Editor):
         The class; its own fields, descriptions and bounds make the form.
     changed
         Called after a person has changed something.
+    only
+        The fields that are shown; all by default.
+    rest_label
+        What the button says behind which the fields are that few people touch.
 
     Attributes
     ----------
-    headings
-        The heading of each group.
+    first
+        Editors of the fields that stand at first sight.
+    rest
+        Those of the others, where some fields are more basic than others.
     """
 
     wide = True
 
-    def __init__(self, cls: type[BaseModel], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        cls: type[BaseModel],
+        changed: Callable[[], None],
+        *,
+        only: Collection[str] | None = None,
+        rest_label: str = "More settings",
+    ) -> None:
         super().__init__(changed)
         self.cls = cls
         tag = tag_field(cls)
-        self._fixed = {tag: cls.model_fields[tag].default} if tag else {}
-        self.editors: dict[str, Editor] = {
-            name: make_editor(
-                label_of(name, field),
-                field,
-                field.annotation,
-                ConfigEditor,
-                changed,
-            )
-            for name, field in cls.model_fields.items()
-            if name != tag
-        }
-        self.headings: dict[str, HTML] = {}
+        names = [n for n in cls.model_fields if n != tag and (only is None or n in only)]
+        shown = basic_fields(cls, names) or names
+        others = [n for n in names if n not in shown]
+        self._fixed = (
+            {tag: cls.model_fields[tag].default} if tag and (only is None or tag in only) else {}
+        )
+        self.first: dict[str, Editor] = {name: self._make(name) for name in shown}
+        self.rest: Disclosure | None = None
+        self._others = others
+        if others:
+            make = partial(ConfigEditor, cls, changed, only=others)
+            self.rest = Disclosure(rest_label, make, changed)
+        self._headings: dict[str, HTML] = {}
         self.widget = self._make_widget()
         defaults = {
             name: field.get_default(call_default_factory=True)
@@ -72,57 +88,108 @@ class ConfigEditor(Editor):
         }
         self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
 
+    def _make(self, name: str) -> Editor:
+        field = self.cls.model_fields[name]
+        return make_editor(
+            label_of(name, field), field, field.annotation, ConfigEditor, self._changed
+        )
+
+    @property
+    def editors(self) -> dict[str, Editor]:
+        """Editors of all fields; those of the rest are made now if they were not yet."""
+        return self.first | (self.rest.inner.editors if self.rest is not None else {})
+
+    @property
+    def headings(self) -> dict[str, HTML]:
+        """The heading of each group of fields."""
+        return self._headings | (self.rest.inner.headings if self.rest is not None else {})
+
     def _make_widget(self) -> W.Box:
         groups: dict[str, list[str]] = {}
-        for name in self.editors:
+        for name in self.first:
             extra: Any = self.cls.model_fields[name].json_schema_extra or {}
-            groups.setdefault(extra.get("group", ""), []).append(name)
+            # a few basic fields need no headings
+            group = "" if self.rest is not None else extra.get("group", "")
+            groups.setdefault(group, []).append(name)
         sections: list[W.Widget] = []
         for group in sorted(groups, key=bool):
             if group:
                 title = html.escape(group[:1].upper() + group[1:])
-                self.headings[group] = HTML(f'<div class="mt-heading">{title}</div>')
-                sections.append(self.headings[group])
-            for wide, names in groupby(groups[group], lambda name: self.editors[name].wide):
-                parts = [self.editors[name].widget for name in names]
+                self._headings[group] = HTML(f'<div class="mt-heading">{title}</div>')
+                sections.append(self._headings[group])
+            for wide, names in groupby(groups[group], lambda name: self.first[name].wide):
+                parts = [self.first[name].widget for name in names]
                 sections += parts if wide else [Box(parts, css="mt-form mt-grid")]
+        if self.rest is not None:
+            sections.append(self.rest.widget)
         return sections[0] if len(sections) == 1 else VBox(sections, css="mt-form")
 
-    def add_note(self, group: str, note: W.Widget) -> None:
-        """Put below the heading of a group what goes with it."""
+    def add_below(self, name: str, note: W.Widget) -> None:
+        """Put below a field that takes the whole width what goes with it."""
         children = list(self.widget.children)
-        children.insert(children.index(self.headings[group]) + 1, note)
+        children.insert(children.index(self.first[name].widget) + 1, note)
         self.widget.children = children
+
+    def add_before_rest(self, note: W.Widget) -> None:
+        """Put below all fields of the first sight what goes with them."""
+        children = list(self.widget.children)
+        at = len(children) if self.rest is None else children.index(self.rest.widget)
+        self.widget.children = [*children[:at], note, *children[at:]]
+
+    def find(self, text: str) -> None:
+        """Hide the fields that a search does not find, and open what holds those that it finds."""
+        for name, editor in self.first.items():
+            field = self.cls.model_fields[name]
+            found = not text or is_found(name, field, text)
+            (editor.widget.remove_class if found else editor.widget.add_class)("mt-miss")
+            if not text or (found and not is_found(name, field, text, deep=False)):
+                editor.find(text)
+        if self.rest is not None:
+            fields = self.cls.model_fields
+            hits = [n for n in self._others if is_found(n, fields[n], text)]
+            self.rest.find(text if hits else "")
 
     @override
     def get(self) -> dict[str, Any]:
-        return self._fixed | {name: editor.get() for name, editor in self.editors.items()}
+        others = {} if self.rest is None else self.rest.get() or {}
+        return self._fixed | {name: editor.get() for name, editor in self.first.items()} | others
 
     @override
     def _show(self, value: Any) -> None:
-        for name, editor in self.editors.items():
+        for name, editor in self.first.items():
             if name in value:
                 editor.set(value[name])
+        if self.rest is not None:
+            others = {name: value[name] for name in self._others if name in value}
+            self.rest.set((self.rest.get() or {}) | others)
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         placed = [self._place(path, text) for path, text in problems]
-        for name, editor in self.editors.items():
+        for name, editor in self.first.items():
             editor.show_problems([(p[1:], text) for p, text in placed if p[:1] == (name,)])
+        if self.rest is not None:
+            of_others = [(p, text) for p, text in placed if p and p[0] in self._others]
+            self.rest.show_problems(of_others)
         own = "; ".join(
             ".".join(map(str, p)) + ": " * bool(p) + text
             for p, text in placed
-            if not p or p[0] not in self.editors
+            if not p or p[0] not in (*self.first, *self._others)
         )
         self._say(own)
 
     def _place(self, path: Path, text: str) -> tuple[Path, str]:
         """Give what is wrong with a config as a whole to the first field that it speaks of."""
-        if not path:
-            spoken = [word for word in re.findall(r"\w+", text) if word in self.editors]
-            if spoken:
-                return (spoken[0],), text.removeprefix(f"{spoken[0]}: ")
-        return path, text
+        return path_of_spoken(path, text, [*self.first, *self._others])
+
+
+def path_of_spoken(path: Path, text: str, names: Sequence[str]) -> tuple[Path, str]:
+    """Return where a message belongs; one of a config as a whole, to the field that it names first."""
+    if not path:
+        spoken = [word for word in re.findall(r"\w+", text) if word in names]
+        if spoken:
+            return (spoken[0],), text.removeprefix(f"{spoken[0]}: ")
+    return path, text
 
 
 class ConfigTrait(traitlets.Instance):  # type: ignore[misc]

@@ -23,14 +23,17 @@ class LabelKeyFiller:
     Attributes
     ----------
     notes
-        A line for each data file of the last config.
+        A line for each data file of the last config, by its field.
+    sizes
+        How many frames each of them has, where it could be read.
     """
 
     def __init__(self, *, waiting: bool = False) -> None:
         self.waiting = waiting
-        self.notes: list[str] = []
+        self.notes: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._seen: dict[str, tuple[Any, dict[str, list[str]], str]] = {}
+        self._seen: dict[str, tuple[Any, dict[str, list[str]], str, int | None]] = {}
         self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def look(self, config: MatterTunerConfig) -> None:
@@ -39,12 +42,20 @@ class LabelKeyFiller:
             if hasattr(getattr(config.data, name), "src"):
                 self._look(name, getattr(config.data, name))
 
-    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, list[str]], str]:
+    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, list[str]], str, int | None]:
         with self._lock:
             identity = _identity(dataset)
             if name not in self._seen or self._seen[name][0] != identity:
                 self._seen[name] = (identity, *_look_into(dataset))
             return self._seen[name]
+
+    def identity(self, dataset: Any) -> Any:
+        """Return what tells a data set, with the names of its labels, from others."""
+        part = {"energy_key", "forces_key", "stress_key"}
+        names = tuple(dataset.model_dump(include=part).values())
+        if hasattr(dataset, "src"):
+            return _identity(dataset)[:3], str(_identity(dataset)[3]), names
+        return id(dataset.atoms_list[0]), len(dataset.atoms_list), names
 
     def fill(self, config: MatterTunerConfig) -> bool:
         """Set the keys that are not set and whose standard name a file lacks; return whether any was.
@@ -52,14 +63,20 @@ class LabelKeyFiller:
         What was filled in for another file in the same place is taken back first.
         """
         if self.waiting:
-            self.notes = ["Looking into the data file …"]
+            fields = [
+                n for n in type(config.data).model_fields if hasattr(getattr(config.data, n), "src")
+            ]
+            self.notes = dict.fromkeys(fields, "Looking into the data file …")
             return False
-        changed, self.notes = False, []
+        changed = False
+        self.notes, self.sizes = {}, {}
         for name in type(config.data).model_fields:
             dataset = getattr(config.data, name)
+            if hasattr(dataset, "atoms_list"):
+                self.sizes[name] = len(dataset.atoms_list)
             if not hasattr(dataset, "src"):
                 continue
-            file, found, note = self._look(name, dataset)
+            file, found, note, size = self._look(name, dataset)
             last, filled = self._filled.get(name, (None, {}))
             if file != last:
                 changed |= _take_back(dataset, filled)
@@ -72,7 +89,9 @@ class LabelKeyFiller:
                     setattr(dataset, field, key)
                 changed |= bool(filled)
                 self._filled[name] = (file, filled)
-            self.notes.append(note)
+            self.notes[name] = note
+            if size is not None:
+                self.sizes[name] = size
         return changed
 
 
@@ -92,14 +111,14 @@ def _identity(dataset: Any) -> Any:
     return type(dataset), str(dataset.src), changed, part
 
 
-def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str]:
+def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str, int | None]:
     try:
         frames = dataset.create_dataset()
         found = likely_keys(frames.frame(0))
     except (MatterTuneError, OSError) as exc:
-        return {}, str(exc)
+        return {}, str(exc), None
     names = ", ".join(
         f"{label} under {' or '.join(map(repr, found[label]))}" if found[label] else f"no {label}"
         for label in LABELS
     )
-    return found, f"{dataset.src}: {len(frames)} frames; {names}."
+    return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from mattertune_nb.widgets.forms.fields import Editor
-from mattertune_nb.widgets.page.controls import VBox
+from mattertune_nb.widgets.page.controls import ToggleButton, VBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +55,11 @@ class Lazy(Editor):
     def _fill(self, widget: Widget) -> None:
         self.widget.children = [widget]
 
+    def find(self, text: str) -> None:
+        """Show what a search has found in it; nothing is hidden for an empty text."""
+        if text or self.built:
+            self.inner.find(text)
+
     @override
     def get(self) -> Any:
         return self._raw if self._inner is None else self._inner.get()
@@ -69,3 +74,46 @@ class Lazy(Editor):
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         if problems or self.built:
             self.inner.show_problems(problems)
+
+
+class Disclosure(Lazy):
+    """Settings behind a button, which few people need.
+
+    Parameters
+    ----------
+    label
+        What the button says.
+    make, changed
+        As for all that is built when it is looked at.
+    """
+
+    wide = True
+
+    def __init__(self, label: str, make: Callable[[], Editor], changed: Callable[[], None]) -> None:
+        super().__init__(make, changed)
+        self.switch = ToggleButton(False, description=label, icon="caret-right", css="mt-section")
+        self.switch.observe(self._on_switch, "value")
+        self._place = self.widget
+        self._place.add_class("mt-closed")
+        self.widget = VBox([self.switch, self._place], css="mt-form")
+
+    @override
+    def _fill(self, widget: Widget) -> None:
+        self._place.children = [widget]
+
+    def _on_switch(self, change: Any) -> None:
+        self.switch.icon = "caret-down" if change["new"] else "caret-right"
+        (self._place.remove_class if change["new"] else self._place.add_class)("mt-closed")
+        if change["new"]:
+            _ = self.inner
+
+    @override
+    def find(self, text: str) -> None:
+        self.switch.value = bool(text)
+        super().find(text)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        if problems:
+            self.switch.value = True
+        super().show_problems(problems)

@@ -71,6 +71,11 @@ class Optional(Editor):
         self._place.children = [self.inner.widget] if on and self.inner is not None else []
 
     @override
+    def find(self, text: str) -> None:
+        if self.inner is not None:
+            self.inner.find(text)
+
+    @override
     def get(self) -> Any:
         return self.inner.get() if self.switch.value and self.inner is not None else None
 
@@ -137,6 +142,11 @@ class Section(Lazy):
         self.summary = text
         shown = "" if self.switch.value else html.escape(text)
         self._summary.value = f'<span class="mt-note">{shown}</span>'
+
+    @override
+    def find(self, text: str) -> None:
+        self.switch.value = bool(text)
+        super().find(text)
 
     @override
     def _show(self, value: Any) -> None:
@@ -218,6 +228,11 @@ class Choice(Editor):
         self._place_value()
         self.widget.children = self._children()
         self._on_change()
+
+    @override
+    def find(self, text: str) -> None:
+        if self.inner is not None:
+            self.inner.find(text)
 
     @override
     def get(self) -> Any:

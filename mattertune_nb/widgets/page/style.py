@@ -40,6 +40,36 @@ STYLE = """<style>
 .mt-diff td { padding: 0 10px 0 0; text-align: left; font-size: 12px; line-height: 1.5; }
 .mt-add { align-self: flex-start; width: auto; padding: 0 14px; }
 .mt-section { width: auto; min-width: 168px; text-align: left; background: none; }
+.mt-closed, .mt-miss { display: none !important; }
+.mt-run-form { overflow: visible; }
+.mt-start { position: sticky; top: 0; z-index: 5; align-items: center; gap: 4px; padding: 4px 0;
+  background: var(--jp-layout-color0, white); border-bottom: 1px solid var(--jp-border-color2, #bbb); }
+.jp-OutputArea:has(.mt-run-form), .jp-OutputArea-child:has(.mt-run-form),
+.jp-OutputArea-output:has(.mt-run-form), .jp-Cell-outputWrapper:has(.mt-run-form),
+.jp-Cell:has(.mt-run-form) { overflow: visible !important; }
+.mt-start-text { flex: 1 1 auto; min-width: 0; overflow: visible; padding-left: 8px; }
+.mt-tools { flex-flow: row wrap; align-items: center; gap: 0 12px; overflow: visible; }
+.mt-file > .mt-control { flex: 1 1 300px; width: auto; max-width: none; }
+.mt-file > .mt-row, .mt-file > .mt-chooser { flex: 1 1 100%; }
+.mt-chooser { margin: 0 0 6px 180px; width: auto; max-width: 620px; }
+.mt-contents { margin: 0 0 4px 180px; width: auto; overflow: visible; }
+.mt-facts { font-size: 13px; line-height: 1.5; white-space: normal; }
+.mt-none { opacity: .65; }
+.mt-split { max-width: 620px; margin: 4px 0 6px 180px; }
+.mt-bar { display: flex; gap: 1px; height: 10px; border-radius: 3px; overflow: hidden; }
+.mt-legend { display: flex; flex-wrap: wrap; gap: 0 16px; font-size: 12px; line-height: 1.6; }
+.mt-legend i { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 5px; }
+.mt-card { display: grid; grid-template-columns: repeat(2, max-content minmax(0, 1fr)); gap: 1px 12px;
+  margin: 2px 0 4px 180px; font-size: 13px; line-height: 1.5; white-space: normal; }
+.mt-card dt { opacity: .7; }
+.mt-card dd { margin: 0; }
+.mt-property { width: 100%; align-items: flex-start; overflow: visible; }
+.mt-property > .mt-form { flex: 1 1 auto; width: auto; min-width: 0; }
+.mt-run-form select, .mt-run-form option { color-scheme: inherit; }
+.mt-run-form select option { background: var(--jp-layout-color1, white);
+  color: var(--jp-ui-font-color1, black); }
+[data-jp-theme-light="false"] .mt-form select, [data-jp-theme-light="false"] .mt-run-form select
+  { color-scheme: dark; }
 </style>"""
 
 

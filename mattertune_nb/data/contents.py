@@ -1,0 +1,109 @@
+"""What a data set holds, told while it is being read: for people who choose one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.data.labels import LABELS, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_BREATH = 0.02
+"""Seconds of reading after which other threads have their turn."""
+
+
+@dataclass
+class Contents:
+    """What was found so far.
+
+    Attributes
+    ----------
+    n_frames, n_read
+        Frames of the data set, and those that were read.
+    elements
+        Symbols that occur, by atomic number.
+    n_atoms
+        Fewest and most atoms of a frame.
+    labels
+        For each label, how many of the frames that were read have one that can be used.
+    keys
+        Under which name the data set looks for each.
+    """
+
+    n_frames: int
+    n_read: int = 0
+    elements: tuple[str, ...] = ()
+    n_atoms: tuple[int, int] = (0, 0)
+    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every frame was read."""
+        return self.n_read == self.n_frames
+
+
+def read_contents(
+    dataset: AtomsDataset, *, every: float = 0.5, at_most: float = 60.0
+) -> Iterator[Contents]:
+    """Read a data set and yield what it holds: now and then, and at the end.
+
+    Frames are read in an order that is spread over the set, so that what is known early holds for all
+    of it. Not more than one is in memory beyond the cache of the set, and the reading makes room for
+    other threads.
+
+    Parameters
+    ----------
+    dataset
+        The structures.
+    every
+        Seconds between two reports.
+    at_most
+        Seconds after which the rest is left unread.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    from ase.data import chemical_symbols
+
+    found = Contents(len(dataset), keys={label: dataset.keys.name(label) for label in LABELS})
+    numbers: set[int] = set()
+    begun = reported = turn = time.monotonic()
+    for i in spread(len(dataset)):
+        atoms = dataset.frame(i)
+        numbers.update(np.unique(atoms.numbers).tolist())
+        least, most = found.n_atoms if found.n_read else (len(atoms), len(atoms))
+        found.n_atoms = min(least, len(atoms)), max(most, len(atoms))
+        for label in read_labels(atoms, dataset.keys, dict.fromkeys(LABELS, "mask")):
+            found.labels[label] += 1
+        found.n_read += 1
+        now = time.monotonic()
+        if now - turn > _BREATH:
+            time.sleep(_BREATH / 4)
+            turn = time.monotonic()
+        if now - reported > every:
+            found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
+            reported = now
+            yield found
+            if now - begun > at_most:
+                break
+    found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
+    yield found
+
+
+def spread(n: int) -> Iterator[int]:
+    """Yield 0 to n - 1 so that any beginning of it is spread evenly: by steps of halves of `n`."""
+    bits = max(n - 1, 0).bit_length()
+    for k in range(1 << bits):
+        i = int(f"{k:0{bits}b}"[::-1], 2) if bits else 0
+        if i < n:
+            yield i

@@ -1,0 +1,202 @@
+"""What a data file holds and how its frames are divided, as a person reads it."""
+
+from __future__ import annotations
+
+import html
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.task import UNITS
+from mattertune_nb.data.contents import Contents, read_contents
+from mattertune_nb.widgets.page.controls import HTML, Button, VBox
+from mattertune_nb.widgets.page.style import error_html, note_html
+from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_COLORS = {"train": BLUE, "validation": GREEN, "test": "#e8833a"}
+_WORDS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+class SourceView:
+    """What is known of one data file, below its name.
+
+    Parameters
+    ----------
+    learn_stresses
+        Called where a person wants to train on the stresses of the file.
+    """
+
+    def __init__(self, learn_stresses: Callable[[], None]) -> None:
+        self._learn_stresses = learn_stresses
+        self._text = HTML()
+        self.stress_button: Button | None = None
+        self.widget = VBox([self._text], css="mt-contents")
+
+    @property
+    def text(self) -> str:
+        """What is said."""
+        return str(self._text.value)
+
+    def say(self, note: str) -> None:
+        """Show the line that is known at once."""
+        self._text.value = note_html(note)
+        self.offer_stresses(False)
+
+    def show(self, contents: Contents | str) -> None:
+        """Show what the file holds, or why it cannot be read."""
+        self._text.value = (
+            error_html(contents, css="mt-alert")
+            if isinstance(contents, str)
+            else contents_html(contents)
+        )
+
+    def offer_stresses(self, on: bool) -> None:
+        """Show or hide the button that adds stresses to what is learnt."""
+        if on and self.stress_button is None:
+            self.stress_button = Button(
+                description="The file holds stresses: train on them too", icon="plus", css="mt-add"
+            )
+            self.stress_button.on_click(lambda _: self._learn_stresses())
+        shown = [self._text, self.stress_button] if on else [self._text]
+        if list(self.widget.children) != shown:
+            self.widget.children = shown
+
+
+class ContentsReader:
+    """Reads data sets in a thread, of which the last that was asked for counts.
+
+    Parameters
+    ----------
+    found
+        Called in the thread with a field's name and what is known of its data set: its contents, or
+        why it cannot be read.
+    """
+
+    def __init__(self, found: Callable[[str, Contents | str], None]) -> None:
+        self._found = found
+        self._lock = threading.Lock()
+        self._asked: dict[str, Any] = {}
+        self._known: dict[str, tuple[Any, Contents | str]] = {}
+        self._round = 0
+
+    def ask(self, datasets: Mapping[str, tuple[Any, Any]], delay: float) -> None:
+        """Read data sets that differ from the last ones.
+
+        Parameters
+        ----------
+        datasets
+            For each field what tells its data set from others, and its config.
+        delay
+            Seconds to wait first, as another edit may follow.
+        """
+        asked = {name: identity for name, (identity, _) in datasets.items()}
+        with self._lock:
+            if asked == self._asked:
+                return
+            self._asked = asked
+            self._round += 1
+            args = dict(datasets), self._round, delay
+        threading.Thread(
+            target=self._read, args=args, daemon=True, name="mattertune_nb data"
+        ).start()
+
+    def known(self, name: str, identity: Any) -> Contents | str | None:
+        """Return what was found of a data set."""
+        last, found = self._known.get(name, (None, None))
+        return found if last == identity else None
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._round += 1
+
+    def _read(self, datasets: dict[str, tuple[Any, Any]], own: int, delay: float) -> None:
+        threading.Event().wait(delay)
+        for name, (identity, config) in datasets.items():
+            if self.known(name, identity) is not None:
+                continue
+            try:
+                for contents in read_contents(config.create_dataset()):
+                    if self._round != own:
+                        return
+                    if contents.is_complete:
+                        self._known[name] = identity, contents
+                    self._found(name, contents)
+            except (MatterTuneError, OSError) as exc:
+                if self._round != own:
+                    return
+                self._known[name] = identity, str(exc)
+                self._found(name, str(exc))
+
+
+def contents_html(contents: Contents) -> str:
+    """Return what a data set holds in a few lines."""
+    least, most = contents.n_atoms
+    atoms = f"{least}" if least == most else f"{least}–{most}"
+    facts = [
+        f"<b>{contents.n_frames:,}</b> frames".replace(",", "\u202f"),
+        f"elements <b>{', '.join(contents.elements)}</b>",
+        f"<b>{atoms}</b> atoms a frame",
+    ]
+    rows = [_label_html(contents, label) for label in contents.labels]
+    read = (
+        ""
+        if contents.is_complete
+        else note_html(
+            f"Read {contents.n_read} of {contents.n_frames} frames, spread over the file."
+        )
+    )
+    return (
+        f'<div class="mt-facts">{" · ".join(facts)}</div>'
+        f'<div class="mt-facts">{" &nbsp; ".join(rows)}</div>{read}'
+    )
+
+
+def _label_html(contents: Contents, label: str) -> str:
+    n, key = contents.labels[label], html.escape(repr(contents.keys[label]))
+    if not n:
+        return f'<span class="mt-none">no {label}</span>'
+    share = "all frames" if n == contents.n_read else f"{n} of {contents.n_read} frames"
+    return f"<b>{label}</b> ({UNITS[label]}) under {key}: {share}"
+
+
+def split_html(data: Any, sizes: Mapping[str, int]) -> str:
+    """Return the split of a data config in frames, as a bar with its numbers.
+
+    Parameters
+    ----------
+    data
+        The config; its own code divides.
+    sizes
+        Frames of the data set in each field, as far as they are known.
+    """
+    counts: dict[str, int] = {}
+    unused = 0
+    if hasattr(data, "split_indices"):
+        n = sizes.get("dataset")
+        if n is None:
+            return ""
+        try:
+            counts = {stage: len(part) for stage, part in data.split_indices(n).items()}
+        except MatterTuneError as exc:
+            return error_html(str(exc), css="mt-alert")
+        unused = n - sum(counts.values())
+    else:
+        counts = {stage: sizes[stage] for stage in _WORDS if stage in sizes}
+    parts = [(f"{n} {_WORDS[stage]}", n, _COLORS[stage]) for stage, n in counts.items()]
+    parts += [(f"{unused} not used", unused, GREY)] if unused else []
+    if not parts:
+        return ""
+    text = " · ".join(words for words, _, _ in parts)
+    bar = "".join(
+        f'<span style="flex:{n} 0 3px;background:{color}"></span>' for _, n, color in parts
+    )
+    legend = "".join(
+        f'<span><i style="background:{color}"></i>{words}</span>' for words, _, color in parts
+    )
+    return (
+        f'<div role="img" aria-label="{text}" class="mt-split"><div class="mt-bar">{bar}</div>'
+        f'<div class="mt-legend">{legend}</div></div>'
+    )

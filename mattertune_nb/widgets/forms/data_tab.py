@@ -1,0 +1,98 @@
+"""The tab of the data: which file, what it holds, and how its frames are divided."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
+from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.widgets.forms.contents_view import SourceView, split_html
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.form import ConfigEditor
+from mattertune_nb.widgets.forms.nested_fields import Choice
+from mattertune_nb.widgets.forms.placement import BATCHES
+from mattertune_nb.widgets.page.controls import HTML
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from mattertune_nb.widgets.forms.fields import Path
+
+_KINDS = {"auto_split": "from the same file", "manual_split": "from a file of their own"}
+_SOURCES = ("dataset", "train", "validation", "test")
+
+
+class DataTab(Editor):
+    """The source of the structures and their split; its value is that of the config's ``data``.
+
+    Parameters
+    ----------
+    changed
+        Called after a change.
+    learn_stresses
+        Called where a person wants to train on the stresses of a file.
+    """
+
+    CLASSES: ClassVar[dict[str, type[BaseModel]]] = {
+        str(cls.model_fields["type"].default): cls
+        for cls in (AutoSplitDataModuleConfig, ManualSplitDataModuleConfig)
+    }
+
+    def __init__(self, changed: Callable[[], None], learn_stresses: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.views = {name: SourceView(learn_stresses) for name in _SOURCES}
+        self.split = HTML()
+        self.choice = Choice(
+            "Validation frames",
+            MatterTunerConfig.model_fields["data"],
+            {kind: (_KINDS[kind], partial(self._make, cls)) for kind, cls in self.CLASSES.items()},
+            lambda raw: str(raw["type"]),
+            changed,
+            wide=True,
+        )
+        self.widget = self.choice.widget
+
+    @property
+    def cls(self) -> type[BaseModel]:
+        """The class of the split that is chosen."""
+        return self.CLASSES[self.choice.kind.value]
+
+    def _make(self, cls: Any) -> ConfigEditor:
+        names = [name for name in cls.model_fields if name not in BATCHES]
+        editor = ConfigEditor(cls, self._changed, only=names, rest_label="All settings")
+        for name in editor.first.keys() & self.views.keys():
+            editor.add_below(name, self.views[name].widget)
+        editor.add_before_rest(self.split)
+        return editor
+
+    def editor(self, name: str) -> Editor:
+        """Return the editor of a setting."""
+        assert isinstance(self.choice.inner, ConfigEditor)
+        return self.choice.inner.editors[name]
+
+    def show_contents(self, data: Any, notes: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+        """Show what is known at once of the files of a config, and how their frames are divided."""
+        for name, view in self.views.items():
+            view.say(notes.get(name, ""))
+        self.split.value = split_html(data, sizes)
+
+    @override
+    def get(self) -> Any:
+        return self.choice.get()
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.choice.set(value)
+
+    @override
+    def find(self, text: str) -> None:
+        self.choice.find(text)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        self.choice.show_problems(problems)

@@ -1,0 +1,138 @@
+"""The tab of the model: which backbone, what helps to choose it, and what it learns."""
+
+from __future__ import annotations
+
+import html
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from mattertune_nb.backbones.registry import available
+from mattertune_nb.config.model import ModelConfig
+from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.form import ConfigEditor
+from mattertune_nb.widgets.forms.lazy import Disclosure
+from mattertune_nb.widgets.forms.nested_fields import Choice
+from mattertune_nb.widgets.forms.placement import OPTIMIZER, own_problems
+from mattertune_nb.widgets.forms.properties import PropertyRows
+from mattertune_nb.widgets.forms.search import is_found
+from mattertune_nb.widgets.page.controls import HTML, VBox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
+    from mattertune_nb.backbones.registry import BackboneInfo
+    from mattertune_nb.widgets.forms.fields import Path
+
+_REST = tuple(n for n in ModelConfig.model_fields if n not in {"properties", *OPTIMIZER})
+
+
+class ModelTab(Editor):
+    """Backbone, its facts and the properties; its value is that of ``model`` without the optimizer.
+
+    Properties and what else all backbones share stay when another backbone is chosen.
+
+    Parameters
+    ----------
+    changed
+        Called after a change.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.infos = available()
+        self.choice = Choice(
+            "Backbone",
+            MatterTunerConfig.model_fields["model"],
+            {
+                name: (
+                    name if info.installed else f"{name} – {info.install_hint}",
+                    partial(self._make, info.config_class),
+                )
+                for name, info in self.infos.items()
+            },
+            lambda raw: str(raw["name"]),
+            changed,
+            wide=True,
+        )
+        self.facts = HTML()
+        self.properties = PropertyRows(changed)
+        self.rest = Disclosure(
+            "All settings", lambda: ConfigEditor(ModelConfig, changed, only=_REST), changed
+        )
+        self.widget = VBox(
+            [
+                self.choice.widget,
+                self.facts,
+                HTML('<div class="mt-heading">What it learns</div>'),
+                self.properties.widget,
+                self.rest.widget,
+            ],
+            css="mt-form",
+        )
+
+    def _make(self, cls: Any) -> ConfigEditor:
+        own = [name for name in cls.model_fields if name not in ModelConfig.model_fields]
+        return ConfigEditor(cls, self._changed, only=own)
+
+    def editor(self, name: str) -> Editor:
+        """Return the editor of a setting."""
+        if name == "properties":
+            return self.properties
+        editors: dict[str, Editor] = (
+            self.rest.inner.editors if name in _REST else self.choice.inner.editors  # type: ignore[union-attr]
+        )
+        return editors[name]
+
+    def show_facts(self, config: BackboneConfig) -> None:
+        """Show what is known of the weights that a config chooses."""
+        self.facts.value = facts_html(config.facts(), self.infos.get(config.name))
+
+    @override
+    def get(self) -> dict[str, Any]:
+        own: dict[str, Any] = self.choice.get()
+        return own | {"properties": self.properties.get()} | (self.rest.get() or {})
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.choice.set(value)
+        self.properties.set(value["properties"])
+        self.rest.set({name: value[name] for name in _REST})
+
+    @override
+    def find(self, text: str) -> None:
+        self.choice.find(text)
+        self.properties.find(text)
+        hits = any(is_found(name, ModelConfig.model_fields[name], text) for name in _REST)
+        self.rest.find(text if hits else "")
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        shared, own = own_problems(problems, ("properties", *_REST))
+        self.choice.show_problems(own)
+        self.properties.show_problems([(p[1:], t) for p, t in shared if p[0] == "properties"])
+        self.rest.show_problems([(p, t) for p, t in shared if p[0] != "properties"])
+
+
+def facts_html(facts: BackboneFacts | None, info: BackboneInfo | None) -> str:
+    """Return what helps to choose a backbone; of one without facts only whether it is installed."""
+    here = "installed"
+    if info is not None and not info.installed:
+        here = f"not installed: <code>{html.escape(info.install_hint)}</code>"
+    if facts is None:
+        return f'<div class="mt-facts">{here}</div>'
+    rows = {
+        "Elements": facts.elements,
+        "Cutoff": f"{facts.cutoff:g} Å",
+        "Parameters": f"{facts.parameters:,}".replace(",", "\u202f"),
+        "Cost of a step": "as CHGNet 0.3.0, the quickest here"
+        if facts.relative_cost == 1
+        else f"{facts.relative_cost:.2g} × CHGNet 0.3.0",
+        "Trained on": facts.trained_on,
+        "Licence": facts.licence,
+    }
+    cells = "".join(f"<dt>{name}</dt><dd>{html.escape(str(v))}</dd>" for name, v in rows.items())
+    return f'<dl class="mt-card">{cells}<dt>Here</dt><dd>{here}</dd></dl>'

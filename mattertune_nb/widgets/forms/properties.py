@@ -1,0 +1,100 @@
+"""What is learnt: a row each for energy, forces and stress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import ipywidgets as W  # noqa: N812  the usual alias
+from typing_extensions import override
+
+from mattertune_nb.config.task import UNITS, PropertyConfig
+from mattertune_nb.widgets.forms.annotations import members
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.form import ConfigEditor
+from mattertune_nb.widgets.forms.lazy import Lazy
+from mattertune_nb.widgets.page.controls import Box, Checkbox, VBox, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mattertune_nb.widgets.forms.fields import Path
+
+CLASSES: dict[str, Any] = {
+    get_args(cls.model_fields["name"].annotation)[0]: cls for cls in members(PropertyConfig)
+}
+_WORDS = {"stresses": "stress"}
+
+
+class PropertyRow:
+    """One property: whether it is learnt, and its settings, which are made once it is."""
+
+    def __init__(self, name: str, changed: Callable[[], None]) -> None:
+        self.name = name
+        self.settings = Lazy(lambda: ConfigEditor(CLASSES[name], changed), changed)
+        self.switch = Checkbox(
+            False,
+            description=f"{_WORDS.get(name, name).capitalize()} ({UNITS[name]})",
+            indent=False,
+            layout=shared(W.Layout, width="150px", flex="0 0 150px"),
+        )
+        self.switch.observe(self._on_switch, "value")
+        self.widget = Box([self.switch], css="mt-property")
+
+    def _on_switch(self, change: Any) -> None:
+        on = change["new"]
+        if on:
+            _ = self.settings.inner
+        self.widget.children = [self.switch, self.settings.widget] if on else [self.switch]
+
+    def get(self) -> Any:
+        """Return the settings as builtins."""
+        return self.settings.inner.get()
+
+    def set(self, value: Any) -> None:
+        """Show settings; ``None`` where the property is not learnt."""
+        if value is not None:
+            self.settings.set(value)
+        self.switch.value = value is not None
+
+
+class PropertyRows(Editor):
+    """The list of properties of a model, a row for each that there can be."""
+
+    wide = True
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.rows = {name: PropertyRow(name, changed) for name in CLASSES}
+        self._order = list(CLASSES)
+        for row in self.rows.values():
+            row.switch.observe(self._on_change, "value")
+        self.widget = VBox([row.widget for row in self.rows.values()], css="mt-form")
+
+    @override
+    def get(self) -> list[dict[str, Any]]:
+        return [row.get() for row in self._learnt()]
+
+    def _learnt(self) -> list[PropertyRow]:
+        return [self.rows[name] for name in self._order if self.rows[name].switch.value]
+
+    @override
+    def _show(self, value: Any) -> None:
+        given = {item["name"]: item for item in value or []}
+        # a list keeps its order, and what is added comes last
+        self._order = [*given, *(name for name in CLASSES if name not in given)]
+        for name, row in self.rows.items():
+            row.set(given.get(name))
+
+    @override
+    def find(self, text: str) -> None:
+        for row in self._learnt():
+            row.settings.find(text)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        learnt = self._learnt()
+        for i, row in enumerate(learnt):
+            own = [(p[1:], text) for p, text in problems if p[:1] == (i,)]
+            row.settings.show_problems(own)
+        texts = [text for p, text in problems if not p or p[0] not in range(len(learnt))]
+        self._say("choose at least one" if texts and not learnt else "; ".join(texts))

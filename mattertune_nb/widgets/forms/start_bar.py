@@ -1,0 +1,152 @@
+"""Start, and beside it what the run will take, how it goes, and its dashboard."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox, shared
+from mattertune_nb.widgets.page.style import error_html, note_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run_dir import Status
+
+_POLL = 0.5  # s; a look at a run's state is two small files
+
+
+class StartBar:
+    """The line of a form that is always in sight.
+
+    Parameters
+    ----------
+    pressed
+        Called where a person presses Start.
+    opened
+        Called with whether the dashboard of the run is to be shown, in place of the settings.
+
+    Attributes
+    ----------
+    message
+        What came of the last press; a refusal is taken back with :meth:`forget_refusal`.
+    estimate
+        What the run will take.
+    """
+
+    def __init__(self, pressed: Callable[[Any], None], opened: Callable[[bool], None]) -> None:
+        self._opened = opened
+        self.is_open = False
+        self.button = Button(
+            description="Start",
+            icon="play",
+            button_style="primary",
+            tooltip="Train in the background",
+            layout=shared(W.Layout, width="130px", flex="0 0 auto"),
+        )
+        self.button.on_click(pressed)
+        self.dashboard_button = Button(
+            description="Open the dashboard",
+            icon="line-chart",
+            layout=shared(W.Layout, width="auto", flex="0 0 auto", display="none"),
+        )
+        self.dashboard_button.on_click(lambda _: self.open_dashboard(not self.is_open))
+        self.message, self.refusal, self.estimate = HTML(), HTML(), HTML()
+        self._is_error = False
+        self._run: Run | None = None
+        self.widget = HBox(
+            [
+                self.button,
+                self.dashboard_button,
+                VBox([self.message, self.refusal, self.estimate], css="mt-start-text"),
+            ],
+            css="mt-start",
+        )
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a line in place of the last."""
+        self._is_error = error
+        if error:
+            self.message.value = error_html(text, css="mt-alert")
+        else:
+            self.message.value = f'<div role="status">{note_html(text)}</div>' if text else ""
+
+    def forget_refusal(self) -> None:
+        """Take a refusal back, as what it was about has changed."""
+        if self._is_error:
+            self.say("")
+
+    def show_refusal(self, text: str | None) -> None:
+        """Show why this machine cannot run the config as it stands, if it cannot."""
+        self.refusal.value = note_html(f"Cannot start on this machine: {text}" if text else "")
+
+    def refuse(self, text: str) -> None:
+        """Say that this machine cannot run the config, in place of the note that says so already."""
+        self.refusal.value = ""
+        self.say(f"Cannot start on this machine: {text}", error=True)
+
+    def open_dashboard(self, on: bool) -> None:
+        """Show the dashboard of the run, or the settings again."""
+        self.is_open = on
+        self.dashboard_button.description = "Back to the settings" if on else "Open the dashboard"
+        self.dashboard_button.icon = "sliders" if on else "line-chart"
+        self._opened(on)
+
+    def follow(self, run: Run) -> None:
+        """Say how a run goes, until it ends or another is followed."""
+        self._run = run
+        self.dashboard_button.layout = shared(W.Layout, width="auto", flex="0 0 auto")
+        self.show_state(run.status())
+        threading.Thread(
+            target=_watch, args=(weakref.ref(self), run), daemon=True, name="mattertune_nb start"
+        ).start()
+
+    def show_state(self, status: Status) -> None:
+        """Say in words where the run stands; Start waits until it has ended."""
+        assert self._run is not None
+        active = status.state in ("starting", "running")
+        self.button.disabled = active
+        self.button.description = "Training …" if active else "Start"
+        self.button.icon = "spinner" if active else "play"
+        if not self._is_error:
+            text = state_in_words(self._run.name, status)
+            if self.message.value != f'<div role="status">{note_html(text)}</div>':
+                self.say(text)
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is followed."""
+        return self._run
+
+    def close(self) -> None:
+        """Follow no run any more."""
+        self._run = None
+
+
+def state_in_words(name: str, status: Status) -> str:
+    """Return a sentence about a run."""
+    at = f"epoch {status.epoch + 1}, step {status.step}"
+    return {
+        "starting": f"Training {name} is starting …",
+        "running": f"Training {name}: {at}.",
+        "finished": f"{name} has finished at {at}.",
+        "stopped": f"{name} was stopped at {at}.",
+    }.get(status.state, f"{name} {status.state}. {status.error or ''}".strip())
+
+
+def _watch(reference: weakref.ref[StartBar], run: Run) -> None:
+    """Look at a run's state now and then as long as its bar is there."""
+    pause, seconds = threading.Event(), _POLL
+    while not pause.wait(seconds):
+        bar = reference()
+        if bar is None or bar.run is not run:
+            return
+        status = run.status()
+        bar.show_state(status)
+        # one that has ended may be resumed from its dashboard
+        seconds = _POLL if status.state in ("starting", "running") else 4 * _POLL
+        del bar

@@ -1,0 +1,338 @@
+"""The tabs of a run's form: which settings stand where, and which of them at first sight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+from typing_extensions import override
+
+from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.model import ModelConfig
+from mattertune_nb.config.run import RunConfig
+from mattertune_nb.config.trainer import TrainerConfig
+from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.widgets.forms.annotations import tag_field
+from mattertune_nb.widgets.forms.data_tab import DataTab
+from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.form import ConfigEditor, path_of_spoken
+from mattertune_nb.widgets.forms.lazy import Disclosure, Lazy
+from mattertune_nb.widgets.forms.model_tab import ModelTab
+from mattertune_nb.widgets.forms.placement import BATCHES, OPTIMIZER
+from mattertune_nb.widgets.forms.search import basic_fields, is_found
+from mattertune_nb.widgets.page.controls import VBox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic import BaseModel
+
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.widgets.forms.fields import Path
+
+Placement = dict[str, tuple[type["BaseModel"], tuple[str, ...]]]
+"""For each part of a run's config its class, and the fields of it that stand together."""
+
+TRAINING: Placement = {
+    "trainer": (TrainerConfig, tuple(TrainerConfig.model_fields)),
+    "data": (AutoSplitDataModuleConfig, BATCHES),
+    "model": (ModelConfig, OPTIMIZER),
+}
+RUN: Placement = {"run": (RunConfig, tuple(RunConfig.model_fields))}
+
+
+class Parts(Editor):
+    """Fields of several parts of a run's config; its value is a mapping of parts.
+
+    Parameters
+    ----------
+    placement
+        The fields.
+    changed
+        Called after a change.
+    built
+        Called with the editor of each part.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        changed: Callable[[], None],
+        built: Callable[[ConfigEditor], None],
+    ) -> None:
+        super().__init__(changed)
+        self.editors = {
+            part: ConfigEditor(cls, changed, only=names) for part, (cls, names) in placement.items()
+        }
+        for editor in self.editors.values():
+            built(editor)
+        self.widget = VBox([editor.widget for editor in self.editors.values()], css="mt-form")
+
+    @override
+    def get(self) -> dict[str, dict[str, Any]]:
+        return {part: editor.get() for part, editor in self.editors.items()}
+
+    @override
+    def _show(self, value: Any) -> None:
+        for part, editor in self.editors.items():
+            editor.set(value[part])
+
+    @override
+    def find(self, text: str) -> None:
+        for editor in self.editors.values():
+            editor.find(text)
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        for part, editor in self.editors.items():
+            editor.show_problems([(p[1:], text) for p, text in problems if p[:1] == (part,)])
+
+
+class PartsTab(Editor):
+    """The basic settings of some parts of a run, and the others behind a button.
+
+    Parameters
+    ----------
+    placement, changed, built
+        As for :class:`Parts`.
+    note
+        What stands below the basic settings.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        changed: Callable[[], None],
+        built: Callable[[ConfigEditor], None],
+        note: W.Widget,
+    ) -> None:
+        super().__init__(changed)
+        basic = {
+            part: (cls, tuple(basic_fields(cls, names))) for part, (cls, names) in placement.items()
+        }
+        others: Placement = {
+            part: (cls, tuple(name for name in names if name not in basic[part][1]))
+            for part, (cls, names) in placement.items()
+        }
+        self._others = {part: value for part, value in others.items() if value[1]}
+        self.first = Parts({p: v for p, v in basic.items() if v[1]}, changed, built)
+        self.rest = Disclosure("All settings", lambda: Parts(self._others, changed, built), changed)
+        self.widget = VBox([self.first.widget, note, self.rest.widget], css="mt-form")
+
+    @override
+    def get(self) -> dict[str, dict[str, Any]]:
+        return joined(self.first.get(), self.rest.get() or {})
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.first.set(value)
+        self.rest.set(
+            {
+                part: {name: value[part][name] for name in names}
+                for part, (_, names) in self._others.items()
+            }
+        )
+
+    def editor(self, part: str, name: str) -> Editor:
+        """Return the editor of a setting."""
+        is_first = name not in self._others.get(part, ((), ()))[1]
+        parts: Parts = self.first if is_first else self.rest.inner
+        return parts.editors[part].editors[name]
+
+    @override
+    def find(self, text: str) -> None:
+        self.first.find(text)
+        hits = any(
+            is_found(name, cls.model_fields[name], text)
+            for cls, names in self._others.values()
+            for name in names
+        )
+        self.rest.find(text if hits else "")
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        others = [
+            (p, text)
+            for p, text in problems
+            if len(p) > 1 and p[1] in self._others.get(str(p[0]), ((), ()))[1]
+        ]
+        self.first.show_problems([problem for problem in problems if problem not in others])
+        self.rest.show_problems(others)
+
+
+class RunEditor(Editor):
+    """All settings of a run on their tabs; its value is that of the whole config.
+
+    Parameters
+    ----------
+    changed
+        Called after a change.
+    learn_stresses
+        Called where a person wants to train on the stresses of a file.
+    built
+        Called with each editor of a part of the training that is made.
+    training_note
+        What stands on the tab of the training below its basic settings.
+
+    Attributes
+    ----------
+    tabs
+        The editor of each tab by its title.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        learn_stresses: Callable[[], None],
+        built: Callable[[ConfigEditor], None],
+        training_note: W.Widget,
+    ) -> None:
+        super().__init__(changed)
+        self.data = DataTab(changed, learn_stresses)
+        self._backbone: BackboneConfig | None = None
+        self.model = Lazy(self._make_model, changed)
+        self.training = Lazy(lambda: PartsTab(TRAINING, changed, built, training_note), changed)
+        self.run = Lazy(lambda: PartsTab(RUN, changed, built, VBox()), changed)
+        self.tabs: dict[str, Any] = {
+            "Data": self.data,
+            "Model": self.model,
+            "Training": self.training,
+            "Run": self.run,
+        }
+        self._ill: set[str] = set()
+        self._hits: dict[str, int] = {}
+        self.widget = W.Tab([tab.widget for tab in self.tabs.values()], titles=tuple(self.tabs))
+        self.widget.observe(self._on_tab, "selected_index")
+
+    def _on_tab(self, change: Any) -> None:
+        opened = list(self.tabs.values())[change["new"] or 0 : (change["new"] or 0) + 1]
+        for tab in opened:
+            if isinstance(tab, Lazy):
+                _ = tab.inner
+
+    def add_page(self, title: str, page: W.Widget) -> None:
+        """Add a tab that holds no settings."""
+        self.widget.children = [*self.widget.children, page]
+        self.widget.titles = [*self.widget.titles[:-1], title]
+
+    def training_editors(self) -> list[ConfigEditor]:
+        """Return the editors of the parts of the training that are made already."""
+        if not self.training.built:
+            return []
+        tab = self.training.inner
+        shown = [tab.first, *([tab.rest.inner] if tab.rest.built else [])]
+        return [editor for parts in shown for editor in parts.editors.values()]
+
+    def show_model(self, config: BackboneConfig) -> None:
+        """Show what is known of a backbone."""
+        self._backbone = config
+        if self.model.built:
+            self.model.inner.show_facts(config)
+
+    def _make_model(self) -> ModelTab:
+        tab = ModelTab(self._changed)
+        if self._backbone is not None:
+            tab.show_facts(self._backbone)
+        return tab
+
+    def open(self, title: str) -> None:
+        """Show a tab."""
+        self.widget.selected_index = list(self.tabs).index(title)
+
+    def editor(self, part: str, name: str) -> Editor:
+        """Return the editor of a setting, wherever it stands; it is made where it was not yet."""
+        title = tab_of(part, name)
+        if title == "Data":
+            found: Editor = self.data.editor(name)
+        elif title == "Model":
+            found = self.model.inner.editor(name)
+        else:
+            found = self.tabs[title].inner.editor(part, name)
+        return found
+
+    @override
+    def get(self) -> dict[str, Any]:
+        own = {"data": self.data.get(), "model": self.model.get()}
+        return joined(own, self.training.get(), self.run.get())
+
+    @override
+    def _show(self, value: Any) -> None:
+        self.data.set(value["data"])
+        self.model.set(value["model"])
+        for tab, placement in (self.training, TRAINING), (self.run, RUN):
+            tab.set(
+                {
+                    part: {name: value[part][name] for name in names}
+                    for part, (_, names) in placement.items()
+                }
+            )
+
+    def _classes(self) -> dict[str, type[BaseModel]]:
+        return {
+            "data": self.data.cls,
+            "model": backbone_config_class(self.model.get()["name"]),
+            "trainer": TrainerConfig,
+            "run": RunConfig,
+        }
+
+    @override
+    def find(self, text: str) -> None:
+        """Show what a search finds on each tab, on the first of them that has some."""
+        self._hits = dict.fromkeys(self.tabs, 0)
+        for part, cls in self._classes().items() if text.strip() else ():
+            for name, field in cls.model_fields.items():
+                if name != tag_field(cls):
+                    self._hits[tab_of(part, name)] += is_found(name, field, text)
+        for title, tab in self.tabs.items():
+            tab.find(text if self._hits[title] else "")
+        hit = [title for title, n in self._hits.items() if n]
+        shown = self.widget.selected_index
+        if hit and (
+            shown is None or shown >= len(self.tabs) or not list(self._hits.values())[shown]
+        ):
+            self.open(hit[0])
+        self._name_tabs()
+
+    @property
+    def hits(self) -> dict[str, int]:
+        """How many settings the last search has found on each tab."""
+        return self._hits
+
+    @override
+    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
+        by_tab: dict[str, list[tuple[Path, str]]] = {title: [] for title in self.tabs}
+        classes = self._classes() if problems else {}
+        for path, text in problems:
+            part = str(path[0]) if path else "run"
+            names = list(classes[part].model_fields)
+            inner, words = path_of_spoken(path[1:], text, names)
+            title = tab_of(part, str(inner[0]) if inner else "")
+            by_tab[title].append(((part, *inner), words))
+        for title, tab in self.tabs.items():
+            own = by_tab[title]
+            if title in ("Data", "Model"):
+                own = [(path[1:], text) for path, text in own]
+            tab.show_problems(own)
+        # a message on a tab that is not open must not go unseen
+        self._ill = {title for title, own in by_tab.items() if own}
+        self._name_tabs()
+
+    def _name_tabs(self) -> None:
+        for i, title in enumerate(self.tabs):
+            found = f" ({self._hits[title]})" if self._hits.get(title) else ""
+            self.widget.set_title(i, title + found + (" ⚠" if title in self._ill else ""))
+
+
+def tab_of(part: str, name: str) -> str:
+    """Return the tab on which a setting stands."""
+    if part == "trainer" or name in BATCHES + OPTIMIZER:
+        return "Training"
+    return part.capitalize()
+
+
+def joined(*values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of parts that stand in several places."""
+    parts = dict.fromkeys(part for value in values for part in value)
+    return {
+        part: {k: v for value in values for k, v in value.get(part, {}).items()} for part in parts
+    }
