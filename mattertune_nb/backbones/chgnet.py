@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 
@@ -17,6 +17,40 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
+
+_ELEMENTS = "94, H to Pu; the data hold all but Po, At, Rn, Fr and Ra"
+_LICENCE = "BSD, as the package chgnet"
+
+FACTS = {
+    "0.3.0": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=94,
+        cutoff=6.0,
+        parameters=412_525,
+        trained_on="MPtrj: relaxations of the Materials Project, PBE and PBE+U",
+        licence=_LICENCE,
+        relative_cost=1.0,
+    ),
+    "0.2.0": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=94,
+        cutoff=5.0,
+        parameters=400_438,
+        trained_on="MPtrj: relaxations of the Materials Project, PBE and PBE+U",
+        licence=_LICENCE,
+        relative_cost=0.6,
+    ),
+    "r2scan": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=94,
+        cutoff=6.0,
+        parameters=412_525,
+        trained_on="MPtrj, then the r2SCAN relaxations of the Materials Project",
+        licence=_LICENCE,
+        relative_cost=1.0,
+    ),
+}
+"""Of each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
 
 
 class CHGNetBackboneConfig(BackboneConfig):
@@ -39,6 +73,10 @@ class CHGNetBackboneConfig(BackboneConfig):
         "A checkpoint of CHGNet's own trainer, in place of the vendor's weights.",
         label="Checkpoint file",
     )
+
+    @override
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     def create_backbone(self) -> Backbone:

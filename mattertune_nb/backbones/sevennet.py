@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import model_validator
 from typing_extensions import override
 
-from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 
@@ -30,6 +30,40 @@ _HARMLESS = {
     for name in ("_reconstruct", "scalar")
 } | {"numpy.dtype", "numpy.ndarray"}
 """What the vendor's checkpoints hold beside tensors and builtins; unpickling it runs no code."""
+
+_ELEMENTS = "89, H to Pu but Po, At, Rn, Fr and Ra"
+_LICENCE = "MIT, as the package sevenn"
+
+FACTS = {
+    "7net-0": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=89,
+        cutoff=5.0,
+        parameters=842_623,
+        trained_on="MPtrj: relaxations of the Materials Project, PBE and PBE+U",
+        licence=_LICENCE,
+        relative_cost=2.9,
+    ),
+    "7net-l3i5": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=89,
+        cutoff=5.0,
+        parameters=1_171_327,
+        trained_on="MPtrj: relaxations of the Materials Project, PBE and PBE+U",
+        licence=_LICENCE,
+        relative_cost=8.1,
+    ),
+    "7net-mf-0": BackboneFacts(
+        elements=_ELEMENTS,
+        n_elements=89,
+        cutoff=5.0,
+        parameters=846_168,
+        trained_on="MPtrj (PBE) and r2SCAN data of the Materials Project, told apart by modality",
+        licence=_LICENCE,
+        relative_cost=2.6,
+    ),
+}
+"""Of each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
 
 
 class SevenNetBackboneConfig(BackboneConfig):
@@ -76,6 +110,10 @@ class SevenNetBackboneConfig(BackboneConfig):
             msg = f"modality: {self.pretrained_model} has none; leave it unset"
             raise ValueError(msg)
         return self
+
+    @override
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     def create_backbone(self) -> Backbone:

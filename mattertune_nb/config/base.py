@@ -28,6 +28,7 @@ def setting(
     group: str | None = None,
     kinds: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
+    files: tuple[str, ...] = (),
     **kwargs: Any,
 ) -> Any:
     """Declare a config field; forms, CLI help and docs are made from what is said here.
@@ -50,10 +51,13 @@ def setting(
         Where the type of a value says what it means: a name for people of each type.
     options
         Words for values that only code understands, e.g. ``{"cuda": "NVIDIA GPU (CUDA)"}``.
+    files
+        Patterns of names, where the value is a file that a form offers to choose or to upload.
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
-    given = {"unit": unit, "group": group, "kinds": kinds, "basic": basic, "options": options}
+    given: dict[str, Any] = {"unit": unit, "group": group, "kinds": kinds, "basic": basic}
+    given |= {"options": options, "files": files}
     extra: dict[str, Any] = {key: value for key, value in given.items() if value}
     if label is not None:
         kwargs["title"] = label

@@ -16,7 +16,7 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.frames import CachedFrames, DBFrames
 from mattertune_nb.data.labels import LABELS, LabelKeys, Labels, read_labels
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
-from mattertune_nb.data.xyz import open_frames
+from mattertune_nb.data.xyz import STRUCTURE_FILES, open_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,6 +198,7 @@ class XYZDatasetConfig(_DatasetConfig):
         "The file; extended XYZ is read frame by frame, however long it is.",
         label="File",
         basic=True,
+        files=STRUCTURE_FILES,
     )
     index: str = setting(
         ":",
@@ -241,7 +242,9 @@ class DBDatasetConfig(_DatasetConfig):
     type: Literal["db"] = setting(
         "db", "Kind of source.", label="Kind of source", options={"db": "ASE database"}
     )
-    src: Path = setting(..., "The database file.", label="Database file", basic=True)
+    src: Path = setting(
+        ..., "The database file.", label="Database file", basic=True, files=("*.db", "*.json")
+    )
     selection: str = setting(
         "",
         "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.",

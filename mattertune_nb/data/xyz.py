@@ -29,6 +29,26 @@ _PROPERTIES = re.compile(rb"[Pp]roperties\s*=\s*[\"']?([^\"'\s]+)")
 _LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
 _COMPRESSED = (".gz", ".bz2", ".xz")
 
+STRUCTURE_FILES = (
+    "*.xyz",
+    "*.extxyz",
+    "*.xyz.gz",
+    "*.extxyz.gz",
+    "*.traj",
+    "*.cif",
+    "*.vasp",
+    "*.gen",
+    "*POSCAR*",
+    "*CONTCAR*",
+    "*OUTCAR*",
+    "*XDATCAR*",
+    "vasprun*.xml",
+    "aims*.out",
+    "*.castep",
+    "*.pwo",
+)
+"""Names of the files of structures that people keep, of the many formats that ASE reads."""
+
 
 class IndexedXYZ:
     """An (extended) XYZ file as a sequence of :class:`ase.Atoms`, of which one is parsed at a time.

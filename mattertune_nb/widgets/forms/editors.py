@@ -20,6 +20,7 @@ from mattertune_nb.widgets.forms.annotations import (
     tag_field,
 )
 from mattertune_nb.widgets.forms.fields import Editor, FromPython, OptionalValue, Simple
+from mattertune_nb.widgets.forms.file_field import FileEditor
 from mattertune_nb.widgets.forms.lists import Keyed, Rows
 from mattertune_nb.widgets.forms.nested_fields import Choice, Optional, Section
 from mattertune_nb.widgets.page.controls import Box
@@ -100,6 +101,9 @@ def _single(label: str, field: FieldInfo, kind: Any, nested: Nested, changed: An
 
             keys = get_args(arguments[0])
             return Section(label, field, lambda: Keyed(keys, rows, changed), changed)
+    extra: Any = field.json_schema_extra or {}
+    if extra.get("files"):
+        return FileEditor(label, field, kind, changed)
     return Simple(label, field, kind, changed)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.training.background import Run
-    from mattertune_nb.training.run_dir import Status
+    from mattertune_nb.training.status import Status
 
 _POLL = 0.5  # s; a look at a run's state is two small files
 
@@ -29,16 +29,18 @@ class StartBar:
         Called where a person presses Start.
     opened
         Called with whether the dashboard of the run is to be shown, in place of the settings.
+    estimate
+        What the run will take.
 
     Attributes
     ----------
     message
         What came of the last press; a refusal is taken back with :meth:`forget_refusal`.
-    estimate
-        What the run will take.
     """
 
-    def __init__(self, pressed: Callable[[Any], None], opened: Callable[[bool], None]) -> None:
+    def __init__(
+        self, pressed: Callable[[Any], None], opened: Callable[[bool], None], estimate: W.Widget
+    ) -> None:
         self._opened = opened
         self.is_open = False
         self.button = Button(
@@ -55,14 +57,14 @@ class StartBar:
             layout=shared(W.Layout, width="auto", flex="0 0 auto", display="none"),
         )
         self.dashboard_button.on_click(lambda _: self.open_dashboard(not self.is_open))
-        self.message, self.refusal, self.estimate = HTML(), HTML(), HTML()
+        self.message, self.refusal = HTML(), HTML()
         self._is_error = False
         self._run: Run | None = None
         self.widget = HBox(
             [
                 self.button,
                 self.dashboard_button,
-                VBox([self.message, self.refusal, self.estimate], css="mt-start-text"),
+                VBox([self.message, self.refusal, estimate], css="mt-start-text"),
             ],
             css="mt-start",
         )

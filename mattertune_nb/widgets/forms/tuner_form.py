@@ -21,6 +21,7 @@ from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
+from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 from mattertune_nb.widgets.forms.fields import Simple
 from mattertune_nb.widgets.forms.form import ConfigForm
 from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
@@ -65,7 +66,8 @@ class TunerForm(ConfigForm):
         self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
         self._hardware: dict[str, Any] = {}
         self._preview, self._machine = HTML(), HTML()
-        self._bar = StartBar(self._on_press, self._open_dashboard)
+        self._estimate = EstimateLine()
+        self._bar = StartBar(self._on_press, self._open_dashboard, self._estimate.widget)
         self.start_button, self.message = self._bar.button, self._bar.message
         editor = RunEditor(
             lambda: self._on_change(),
@@ -163,6 +165,8 @@ class TunerForm(ConfigForm):
         self._tools.show_goal()
         self._known = {}
         self._advisor.ask(self.config)
+        if self.run is None or not self.run.is_active():
+            self._estimate.ask(self.config)
 
     def _identities(self) -> dict[str, tuple[Any, Any]]:
         """Return for each data file that can be read what tells it from others, and its config."""
@@ -251,6 +255,7 @@ class TunerForm(ConfigForm):
     def _follow(self, run: Any) -> None:
         """Show the dashboard of a run in place of the settings, and say beside Start how it goes."""
         self.run = run
+        self._estimate.pause()
         before, self._below.children = self._below.children, [run.dashboard()]
         for old in before:
             if not is_shown(old):
@@ -267,6 +272,7 @@ class TunerForm(ConfigForm):
         """Close the form and the process that advises it."""
         self._looking.cancel()
         self._advisor.close()
+        self._estimate.close()
         self._reader.close()
         self._bar.close()
         super().close()
