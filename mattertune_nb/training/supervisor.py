@@ -20,6 +20,7 @@ from mattertune_nb.data.plain import atoms_to_plain
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import write_json
+from mattertune_nb.training.headlines import validation_in_words
 from mattertune_nb.training.recording import RunLogger
 
 if TYPE_CHECKING:
@@ -185,14 +186,7 @@ class RunSupervisor(Checkpoint):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        log.info(
-            "epoch %d, step %d: %s",
-            trainer.current_epoch,
-            trainer.global_step,
-            ", ".join(
-                f"{k} {v:.4g}" for k, v in values.items() if k.endswith(("_mae", "total_loss"))
-            ),
-        )
+        log.info(validation_in_words(trainer.current_epoch, trainer.global_step, values))
         sample = cast("FinetuneModuleBase", pl_module).sample
         datasets = [graph_dataset(loader) for loader in as_list(trainer.val_dataloaders)]
         with contextlib.suppress(OSError):

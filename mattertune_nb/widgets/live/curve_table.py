@@ -20,13 +20,13 @@ def curve_table(data: CurveData) -> Table | None:
         for name, series in panel.series.items():
             unit = f" ({panel.unit})" if panel.unit else ""
             points = series.array().tolist()
-            columns[f"{panel.title}, {name}{unit}"] = {(s, e): value for s, e, value in points}
+            columns[f"{panel.title}, {name}{unit}"] = {(s, e): value for s, e, value, _ in points}
     places = sorted({place for points in columns.values() for place in points})
     if not places:
         return None
-    # a record counts epochs from 0, people from 1
+    # a record counts from 0, people from 1
     table: dict[str, list[Any]] = {
-        "step": [int(step) for step, _ in places],
+        "step": [int(step) + 1 for step, _ in places],
         "epoch": [epoch + 1 for _, epoch in places],
     }
     for title, points in columns.items():

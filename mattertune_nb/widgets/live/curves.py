@@ -1,54 +1,57 @@
-"""Curves of a run: one plotly figure that is reused, and a still picture of the same data."""
+"""Curves of a run: one plotly figure that is reused, its panels below each other on one axis."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
+from mattertune_nb.training.headlines import title_of
+from mattertune_nb.training.stages import REREFERENCED
+from mattertune_nb.widgets.live.scales import (
+    Scales,
+    best_label,
+    curve_label,
+    kept_label,
+    line_label,
+    off_scale_label,
+    panel_colors,
+    smoothed,
+    title_text,
+)
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.front_end import has_front_end
-from mattertune_nb.widgets.page.picture import new_figure
-from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY, GRID, PALETTE, RED, template
+from mattertune_nb.widgets.page.theme import GREEN, GREY, RED, template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+    from mattertune_nb.widgets.live.series import CurveData, Panel, Point, Series
 
-    from mattertune_nb.widgets.live.series import CurveData, Panel
+Key = tuple[str, str, str]
+"""A trace: title of its panel, what it is, and its name."""
 
-COLORS = {"train": GREY, "validation": BLUE, "best": GREEN, "baseline": RED}
-_ROW = 230  # px
+LINE_COLORS = (RED, "#e8833a")
+_TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
+_ROW, _ENTRY = 116, 17  # px
+_FEW = 60
+"""Up to so many points each has a marker."""
+
 _DRAWN_SECONDS = 1.2
 """After so long the page has drawn a figure that was displayed."""
-_POINTS = {
-    "best": {"size": 11, "symbol": "star", "color": COLORS["best"]},
-    "untuned": {"size": 11, "symbol": "line-ew", "color": COLORS["baseline"]},
-}
-
-
-def panel_colors(panel: Panel) -> dict[str, str]:
-    """Return the colours of a panel's curves: grey for training, blue for validation, then others."""
-    colors: dict[str, str] = {}
-    for name in panel.series:
-        stage = "train" if name.startswith("train") else "validation"
-        own = COLORS[stage] if name.startswith(("train", "val")) else PALETTE[0]
-        free = (color for color in (own, *PALETTE[1:]) if color not in colors.values())
-        colors[name] = next(free, own)
-    return colors
 
 
 class CurvesFigure:
     """One :class:`plotly.graph_objects.FigureWidget` a dashboard.
 
     Each FigureWidget adds some 5 MB to a saved notebook and is never collected, so panels are
-    subplots of a single one and new curves are added in place.
+    subplots of a single one and new curves are added in place. All share one horizontal axis, as
+    plotly draws its hover line through the panels of one axis only.
 
     Parameters
     ----------
@@ -56,100 +59,147 @@ class CurvesFigure:
         What is shown; call :meth:`update` after it has changed.
     """
 
-    def __init__(self, data: CurveData, *, log_button: bool = False) -> None:
+    def __init__(self, data: CurveData) -> None:
         self.data = data
-        self.log_loss = False
-        self.widget = new_plotly_figure(autosize=True, height=2 * _ROW)
+        self.scales = Scales()
+        self.widget = new_plotly_figure()
         # fills the cell and follows the window; without it plotly stays at 700 px
         self.widget._config = {
             "responsive": True,
             "displaylogo": False,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"],
         }
-        self._log_button = log_button
-        self._traces: dict[tuple[str, ...], Any] = {}
+        self._traces: dict[Key, Any] = {}
         self._shown: dict[tuple[str, ...], object] = {}
         self._fits, self._fit_at = 0, 0.0
         self._fitting: threading.Thread | None = None
         self.update()
 
+    def draw(self, scales: Scales) -> None:
+        """Draw everything in another way."""
+        self.scales = scales
+        self.update()
+
     def update(self) -> None:
         """Send what has changed in few messages to the page."""
         panels = self.data.ordered()
+        log = [self.scales.is_log(panel) for panel in panels]
+        places = [(panel.title, bool(panel.series), panel.in_sight()) for panel in panels], log
+        if self._is_new(("", "places"), places):
+            # as a whole: parts of axes that the page does not have yet get lost
+            self.widget.layout = _layout(panels, log)
+            for part in ("titles", "lines", "axis"):
+                self._shown.pop(("", part), None)
+        new: list[go.Scatter] = []
+        keys: list[Key] = []
+        wanted: set[Key] = set()
         with self.widget.batch_update():
             for number, panel in enumerate(panels, 1):
-                self._update_panel(number, panel)
-            titles = {panel.title for panel in panels}
-            for (title, *_), trace in self._traces.items():
-                # the place of a panel that is not shown any more is another's
-                if (trace.visible is False) == (title in titles):
-                    trace.visible = title in titles
-        places = [(panel.title, panel.baseline, bool(panel.series)) for panel in panels]
-        texts = [f"<b>{panel.title}</b>  {_legend(panel)}" for panel in panels]
-        texts[-1] += _rest(self.data)
-        axis = _steps_title(self.data)
-        if self._is_new(("", "places"), places):
-            # as a whole: parts of axes and of lists that the page does not have yet get lost
-            self.widget.layout = self._layout(panels, texts, axis)
-            self._shown |= {("", "texts"): texts, ("", "axis"): axis}
-        with self.widget.batch_update():
-            if self._is_new(("", "texts"), texts):
-                for annotation, text in zip(self.widget.layout.annotations, texts, strict=True):
-                    annotation.text = text
-            if self._is_new(("", "axis"), axis):
-                for number in range(1, len(panels) + 1):
-                    self.widget.layout[f"xaxis{_suffix(number)}"].title.text = axis
-            if self._is_new(("", "log"), self.log_loss):
-                self.widget.layout.yaxis.type = "log" if self.log_loss else "linear"
+                for key, version, make in self._curves(panel):
+                    wanted.add(key)
+                    if not self._is_new(key, (number, version)):
+                        continue
+                    trace = make() | {
+                        "yaxis": f"y{_suffix(number)}",
+                        "legend": f"legend{_suffix(number)}",
+                        "visible": True,
+                    }
+                    if key in self._traces:
+                        self._traces[key].update(trace)
+                    else:
+                        keys.append(key)
+                        new.append(go.Scatter(trace))
+            for key in self._traces.keys() - wanted:
+                if self._is_new(key, "hidden"):
+                    self._traces[key].visible = False
+        if new:
+            # with their points at once: what is sent between an empty curve and its points gets lost
+            self.widget.add_traces(new)
+            self._traces |= dict(zip(keys, self.widget.data[-len(new) :], strict=True))
+        self._update_layout(panels)
 
-    def _update_panel(self, number: int, panel: Panel) -> None:
+    def _update_layout(self, panels: Sequence[Panel]) -> None:
+        titles = [_heading(panel, self.data) for panel in panels]
+        if self._is_new(("", "titles"), titles):
+            with self.widget.batch_update():
+                for number, title in enumerate(titles, 1):
+                    self.widget.layout[f"legend{_suffix(number)}"].title.text = title
+        axis = self.scales.x_title(self.data)
+        if self._is_new(("", "axis"), axis):
+            hover = f"{axis.split(' (')[0]} %{{x:.4~g}}"
+            self.widget.update_layout(
+                xaxis={"title": {"text": axis}, "unifiedhovertitle": {"text": hover}}
+            )
+        kept = self._place(self.data.kept)
+        lines = [panel.in_sight() for panel in panels]
+        if self._is_new(("", "lines"), (lines, kept)):
+            drawn = _lines(panels, kept, kept_label(self.data))
+            self.widget.update_layout(
+                shapes=drawn.layout.shapes, annotations=drawn.layout.annotations, overwrite=True
+            )
+
+    def _place(self, point: Point | None) -> float | None:
+        """Return where a point stands on the horizontal axis."""
+        return None if point is None else float(self.scales.x(np.array([point]), self.data)[0])
+
+    def _curves(self, panel: Panel) -> list[tuple[Key, object, Callable[[], dict[str, Any]]]]:
+        """Return for each trace of a panel its key, what it depends on, and how it is made."""
+        curves: list[tuple[Key, object, Callable[[], dict[str, Any]]]] = []
+        # the unit of time and the length of an epoch move points that have not changed
+        place = self.scales.x_title(self.data), self.data.epoch_length()
+        smooths = self.scales.smooths(panel)
         for name, color in panel_colors(panel).items():
             series = panel.series[name]
-            lines = name.startswith("train") or panel.title == "learning rate"
-            style = {
-                "mode": "lines" if lines else "lines+markers",
-                "line": {"color": color, "width": 1.6},
-                "marker": {"size": 4, "color": color},
-            }
-            key = panel.title, "curve", name
-            if self._is_new(key, (number, series.version)):
-                self._draw(number, panel, key, series.array(), style)
-        points = {"best": panel.best, "untuned": None}
-        if panel.baseline is not None:
-            # a point, so that the axis makes room for the line and the mouse finds a name
-            points["untuned"] = (0, 0, panel.baseline)
-        for name, point in points.items():
-            # a curve may be named 'best' as well, after its run
-            key = panel.title, "mark", name
-            if point is not None and self._is_new(key, (number, point)):
-                array = np.array([point], dtype=np.float64)
-                self._draw(number, panel, key, array, {"mode": "markers", "marker": _POINTS[name]})
+            version = series.version, place, color, self.scales.smoothing
+            raw = partial(self._raw, panel, name, color)
+            curves.append(((panel.title, "curve", name), version, raw))
+            if smooths:
+                mean = partial(self._mean, series, name, color)
+                curves.append(((panel.title, "mean", name), version, mean))
+        if panel.best is not None:
+            best = partial(self._best, panel, panel.best)
+            curves.append(((panel.title, "best", ""), (panel.best, place), best))
+        if not panel.series:
+            curves.append(((panel.title, "nothing", ""), 0, _nothing))
+        return curves
 
-    def _draw(
-        self,
-        number: int,
-        panel: Panel,
-        key: tuple[str, str, str],
-        array: NDArray[np.float64],
-        style: dict[str, Any],
-    ) -> None:
-        """Draw a curve of step, epoch and value, (n, 3), in the place of the panel of that number."""
-        data = {
-            "x": array[:, 0],
-            "y": array[:, 2],
-            "customdata": array[:, 1],
-            "xaxis": f"x{_suffix(number)}",
-            "yaxis": f"y{_suffix(number)}",
+    def _raw(self, panel: Panel, name: str, color: str) -> dict[str, Any]:
+        points = panel.series[name].array()
+        smooths = self.scales.smooths(panel)
+        unit = f" {panel.unit}" if panel.unit else ""
+        return {
+            "name": curve_label(name, points[-1, 2]),
+            "x": self.scales.x(points, self.data),
+            "y": points[:, 2],
+            "mode": "lines+markers" if len(points) <= _FEW else "lines",
+            "line": {"color": color, "width": 1.6},
+            "marker": {"size": 4, "color": color},
+            "opacity": 0.3 if smooths else 1.0,
+            "showlegend": not smooths,
+            "hovertemplate": f"{_full_name(panel, name)} %{{y:.4g}}{unit}<extra></extra>",
         }
-        if key in self._traces:
-            self._traces[key].update(data)
-            return
-        # with its points at once: the page loses what is sent between an empty curve and its next points
-        name = key[-1]
-        hover = _hover(name, panel.unit)
-        trace = go.Scatter(name=name, showlegend=False, hovertemplate=hover, **data, **style)
-        self.widget.add_trace(trace)
-        self._traces[key] = self.widget.data[-1]
+
+    def _mean(self, series: Series, name: str, color: str) -> dict[str, Any]:
+        points = series.array()
+        return {
+            "name": curve_label(name, points[-1, 2]),
+            "x": self.scales.x(points, self.data),
+            "y": smoothed(points[:, 2], self.scales.smoothing),
+            "mode": "lines" if len(points) > 1 else "markers",
+            "line": {"color": color, "width": 2},
+            "marker": {"size": 4, "color": color},
+            "hoverinfo": "skip",
+        }
+
+    def _best(self, panel: Panel, best: Point) -> dict[str, Any]:
+        return {
+            "name": best_label(panel, best),
+            "x": [self._place(best)],
+            "y": [best.value],
+            "mode": "markers",
+            "marker": {"size": 12, "symbol": "star", "color": GREEN},
+            "hoverinfo": "skip",
+        }
 
     def _is_new(self, key: tuple[str, ...], value: object) -> bool:
         if self._shown.get(key) == value:
@@ -181,164 +231,110 @@ class CurvesFigure:
         self._shown.clear()
         with self.widget.batch_update():
             for trace in self._traces.values():
-                trace.x, trace.y, trace.customdata = [], [], []
+                trace.x, trace.y = [], []
 
-    def _layout(self, panels: Sequence[Panel], texts: list[str], steps: str) -> dict[str, Any]:
-        columns = 1 if len(panels) == 1 else 2
-        rows = math.ceil(len(panels) / columns)
-        above = 56 if self._log_button else 30
-        layout: dict[str, Any] = {
-            # plotly cannot place a button on a figure without a point
-            "updatemenus": [_LOG_BUTTON] if self._log_button and panels[0].series else [],
-            "height": above + 8 + rows * _ROW,
-            "margin": {"l": 60, "r": 20, "t": above, "b": 8},
-            "template": template(),
+
+def _nothing() -> dict[str, Any]:
+    """Return an empty trace: a legend without an entry, and with it the panel's heading, is not drawn."""
+    return {
+        "name": "no value yet",
+        "x": [None],
+        "y": [None],
+        "mode": "lines",
+        "line": {"color": GREY, "dash": "dot"},
+        "hoverinfo": "skip",
+    }
+
+
+def _layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
+    """Return panels below each other on one horizontal axis, each with its legend beside it."""
+    n_panels = len(panels)
+    row = max(_ROW, *(_ENTRY * (len(panel.series) + 4) for panel in panels))
+    height = _TOP + _BOTTOM + n_panels * row
+    figure = make_subplots(n_panels, 1, shared_xaxes=True, vertical_spacing=0.16 / n_panels)
+    layout = figure.layout
+    for number, (panel, is_log) in enumerate(zip(panels, log, strict=True), 1):
+        suffix = _suffix(number)
+        axis = layout[f"yaxis{suffix}"]
+        axis.update(
+            anchor="x",
+            title={"text": panel.unit, "font": {"size": 11}},
+            type="log" if is_log else "linear",
+            showticklabels=bool(panel.series or panel.lines),
+            # a line at the very edge would be taken for the frame
+            autorangeoptions={
+                "include": [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
+            },
+            nticks=5,
+        )
+        layout[f"legend{suffix}"] = {
+            "x": 1.01,
+            "y": axis.domain[1],
+            "yanchor": "top",
+            "yref": "paper",
+            "font": {"size": 11},
+            "tracegroupgap": 0,
+            "itemwidth": 30,
+            "bgcolor": "rgba(0,0,0,0)",
         }
-        annotations, shapes = [], []
-        for number, panel in enumerate(panels, 1):
-            suffix = _suffix(number)
-            column, row = (number - 1) % columns, (number - 1) // columns
-            left = column / columns + (0.04 if column else 0)
-            right = (column + 1) / columns - (0.02 if column + 1 < columns else 0)
-            top = 1 - row / rows
-            bottom = top - (1 / rows) * 0.72
-            layout[f"xaxis{suffix}"] = {
-                "domain": [left, right],
-                "anchor": f"y{suffix}",
-                # what happened at a step is seen in all panels
-                "matches": "x" if suffix else None,
-                "title": {"text": steps, "standoff": 4},
-            }
-            layout[f"yaxis{suffix}"] = {
-                "domain": [bottom, top],
-                "anchor": f"x{suffix}",
-                "title": {"text": panel.unit, "standoff": 4},
-            }
-            annotations.append(
-                {
-                    "text": texts[number - 1],
-                    "x": left,
-                    "y": top,
-                    "xref": "paper",
-                    "yref": "paper",
-                    "xanchor": "left",
-                    "yanchor": "bottom",
-                    "showarrow": False,
-                }
+        if number > 1:
+            # plotly's hover line stays within one axis, whatever matches it
+            layout[f"xaxis{suffix}"] = None
+    layout.xaxis.update(
+        anchor=f"y{_suffix(n_panels)}", matches=None, showticklabels=True, rangemode="tozero"
+    )
+    layout.update(
+        template=template(),
+        autosize=True,
+        height=height,
+        margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM, "autoexpand": False},
+        showlegend=True,
+        hovermode="x unified",
+        hoversubplots="axis",
+        hoverdistance=-1,
+        hoverlabel={"font": {"size": 11}},
+    )
+    return layout
+
+
+def _lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Figure:
+    """Return a figure whose layout has the lines of what is known from the start, and of what is kept."""
+    figure = make_subplots(len(panels), 1, shared_xaxes=True)
+    for number, panel in enumerate(panels, 1):
+        for name, value in panel.in_sight().items():
+            figure.add_hline(
+                value,
+                row=number,
+                col=1,
+                exclude_empty_subplots=False,
+                line={"color": LINE_COLORS[name == REREFERENCED], "width": 1.6, "dash": "dash"},
+                name=line_label(name, value),
+                showlegend=True,
+                legend=f"legend{_suffix(number)}",
             )
-            if panel.baseline is not None:
-                shapes.append(
-                    {
-                        "type": "line",
-                        "xref": f"x{suffix} domain",
-                        "yref": f"y{suffix}",
-                        "x0": 0,
-                        "x1": 1,
-                        "y0": panel.baseline,
-                        "y1": panel.baseline,
-                        "line": {"color": COLORS["baseline"], "width": 1.6, "dash": "dash"},
-                    }
-                )
-        return layout | {"annotations": annotations, "shapes": shapes}
+    figure.update_shapes(xref="x domain")
+    if kept is not None:
+        line = {"color": GREEN, "width": 1, "dash": "dot"}
+        figure.add_shape(type="line", x0=kept, x1=kept, y0=0, y1=1, yref="paper", line=line)
+        figure.add_annotation(
+            text=text, x=kept, y=1, yref="paper", yanchor="bottom", showarrow=False,
+            font={"color": GREEN, "size": 11},
+        )  # fmt: skip
+    return figure
 
 
-# works in the page itself, while the kernel is busy with the fit
-_LOG_BUTTON = {
-    "type": "buttons",
-    "direction": "left",
-    "showactive": False,  # its colour is white, also on dark
-    "x": 0,
-    "y": 1,
-    "xanchor": "left",
-    "yanchor": "bottom",
-    "pad": {"b": 20},
-    "font": {"size": 10},
-    "bgcolor": "rgba(0,0,0,0)",
-    "bordercolor": GRID,
-    "buttons": [
-        {"label": f"{kind} loss", "method": "relayout", "args": [{"yaxis.type": kind}]}
-        for kind in ("linear", "log")
-    ],
-}
+def _heading(panel: Panel, data: CurveData) -> str:
+    off_scale = off_scale_label(panel)
+    told = f'<br><span style="color:{RED}">{off_scale}</span>' if off_scale else ""
+    return title_text(panel, data) + told
+
+
+def _full_name(panel: Panel, name: str) -> str:
+    """Return the name of a curve as it is told beside those of other panels."""
+    return (
+        f"{name} {panel.title}" if panel.unit or panel.title == "learning rate" else title_of(name)
+    )
 
 
 def _suffix(number: int) -> str:
     return "" if number == 1 else str(number)
-
-
-def _steps_title(data: CurveData) -> str:
-    """Return the title of the axis of steps, which tells epochs too."""
-    return f"step (epoch = {data.steps_per_epoch} steps)" if data.steps_per_epoch else "step"
-
-
-def _hover(name: str, unit: str) -> str:
-    return f"{name}<br>step %{{x}}, epoch %{{customdata}}<br>%{{y:.4g}} {unit}<extra></extra>"
-
-
-def _rest(data: CurveData) -> str:
-    """Return how many panels there is no room for, in words; nothing where there is."""
-    return f" · {data.n_left_out()} further metrics not shown" if data.n_left_out() else ""
-
-
-def _legend(panel: Panel) -> str:
-    """Return coloured names and last values, in the place of a legend that would cover curves."""
-    parts = []
-    for name, color in panel_colors(panel).items():
-        last = panel.series[name].last()
-        short = {"validation": "val"}.get(name, name.removesuffix("/total_loss"))
-        # the end of a run's name is what tells it from others
-        short = short if len(short) <= 18 else f"…{short[-15:]}"
-        parts.append(f'<span style="color:{color}">{short} {last:.3g}</span>')
-    if panel.best is not None:
-        best = f"★ {panel.best[2]:.3g} (epoch {panel.best[1]:.0f})"
-        parts.append(f'<span style="color:{COLORS["best"]}">{best}</span>')
-    if panel.baseline is not None:
-        parts.append(
-            f'<span style="color:{COLORS["baseline"]}">untuned {panel.baseline:.3g}</span>'
-        )
-    return " · ".join(parts)
-
-
-def draw_curves(data: CurveData, *, log_loss: bool = False, title: str = "") -> Figure | None:
-    """Draw the same panels with matplotlib; ``None`` where there is no point yet.
-
-    The picture is kept until the data change.
-    """
-    key = (data.version, log_loss, title)
-    if data.drawn is None or data.drawn[0] != key:
-        data.drawn = (key, _draw(data, log_loss=log_loss, title=title))
-    return data.drawn[1]
-
-
-def _draw(data: CurveData, *, log_loss: bool, title: str) -> Figure | None:
-    panels = [p for p in data.ordered() if any(len(s) for s in p.series.values())]
-    if not panels:
-        return None
-    columns = min(len(panels), 2)
-    rows = math.ceil(len(panels) / columns)
-    figure, axes = new_figure(rows, columns, 5.2 * columns, 2.5 * rows)
-    if title:
-        figure.suptitle(title, fontsize=10)
-    for ax, panel in zip(axes, panels, strict=False):
-        if ax is not axes[0]:
-            ax.sharex(axes[0])
-        for name, color in panel_colors(panel).items():
-            array = panel.series[name].array()
-            ax.plot(array[:, 0], array[:, 2], color=color, label=name, lw=1.4)
-        if panel.best is not None:
-            step, epoch, value = panel.best
-            label = f"best {value:.3g} (epoch {epoch:.0f})"
-            ax.plot(step, value, "*", color=COLORS["best"], ms=10, label=label)
-        if panel.baseline is not None:
-            label = f"untuned {panel.baseline:.3g}"
-            ax.axhline(panel.baseline, color=COLORS["baseline"], ls="--", lw=1.1, label=label)
-        if log_loss and panel.title == "loss":
-            ax.set_yscale("log")
-        ax.set_title(panel.title + _rest(data) * (panel is panels[-1]), fontsize=10)
-        ax.set_ylabel(panel.unit)
-        ax.set_xlabel(_steps_title(data))
-        ax.grid(alpha=0.3)
-        ax.legend(fontsize=7)
-    for ax in axes[len(panels) :]:
-        ax.set_visible(False)
-    return figure

@@ -13,12 +13,12 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
-from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
-from mattertune_nb.widgets.live.series import CurveData, monitor_of
-from mattertune_nb.widgets.live.validation_view import ValidationView
+from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
+from mattertune_nb.widgets.live.series import CurveData, expected_of
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
-from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+from mattertune_nb.widgets.page.picture import Pictured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def dashboard(run: Run) -> Dashboard:
 
 
 class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
-    """Curves, progress, log, parity and worst structures of a run, with Stop and Resume.
+    """Progress, curves, and what else :data:`SECTIONS` shows of a run, with Stop and Resume.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.run = run
         self.closed = False
-        self.data = CurveData(*monitor_of(run))
+        self.data = CurveData(*expected_of(run))
         self._reader = RecordReader(run.directory)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -71,18 +71,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._config_read: float | None = -1.0
         self._header = W.HTML()
         self._message = W.HTML()
-        self._log = W.HTML()
         self._buttons = self._make_buttons()
-        self.figure = CurvesFigure(self.data)
-        self.validation = ValidationView(run)
-        self._details = W.Accordion(
-            children=[self.validation.widget, self._log], titles=("Validation", "Log")
-        )
-        super().__init__(
-            only_widgets(
-                self._header, self._buttons, self._message, self.figure.widget, self._details
-            )
-        )
+        self.curves = CurvesSection(self.data)
+        self.sections = Sections([self.curves, *(section(run) for section in SECTIONS)])
+        super().__init__([self._header, self._buttons, self._message, self.sections.widget])
         self.refresh()
 
     def _make_buttons(self) -> W.HBox:
@@ -102,17 +94,13 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self.epochs = W.BoundedIntText(
             10, min=1, max=100_000, description="epochs", layout=W.Layout(width="150px")
         )
-        self.log_scale = W.Checkbox(
-            False, description="log scale of the loss", indent=False, layout=W.Layout(width="170px")
-        )
         self.stop_button.on_click(lambda _: self._do(self.run.stop))
         self.resume_button.on_click(lambda _: self._do(self.run.resume))
         self.longer_button.on_click(
             lambda _: self._do(lambda: self.run.train_longer(self.epochs.value))
         )
-        self.log_scale.observe(self._on_log_scale, "value")
         return W.HBox(
-            [self.stop_button, self.resume_button, self.longer_button, self.epochs, self.log_scale],
+            [self.stop_button, self.resume_button, self.longer_button, self.epochs],
             layout=W.Layout(flex_flow="row wrap", align_items="center"),
         )
 
@@ -123,10 +111,6 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._say(str(exc), error=True)
         self.refresh()
         self.watch()
-
-    def _on_log_scale(self, change: dict[str, Any]) -> None:
-        self.figure.log_loss = bool(change["new"])
-        self.figure.update()
 
     def _say(self, text: str, *, error: bool = False) -> None:
         color = "var(--jp-error-color1, #c62828)" if error else "inherit"
@@ -153,11 +137,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                     self._forget()
                 if records or restarted:
                     self.data.add(records)
-                    self.figure.update()
                 if restarted or self._is_changed(status):
                     self._on_status(status)
                 self._show(read_progress(self.run, self._read_config(), status, self.data))
-                self.validation.refresh()
+                self.sections.refresh()
                 if self._is_unreadable:
                     self._is_unreadable = False
                     self._on_status(status)
@@ -169,11 +152,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def _forget(self) -> None:
         """Empty what was read: the run went back to an earlier step, or is another of the same name."""
-        self.data.choose_by(*monitor_of(self.run))
+        self.data.expect(*expected_of(self.run))
         self.data.steps_per_epoch = None
         self.data.clear()
-        self.figure.clear()
-        self.validation.clear()
+        self.sections.clear()
         self._config_read = -1.0
 
     def _read_config(self) -> MatterTunerConfig | None:
@@ -195,9 +177,6 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def _show(self, progress: Progress) -> None:
         self._header.value = progress_html(progress)
-        tail = html.escape(self.run.log_tail(30))
-        style = "max-height:260px;overflow:auto;font-size:11px;line-height:1.35"
-        self._log.value = f'<pre style="{style}">{tail}</pre>'
 
     def _is_changed(self, status: Status) -> bool:
         before = self._status
@@ -217,7 +196,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._say(f"{self.run.path} was removed; the curves show what was read.", error=True)
         elif status.error:
             self._say(f"The run {state}. {status.error}", error=True)
-            self._details.selected_index = 1  # the log's tail tells more
+            self.sections.open("Log")  # its end tells more
         elif self._is_stopping:
             self._say("Stopping at the next step …")
         elif self._status:
@@ -240,7 +219,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def shown(self) -> None:
         """Let the figure take the width of the cell."""
-        self.figure.fit_soon()
+        self.curves.figure.fit_soon()
 
     def plain_header(self) -> str:
         """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
@@ -250,7 +229,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""
-        return draw_curves(self.data, log_loss=self.figure.log_loss, title=self._title())
+        return draw_curves(self.data, scales=self.curves.figure.scales, title=self._title())
 
     def numbers(self) -> Table | None:
         """Return the points of the curves."""
@@ -258,7 +237,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
 
     def _title(self) -> str:
         state = "" if self._status is None else f"{self._status.state}, "
-        return f"{self.run.name}: {state}{self.data.epoch + 1} epochs, step {self.data.step}"
+        return f"{self.run.name}: {state}epoch {self.data.epoch + 1}, step {self.data.step + 1}"
 
     def close(self) -> None:
         """Close the widget and its thread."""

@@ -19,23 +19,26 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.background import RecordReader
+from mattertune_nb.training.background import RecordReader, Run
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
 from mattertune_nb.widgets.live.curve_table import curve_table
-from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
+from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.progress import Progress, progress_html
-from mattertune_nb.widgets.live.series import CurveData
+from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
+from mattertune_nb.widgets.live.series import CurveData, metrics_of
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end, in_ipython
-from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+from mattertune_nb.widgets.page.picture import Pictured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
     from lightning.pytorch import LightningModule, Trainer
     from matplotlib.figure import Figure
 
+    from mattertune_nb.widgets.live.sections import Section
     from mattertune_nb.widgets.page.export import Table
 
 _SECONDS = 0.25
@@ -100,7 +103,9 @@ class LiveCurves(Callback):
         title = type(pl_module).__name__ if self._records else logger.name
         self._ours = isinstance(pl_module, FinetuneModuleBase)
         self._next_update = 0.0
-        self.view = CurvesView(RunDirectory(logger.save_dir), title, _monitor(trainer))
+        sections = [] if self._records else [make(Run(logger.save_dir)) for make in SECTIONS]
+        data = CurveData(*_monitor(trainer), _reserved(pl_module))
+        self.view = CurvesView(RunDirectory(logger.save_dir), title, data, sections)
         self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
         self.view.show()
 
@@ -229,8 +234,15 @@ def _monitor(trainer: Trainer) -> tuple[str | None, str]:
     return getattr(checkpoint, "monitor", None), getattr(checkpoint, "mode", "min")
 
 
+def _reserved(module: LightningModule) -> list[str]:
+    """Return the metrics that will come, as far as they are known."""
+    if not isinstance(module, FinetuneModuleBase):
+        return []
+    return metrics_of([prop.name for prop in module.hparams.properties])
+
+
 class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
-    """Header and curves of a record that is being written.
+    """Header, curves and further sections of a record that is being written.
 
     Parameters
     ----------
@@ -238,20 +250,23 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         Where the record is.
     title
         What stands in the header.
-    monitor
-        Metric by which the best epoch is chosen, if any, and ``"min"`` or ``"max"``.
+    data
+        What the record is read into.
+    sections
+        What is shown besides the curves.
     """
 
     def __init__(
-        self, run: RunDirectory, title: str, monitor: tuple[str | None, str] = (None, "min")
+        self, run: RunDirectory, title: str, data: CurveData, sections: Sequence[Section] = ()
     ) -> None:
         enable_colab_widgets()
         self.title, self._ended = title, False
-        self.data = CurveData(*monitor)
+        self.data = data
         self._reader = RecordReader(run)
         self._header = W.HTML()
-        self.figure = CurvesFigure(self.data, log_button=True)
-        super().__init__(only_widgets(self._header, self.figure.widget))
+        self.curves = CurvesSection(data)
+        self.sections = Sections([self.curves, *sections])
+        super().__init__([self._header, self.sections.widget])
 
     def show(self) -> None:
         """Display the view below the cell, if this is one."""
@@ -263,11 +278,11 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         records, restarted = self._reader.new_records()
         if restarted:
             self.data.clear()
-            self.figure.clear()
+            self.sections.clear()
         self.data.add(records)
         self._header.value = progress_html(progress)
         if records:
-            self.figure.update()
+            self.sections.refresh()
         if not has_front_end():
             self.renew_picture()
 
@@ -278,7 +293,7 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
 
     def shown(self) -> None:
         """Let the figure take the width of the cell."""
-        self.figure.fit_soon()
+        self.curves.figure.fit_soon()
 
     def plain_header(self) -> str:
         """Return how far the fit is, as HTML, while it goes on."""
@@ -286,7 +301,7 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""
-        return draw_curves(self.data)
+        return draw_curves(self.data, scales=self.curves.figure.scales)
 
     def numbers(self) -> Table | None:
         """Return the points of the curves."""

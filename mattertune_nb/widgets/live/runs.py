@@ -11,10 +11,11 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import Run
 from mattertune_nb.widgets.live.curve_table import curve_table
-from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves
-from mattertune_nb.widgets.live.series import CurveData, Panel, monitor_of
+from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.sections import CurvesSection
+from mattertune_nb.widgets.live.series import CurveData, Panel, expected_of
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
-from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+from mattertune_nb.widgets.page.picture import Pictured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,16 +126,16 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
     def __init__(self, runs: Mapping[str, CurveData]) -> None:
         enable_colab_widgets()
         self.data = _merged(runs)
-        self.figure = CurvesFigure(self.data, log_button=True)
-        super().__init__(only_widgets(self.figure.widget))
+        self.curves = CurvesSection(self.data)
+        super().__init__([self.curves.widget])
 
     def shown(self) -> None:
         """Let the figure take the width of the cell."""
-        self.figure.fit_soon()
+        self.curves.figure.fit_soon()
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""
-        return draw_curves(self.data)
+        return draw_curves(self.data, scales=self.curves.figure.scales)
 
     def numbers(self) -> Table | None:
         """Return the points of the curves."""
@@ -153,9 +154,10 @@ def _merged(runs: Mapping[str, CurveData]) -> CurveData:
                 continue
             shown = merged.panels.setdefault(key, Panel(panel.title, panel.unit))
             shown.series[run] = curves[0]
-            shown.baseline = panel.baseline if shown.baseline is None else shown.baseline
+            shown.lines = shown.lines or panel.lines
+            shown.best_of, shown.rises = panel.best_of, panel.rises
             if panel.unit and panel.best is not None:
-                shown.best = min(shown.best or panel.best, panel.best, key=lambda p: p[2])
+                shown.note(panel.best)
     return merged
 
 
@@ -170,7 +172,7 @@ def compare(*runs: Run | str | Path) -> Comparison:
     data: dict[str, CurveData] = {}
     for item in runs:
         run = item if isinstance(item, Run) else Run.attach(item)
-        curves = CurveData(*monitor_of(run))
+        curves = CurveData(*expected_of(run))
         curves.add(run.metrics())
         name = run.name if run.name not in data else str(run.path)
         data[name] = curves

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.headlines import FACTOR, HEADLINES, MAIN
+from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,64 +25,69 @@ MAX_POINTS = 2000
 MAX_PANELS = 16
 """More would not fit a screen; all metrics are in the record."""
 
-# metric, title, unit, factor to it, and the baseline that is drawn beside it
-_KNOWN: dict[str, tuple[str, str, float, str]] = {
-    "val/energy_per_atom_mae": (
-        "energy MAE",
-        "meV/atom",
-        1000,
-        "baseline/referenced_energy_per_atom_mae",
-    ),
-    "val/forces_mae": ("forces MAE", "meV/Å", 1000, "baseline/forces_mae"),
-    "val/stresses_mae": ("stress MAE", "meV/Å³", 1000, "baseline/stresses_mae"),
-}
+OFF_SCALE = 10
+"""A line so many times above the highest point of its panel is told in words: it would flatten all curves."""
+
 # ours that would say the same twice; a user's own metric of any name is drawn
 _NOT_DRAWN = {
-    f"{stage}/{name}"
-    for stage in ("train", "val", "test")
-    for name in (
-        "energy_mae",
-        *(f"{quantity}_rmse" for quantity in ("energy", "energy_per_atom", "forces", "stresses")),
-        *(f"{quantity}_loss" for quantity in ("energy", "forces", "stresses")),
-    )
+    *(set(HEADLINES) - set(MAIN.values())),
+    *(
+        f"{stage}/{quantity}_loss"
+        for stage in ("train", "val", "test")
+        for quantity in ("energy", "forces", "stresses")
+    ),
+}
+_BASELINES = {
+    recorded: (metric, name)
+    for metric, headline in HEADLINES.items()
+    for recorded, name in headline.untuned.items()
 }
 _STAGE = re.compile(
     r"^(train|training|val|valid|validation|test)[/_]|/dataloader_idx_\d+$|_(step|epoch)$"
 )
 
 
+class Point(NamedTuple):
+    """A value of a metric and when it was recorded; steps and epochs counted from 0, as in records."""
+
+    step: float
+    epoch: float
+    value: float
+    seconds: float = 0.0
+
+
 class Series:
-    """One curve: step, epoch and value, thinned so that minima and maxima stay."""
+    """One curve of :class:`Point`, thinned so that minima and maxima stay."""
 
     def __init__(self) -> None:
-        self._points: list[tuple[float, float, float]] = []
+        self._points: list[Point] = []
         self.version = 0
 
     def __len__(self) -> int:
         return len(self._points)
 
-    def add(self, step: float, epoch: float, value: float) -> None:
+    def add(self, step: float, epoch: float, value: float, seconds: float = 0.0) -> None:
         """Add a point; now and then half of all are dropped, which is O(1) a point."""
         self.version += 1
-        self._points.append((step, epoch, value))
+        self._points.append(Point(step, epoch, value, seconds))
         if len(self._points) > MAX_POINTS:
             self._points = _thinned(self._points)
 
     def last(self) -> float:
         """Return the newest value; there is one."""
-        return self._points[-1][2]
+        return self._points[-1].value
 
     def array(self) -> NDArray[np.float64]:
-        """Return step, epoch and value, (n, 3)."""
-        return np.array(self._points, dtype=np.float64).reshape(-1, 3)
+        """Return step, epoch, value and seconds, (n, 4)."""
+        return np.array(self._points, dtype=np.float64).reshape(-1, 4)
 
 
-def _thinned(points: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+def _thinned(points: list[Point]) -> list[Point]:
     """Keep the first, the last and of each four points the smallest and the largest value."""
     kept = [points[0]]
     for i in range(1, len(points) - 1, 4):
         four = points[i : min(i + 4, len(points) - 1)]
-        low, high = min(four, key=lambda p: p[2]), max(four, key=lambda p: p[2])
+        low, high = min(four, key=lambda p: p.value), max(four, key=lambda p: p.value)
         kept += [low] if low is high else sorted((low, high))
     kept.append(points[-1])
     return kept
@@ -93,20 +100,44 @@ class Panel:
     Attributes
     ----------
     title, unit
-        What it shows; the unit is empty for metrics that are not ours.
+        What it shows; the unit is empty where there is none, or it is not known.
     series
         Curves by name.
-    baseline
-        The untuned model's value, in the panel's unit.
+    lines
+        What is known before the first step, by name, such as the untuned model's error.
     best
-        Step, epoch and value where the weights are best.
+        The best point of the metric `best_of`, if that is in this panel.
+    rises
+        Whether larger is better.
     """
 
     title: str
     unit: str = ""
     series: dict[str, Series] = field(default_factory=dict)
-    baseline: float | None = None
-    best: tuple[float, float, float] | None = None
+    lines: dict[str, float] = field(default_factory=dict)
+    best: Point | None = None
+    best_of: str = ""
+    rises: bool = False
+
+    def note(self, point: Point) -> None:
+        """Take a point as the best where it is better than all before it."""
+        if self.best is None or self.is_better(point, self.best):
+            self.best = point
+
+    def is_better(self, one: Point, other: Point) -> bool:
+        """Return whether one point is better than another."""
+        return one.value > other.value if self.rises else one.value < other.value
+
+    def off_scale(self) -> dict[str, float]:
+        """Return the lines that are so far above everything else that they are told in words."""
+        highest = [series.array()[:, 2].max() for series in self.series.values() if len(series)]
+        limit = OFF_SCALE * max(highest or [min(self.lines.values(), default=0.0)])
+        return {name: value for name, value in self.lines.items() if value > limit}
+
+    def in_sight(self) -> dict[str, float]:
+        """Return the lines that are drawn."""
+        told = self.off_scale()
+        return {name: value for name, value in self.lines.items() if name not in told}
 
 
 class CurveData:
@@ -115,24 +146,28 @@ class CurveData:
     Parameters
     ----------
     monitor
-        The metric by which the best epoch is chosen; where it is not known, each panel of ours has
-        a best epoch of its own.
+        The metric by which the weights that are kept are chosen, if that is known.
     mode
         Whether the monitor should fall, ``"min"``, or rise, ``"max"``.
+    reserved
+        Metrics that will come, whose panels are there from the first moment.
     """
 
-    def __init__(self, monitor: str | None = None, mode: str = "min") -> None:
+    def __init__(
+        self, monitor: str | None = None, mode: str = "min", reserved: Iterable[str] = ()
+    ) -> None:
         self.version = 0
-        # told by who knows it; the axis of steps says it
+        # told by who knows it; what is here otherwise is worked out of the record
         self.steps_per_epoch: int | None = None
-        self.drawn: tuple[tuple[int, bool, str], Figure | None] | None = None
-        self.choose_by(monitor, mode)
+        self.drawn: tuple[object, Figure | None] | None = None
+        self.expect(monitor, mode, reserved)
         self.clear()
 
-    def choose_by(self, monitor: str | None, mode: str) -> None:
-        """Choose the best epoch of records to come by another metric."""
+    def expect(self, monitor: str | None, mode: str, reserved: Iterable[str] = ()) -> None:
+        """Say what records to come hold, see :class:`CurveData`."""
         self.monitor = monitor
-        self._sign = -1 if mode == "max" else 1
+        self.mode = mode
+        self._reserved = tuple(reserved)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -140,9 +175,14 @@ class CurveData:
         self.panels: dict[str, Panel] = {"loss": Panel("loss")}
         self.epoch = 0
         self.step = 0
+        self.seconds = 0.0
+        self.kept: Point | None = None
         self._routes: dict[str, tuple[Series, Panel, float]] = {}
-        self._best: float | None = None
         self._clock: deque[tuple[float, float]] = deque(maxlen=200)
+        self._time: float | None = None
+        self._seen_per_epoch = 0.0
+        for metric in self._reserved:
+            self._place(metric)
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
         """Add records in the order in which they were written."""
@@ -151,39 +191,26 @@ class CurveData:
             if record.get("kind") == "resumed":
                 # nothing was done in the meantime, which may have been days
                 self._clock.clear()
+                self._time = None
                 continue
             step, epoch = record.get("step", 0), record.get("epoch", 0)
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
-            if isinstance(record.get("time"), (int, float)):
-                self._clock.append((record["time"], step))
-            values = {
-                name: float(value)
-                for name, value in record.items()
-                if isinstance(value, (int, float)) and name not in ("time", "epoch", "step")
-            }
-            self._note_best(step, epoch, values)
-            for name, value in values.items():
-                self._add(name, step, epoch, value)
-
-    def _note_best(self, step: float, epoch: float, values: dict[str, float]) -> None:
-        """Mark one epoch in all panels: that of the weights which are kept."""
-        value = values.get(self.monitor or "")
-        if value is None or (self._best is not None and self._sign * (value - self._best) >= 0):
-            return
-        self._best = value
-        for name, one in values.items():
-            if name == self.monitor or name in _KNOWN:
-                panel, _, factor = self._place(name)
-                panel.best = step, epoch, factor * one
+            # an epoch's last step tells its length
+            self._seen_per_epoch = max(self._seen_per_epoch, (step + 1) / (epoch + 1))
+            time = record.get("time")
+            if isinstance(time, (int, float)):
+                self.seconds += 0 if self._time is None else max(time - self._time, 0)
+                self._time = time
+                self._clock.append((time, step))
+            for name, value in record.items():
+                if isinstance(value, (int, float)) and name not in ("time", "epoch", "step"):
+                    self._add(name, step, epoch, float(value))
 
     def _add(self, name: str, step: float, epoch: float, value: float) -> None:
         if name.startswith("baseline/"):
-            for metric, (title, unit, factor, baseline) in _KNOWN.items():
-                if name == baseline:
-                    panel = self.panels.setdefault(metric, Panel(title, unit))
-                    panel.baseline = factor * value
+            self._add_line(name, value)
             return
-        if name in _NOT_DRAWN:
+        if name in _NOT_DRAWN and name != self.monitor:
             return
         route = self._routes.get(name)
         if route is None:
@@ -191,24 +218,46 @@ class CurveData:
             route = panel.series.setdefault(label, Series()), panel, factor
             self._routes[name] = route
         series, panel, factor = route
-        series.add(step, epoch, factor * value)
-        if self._best is None and name in _KNOWN:
-            point = step, epoch, factor * value
-            panel.best = min(panel.best or point, point, key=lambda p: p[2])
+        series.add(step, epoch, factor * value, self.seconds)
+        if name == panel.best_of:
+            panel.note(Point(step, epoch, factor * value, self.seconds))
+            if name == self.monitor:
+                self.kept = panel.best
+
+    def _add_line(self, name: str, value: float) -> None:
+        metric, line = _BASELINES.get(name, ("", ""))
+        if metric not in MAIN.values() and metric != self.monitor:
+            return
+        panel, _, factor = self._place(metric)
+        panel.lines[line] = factor * value
+        if panel.lines.get(UNTUNED) == panel.lines.get(REREFERENCED):
+            # the backbone has the zero of energy of the data
+            del panel.lines[REREFERENCED]
 
     def _place(self, name: str) -> tuple[Panel, str, float]:
         """Return the panel of a metric, its name there, and the factor to the panel's unit."""
-        if name in _KNOWN:
-            title, unit, factor, _ = _KNOWN[name]
-            return self.panels.setdefault(name, Panel(title, unit)), "validation", factor
-        if name.startswith("lr-"):
+        if name in HEADLINES:
+            headline = HEADLINES[name]
+            panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
+            place = panel, "validation", float(FACTOR)
+        elif name.startswith("lr-") or name == "lr":
             panel = self.panels.setdefault("lr", Panel("learning rate"))
-            return panel, name.removeprefix("lr-"), 1.0
-        if "loss" in name.rsplit("/", 1)[-1]:
-            return self.panels["loss"], name, 1.0
-        # training and validation of the same metric stand in one panel
-        title = _STAGE.sub("", _STAGE.sub("", name)) or name
-        return self.panels.setdefault(title, Panel(title)), name, 1.0
+            place = panel, name.removeprefix("lr-"), 1.0
+        elif "loss" in name.rsplit("/", 1)[-1]:
+            place = self.panels["loss"], name, 1.0
+        else:
+            # training and validation of the same metric stand in one panel
+            title = _STAGE.sub("", _STAGE.sub("", name)) or name
+            place = self.panels.setdefault(title, Panel(title)), name, 1.0
+        if name == self.monitor:
+            place[0].best_of, place[0].rises = name, self.mode == "max"
+        return place
+
+    def epoch_length(self) -> float | None:
+        """Return the optimizer steps of an epoch, or ``None`` where that is not known yet."""
+        if self.steps_per_epoch:
+            return float(self.steps_per_epoch)
+        return self._seen_per_epoch if self.epoch else None
 
     def steps_per_second(self) -> float | None:
         """Return the speed over the last records, or ``None`` where it is not known."""
@@ -219,23 +268,35 @@ class CurveData:
 
     def ordered(self) -> list[Panel]:
         """Return the panels as they are shown: loss, errors, learning rate, then others."""
-        return self._with_values()[:MAX_PANELS] or [self.panels["loss"]]
+        return self._shown()[:MAX_PANELS] or [self.panels["loss"]]
 
     def n_left_out(self) -> int:
         """Return how many panels are not shown, as there would be too many."""
-        return max(len(self._with_values()) - MAX_PANELS, 0)
+        return max(len(self._shown()) - MAX_PANELS, 0)
 
-    def _with_values(self) -> list[Panel]:
-        order = ["loss", *_KNOWN, "lr"]
+    def _shown(self) -> list[Panel]:
+        order = ["loss", *HEADLINES, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
-        return [panel for panel in known + others if panel.series or panel.baseline is not None]
+        reserved = [self._place(metric)[0] for metric in self._reserved]
+        return [
+            panel
+            for panel in known + others
+            if panel.series or panel.lines or any(panel is one for one in reserved)
+        ]
 
 
-def monitor_of(run: Run) -> tuple[str | None, str]:
-    """Return by which metric a run's best weights are chosen, and ``"min"`` or ``"max"``."""
+def expected_of(run: Run) -> tuple[str | None, str, list[str]]:
+    """Return the monitor of a run, its mode and the metrics that will come, for :class:`CurveData`."""
     try:
-        checkpoint = run.config().trainer.checkpoint
+        config = run.config()
     except MatterTuneError:  # where the config is needed, it is said that it cannot be read
-        return None, "min"
-    return checkpoint.monitor, checkpoint.mode
+        return None, "min", []
+    checkpoint = config.trainer.checkpoint
+    properties = [prop.name for prop in config.model.properties]
+    return checkpoint.monitor, checkpoint.mode, metrics_of(properties)
+
+
+def metrics_of(properties: Iterable[str]) -> list[str]:
+    """Return the metrics that a run records which learns some properties."""
+    return ["val/total_loss", *(MAIN[name] for name in properties), "lr"]

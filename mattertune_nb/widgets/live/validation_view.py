@@ -10,9 +10,9 @@ import numpy as np
 from ase.visualize.plot import plot_atoms
 
 from mattertune_nb.data.plain import atoms_from_plain
-from mattertune_nb.widgets.live.curves import COLORS
 from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.picture import new_figure
+from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:
     from mattertune_nb.training.background import Run
@@ -34,6 +34,8 @@ class ValidationView:
     run
         The run whose ``validation.json`` is read.
     """
+
+    title = "Validation"
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -61,8 +63,8 @@ class ValidationView:
         self._parity.value = draw_parity_sample(data["points"])
         self._parity.layout.display = None
         self._caption.value = (
-            f"Validation after step {data['step']}: a sample of labels and predictions, and the "
-            "structures with the largest errors."
+            f"Validation after epoch {data['epoch'] + 1}, step {data['step']}: a sample of labels and "
+            "predictions, and the structures with the largest errors."
         )
         # an older version kept no structures
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
@@ -87,7 +89,7 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
             values = values - values[:, 0].mean()
         low, high = values.min(), values.max()
         ax.plot([low, high], [low, high], color="0.6", lw=1)
-        ax.plot(values[:, 0], values[:, 1], ".", ms=3, alpha=0.5, color=COLORS["validation"])
+        ax.plot(values[:, 0], values[:, 1], ".", ms=3, alpha=0.5, color=BLUE)
         error = np.abs(values[:, 1] - values[:, 0]).mean()
         ax.set_title(f"{title}, MAE {error:.3g} {unit}", fontsize=9)
         ax.set_xlabel(f"label ({unit})", fontsize=8)

@@ -6,7 +6,7 @@ from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.series import CurveData
 
 
-def test_a_row_a_step_with_units_and_epochs_from_1():
+def test_a_row_a_step_with_units_and_both_steps_and_epochs_from_1():
     data = CurveData()
     assert curve_table(data) is None
     data.add(
@@ -17,7 +17,7 @@ def test_a_row_a_step_with_units_and_epochs_from_1():
         ]
     )
     table = curve_table(data)
-    assert table["step"] == [1, 2, 4]
+    assert table["step"] == [2, 3, 5]
     assert table["epoch"] == [1, 1, 2]
     (loss,) = (title for title in table if "loss" in title)
     (forces,) = (title for title in table if "forces" in title)

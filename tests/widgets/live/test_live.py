@@ -211,24 +211,6 @@ def test_an_error_in_the_fit_is_shown_as_failed_and_keeps_the_curves(tmp_path):
     assert len(curves.view.data.panels["loss"].series["toy_loss"]) == 5
 
 
-def test_the_log_switch_is_in_the_page_as_the_kernel_is_busy(tmp_path):
-    curves = mt.LiveCurves()
-    toy_trainer(tmp_path, curves).fit(Toy())
-    (menu,) = curves.view.figure.widget.layout.updatemenus
-    assert [button.args[0] for button in menu.buttons] == [
-        {"yaxis.type": "linear"},
-        {"yaxis.type": "log"},
-    ]
-
-
-def test_all_panels_show_the_same_steps(tmp_path):
-    curves = mt.LiveCurves()
-    toy_trainer(tmp_path, curves).fit(Toy())
-    layout = curves.view.figure.widget.layout
-    assert layout.xaxis.matches is None
-    assert layout.xaxis2.matches == "x"
-
-
 def test_updates_are_few_and_cheap_in_a_long_run(tmp_path):
     curves = mt.LiveCurves()
     times = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mattertune_nb.training.background import RecordReader
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.widgets.live.curves import CurvesFigure, draw_curves, panel_colors
-from mattertune_nb.widgets.live.series import MAX_PANELS, MAX_POINTS, CurveData, Series
+from mattertune_nb.widgets.live.scales import panel_colors
+from mattertune_nb.widgets.live.series import MAX_POINTS, CurveData, Series, metrics_of
 
 
 def test_a_long_curve_is_bounded_and_keeps_its_extrema_and_ends():
@@ -48,28 +49,84 @@ def test_records_are_sorted_into_panels_in_units_that_people_read():
     assert titles == ["loss", "energy MAE", "forces MAE", "learning rate", "my_accuracy"]
     forces = data.panels["val/forces_mae"]
     assert forces.unit == "meV/Å"
-    assert forces.baseline == 250.0
-    assert forces.best == (19.0, 1.0, 50.0)
+    assert forces.lines == {"untuned": 250.0}
+    assert forces.best[:3] == (19, 1, 50.0)
     assert set(data.panels["loss"].series) == {"train/total_loss", "val/total_loss", "train_loss"}
 
 
-def test_the_best_epoch_is_one_and_the_monitor_chooses_it():
-    data = CurveData("val/energy_per_atom_mae")
+def test_each_star_is_the_best_of_its_own_panel_and_the_monitor_chooses_what_is_kept():
+    rng = np.random.default_rng(1)
+    table = rng.random((20, 3))
+    data = CurveData("val/total_loss")
+    names = ["val/total_loss", "val/energy_per_atom_mae", "val/forces_mae"]
     data.add(
-        [
-            {"step": 9, "epoch": 0, "val/forces_mae": 0.2, "val/energy_per_atom_mae": 0.001},
-            {"step": 19, "epoch": 1, "val/forces_mae": 0.1, "val/energy_per_atom_mae": 0.002},
-        ]
+        {"step": i, "epoch": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(table)
     )
-    assert data.panels["val/energy_per_atom_mae"].best == (9, 0, 1.0)
-    assert data.panels["val/forces_mae"].best == (9, 0, 200.0)
+    for name, values in zip(names, table.T, strict=True):
+        panel = data.panels["loss" if "loss" in name else name]
+        factor = 1000 if name.endswith("mae") else 1
+        assert panel.best.epoch == np.argmin(values)
+        assert panel.best.value == factor * values.min()
+    assert data.kept[:3] == data.panels["loss"].best[:3]
 
 
-def test_a_monitor_that_should_rise_has_its_star_too():
+def test_a_monitor_that_should_rise_is_best_where_it_is_highest():
     data = CurveData("val_acc", "max")
     data.add([{"step": i, "epoch": i, "val_acc": v} for i, v in enumerate([0.3, 0.9, 0.5])])
     (panel,) = data.ordered()
-    assert panel.best == (1, 1, 0.9)
+    assert panel.best[:3] == data.kept[:3] == (1, 1, 0.9)
+
+
+def test_a_monitor_that_would_else_not_be_drawn_is_drawn_with_its_unit():
+    data = CurveData("val/forces_rmse")
+    data.add([{"step": 0, "epoch": 0, "baseline/forces_rmse": 0.3}])
+    data.add([{"step": 9, "epoch": 0, "val/forces_rmse": 0.2}])
+    (panel,) = data.ordered()
+    assert (panel.title, panel.unit) == ("forces RMSE", "meV/Å")
+    assert panel.lines == {"untuned": 300.0}
+    assert panel.best.value == 200.0
+
+
+def test_a_metric_of_unknown_direction_has_no_star():
+    data = CurveData("val/total_loss")
+    data.add([{"step": 1, "epoch": 0, "val/total_loss": 1.0, "my_accuracy": 0.5}])
+    assert data.panels["my_accuracy"].best is None
+
+
+BASELINES = {
+    "baseline/energy_per_atom_mae": 151.37,
+    "baseline/referenced_energy_per_atom_mae": 0.014,
+    "baseline/forces_mae": 0.25,
+}
+
+
+def test_a_line_that_is_off_scale_is_told_in_words_and_the_other_drawn():
+    data = CurveData()
+    data.add([{"step": 0, "epoch": 0, **BASELINES}])
+    data.add([{"step": 9, "epoch": 0, "val/energy_per_atom_mae": 0.02}])
+    energy = data.panels["val/energy_per_atom_mae"]
+    assert energy.off_scale() == {"untuned": 151_370.0}
+    assert energy.in_sight() == {"untuned, energies re-referenced": 14.0}
+    data.add([{"step": 19, "epoch": 1, "val/energy_per_atom_mae": 100.0}])
+    assert set(energy.in_sight()) == {"untuned", "untuned, energies re-referenced"}
+
+
+def test_references_that_change_nothing_are_no_second_line():
+    data = CurveData()
+    same = dict.fromkeys(
+        ["baseline/energy_per_atom_mae", "baseline/referenced_energy_per_atom_mae"], 0.1
+    )
+    data.add([{"step": 0, "epoch": 0, **same}])
+    assert data.panels["val/energy_per_atom_mae"].lines == {"untuned": 100.0}
+
+
+def test_all_panels_that_will_come_are_there_from_the_first_moment():
+    data = CurveData("val/total_loss", "min", metrics_of(["energy", "forces", "stresses"]))
+    titles = ["loss", "energy MAE", "forces MAE", "stress MAE", "learning rate"]
+    assert [panel.title for panel in data.ordered()] == titles
+    data.add(RECORDS[:4])
+    data.clear()
+    assert [panel.title for panel in data.ordered()] == titles
 
 
 def test_training_and_validation_of_a_foreign_metric_share_a_panel_and_no_colour():
@@ -79,33 +136,6 @@ def test_training_and_validation_of_a_foreign_metric_share_a_panel_and_no_colour
     assert [panel.title for panel in data.ordered()] == ["acc", "force_rmse"]
     colors = panel_colors(data.panels["acc"])
     assert len(set(colors.values())) == 3
-
-
-def test_a_panel_that_comes_later_moves_the_others():
-    data = CurveData()
-    figure = CurvesFigure(data)
-    data.add([{"step": 1, "epoch": 0, "val/forces_mae": 0.1}])
-    figure.update()
-    data.add([{"step": 2, "epoch": 0, "train/total_loss": 1.0}])
-    figure.update()
-    axes = {trace.name: trace.yaxis for trace in figure.widget.data}
-    assert axes == {"validation": "y2", "best": "y2", "train/total_loss": "y"}
-    assert "forces MAE" in figure.widget.layout.annotations[1].text
-
-
-def test_panels_for_which_there_is_no_room_are_hidden_and_counted():
-    data = CurveData()
-    figure = CurvesFigure(data)
-    metrics = {f"my_{i}": 1.0 for i in range(MAX_PANELS - 1)}
-    data.add([{"step": 1, "epoch": 0, "train/total_loss": 1.0, **metrics}])
-    figure.update()
-    errors = {"val/forces_mae": 0.1, "val/energy_per_atom_mae": 0.1}
-    data.add([{"step": 2, "epoch": 0, **errors}])
-    figure.update()
-    curves = [t for t in figure.widget.data if t.name != "best" and t.visible is not False]
-    assert len({t.xaxis for t in curves}) == len(curves) == MAX_PANELS
-    assert "2 further metrics not shown" in figure.widget.layout.annotations[-1].text
-    assert draw_curves(data)
 
 
 def test_the_speed_is_that_since_the_run_was_resumed(tmp_path):
@@ -123,40 +153,22 @@ def test_the_speed_is_that_since_the_run_was_resumed(tmp_path):
     assert not any(record.get("kind") == "resumed" for record in run.metrics())
 
 
-def test_an_update_without_news_sends_nothing():
+def test_the_time_of_training_has_no_pauses_in_it():
     data = CurveData()
-    figure = CurvesFigure(data)
-    data.add(RECORDS)
-    figure.update()
-    sent = []
-    figure.widget.observe(lambda change: sent.append(change["name"]))
-    figure.update()
-    assert [name for name in sent if not name.startswith("_js2py")] == []
-    data.add([{"step": 20, "epoch": 1, "train/total_loss": 1.0}])
-    figure.update()
-    assert sent
+    data.add(
+        [{"step": i, "epoch": 0, "time": 1000.0 + i, "train/total_loss": 1.0} for i in range(4)]
+    )
+    data.add([{"kind": "resumed", "time": 90_000.0, "step": 4}])
+    data.add(
+        [{"step": i, "epoch": 0, "time": 90_000.0 + i, "train/total_loss": 1.0} for i in (4, 5)]
+    )
+    seconds = data.panels["loss"].series["train/total_loss"].array()[:, 3]
+    assert seconds.tolist() == [0, 1, 2, 3, 3, 4]
 
 
-def test_one_figure_serves_all_panels_and_is_updated_in_place():
+@pytest.mark.parametrize("per_epoch", [1, 7])
+def test_the_length_of_an_epoch_is_seen_once_one_has_ended(per_epoch):
     data = CurveData()
-    figure = CurvesFigure(data)
-    widget = figure.widget
-    data.add(RECORDS[:3])
-    figure.update()
-    n_traces = len(widget.data)
-    data.add(RECORDS[3:])
-    figure.update()
-    assert figure.widget is widget
-    assert len(widget.data) > n_traces
-    validation = next(t for t in widget.data if t.name == "validation")
-    assert list(validation.y) == [100.0, 50.0]
-    assert sorted(t.y[0] for t in widget.data if t.name == "untuned") == [10.0, 250.0]
-
-
-def test_the_picture_is_a_small_png():
-    data = CurveData()
-    assert draw_curves(data) is None
-    data.add(RECORDS)
-    image = draw_curves(data)
-    assert image.startswith(b"\x89PNG")
-    assert len(image) < 100_000
+    for step in range(3 * per_epoch):
+        data.add([{"step": step, "epoch": step // per_epoch, "train/total_loss": 1.0}])
+        assert data.epoch_length() == (per_epoch if step >= per_epoch else None)

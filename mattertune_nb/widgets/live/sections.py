@@ -1,0 +1,118 @@
+"""Sections of a live view, each behind a tab; a new one is a new file and a line in :data:`SECTIONS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.widgets.live.curve_controls import CurveControls
+from mattertune_nb.widgets.live.curves import CurvesFigure
+from mattertune_nb.widgets.live.log_view import LogView
+from mattertune_nb.widgets.live.validation_view import ValidationView
+from mattertune_nb.widgets.page.picture import only_widgets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.widgets.live.series import CurveData
+
+
+class Section(Protocol):
+    """What stands behind a tab.
+
+    Attributes
+    ----------
+    title
+        Of the tab.
+    widget
+        What is shown.
+    """
+
+    title: str
+    widget: W.Widget
+
+    def refresh(self) -> None:
+        """Show what is new in the run's directory, at little cost where nothing is."""
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds something: the run begins anew."""
+
+
+SECTIONS: tuple[Callable[[Run], Section], ...] = (ValidationView, LogView)
+"""What is shown of a run besides its curves."""
+
+
+class CurvesSection:
+    """The curves of a record, with what a person chooses about them.
+
+    Parameters
+    ----------
+    data
+        What is shown; who changes it calls :meth:`refresh`.
+    """
+
+    title = "Curves"
+
+    def __init__(self, data: CurveData) -> None:
+        self.figure = CurvesFigure(data)
+        self.controls = CurveControls(self.figure.draw)
+        parts = only_widgets(self.controls.widget, self.figure.widget)
+        self.widget = W.VBox(parts)
+
+    def refresh(self) -> None:
+        """Send what has changed to the page."""
+        self.figure.update()
+
+    def clear(self) -> None:
+        """Empty the curves."""
+        self.figure.clear()
+
+
+# all tabs are as high as the highest, so that opening one moves nothing; none is ever without a size,
+# which plotly would take for its own
+_STYLE = """<style>
+.mt-sections > .widget-tab-contents { display: grid; padding: 6px 0 0; border: none;
+  border-top: 1px solid var(--jp-border-color2, #bbb); }
+.mt-sections > .widget-tab-contents > * { grid-area: 1 / 1; min-width: 0; overflow: hidden auto; }
+.mt-sections > .widget-tab-contents > .lm-mod-hidden { display: flex !important; visibility: hidden; }
+.mt-sections > .widget-tab-contents > .mt-as-high { height: 0; min-height: 100%; }
+</style>"""
+
+
+class Sections:
+    """Tabs of one height.
+
+    Parameters
+    ----------
+    sections
+        From left to right; the first is open.
+    """
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.sections = list(sections)
+        self._tabs = W.Tab(
+            [section.widget for section in sections],
+            titles=[section.title for section in sections],
+            selected_index=0,
+        )
+        self._tabs.add_class("mt-sections")
+        for section in self.sections[1:]:
+            section.widget.add_class("mt-as-high")
+        self.widget = W.VBox([W.HTML(_STYLE), self._tabs])
+
+    def refresh(self) -> None:
+        """Let each section show what is new."""
+        for section in self.sections:
+            section.refresh()
+
+    def clear(self) -> None:
+        """Let each section show nothing."""
+        for section in self.sections:
+            section.clear()
+
+    def open(self, title: str) -> None:
+        """Open the section of a title."""
+        titles = [section.title for section in self.sections]
+        self._tabs.selected_index = titles.index(title)
