@@ -144,6 +144,23 @@ def predict(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Structures with labels; not given: the validation set.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; not given: RUN/report.html.")
+    ] = None,
+) -> None:
+    """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
+    from mattertune_nb.training.background import Run
+
+    written = Run.attach(run).report(output, data)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+
+
+@app.command()
 def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",

@@ -172,6 +172,26 @@ class Run:
         # widgets are a layer above, so the class is looked up by name and not imported
         return pkgutil.resolve_name("mattertune_nb.widgets.live.dashboard:dashboard")(self)
 
+    def report(self, path: str | Path | None = None, dataset: Any = None) -> Path:
+        """Write the run into one HTML file that opens without a kernel, and return where it is.
+
+        Parameters
+        ----------
+        path
+            The file; not given: ``report.html`` in the run's directory.
+        dataset
+            Structures with labels for parity and the worst structures; not given: the validation set.
+
+        Raises
+        ------
+        DataError
+            Where the file cannot be written.
+        """
+        written: Path = pkgutil.resolve_name("mattertune_nb.widgets.report.report:report")(
+            self, path, dataset
+        )
+        return written
+
 
 def _last_lines(file: Path, n: int) -> list[str]:
     if not file.is_file():

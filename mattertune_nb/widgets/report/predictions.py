@@ -1,0 +1,130 @@
+"""How well a run's best weights predict: parity, and the structures with the largest errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.training.evaluation import label_keys
+from mattertune_nb.widgets.page.style import number
+from mattertune_nb.widgets.report.html import paragraph, picture, table
+from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData, parity_data
+from mattertune_nb.widgets.views.parity_picture import draw_parity
+from mattertune_nb.widgets.views.structure_picture import Shown, draw_structure
+from mattertune_nb.widgets.views.structures import open_structures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.training.background import Run
+
+N_WORST = 6
+MAX_FRAMES = 300
+"""Of more, so many are predicted, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and predictions of some structures.
+
+    Attributes
+    ----------
+    frames
+        The structures.
+    data
+        Labels and predictions by property, in meV units.
+    total
+        How many structures there were to choose from.
+    """
+
+    frames: AtomsDataset
+    data: dict[PropertyName, ParityData]
+    total: int
+
+    @property
+    def ranked_by(self) -> PropertyName:
+        """The property whose errors tell the worst structures: forces where there are any."""
+        return next(name for name in ("forces", "energy", "stresses") if name in self.data)
+
+    def errors(self) -> NDArray[np.float64]:
+        """Return the mean absolute error of each structure, (n,); NaN where it has no label."""
+        values = self.data[self.ranked_by]
+        n = len(self.frames)
+        sums = np.bincount(values.frame, np.abs(values.error), n)
+        counts = np.bincount(values.frame, minlength=n)
+        errors: NDArray[np.float64] = np.full(n, np.nan)
+        return np.divide(sums, counts, out=errors, where=counts > 0)
+
+
+def predict(run: Run, dataset: Any = None) -> Predictions:
+    """Predict structures with the best weights of a run; by default those of its validation set.
+
+    Raises
+    ------
+    MatterTuneError
+        Where there is no checkpoint, or the structures cannot be read or have no label.
+    """
+    model = run.model()
+    if dataset is None:
+        frames = run.config().data.create_datasets()["validation"]
+    else:
+        frames = open_structures(dataset, label_keys(run.path))
+    total = len(frames)
+    if total > MAX_FRAMES:
+        frames = frames.take(np.linspace(0, total - 1, MAX_FRAMES).round().astype(int))
+    found = parity_data(model, frames)
+    if not found:
+        msg = f"{frames.name}: no frame has labels to compare with."
+        raise DataError(msg)
+    return Predictions(frames, found, total)
+
+
+def parity(predictions: Predictions) -> str:
+    """Return parity plots and a table of errors."""
+    n, total = len(predictions.frames), predictions.total
+    part = f"{number(n)} of {number(total)} frames, evenly spread," if n < total else f"{n} frames"
+    rows = [
+        [f"{TITLES[name]} ({UNITS[name]})", number(v.mae), number(v.rmse), _r2(v.r2)]
+        for name, v in predictions.data.items()
+    ]
+    return (
+        paragraph(f"Best weights on {part} of {predictions.frames.name}.", "faint")
+        + picture(draw_parity({"": predictions.data}), "Labels against predictions")
+        + table(["", "MAE", "RMSE", "R²"], rows)
+    )
+
+
+def _r2(value: float) -> str:
+    return f"{value:.4f}" if np.isfinite(value) else "not defined"
+
+
+def worst(predictions: Predictions) -> str:
+    """Return the structures with the largest errors, their atoms coloured by the error of the force."""
+    name, errors = predictions.ranked_by, predictions.errors()
+    order = np.argsort(-np.nan_to_num(errors, nan=-1.0))[:N_WORST]
+    parts = []
+    for i in (int(i) for i in order if np.isfinite(errors[i])):
+        atoms = predictions.frames[i]
+        caption = f"{predictions.frames.source(i)}: {number(errors[i])} {UNITS[name]}"
+        shown = Shown(atoms, values=_of_atoms(predictions, i), label="force error (meV/Å)")
+        title = f"{atoms.get_chemical_formula()}, {caption}"
+        parts.append(picture(draw_structure(shown), title, caption))
+    said = (
+        f"Mean absolute error of the {TITLES[name]} in each of the {len(parts)} worst structures."
+    )
+    return paragraph(said, "faint") + "".join(parts)
+
+
+def _of_atoms(predictions: Predictions, i: int) -> NDArray[np.float64] | None:
+    """Return the norm of the error of each atom's force, (n,) in meV/Å, if there are labels."""
+    values = predictions.data.get("forces")
+    if values is None or not (values.frame == i).any():
+        return None
+    error = values.error[values.frame == i]
+    norms: NDArray[np.float64] = np.linalg.norm(error.reshape(-1, 3), axis=1)
+    return norms

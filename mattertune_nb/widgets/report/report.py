@@ -1,0 +1,76 @@
+"""A run as one HTML file that opens without a kernel and without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.training.files import write_text
+from mattertune_nb.widgets.report import predictions, sections
+from mattertune_nb.widgets.report.html import page, paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.training.background import Run
+
+
+def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Path:
+    """Write what is to be kept of a run into one HTML file: errors, curves, parity, settings, data.
+
+    Parameters
+    ----------
+    run
+        The run, also one that is still training.
+    path
+        The file; not given: ``report.html`` in the run's directory.
+    dataset
+        Structures with labels for parity and the worst structures; not given: the validation set.
+
+    Returns
+    -------
+    Path
+        The file. A section for which something is missing says so, and the others stand.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be written.
+    """
+    target = run.path / "report.html" if path is None else Path(path)
+    try:
+        found = predictions.predict(run, dataset)
+    except MatterTuneError as exc:
+        missing = _missing(exc)
+        shown = [("Parity", missing), ("Worst structures", missing)]
+    else:
+        shown = [
+            ("Parity", predictions.parity(found)),
+            ("Worst structures", predictions.worst(found)),
+        ]
+    parts = [
+        ("Errors", _said(lambda: sections.errors(run))),
+        ("Curves", _said(lambda: sections.curves(run))),
+        *shown,
+        ("Data", _said(lambda: sections.data(run.config(), run))),
+        ("Settings", _said(lambda: sections.settings(run.config()))),
+        ("Versions", _said(lambda: sections.versions(run))),
+    ]
+    try:
+        write_text(target, page(run.name, parts, sections.summary(run)))
+    except OSError as exc:
+        msg = f"{target}: cannot be written ({exc.strerror})."
+        raise DataError(msg) from exc
+    return target
+
+
+def _said(section: Callable[[], str]) -> str:
+    try:
+        return section()
+    except MatterTuneError as exc:
+        return _missing(exc)
+
+
+def _missing(error: MatterTuneError) -> str:
+    return paragraph(f"Not shown: {error}", "bad")

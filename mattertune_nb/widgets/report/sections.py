@@ -1,0 +1,139 @@
+"""What a report says of a run, a section each, from the run's directory."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.data.datasets import AtomsListDatasetConfig
+from mattertune_nb.data.fingerprint import fingerprint
+from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.training.stages import gain, validated_stages
+from mattertune_nb.widgets.live.curves import draw_curves
+from mattertune_nb.widgets.live.series import CurveData, monitor_of
+from mattertune_nb.widgets.page.style import number
+from mattertune_nb.widgets.report.html import paragraph, picture, table, text
+
+if TYPE_CHECKING:
+    from mattertune_nb.data.datasets import DatasetConfig
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.config import MatterTunerConfig
+
+_ERRORS = {
+    "energy_per_atom_mae": "energy (meV/atom)",
+    "forces_mae": "forces (meV/Å)",
+    "stresses_mae": "stress (meV/Å³)",
+}
+
+
+def summary(run: Run) -> str:
+    """Return state, length and time of a run, for below the title."""
+    status = run.status()
+    times = [r["time"] for r in run.metrics() if isinstance(r.get("time"), (int, float))]
+    facts = [status.state, f"epoch {status.epoch}", f"step {status.step}"]
+    if times:
+        facts.append(time.strftime("%d %B %Y, %H:%M", time.localtime(times[0])))
+    line = paragraph(" · ".join(facts), "faint") + paragraph(run.path.absolute(), "faint")
+    return line + (paragraph(status.error, "bad") if status.error else "")
+
+
+def errors(run: Run) -> str:
+    """Return the errors of the validation set before and after, as training recorded them."""
+    baseline: dict[str, float] = {}
+    for record in run.metrics():
+        baseline |= {k: v for k, v in record.items() if k.startswith("baseline/") and v is not None}
+    best = run.directory.best_metrics()
+    if not best:
+        msg = "No validation was recorded."
+        raise RunError(msg)
+    stages = validated_stages(baseline, best)
+    *before, after = stages.values()
+    rows = []
+    for name, label in _ERRORS.items():
+        if name not in after:
+            continue
+        cells: list[object] = [
+            number(1000 * stage[name]) if name in stage else "–" for stage in stages.values()
+        ]
+        referenced = before[-1].get(name)
+        cells.append("–" if referenced is None else gain(referenced, after[name]))
+        rows.append([label, *cells])
+    return table(["mean absolute error", *stages, "error against re-referenced"], rows) + paragraph(
+        "On the validation set, by which the best weights are chosen.", "faint"
+    )
+
+
+def curves(run: Run) -> str:
+    """Return the curves of a run."""
+    data = CurveData(*monitor_of(run))
+    data.add(run.metrics())
+    figure = draw_curves(data)
+    if figure is None:
+        msg = "Nothing was recorded yet."
+        raise RunError(msg)
+    return picture(figure, "Loss, errors and learning rate of the run by step")
+
+
+def data(config: MatterTunerConfig, run: Run) -> str:
+    """Return what a run was trained on, with a hash by which the files are known again."""
+    counts: dict[str, int] = {}
+    if run.directory.splits_file.is_file():
+        splits = json.loads(run.directory.splits_file.read_text(encoding="utf-8"))
+        counts = {stage: len(indices) for stage, indices in splits.items()}
+    rows = []
+    for stages, source in _sources(config).items():
+        frames = ", ".join(
+            f"{number(counts[s])} {s}" if "," in stages else number(counts[s])
+            for s in stages.split(", ")
+            if s in counts
+        )
+        rows.append([stages, _name(source), frames or "–", _hash(source)])
+    return table(["used for", "source", "frames", "SHA-256 now"], rows)
+
+
+def _sources(config: MatterTunerConfig) -> dict[str, DatasetConfig]:
+    if isinstance(config.data, AutoSplitDataModuleConfig):
+        return {"train, validation, test": config.data.dataset}
+    parts = {s: getattr(config.data, s) for s in ("train", "validation", "test")}
+    return {stage: source for stage, source in parts.items() if source is not None}
+
+
+def _name(source: DatasetConfig) -> str:
+    if isinstance(source, AtomsListDatasetConfig):
+        return f"{len(source.atoms_list)} structures from Python"
+    part = getattr(source, "index", ":")
+    return str(source.src) if part == ":" else f"{source.src}, frames {part}"
+
+
+def _hash(source: DatasetConfig) -> str:
+    try:
+        return fingerprint(source)
+    except DataError as exc:
+        return str(exc)
+
+
+def settings(config: MatterTunerConfig) -> str:
+    """Return all settings as the file from which the run can be made again."""
+    shown: Any = config
+    sources = _sources(config).values()
+    note = ""
+    if any(isinstance(source, AtomsListDatasetConfig) for source in sources):
+        # structures would be most of the file, and nobody reads them
+        shown = config.model_copy(deep=True)
+        for source in _sources(shown).values():
+            if isinstance(source, AtomsListDatasetConfig):
+                source.atoms_list = source.atoms_list[:1]
+        note = "Of structures from Python the first is shown; the run's config.yaml has all."
+    return f"<pre>{text(shown.to_yaml())}</pre>" + (paragraph(note, "faint") if note else "")
+
+
+def versions(run: Run) -> str:
+    """Return which versions of what trained the run."""
+    try:
+        found = json.loads(run.directory.versions_file.read_text(encoding="utf-8"))
+        return table(["package", "version"], [list(item) for item in found.items()])
+    except (OSError, ValueError, AttributeError) as exc:
+        msg = f"{run.directory.versions_file}: cannot be read ({type(exc).__name__})."
+        raise RunError(msg) from exc
