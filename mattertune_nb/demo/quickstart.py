@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 NAME = "01_quickstart.ipynb"
 
@@ -52,12 +56,40 @@ def execute(path: Path) -> Path:
         Where a cell fails; the notebook is saved up to there.
     """
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
     from nbconvert import HTMLExporter
-    from traitlets.config import Config
 
     notebook = nbformat.read(path, as_version=4)
+    try:
+        execute_cells(notebook, path.parent, str(path))
+    finally:
+        nbformat.write(notebook, path)
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    target = path.with_suffix(".html")
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def execute_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
+    """Run all cells of a notebook in a folder; outputs are put into it as far as it comes.
+
+    Parameters
+    ----------
+    notebook
+        Changed in place.
+    folder
+        Where its kernel runs.
+    name
+        What errors call it.
+
+    Raises
+    ------
+    MatterTuneError
+        Where a cell fails.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from traitlets.config import Config
+
     client = NotebookClient(
         notebook,
         timeout=None,
@@ -65,16 +97,11 @@ def execute(path: Path) -> Path:
         config=Config(KernelManager={"transport": "tcp" if os.name == "nt" else "ipc"}),
         # the state of widgets is of no use without a kernel, and large; pictures are kept
         store_widget_state=False,
-        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
     )
     try:
         client.execute()
     except CellExecutionError as exc:
-        msg = f"{path}: a cell failed with {exc.ename}: {exc.evalue}"
+        msg = f"{name}: a cell failed with {exc.ename}: {exc.evalue}"
         raise MatterTuneError(msg) from exc
-    finally:
-        nbformat.write(notebook, path)
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
-    target = path.with_suffix(".html")
-    target.write_text(page, encoding="utf-8")
-    return target

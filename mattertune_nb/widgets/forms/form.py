@@ -19,6 +19,7 @@ from mattertune_nb.widgets.forms.editors import make_editor
 from mattertune_nb.widgets.forms.fields import Editor
 from mattertune_nb.widgets.forms.lazy import Disclosure
 from mattertune_nb.widgets.forms.search import basic_fields, is_found
+from mattertune_nb.widgets.forms.settings_table import settings_html
 from mattertune_nb.widgets.page.controls import HTML, Box, VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
@@ -240,10 +241,9 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.config = config
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the form, or where none can be shown its config as YAML."""
-        if has_front_end():
-            return dict(super()._repr_mimebundle_(**kwargs))
-        return {"text/plain": self.config.to_yaml()}
+        """Return the form, and for where none can be shown its main settings as a table."""
+        still = {"text/html": settings_html(self.config), "text/plain": self.config.to_yaml()}
+        return still | dict(super()._repr_mimebundle_(**kwargs)) if has_front_end() else still
 
     @traitlets.validate("config")  # type: ignore[untyped-decorator]
     def _check_config(self, proposal: Any) -> StrictConfig:

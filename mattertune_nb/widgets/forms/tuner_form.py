@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -12,7 +13,7 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.errors import ConfigError, MatterTuneError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
 from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
@@ -35,6 +36,7 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
     from mattertune_nb.data.contents import Contents
+    from mattertune_nb.training.background import Run
     from mattertune_nb.widgets.forms.form import ConfigEditor
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class TunerForm(ConfigForm):
         # ASE takes a second to import: the form is shown first
         self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
         self._hardware: dict[str, Any] = {}
+        self._starting = threading.Lock()
         self._preview, self._machine = HTML(), HTML()
         self._estimate = EstimateLine()
         self._bar = StartBar(self._on_press, self._open_dashboard, self._estimate.widget)
@@ -221,36 +224,56 @@ class TunerForm(ConfigForm):
     def _on_press(self, _: Any) -> None:
         if not self.start_button.disabled:  # a second press may have been on its way
             self.start_button.disabled = True
-            threading.Thread(target=self.start, daemon=True).start()
+            threading.Thread(target=self._start_by_button, daemon=True).start()
 
-    def start(self) -> None:
-        """Start the run; what does not allow it is said beside the button.
+    def _start_by_button(self) -> None:
+        with contextlib.suppress(Exception):  # said beside the button
+            self.start()
 
-        The button does the same in a thread. While a run of the form is active no other is started.
+    def start(self) -> Run:
+        """Start the run and return it; a run of the form that is active is returned as it is.
+
+        The button does the same in a thread; a press that is still checking the data is waited for, so
+        that a cell with ``form.run or form.start()`` trains only where the button was not pressed.
+
+        Raises
+        ------
+        MatterTuneError
+            Where settings, data or this machine do not allow it; said beside the button too.
         """
-        self.start_button.disabled = True
-        try:
-            if self.problem:
-                raise ConfigError(self.problem)
-            if self.run is not None and self.run.is_active():
-                return
-            config = self.config
-            self._bar.say("Checking the data and this machine …")
-            # the advisor knows torch, whose import would hold up the kernel for seconds
-            self._advisor.wait()
-            if self._known.get("refusal"):
-                self._bar.refuse(self._known["refusal"])
-                return
-            self._follow(start_run(config, is_machine_checked=True))
-        except MatterTuneError as exc:
-            self._bar.say(str(exc), error=True)
-        except Exception as exc:  # nobody else would hear of it in the button's thread
-            log.exception("The run could not be started.")
-            self._bar.say(
-                f"The run could not be started ({type(exc).__name__}: {exc}).", error=True
-            )
-        finally:
-            self.start_button.disabled = self.run is not None and self.run.is_active()
+        with self._starting:
+            run: Run | None = self.run
+            if run is not None and run.is_active():
+                return run
+            self.start_button.disabled = True
+            try:
+                run = self._checked_start()
+                self._follow(run)
+            except MatterTuneError as exc:
+                if not isinstance(exc, TrainingError) or str(exc) != self._known.get("refusal"):
+                    self._bar.say(str(exc), error=True)
+                raise
+            except Exception as exc:  # nobody else would hear of it in the button's thread
+                log.exception("The run could not be started.")
+                said = f"The run could not be started ({type(exc).__name__}: {exc})."
+                self._bar.say(said, error=True)
+                raise
+            finally:
+                self.start_button.disabled = self.run is not None and self.run.is_active()
+            return run
+
+    def _checked_start(self) -> Run:
+        if self.problem:
+            raise ConfigError(self.problem)
+        config = self.config
+        self._bar.say("Checking the data and this machine …")
+        # the advisor knows torch, whose import would hold up the kernel for seconds
+        self._advisor.wait()
+        refusal = self._known.get("refusal")
+        if refusal:
+            self._bar.refuse(refusal)
+            raise TrainingError(refusal)
+        return start_run(config, is_machine_checked=True)
 
     def _follow(self, run: Any) -> None:
         """Show the dashboard of a run in place of the settings, and say beside Start how it goes."""

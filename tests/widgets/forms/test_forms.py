@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -570,7 +571,8 @@ def test_a_file_that_cannot_be_read_is_said_and_the_form_goes_on(tuner_form, tmp
         file.write_text(content)
     tuner_form.config = with_data(tuner_form, file)
     assert "bad.xyz" in tuner_form._file.value
-    tuner_form.start()
+    with pytest.raises(mt.DataError, match=r"bad\.xyz"):
+        tuner_form.start()
     assert "bad.xyz" in tuner_form.message.value
     assert tuner_form.run is None
 
@@ -589,7 +591,8 @@ def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     assert advised_form.config.trainer.accelerator == "gpu"
     assert advised_form._advisor.wait()
     assert "needs a GPU" in advised_form._refusal.value
-    advised_form.start()
+    with pytest.raises(mt.TrainingError, match="needs a GPU"):
+        advised_form.start()
     assert "needs a GPU" in advised_form.message.value
     assert advised_form.run is None
 
@@ -818,8 +821,11 @@ def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, mon
     tuner_form.start_button.click()
     tuner_form.start_button.click()
     assert "Checking the data" in tuner_form.message.value
+    # a cell that is executed meanwhile, as the quickstart has it, gets the run of the button
+    of_cell = ThreadPoolExecutor().submit(lambda: tuner_form.run or tuner_form.start())
     answered.set()
     wait_for_start(tuner_form)
+    assert of_cell.result(60) is tuner_form.run
     press_start(tuner_form)
     tuner_form.run.stop()
     assert len(list(tmp_path.iterdir())) == 1
@@ -875,7 +881,7 @@ def test_the_advisor_goes_on_where_its_answer_could_not_be_shown():
 def test_without_a_front_end_a_form_is_its_config(monkeypatch):
     monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
     form = mt.TrainerForm(mt.TrainerConfig(max_epochs=7))
-    assert form._repr_mimebundle_() == {"text/plain": form.config.to_yaml()}
+    assert form._repr_mimebundle_()["text/plain"] == form.config.to_yaml()
 
 
 def test_a_backbone_that_is_chosen_makes_its_own_form(tuner_form):
