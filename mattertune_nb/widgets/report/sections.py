@@ -10,9 +10,10 @@ from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.training.headlines import FACTOR, HEADLINES, MAIN
 from mattertune_nb.training.stages import gain, validated_stages
-from mattertune_nb.widgets.live.curves import draw_curves
-from mattertune_nb.widgets.live.series import CurveData, monitor_of
+from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.series import CurveData, expected_of
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from mattertune_nb.data.datasets import DatasetConfig
     from mattertune_nb.training.background import Run
     from mattertune_nb.training.config import MatterTunerConfig
-
-_ERRORS = {
-    "energy_per_atom_mae": "energy (meV/atom)",
-    "forces_mae": "forces (meV/Å)",
-    "stresses_mae": "stress (meV/Å³)",
-}
 
 
 def summary(run: Run) -> str:
@@ -51,11 +46,12 @@ def errors(run: Run) -> str:
     stages = validated_stages(baseline, best)
     *before, after = stages.values()
     rows = []
-    for name, label in _ERRORS.items():
+    for metric in MAIN.values():
+        name, label = metric.removeprefix("val/"), _label(metric)
         if name not in after:
             continue
         cells: list[object] = [
-            number(1000 * stage[name]) if name in stage else "–" for stage in stages.values()
+            number(FACTOR * stage[name]) if name in stage else "–" for stage in stages.values()
         ]
         referenced = before[-1].get(name)
         cells.append("–" if referenced is None else gain(referenced, after[name]))
@@ -65,9 +61,14 @@ def errors(run: Run) -> str:
     )
 
 
+def _label(metric: str) -> str:
+    headline = HEADLINES[metric]
+    return f"{headline.title.removesuffix(' MAE')} ({headline.unit})"
+
+
 def curves(run: Run) -> str:
     """Return the curves of a run."""
-    data = CurveData(*monitor_of(run))
+    data = CurveData(*expected_of(run))
     data.add(run.metrics())
     figure = draw_curves(data)
     if figure is None:
