@@ -293,6 +293,8 @@ def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
     from mattertune_nb.training.run_dir import RunDirectory
     from mattertune_nb.training.stages import validated_stages
+    from mattertune_nb.training.summary import summary_of
+    from mattertune_nb.training.verdict import verdict
 
     if not result.trainer.is_global_zero:
         return
@@ -300,6 +302,9 @@ def _report(result: TuneResult) -> None:
     best = run.best_metrics()
     if result.model.baseline and best:
         console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))
+    judged = verdict(summary_of(run))
+    style = "green" if judged.is_gain else "yellow" if judged.worse else ""
+    console.print(Text(str(judged), style=style), soft_wrap=True)
     console.print(f"The run is in {run.path}.", soft_wrap=True, markup=False)
 
 

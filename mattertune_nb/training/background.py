@@ -14,7 +14,10 @@ from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.files import read_lines, write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.kernel import widgets_served
-from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory, drop_undone
+from mattertune_nb.training.records import drop_undone
+from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
+from mattertune_nb.training.summary import summary_of
+from mattertune_nb.training.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +82,10 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """Return all records of metrics; see :meth:`RunDirectory.metrics`."""
         return self.directory.metrics()
+
+    def verdict(self) -> Verdict:
+        """Return what the run has gained so far; as a string it is one sentence."""
+        return verdict(summary_of(self.directory))
 
     def log_tail(self, n_lines: int = 40) -> str:
         """Return the last lines of the log, and of what was printed; half of each if both are long."""

@@ -23,10 +23,11 @@ from mattertune_nb.training.files import (
     write_json,
     write_text,
 )
+from mattertune_nb.training.records import best_record, drop_undone
 from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from mattertune_nb.training.status import State
 
@@ -300,33 +301,12 @@ class RunDirectory:
     def best_metrics(self) -> dict[str, Any]:
         """Return the record of the validation whose weights are kept as `best`, empty before one."""
         checkpoint = self.config().trainer.checkpoint
-        # what was no finite number stands there as null
-        records = [r for r in self.metrics() if r.get(checkpoint.monitor) is not None]
-        choose = min if checkpoint.mode == "min" else max
-        return choose(records, key=lambda r: r[checkpoint.monitor]) if records else {}
+        return best_record(self.metrics(), checkpoint.monitor, checkpoint.mode)
 
     def checkpoints_newest_first(self) -> list[Path]:
         """Return the checkpoints from which training can go on, the most advanced first."""
         found = [path for path in (self.last, self.previous, self.best) if path.is_file()]
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def drop_undone(
-    records: Sequence[dict[str, Any]], *, keep_resumes: bool = False
-) -> list[dict[str, Any]]:
-    """Drop records of steps that were lost when a run was resumed from an earlier checkpoint.
-
-    The records that say that it was resumed are dropped too, unless `keep_resumes`.
-    """
-    kept: list[dict[str, Any]] = []
-    for record in records:
-        if record.get("kind") == "resumed":
-            while kept and kept[-1].get("step", 0) >= record.get("step", 0):
-                kept.pop()
-            if not keep_resumes:
-                continue
-        kept.append(record)
-    return kept
 
 
 def _free_name(root: Path, backbone: str) -> str:

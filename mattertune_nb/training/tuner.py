@@ -28,6 +28,7 @@ from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.summary import write_summary
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
 
@@ -333,5 +334,7 @@ def _write_end(
     os.environ.pop(_RUN_VARIABLE, None)
     try:
         run.end(state, epoch, step, error)
+        if run.is_of_this_process():
+            write_summary(run)
     except OSError as exc:  # a full disk; readers will see that the process has gone
         log.warning("Could not write that the run is %s (%s).", state, exc)
