@@ -148,15 +148,18 @@ def _summarise(run: RunDirectory) -> Summary:
         max((r.get("epoch", 0) for r in records), default=-1) + 1,
         monitor,
         mode,
-        {
-            k: v
-            for r in records
-            for k, v in r.items()
-            if k.startswith("baseline/") and v is not None
-        },
+        _baseline(records),
         best_record(records, monitor, mode),
         (losses[0], losses[-1]) if losses else None,
     )
+
+
+def _baseline(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    # recorded once, under the first step
+    first = (r for r in records if r.get("step", 0) == 0)
+    return {
+        k: v for r in first for k, v in r.items() if k.startswith("baseline/") and v is not None
+    }
 
 
 def _sources(config: MatterTunerConfig) -> tuple[str, ...]:

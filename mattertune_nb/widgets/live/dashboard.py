@@ -17,6 +17,7 @@ from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData, expected_of
+from mattertune_nb.widgets.live.verdict_html import verdict_html
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
 
@@ -71,10 +72,13 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._config_read: float | None = -1.0
         self._header = W.HTML()
         self._message = W.HTML()
+        self._verdict = W.HTML()
         self._buttons = self._make_buttons()
         self.curves = CurvesSection(self.data)
         self.sections = Sections([self.curves, *(section(run) for section in SECTIONS)])
-        super().__init__([self._header, self._buttons, self._message, self.sections.widget])
+        super().__init__(
+            [self._header, self._buttons, self._message, self._verdict, self.sections.widget]
+        )
         self.refresh()
 
     def _make_buttons(self) -> W.HBox:
@@ -201,6 +205,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._say("Stopping at the next step …")
         elif self._status:
             self._say("")
+        # a run that could not be read has its message
+        self._verdict.value = "" if active else verdict_html(self.run.verdict())
         ended = self._status is not None and self._status.is_active and not active
         self._status = status
         if ended:

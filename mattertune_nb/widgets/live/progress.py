@@ -37,7 +37,7 @@ class Progress:
     title, state
         Name of the run and what it is doing.
     epoch, max_epochs, step, max_steps
-        Epochs done and steps done, and where they end.
+        Epochs and steps done, and where they end.
     rate
         Structures trained on a second, or whatever `rate_unit` says.
     eta
@@ -56,6 +56,14 @@ class Progress:
     eta: float | None = None
     memory: float | None = None
     rate_unit: str = "structures"
+
+    @property
+    def epoch_in_words(self) -> str:
+        """The epoch under way, or the last one, counted from 1."""
+        counted = self.epoch if self.state == "finished" else self.epoch + 1
+        if self.max_epochs is None:
+            return f"epoch {counted}"
+        return f"epoch {min(counted, self.max_epochs)} of {self.max_epochs}"
 
     @property
     def fraction(self) -> float | None:
@@ -133,11 +141,8 @@ def _memory(pid: int) -> float | None:
 def progress_html(progress: Progress) -> str:
     """Return the header as HTML in the colours of the reader's theme."""
     color = _COLORS.get(progress.state, "#8a8f98")
-    epochs = (
-        f"{progress.epoch} / {progress.max_epochs}" if progress.max_epochs else f"{progress.epoch}"
-    )
-    steps = f"{progress.step} / {progress.max_steps}" if progress.max_steps else f"{progress.step}"
-    facts = [f"epoch {epochs}", f"step {steps}"]
+    steps = f" of {progress.max_steps}" if progress.max_steps else ""
+    facts = [progress.epoch_in_words, f"step {progress.step}{steps}"]
     if progress.rate is not None:
         facts.append(f"{progress.rate:.3g} {progress.rate_unit}/s")
     if progress.eta is not None and progress.state == "running":

@@ -48,7 +48,7 @@ def sections_of(view):
 def test_it_shows_curves_log_parity_and_worst_structures(finished):
     view = finished.dashboard()
     assert "finished" in view._header.value
-    assert "epoch 2 / 2" in view._header.value
+    assert "epoch 2 of 2" in view._header.value
     assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
     validation, log = sections_of(view)
     assert "forces MAE" in log.widget.value
@@ -56,6 +56,21 @@ def test_it_shows_curves_log_parity_and_worst_structures(finished):
     assert bytes(validation._worst.value).startswith(b"\x89PNG")
     bundle = view._repr_mimebundle_()
     assert bundle["image/png"]
+
+
+def test_a_run_that_ended_worse_than_it_began_is_told_so_in_words_and_colour(run):
+    assert "better than untuned" in run.dashboard()._verdict.value
+    values = {"val/total_loss": 0.0, "val/forces_mae": 0.001, "val/energy_per_atom_mae": 9.0}
+    run.directory.append_metrics("metrics", 1, 7, values)
+    view = mt.Run.attach(run.path).dashboard()
+    view.run.directory.write_status("running", pid=os.getppid())
+    view.refresh()
+    assert not view._verdict.value
+    run.directory.write_status("finished")
+    view.refresh()
+    assert "⚠ Worse than before in energy" in view._verdict.value
+    assert "Try: " in view._verdict.value
+    assert "#d98000" in view._verdict.value
 
 
 def test_a_hundred_executions_of_its_cell_leak_nothing(finished):
@@ -78,10 +93,9 @@ def test_attach_reads_a_long_history_within_a_second(run):
     line = '{{"kind":"metrics","time":1.0,"epoch":1,"step":{},"train/total_loss":0.5}}\n'
     with run.directory.metrics_file.open("a") as file:
         file.writelines(line.format(step) for step in range(100_000))
-    start = time.perf_counter()
+    start = time.process_time()  # tests run beside each other
     view = run.dashboard()
-    # the aim is one second on a quiet machine; tests run beside each other
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 2.5
     assert view.data.step == 99_999
 
 
@@ -331,7 +345,7 @@ def test_train_longer_in_the_background_then_compare(run):
     assert run.wait(120).state == "finished"
     assert run.status().epoch == 3
     view.refresh()
-    assert "epoch 3 / 3" in view._header.value
+    assert "epoch 3 of 3" in view._header.value
     table = mt.runs(run.path.parent)
     assert table.rows[0]["state"] == "finished"
     assert float(table.rows[0]["forces (meV/Å)"]) > 0
