@@ -68,7 +68,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "widgets.forms.tuner_form": ("TunerForm",),
     "widgets.live.live": ("LiveCurves",),
     "widgets.live.runs": ("compare", "runs"),
-    "widgets.views.structure_view": ("view",),
+    "widgets.views.view": ("view",),
     "widgets.views.explore": ("explore",),
     "widgets.views.parity": ("parity",),
     "widgets.views.before_after": ("before_after",),

@@ -56,7 +56,7 @@ def test_a_notebook_uses_public_names_only(path):
 
 
 def test_the_first_view_in_a_notebook_displays_nothing_but_itself():
-    cell = nbformat.v4.new_code_cell("from mattertune_nb.widgets.views import live_viewer")
+    cell = nbformat.v4.new_code_cell("from mattertune_nb.widgets.views.viewers import nglview")
     notebook = nbformat.v4.new_notebook(cells=[cell])
     NotebookClient(notebook, timeout=100).execute()
     assert not outputs(notebook)

@@ -25,6 +25,14 @@ def has_front_end() -> bool:
     return served_by_voila or bool(getattr(kernel, "_allow_stdin", True))
 
 
+def loads_extensions() -> bool:
+    """Return whether the page loads the extensions of JupyterLab that widgets may need.
+
+    VS Code and marimo do not: they show what brings its front end along, as an anywidget does.
+    """
+    return "VSCODE_PID" not in os.environ and "marimo" not in sys.modules
+
+
 def enable_colab_widgets() -> None:
     """Switch Colab's widget manager on, where Colab is; it shows no custom widget otherwise."""
     output = sys.modules.get("google.colab.output")

@@ -13,7 +13,8 @@ from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
 from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData, parity_data
 from mattertune_nb.widgets.views.parity_picture import draw_parity
-from mattertune_nb.widgets.views.structure_picture import Shown, draw_structure
+from mattertune_nb.widgets.views.shown import Shown
+from mattertune_nb.widgets.views.structure_picture import draw_structure
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:

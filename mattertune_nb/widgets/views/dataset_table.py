@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 from ase.formula import Formula
 
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
-from mattertune_nb.widgets.views.structure_picture import refuse_empty
+from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

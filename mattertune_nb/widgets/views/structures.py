@@ -10,7 +10,7 @@ from ase import Atoms
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
 from mattertune_nb.data.labels import LabelKeys, keys_to_set, likely_keys, stored_values
-from mattertune_nb.widgets.views.structure_picture import refuse_empty
+from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,15 +16,13 @@ from plotly.callbacks import BoxSelector, Points
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
 from mattertune_nb.training.evaluation import evaluate
-from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.lifetime import parts
-from mattertune_nb.widgets.views import live_viewer
 from mattertune_nb.widgets.views.before_after import BeforeAfter
 from mattertune_nb.widgets.views.dataset_table import DatasetTable
 from mattertune_nb.widgets.views.explore import MAX_POINTS
 from mattertune_nb.widgets.views.parity import N_WORST, ParityView
 from mattertune_nb.widgets.views.parity_data import ParityData
-from mattertune_nb.widgets.views.structure_picture import Shown, draw_structure
+from mattertune_nb.widgets.views.viewers.awake import MAX_LIVE, awake
 
 
 @pytest.fixture(scope="module")
@@ -91,18 +89,18 @@ def test_ten_thousand_frames_show_as_fast_as_one():
 
 def test_the_oldest_of_many_live_viewers_fall_asleep_to_pictures_and_wake_on_a_click():
     views = [mt.view(bulk("Cu")) for _ in range(20)]
-    assert list(live_viewer.awake) == views[-live_viewer.MAX_LIVE :]
+    assert list(awake) == views[-MAX_LIVE:]
     first = views[0]
     assert first.viewer is None
     assert first._place.children == (first.image,)
     assert is_png(first.image.value)
     first.image._handle_custom_msg({"event": "click"}, [])
     assert first.viewer is not None
-    assert len(live_viewer.awake) == live_viewer.MAX_LIVE
-    assert views[-live_viewer.MAX_LIVE].viewer is None
+    assert len(awake) == MAX_LIVE
+    assert views[-MAX_LIVE].viewer is None
     for shown in views:
         shown.close()
-    assert not live_viewer.awake
+    assert not awake
 
 
 def test_without_a_front_end_a_view_is_its_picture(monkeypatch, recwarn):
@@ -114,48 +112,6 @@ def test_without_a_front_end_a_view_is_its_picture(monkeypatch, recwarn):
     assert "no structure" in message["text/plain"]
     assert "<div" in message["text/html"]
     assert not recwarn.list
-
-
-def test_the_live_viewer_has_cell_colours_and_arrows_that_turn_with_the_cell():
-    # a cell whose first vector is not along x, which the PDB format turns
-    atoms = bulk("Cu", cubic=True)
-    atoms.rotate(90, "z", rotate_cell=True)
-    arrows = np.tile([0.0, 1.0, 0.0], (4, 1))
-    live = live_viewer.new_viewer("100px", "100px")
-    shown = Shown(atoms, arrows, np.array([0.0, 1.0, 2.0, 5.0]), "x")
-    live_viewer.fill(live, shown, center=True)
-    told = {m["methodName"]: m for m in live._ngl_msg_archive if "methodName" in m}
-    text = next(m for m in live._ngl_msg_archive if m.get("methodName") == "loadFile")["args"][0][
-        "data"
-    ]
-    assert [float(line[60:66]) for line in text.splitlines() if line.startswith("ATOM")] == [
-        0.0, 19.8, 39.6, 99.0
-    ]  # fmt: skip
-    arrow = told["addShape"]["args"][1][0]
-    along = np.subtract(arrow[2], arrow[1])
-    # along the first vector of the cell, wherever that lies
-    assert along == pytest.approx([shown.scale, 0, 0], abs=1e-3)
-    assert any(m.get("args") == ["unitcell"] for m in live._ngl_msg_archive)
-    live.dispose()
-
-
-def test_arrows_have_a_round_scale_by_which_they_can_be_seen():
-    small = Shown(bulk("Cu"), np.array([[0.003, 0.0, 0.0]]))
-    assert small.scale == 500
-    assert Shown(bulk("Cu"), np.zeros((1, 3))).scale == 1
-
-
-def test_arrows_that_are_no_numbers_are_left_out():
-    arrows = np.array([[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.0, 2.5, 0.0]])
-    shown = Shown(molecule("H2O"), arrows)
-    assert shown.scale == 1
-    assert is_png(render(draw_structure(shown)))
-    assert is_png(render(draw_structure(Shown(molecule("H2O"), np.full((3, 3), np.nan)))))
-    live = live_viewer.new_viewer("100px", "100px")
-    live_viewer.fill(live, shown, center=True)
-    (drawn,) = (m for m in live._ngl_msg_archive if m.get("methodName") == "addShape")
-    assert len(drawn["args"][1]) == 1
-    live.dispose()
 
 
 def test_one_atom_can_be_marked(dataset):
@@ -194,7 +150,7 @@ def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
     atoms = molecule("CH3CH2OH")
     atoms.set_array("charge", np.linspace(-1, 1, len(atoms)))
     shown = mt.view([atoms, atoms], color="charge", color_label="charge (e)")
-    assert "charge (e) -1" in shown._caption.value
+    assert "charge (e)" in shown._color_bar.value
     assert shown.frame_shown.fractions()[[0, -1]].tolist() == [0.0, 1.0]
     by_hand = mt.view(atoms, color=atoms.arrays["charge"])
     assert by_hand.frame_shown.values.tolist() == shown.frame_shown.values.tolist()
@@ -464,20 +420,3 @@ def test_an_outlier_heads_the_table():
         )
         frames.append(frame)
     assert DatasetTable.read(as_dataset(frames)).outliers()[0][0] == 7
-
-
-def test_a_viewer_that_sleeps_ends_its_thread():
-    shown = mt.view(bulk("Cu"))
-    thread = shown.viewer._remote_call_thread
-    shown.sleep()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_what_a_viewer_was_told_does_not_grow_with_every_frame(dataset):
-    shown = mt.view(dataset, forces="label")
-    told = len(shown.viewer._ngl_msg_archive)
-    for i in (1, 2, 3, 0):
-        shown.slider.value = i
-    assert len(shown.viewer._ngl_msg_archive) <= told
-    shown.close()

@@ -1,0 +1,109 @@
+"""Values of atoms that colour them: errors and norms of forces, and whatever else a frame holds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.labels import likely_keys, stored_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+FORCE, FORCE_ERROR = "force", "force_error"
+_TITLES = {FORCE: "force (meV/Å)", FORCE_ERROR: "force error (meV/Å)"}
+_UNITS = {
+    "magmoms": "μB",
+    "initial_magmoms": "μB",
+    "charges": "e",
+    "initial_charges": "e",
+    "energies": "eV",
+    "masses": "u",
+}
+"""Units of the names that ASE gives a meaning; what another name is, only its author knows."""
+
+
+def title_of(name: str) -> str:
+    """Return what the values of a name are, with their unit where it is known."""
+    unit = _UNITS.get(name)
+    return _TITLES.get(name) or (f"{name} ({unit})" if unit else name)
+
+
+def names_in(frames: AtomsDataset, index: int, *, with_model: bool) -> list[str]:
+    """Return the names of a frame's values, those first that are looked at first."""
+    atoms = frames.frame(index)
+    names = []
+    if "forces" in frames.labels(index, {"forces": "mask"}):
+        names = [FORCE_ERROR] * with_model + [FORCE]
+    vectors = {*likely_keys(atoms)["forces"], frames.keys.name("forces")}
+    return names + [name for name in _stored(atoms) if name not in vectors]
+
+
+def named_values(
+    frames: AtomsDataset,
+    name: str,
+    predict: Callable[[int], NDArray[np.float64]] | None,
+    index: int,
+) -> NDArray[np.float64]:
+    """Return the values of a name, (n,): numbers, or the norms of vectors.
+
+    Parameters
+    ----------
+    frames
+        The structures.
+    name
+        ``"force"`` and ``"force_error"`` in meV/Å, or a name of per-atom numbers in the frame.
+    predict
+        Predicts the forces of a frame, (n, 3) in eV/Å.
+    index
+        The frame.
+
+    Raises
+    ------
+    DataError
+        Where the frame has no such values.
+    """
+    if name in (FORCE, FORCE_ERROR):
+        forces = np.asarray(frames.labels(index, {"forces": "error"})["forces"])
+        if name == FORCE_ERROR:
+            if predict is None:
+                msg = "the error of forces needs a model: view(x, color='force_error', model=...)."
+                raise DataError(msg)
+            forces = predict(index) - forces
+        norms: NDArray[np.float64] = 1000 * np.linalg.norm(forces, axis=1)
+        return norms
+    stored = _stored(frames.frame(index))
+    if name not in stored:
+        found = ", ".join(stored) or "none"
+        msg = f"{frames.source(index)}: no per-atom values '{name}'. Found: {found}."
+        raise DataError(msg)
+    values = stored[name]
+    return values[:, 0] if values.shape[1] == 1 else np.linalg.norm(values, axis=1)
+
+
+def given_values(color: Any) -> Callable[[int], NDArray[np.float64]]:
+    """Return values that the caller gives, by frame: a function, or numbers for every frame."""
+    return color if callable(color) else partial(_same, np.asarray(color))
+
+
+def _same(values: NDArray[np.float64], _: int) -> NDArray[np.float64]:
+    return values
+
+
+def _stored(atoms: Atoms) -> dict[str, NDArray[np.float64]]:
+    """Return all per-atom numbers of a frame by name, (n, columns)."""
+    n = len(atoms)
+    stored = {key: np.asarray(value) for key, value in stored_values(atoms).items()}
+    return {
+        key: value.reshape(n, -1).astype(float)
+        for key, value in stored.items()
+        if value.shape[:1] == (n,) and value.dtype.kind in "iuf"
+    }

@@ -1,0 +1,44 @@
+"""What is said about a structure in words and colours: its elements, and the scale of its values."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from ase.data import chemical_symbols
+from ase.data.colors import jmol_colors
+
+from mattertune_nb.widgets.page.style import number
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from mattertune_nb.widgets.views.shown import Shown
+
+
+def legend_html(atoms: Atoms) -> str:
+    """Return the elements with their colours."""
+    parts = []
+    for z in sorted(set(atoms.numbers.tolist())):
+        red, green, blue = (int(255 * c) for c in jmol_colors[z])
+        parts.append(
+            f'<span style="white-space:nowrap"><span style="background:rgb({red},{green},{blue});'
+            "border:1px solid #888;border-radius:50%;"
+            f'display:inline-block;width:10px;height:10px"></span> {chemical_symbols[z]}</span>'
+        )
+    return " ".join(parts)
+
+
+def color_bar_html(shown: Shown) -> str:
+    """Return the colour bar of the values with its title, or nothing where there are none."""
+    if shown.values is None:
+        return ""
+    low, high = shown.limits
+    ticks = "".join(f"<span>{number(at)}</span>" for at in (low, (low + high) / 2, high))
+    return (
+        '<div class="mt-color-bar" role="img" style="max-width:420px;line-height:1.3">'
+        f"<div>{html.escape(shown.label)}</div>"
+        f'<div style="background:linear-gradient(to right,{",".join(shown.colormap)});height:10px;'
+        'border-radius:2px"></div>'
+        f'<div style="display:flex;justify-content:space-between">{ticks}</div></div>'
+    )

@@ -1,0 +1,138 @@
+"""A structure with what is drawn on it: arrows, values that colour its atoms, and an atom that is marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data.colors import jmol_colors
+
+from mattertune_nb.config.errors import DataError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.widgets.page.export import Table
+
+ONE_SIDED = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
+"""Viridis, for values that are all of one sign."""
+TWO_SIDED = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
+"""Blue, white and red, for values on both sides of zero, which is white."""
+
+_LONGEST = 2.5  # Å
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A structure with what is drawn on it.
+
+    Attributes
+    ----------
+    atoms
+        The structure.
+    arrows
+        Force arrows, (n, 3) in eV/Å, if any.
+    values
+        Values that colour the atoms, (n,), if any.
+    label
+        What the values are, with their unit.
+    marked
+        An atom that is looked at, if any.
+    cells
+        How often the cell is repeated along a, b and c.
+    axes
+        Whether the cell's axes are drawn with their names.
+    """
+
+    atoms: Atoms
+    arrows: NDArray[np.float64] | None = None
+    values: NDArray[np.float64] | None = None
+    label: str = ""
+    marked: int | None = None
+    cells: tuple[int, int, int] = (1, 1, 1)
+    axes: bool = True
+
+    @property
+    def scale(self) -> float:
+        """Length of the arrow of 1 eV/Å in Å, a round number by which the longest can be seen."""
+        if self.longest == 0:
+            return 1.0
+        exact = _LONGEST / self.longest
+        power = 10 ** np.floor(np.log10(exact))
+        return float(max(m for m in (1, 2, 5) if m * power <= exact * 1.0001) * power)
+
+    @property
+    def longest(self) -> float:
+        """Norm of the largest finite force, eV/Å; 0 where there is none."""
+        norms = np.zeros(0) if self.arrows is None else np.linalg.norm(self.arrows, axis=1)
+        return float(norms[np.isfinite(norms)].max(initial=0))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The values at both ends of the colour scale.
+
+        Norms start at 0; a scale for values of both signs has 0 in its middle.
+        """
+        if self.values is None or not np.isfinite(self.values).any():
+            return 0.0, 1.0
+        low, high = float(np.nanmin(self.values)), float(np.nanmax(self.values))
+        if low < 0 < high:
+            return -max(-low, high), max(-low, high)
+        low = min(low, 0.0) if low >= 0 else low
+        return low, high if high > low else low + 1.0
+
+    @property
+    def colormap(self) -> tuple[str, ...]:
+        """Colours at equal distances along the colour scale."""
+        low, high = self.limits
+        return TWO_SIDED if low < 0 < high else ONE_SIDED
+
+    def numbers(self) -> Table:
+        """Return the atoms with their positions, and arrows and values where given."""
+        columns: dict[str, Any] = {
+            "atom": np.arange(len(self.atoms)),
+            "element": self.atoms.get_chemical_symbols(),
+        }
+        columns |= {f"{axis} (Å)": x for axis, x in zip("xyz", self.atoms.positions.T, strict=True)}
+        if self.arrows is not None:
+            arrows = zip("xyz", self.arrows.T, strict=True)
+            columns |= {f"arrow {axis} (eV/Å)": f for axis, f in arrows}
+        if self.values is not None:
+            columns[self.label or "value"] = self.values
+        return columns
+
+    def fractions(self) -> NDArray[np.float64]:
+        """Return where each value lies on the colour scale, (n,) from 0 to 1."""
+        low, high = self.limits
+        values = np.zeros(len(self.atoms)) if self.values is None else self.values
+        return np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+
+    def colors(self) -> NDArray[np.float64]:
+        """Return the colour of each atom, (n, 3) from 0 to 1: of its value, or of its element."""
+        if self.values is None:
+            colors: NDArray[np.float64] = np.asarray(jmol_colors)[self.atoms.numbers]
+            return colors
+        stops = np.array([rgb(color) for color in self.colormap])
+        at = np.linspace(0, 1, len(stops))
+        fractions = self.fractions()
+        return np.stack([np.interp(fractions, at, channel) for channel in stops.T], axis=1)
+
+
+def rgb(color: str) -> tuple[float, float, float]:
+    """Return red, green and blue from 0 to 1 of ``#rrggbb``."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def refuse_empty(atoms: Atoms, source: str) -> None:
+    """Raise a :class:`DataError` where a frame holds no atom, as there is nothing to draw."""
+    if not len(atoms):
+        msg = f"{source}: there is no atom in it. Leave the frame out."
+        raise DataError(msg)
+
+
+def atom_name(atoms: Atoms, i: int) -> str:
+    """Return an atom's element and number, which is counted from 0 as in ASE."""
+    return f"{atoms.symbols[i]} {i}"

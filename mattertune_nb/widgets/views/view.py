@@ -1,0 +1,88 @@
+"""Anything that holds structures, shown."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.widgets.page.picture import Message
+from mattertune_nb.widgets.views.atom_values import FORCE_ERROR, given_values, named_values
+from mattertune_nb.widgets.views.shown import refuse_empty
+from mattertune_nb.widgets.views.structure_controls import ARROWS
+from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
+from mattertune_nb.widgets.views.structures import open_structures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import ipywidgets as W  # noqa: N812  the usual alias
+    from ase import Atoms
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_NEED_MODEL = ("prediction", "difference", FORCE_ERROR)
+_HEIGHT = "350px"
+
+
+def view(
+    x: Atoms | Sequence[Atoms] | AtomsDataset | str | Path | Any,
+    *,
+    forces: str | None = None,
+    model: Any = None,
+    color: Any = None,
+    color_label: str = "",
+) -> StructureView | W.HTML:
+    """Show a structure, a list, a file or a dataset.
+
+    The viewer is nglview, or what ``MATTERTUNE_NB_VIEWER`` says: ``nglview``, ``weas`` or ``picture``.
+
+    Parameters
+    ----------
+    x
+        What to show; ten thousand frames are as quick as one, as each is read when it is shown.
+    forces
+        Force arrows: ``"label"``, ``"prediction"`` or ``"difference"`` (prediction - label); they can
+        be changed in the view.
+    model
+        Predicts where arrows or colours need it; the atoms are coloured by the error of their forces
+        then, if not said otherwise.
+    color
+        Per-atom values that colour the atoms: (n,) numbers, a function of the frame's number that
+        returns them, or a name: ``"force_error"`` (for which `model` is needed) and ``"force"`` are
+        norms in meV/Å, any other is looked for among the frame's own arrays, e.g. ``"magmoms"``;
+        ``"element"`` for the elements' colours.
+    color_label
+        What the values are, with their unit.
+
+    Returns
+    -------
+    ipywidgets.DOMWidget
+        The view, or a message where a file cannot be read or something is missing.
+    """
+    predict = None if model is None else partial(predicted_forces, model)
+    try:
+        frames = open_structures(x)
+        refuse_empty(frames.frame(0), frames.source(0))
+        for name, value in (("forces", forces), ("color", color)):
+            needs_model = isinstance(value, str) and value in _NEED_MODEL
+            if needs_model and model is None:
+                msg = f"{name}='{value}' needs a model: view(x, {name}='{value}', model=...)."
+                raise DataError(msg)
+        if forces is not None and forces not in ARROWS.values():
+            msg = f"forces: '{forces}' is unknown. Allowed: label, prediction, difference."
+            raise DataError(msg)
+        if isinstance(color, str) and color not in ("element", FORCE_ERROR):
+            named_values(frames, color, None, 0)
+    except MatterTuneError as exc:
+        return Message(str(exc))
+    values = color if color is None or isinstance(color, str) else given_values(color)
+    return StructureView(
+        frames,
+        forces=forces,
+        predict=predict,
+        color=values,
+        color_label=color_label,
+        height=_HEIGHT,
+    )
