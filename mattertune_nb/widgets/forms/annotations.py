@@ -96,6 +96,17 @@ def tag_field(cls: type[BaseModel]) -> str | None:
     return None
 
 
+def kind_text(config: type[BaseModel]) -> str:
+    """Return what people call a kind of config among those of a union, e.g. "AdamW"."""
+    tag = tag_field(config)
+    if tag is None:
+        return config.__name__.removesuffix("Config")
+    field = config.model_fields[tag]
+    extra: Any = field.json_schema_extra or {}
+    key = str(field.default)
+    return str(extra.get("options", {}).get(key, key.replace("_", " ")))
+
+
 def kind_of(annotation: Any) -> str:
     """Return the key of a type in a field's ``kinds``, e.g. ``int``, ``list`` or ``config``."""
     annotation = members(annotation)[0]

@@ -9,19 +9,20 @@ from typing_extensions import override
 
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.contents_view import SourceView, split_html
-from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.nested_fields import Choice
 from mattertune_nb.widgets.forms.placement import BATCHES
 from mattertune_nb.widgets.page.controls import HTML
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 _KINDS = {"auto_split": "from the same file", "manual_split": "from a file of their own"}
 _SOURCES = ("dataset", "train", "validation", "test")
@@ -48,8 +49,7 @@ class DataTab(Editor):
         self.views = {name: SourceView(learn_stresses) for name in _SOURCES}
         self.split = HTML()
         self.choice = Choice(
-            "Validation frames",
-            MatterTunerConfig.model_fields["data"],
+            About.of(MatterTunerConfig, "data").called("Validation frames"),
             {kind: (_KINDS[kind], partial(self._make, cls)) for kind, cls in self.CLASSES.items()},
             lambda raw: str(raw["type"]),
             changed,
@@ -64,7 +64,9 @@ class DataTab(Editor):
 
     def _make(self, cls: Any) -> ConfigEditor:
         names = [name for name in cls.model_fields if name not in BATCHES]
-        editor = ConfigEditor(cls, self._changed, only=names, rest_label="All settings")
+        editor = ConfigEditor(
+            cls, self._changed, prefix="data.", only=names, rest_label="All settings"
+        )
         for name in editor.first.keys() & self.views.keys():
             editor.add_below(name, self.views[name].widget)
         editor.add_before_rest(self.split)
@@ -80,6 +82,10 @@ class DataTab(Editor):
         for name, view in self.views.items():
             view.say(notes.get(name, ""))
         self.split.value = split_html(data, sizes)
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [self.choice]
 
     @override
     def get(self) -> Any:

@@ -16,10 +16,12 @@ from mattertune_nb.widgets.forms.annotations import (
     is_optional,
     kind_of,
     kind_of_value,
+    kind_text,
     members,
     tag_field,
 )
-from mattertune_nb.widgets.forms.fields import Editor, FromPython, OptionalValue, Simple
+from mattertune_nb.widgets.forms.editor import Editor
+from mattertune_nb.widgets.forms.fields import FromPython, OptionalValue, Simple
 from mattertune_nb.widgets.forms.file_field import FileEditor
 from mattertune_nb.widgets.forms.lists import Keyed, Rows
 from mattertune_nb.widgets.forms.nested_fields import Choice, Optional, Section
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
+
+    from mattertune_nb.widgets.forms.about import About
 
     Nested = Callable[[type[BaseModel], Callable[[], None]], Editor]
     Makers = dict[str, tuple[str, Callable[[], Editor] | None]]
@@ -38,88 +41,82 @@ _FEW = 2
 """A config with no more settings than this fits in a column."""
 
 
-def make_editor(
-    label: str, field: FieldInfo, annotation: Any, nested: Nested, changed: Callable[[], None]
-) -> Editor:
-    """Return the editor that an annotation asks for.
+def make_editor(about: About, nested: Nested, changed: Callable[[], None]) -> Editor:
+    """Return the editor that the type of a setting asks for.
 
     Parameters
     ----------
-    label, field
-        Name and description.
-    annotation
-        Type of the value.
+    about
+        The setting.
     nested
         Makes the form of a nested config.
     changed
         Called after a change.
     """
-    extra: Any = field.json_schema_extra or {}
+    annotation, extra = about.annotation, about.extra
     options = finite_options(annotation, extra.get("kinds", {}), extra.get("options", {}))
     if options is not None:
-        return Simple(label, field, annotation, changed, options)
+        return Simple(about, changed, options)
     kinds = members(annotation)
     configs = [m for m in kinds if is_config(m)]
     others = [m for m in kinds if not is_config(m)]
     if others and len(kinds) > 1:
-        return _kind_choice(label, field, annotation, nested, changed)
+        return _kind_choice(about, nested, changed)
     if is_optional(annotation):
         inner = _without_none(annotation)
         if others:
-            single = make_editor(label, field, inner, nested, changed)
+            single = make_editor(about.typed(inner), nested, changed)
             if isinstance(single, Simple):
                 return OptionalValue(single, changed)
         elif len(configs) == 1:
             make = partial(nested, configs[0], changed)
-            return Optional(label, field, make, changed)
-        return Optional(
-            label, field, lambda: make_editor(_kind(inner), field, inner, nested, changed), changed
-        )
+            return Optional(about, make, changed)
+        within = about.typed(inner, _kind(inner))
+        return Optional(about, lambda: make_editor(within, nested, changed), changed)
     if len(configs) > 1:
-        return _config_choice(label, field, configs, nested, changed)
+        return _config_choice(about, configs, nested, changed)
     if configs:
-        return Section(label, field, partial(nested, configs[0], changed), changed)
-    return _single(label, field, others[0], nested, changed)
+        return Section(about, partial(nested, configs[0], changed), changed)
+    return _single(about.typed(others[0]), nested, changed)
 
 
-def _single(label: str, field: FieldInfo, kind: Any, nested: Nested, changed: Any) -> Editor:
+def _single(about: About, nested: Nested, changed: Any) -> Editor:
     """Return the editor of one type that is no config: a list of configs, a mapping, a value."""
+    kind = about.annotation
     arguments = get_args(kind)
     if get_origin(kind) is list and any(map(is_config, members(arguments[0]))):
-        make = partial(make_editor, _kind(arguments[0]), field, arguments[0], nested, changed)
-        return Rows(label, field, make, changed)
+        item = about.typed(arguments[0], _kind(arguments[0]))
+        return Rows(about, partial(make_editor, item, nested, changed), changed)
     if get_origin(kind) is list and is_object(arguments[0]):
-        return FromPython(label, field, changed)
+        return FromPython(about, changed)
     if get_origin(kind) is dict and get_origin(arguments[0]) is Literal:
         item = arguments[1]
         if get_origin(item) is list and any(map(is_config, members(get_args(item)[0]))):
 
             def rows(key: str) -> Rows:
-                editor = _single(f"{label} of {key}", field, item, nested, changed)
+                label = f"{about.label} of {key}"
+                editor = _single(about.typed(item, label), nested, changed)
                 assert isinstance(editor, Rows)
                 return editor
 
             keys = get_args(arguments[0])
-            return Section(label, field, lambda: Keyed(keys, rows, changed), changed)
-    extra: Any = field.json_schema_extra or {}
-    if extra.get("files"):
-        return FileEditor(label, field, kind, changed)
-    return Simple(label, field, kind, changed)
+            return Section(about, lambda: Keyed(keys, rows, changed), changed)
+    if about.extra.get("files"):
+        return FileEditor(about, changed)
+    return Simple(about, changed)
 
 
 def _config_choice(
-    label: str, field: FieldInfo, configs: list[Any], nested: Nested, changed: Callable[[], None]
+    about: About, configs: list[Any], nested: Nested, changed: Callable[[], None]
 ) -> Editor:
     tag = tag_field(configs[0]) or ""
     editors: Makers = {}
     for config in configs:
-        name = config.model_fields[tag]
-        key, extra = str(name.default), name.json_schema_extra or {}
+        key = str(config.model_fields[tag].default)
         make = partial(nested, config, changed) if len(config.model_fields) > 1 else None
-        editors[key] = (extra.get("options", {}).get(key, key.replace("_", " ")), make)
+        editors[key] = (kind_text(config), make)
     choice = _ConfigChoice(
-        label,
-        field,
+        about,
         editors,
         lambda raw: str(raw[tag]),
         changed,
@@ -138,11 +135,8 @@ class _ConfigChoice(Choice):
         return {self.tag: self.kind.value} if self.inner is None else self.inner.get()
 
 
-def _kind_choice(
-    label: str, field: FieldInfo, annotation: Any, nested: Nested, changed: Callable[[], None]
-) -> Editor:
-    extra: Any = field.json_schema_extra or {}
-    names = extra.get("kinds", {})
+def _kind_choice(about: About, nested: Nested, changed: Callable[[], None]) -> Editor:
+    annotation, names = about.annotation, about.extra.get("kinds", {})
     configs = [m for m in members(annotation) if is_config(m)]
     editors: Makers = {}
     if is_optional(annotation):
@@ -151,7 +145,7 @@ def _kind_choice(
         one = configs[0] if len(configs) == 1 else Union[tuple(configs)]  # noqa: UP007  made at run time
         editors["config"] = (
             names.get("config", "one"),
-            partial(make_editor, _kind(one), field, one, nested, changed),
+            partial(make_editor, about.typed(one, _kind(one)), nested, changed),
         )
     for member in members(annotation):
         if is_config(member):
@@ -164,12 +158,11 @@ def _kind_choice(
         else:
             editors[kind] = (
                 names.get(kind, text),
-                partial(make_editor, f"{label}: value", field, member, nested, changed),
+                partial(make_editor, about.typed(member, f"{about.label}: value"), nested, changed),
             )
     keys = list(editors)
     return Choice(
-        label,
-        field,
+        about,
         editors,
         lambda raw: kind_of_value(raw, keys),
         changed,

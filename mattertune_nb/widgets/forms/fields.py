@@ -11,93 +11,27 @@ import yaml
 from typing_extensions import override
 
 from mattertune_nb.config.yaml import dump_yaml, load_yaml
-from mattertune_nb.widgets.forms.annotations import kind_of
+from mattertune_nb.widgets.forms.annotations import kind_of, members
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.page.controls import HTML, Box, Checkbox, Dropdown, Text, Textarea
-from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pydantic.fields import FieldInfo
-
-Path = tuple[str | int, ...]
+    from mattertune_nb.widgets.forms.about import About
+    from mattertune_nb.widgets.forms.editor import Path
 
 _NOT_SET = "not set"
 """Stands for ``None`` in a drop-down, where ipywidgets takes that for no choice at all."""
 
 
-class Editor:
-    """What all editors share: a widget, a raw value, and a place for a message.
-
-    Parameters
-    ----------
-    changed
-        Called after a person has changed the value.
-
-    Attributes
-    ----------
-    widget
-        What is shown.
-    problem
-        What is wrong with the value as it stands; empty where nothing is.
-    """
-
-    wide = False
-    """Whether it takes the whole width of a form and not a column."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._silent = False
-        self._message: HTML | None = None
-        self.problem = ""
-        self.widget: Any = None
-
-    def get(self) -> Any:
-        """Return what stands in the form, valid or not, as builtins."""
-        raise NotImplementedError
-
-    def set(self, value: Any) -> None:
-        """Show a value without reporting a change."""
-        self._silent = True
-        try:
-            self._show(value)
-        finally:
-            self._silent = False
-
-    def _show(self, value: Any) -> None:
-        raise NotImplementedError
-
-    def find(self, text: str) -> None:
-        """Open what holds the fields that a search finds; nothing, where there is nothing to open."""
-
-    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        """Show messages beside their fields; an empty sequence takes them away."""
-        self._say("; ".join(text for _, text in problems))
-
-    def _say(self, text: str) -> None:
-        """Show a message of the editor's own, in a widget that is made once it is needed."""
-        self.problem = text
-        if text and self._message is None:
-            self._message = HTML(css="mt-message")
-        if self._message is not None:
-            self._message.value = error_html(text)
-            others = [child for child in self.widget.children if child is not self._message]
-            self.widget.children = [*others, self._message] if text else others
-
-    def _on_change(self, _: Any = None) -> None:
-        if not self._silent:
-            self._changed()
-
-
 class Simple(Editor):
-    """One control in one line: label, value, unit, and a message below.
+    """One control in one line: label, value, unit, the mark of its help, and a message below.
 
     Parameters
     ----------
-    label, field
-        Name and description.
-    annotation
-        Type of the value.
+    about
+        The setting.
     changed
         Called after a change.
     options
@@ -106,33 +40,28 @@ class Simple(Editor):
 
     def __init__(
         self,
-        label: str,
-        field: FieldInfo,
-        annotation: Any,
+        about: About,
         changed: Callable[[], None],
         options: list[tuple[str, Any]] | None = None,
     ) -> None:
-        super().__init__(changed)
+        super().__init__(changed, about)
+        annotation = about.annotation
         self._kind = kind_of(annotation)
+        items = [kind_of(a) for a in get_args(members(annotation)[0]) if a is not Ellipsis]
+        self._item = items[0] if self._kind in ("list", "tuple") and items else "str"
         if self._kind in ("list", "tuple") and any(get_args(a) for a in get_args(annotation)):
             parts = {kind_of(a) for a in get_args(annotation)}
             if parts & {"list", "tuple", "dict"}:
                 self._kind = "any"
         self.options = options and [(t, _NOT_SET if v is None else v) for t, v in options]
-        self.control = self._make_control(label, tooltip(label, field))
+        self.control = self._make_control(about.label)
         self.control.observe(self._on_change, "value")
         self.wide = annotation is FilePath
-        extra: Any = field.json_schema_extra or {}
-        self.unit = str(extra.get("unit", ""))
-        beside = [HTML(html.escape(self.unit), css="mt-beside")] if self.unit else []
-        self.widget = Box([self.control, *beside], css="mt-field")
+        self.unit = about.unit
+        self.widget = Box([self.control, beside(about)], css="mt-field")
 
-    def _make_control(self, label: str, tip: str) -> Any:
-        common: dict[str, Any] = {
-            "description": label,
-            "tooltip": tip,
-            "css": "mt-control",
-        }
+    def _make_control(self, label: str) -> Any:
+        common: dict[str, Any] = {"description": label, "css": "mt-control"}
         if self.options is not None:
             return Dropdown(options=self.options, **common)
         if self._kind == "bool":
@@ -160,7 +89,7 @@ class Simple(Editor):
         if self._kind in ("int", "float"):
             return _number(value, self._kind)
         if self._kind in ("list", "tuple"):
-            return _items(value)
+            return [_number(item, self._item) for item in _items(value)]
         return value if self._kind == "str" else _yaml(value)
 
     @override
@@ -176,11 +105,12 @@ class Simple(Editor):
         else:
             self.control.value = dump_yaml(value).strip()
 
-    def make_room(self) -> None:
-        """Take the unit from beside the control into its tooltip."""
-        if len(self.widget.children) > 1:
-            self.control.tooltip += f" Unit: {self.unit}."
-            self.widget.children = [self.control]
+    def be_bare(self) -> None:
+        """Leave out unit and help, where the control stands beside another that has them."""
+        marks = self.widget.children[1:]
+        self.widget.children = [self.control]
+        for mark in marks:
+            mark.close()
 
     def relabel(self, options: list[tuple[str, Any]]) -> None:
         """Show other texts for the same options of a drop-down."""
@@ -196,23 +126,21 @@ class OptionalValue(Editor):
     """A single control with a switch beside it: 'not set' is a state of its own, and no zero."""
 
     def __init__(self, inner: Simple, changed: Callable[[], None]) -> None:
-        super().__init__(changed)
+        super().__init__(changed, inner.about)
         self.inner = inner
         self._empty: str | None = None
-        name = html.escape(inner.control.description)
         self.switch = Checkbox(
             False,
-            description=f'set<span class="mt-hidden-text"> {name}</span>',
-            description_allow_html=True,
-            tooltip=f"Whether '{inner.control.description}' is set",
+            description=f"set {inner.control.description}",  # of which the page shows the first word
             indent=False,
-            css="mt-beside",
+            css="mt-set",
         )
         self.switch.observe(self._on_switch, "value")
         self._placeholder = f"in {inner.unit}" if inner.unit else ""
-        inner.make_room()
         self.widget = inner.widget
-        self.widget.children = [inner.control, self.switch]
+        control, mark = inner.widget.children
+        mark.add_class("mt-mark")
+        self.widget.children = [control, self.switch, mark]
         self._apply_switch()
 
     def _on_switch(self, _: Any) -> None:
@@ -247,13 +175,11 @@ class FromPython(Editor):
 
     wide = True
 
-    def __init__(self, label: str, field: FieldInfo, changed: Callable[[], None]) -> None:
-        super().__init__(changed)
+    def __init__(self, about: About, changed: Callable[[], None]) -> None:
+        super().__init__(changed, about)
         self._raw: list[Any] = []
-        self.control = Text(
-            disabled=True, description=label, tooltip=tooltip(label, field), css="mt-control"
-        )
-        self.widget = Box([self.control], css="mt-field")
+        self.control = Text(disabled=True, description=about.label, css="mt-control")
+        self.widget = Box([self.control, beside(about)], css="mt-field")
 
     @override
     def get(self) -> Any:
@@ -272,29 +198,15 @@ class FromPython(Editor):
             super().show_problems(problems)
 
 
-def tooltip(label: str, field: FieldInfo) -> str:
-    """Return a field's description with its bounds and its default."""
-    bounds = []
-    for mark in field.metadata:
-        for name, words in (
-            ("ge", "at least"),
-            ("gt", "above"),
-            ("le", "at most"),
-            ("lt", "below"),
-        ):
-            bound = getattr(mark, name, None)
-            if bound is not None:
-                bounds.append(f"{words} {bound:g}")
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
-    parts = [field.description or label]
-    if bounds:
-        parts.append(f"{' and '.join(bounds).capitalize()}.")
-    if isinstance(default, (bool, int, float, str)) and default != "":
-        parts.append(f"Default: {default}.")
-    return " ".join(parts)
+def beside(about: About, *, unit: bool = True) -> HTML:
+    """Return what stands beside a control: the unit and the mark of its help."""
+    text = f'<span class="mt-unit">{html.escape(about.unit)}</span>' if unit else ""
+    return HTML(text + about.mark(), css="mt-beside" if unit else "mt-mark")
 
 
 def _number(text: str, kind: str) -> Any:
+    if kind not in ("int", "float"):
+        return text
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError:

@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pydantic.fields import FieldInfo
+    from mattertune_nb.widgets.forms.about import About
 
 LARGEST_UPLOAD = 10_000_000
 """Bytes; Jupyter's servers cut a connection that sends more at once."""
@@ -30,17 +30,14 @@ class FileEditor(Simple):
 
     Parameters
     ----------
-    label, field, annotation, changed
+    about, changed
         As for :class:`~mattertune_nb.widgets.forms.fields.Simple`; ``files`` in the field's extra holds
         the patterns of the names that the chooser shows.
     """
 
-    def __init__(
-        self, label: str, field: FieldInfo, annotation: Any, changed: Callable[[], None]
-    ) -> None:
-        super().__init__(label, field, annotation, changed)
-        extra: Any = field.json_schema_extra or {}
-        self._patterns: tuple[str, ...] = tuple(extra.get("files", ("*",)))
+    def __init__(self, about: About, changed: Callable[[], None]) -> None:
+        super().__init__(about, changed)
+        self._patterns: tuple[str, ...] = tuple(about.extra.get("files", ("*",)))
         self.chooser: Chooser | None = None
         narrow = shared(W.Layout, width="auto", flex="0 0 auto")
         self.browse = Button(description="Browse", icon="folder-open", layout=narrow)

@@ -14,9 +14,10 @@ from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.widgets.forms.annotations import label_of, tag_field
+from mattertune_nb.widgets.forms.about import About
+from mattertune_nb.widgets.forms.annotations import tag_field
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.editors import make_editor
-from mattertune_nb.widgets.forms.fields import Editor
 from mattertune_nb.widgets.forms.lazy import Disclosure
 from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.forms.settings_table import settings_html
@@ -26,11 +27,11 @@ from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 from mattertune_nb.widgets.page.style import STYLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pydantic import BaseModel
 
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 
 class ConfigEditor(Editor):
@@ -42,6 +43,8 @@ class ConfigEditor(Editor):
         The class; its own fields, descriptions and bounds make the form.
     changed
         Called after a person has changed something.
+    prefix
+        Put before a field's name to make it the one it has in a config, e.g. ``"trainer."``.
     only
         The fields that are shown; all by default.
     rest_label
@@ -62,11 +65,12 @@ class ConfigEditor(Editor):
         cls: type[BaseModel],
         changed: Callable[[], None],
         *,
+        prefix: str = "",
         only: Collection[str] | None = None,
         rest_label: str = "More settings",
     ) -> None:
         super().__init__(changed)
-        self.cls = cls
+        self.cls, self._prefix = cls, prefix
         tag = tag_field(cls)
         names = [n for n in cls.model_fields if n != tag and (only is None or n in only)]
         shown = basic_fields(cls, names) or names
@@ -78,7 +82,7 @@ class ConfigEditor(Editor):
         self.rest: Disclosure | None = None
         self._others = others
         if others:
-            make = partial(ConfigEditor, cls, changed, only=others)
+            make = partial(ConfigEditor, cls, changed, prefix=prefix, only=others)
             self.rest = Disclosure(rest_label, make, changed)
         self._headings: dict[str, HTML] = {}
         self.widget = self._make_widget()
@@ -90,10 +94,11 @@ class ConfigEditor(Editor):
         self.set(cls.model_construct(**defaults).model_dump(mode="json", warnings=False))
 
     def _make(self, name: str) -> Editor:
-        field = self.cls.model_fields[name]
-        return make_editor(
-            label_of(name, field), field, field.annotation, ConfigEditor, self._changed
-        )
+        about = About.of(self.cls, name, self._prefix)
+        nested = partial(ConfigEditor, prefix=f"{about.path}.")
+        editor = make_editor(about, nested, self._changed)
+        editor.default = about.default
+        return editor
 
     @property
     def editors(self) -> dict[str, Editor]:
@@ -149,6 +154,10 @@ class ConfigEditor(Editor):
             fields = self.cls.model_fields
             hits = [n for n in self._others if is_found(n, fields[n], text)]
             self.rest.find(text if hits else "")
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [*self.first.values(), *([self.rest] if self.rest is not None else [])]
 
     @override
     def get(self) -> dict[str, Any]:
@@ -254,6 +263,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         return config if self._own_change else config.model_copy(deep=True)
 
     def _on_change(self) -> None:
+        self.editor.show_changes()
         try:
             config = self._cls.from_dict(self.editor.get())
         except ConfigError as exc:
@@ -274,6 +284,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     def _show_config(self) -> None:
         if not self._own_change:
             self.editor.set(self.config.to_dict())
+            self.editor.show_changes()
             self._clear_problems()
 
     def _complete_config(self) -> None:

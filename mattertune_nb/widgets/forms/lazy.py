@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.page.controls import ToggleButton, VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ipywidgets import Widget
 
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.about import About
+    from mattertune_nb.widgets.forms.editor import Path
 
 
 class Lazy(Editor):
@@ -30,8 +31,10 @@ class Lazy(Editor):
 
     css: ClassVar[str] = "mt-form"
 
-    def __init__(self, make: Callable[[], Editor], changed: Callable[[], None]) -> None:
-        super().__init__(changed)
+    def __init__(
+        self, make: Callable[[], Editor], changed: Callable[[], None], about: About | None = None
+    ) -> None:
+        super().__init__(changed, about)
         self._make = make
         self._raw: Any = None
         self._inner: Editor | None = None
@@ -49,14 +52,19 @@ class Lazy(Editor):
             self._inner = self._make()
             if self._raw is not None:
                 self._inner.set(self._raw)
+                self._inner.show_changes()
             self._fill(self._inner.widget)
         return self._inner
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [] if self._inner is None else [self._inner]
 
     def _fill(self, widget: Widget) -> None:
         self.widget.children = [widget]
 
+    @override
     def find(self, text: str) -> None:
-        """Show what a search has found in it; nothing is hidden for an empty text."""
         if text or self.built:
             self.inner.find(text)
 

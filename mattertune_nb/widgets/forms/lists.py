@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
-from mattertune_nb.widgets.forms.fields import Editor, tooltip
+from mattertune_nb.widgets.forms.editor import Editor
+from mattertune_nb.widgets.forms.fields import beside
 from mattertune_nb.widgets.page.controls import Button, HBox, VBox, shared
 from mattertune_nb.widgets.page.lifetime import close_with_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from pydantic.fields import FieldInfo
-
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.about import About
+    from mattertune_nb.widgets.forms.editor import Path
 
 
 class Rows(Editor):
@@ -25,9 +25,10 @@ class Rows(Editor):
     wide = True
 
     def __init__(
-        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+        self, about: About, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
-        super().__init__(changed)
+        super().__init__(changed, about)
+        label = about.label
         self._make, self._label = make, label[:1].lower() + label[1:]
         self.rows: list[Editor] = []
         self._lines: dict[Editor, HBox] = {}
@@ -35,11 +36,20 @@ class Rows(Editor):
         self.add_button = Button(
             description=f"Add to {self._label}",
             icon="plus",
-            tooltip=tooltip(label, field),
             css="mt-add",
         )
         self.add_button.on_click(lambda _: self._add())
-        self.widget = VBox([self._place, self.add_button])
+        self._line = HBox([self.add_button, beside(about, unit=False)], css="mt-line")
+        self.widget = VBox([self._place, self._line])
+
+    @property
+    @override
+    def line(self) -> Any:
+        return self._line
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return self.rows
 
     def _add(self) -> None:
         self.rows.append(self._make())
@@ -99,6 +109,10 @@ class Keyed(Editor):
         self.rows = {key: make(key) for key in keys}
         self._given: set[str] = set()
         self.widget = VBox([rows.widget for rows in self.rows.values()])
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return self.rows.values()
 
     @override
     def get(self) -> Any:

@@ -11,7 +11,8 @@ from typing_extensions import override
 from mattertune_nb.backbones.registry import available
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.training.config import MatterTunerConfig
-from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.about import About
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.lazy import Disclosure
 from mattertune_nb.widgets.forms.nested_fields import Choice
@@ -21,11 +22,11 @@ from mattertune_nb.widgets.forms.search import is_found
 from mattertune_nb.widgets.page.controls import HTML, VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
     from mattertune_nb.backbones.registry import BackboneInfo
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 _REST = tuple(n for n in ModelConfig.model_fields if n not in {"properties", *OPTIMIZER})
 
@@ -45,8 +46,7 @@ class ModelTab(Editor):
         super().__init__(changed)
         self.infos = available()
         self.choice = Choice(
-            "Backbone",
-            MatterTunerConfig.model_fields["model"],
+            About.of(MatterTunerConfig, "model").called("Backbone"),
             {
                 name: (
                     name if info.installed else f"{name} – {info.install_hint}",
@@ -61,13 +61,15 @@ class ModelTab(Editor):
         self.facts = HTML()
         self.properties = PropertyRows(changed)
         self.rest = Disclosure(
-            "All settings", lambda: ConfigEditor(ModelConfig, changed, only=_REST), changed
+            "All settings",
+            lambda: ConfigEditor(ModelConfig, changed, prefix="model.", only=_REST),
+            changed,
         )
         self.widget = VBox(
             [
                 self.choice.widget,
                 self.facts,
-                HTML('<div class="mt-heading">What it learns</div>'),
+                HTML(f'<div class="mt-heading">What it learns {self.properties.help}</div>'),
                 self.properties.widget,
                 self.rest.widget,
             ],
@@ -76,7 +78,7 @@ class ModelTab(Editor):
 
     def _make(self, cls: Any) -> ConfigEditor:
         own = [name for name in cls.model_fields if name not in ModelConfig.model_fields]
-        return ConfigEditor(cls, self._changed, only=own)
+        return ConfigEditor(cls, self._changed, prefix="model.", only=own)
 
     def editor(self, name: str) -> Editor:
         """Return the editor of a setting."""
@@ -90,6 +92,10 @@ class ModelTab(Editor):
     def show_facts(self, config: BackboneConfig) -> None:
         """Show what is known of the weights that a config chooses."""
         self.facts.value = facts_html(config.facts(), self.infos.get(config.name))
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [self.choice, self.properties, self.rest]
 
     @override
     def get(self) -> dict[str, Any]:

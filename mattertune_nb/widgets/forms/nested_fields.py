@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
-from mattertune_nb.config.base import StrictConfig
-from mattertune_nb.widgets.forms.fields import Editor, Simple, tooltip
+from mattertune_nb.widgets.forms.about import MISSING
+from mattertune_nb.widgets.forms.annotations import config_classes, label_of
+from mattertune_nb.widgets.forms.editor import Editor
+from mattertune_nb.widgets.forms.fields import Simple, beside
 from mattertune_nb.widgets.forms.lazy import Lazy
 from mattertune_nb.widgets.page.controls import (
     HTML,
@@ -23,11 +25,10 @@ from mattertune_nb.widgets.page.controls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from pydantic.fields import FieldInfo
-
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.about import About
+    from mattertune_nb.widgets.forms.editor import Path
 
 
 def _set_open(box: VBox, on: bool) -> None:
@@ -40,24 +41,28 @@ class Optional(Editor):
     wide = True
 
     def __init__(
-        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+        self, about: About, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
-        super().__init__(changed)
+        super().__init__(changed, about)
         self._make = make
         self.inner: Editor | None = None
         self.switch = Checkbox(
-            False,
-            description=label,
-            tooltip=tooltip(label, field),
-            indent=False,
-            layout=shared(W.Layout, width="auto"),
+            False, description=about.label, indent=False, layout=shared(W.Layout, width="auto")
         )
         self.switch.observe(self._on_switch, "value")
-        self._off = HTML(f'<span class="mt-note">{html.escape(field.description or "")}</span>')
         self._place = VBox(css="mt-nested")
-        line = HBox([self.switch, self._off], layout=shared(W.Layout, align_items="center"))
-        self.widget = VBox([line, self._place])
+        self._line = HBox([self.switch, beside(about, unit=False)], css="mt-line")
+        self.widget = VBox([self._line, self._place])
         self._apply_switch()
+
+    @property
+    @override
+    def line(self) -> Any:
+        return self._line
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [self.inner] if self.inner is not None and self.switch.value else []
 
     def _on_switch(self, _: Any) -> None:
         self._apply_switch()
@@ -100,23 +105,28 @@ class Section(Lazy):
     css = "mt-form mt-nested mt-closed"
 
     def __init__(
-        self, label: str, field: FieldInfo, make: Callable[[], Editor], changed: Callable[[], None]
+        self, about: About, make: Callable[[], Editor], changed: Callable[[], None]
     ) -> None:
-        super().__init__(make, changed)
-        default = field.get_default(call_default_factory=True)
-        self._default = default.to_dict() if isinstance(default, StrictConfig) else None
+        super().__init__(make, changed, about)
+        self._labels = {
+            name: label_of(name, field)
+            for config in config_classes(about.annotation)
+            for name, field in config.model_fields.items()
+        }
         self.switch = ToggleButton(
-            False,
-            description=label,
-            icon="caret-right",
-            tooltip=tooltip(label, field),
-            css="mt-section",
+            False, description=about.label, icon="caret-right", css="mt-section"
         )
         self.switch.observe(self._on_switch, "value")
         self.summary, self._summary = "", HTML()
         self._place = self.widget
-        line = HBox([self.switch, self._summary], layout=shared(W.Layout, align_items="center"))
-        self.widget = VBox([line, self._place], css="mt-form")
+        self._help = about.mark()
+        self._line = HBox([self.switch, self._summary], css="mt-line")
+        self.widget = VBox([self._line, self._place], css="mt-form")
+
+    @property
+    @override
+    def line(self) -> Any:
+        return self._line
 
     @override
     def _fill(self, widget: W.Widget) -> None:
@@ -133,15 +143,16 @@ class Section(Lazy):
     def _summarise(self) -> None:
         """Say beside the closed form what in it differs from the default."""
         raw = self.get()
-        if self._default is None:
-            text = ", ".join(f"{key}: {len(rows)}" for key, rows in raw.items()) or "none"
+        if self.default is MISSING or self.is_default:
+            text = "as by default"
         else:
-            changed = [(k, v) for k, v in raw.items() if self._default.get(k) != v]
-            words = [f"{name.replace('_', ' ')}: {value}" for name, value in changed]
-            text = ", ".join(words) or "as by default"
+            old = self.default
+            changed = [(k, v) for k, v in raw.items() if k not in old or old[k] != v]
+            words = [f"{self._labels.get(name, name)}: {_short(value)}" for name, value in changed]
+            text = ", ".join(words) or "none"
         self.summary = text
-        shown = "" if self.switch.value else html.escape(text)
-        self._summary.value = f'<span class="mt-note">{shown}</span>'
+        shown = "" if self.switch.value else f'<span class="mt-note">{html.escape(text)}</span>'
+        self._summary.value = self._help + shown
 
     @override
     def find(self, text: str) -> None:
@@ -149,8 +160,8 @@ class Section(Lazy):
         super().find(text)
 
     @override
-    def _show(self, value: Any) -> None:
-        super()._show(value)
+    def show_changes(self) -> None:
+        super().show_changes()
         self._summarise()
 
     @override
@@ -160,13 +171,19 @@ class Section(Lazy):
         super().show_problems(problems)
 
 
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return str(len(value))
+    return "not set" if value is None else str(value)
+
+
 class Choice(Editor):
     """A value of one of several kinds: a drop-down for the kind and an editor of that kind.
 
     Parameters
     ----------
-    label, field
-        Name and description.
+    about
+        The setting.
     editors
         Text of each kind and what makes its editor; no maker for a kind that has no value.
     kind_of_raw
@@ -179,25 +196,24 @@ class Choice(Editor):
 
     def __init__(
         self,
-        label: str,
-        field: FieldInfo,
+        about: About,
         editors: dict[str, tuple[str, Callable[[], Editor] | None]],
         kind_of_raw: Callable[[Any], str],
         changed: Callable[[], None],
         *,
         wide: bool,
     ) -> None:
-        super().__init__(changed)
+        super().__init__(changed, about)
         self.wide = wide
         self._editors, self._kind_of_raw = editors, kind_of_raw
         self._built: dict[str, Editor | None] = {}
         self.kind = Dropdown(
             options=[(text, key) for key, (text, _) in editors.items()],
-            description=label,
-            tooltip=tooltip(label, field),
+            description=about.label,
             css="mt-control mt-kind" if wide else "mt-control",
         )
         self.kind.observe(self._on_kind, "value")
+        self._beside = beside(about)
         self.widget = Box(self._children(), css="mt-field")
         self._place_value()
 
@@ -210,14 +226,22 @@ class Choice(Editor):
             self._built[key] = None if make is None else make()
         return self._built[key]
 
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [] if self.inner is None else [self.inner]
+
     def _children(self) -> list[W.Widget]:
-        return [self.kind] if self.inner is None else [self.kind, self.inner.widget]
+        if self.inner is None:
+            return [self.kind, self._beside]
+        if isinstance(self.inner, Simple):
+            return [self.kind, self.inner.widget, self._beside]
+        return [self.kind, self._beside, self.inner.widget]
 
     def _place_value(self) -> None:
         """Put a value that is a single control beside the kind and not below it."""
         inner = self.inner
         if isinstance(inner, Simple):
-            inner.make_room()
+            inner.be_bare()
             inner.control.add_class("mt-hidden-label")
             inner.control.style = shared(type(inner.control.style), description_width="0px")
             self.widget.add_class("mt-with-value")
@@ -226,6 +250,7 @@ class Choice(Editor):
 
     def _on_kind(self, _: Any = None) -> None:
         self._place_value()
+        self._mark(False)
         self.widget.children = self._children()
         self._on_change()
 

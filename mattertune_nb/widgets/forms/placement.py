@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 BATCHES = (
     "batch_size",

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.task import UNITS, PropertyConfig
+from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.annotations import members
-from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.lazy import Lazy
 from mattertune_nb.widgets.page.controls import Box, Checkbox, VBox, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 CLASSES: dict[str, Any] = {
     get_args(cls.model_fields["name"].annotation)[0]: cls for cls in members(PropertyConfig)
@@ -30,7 +32,9 @@ class PropertyRow:
 
     def __init__(self, name: str, changed: Callable[[], None]) -> None:
         self.name = name
-        self.settings = Lazy(lambda: ConfigEditor(CLASSES[name], changed), changed)
+        self.settings = Lazy(
+            lambda: ConfigEditor(CLASSES[name], changed, prefix="model.properties."), changed
+        )
         self.switch = Checkbox(
             False,
             description=f"{_WORDS.get(name, name).capitalize()} ({UNITS[name]})",
@@ -63,12 +67,18 @@ class PropertyRows(Editor):
     wide = True
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__(changed)
+        about = About.of(ModelConfig, "properties", "model.")
+        super().__init__(changed, about)
+        self.default, self.help = about.default, about.mark()
         self.rows = {name: PropertyRow(name, changed) for name in CLASSES}
         self._order = list(CLASSES)
         for row in self.rows.values():
             row.switch.observe(self._on_change, "value")
         self.widget = VBox([row.widget for row in self.rows.values()], css="mt-form")
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [row.settings for row in self._learnt()]
 
     @override
     def get(self) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.widgets.forms.annotations import tag_field
 from mattertune_nb.widgets.forms.data_tab import DataTab
-from mattertune_nb.widgets.forms.fields import Editor
+from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor, path_of_spoken
 from mattertune_nb.widgets.forms.lazy import Disclosure, Lazy
 from mattertune_nb.widgets.forms.model_tab import ModelTab
@@ -23,12 +23,12 @@ from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.page.controls import VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import BaseModel
 
     from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.widgets.forms.fields import Path
+    from mattertune_nb.widgets.forms.editor import Path
 
 Placement = dict[str, tuple[type["BaseModel"], tuple[str, ...]]]
 """For each part of a run's config its class, and the fields of it that stand together."""
@@ -62,11 +62,16 @@ class Parts(Editor):
     ) -> None:
         super().__init__(changed)
         self.editors = {
-            part: ConfigEditor(cls, changed, only=names) for part, (cls, names) in placement.items()
+            part: ConfigEditor(cls, changed, prefix=f"{part}.", only=names)
+            for part, (cls, names) in placement.items()
         }
         for editor in self.editors.values():
             built(editor)
         self.widget = VBox([editor.widget for editor in self.editors.values()], css="mt-form")
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return self.editors.values()
 
     @override
     def get(self) -> dict[str, dict[str, Any]]:
@@ -118,6 +123,10 @@ class PartsTab(Editor):
         self.first = Parts({p: v for p, v in basic.items() if v[1]}, changed, built)
         self.rest = Disclosure("All settings", lambda: Parts(self._others, changed, built), changed)
         self.widget = VBox([self.first.widget, note, self.rest.widget], css="mt-form")
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return [self.first, self.rest]
 
     @override
     def get(self) -> dict[str, dict[str, Any]]:
@@ -249,6 +258,10 @@ class RunEditor(Editor):
         else:
             found = self.tabs[title].inner.editor(part, name)
         return found
+
+    @override
+    def inner_editors(self) -> Iterable[Editor]:
+        return self.tabs.values()
 
     @override
     def get(self) -> dict[str, Any]:

@@ -160,6 +160,7 @@ class TunerForm(ConfigForm):
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
             self.editor.set(self.config.to_dict())
+            self.editor.show_changes()
             self._clear_problems()
         if self._config_tab is not None:
             self._config_tab.show(self.config)

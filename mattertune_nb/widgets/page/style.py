@@ -7,15 +7,39 @@ import html
 LABEL_WIDTH = "172px"
 
 STYLE = """<style>
-.mt-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr));
+.mt-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr));
   gap: 2px 20px; align-items: start; width: 100%; overflow: visible; }
+.mt-grid > .mt-wide, .mt-grid > .mt-message { grid-column: 1 / -1; }
 .mt-form, .mt-field { width: 100%; overflow: visible; }
 .mt-field { flex-flow: row wrap; align-items: center; }
-.mt-field > .mt-control { flex: 1 1 auto; width: calc(100% - 72px); max-width: calc(100% - 72px); }
-.mt-field > .mt-beside { flex: 0 0 62px; width: 62px; margin: 0 0 0 4px; font-size: 12px; }
-.mt-field > .mt-beside .widget-html-content { font-size: 12px; opacity: .8; }
+.mt-field > .mt-control { flex: 1 1 0; min-width: 0; width: auto; max-width: calc(100% - 104px); }
+.mt-field > .mt-beside { flex: 0 0 76px; width: 76px; }
+.mt-field > .mt-set { flex: 0 0 48px; width: 48px; }
+.mt-field > .mt-mark { flex: 0 0 24px; width: 24px; }
+.mt-beside, .mt-mark, .mt-set { margin: 0 0 0 2px; }
+.mt-mark .mt-unit { display: none; }
+.mt-beside .widget-html-content { display: flex; gap: 4px; align-items: center; font-size: 12px; }
+.mt-unit { opacity: .8; white-space: nowrap; }
+.mt-set .widget-label-basic { font-size: 0; margin: 0; padding: 0; }
+.mt-set .widget-label-basic > span::after { content: 'set'; font-size: 12px; }
+.mt-line { align-items: center; overflow: visible; }
+.mt-line > .widget-html { margin: 0 4px; }
+button.mt-undo { flex: 0 0 22px; width: 22px; height: 22px; padding: 0; line-height: 22px;
+  font-size: 11px; background: none; color: var(--jp-brand-color1, #1976d2); margin: 0; }
+.mt-changed { box-shadow: -7px 0 0 -4px var(--jp-brand-color1, #1976d2); }
+button.mt-help { width: 16px; height: 16px; padding: 0; border-radius: 50%; cursor: help;
+  border: 1px solid currentColor; background: none; color: var(--jp-ui-font-color2, #757575);
+  font: 600 11px/13px var(--jp-ui-font-family, sans-serif); flex: 0 0 16px; }
+button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+.mt-tip { position: fixed; inset: auto; margin: 0; width: max-content; max-width: 380px;
+  padding: 6px 10px; box-sizing: border-box; font-size: 12px; line-height: 1.4; white-space: normal;
+  color: var(--jp-ui-font-color1, #212121); background: var(--jp-layout-color1, #fff);
+  border: 1px solid var(--jp-border-color1, #999); border-radius: 3px;
+  box-shadow: 0 2px 8px rgb(0 0 0 / 30%); }
+.mt-tip p { margin: 3px 0 0 0; }
+.mt-tip code { background: none; color: inherit; padding: 0; font-size: 11px; }
 .mt-field > .mt-field, .mt-field > .mt-form, .mt-field > .mt-message { flex: 1 1 100%; }
-.mt-with-value > .mt-control { flex: 1 1 auto; width: auto; max-width: calc(100% - 100px); }
+.mt-with-value > .mt-control { max-width: calc(100% - 200px); }
 .mt-with-value > .mt-field { flex: 0 0 92px; width: 92px; }
 .mt-with-value > .mt-field > .mt-control { width: 100%; max-width: 100%; }
 .mt-form .mt-field > .mt-form { border-left: 3px solid var(--jp-border-color2, #bbb);
@@ -33,12 +57,16 @@ STYLE = """<style>
 .mt-error { font-size: 12px; line-height: 1.35;
   margin: -2px 0 4px 180px; white-space: normal; }
 .mt-form > .widget-html .mt-error { margin-left: 0; }
-.mt-grid > .mt-message { grid-column: 1 / -1; }
 .mt-heading { font-weight: 600; margin-top: 8px;
   border-bottom: 1px solid var(--jp-border-color2, #bbb); }
 .mt-note { font-size: 12px; line-height: 1.4; opacity: .85; white-space: normal; }
 .mt-diff td { padding: 0 10px 0 0; text-align: left; font-size: 12px; line-height: 1.5; }
 .mt-add { align-self: flex-start; width: auto; padding: 0 14px; }
+.mt-form .widget-label { white-space: normal; line-height: 1.15; display: flex; align-items: center;
+  justify-content: flex-end; text-align: right; height: auto;
+  min-height: var(--jp-widgets-inline-height, 28px); }
+.mt-form select, .mt-form select option { color: var(--jp-ui-font-color1, inherit);
+  background-color: var(--jp-layout-color1, Field); }
 .mt-section { width: auto; min-width: 168px; text-align: left; background: none; }
 .mt-closed, .mt-miss { display: none !important; }
 .mt-run-form { overflow: visible; }

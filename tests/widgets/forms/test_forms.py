@@ -195,8 +195,10 @@ def test_a_new_field_appears_by_itself():
     form = ConfigForm(Newer())
     smoothing = controls(form, "smoothing")
     assert smoothing.control.description == "curve smoothing"
-    assert smoothing.control.tooltip == "How smooth. At least 0 and below 2. Default: 0.5."
-    assert smoothing.widget.children[1].value == "nm"
+    assert smoothing.about.text() == (
+        "How smooth. Unit: nm. At least 0 and below 2. Default: 0.5. In a config: smoothing"
+    )
+    assert '<span class="mt-unit">nm</span>' in smoothing.widget.children[1].value
     assert "paint" in form.editor.headings
     colour = controls(form, "colour").control
     assert [text for text, _ in colour.options] == ["not set", "red", "blue"]
@@ -260,7 +262,7 @@ def test_setting_the_config_moves_the_widgets():
     assert controls(form, "accelerator").control.value == "gpu"
     assert controls(form, "early_stopping").inner.editors["patience"].control.value == "9"
     assert [row.kind.value for row in controls(form, "loggers").rows] == ["csv", "wandb"]
-    assert "save top k: 3" in controls(form, "checkpoint").summary
+    assert "Number of best kept: 3" in controls(form, "checkpoint").summary
     form.config = mt.TrainerConfig(max_epochs=None, max_steps=10)
     assert not controls(form, "max_epochs").switch.value
     assert not controls(form, "early_stopping").switch.value
@@ -397,7 +399,7 @@ def test_rows_are_added_and_removed():
 
 def test_a_config_that_is_set_leaves_no_widgets_of_the_last_one():
     form = mt.TrainerForm()
-    with_loggers = mt.TrainerConfig(loggers=["csv", "csv"])
+    with_loggers = mt.TrainerConfig(loggers=["csv", "csv"], max_epochs=4)
     form.config, form.config = with_loggers, mt.TrainerConfig()
     before = set(ipywidgets.widgets.widget._instances)
     form.config = with_loggers
@@ -410,13 +412,41 @@ def test_a_config_that_is_set_leaves_no_widgets_of_the_last_one():
     assert set(ipywidgets.widgets.widget._instances) == before
 
 
-def test_every_control_has_a_label_a_tooltip_and_its_unit():
+def test_every_control_has_a_label_its_unit_and_help():
     editor = ConfigForm(mt.RunConfig()).editor.editors["save_every"]
     assert isinstance(editor, Simple)
     assert editor.control.description == "Time between saves"
-    description = mt.RunConfig.model_fields["save_every"].description
-    assert editor.control.tooltip == f"{description} Above 0. Default: 5.0."
-    assert "min" in editor.widget.children[1].value
+    mark = editor.widget.children[1].value
+    assert '<span class="mt-unit">min</span>' in mark
+    for text in (mt.RunConfig.model_fields["save_every"].description, "Above 0. Default: 5."):
+        assert text in mark
+
+
+def test_what_differs_from_its_default_is_marked_and_put_back():
+    form = mt.TrainerForm(mt.TrainerConfig(max_epochs=7, loggers=["csv"]))
+    marked = [n for n, editor in form.editor.editors.items() if not editor.is_default]
+    assert marked == ["max_epochs", "loggers"]
+    epochs = controls(form, "max_epochs")
+    assert "mt-changed" in epochs.widget._dom_classes
+    epochs._undo.click()
+    assert form.config == mt.TrainerConfig(loggers=["csv"])
+    assert epochs._undo is None
+    assert "mt-changed" not in epochs.widget._dom_classes
+    controls(form, "early_stopping").switch.value = True
+    patience = controls(form, "early_stopping").inner.editors["patience"]
+    patience.control.value = "3"
+    assert not patience.is_default
+    patience.reset()
+    assert form.config.early_stopping == mt.EarlyStoppingConfig()
+    for name in ("early_stopping", "loggers"):
+        controls(form, name)._undo.click()
+    assert form.config == mt.TrainerConfig()
+
+
+@pytest.mark.parametrize("config", [mt.RunConfig, mt.CHGNetBackboneConfig, mt.SGDConfig])
+def test_a_form_of_defaults_marks_nothing(config):
+    form = ConfigForm(config())
+    assert all(editor.is_default for editor in form.editor.editors.values())
 
 
 def test_the_forms_wait_for_neither_torch_nor_lightning_nor_ase():
