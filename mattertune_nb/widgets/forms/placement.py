@@ -29,3 +29,10 @@ def own_problems(
     """Divide messages into those of some fields and the others."""
     inside = [(path, text) for path, text in problems if path and path[0] in names]
     return inside, [problem for problem in problems if problem not in inside]
+
+
+def tab_of(part: str, name: str) -> str:
+    """Return the tab on which a setting stands."""
+    if part == "trainer" or name in BATCHES + OPTIMIZER:
+        return "Training"
+    return part.capitalize()

@@ -18,7 +18,7 @@ from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor, path_of_spoken
 from mattertune_nb.widgets.forms.lazy import Disclosure, Lazy
 from mattertune_nb.widgets.forms.model_tab import ModelTab
-from mattertune_nb.widgets.forms.placement import BATCHES, OPTIMIZER
+from mattertune_nb.widgets.forms.placement import BATCHES, OPTIMIZER, tab_of
 from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.page.controls import VBox
 
@@ -334,13 +334,6 @@ class RunEditor(Editor):
         for i, title in enumerate(self.tabs):
             found = f" ({self._hits[title]})" if self._hits.get(title) else ""
             self.widget.set_title(i, title + found + (" ⚠" if title in self._ill else ""))
-
-
-def tab_of(part: str, name: str) -> str:
-    """Return the tab on which a setting stands."""
-    if part == "trainer" or name in BATCHES + OPTIMIZER:
-        return "Training"
-    return part.capitalize()
 
 
 def joined(*values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

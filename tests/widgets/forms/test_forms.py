@@ -400,6 +400,7 @@ def test_rows_are_added_and_removed():
 def test_a_config_that_is_set_leaves_no_widgets_of_the_last_one():
     form = mt.TrainerForm()
     with_loggers = mt.TrainerConfig(loggers=["csv", "csv"], max_epochs=4)
+    assert controls(form, "loggers").rows == []
     form.config, form.config = with_loggers, mt.TrainerConfig()
     before = set(ipywidgets.widgets.widget._instances)
     form.config = with_loggers
