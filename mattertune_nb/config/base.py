@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.messages import problems_of, unknown_setting
 from mattertune_nb.config.yaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterator, KeysView
+    from collections.abc import ItemsView, KeysView
 
 _WIDTH = 88
 
@@ -99,7 +100,7 @@ class StrictConfig(BaseModel):
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and name not in type(self).model_fields:
             raise ConfigError.from_problems(
-                type(self).__name__, [((name,), _unknown(type(self), name))]
+                type(self).__name__, [((name,), unknown_setting(type(self), name))]
             )
         before = dict(self.__dict__)
         try:
@@ -189,71 +190,7 @@ class HyperParameters(StrictConfig):
 
 def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
     """Turn pydantic's report into one line that names each field."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    for error in exc.errors(include_url=False):
-        loc = _without_tags(cls, error["loc"], unknown=error["type"] == "extra_forbidden")
-        cause = error.get("ctx", {}).get("error")
-        if isinstance(cause, ConfigError) and cause.problems:
-            problems += [(loc + inner, text) for inner, text in cause.problems]
-        elif error["type"] == "extra_forbidden":
-            problems.append((loc, _unknown(cls, str(loc[-1]))))
-        elif error["type"] in ("missing", "union_tag_not_found"):
-            tag = error.get("ctx", {}).get("discriminator", "").strip("'")
-            problems.append(((*loc, tag) if tag else loc, "is required"))
-        else:
-            text = str(cause) if cause is not None else error["msg"][:1].lower() + error["msg"][1:]
-            if error["type"] != "value_error" and not isinstance(error["input"], (dict, BaseModel)):
-                text += f", got {error['input']!r}"
-            problems.append((loc, text))
-    return ConfigError.from_problems(cls.__name__, _merged(problems))
-
-
-def _without_tags(
-    cls: type[BaseModel], loc: tuple[str | int, ...], *, unknown: bool
-) -> tuple[str | int, ...]:
-    """Leave out the parts by which pydantic names the member of a union: a reader knows fields."""
-    kept: list[str | int] = []
-    models: list[type[BaseModel]] = [cls]
-    in_dict = False
-    for i, part in enumerate(loc):
-        annotation = next(
-            (m.model_fields[part].annotation for m in models if part in m.model_fields), None
-        )
-        if annotation is not None:
-            in_dict = get_origin(annotation) is dict
-            models = list(_models_in(annotation))
-        elif not (isinstance(part, int) or in_dict or (unknown and i == len(loc) - 1)):
-            continue
-        else:
-            in_dict = False
-        kept.append(part)
-    return tuple(kept)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the config classes that an annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _merged(
-    problems: list[tuple[tuple[str | int, ...], str]],
-) -> list[tuple[tuple[str | int, ...], str]]:
-    """Join what each member of a union says about the same field."""
-    merged: dict[tuple[str | int, ...], list[str]] = {}
-    for loc, text in problems:
-        texts = merged.setdefault(loc, [])
-        if text not in texts:
-            texts.append(text)
-    return [(loc, " or ".join(texts)) for loc, texts in merged.items()]
-
-
-def _unknown(cls: type[BaseModel], name: str) -> str:
-    fields = list(cls.model_fields)
-    hint = did_you_mean(name, fields) or f" Allowed: {', '.join(fields)}."
-    return f"unknown setting.{hint}"
+    return ConfigError.from_problems(cls.__name__, problems_of(cls, exc))
 
 
 def _code(value: Any, indent: int) -> str:

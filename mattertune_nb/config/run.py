@@ -27,6 +27,7 @@ class RunConfig(StrictConfig):
         "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'.",
         label="Your own module class",
         pattern=r"^[\w.]+:\w+$",
+        examples=["package.module:Class"],
     )
     save_every: float = setting(
         5.0,

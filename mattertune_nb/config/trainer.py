@@ -123,6 +123,7 @@ class TrainerConfig(StrictConfig):
         label="Time limit",
         basic=True,
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
+        examples=["00:12:30:00"],
         group="training",
     )
     gradient_clip_val: float | None = setting(

@@ -36,7 +36,7 @@ def test_the_trainer_form_is_filled_in_with_mouse_and_keyboard(notebook):
     page.get_by_label("early stopping").check()
     page.get_by_label("patience", exact=True).fill("-3")
     page.get_by_label("patience", exact=True).press("Enter")
-    page.get_by_role("alert").filter(has_text="greater than or equal to 0").wait_for()
+    page.get_by_role("alert").filter(has_text="must be at least 0").wait_for()
     page.get_by_label("patience", exact=True).fill("3")
     page.get_by_label("patience", exact=True).press("Enter")
     page.get_by_role("alert").wait_for(state="hidden")
@@ -49,7 +49,7 @@ def test_the_trainer_form_is_filled_in_with_mouse_and_keyboard(notebook):
 
     field.fill("many")
     field.press("Tab")
-    alert = page.get_by_role("alert").filter(has_text="valid integer")
+    alert = page.get_by_role("alert").filter(has_text="must be a whole number")
     alert.wait_for()
     # the message stands right below its field
     below, above = alert.bounding_box(), field.bounding_box()

@@ -127,7 +127,7 @@ def test_every_field_says_what_it_is(cls):
             "max_epochs: 0 would train nothing; give 1 or more, or -1 for no limit",
         ),
         (lambda: mt.TrainerConfig(max_steps=0), "max_steps: 0 would train nothing"),
-        (lambda: mt.AdamWConfig(lr=-1), "lr: input should be greater than 0, got -1"),
+        (lambda: mt.AdamWConfig(lr=-1), "lr: Learning rate must be above 0; got -1"),
         (lambda: mt.TrainerConfig(loggers=["tensorbord"]), "Did you mean 'tensorboard'?"),
         (
             lambda: mt.TrainerConfig(early_stopping={"patence": 3}),

@@ -112,7 +112,7 @@ def test_a_split_that_cannot_be_is_refused_with_its_numbers(n, fields, words):
     ("fields", "words"),
     [
         ({"train_split": 1.5}, "train_split: a fraction lies between 0 and 1"),
-        ({"train_split": 0}, "train_split: input should be greater than 0"),
+        ({"train_split": 0}, "train_split: Training part must be above 0; got 0"),
         ({"train_split": 0.9, "validation_split": 0.2}, "add up to 1.1"),
         ({"validation_split": -3}, "validation_split: cannot be negative"),
         ({"batch_size": 0}, "batch_size: "),

@@ -9,11 +9,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.messages import label_of
 from mattertune_nb.widgets.forms.annotations import (
     finite_options,
     is_config,
     kind_text,
-    label_of,
     members,
 )
 

@@ -11,8 +11,6 @@ from pydantic import BaseModel, WithJsonSchema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic.fields import FieldInfo
-
 
 def members(annotation: Any) -> list[Any]:
     """Return the members of a union, nested ones too, without ``None`` and metadata."""
@@ -30,11 +28,6 @@ def is_optional(annotation: Any) -> bool:
         return is_optional(get_args(annotation)[0])
     is_union = get_origin(annotation) in (Union, types.UnionType)
     return is_union and type(None) in get_args(annotation)
-
-
-def label_of(name: str, field: FieldInfo) -> str:
-    """Return what people call a field; its name in words where nothing is declared."""
-    return field.title or name.replace("_", " ").capitalize()
 
 
 def is_config(annotation: Any) -> bool:

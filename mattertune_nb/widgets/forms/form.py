@@ -267,7 +267,8 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         try:
             config = self._cls.from_dict(self.editor.get())
         except ConfigError as exc:
-            self.problem = str(exc)
+            texts = [text for _, text in exc.problems]
+            self.problem = "; ".join(texts) if texts else str(exc)
             self.editor.show_problems(exc.problems or [((), str(exc))])
             return
         self._clear_problems()

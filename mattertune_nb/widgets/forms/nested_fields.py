@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.config.messages import label_of
 from mattertune_nb.widgets.forms.about import MISSING
-from mattertune_nb.widgets.forms.annotations import config_classes, label_of
+from mattertune_nb.widgets.forms.annotations import config_classes
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.fields import Simple, beside
 from mattertune_nb.widgets.forms.lazy import Lazy
