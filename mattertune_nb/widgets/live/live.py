@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.background import RecordReader, Run
+from mattertune_nb.training.kernel import widgets_served
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
@@ -32,7 +33,7 @@ from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front
 from mattertune_nb.widgets.page.picture import Pictured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from lightning.pytorch import LightningModule, Trainer
@@ -67,6 +68,8 @@ class LiveCurves(Callback):
         self._records: tempfile.TemporaryDirectory[str] | None = None
         self._handler: Any = None
         self._listening = self._interrupted = self._stopping = False
+        self._served, self._heard = contextlib.ExitStack(), 0.0
+        self._serve: Callable[[float], None] = time.sleep
         self._next_update = 0.0
         self._started = self._spent = 0.0
         self._first_step = 0
@@ -108,6 +111,9 @@ class LiveCurves(Callback):
         self.view = CurvesView(RunDirectory(logger.save_dir), title, data, sections)
         self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
         self.view.show()
+        if has_front_end():
+            # what is chosen about the curves, or asked for by a page that was reloaded, is heard
+            self._serve = self._served.enter_context(widgets_served())
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -130,7 +136,12 @@ class LiveCurves(Callback):
     ) -> None:
         self._done += len(batch) if self._ours else 1
         self._obey(trainer)
+        self._listen()
         self._update(trainer)
+
+    @override
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        self._listen()
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -152,6 +163,15 @@ class LiveCurves(Callback):
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._release_signal()
+        self._served.close()
+        self._serve = time.sleep
+
+    def _listen(self) -> None:
+        """Let widgets be heard, a few times a second."""
+        now = time.monotonic()
+        if self._serve is not time.sleep and now - self._heard > _SECONDS:
+            self._heard = now
+            self._serve(0)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if not self._listening:

@@ -1,0 +1,133 @@
+"""A page that is reloaded, or opened once more, shows what it showed: the kernel lives on."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import Notebook
+from tests.browser.test_live import SMALL, save, wait_for
+
+pytestmark = pytest.mark.browser
+
+TRACES = """output => [...output.querySelectorAll('.js-plotly-plot')]
+    .reduce((sum, plot) => sum + (plot.data || []).filter(trace => (trace.x || trace.dimensions
+        || []).length || trace.values).length, 0)"""
+TRAIN = SMALL + "mt.MatterTuner(config).tune()\nrun = mt.Run.attach('runs/{name}')"
+
+
+def n_traces(notebook, cell: int) -> int:
+    """Return how many curves, clouds and bars the plots of a cell hold."""
+    return notebook.output(cell).evaluate(TRACES)
+
+
+def coloured(notebook, cell: int) -> int:
+    """Return how many pixels of a cell's first plot have a colour: ink and grid are grey."""
+    plot = notebook.output(cell).locator(".js-plotly-plot").first
+    plot.scroll_into_view_if_needed()
+    notebook.page.mouse.move(2, 2)
+    notebook.page.wait_for_timeout(500)
+    pixels = np.asarray(Image.open(io.BytesIO(plot.screenshot())).convert("RGB"), int)
+    return int((pixels.max(axis=2) - pixels.min(axis=2) > 40).sum())
+
+
+def wait_until_drawn(notebook, cell: int, at_least: int = 1) -> None:
+    """Wait until the plots of a cell hold so many traces."""
+    for _ in range(300):
+        if notebook.output(cell).count() and n_traces(notebook, cell) >= at_least:
+            notebook.page.wait_for_timeout(3000)  # and has the width of its cell
+            return
+        notebook.page.wait_for_timeout(200)
+    msg = f"{n_traces(notebook, cell)} traces instead of {at_least}"
+    raise AssertionError(msg)
+
+
+def reload(notebook) -> None:
+    """Reload the page and nothing else."""
+    save(notebook)
+    notebook.page.reload()
+    notebook.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
+
+
+VIEWS = {
+    "dashboard": "run.dashboard()",
+    "compare": "mt.compare(run)",
+    "parity": "mt.parity(run, mt.demo_data('validation'))",
+    "explore": "mt.explore(mt.demo_data('validation'))",
+}
+
+
+def test_every_view_is_the_same_after_a_reload_and_in_a_second_tab(notebook, browser):
+    notebook.open(TRAIN.format(name="reloaded", epochs=3), *VIEWS.values())
+    notebook.run(0, wait=False)
+    wait_for(notebook, 0)
+    before = {}
+    for cell, name in enumerate(VIEWS, 1):
+        notebook.run(cell)
+        wait_until_drawn(notebook, cell)
+        before[name] = n_traces(notebook, cell), coloured(notebook, cell)
+        assert before[name][1] > 200
+    reload(notebook)
+    second = browser.new_page(viewport={"width": 1366, "height": 900})
+    tab = Notebook(second, notebook.folder, notebook.address, notebook.name)
+    for page in (notebook, tab.open()):
+        for cell, (name, (traces, pixels)) in enumerate(before.items(), 1):
+            wait_until_drawn(page, cell, traces)
+            assert n_traces(page, cell) == traces, name
+            assert coloured(page, cell) == pytest.approx(pixels, rel=0.15), name
+    second.close()
+
+
+def test_a_dashboard_that_is_reloaded_during_a_run_goes_on(notebook):
+    notebook.open(
+        SMALL.format(name="goes-on", epochs=400) + "run = mt.MatterTuner(config).start()",
+        "run.dashboard()",
+        "run.stop()\nrun.wait(60)",
+    )
+    for cell in (0, 1):
+        notebook.run(cell)
+    notebook.output(1).get_by_text("structures/s").wait_for(timeout=120_000)
+    wait_until_drawn(notebook, 1, 6)
+    traces, pixels = n_traces(notebook, 1), coloured(notebook, 1)
+    reload(notebook)
+    wait_until_drawn(notebook, 1, traces)
+    assert coloured(notebook, 1) > pixels / 2
+    # and the curves still grow
+    points = "output => output.querySelector('.js-plotly-plot').data.flatMap(t => [...(t.x || [])]).length"
+    first = notebook.output(1).evaluate(points)
+    for _ in range(100):
+        if notebook.output(1).evaluate(points) > first:
+            break
+        notebook.page.wait_for_timeout(200)
+    assert notebook.output(1).evaluate(points) > first
+    notebook.run(2)
+
+
+def test_live_curves_are_there_after_a_reload_while_the_cell_trains_and_after_it(notebook):
+    notebook.open(
+        SMALL.format(name="in-cell", epochs=400),
+        "model, trainer = mt.MatterTuner(config).tune(callbacks=[mt.LiveCurves()])",
+    )
+    notebook.run(0)
+    notebook.run(1, wait=False)
+    notebook.output(1).get_by_text("structures/s").wait_for(timeout=120_000)
+    wait_until_drawn(notebook, 1, 6)
+    traces, pixels = n_traces(notebook, 1), coloured(notebook, 1)
+    reload(notebook)
+    wait_until_drawn(notebook, 1, traces)
+    assert coloured(notebook, 1) > pixels / 2
+    # the cell still trains: what is chosen about its curves is heard
+    notebook.output(1).locator("select").first.select_option("Epoch")
+    notebook.output(1).locator(".xtitle", has_text="epoch").wait_for(timeout=20_000)
+    notebook.page.keyboard.press("Escape")
+    notebook.page.locator(".jp-Notebook").click(position={"x": 5, "y": 5})
+    notebook.page.keyboard.press("i")
+    notebook.page.keyboard.press("i")
+    notebook.output(1).get_by_text("stopped", exact=True).wait_for(timeout=60_000)
+    save(notebook)
+    reload(notebook)
+    wait_until_drawn(notebook, 1, traces)
+    assert coloured(notebook, 1) > pixels / 2
