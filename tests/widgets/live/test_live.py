@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.demos.boring_classes import BoringModel
@@ -264,3 +265,50 @@ def test_any_number_of_validation_sets(tmp_path, loaders):
         model.val_dataloader = lambda: [one(), one()]
         model.validation_step = lambda batch, batch_idx, dataloader_idx=0: model.log("x", 1.0)
     toy_trainer(tmp_path, mt.LiveCurves()).fit(model)
+
+
+FIT_IN_A_CELL = """
+import os, time
+os.environ["MATTERTUNE_NB_PLAIN"] = "0"
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.demos.boring_classes import BoringModel
+import mattertune_nb as mt
+curves, heard_at = mt.LiveCurves(), []
+class Watch(Callback):
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == 1:
+            print(curves.view.curves.controls.along.comm.comm_id, flush=True)
+        time.sleep(0.05)
+        if curves.view.curves.figure.scales.along == "epoch":
+            heard_at.append(trainer.global_step)
+            trainer.should_stop = True
+trainer = Trainer(max_epochs=30, accelerator="cpu", callbacks=[curves, Watch()],
+    default_root_dir={root!r}, enable_progress_bar=False, enable_model_summary=False)
+trainer.fit(BoringModel())
+print("heard at", heard_at[:1], flush=True)
+"""
+
+
+def test_what_is_chosen_about_the_curves_is_heard_while_the_cell_trains(tmp_path):
+    manager, client = start_new_kernel()
+    printed: list[str] = []
+
+    def hear(message):
+        text = message["content"].get("text", "") if message["msg_type"] == "stream" else ""
+        printed.append(text)
+        comm_id = text.strip()
+        if len(comm_id) == 32:
+            data = {"method": "update", "state": {"index": 1}, "buffer_paths": []}
+            content = {"comm_id": comm_id, "data": data}
+            client.shell_channel.send(client.session.msg("comm_msg", content))
+
+    try:
+        code = FIT_IN_A_CELL.format(root=str(tmp_path))
+        reply = client.execute_interactive(code, timeout=120, output_hook=hear)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    (said,) = [text for text in printed if "heard at" in text]
+    assert 1 < int(said.split("[")[1].rstrip("]\n")) < 1000
