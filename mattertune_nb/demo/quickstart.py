@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,18 +91,21 @@ def execute_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
     from nbclient.exceptions import CellExecutionError
     from traitlets.config import Config
 
-    client = NotebookClient(
-        notebook,
-        timeout=None,
+    with tempfile.TemporaryDirectory() as sockets:
         # over TCP others on the machine could listen in, and the kernel warns of it
-        config=Config(KernelManager={"transport": "tcp" if os.name == "nt" else "ipc"}),
-        # the state of widgets is of no use without a kernel, and large; pictures are kept
-        store_widget_state=False,
-        record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    try:
-        client.execute()
-    except CellExecutionError as exc:
-        msg = f"{name}: a cell failed with {exc.ename}: {exc.evalue}"
-        raise MatterTuneError(msg) from exc
+        private = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
+        client = NotebookClient(
+            notebook,
+            timeout=None,
+            startup_timeout=300,
+            config=Config(KernelManager={} if os.name == "nt" else private),
+            # the state of widgets is of no use without a kernel, and large; pictures are kept
+            store_widget_state=False,
+            record_timing=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        try:
+            client.execute()
+        except CellExecutionError as exc:
+            msg = f"{name}: a cell failed with {exc.ename}: {exc.evalue}"
+            raise MatterTuneError(msg) from exc

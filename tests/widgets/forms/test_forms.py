@@ -800,7 +800,7 @@ def test_the_schedule_is_previewed(advised_form):
 
 def wait_for_start(form):
     """Wait for what becomes of a press of the button, which a kernel does not."""
-    while form.start_button.disabled:
+    while form.start_button.disabled and not (form.run is not None and form.run.is_active()):
         time.sleep(0.01)
 
 
