@@ -29,10 +29,8 @@ h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
 h2 { border-bottom: 1px solid var(--line); font-size: 1.15rem; margin: 2rem 0 .6rem; }
 p { margin: .4rem 0; }
 .faint { color: var(--faint); font-size: .9rem; }
-.verdict { border-left: 4px solid var(--faint); font-size: 1.05rem; padding: .2rem 0 .2rem .8rem; }
-.verdict.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
+.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
 .good { color: var(--good); } .bad { color: var(--bad); }
-.verdict.good, .verdict.bad { color: inherit; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem 1.2rem .25rem 0; text-align: left;

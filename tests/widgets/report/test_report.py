@@ -102,6 +102,24 @@ def test_errors_are_those_of_the_model_and_the_labels(run, page):
     assert word == ("smaller" if mae < before else "larger")
 
 
+def test_the_verdict_stands_above_all_in_words_and_colour(run, page):
+    before, after = (
+        1000 * float(value)
+        for value in (
+            next(r["baseline/forces_mae"] for r in run.metrics() if "baseline/forces_mae" in r),
+            min(
+                (r for r in run.metrics() if r.get("val/total_loss") is not None),
+                key=lambda r: r["val/total_loss"],
+            )["val/forces_mae"],
+        )
+    )
+    mark, said = re.search(r'class="mt-verdict"[^>]*>([⚠✓]) (.*?)</div>', page).groups()
+    found = re.search(r"[Ff]orces ([\d.]+) → ([\d.]+) meV/Å", html.unescape(said)).groups()
+    assert [float(x) for x in found] == pytest.approx([before, after], rel=0.01)
+    assert mark == ("⚠" if "Worse" in said else "✓")
+    assert page.index(said) < page.index("<h2>Errors</h2>")
+
+
 def test_the_worst_structures_come_first(run, page):
     frames = ase.io.read(run.config().data.validation.src, ":5")
     model = mt.FinetuneModuleBase.load_from_checkpoint(run.directory.best)
