@@ -71,16 +71,21 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     copy = copy_quickstart(folder)
     quickstart = nbformat.read(copy, as_version=4)
     cells = [cell.source for cell in quickstart.cells if cell.cell_type == "code"]
-    shown = next(i for i, source in enumerate(cells) if source.startswith("run.dashboard()"))
+    shown = next(i for i, source in enumerate(cells) if source.endswith("run.dashboard()"))
     busy, attach = len(cells), len(cells) + 1
     cells += [
         "import time\ntime.sleep(8)",
-        'from pathlib import Path\n(path,) = Path("runs").iterdir()\nrun = mt.Run.attach(path)',
+        'from pathlib import Path\n(path,) = Path("runs").iterdir()\n'
+        "run = mt.Run.attach(path)\nrun.dashboard()",
     ]
     notebook.open(*cells)
     page = notebook.page
-    for cell in range(shown + 1):
+    for cell in range(shown):
         notebook.run(cell)
+    # word for word: Start is pressed, and the next cell is executed at once; there is one run
+    start = notebook.output(shown - 1).get_by_role("button", name="Start", exact=True).first
+    start.click()
+    notebook.run(shown)
     output = notebook.output(shown)
     output.get_by_text("structures/s").wait_for(timeout=120_000)
     page.wait_for_function(f"({DRAWN})() > 0", timeout=120_000)
@@ -106,10 +111,10 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     restart_kernel(notebook)
     notebook.run(0)
     notebook.run(attach)
-    notebook.run(shown)
+    output = notebook.output(attach)
     output.get_by_text("running", exact=True).wait_for(timeout=120_000)
     page.wait_for_function(f"({DRAWN})() > {drawn}", timeout=120_000)
-    picture_of(notebook, shown, "dashboard_running")
+    picture_of(notebook, attach, "dashboard_running")
     for cell in range(shown + 1, busy):
         notebook.run(cell, wait=False)
         wait_for(notebook, cell)
@@ -118,7 +123,7 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     assert steps == sorted(set(steps))
     assert max(steps) > stopped_at
     page.wait_for_timeout(2000)
-    picture_of(notebook, shown, "readme_curves")
+    picture_of(notebook, attach, "readme_curves")
     save(notebook)
     assert notebook.errors == []
 
