@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import re
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -183,5 +184,6 @@ def _plain(value: Any) -> Any:
 
 
 def _first_line(cls: type) -> str:
-    text = inspect.getdoc(cls) or ""
-    return text.partition("\n")[0]
+    text = (inspect.getdoc(cls) or "").partition("\n")[0]
+    # what only a reader of code looks for
+    return re.sub(r",? *:\w+:`[^`]*`|`", "", text)

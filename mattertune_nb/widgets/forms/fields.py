@@ -67,7 +67,7 @@ class Simple(Editor):
         if self._kind == "bool":
             return Checkbox(False, **common)
         if self._kind in ("int", "float", "str", "list", "tuple"):
-            hint = "values, separated by commas" if self._kind in ("list", "tuple") else ""
+            hint = "a, b, …" if self._kind in ("list", "tuple") else ""
             return Text(continuous_update=False, placeholder=hint, **common)
         return Textarea(continuous_update=False, rows=3, placeholder="name: value", **common)
 

@@ -12,6 +12,7 @@ from mattertune_nb.backbones.registry import available
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.about import About
+from mattertune_nb.widgets.forms.annotations import kind_text
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.lazy import Disclosure
@@ -49,7 +50,8 @@ class ModelTab(Editor):
             About.of(MatterTunerConfig, "model").called("Backbone"),
             {
                 name: (
-                    name if info.installed else f"{name} – {info.install_hint}",
+                    kind_text(info.config_class)
+                    + ("" if info.installed else f" – {info.install_hint}"),
                     partial(self._make, info.config_class),
                 )
                 for name, info in self.infos.items()

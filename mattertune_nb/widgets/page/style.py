@@ -26,7 +26,8 @@ STYLE = """<style>
 .mt-line > .widget-html { margin: 0 4px; }
 button.mt-undo { flex: 0 0 22px; width: 22px; height: 22px; padding: 0; line-height: 22px;
   font-size: 11px; background: none; color: var(--jp-brand-color1, #1976d2); margin: 0; }
-.mt-changed { box-shadow: -7px 0 0 -4px var(--jp-brand-color1, #1976d2); }
+.mt-changed > .mt-control > .widget-label::before, .mt-changed > .mt-line > :first-child::before {
+  content: '●'; font-size: 9px; margin-right: 5px; color: var(--jp-brand-color1, #1976d2); }
 button.mt-help { width: 16px; height: 16px; padding: 0; border-radius: 50%; cursor: help;
   border: 1px solid currentColor; background: none; color: var(--jp-ui-font-color2, #757575);
   font: 600 11px/13px var(--jp-ui-font-family, sans-serif); flex: 0 0 16px; }
