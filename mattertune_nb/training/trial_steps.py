@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +22,7 @@ from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.trial_sample import graph_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.model.module import FinetuneModuleBase
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.trial_sample import DataSample
 
 _SECONDS = 6.5
-_MOST_BATCHES = 12
+_MOST_BATCHES, _DOUBLINGS = 12, 4
 _POLL = 0.005  # s
 
 
@@ -92,24 +92,20 @@ class Steps:
         return f"the {name}" if name else "this CPU"
 
     def measure(self, sample: DataSample, size: float) -> None:
-        """Make steps on batches of one structure, of two, four, …, until one has `size`, and then on such.
+        """Make steps on batches of growing size, up to `size`, and then more of that size.
 
-        Ends when the time for a trial is over; at least two batches are measured.
+        Ends when the time for a trial is over; at least three batches are measured.
         """
-        structures = cycle(sample.samples)
-        smallest = min(sample.samples, key=lambda s: graph_size(s[1]))
+        sizes = [graph_size(s[1]) for s in sample.samples]
+        smallest = sample.samples[int(np.argmin(sizes))]
         self._step(sample.graphs.collate([smallest]))  # the first one takes longer than any other
-        mean = sample.size / len(sample.samples)
-        most = max(round(size / mean), 1)
-        begun, n = self.clock(), 1
+        begun = self.clock()
         for i in range(_MOST_BATCHES):
-            chosen = list(islice(structures, n))
-            size_here = sum(graph_size(s[1]) for s in chosen)
-            left = _SECONDS - (self.clock() - begun)
-            if i > 1 and self._seconds(size_here) > left:
+            chosen = list(_up_to(size * min(2.0 ** (i - _DOUBLINGS), 1.0), sizes))
+            total = sum(sizes[k] for k in chosen)
+            if i > 2 and self._seconds(total) > _SECONDS - (self.clock() - begun):
                 return
-            self._measure_one(sample.graphs.collate(chosen), size_here)
-            n = min(2 * n, most)
+            self._measure_one(sample.graphs.collate([sample.samples[k] for k in chosen]), total)
 
     def _seconds(self, size: float) -> float:
         return sum(line.at(size) for line in (self.train, self.validation, self.energy))
@@ -162,6 +158,15 @@ class Steps:
             path = Path(folder) / "trial.ckpt"
             seconds = self._timed(lambda: write_whole(path, lambda file: torch.save(state, file)))
             return seconds, path.stat().st_size
+
+
+def _up_to(size: float, sizes: list[int]) -> Iterator[int]:
+    """Yield the first structures, again and again, until they have a size together."""
+    for k in cycle(range(len(sizes))):
+        yield k
+        size -= sizes[k]
+        if size <= 0:
+            return
 
 
 class PeakMemory:
