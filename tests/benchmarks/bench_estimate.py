@@ -1,7 +1,7 @@
 """What is said before Start beside what the run takes: ``python tests/benchmarks/bench_estimate.py demo``.
 
-Or of one's own files: ``bench_estimate.py train.xyz validation.xyz --epochs 1``. The aims, on an idle machine:
-time within 25 %, memory within 20 %. Graphs that earlier runs have kept are left out.
+Or of one's own files: ``bench_estimate.py train.xyz validation.xyz --epochs 1``. The aims, on an idle
+machine: time within 25 %, memory within 20 %. Graphs that earlier runs have kept are left out.
 """
 
 from __future__ import annotations
