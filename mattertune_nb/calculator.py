@@ -25,9 +25,10 @@ from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _ALL: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
@@ -85,18 +86,28 @@ class PropertyPredictor:
         ConfigError
             Where a property is none of the three.
         """
-        unknown = set(properties) - set(_ALL)
-        if isinstance(atoms, Atoms) or unknown:
-            msg = (
-                f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(_ALL)}."
-                if unknown
-                else "predict: takes a list of structures; give [atoms]."
-            )
-            raise ConfigError(msg)
-        frames = as_dataset(atoms)
+        frames = _checked(atoms, properties)
+        if len(frames):
+            warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
+        results: list[dict[str, Any]] = [{}] * len(frames)
+        for index, result in self.stream(frames, properties):
+            results[index] = result
+        return results
+
+    def stream(
+        self, atoms: Sequence[Atoms] | AtomsDataset, properties: Sequence[PropertyName] = _ALL
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Predict batch by batch, in the order of the structures, as :meth:`predict` does.
+
+        Yields
+        ------
+        tuple
+            The position of a structure and its prediction. Nothing is said about reference energies, see
+            :func:`outside_references`.
+        """
+        frames = _checked(atoms, properties)
         if not len(frames):
-            return []
-        warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
+            return
         model, max_atoms = self.model, self.max_atoms
         if max_atoms is None and self.batch_size is None:
             max_atoms = 128 if model.device.type == "cpu" else 2000
@@ -108,18 +119,35 @@ class PropertyPredictor:
         )
         was_training = model.training
         model.eval()
-        results: list[dict[str, Any]] = [{}] * len(frames)
         try:
             for batch in loader:
                 on_device = batch.to(model.device)
                 predictions = model.predict_properties(on_device, properties)
                 parts = split_predictions(predictions, on_device)
+<<<<<<< HEAD
                 for index, part in zip(batch.index.tolist(), parts, strict=True):
                     _require_finite(part, frames.frame(index), frames.source(index))
                     results[index] = part
+=======
+                yield from zip(batch.index.tolist(), parts, strict=True)
+>>>>>>> 4986528 (wip)
         finally:
             model.train(was_training)
-        return results
+
+
+def _checked(
+    atoms: Sequence[Atoms] | AtomsDataset, properties: Sequence[PropertyName]
+) -> AtomsDataset:
+    """Return structures as a data set, or say what is wrong with what is asked for."""
+    unknown = set(properties) - set(_ALL)
+    if isinstance(atoms, Atoms) or unknown:
+        msg = (
+            f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(_ALL)}."
+            if unknown
+            else "predict: takes a list of structures; give [atoms]."
+        )
+        raise ConfigError(msg)
+    return as_dataset(atoms)
 
 
 class MatterTuneCalculator(Calculator):  # type: ignore[misc]
@@ -250,19 +278,25 @@ def _require_finite(result: dict[str, Any], atoms: Atoms, what: str) -> None:
 
 
 def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:
-    """Warn where the reference energies, fitted or given, say nothing about a composition.
+    """Warn where :func:`outside_references` has something to say."""
+    message = outside_references(model, atoms)
+    if message:
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str:
+    """Say where the reference energies, fitted or given, say nothing about a composition.
 
     With one ratio of H to O in the training set, for example, the energy of a structure with
     another ratio is known only up to a constant.
     """
     counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
     outside = np.flatnonzero(model.normalization.extrapolates(counts))
-    if len(outside):
-        formula = atoms[int(outside[0])].get_chemical_formula()
-        warnings.warn(
-            f"{len(outside)} of {len(atoms)} structures (first: {formula}) have a composition for "
-            "which the reference energies are not known: compare their energies only "
-            "with others of the same composition. Forces and stress are not affected.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if not len(outside):
+        return ""
+    formula = atoms[int(outside[0])].get_chemical_formula()
+    return (
+        f"{len(outside)} of {len(atoms)} structures (first: {formula}) have a composition for "
+        "which the reference energies are not known: compare their energies only "
+        "with others of the same composition. Forces and stress are not affected."
+    )

@@ -2,54 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
-    from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.widgets.page.export import Table
 
+PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
 UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stresses": "meV/Å³"}
 TITLES = {"energy": "energy", "forces": "forces", "stresses": "stress"}
+_COMPONENTS = {
+    "energy": ("energy",),
+    "forces": ("Fx", "Fy", "Fz"),
+    "stresses": tuple(f"stress {pair}" for pair in ("xx", "yy", "zz", "yz", "xz", "xy")),
+}
 _FAR = 3.0
 """A common error of the energy that is so many times the spread of the labels is taken off in plots."""
 
 
 @dataclass(frozen=True)
 class ParityData:
-    """Components of one property, in meV units.
+    """Components of one property in meV units, one after the other, frame by frame.
 
     Attributes
     ----------
+    name
+        The property.
     label, prediction
-        All components, (m,); energies per atom.
+        (m,); energies per atom.
     frame
-        Frame of each component, (m,).
+        Position of each one's frame in the data set, (m,).
+    component
+        Which of the property's components it is, (m,): x, y, z of a force, the six of a stress.
+    atom, element
+        Its atom and that one's atomic number, (m,); -1 and 0 where it belongs to a whole frame.
     norm
-        Norm of the force label on the atom of each component, (m,); of energies and stresses, the
-        largest in the frame; NaN where the frame has no forces.
-    element
-        Atomic number of the atom of each component, (m,); 0 where it belongs to a whole frame.
-    relative
-        Whether only differences of labels mean something, as of energies.
+        Norm of the force label on its atom, of a whole frame the largest, (m,); NaN where there is none.
     """
 
+    name: PropertyName
     label: NDArray[np.float64]
     prediction: NDArray[np.float64]
     frame: NDArray[np.int64]
+    component: NDArray[np.int64]
+    atom: NDArray[np.int64]
+    element: NDArray[np.int64]
     norm: NDArray[np.float64]
-    element: NDArray[np.int64] | None = None
-    relative: bool = False
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """Return the components of several frames, at least one, of the same property."""
+        columns = {
+            field: np.concatenate([getattr(part, field) for part in parts])
+            for field in cls.__dataclass_fields__
+            if field != "name"
+        }
+        return cls(parts[0].name, **columns)
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """Return some of the components."""
+        columns = {
+            field: getattr(self, field)[rows] for field in self.__dataclass_fields__ if field != "name"
+        }
+        return replace(self, **columns)
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -72,83 +102,128 @@ class ParityData:
         spread = np.square(self.label - self.label.mean()).sum()
         return float(1 - np.square(self.error).sum() / spread) if spread > 0 else np.nan
 
+    def elements(self) -> dict[int, ParityData]:
+        """Return the components on atoms of each element, by atomic number; of a frame's there are none."""
+        present = sorted(set(np.unique(self.element).tolist()) - {0})
+        return {z: self.take(self.element == z) for z in present}
+
+    @property
+    def _relative(self) -> bool:
+        """Whether only differences of labels mean something."""
+        return self.name == "energy"
+
     @property
     def zero(self) -> float:
         """What is taken off both axes: the mean label of energies, whose zero means nothing."""
-        return float(self.label.mean()) if self.relative else 0.0
+        return float(self.label.mean()) if self._relative else 0.0
 
     @property
     def shift(self) -> float:
         """What is taken off the predictions in plots: an error common to all, where it hides the rest."""
         common = float(self.error.mean())
-        far = self.relative and abs(common) > _FAR * max(float(self.label.std()), 1e-9)
+        far = self._relative and abs(common) > _FAR * max(float(self.label.std()), 1e-9)
         return common if far else 0.0
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return what the axes show, (m,) each."""
-        return self.label - self.zero, self.prediction - self.zero - self.shift
+        zero = self.zero
+        return self.label - zero, self.prediction - zero - self.shift
 
-    def axis_titles(self, name: str) -> tuple[str, str]:
+    def axis_titles(self) -> tuple[str, str]:
         """Return what the axes show in words."""
-        unit = UNITS[name]
-        if not self.relative:
+        unit = UNITS[self.name]
+        if not self._relative:
             return f"label ({unit})", f"prediction ({unit})"
-        return f"label − mean ({unit})", f"prediction − mean label ({unit})"
+        shifted = f", shifted by {signed(-self.shift)}" if self.shift else ""
+        return f"label − mean ({unit})", f"prediction − mean label{shifted} ({unit})"
 
-    def title(self, name: str) -> str:
-        """Return the errors in a few lines."""
-        value = self.r2
-        r2 = f"R² {value:.4f}" if value > -10 else f"R² {number(value)}"
-        r2 = "R² not defined" if np.isnan(value) else r2
-        shifted = f"\npredictions shown shifted by {number(-self.shift)}" if self.shift else ""
+    def place(self, row: int) -> str:
+        """Return what a component is of, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
+        what = _COMPONENTS[self.name][self.component[row]]
+        if self.atom[row] < 0:
+            return what
+        return f"{chemical_symbols[self.element[row]]} {self.atom[row]}, {what}"
+
+    def sentence(self, row: int) -> str:
+        """Return a component in words: what it is of, its label, prediction and error."""
+        label, prediction = signed(self.label[row]), signed(self.prediction[row])
         return (
-            f"{TITLES[name]}: MAE {number(self.mae)} {UNITS[name]}\n"
-            f"RMSE {number(self.rmse)}, {r2}{shifted}"
+            f"{self.place(row)}: label {label}, prediction {prediction}, "
+            f"error {signed(self.error[row])} {UNITS[self.name]}"
+        )
+
+    def r2_words(self) -> str:
+        """Return the coefficient of determination in words."""
+        value = self.r2
+        if np.isnan(value):
+            return "not defined"
+        return (f"{value:.4f}" if value > -10 else number(value)).replace("-", "−")
+
+    def title(self) -> str:
+        """Return the errors in two lines."""
+        return (
+            f"{TITLES[self.name]}: MAE {number(self.mae)} {UNITS[self.name]}\n"
+            f"RMSE {number(self.rmse)} {UNITS[self.name]}, R² {self.r2_words()}"
         )
 
 
-def parity_data(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[PropertyName, ParityData]:
-    """Predict a dataset and pair labels with predictions; properties without labels are left out."""
-    names: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
-    labels = [dataset.labels(i, dict.fromkeys(names, "mask")) for i in range(len(dataset))]
-    used = [i for i, found in enumerate(labels) if found]
-    if not used:
-        return {}
-    frames = [dataset[i] for i in used]
-    predictions = model.property_predictor().predict(frames)
-    parts: dict[PropertyName, list[tuple[Any, ...]]] = {name: [] for name in names}
-    for i, atoms, prediction in zip(used, frames, predictions, strict=True):
-        norms: NDArray[np.float64] = np.full(len(atoms), np.nan)
-        if "forces" in labels[i]:
-            norms = 1000 * np.linalg.norm(np.asarray(labels[i]["forces"]), axis=1)
-        for name in names:
-            if name not in labels[i] or name not in prediction:
-                continue
-            share = len(atoms) if name == "energy" else 1
-            label = np.ravel(labels[i][name]) / share
-            guess = np.ravel(prediction[name]) / share
-            of_atoms = name == "forces"
-            norm = norms.repeat(3) if of_atoms else np.full(label.size, norms.max(initial=0))
-            element = atoms.numbers.repeat(3) if of_atoms else np.zeros(label.size, int)
-            frame = np.full(label.size, i)
-            parts[name].append((1000 * label, 1000 * guess, frame, norm, element))
+def frame_pairs(
+    index: int,
+    numbers: NDArray[np.int64],
+    labels: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+) -> dict[PropertyName, ParityData]:
+    """Pair the labels of one frame with its prediction, both in eV units; what either lacks is left out."""
+    n = len(numbers)
+    norms: NDArray[np.float64] = np.full(n, np.nan)
+    if "forces" in labels:
+        norms = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
     found: dict[PropertyName, ParityData] = {}
-    for name, rows in parts.items():
-        if rows:
-            columns: list[Any] = [np.concatenate(column) for column in zip(*rows, strict=True)]
-            label, guess, frame, norm, element = columns
-            found[name] = ParityData(label, guess, frame, norm, element, name == "energy")
+    for name in PROPERTIES:
+        if name not in labels or name not in prediction:
+            continue
+        share = n if name == "energy" else 1
+        label = 1000 * np.ravel(labels[name]).astype(np.float64) / share
+        guess = 1000 * np.ravel(prediction[name]).astype(np.float64) / share
+        m = len(label)
+        of_atoms = name == "forces"
+        found[name] = ParityData(
+            name,
+            label,
+            guess,
+            frame=np.full(m, index),
+            component=np.arange(m) % len(_COMPONENTS[name]),
+            atom=np.arange(n).repeat(3) if of_atoms else np.full(m, -1),
+            element=numbers.repeat(3) if of_atoms else np.zeros(m, dtype=np.int64),
+            norm=norms.repeat(3) if of_atoms else np.full(m, norms.max(initial=0)),
+        )
     return found
 
 
-def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table:
-    """Return a row a component: where it is from, and label, prediction and error of its property."""
-    columns: dict[str, list[Any]] = {"frame": []}
-    sizes = [len(values.label) for values in data.values()]
-    for k, (name, values) in enumerate(data.items()):
+def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table | None:
+    """Return a row a component: where it is from, and label, prediction and error of its property.
+
+    Energies are per atom, as they are shown; the columns of other properties are left empty.
+    """
+    total = sum(len(values) for values in data.values())
+    if not total:
+        return None
+    columns: dict[str, list[Any]] = {"frame": [], "atom": [], "element": [], "component": []}
+    start = 0
+    for name, values in data.items():
+        m = len(values)
         columns["frame"] += [dataset.source(i) for i in values.frame.tolist()]
-        before, after = [""] * sum(sizes[:k]), [""] * sum(sizes[k + 1 :])
+        columns["atom"] += [i if i >= 0 else "" for i in values.atom.tolist()]
+        columns["element"] += [chemical_symbols[z] if z else "" for z in values.element.tolist()]
+        columns["component"] += [_COMPONENTS[name][k] for k in values.component.tolist()]
         for what in ("label", "prediction", "error"):
-            title = f"{TITLES[name]} {what} ({UNITS[name]})"
-            columns[title] = [*before, *getattr(values, what).tolist(), *after]
+            numbers = getattr(values, what).tolist()
+            cells = [""] * start + numbers + [""] * (total - start - m)
+            columns[f"{TITLES[name]} {what} ({UNITS[name]})"] = cells
+        start += m
     return columns
+
+
+def signed(value: float) -> str:
+    """Return a number as :func:`number` does, with a minus sign that is one."""
+    return number(float(value)).replace("-", "−")

@@ -1,4 +1,4 @@
-"""Parity plots as still pictures: of one model in a row, of two beside each other."""
+"""Parity plots as still pictures: of one model with its errors, of several beside each other."""
 
 from __future__ import annotations
 
@@ -7,47 +7,82 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.widgets.page.picture import new_figure
+from mattertune_nb.widgets.page.theme import BLUE
+from mattertune_nb.widgets.views.bins import histogram
+from mattertune_nb.widgets.views.parity_colors import FORCE, MAX_POINTS, Coloring, coloring
+from mattertune_nb.widgets.views.parity_data import UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.widgets.views.parity_data import ParityData
 
-MAX_POINTS = 5000
-"""More are shown as a density."""
+_N_BINS = 60
 
 
-def draw_parity(models: dict[str, dict[PropertyName, ParityData]]) -> Figure:
-    """Draw parity plots; several models share the axes of each property."""
-    names = list(next(iter(models.values())))
-    rows, columns = (1, len(names)) if len(models) == 1 else (len(names), len(models))
-    figure, axes = new_figure(rows, columns, 3.5 * columns, 3.4 * rows)
-    panels = [(title, name) for name in names for title in models]
-    for ax, (title, name) in zip(axes, panels, strict=True):
-        _draw(ax, models[title][name], name, title)
-    if len(models) > 1:
-        for i in range(len(names)):
-            pair = axes[columns * i : columns * (i + 1)]
-            limits = [ax.get_xlim() for ax in pair], [ax.get_ylim() for ax in pair]
-            for ax in pair:
-                ax.set_xlim(min(low for low, _ in limits[0]), max(high for _, high in limits[0]))
-                ax.set_ylim(min(low for low, _ in limits[1]), max(high for _, high in limits[1]))
+def draw_parity(
+    data: Mapping[PropertyName, ParityData],
+    by: str = FORCE,
+    distances: Mapping[int, NDArray[np.float64]] | None = None,
+) -> Figure:
+    """Draw the parity of each property above a histogram of its errors."""
+    n = len(data)
+    figure, axes = new_figure(2, n, 3.9 * n, 4.6, height_ratios=[3, 1])
+    for values, ax, below in zip(data.values(), axes[:n], axes[n:], strict=True):
+        colors = coloring(by, values, np.arange(len(values)), distances)
+        _draw(ax, values, values.title(), colors)
+        counts, edges = histogram(values.error, _N_BINS)
+        below.stairs(counts, edges, fill=True, color=BLUE)
+        below.axvline(0, color="0.6", lw=1)
+        below.set_yscale("log")
+        below.set_xlabel(f"error ({UNITS[values.name]})", fontsize=8)
+        below.set_ylabel("count", fontsize=8)
+        below.tick_params(labelsize=7)
     return figure
 
 
-def _draw(ax: Any, values: ParityData, name: str, title: str) -> None:
+def draw_stages(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> Figure:
+    """Draw a row a property and a column a stage of a model; the panels of a row share their axes."""
+    names = list(next(iter(stages.values())))
+    figure, axes = new_figure(len(names), len(stages), 3.9 * len(stages), 3.4 * len(names))
+    panels = [(name, stage) for name in names for stage in stages]
+    for ax, (name, stage) in zip(axes, panels, strict=True):
+        values = stages[stage][name]
+        colors = coloring(FORCE, values, np.arange(len(values)))
+        _draw(ax, values, f"{stage}\n{values.title()}", colors)
+    for i in range(len(names)):
+        share_limits(axes[len(stages) * i : len(stages) * (i + 1)])
+    return figure
+
+
+def share_limits(axes: Sequence[Any]) -> None:
+    """Give plots the same limits, which hold what each of them shows."""
+    limits = [(*ax.get_xlim(), *ax.get_ylim()) for ax in axes]
+    for ax in axes:
+        ax.set_xlim(min(low for low, *_ in limits), max(high for _, high, *_ in limits))
+        ax.set_ylim(min(low for _, _, low, _ in limits), max(high for *_, high in limits))
+
+
+def _draw(ax: Any, values: ParityData, heading: str, colors: Coloring) -> None:
     x, y = values.points()
-    ends = [x.min(), x.max()]
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
     ax.plot(ends, ends, color="0.6", lw=1, zorder=0)
     if len(x) > MAX_POINTS:
-        ax.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis")
+        cells = ax.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis")
+        ax.figure.colorbar(cells, ax=ax).set_label("points", fontsize=8)
+    elif colors.values is None:
+        ax.scatter(x, y, c=colors.colors, s=7, alpha=0.7, linewidths=0)
     else:
-        finite = np.isfinite(values.norm)
-        color = np.where(finite, values.norm, 0) if finite.any() else "#2f7ed8"
-        ax.scatter(x, y, c=color, s=7, alpha=0.7, cmap="viridis", linewidths=0)
-    heading = f"{title} {values.title(name)}" if title else values.title(name)
-    across, up = values.axis_titles(name)
+        low, high = colors.limits
+        points = ax.scatter(
+            x, y, c=colors.values, s=7, alpha=0.7, cmap="viridis", vmin=low, vmax=high, linewidths=0
+        )
+        ax.figure.colorbar(points, ax=ax).set_label(colors.title, fontsize=8)
+    across, up = values.axis_titles()
     ax.set_title(heading, fontsize=8)
     ax.set_xlabel(across, fontsize=8)
     ax.set_ylabel(up, fontsize=8)

@@ -1,0 +1,91 @@
+"""Predictions of one or several models, paired with labels frame by frame as they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.calculator import PropertyPredictor, outside_references
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.widgets.page.work import Step
+from mattertune_nb.widgets.views.parity_data import PROPERTIES, ParityData, frame_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+_READ_AT_A_TIME = 50
+
+
+class Pairs:
+    """Pairs of labels and predictions over a data set, as far as they are there.
+
+    Parameters
+    ----------
+    models
+        Predict.
+    dataset
+        Structures; those without any label are left out.
+
+    Attributes
+    ----------
+    note
+        What is to be said about reference energies, if anything.
+    """
+
+    def __init__(self, models: Sequence[FinetuneModuleBase], dataset: AtomsDataset) -> None:
+        self.models, self.dataset = list(models), dataset
+        self.note = ""
+        self._parts: list[dict[PropertyName, list[ParityData]]] = [
+            {name: [] for name in PROPERTIES} for _ in self.models
+        ]
+
+    def steps(self) -> Iterator[Step]:
+        """Read the labels, then predict; after each step :meth:`of` knows more.
+
+        Raises
+        ------
+        DataError
+            Where a frame cannot be read or predicted, or none has a label.
+        """
+        n = len(self.dataset)
+        labels: dict[int, dict[str, Any]] = {}
+        for i in range(n):
+            found = self.dataset.labels(i, dict.fromkeys(PROPERTIES, "mask"))
+            if found:
+                labels[i] = found
+            if i % _READ_AT_A_TIME == 0:
+                yield Step("reading labels", i, n, "frames")
+        if not labels:
+            msg = f"{self.dataset.name}: no frame has labels to compare with."
+            raise DataError(msg)
+        used = np.array(list(labels))
+        frames = self.dataset.take(used)
+        structures = [frames.frame(k) for k in range(len(frames))]
+        self.note = outside_references(self.models[-1], structures)
+        present = set().union(*labels.values())
+        wanted = [name for name in PROPERTIES if name in present]
+        streams = [PropertyPredictor(model).stream(frames, wanted) for model in self.models]
+        for done, results in enumerate(zip(*streams, strict=True), 1):
+            for parts, (k, prediction) in zip(self._parts, results, strict=True):
+                i, numbers = int(used[k]), structures[k].numbers
+                for name, values in frame_pairs(i, numbers, labels[i], prediction).items():
+                    parts[name].append(values)
+            yield Step("predicting", done, len(frames), "frames")
+
+    def of(self, model: int = 0) -> dict[PropertyName, ParityData]:
+        """Return the pairs of one of the models; properties without any are left out."""
+        parts = {name: list(rows) for name, rows in self._parts[model].items()}
+        return {name: ParityData.joined(rows) for name, rows in parts.items() if rows}
+
+
+def parity_data(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[PropertyName, ParityData]:
+    """Predict a data set at once and pair labels with predictions."""
+    pairs = Pairs([model], dataset)
+    for _ in pairs.steps():
+        pass
+    return pairs.of()

@@ -1,0 +1,131 @@
+"""What the points of a parity plot can be coloured by, with titles that say the unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mattertune_nb.widgets.page.theme import BLUE, PALETTE, RED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.widgets.views.parity_data import ParityData
+
+MAX_POINTS = 5000
+"""More are shown as a density."""
+
+DENSITY, FORCE, ELEMENT, FRAME, DISTANCE, NOTHING = (
+    "density",
+    "force",
+    "element",
+    "frame",
+    "distance to training",
+    "nothing",
+)
+_TOP = 0.99
+"""Part of the forces within the colour scale; a single large one would leave no colours to the others."""
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """Colours of points.
+
+    Attributes
+    ----------
+    values
+        (m,) numbers on a scale, or ``None`` where the colours have none.
+    title
+        What the numbers are, with their unit.
+    limits
+        Both ends of the scale.
+    colors
+        One for all points, or each one's, where there is no scale.
+    """
+
+    values: NDArray[np.float64] | None = None
+    title: str = ""
+    limits: tuple[float, float] = (0.0, 1.0)
+    colors: Any = BLUE
+
+
+def choices(values: ParityData, *, training: bool) -> list[str]:
+    """Return by what the points of a property can be coloured; the first is the default."""
+    found = [DENSITY] if len(values) > MAX_POINTS else []
+    if np.isfinite(values.norm).all():
+        found.append(FORCE)
+    if values.element.any():
+        found.append(ELEMENT)
+    found.append(FRAME)
+    if training:
+        found.append(DISTANCE)
+    return [*found, NOTHING]
+
+
+def coloring(
+    by: str,
+    values: ParityData,
+    rows: NDArray[np.int64],
+    distances: Mapping[int, NDArray[np.float64]] | None = None,
+) -> Coloring:
+    """Return the colours of some of the points.
+
+    Parameters
+    ----------
+    by
+        One of :func:`choices`.
+    values
+        All points, which the ends of the scale are of.
+    rows
+        Those that are coloured.
+    distances
+        Of the atoms of each frame to the training set, see
+        :mod:`~mattertune_nb.widgets.views.surroundings`.
+    """
+    of_frames = not values.element.any()
+    if by == FORCE:
+        title = "largest force of the frame (meV/Å)" if of_frames else "force (meV/Å)"
+        top = float(np.quantile(values.norm, _TOP))
+        return Coloring(values.norm[rows], title, (0.0, top or 1.0))
+    if by == FRAME:
+        last = float(values.frame.max())
+        return Coloring(values.frame[rows].astype(float), "frame", (0.0, last or 1.0))
+    if by == DISTANCE and distances is not None:
+        far = _far(values, distances)
+        # an element that training has not seen is at no distance: at the end of the scale
+        top = float(far[np.isfinite(far)].max(initial=0)) or 1.0
+        return Coloring(np.minimum(far[rows], top), "distance to training (neighbours)", (0.0, top))
+    if by == ELEMENT and not of_frames:
+        colors = element_colors(values)
+        return Coloring(colors=[colors[z] for z in values.element[rows].tolist()])
+    return Coloring(colors=RED if by == DENSITY else BLUE)
+
+
+def _far(values: ParityData, distances: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return how far the atom of each component is, or the farthest of its frame."""
+    return np.array(
+        [
+            distances[i].max() if atom < 0 else distances[i][atom]
+            for i, atom in zip(values.frame.tolist(), values.atom.tolist(), strict=True)
+        ]
+    )
+
+
+def element_colors(values: ParityData) -> dict[int, str]:
+    """Return the colour of each element, by atomic number."""
+    present = sorted(set(np.unique(values.element).tolist()) - {0})
+    return {z: PALETTE[i % len(PALETTE)] for i, z in enumerate(present)}
+
+
+def element_legend(values: ParityData) -> str:
+    """Return the elements with their colours, as HTML."""
+    return " &nbsp; ".join(
+        f'<span style="white-space:nowrap"><span style="background:{color};border-radius:50%;'
+        f'display:inline-block;width:10px;height:10px"></span> {chemical_symbols[z]}</span>'
+        for z, color in element_colors(values).items()
+    )
