@@ -124,13 +124,9 @@ class PropertyPredictor:
                 on_device = batch.to(model.device)
                 predictions = model.predict_properties(on_device, properties)
                 parts = split_predictions(predictions, on_device)
-<<<<<<< HEAD
                 for index, part in zip(batch.index.tolist(), parts, strict=True):
                     _require_finite(part, frames.frame(index), frames.source(index))
-                    results[index] = part
-=======
-                yield from zip(batch.index.tolist(), parts, strict=True)
->>>>>>> 4986528 (wip)
+                    yield index, part
         finally:
             model.train(was_training)
 

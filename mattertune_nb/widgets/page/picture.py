@@ -14,6 +14,7 @@ from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
 from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -25,7 +26,13 @@ _MAX_SHOWN = 4
 """Cells whose picture is kept up to date, where a view is shown in several."""
 
 
-def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    rows: int,
+    columns: int,
+    width: float,
+    height: float,
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
     """Return a matplotlib figure and its axes in reading order, in inches, apart from pyplot.
 
     The paper is white with dark ink, as a picture cannot know the theme it is read in.
@@ -36,7 +43,7 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
 
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios)
     return figure, list(axes.ravel())
 
 

@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.style import error_html
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PATIENCE = 1.0
+PATIENCE = 1.0
 """Seconds that work may take before anything of it is shown."""
 
 _PAUSE, _SHARE = 0.5, 0.25
@@ -50,11 +50,13 @@ class Work(W.HBox):  # type: ignore[misc]
         What ended the work, if anything did; its message is shown.
     state
         ``"waiting"``, ``"running"``, ``"cancelled"``, ``"done"`` or ``"failed"``.
+    steps_done
+        Whether no step is to come unless the work is started again; known at the last news.
     """
 
     def __init__(self, steps: Iterator[Step], news: Callable[[], None]) -> None:
         self._steps, self._news = steps, news
-        self.state = "waiting"
+        self.state, self.steps_done = "waiting", False
         self.error: Exception | None = None
         self._step: Step | None = None
         self._ended, self._cancelled = threading.Event(), threading.Event()
@@ -75,6 +77,7 @@ class Work(W.HBox):  # type: ignore[misc]
         """
         if self.state not in ("waiting", "cancelled"):
             return
+        self.steps_done = False
         self._cancelled.clear()
         self._ended.clear()
         self._say("running")
@@ -114,6 +117,7 @@ class Work(W.HBox):  # type: ignore[misc]
     def _run(self) -> None:
         try:
             state = "done" if self._advance() else "cancelled"
+            self.steps_done = True
             self._news()
         except Exception as exc:  # noqa: BLE001  any other would end in a log that nobody reads
             self.error, state = exc, "failed"

@@ -1,67 +1,190 @@
-"""What fine-tuning gained: the untuned model beside the tuned one."""
+"""What fine-tuning gained: the errors of the untuned model beside those of the tuned one."""
 
 from __future__ import annotations
 
-import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets as W  # noqa: N812  the usual alias
+import numpy as np
+
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.widgets.page.export import render
-from mattertune_nb.widgets.page.picture import Message
-from mattertune_nb.widgets.page.style import number
-from mattertune_nb.widgets.views.parity import open_pair
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData, parity_data
-from mattertune_nb.widgets.views.parity_picture import draw_parity
+from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED, gain
+from mattertune_nb.widgets.page.download import Download
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.picture import Message, Pictured
+from mattertune_nb.widgets.page.style import note_html, number
+from mattertune_nb.widgets.page.theme import GREEN, INK, RED
+from mattertune_nb.widgets.page.work import PATIENCE, Work
+from mattertune_nb.widgets.views.opened import open_pair
+from mattertune_nb.widgets.views.pairs import Pairs
+from mattertune_nb.widgets.views.parity import message_of
+from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, parity_numbers
+from mattertune_nb.widgets.views.parity_picture import draw_stages
 
 if TYPE_CHECKING:
-    import ipywidgets
+    from collections.abc import Mapping
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.widgets.page.export import Table
+    from mattertune_nb.widgets.views.parity_data import ParityData
+
+Stages = dict[str, "dict[PropertyName, ParityData]"]
+_COLORS = {1: GREEN, 0: INK, -1: RED}
 
 
-class BeforeAfter:
-    """Parity plots in two rows, and a table of errors; :func:`before_after` makes it.
+class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
+    """A table of errors with a column a stage, above parity plots; :func:`before_after` makes it.
 
-    Attributes
+    Parameters
     ----------
-    before, after
-        Labels and predictions, the former with the run's reference energies.
+    untuned, tuned
+        The models.
+    dataset
+        Structures with labels.
     """
 
     def __init__(
-        self, before: dict[PropertyName, ParityData], after: dict[PropertyName, ParityData]
+        self, untuned: FinetuneModuleBase, tuned: FinetuneModuleBase, dataset: AtomsDataset
     ) -> None:
-        self.before, self.after = before, after
+        enable_colab_widgets()
+        self.dataset = dataset
+        self._shifts = _frame_shifts(untuned, tuned)
+        self._pairs = Pairs([untuned, tuned], dataset)
+        self._stages: Stages = {}
+        self._figure: Figure | None = None
+        self._table = W.HTML()
+        self._image = W.Image(format="png", layout=W.Layout(max_width="100%", object_fit="contain"))
+        self.work = Work(self._pairs.steps(), self._on_news)
+        above = W.HBox([self._table, Download(self, "before_after")])
+        super().__init__([self.work, above, self._image])
 
-    def picture(self) -> bytes:
-        """Return the plots as PNG."""
-        return render(draw_parity({"untuned:": self.before, "tuned:": self.after}))
+    @property
+    def stages(self) -> Stages:
+        """Labels and predictions of each stage, once all are there or the rest was cancelled."""
+        self.work.wait()
+        return self._stages
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        image = base64.b64encode(self.picture()).decode()
-        left = "style='text-align:left'"
-        rows = "".join(
-            f"<tr><td {left}>{TITLES[name]}, {UNITS[name]}</td><td>{number(self.before[name].mae)}</td>"
-            f"<td>{number(values.mae)}</td>"
-            f"<td>{self.before[name].mae / max(values.mae, 1e-12):.1f} ×</td></tr>"
-            for name, values in self.after.items()
-        )
-        table = (
-            f"<table><thead><tr><th {left}>mean absolute error</th><th>untuned</th><th>tuned</th>"
-            f"<th>smaller by</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
-        text = ", ".join(
-            f"{n} {self.before[n].mae:.4g} -> {v.mae:.4g}" for n, v in self.after.items()
-        )
-        return {
-            "text/html": f'{table}<img alt="parity before and after" src="data:image/png;base64,{image}">',
-            "image/png": image,
-            "text/plain": f"MAE in meV units, untuned -> tuned: {text}",
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all is predicted; see :meth:`Work.wait`."""
+        self.work.wait(timeout)
+
+    def _on_news(self) -> None:
+        """Take what has been predicted; in the thread that does so."""
+        before, after = self._pairs.of(0), self._pairs.of(1)
+        if not after:
+            return
+        self._stages = {
+            UNTUNED: before,
+            REREFERENCED: rereferenced(before, self.dataset, self._shifts),
+            TUNED: after,
         }
+        self._figure = None
+        self._table.value = error_table_html(self._stages) + note_html(self._pairs.note)
+        if has_front_end():
+            self._image.value = self.picture() or b""
+        if self.work.steps_done:
+            self.renew_picture()
+
+    def draw(self) -> Figure | None:
+        """Return parity plots of the last two stages as a matplotlib figure."""
+        if not self._stages:
+            return None
+        if self._figure is None:
+            shown = {stage: self._stages[stage] for stage in (REREFERENCED, TUNED)}
+            self._figure = draw_stages(shown)
+        return self._figure
+
+    def numbers(self) -> Table | None:
+        """Return every label with the prediction of each stage."""
+        table: dict[str, Any] = {}
+        for stage, data in self._stages.items():
+            columns = parity_numbers(data, self.dataset) or {}
+            for title, column in columns.items():
+                of_stage = " prediction " in title or " error " in title
+                table[f"{stage}: {title}" if of_stage else title] = column
+        return table or None
+
+    def plain_header(self) -> str:
+        """Return the table, for front ends without widgets."""
+        return str(self._table.value)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        errors = (
+            f"{TITLES[name]} "
+            + " -> ".join(f"{data[name].mae:.4g}" for data in self._stages.values())
+            + f" {UNITS[name]}"
+            for name in self._stages.get(TUNED, {})
+        )
+        text = f"mean absolute error, {' -> '.join(self._stages)}: {', '.join(errors)}"
+        return bundle | {"text/plain": text}
+
+    def close(self) -> None:
+        """End what is still computed, and close the view."""
+        self.work.cancel()
+        super().close()
 
 
-def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | ipywidgets.HTML:
-    """Compare the untuned model, with the run's reference energies, and the tuned one.
+def _frame_shifts(untuned: FinetuneModuleBase, tuned: FinetuneModuleBase) -> NDArray[np.float64]:
+    """Return by how much the run's reference energies move the energy of each element, eV, (119,)."""
+    before, after = (model.normalization.references.cpu().numpy() for model in (untuned, tuned))
+    return np.asarray(after - before, dtype=np.float64)
+
+
+def rereferenced(
+    data: Mapping[PropertyName, ParityData],
+    dataset: AtomsDataset,
+    shifts: NDArray[np.float64],
+) -> dict[PropertyName, ParityData]:
+    """Return pairs whose predicted energies have other reference energies.
+
+    Parameters
+    ----------
+    data
+        Pairs by property.
+    dataset
+        Where the frames are.
+    shifts
+        What is added to the energy for each atom of an element, eV, by atomic number.
+    """
+    energy = data.get("energy")
+    if energy is None:
+        return dict(data)
+    added = [1000 * shifts[dataset.frame(i).numbers].mean() for i in energy.frame.tolist()]
+    return dict(data) | {"energy": replace(energy, prediction=energy.prediction + added)}
+
+
+def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> str:
+    """Return mean absolute errors as an HTML table: a row a property, a column a stage, and the gain.
+
+    The gain is of the last stage over the one before it.
+    """
+    *_, reference, last = stages.values()
+    style = 'style="text-align:{};padding:2px 12px"'
+    left, right = style.format("left"), style.format("right")
+    head = "".join(f"<th {right}>{stage}</th>" for stage in stages)
+    rows = []
+    for name, values in last.items():
+        words, sign = gain(reference[name].mae, values.mae)
+        cells = "".join(f"<td {right}>{number(data[name].mae)}</td>" for data in stages.values())
+        rows.append(
+            f"<tr><td {left}>{TITLES[name]} ({UNITS[name]})</td>{cells}"
+            f'<td {left}><b style="color:{_COLORS[sign]}">{words}</b></td></tr>'
+        )
+    return (
+        f"<table><thead><tr><th {left}>mean absolute error</th>{head}<th {left}>gain</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | W.HTML:
+    """Compare the untuned model, also with the run's reference energies, and the tuned one.
 
     Parameters
     ----------
@@ -69,14 +192,30 @@ def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | ipywidgets.HT
         A tuned model, a run, or the path of a run or checkpoint.
     dataset
         Structures with labels that training has not seen.
+
+    Returns
+    -------
+    ipywidgets.DOMWidget
+        A table and plots, or a message. What takes more than a second goes on in the background;
+        without a front end it is done at once.
     """
     try:
         tuned, frames = open_pair(model_or_run, dataset)
-        untuned = type(tuned)(tuned.hparams)
-        untuned.normalization.load_state_dict(tuned.normalization.state_dict())
-        before, after = parity_data(untuned.eval(), frames), parity_data(tuned, frames)
+        untuned = untuned_of(tuned)
     except MatterTuneError as exc:
         return Message(str(exc))
-    if not after:
-        return Message(f"{frames.name}: no frame has labels to compare with.")
-    return BeforeAfter(before, after)
+    view = BeforeAfter(untuned, tuned, frames)
+    view.work.start(PATIENCE)
+    if view.work.error is None:
+        return view
+    view.close()
+    return message_of(view.work.error)
+
+
+def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
+    """Return the backbone of a tuned model as it was; no random numbers are drawn."""
+    import torch
+
+    with torch.random.fork_rng():
+        untuned = type(tuned)(tuned.hparams)
+    return untuned.to(tuned.device).eval()

@@ -1,46 +1,55 @@
-"""Labels against predictions: parity plots whose points show their structures."""
+"""Labels against predictions: a parity plot beside the structure of the point that is clicked."""
 
 from __future__ import annotations
 
+import html
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
-import numpy as np
-import plotly.graph_objects as go
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.evaluation import label_keys, load_model
-from mattertune_nb.widgets.page.figure import new_plotly_figure
+from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
-from mattertune_nb.widgets.page.style import number
-from mattertune_nb.widgets.page.theme import BLUE, INK
-from mattertune_nb.widgets.views.bins import bin_edges
-from mattertune_nb.widgets.views.parity_data import ParityData, parity_data, parity_numbers
-from mattertune_nb.widgets.views.parity_picture import MAX_POINTS, draw_parity
+from mattertune_nb.widgets.page.style import note_html, number
+from mattertune_nb.widgets.page.work import PATIENCE, Work
+from mattertune_nb.widgets.views.opened import open_pair, training_set
+from mattertune_nb.widgets.views.pairs import Pairs
+from mattertune_nb.widgets.views.parity_colors import (
+    DENSITY,
+    DISTANCE,
+    ELEMENT,
+    MAX_POINTS,
+    choices,
+    element_legend,
+)
+from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, parity_numbers
+from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure, short_source
+from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
-from mattertune_nb.widgets.views.structures import open_structures
+from mattertune_nb.widgets.views.surroundings import TrainingDistances
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.widgets.page.export import Table
+    from mattertune_nb.widgets.views.parity_data import ParityData
 
-N_WORST = 300
-"""Points with the largest errors, which are shown, and can be clicked, on every density."""
-
-_BINS = 150
-_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#999933")
+_HINT = "Click a point to see its structure, with the atom marked and the errors of its forces."
 
 
 class ParityView(Pictured, W.VBox):  # type: ignore[misc]
-    """Parity plots above the structure of the point that was clicked.
+    """A parity plot of one property at a time beside the structure of the point that was clicked.
+
+    Predictions come in while the view is there already; :meth:`wait` waits for the last.
 
     Parameters
     ----------
@@ -49,7 +58,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
     dataset
         Structures with labels.
     data
-        What :func:`parity_data` returned, if it is there already.
+        Labels and predictions, if they are there already.
+    training
+        Opens what the model was trained on, where that is known.
     """
 
     def __init__(
@@ -57,212 +68,240 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         model: FinetuneModuleBase,
         dataset: AtomsDataset,
         data: dict[PropertyName, ParityData] | None = None,
+        *,
+        training: Callable[[], AtomsDataset] | None = None,
     ) -> None:
         enable_colab_widgets()
         self.dataset = dataset
-        self.data = parity_data(model, dataset) if data is None else data
-        self._many = any(len(values.label) > MAX_POINTS for values in self.data.values())
-        self._shown: dict[str, NDArray[np.int64]] = {}
-        choices = ["density"] * self._many + ["force norm", "element"]
-        self.color = W.Dropdown(
-            options=choices,
-            description="colour by",
-            tooltip="What colours the points",
-            layout=W.Layout(width="230px"),
+        self._data = data or {}
+        self._training, self._distances = training, None
+        self._lock, self._filling = threading.RLock(), False
+        self._chosen: int | None = None
+        self._pairs = None if data is not None else Pairs([model], dataset)
+        self.property = W.ToggleButtons(
+            options=[], tooltips=[], style={"button_width": "74px"}, layout=W.Layout(width="auto")
         )
-        self._legend = W.HTML()
-        self.figure = new_plotly_figure(**self._layout())
-        for panel, (name, values) in enumerate(self.data.items(), 1):
-            self._add(panel, name, values)
-        self._paint()
-        self.color.observe(lambda _: self._paint(), "value")
+        self.color = _dropdown("colour by", "What colours the points", "215px")
+        self.element = _dropdown("errors of", "Components on atoms of one element", "205px")
+        self._errors, self._legend, self._words = W.HTML(), W.HTML(), W.HTML(_HINT)
+        self.plot = ParityFigure(dataset, self.select_point)
         predict = partial(predicted_forces, model)
         self.structure = StructureView(dataset, forces="difference", predict=predict)
-        hint = W.HTML("Click a point to see its structure with the error of its forces.")
+        self.structure.layout.width = "440px"
+        steps = iter(()) if self._pairs is None else self._pairs.steps()
+        self.work = Work(steps, self._on_news)
+        self._measuring: Work | None = None
+        self._measure_place = W.VBox()
+        for control in (self.property, self.element, self.color):
+            control.observe(self._on_choice, "value")
+        self.structure.slider.observe(self._on_slider, "value")
+        row = W.Layout(flex_flow="row wrap", align_items="center", width="100%")
+        left = W.VBox(
+            only_widgets(self._errors, self.plot.widget, self._legend),
+            layout=W.Layout(width=f"{WIDTH + 10}px"),
+        )
+        right = W.VBox([self._words, self.structure], layout=W.Layout(width="446px"))
+        controls = [self.property, self.element, self.color, Download(self, "parity")]
         super().__init__(
-            only_widgets(W.HBox([self.color, self._legend]), self.figure, hint, self.structure)
+            [
+                self.work,
+                self._measure_place,
+                W.HBox(controls, layout=row),
+                W.HBox([left, right], layout=W.Layout(flex_flow="row wrap", align_items="flex-start")),
+            ]
         )
+        if data is not None:
+            self._show()
 
-    def _layout(self) -> dict[str, Any]:
-        n = max(len(self.data), 1)
-        layout: dict[str, Any] = {
-            "height": 380,
-            "width": min(150 + 330 * n, 910),
-            "margin": {"l": 60, "r": 10, "t": 62, "b": 45},
-            "font": {"color": INK, "size": 11},
-            "showlegend": False,
-            "hovermode": "closest",
-            "coloraxis": {
-                "colorscale": "Viridis",
-                "cmin": 0,
-                "cmax": self._largest_norm(),
-                "colorbar": {"title": {"text": "force (meV/Å)", "side": "right"}, "thickness": 12},
-            },
-        }
-        annotations = []
-        for panel, (name, values) in enumerate(self.data.items(), 1):
-            left, right = (panel - 1) / n, panel / n - (0.075 if panel < n else 0)
-            across, up = values.axis_titles(name)
-            axis = {"gridcolor": "rgba(128,128,128,.22)", "zeroline": False}
-            layout[f"xaxis{_suffix(panel)}"] = axis | {
-                "domain": [left, right], "anchor": f"y{_suffix(panel)}", "title": across
-            }  # fmt: skip
-            layout[f"yaxis{_suffix(panel)}"] = axis | {
-                "anchor": f"x{_suffix(panel)}", "title": {"text": up, "standoff": 4}
-            }  # fmt: skip
-            annotations.append(
-                {
-                    "text": values.title(name).replace("\n", "<br>"),
-                    "x": left,
-                    "y": 1.01,
-                    "xref": "paper",
-                    "yref": "paper",
-                    "xanchor": "left",
-                    "yanchor": "bottom",
-                    "align": "left",
-                    "showarrow": False,
-                }
-            )
-        return layout | {"annotations": annotations}
+    @property
+    def figure(self) -> Any:
+        """The plotly figure."""
+        return self.plot.widget
 
-    def _largest_norm(self) -> float:
-        norms = [v.norm[np.isfinite(v.norm)] for v in self.data.values()]
-        return max((float(np.quantile(n, 0.99)) for n in norms if len(n)), default=1.0) or 1.0
+    @property
+    def data(self) -> dict[PropertyName, ParityData]:
+        """Labels and predictions by property, once all are there or the rest was cancelled."""
+        self.work.wait()
+        return self._data
 
-    def _add(self, panel: int, name: PropertyName, values: ParityData) -> None:
-        axes = {"xaxis": f"x{_suffix(panel)}", "yaxis": f"y{_suffix(panel)}"}
-        x, y = values.points()
-        ends = [float(x.min()), float(x.max())]
-        line = {"color": INK, "width": 1}
-        self.figure.add_trace(
-            go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", **axes)
-        )
-        if len(x) > MAX_POINTS:
-            counts, across, up = np.histogram2d(
-                x, y, bins=[bin_edges(x, _BINS), bin_edges(y, _BINS)]
-            )
-            shown = np.where(counts.T > 0, np.log10(np.maximum(counts.T, 1)), np.nan)
-            self.figure.add_trace(
-                go.Heatmap(
-                    z=shown.astype(np.float32),
-                    x=(across[1:] + across[:-1]) / 2,
-                    y=(up[1:] + up[:-1]) / 2,
-                    colorscale="Viridis",
-                    showscale=False,
-                    name=f"density of {name}",
-                    hoverinfo="skip",
-                    **axes,
-                )
-            )
-            steps = across[1] - across[0], up[1] - up[0]
-            self.figure.data[-1].on_click(lambda _, points, __: self._on_cell(name, points, steps))
-        self.figure.add_trace(
-            go.Scatter(
-                mode="markers",
-                name=name,
-                hovertemplate="%{text}<br>label %{x:.4g}<br>prediction %{y:.4g}<extra></extra>",
-                **axes,
-            )
-        )
-        # the row of a point is looked up here: customdata in clicks is unreliable
-        self.figure.data[-1].on_click(lambda _, points, __: self._on_click(name, points))
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all is predicted; see :meth:`Work.wait`."""
+        self.work.wait(timeout)
+
+    def _on_news(self) -> None:
+        """Take what has been predicted; in the thread that does so."""
+        assert self._pairs is not None
+        with self._lock:
+            self._data = self._pairs.of()
+            self._show()
+        if self.work.steps_done:
+            self.renew_picture()
+
+    @property
+    def _shown(self) -> ParityData | None:
+        """The components that the plot shows."""
+        values = self._data.get(self.property.value)
+        if values is None or not self.element.value:
+            return values
+        return values.elements().get(self.element.value, values)
+
+    def _show(self) -> None:
+        """Offer what there is to choose, and show what is chosen."""
+        self._filling = True
+        names = [(TITLES[name].capitalize(), name) for name in self._data]
+        if [name for _, name in names] != [name for _, name in self.property.options]:
+            first = "forces" if "forces" in self._data else next(iter(self._data), None)
+            kept = self.property.value if self.property.value in self._data else first
+            self.property.options, self.property.value = names, kept
+        values = self._data.get(self.property.value)
+        if values is not None:
+            _offer(self.element, _elements(values))
+            self.element.layout.display = None if len(self.element.options) > 1 else "none"
+            offered = choices(self._shown or values, training=self._training is not None)
+            _offer(self.color, [(choice, choice) for choice in offered])
+        self._filling = False
+        self._paint()
 
     def _paint(self) -> None:
-        """Show the points in the colours that are chosen."""
-        by = self.color.value
-        with self.figure.batch_update():
-            for trace in self.figure.data:
-                if trace.type == "heatmap":
-                    trace.visible = by == "density"
-            for name, values in self.data.items():
-                chosen = self._shown[name] = self._choice(values)
-                x, y = values.points()
-                trace = next(t for t in self.figure.data if t.name == name)
-                trace.x, trace.y = x[chosen], y[chosen]
-                trace.text = [self.dataset.source(int(i)) for i in values.frame[chosen]]
-                trace.marker = self._marker(values, chosen)
-        self._legend.value = self._legend_html()
+        shown = self._shown
+        if shown is None:
+            return
+        by, distances = self.color.value, self._distances
+        if by == DISTANCE and distances is None:
+            self._measure()
+        self.plot.show(shown, by, distances)
+        self.plot.mark(self._chosen)
+        self._errors.value = self._errors_html()
+        self._legend.value = self._legend_html(shown, by)
 
-    def _choice(self, values: ParityData) -> NDArray[np.int64]:
-        """Return which points are drawn: all, or of very many the worst and perhaps a sample."""
-        n = len(values.label)
-        if n <= MAX_POINTS:
-            return np.arange(n)
-        worst = np.argpartition(-np.abs(values.error), N_WORST)[:N_WORST]
-        if self.color.value == "density":
-            return worst
-        sample = np.random.default_rng(0).choice(n, MAX_POINTS - N_WORST, replace=False)
-        chosen: NDArray[np.int64] = np.unique(np.concatenate([worst, sample]))
-        return chosen
+    def _on_choice(self, _: Any) -> None:
+        if self._filling:
+            return
+        with self._lock:
+            self._chosen = None
+            self._words.value = _HINT
+            self._show()
 
-    def _marker(self, values: ParityData, chosen: NDArray[np.int64]) -> dict[str, Any]:
-        by = self.color.value
-        marker: dict[str, Any] = {"size": 5, "opacity": 0.75}
-        if by == "density":
-            plain = len(values.label) <= MAX_POINTS
-            return marker | {"color": BLUE if plain else "#d62728", "coloraxis": None}
-        norm = values.norm[chosen]
-        if by == "force norm" and np.isfinite(norm).all():
-            return marker | {"color": norm, "coloraxis": "coloraxis"}
-        if by == "element" and values.element is not None and values.element.any():
-            colors = self._element_colors()
-            return marker | {"color": [colors[z] for z in values.element[chosen].tolist()]}
-        return marker | {"color": BLUE}
+    def _measure(self) -> None:
+        """Measure how far the atoms are from those trained on, beside all else."""
+        if self._measuring is not None or self._training is None:
+            return
+        measured = TrainingDistances(self.dataset, self._training)
 
-    def _element_colors(self) -> dict[int, str]:
-        numbers: set[int] = set()
-        for values in self.data.values():
-            if values.element is not None:
-                numbers |= set(np.unique(values.element).tolist())
-        return {z: _PALETTE[i % len(_PALETTE)] for i, z in enumerate(sorted(numbers - {0}))}
+        def news() -> None:
+            if len(measured.of_frame) == len(self.dataset):
+                with self._lock:
+                    self._distances = measured.of_frame
+                    self._show()
 
-    def _legend_html(self) -> str:
-        parts = []
-        if self.color.value == "element":
-            for z, color in self._element_colors().items():
-                dot = (
-                    f'<span style="background:{color};border-radius:50%;display:inline-block;'
-                    'width:10px;height:10px"></span>'
-                )
-                parts.append(f"{dot} {chemical_symbols[z]}")
-        if self._many:
-            total = max(len(values.label) for values in self.data.values())
-            parts.append(
-                f"red: the {N_WORST} largest errors of {number(total)}"
-                if self.color.value == "density"
-                else f"a sample of {number(MAX_POINTS)} of {number(total)}, with the largest errors"
+        self._measuring = Work(measured.steps(), news)
+        self._measure_place.children = [self._measuring]
+        self._measuring.start()
+
+    def _errors_html(self) -> str:
+        rows = []
+        for name, values in self._data.items():
+            chosen = name == self.property.value
+            shown = (self._shown or values) if chosen else values
+            of = chemical_symbols[self.element.value] if chosen and self.element.value else ""
+            title = f"{TITLES[name]}{f' of {of}' if of else ''} ({UNITS[name]})"
+            cells = (number(shown.mae), number(shown.rmse), shown.r2_words(), f"{len(shown):,}")
+            weight = "600" if chosen else "400"
+            rows.append(
+                f'<tr style="font-weight:{weight}"><td style="text-align:left">{title}</td>'
+                + "".join(f"<td>{cell}</td>" for cell in cells).replace(",", "\u202f")
+                + "</tr>"
             )
+        head = "".join(f"<th>{text}</th>" for text in ("MAE", "RMSE", "R²", "components"))
+        return (
+            '<table style="line-height:1.3;border-spacing:10px 0"><thead><tr><th></th>'
+            f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        )
+
+    def _legend_html(self, shown: ParityData, by: str) -> str:
+        parts = [element_legend(shown)] if by == ELEMENT else []
+        if len(shown) > MAX_POINTS:
+            parts.append(
+                f"red: the {N_WORST} largest errors of {number(len(shown))}"
+                if by == DENSITY
+                else f"a sample of {number(MAX_POINTS)} of {number(len(shown))}, with the largest errors"
+            )
+        if by == DISTANCE:
+            parts.append("smoothed counts of neighbours within 5 Å against the nearest in training")
+        if self._pairs is not None and self._pairs.note and shown.name == "energy":
+            parts.append(note_html(self._pairs.note))
         return " &nbsp; ".join(parts)
 
-    def _on_click(self, name: PropertyName, points: Any) -> None:
-        if points.point_inds:
-            position = self._shown[name][points.point_inds[0]]
-            self.structure.show(int(self.data[name].frame[position]))
+    def select_point(self, row: int) -> None:
+        """Mark a component of those shown, and show its frame with its atom marked."""
+        with self._lock:
+            shown = self._shown
+            if shown is None or not 0 <= row < len(shown):
+                return
+            self._chosen = row
+            self.plot.mark(row)
+            frame, atom = int(shown.frame[row]), int(shown.atom[row])
+            self._words.value = (
+                f'<b aria-live="polite">{html.escape(shown.sentence(row))}</b><br>'
+                f"{html.escape(short_source(self.dataset, frame))}"
+            )
+        self.structure.show(frame, atom=atom if atom >= 0 else None)
 
-    def _on_cell(self, name: PropertyName, points: Any, steps: tuple[float, float]) -> None:
-        """Show the structure with the largest error in a cell of the density."""
-        if not points.xs:
+    def _on_slider(self, change: Any) -> None:
+        """Take the mark away once another frame is shown."""
+        shown = self._shown
+        if shown is None or self._chosen is None or shown.frame[self._chosen] == change["new"]:
             return
-        values = self.data[name]
-        x, y = values.points()
-        inside = np.abs(x - points.xs[0]) <= steps[0] / 2
-        inside &= np.abs(y - points.ys[0]) <= steps[1] / 2
-        found = np.flatnonzero(inside)
-        if len(found):
-            worst = found[np.argmax(np.abs(values.error[found]))]
-            self.structure.show(int(values.frame[worst]))
+        self._chosen = None
+        self.plot.mark(None)
+        self._words.value = _HINT
+
+    def close(self) -> None:
+        """End what is still computed, and close the view."""
+        self.work.cancel()
+        if self._measuring is not None:
+            self._measuring.cancel()
+        super().close()
 
     def draw(self) -> Figure | None:
-        """Return the plots as a matplotlib figure."""
-        return draw_parity({"": self.data})
+        """Return the plots of all properties as a matplotlib figure."""
+        if not self._data:
+            return None
+        distances = self._distances
+        return draw_parity(self._data, self.color.value, distances)
 
     def numbers(self) -> Table | None:
         """Return every label with its prediction."""
-        return parity_numbers(self.data, self.dataset)
+        return parity_numbers(self._data, self.dataset)
 
 
-def _suffix(panel: int) -> str:
-    return "" if panel == 1 else str(panel)
+def _dropdown(description: str, tooltip: str, width: str) -> W.Dropdown:
+    return W.Dropdown(
+        options=[],
+        description=description,
+        tooltip=tooltip,
+        style={"description_width": "auto"},
+        layout=W.Layout(width=width),
+    )
+
+
+def _offer(control: W.Dropdown, options: list[tuple[str, Any]]) -> None:
+    """Offer other options; what was chosen stays chosen where it is among them."""
+    if tuple(options) == tuple(control.options):
+        return
+    chosen = control.value
+    control.options = options
+    control.value = chosen if chosen in [value for _, value in options] else options[0][1]
+
+
+def _elements(values: ParityData) -> list[tuple[str, int]]:
+    """Return the elements to choose from with their errors."""
+    unit = UNITS[values.name]
+    found = [
+        (f"{chemical_symbols[z]}: MAE {number(part.mae)} {unit}", z)
+        for z, part in values.elements().items()
+    ]
+    return [("all elements", 0), *found]
 
 
 def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
@@ -278,21 +317,23 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
     Returns
     -------
     ipywidgets.DOMWidget
-        The plots, or a message where labels or files are missing.
+        The plots, or a message where labels or files are missing. What takes more than a second goes on
+        in the background; without a front end it is done at once.
     """
     try:
         model, frames = open_pair(model_or_run, dataset)
-        data = parity_data(model, frames)
     except MatterTuneError as exc:
         return Message(str(exc))
-    if not data:
-        return Message(f"{frames.name}: no frame has labels to compare with.")
-    return ParityView(model, frames, data)
+    view = ParityView(model, frames, training=training_set(model_or_run))
+    view.work.start(PATIENCE)
+    if view.work.error is None:
+        return view
+    view.close()
+    return message_of(view.work.error)
 
 
-def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
-    """Return a model, and structures whose labels have the names that its run was trained on."""
-    if isinstance(model_or_run, FinetuneModuleBase):
-        return model_or_run, open_structures(dataset)
-    path = getattr(model_or_run, "path", model_or_run)
-    return load_model(path), open_structures(dataset, label_keys(path))
+def message_of(error: Exception) -> Message:
+    """Return what ended some work as a message; raise what no user can mend."""
+    if not isinstance(error, MatterTuneError):
+        raise error
+    return Message(str(error))

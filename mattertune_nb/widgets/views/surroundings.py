@@ -18,7 +18,7 @@ from vesin import NeighborList
 from mattertune_nb.widgets.page.work import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ase import Atoms
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class TrainingDistances:
     dataset
         Whose atoms are judged.
     training
-        What was trained on.
+        Opens what was trained on.
 
     Attributes
     ----------
@@ -47,19 +47,18 @@ class TrainingDistances:
         where training has none. Filled by :meth:`steps`.
     """
 
-    def __init__(self, dataset: AtomsDataset, training: AtomsDataset) -> None:
+    def __init__(self, dataset: AtomsDataset, training: Callable[[], AtomsDataset]) -> None:
         self.dataset, self.training = dataset, training
         self.of_frame: dict[int, NDArray[np.float64]] = {}
 
     def steps(self) -> Iterator[Step]:
         """Describe the training set, then measure frame by frame."""
-        n_training = len(self.training)
-        elements = sorted(
-            {z for data in (self.training, self.dataset) for z in _elements(data)}
-        )
+        training = self.training()
+        n_training = len(training)
+        elements = sorted({z for data in (training, self.dataset) for z in _elements(data)})
         known: dict[int, list[NDArray[np.float64]]] = {z: [] for z in elements}
         for i in range(n_training):
-            atoms = self.training[i]
+            atoms = training[i]
             described = neighbour_counts(atoms, elements)
             for z in set(atoms.numbers.tolist()):
                 known[z].append(described[atoms.numbers == z])

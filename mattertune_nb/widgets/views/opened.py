@@ -1,0 +1,43 @@
+"""What a user names in `parity` and `before_after`: a model or a run, and structures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.evaluation import label_keys, load_model
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets.views.structures import open_structures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+
+def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
+    """Return a model, and structures whose labels have the names that its run was trained on."""
+    if isinstance(model_or_run, FinetuneModuleBase):
+        return model_or_run, open_structures(dataset)
+    path = getattr(model_or_run, "path", model_or_run)
+    return load_model(path), open_structures(dataset, label_keys(path))
+
+
+def training_set(model_or_run: Any) -> Callable[[], AtomsDataset] | None:
+    """Return what opens the structures that a run was trained on; ``None`` where that is not known."""
+    path = getattr(model_or_run, "path", model_or_run)
+    if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+        return None
+    try:
+        data = RunDirectory.open(path).config().data
+    except MatterTuneError:
+        return None
+    return partial(_training_part, data)
+
+
+def _training_part(data: Any) -> AtomsDataset:
+    part: AtomsDataset = data.create_datasets()["train"]
+    return part
