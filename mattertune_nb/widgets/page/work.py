@@ -60,7 +60,7 @@ class Work(W.HBox):  # type: ignore[misc]
         self.error: Exception | None = None
         self._step: Step | None = None
         self._ended, self._cancelled = threading.Event(), threading.Event()
-        self._bar = W.FloatProgress(0, 0, 1, layout=W.Layout(width="180px"))
+        self._bar = W.FloatProgress(value=0.0, min=0.0, max=1.0, layout=W.Layout(width="180px"))
         self._words = W.HTML()
         self.button = W.Button(layout=W.Layout(width="84px"))
         self.button.on_click(lambda _: self.cancel() if self.state == "running" else self.start())
@@ -119,7 +119,7 @@ class Work(W.HBox):  # type: ignore[misc]
             state = "done" if self._advance() else "cancelled"
             self.steps_done = True
             self._news()
-        except Exception as exc:  # noqa: BLE001  any other would end in a log that nobody reads
+        except Exception as exc:
             self.error, state = exc, "failed"
         self._say(state)
         self._ended.set()

@@ -35,7 +35,9 @@ from mattertune_nb.widgets.views.surroundings import TrainingDistances
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
@@ -74,7 +76,8 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.dataset = dataset
         self._data = data or {}
-        self._training, self._distances = training, None
+        self._training = training
+        self._distances: Mapping[int, NDArray[np.float64]] | None = None
         self._lock, self._filling = threading.RLock(), False
         self._chosen: int | None = None
         self._pairs = None if data is not None else Pairs([model], dataset)
@@ -107,7 +110,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
                 self.work,
                 self._measure_place,
                 W.HBox(controls, layout=row),
-                W.HBox([left, right], layout=W.Layout(flex_flow="row wrap", align_items="flex-start")),
+                W.HBox(
+                    [left, right], layout=W.Layout(flex_flow="row wrap", align_items="flex-start")
+                ),
             ]
         )
         if data is not None:

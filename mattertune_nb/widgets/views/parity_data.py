@@ -77,7 +77,9 @@ class ParityData:
     def take(self, rows: NDArray[Any]) -> Self:
         """Return some of the components."""
         columns = {
-            field: getattr(self, field)[rows] for field in self.__dataclass_fields__ if field != "name"
+            field: getattr(self, field)[rows]
+            for field in self.__dataclass_fields__
+            if field != "name"
         }
         return replace(self, **columns)
 
@@ -139,7 +141,7 @@ class ParityData:
 
     def place(self, row: int) -> str:
         """Return what a component is of, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
-        what = _COMPONENTS[self.name][self.component[row]]
+        what: str = _COMPONENTS[self.name][self.component[row]]
         if self.atom[row] < 0:
             return what
         return f"{chemical_symbols[self.element[row]]} {self.atom[row]}, {what}"
