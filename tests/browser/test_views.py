@@ -48,39 +48,108 @@ config.data.train.index = config.data.validation.index = ":24"
 config.data.batch_size = 4
 config.trainer.max_epochs = 3
 run = mt.MatterTuner(config).start()
-run.wait()
-view = mt.parity(run, mt.demo_data("test"))
-view"""
+run.wait()"""
+
+FARTHEST = """import numpy as np
+forces = view.data["forces"]
+row = int(np.argmax(forces.label))
+print(row, forces.sentence(row), sep="; ")"""
 
 
-def test_a_parity_point_that_is_clicked_shows_its_structure(notebook):
-    notebook.open(PARITY, "print(view.structure.slider.value)")
-    notebook.run(0, wait=False)
-    output = notebook.output(0)
+def test_a_parity_point_that_is_clicked_is_ringed_and_its_atom_shown_beside_it(notebook):
+    notebook.open(PARITY, "view = mt.parity(run, mt.demo_data('test'))\nview", FARTHEST)
+    page = notebook.page
+    page.set_viewport_size({"width": 1366, "height": 768})
+    notebook.run(0)
+    notebook.run(1)
+    output = notebook.output(1)
     canvas(output).wait_for(timeout=300_000)
     before = wait_until_drawn(notebook, canvas(output))
-    points = output.locator(".scatterlayer .trace.scatter .points path")
-    points.first.wait_for()
-    # energies come first, one point a frame
-    point = points.nth(7)
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
-    notebook.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    output.get_by_text("frame 7").wait_for()
+    notebook.run(2)
+    row, _, sentence = notebook.output(2).inner_text().strip().partition("; ")
+    # a laptop's screen holds plot and structure beside each other, also with the file browser open
+    output.get_by_label("colour by").evaluate("box => box.scrollIntoView()")
+    plot = output.locator(".plot-container").first.bounding_box()
+    seen = canvas(output).bounding_box()
+    assert page.locator("#filebrowser").is_visible()
+    assert plot["x"] + plot["width"] <= seen["x"]
+    for box in (plot, seen):
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 768
+        assert box["x"] + box["width"] <= 1366
+    assert output.locator(".trace.scatter .points path").count() == 60 * 9 * 3
+    point = output.locator(".trace.scatter .points path").nth(int(row)).bounding_box()
+    middle = point["x"] + point["width"] / 2, point["y"] + point["height"] / 2
+    page.mouse.move(*middle)
+    tip = output.locator(".hoverlayer .hovertext")
+    tip.wait_for()
+    assert "ethanol_test.xyz, frame" in tip.inner_text()
+    assert "/" not in tip.inner_text().split(", frame")[0]
+    below = output.locator(".plot-container .subplot.x2y2").first.bounding_box()
+    box = tip.bounding_box()
+    assert box["y"] + box["height"] <= below["y"]
+    page.mouse.click(*middle)
+    output.get_by_text(sentence).wait_for()
     wait_until_changed(notebook, canvas(output), before)
-    notebook.run(1)
-    assert notebook.output(1).inner_text().strip() == "7"
+    # one point more: the ring, around the point
+    ring = output.locator(".trace.scatter .points path").nth(60 * 9 * 3).bounding_box()
+    assert ring["width"] > point["width"]
+    assert abs(ring["x"] + ring["width"] / 2 - middle[0]) < 2
+    assert abs(ring["y"] + ring["height"] / 2 - middle[1]) < 2
+    notebook.picture("parity-light")
     output.get_by_label("colour by").select_option("element")
-    output.get_by_text("O", exact=False).first.wait_for()
-    notebook.page.set_viewport_size({"width": 1366, "height": 1400})
-    output.get_by_label("colour by").select_option("force norm")
-    output.get_by_text("force (meV/Å)").wait_for()
+    page.mouse.move(5, 5)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(1500)
+    notebook.picture("parity-dark")
+    page.set_viewport_size({"width": 1024, "height": 768})
+    output.get_by_label("colour by").select_option("distance to training")
+    output.get_by_text("distance to training (neighbours)").wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
+    notebook.picture("parity-1024")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1366, "height": 900})
+    output.get_by_label("colour by").select_option("force")
+    output.get_by_text("force (meV/Å)").first.wait_for()
     # the buttons above a plot hide once the mouse is elsewhere
-    notebook.page.mouse.move(5, 5)
-    output.locator(".modebar").wait_for(state="attached")
-    notebook.page.wait_for_timeout(600)
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(1000)
     output.screenshot(path=notebook.artefact("readme_parity"))
+    with page.expect_download() as download:
+        output.get_by_label("Download this view").select_option("csv")
+    assert download.value.suggested_filename == "parity.csv"
+    assert "forces label (meV/Å)" in download.value.path().read_text(encoding="utf-8")
+    assert notebook.errors == []
+
+
+def test_a_long_comparison_shows_its_first_results_and_is_cancelled_while_the_kernel_is_free(
+    notebook,
+):
+    code = """import ase.io, mattertune_nb as mt
+model = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig())
+frames = 20 * ase.io.read(mt.demo_data("test"), ":")
+view = mt.before_after(model, frames)
+view"""
+    notebook.open(
+        code,
+        "print(view.work.state)",
+        "print(view.work.state, len(view.stages['tuned']['energy']))",
+    )
+    notebook.run(0)
+    output = notebook.output(0)
+    output.get_by_text("of 1200 frames").wait_for(timeout=120_000)
+    output.locator("td", has_text="no better").first.wait_for()
+    notebook.run(1)
+    assert notebook.output(1).inner_text().strip() == "running"
+    notebook.picture("before-after-running")
+    output.get_by_role("button", name="Cancel").click()
+    output.get_by_text("Cancelled:").wait_for(timeout=60_000)
+    notebook.run(2)
+    state, predicted = notebook.output(2).inner_text().split()
+    assert state == "cancelled"
+    assert 0 < int(predicted) < 1200
+    output.get_by_text(f"Cancelled: {predicted} of 1200 frames are shown.").wait_for()
+    notebook.picture("before-after-cancelled")
     assert notebook.errors == []
 
 

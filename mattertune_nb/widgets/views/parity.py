@@ -81,6 +81,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self._lock, self._filling = threading.RLock(), False
         self._chosen: int | None = None
         self._pairs = None if data is not None else Pairs([model], dataset)
+        steps = iter(()) if self._pairs is None else self._pairs.steps()
+        self.work = Work(steps, self._on_news)
+        self._measuring: Work | None = None
         self.property = W.ToggleButtons(
             options=[], tooltips=[], style={"button_width": "74px"}, layout=W.Layout(width="auto")
         )
@@ -91,9 +94,6 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         predict = partial(predicted_forces, model)
         self.structure = StructureView(dataset, forces="difference", predict=predict)
         self.structure.layout.width = "440px"
-        steps = iter(()) if self._pairs is None else self._pairs.steps()
-        self.work = Work(steps, self._on_news)
-        self._measuring: Work | None = None
         self._measure_place = W.VBox()
         for control in (self.property, self.element, self.color):
             control.observe(self._on_choice, "value")

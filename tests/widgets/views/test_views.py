@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 
 import ipywidgets
 import numpy as np
@@ -15,13 +14,9 @@ from plotly.callbacks import BoxSelector, Points
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
-from mattertune_nb.training.evaluation import evaluate
 from mattertune_nb.widgets.page.lifetime import parts
-from mattertune_nb.widgets.views.before_after import BeforeAfter
 from mattertune_nb.widgets.views.dataset_table import DatasetTable
 from mattertune_nb.widgets.views.explore import MAX_POINTS
-from mattertune_nb.widgets.views.parity import N_WORST, ParityView
-from mattertune_nb.widgets.views.parity_data import ParityData
 from mattertune_nb.widgets.views.viewers.awake import MAX_LIVE, awake
 
 
@@ -213,112 +208,6 @@ def test_a_frame_without_forces_is_shown_without_arrows():
     assert "no arrows: the frame has no forces" in shown._caption.value
 
 
-def test_an_element_that_the_model_does_not_know_is_a_message(model):
-    odd = molecule("H2O")
-    odd.numbers[0] = 110
-    odd.calc = SinglePointCalculator(odd, energy=0.0)
-    assert "Ds" in mt.parity(model, [odd]).text
-    assert "Ds" in mt.before_after(model, [odd]).text
-
-
-def test_parity_of_a_run_that_is_not_there_is_a_message(tmp_path, dataset):
-    assert "nowhere" in mt.parity(tmp_path / "nowhere", dataset).text
-
-
-def test_the_numbers_of_parity_are_those_of_evaluate(dataset, model):
-    view = mt.parity(model, dataset)
-    errors = evaluate(model, dataset)
-    assert view.data["forces"].mae == pytest.approx(1000 * errors["forces_mae"], rel=1e-5)
-    assert view.data["forces"].rmse == pytest.approx(1000 * errors["forces_rmse"], rel=1e-5)
-    assert view.data["energy"].mae == pytest.approx(1000 * errors["energy_per_atom_mae"], rel=1e-5)
-    assert "stresses" not in view.data
-    assert is_png(view.picture())
-
-
-def test_a_point_that_is_clicked_shows_its_structure(dataset, model):
-    view = mt.parity(model, dataset)
-    trace = next(t for t in view.figure.data if t.name == "forces")
-    clicked = int(np.flatnonzero(view.data["forces"].frame == 4)[0])
-    trace._dispatch_on_click(Points(point_inds=[clicked]), None)
-    assert view.structure.slider.value == 4
-    assert "frame 4" in view.structure._caption.value
-
-
-def test_a_million_points_are_a_density(dataset, model):
-    rng = np.random.default_rng(0)
-    label = rng.normal(size=1_000_000)
-    frames = np.arange(label.size) % len(dataset)
-    many = ParityData(label, label + 0.1 * rng.normal(size=label.size), frames, np.abs(label))
-    start = time.perf_counter()
-    assert many.mae == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.01)
-    view = ParityView(model, dataset, {"forces": many})
-    _, density, worst = view.figure.data
-    assert density.type == "heatmap"
-    assert len(worst.x) == N_WORST
-    assert len(view.picture()) < 200_000
-    assert time.perf_counter() - start < 30
-    error = np.abs(many.error)
-    assert np.abs(np.subtract(worst.y, worst.x)).min() == pytest.approx(np.sort(error)[-N_WORST])
-    worst._dispatch_on_click(Points(point_inds=[7]), None)
-    clicked = view._shown["forces"][7]
-    assert view.structure.slider.value == frames[clicked]
-    # a click between the worst points shows the worst of that cell
-    density._dispatch_on_click(Points(point_inds=[[75, 75]], xs=[0.0], ys=[0.0]), None)
-    assert view.structure.frame_shown is not None
-    view.color.value = "force norm"
-    assert density.visible is False
-    assert 4000 < len(worst.x) <= 5000
-    assert "a sample of" in view._legend.value
-
-
-def test_points_are_coloured_by_force_norm_or_by_element(dataset, model):
-    view = mt.parity(model, dataset)
-    trace = next(t for t in view.figure.data if t.name == "forces")
-    assert trace.marker.coloraxis == "coloraxis"
-    assert list(trace.marker.color[:3]) == pytest.approx(
-        [1000 * np.linalg.norm(dataset.labels(0)["forces"][0])] * 3
-    )
-    view.color.value = "element"
-    assert len(set(trace.marker.color)) == 3
-    assert "C" in view._legend.value
-    view.color.value = "force norm"
-    assert trace.marker.coloraxis == "coloraxis"
-
-
-def test_energies_of_many_kev_are_read_as_differences(dataset, model):
-    label = -30_000_000 + np.array([0.0, 5.0, 9.0])
-    far = ParityData(label, label + 40_000 + [1, 0, -1], np.arange(3), np.ones(3), relative=True)
-    x, y = far.points()
-    assert np.abs(x).max() < 10
-    assert np.abs(y).max() < 10
-    assert "shifted by -40" in far.title("energy")
-    near = ParityData(label, label + 1.0, np.arange(3), np.ones(3), relative=True)
-    assert near.shift == 0
-    assert near.points()[1] - near.points()[0] == pytest.approx(1.0)
-
-
-def test_labels_that_are_all_the_same_have_no_r2():
-    same = ParityData(np.ones(3), np.arange(3.0), np.arange(3), np.ones(3))
-    assert np.isnan(same.r2)
-    assert "R² not defined" in same.title("forces")
-    assert is_png(BeforeAfter({"forces": same}, {"forces": same}).picture())
-
-
-def test_frames_without_labels_are_a_message(model):
-    assert "no frame has labels" in mt.parity(model, [bulk("Cu")]).value
-    assert "no frame has labels" in mt.before_after(model, [bulk("Cu")]).value
-
-
-def test_before_and_after(tmp_path, dataset):
-    config = mt.demo_config(tmp_path, "run")
-    config.data.train.index = config.data.validation.index = ":8"
-    config.trainer.max_epochs = 4
-    mt.MatterTuner(config).tune()
-    comparison = mt.before_after(mt.Run.attach(tmp_path / "run"), dataset)
-    assert comparison.after["forces"].mae < comparison.before["forces"].mae
-    assert "untuned" in comparison._repr_mimebundle_()["text/html"]
-
-
 def test_explore_counts_and_links(dataset):
     view = mt.explore(dataset)
     assert view.table.elements() == {"H": 36, "C": 12, "O": 6}
@@ -369,10 +258,6 @@ def test_values_that_are_the_same_up_to_rounding_are_shown(dataset, model):
     bars = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
     assert sum(bars.y) == 6
     assert is_png(view.picture())
-    label = 1000 * (1 + 1e-16 * np.arange(10_000) / 1000)
-    frame = np.zeros(len(label), int)
-    same = ParityData(label, label + 2e-13, frame, np.abs(label))
-    assert is_png(ParityView(model, dataset, {"forces": same}).picture())
 
 
 @pytest.mark.parametrize("brush", [None, BoxSelector(xrange=[-50, 50])])
