@@ -267,10 +267,10 @@ def test_frames_without_labels_are_a_message(chgnet, monkeypatch):
 
 def test_an_element_that_the_model_does_not_know_is_a_message(chgnet, monkeypatch):
     odd = molecule("H2O")
-    odd.numbers[0] = 84
+    odd.numbers[0] = 100
     odd.calc = SinglePointCalculator(odd, energy=0.0)
     for function in (mt.parity, mt.before_after):
-        assert "Po" in without_front_end(monkeypatch, function, chgnet, [odd]).text
+        assert "Fm" in without_front_end(monkeypatch, function, chgnet, [odd]).text
 
 
 def test_parity_of_a_run_that_is_not_there_is_a_message(tmp_path, dataset):
