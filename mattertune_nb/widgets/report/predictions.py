@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError
 from mattertune_nb.training.evaluation import label_keys
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData, parity_data
+from mattertune_nb.widgets.views.pairs import parity_data
+from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData
 from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.shown import Shown
 from mattertune_nb.widgets.views.structure_picture import draw_structure
@@ -78,11 +78,7 @@ def predict(run: Run, dataset: Any = None) -> Predictions:
     total = len(frames)
     if total > MAX_FRAMES:
         frames = frames.take(np.linspace(0, total - 1, MAX_FRAMES).round().astype(int))
-    found = parity_data(model, frames)
-    if not found:
-        msg = f"{frames.name}: no frame has labels to compare with."
-        raise DataError(msg)
-    return Predictions(frames, found, total)
+    return Predictions(frames, parity_data(model, frames), total)
 
 
 def parity(predictions: Predictions) -> str:
@@ -90,18 +86,14 @@ def parity(predictions: Predictions) -> str:
     n, total = len(predictions.frames), predictions.total
     part = f"{number(n)} of {number(total)} frames, evenly spread," if n < total else f"{n} frames"
     rows = [
-        [f"{TITLES[name]} ({UNITS[name]})", number(v.mae), number(v.rmse), _r2(v.r2)]
+        [f"{TITLES[name]} ({UNITS[name]})", number(v.mae), number(v.rmse), v.r2_words()]
         for name, v in predictions.data.items()
     ]
     return (
         paragraph(f"Best weights on {part} of {predictions.frames.name}.", "faint")
-        + picture(draw_parity({"": predictions.data}), "Labels against predictions")
+        + picture(draw_parity(predictions.data), "Labels against predictions")
         + table(["", "MAE", "RMSE", "R²"], rows)
     )
-
-
-def _r2(value: float) -> str:
-    return f"{value:.4f}" if np.isfinite(value) else "not defined"
 
 
 def worst(predictions: Predictions) -> str:

@@ -84,7 +84,7 @@ class Pairs:
 
 
 def parity_data(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[PropertyName, ParityData]:
-    """Predict a data set at once and pair labels with predictions."""
+    """Predict a data set at once and pair labels with predictions, see :meth:`Pairs.steps`."""
     pairs = Pairs([model], dataset)
     for _ in pairs.steps():
         pass
