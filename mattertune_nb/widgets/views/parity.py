@@ -101,9 +101,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         row = W.Layout(flex_flow="row wrap", align_items="center", width="100%")
         left = W.VBox(
             only_widgets(self._errors, self.plot.widget, self._legend),
-            layout=W.Layout(width=f"{WIDTH + 10}px"),
+            layout=W.Layout(width=f"{WIDTH + 6}px"),
         )
-        right = W.VBox([self._words, self.structure], layout=W.Layout(width="446px"))
+        right = W.VBox([self._words, self.structure], layout=W.Layout(width="444px"))
         controls = [self.property, self.element, self.color, Download(self, "parity")]
         super().__init__(
             [

@@ -25,7 +25,7 @@ N_WORST = 300
 """Points with the largest errors, which are shown, and can be clicked, on every density."""
 
 N_BINS = 60
-WIDTH, HEIGHT = 530, 400
+WIDTH, HEIGHT = 466, 400
 _CELLS = 150
 _MARK = "#e6007e"
 _LONGEST_NAME = 34
