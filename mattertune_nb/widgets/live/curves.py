@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from mattertune_nb.training.headlines import title_of
-from mattertune_nb.training.stages import REREFERENCED
+from mattertune_nb.widgets.live.curves_layout import (
+    axis_suffix,
+    curve_lines,
+    curves_layout,
+    heading,
+)
 from mattertune_nb.widgets.live.scales import (
     Scales,
     best_label,
     curve_label,
     kept_label,
-    line_label,
-    off_scale_label,
     panel_colors,
     smoothed,
-    title_text,
 )
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.front_end import has_front_end
-from mattertune_nb.widgets.page.theme import GREEN, GREY, RED, template
+from mattertune_nb.widgets.page.theme import GREEN, GREY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """A trace: title of its panel, what it is, and its name."""
 
-LINE_COLORS = (RED, "#e8833a")
-_TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
-_ROW, _ENTRY = 116, 17  # px
 _FEW = 60
 """Up to so many points each has a marker."""
+
+_LOADING_SECONDS = 20
+"""So long a page may take until it has read plotly; what is sent in the meantime gets lost."""
 
 _DRAWN_SECONDS = 1.2
 """After so long the page has drawn a figure that was displayed."""
@@ -71,6 +72,8 @@ class CurvesFigure:
         }
         self._traces: dict[Key, Any] = {}
         self._shown: dict[tuple[str, ...], object] = {}
+        self._has_news = False
+        self._loaded_at = time.monotonic() + _LOADING_SECONDS
         self._fits, self._fit_at = 0, 0.0
         self._fitting: threading.Thread | None = None
         self.update()
@@ -87,7 +90,7 @@ class CurvesFigure:
         places = [(panel.title, bool(panel.series), panel.in_sight()) for panel in panels], log
         if self._is_new(("", "places"), places):
             # as a whole: parts of axes that the page does not have yet get lost
-            self.widget.layout = _layout(panels, log)
+            self.widget.layout = curves_layout(panels, log)
             for part in ("titles", "lines", "axis"):
                 self._shown.pop(("", part), None)
         new: list[go.Scatter] = []
@@ -100,8 +103,8 @@ class CurvesFigure:
                     if not self._is_new(key, (number, version)):
                         continue
                     trace = make() | {
-                        "yaxis": f"y{_suffix(number)}",
-                        "legend": f"legend{_suffix(number)}",
+                        "yaxis": f"y{axis_suffix(number)}",
+                        "legend": f"legend{axis_suffix(number)}",
                         "visible": True,
                     }
                     if key in self._traces:
@@ -117,13 +120,21 @@ class CurvesFigure:
             self.widget.add_traces(new)
             self._traces |= dict(zip(keys, self.widget.data[-len(new) :], strict=True))
         self._update_layout(panels)
+        if self._has_news and time.monotonic() < self._loaded_at:
+            self._tell()
+        self._has_news = False
+
+    def _tell(self) -> None:
+        """Tell the page everything: it draws this once it can, and leaves it alone if it has drawn."""
+        if has_front_end():
+            self.widget.send_state(["_widget_data", "_widget_layout"])
 
     def _update_layout(self, panels: Sequence[Panel]) -> None:
-        titles = [_heading(panel, self.data) for panel in panels]
+        titles = [heading(panel, self.data) for panel in panels]
         if self._is_new(("", "titles"), titles):
             with self.widget.batch_update():
                 for number, title in enumerate(titles, 1):
-                    self.widget.layout[f"legend{_suffix(number)}"].title.text = title
+                    self.widget.layout[f"legend{axis_suffix(number)}"].title.text = title
         axis = self.scales.x_title(self.data)
         if self._is_new(("", "axis"), axis):
             hover = f"{axis.split(' (')[0]} %{{x:.4~g}}"
@@ -133,7 +144,7 @@ class CurvesFigure:
         kept = self._place(self.data.kept)
         lines = [panel.in_sight() for panel in panels]
         if self._is_new(("", "lines"), (lines, kept)):
-            drawn = _lines(panels, kept, kept_label(self.data))
+            drawn = curve_lines(panels, kept, kept_label(self.data))
             self.widget.update_layout(
                 shapes=drawn.layout.shapes, annotations=drawn.layout.annotations, overwrite=True
             )
@@ -205,10 +216,13 @@ class CurvesFigure:
         if self._shown.get(key) == value:
             return False
         self._shown[key] = value
+        self._has_news = True
         return True
 
     def fit_soon(self) -> None:
         """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until asked."""
+        self._loaded_at = time.monotonic() + _LOADING_SECONDS
+        self._tell()
         self._fits, self._fit_at = 2, time.monotonic() + _DRAWN_SECONDS
         if self._fitting is None or not self._fitting.is_alive():
             self._fitting = threading.Thread(target=self._fit, daemon=True)
@@ -246,95 +260,8 @@ def _nothing() -> dict[str, Any]:
     }
 
 
-def _layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
-    """Return panels below each other on one horizontal axis, each with its legend beside it."""
-    n_panels = len(panels)
-    row = max(_ROW, *(_ENTRY * (len(panel.series) + 4) for panel in panels))
-    height = _TOP + _BOTTOM + n_panels * row
-    figure = make_subplots(n_panels, 1, shared_xaxes=True, vertical_spacing=0.16 / n_panels)
-    layout = figure.layout
-    for number, (panel, is_log) in enumerate(zip(panels, log, strict=True), 1):
-        suffix = _suffix(number)
-        axis = layout[f"yaxis{suffix}"]
-        axis.update(
-            anchor="x",
-            title={"text": panel.unit, "font": {"size": 11}},
-            type="log" if is_log else "linear",
-            showticklabels=bool(panel.series or panel.lines),
-            # a line at the very edge would be taken for the frame
-            autorangeoptions={
-                "include": [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
-            },
-            nticks=5,
-        )
-        layout[f"legend{suffix}"] = {
-            "x": 1.01,
-            "y": axis.domain[1],
-            "yanchor": "top",
-            "yref": "paper",
-            "font": {"size": 11},
-            "tracegroupgap": 0,
-            "itemwidth": 30,
-            "bgcolor": "rgba(0,0,0,0)",
-        }
-        if number > 1:
-            # plotly's hover line stays within one axis, whatever matches it
-            layout[f"xaxis{suffix}"] = None
-    layout.xaxis.update(
-        anchor=f"y{_suffix(n_panels)}", matches=None, showticklabels=True, rangemode="tozero"
-    )
-    layout.update(
-        template=template(),
-        autosize=True,
-        height=height,
-        margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM, "autoexpand": False},
-        showlegend=True,
-        hovermode="x unified",
-        hoversubplots="axis",
-        hoverdistance=-1,
-        hoverlabel={"font": {"size": 11}},
-    )
-    return layout
-
-
-def _lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Figure:
-    """Return a figure whose layout has the lines of what is known from the start, and of what is kept."""
-    figure = make_subplots(len(panels), 1, shared_xaxes=True)
-    for number, panel in enumerate(panels, 1):
-        for name, value in panel.in_sight().items():
-            figure.add_hline(
-                value,
-                row=number,
-                col=1,
-                exclude_empty_subplots=False,
-                line={"color": LINE_COLORS[name == REREFERENCED], "width": 1.6, "dash": "dash"},
-                name=line_label(name, value),
-                showlegend=True,
-                legend=f"legend{_suffix(number)}",
-            )
-    figure.update_shapes(xref="x domain")
-    if kept is not None:
-        line = {"color": GREEN, "width": 1, "dash": "dot"}
-        figure.add_shape(type="line", x0=kept, x1=kept, y0=0, y1=1, yref="paper", line=line)
-        figure.add_annotation(
-            text=text, x=kept, y=1, yref="paper", yanchor="bottom", showarrow=False,
-            font={"color": GREEN, "size": 11},
-        )  # fmt: skip
-    return figure
-
-
-def _heading(panel: Panel, data: CurveData) -> str:
-    off_scale = off_scale_label(panel)
-    told = f'<br><span style="color:{RED}">{off_scale}</span>' if off_scale else ""
-    return title_text(panel, data) + told
-
-
 def _full_name(panel: Panel, name: str) -> str:
     """Return the name of a curve as it is told beside those of other panels."""
     return (
         f"{name} {panel.title}" if panel.unit or panel.title == "learning rate" else title_of(name)
     )
-
-
-def _suffix(number: int) -> str:
-    return "" if number == 1 else str(number)

@@ -1,0 +1,111 @@
+"""The layout of the curves: panels below each other on one axis, their legends beside them, and lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plotly.subplots import make_subplots
+
+from mattertune_nb.training.stages import REREFERENCED
+from mattertune_nb.widgets.live.scales import line_label, off_scale_label, title_text
+from mattertune_nb.widgets.page.theme import GREEN, RED, template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
+
+    from mattertune_nb.widgets.live.series import CurveData, Panel
+
+LINE_COLORS = (RED, "#e8833a")
+_TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
+_ROW, _ENTRY = 116, 17  # px
+
+
+def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
+    """Return panels below each other on one horizontal axis, each with its legend beside it."""
+    n_panels = len(panels)
+    row = max(_ROW, *(_ENTRY * (len(panel.series) + 4) for panel in panels))
+    height = _TOP + _BOTTOM + n_panels * row
+    figure = make_subplots(n_panels, 1, shared_xaxes=True, vertical_spacing=0.16 / n_panels)
+    layout = figure.layout
+    for number, (panel, is_log) in enumerate(zip(panels, log, strict=True), 1):
+        suffix = axis_suffix(number)
+        axis = layout[f"yaxis{suffix}"]
+        axis.update(
+            anchor="x",
+            title={"text": panel.unit, "font": {"size": 11}},
+            type="log" if is_log else "linear",
+            showticklabels=bool(panel.series or panel.lines),
+            # a line at the very edge would be taken for the frame
+            autorangeoptions={
+                "include": [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
+            },
+            nticks=5,
+        )
+        layout[f"legend{suffix}"] = {
+            "x": 1.01,
+            "y": axis.domain[1],
+            "yanchor": "top",
+            "yref": "paper",
+            "font": {"size": 11},
+            "tracegroupgap": 0,
+            "itemwidth": 30,
+            "bgcolor": "rgba(0,0,0,0)",
+        }
+        if number > 1:
+            # plotly's hover line stays within one axis, whatever matches it
+            layout[f"xaxis{suffix}"] = None
+    layout.xaxis.update(
+        anchor=f"y{axis_suffix(n_panels)}", matches=None, showticklabels=True, rangemode="tozero"
+    )
+    layout.update(
+        template=template(),
+        autosize=True,
+        height=height,
+        margin={"l": _LEFT, "r": _RIGHT, "t": _TOP, "b": _BOTTOM, "autoexpand": False},
+        showlegend=True,
+        hovermode="x unified",
+        hoversubplots="axis",
+        hoverdistance=-1,
+        hoverlabel={"font": {"size": 11}},
+    )
+    return layout
+
+
+def curve_lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Figure:
+    """Return a figure whose layout has the lines of what is known from the start, and of what is kept."""
+    figure = make_subplots(len(panels), 1, shared_xaxes=True)
+    for number, panel in enumerate(panels, 1):
+        for name, value in panel.in_sight().items():
+            figure.add_hline(
+                value,
+                row=number,
+                col=1,
+                exclude_empty_subplots=False,
+                line={"color": LINE_COLORS[name == REREFERENCED], "width": 1.6, "dash": "dash"},
+                name=line_label(name, value),
+                showlegend=True,
+                legend=f"legend{axis_suffix(number)}",
+            )
+    figure.update_shapes(xref="x domain")
+    if kept is not None:
+        line = {"color": GREEN, "width": 1, "dash": "dot"}
+        figure.add_shape(type="line", x0=kept, x1=kept, y0=0, y1=1, yref="paper", line=line)
+        figure.add_annotation(
+            text=text, x=kept, y=1, yref="paper", yanchor="bottom", showarrow=False,
+            font={"color": GREEN, "size": 11},
+        )  # fmt: skip
+    return figure
+
+
+def heading(panel: Panel, data: CurveData) -> str:
+    """Return what stands above a panel's legend: its title, and lines that are off scale in words."""
+    off_scale = off_scale_label(panel)
+    told = f'<br><span style="color:{RED}">{off_scale}</span>' if off_scale else ""
+    return title_text(panel, data) + told
+
+
+def axis_suffix(number: int) -> str:
+    """Return what plotly adds to the name of an axis or a legend, counted from 1."""
+    return "" if number == 1 else str(number)
