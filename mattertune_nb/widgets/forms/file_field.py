@@ -125,7 +125,8 @@ class Chooser:
         except RuntimeError:  # of a home folder that is not there
             near = Path.cwd() / path.name
         self.widget.remove_class("mt-closed")
-        self._enter(near.parent if near.parent.is_dir() else Path.cwd())
+        is_given = path.name and near.parent.is_dir()
+        self._enter(near.parent if is_given else Path.cwd())
         if any(value == near for _, value in self.list.options):
             self.list.value = near
 

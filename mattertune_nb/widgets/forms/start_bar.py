@@ -110,14 +110,14 @@ class StartBar:
     def show_state(self, status: Status) -> None:
         """Say in words where the run stands; Start waits until it has ended."""
         assert self._run is not None
-        active = status.state in ("starting", "running")
-        self.button.disabled = active
-        self.button.description = "Training …" if active else "Start"
-        self.button.icon = "spinner" if active else "play"
         if not self._is_error:
             text = state_in_words(self._run.name, status)
             if self.message.value != f'<div role="status">{note_html(text)}</div>':
                 self.say(text)
+        active = status.state in ("starting", "running")
+        self.button.description = "Training …" if active else "Start"
+        self.button.icon = "spinner" if active else "play"
+        self.button.disabled = active
 
     @property
     def run(self) -> Run | None:

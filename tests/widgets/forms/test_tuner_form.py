@@ -1,0 +1,557 @@
+"""The form of a run: data first, goals, Start and what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets.forms.advice import Advisor
+from mattertune_nb.widgets.forms.estimate_line import EstimateLine
+from mattertune_nb.widgets.forms.presets import GOALS, NO_GOAL, label
+from mattertune_nb.widgets.page import lifetime
+
+
+@pytest.fixture
+def advised_form():
+    """Return a form with its process that knows torch, which takes seconds to start."""
+    form = mt.TunerForm()
+    yield form
+    form.close()
+
+
+@pytest.fixture
+def tuner_form(monkeypatch):
+    """Return a form without that process, for what does not need it."""
+    monkeypatch.setattr(Advisor, "ask", lambda self, config: None)
+    monkeypatch.setattr(EstimateLine, "ask", lambda self, config: None)
+    form = mt.TunerForm()
+    yield form
+    form.close()
+
+
+def with_data(form, src, **fields):
+    settings = form.config.to_dict()
+    settings["data"] = mt.AutoSplitDataModuleConfig(
+        dataset=mt.XYZDatasetConfig(src=src, **fields)
+    ).to_dict()
+    return mt.MatterTunerConfig.from_dict(settings)
+
+
+def dataset_editor(form):
+    return form.editor.editor("data", "dataset")
+
+
+def said(form):
+    """Return what stands below the files."""
+    return "".join(view.text for view in form.editor.data.views.values())
+
+
+def source(form):
+    return dataset_editor(form).inner.editors["src"].control
+
+
+@pytest.fixture
+def odd_file(tmp_path):
+    """Return a file whose labels have names of their own."""
+    text = mt.demo_data("test").read_text().replace("forces:R:3", "REF_forces:R:3")
+    (tmp_path / "odd.xyz").write_text(text.replace("energy=", "REF_energy="))
+    return tmp_path / "odd.xyz"
+
+
+def test_the_file_says_what_it_holds(tuner_form):
+    given = with_data(tuner_form, mt.demo_data("train"))
+    tuner_form.config = given
+    assert "160 frames" in said(tuner_form)
+    assert tuner_form.config == given
+
+
+def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tuner_form, odd_file):
+    seen = []
+    tuner_form.observe(seen.append, "config")
+    tuner_form.editor.data.set(with_data(tuner_form, "-").to_dict()["data"])
+    source(tuner_form).value = str(odd_file)
+    dataset = tuner_form.config.data.dataset
+    assert (dataset.forces_key, dataset.energy_key) == ("REF_forces", "REF_energy")
+    keys = tuner_form.editor.editor("data", "dataset").inner.editors
+    assert keys["forces_key"].inner.control.value == "REF_forces"
+    assert len(seen) == 1
+    source(tuner_form).value = str(mt.demo_data("train"))
+    assert tuner_form.config.data.dataset.forces_key is None
+    assert not keys["forces_key"].switch.value
+    assert len(seen) == 2
+
+
+def run_in_fresh_kernel(code):
+    """Return what code printed where ASE is not imported yet."""
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+FORM_OF_ODD_FILE = """
+import mattertune_nb as mt
+data = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src={!r}))
+form = mt.TunerForm(mt.MatterTunerConfig(model=mt.CHGNetBackboneConfig(), data=data))
+"""
+
+
+def test_a_config_that_is_read_at_once_has_the_names_of_labels(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file))
+    code += "print(form.config.data.dataset.energy_key)"
+    assert run_in_fresh_kernel(code) == ["REF_energy"]
+
+
+def test_what_is_changed_while_the_form_looks_into_the_file_stays(odd_file):
+    code = FORM_OF_ODD_FILE.format(str(odd_file)) + (
+        "import time\n"
+        "time.sleep(0.6)\n"
+        "form.editor.editor('trainer', 'max_epochs').inner.control.value = '7'\n"
+        "form._looking.join()\n"
+        "print(form.config.trainer.max_epochs, form.config.data.dataset.energy_key)"
+    )
+    assert run_in_fresh_kernel(code) == ["7", "REF_energy"]
+
+
+def test_the_number_of_frames_is_that_of_the_index(tuner_form):
+    tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
+    dataset_editor(tuner_form).inner.editors["index"].control.value = ":2"
+    assert ": 2 frames" in said(tuner_form)
+
+
+def test_a_home_folder_that_is_not_there_is_said(tuner_form):
+    source(tuner_form).value = "~nosuchuser/x.xyz"
+    assert "~nosuchuser/x.xyz: no such home folder" in said(tuner_form)
+    assert tuner_form.config.data.dataset.src == Path("~nosuchuser/x.xyz")
+
+
+def test_a_key_that_a_person_gave_stays(tuner_form, odd_file):
+    tuner_form.config = with_data(tuner_form, odd_file, energy_key="mine")
+    assert tuner_form.config.data.dataset.energy_key == "mine"
+    assert tuner_form.config.data.dataset.forces_key == "REF_forces"
+    source(tuner_form).value = str(mt.demo_data("train"))
+    assert tuner_form.config.data.dataset.energy_key == "mine"
+
+
+def test_a_relative_path_counts_from_the_notebook(tuner_form, odd_file, monkeypatch):
+    monkeypatch.chdir(odd_file.parent)
+    tuner_form.config = with_data(tuner_form, "odd.xyz")
+    assert "odd.xyz: 60 frames" in said(tuner_form)
+    assert tuner_form.config.data.dataset.energy_key == "REF_energy"
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "not a structure\n"], ids=["none", "empty", "broken"]
+)
+def test_a_file_that_cannot_be_read_is_said_and_the_form_goes_on(tuner_form, tmp_path, content):
+    file = tmp_path / "bad.xyz"
+    if content is not None:
+        file.write_text(content)
+    tuner_form.config = with_data(tuner_form, file)
+    assert "bad.xyz" in said(tuner_form)
+    with pytest.raises(mt.DataError, match=r"bad\.xyz"):
+        tuner_form.start()
+    assert "bad.xyz" in tuner_form.message.value
+    assert tuner_form.run is None
+
+
+def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert advised_form._advisor.wait()
+    accelerator = advised_form.editor.editor("trainer", "accelerator")
+    labels = {value: label for label, value in accelerator.control.options}
+    assert labels["gpu"] == "gpu – none on this machine"
+    accelerator.control.value = "gpu"
+    assert advised_form.config.trainer.accelerator == "gpu"
+    assert advised_form._advisor.wait()
+    assert "needs a GPU" in advised_form._bar.refusal.value
+    with pytest.raises(mt.TrainingError, match="needs a GPU"):
+        advised_form.start()
+    # said once, and taken back with its cause
+    assert "needs a GPU" in advised_form.message.value
+    assert advised_form._bar.refusal.value == ""
+    assert advised_form.run is None
+
+
+def test_structures_given_in_python_stay_while_the_rest_is_edited(tuner_form):
+    structures = mt.AtomsListDatasetConfig(atoms_list=ase.io.read(mt.demo_data("test"), ":6"))
+    tuner_form.config = changed(tuner_form, data={"dataset": structures})
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert editor.control.value == "6 structures, given in Python"
+    epochs = tuner_form.editor.editor("trainer", "max_epochs").inner
+    epochs.control.value = "8"
+    assert tuner_form.config.trainer.max_epochs == 8
+    assert tuner_form.config.data.dataset == structures
+
+
+def test_structures_cannot_be_entered_by_hand(tuner_form):
+    kind = dataset_editor(tuner_form).kind
+    kind.value = "atoms_list"
+    editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
+    assert "give them from Python" in editor.problem
+    assert isinstance(tuner_form.config.data.dataset, mt.XYZDatasetConfig)
+    kind.value = "xyz"
+    assert tuner_form.problem == ""
+
+
+def test_a_missing_backbone_shows_its_pip_line(monkeypatch):
+    from mattertune_nb.backbones import base
+
+    monkeypatch.setattr(base, "find_spec", lambda name: None if name == "sevenn" else True)
+    options = {v: k for k, v in mt.TunerForm().editor.model.inner.choice.kind.options}
+    assert options["sevennet"] == "SevenNet – pip install 'mattertune-nb[sevennet]'"
+    assert options["chgnet"] == "CHGNet"
+
+
+def test_a_goal_is_a_difference_from_the_defaults(tuner_form):
+    told = tuner_form._tools.text
+    tuner_form.preset.value = "Forces matter most"
+    assert tuner_form.config.trainer.gradient_clip_val == 0.1
+    assert tuner_form.config.trainer.checkpoint.monitor == "val/forces_mae"
+    # in the words of the form, and not in those of the config
+    label = mt.TrainerConfig.model_fields["gradient_clip_val"].title
+    assert f"{label} not set → <b>0.1</b>" in told.value
+    assert "gradient_clip_val" not in told.value
+    tuner_form.editor.editor("trainer", "accelerator").control.value = "cpu"
+    tuner_form.preset.value = "A fast look"
+    assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=10, accelerator="cpu")
+    tuner_form.preset.value = "Energies matter most"
+    energy = next(p for p in tuner_form.config.model.properties if p.name == "energy")
+    assert energy.final_loss_coefficient == 1.0
+    tuner_form.preset.value = NO_GOAL
+    assert tuner_form.config.trainer == mt.TrainerConfig(accelerator="cpu")
+    assert tuner_form.config.model == mt.CHGNetBackboneConfig()
+    assert told.value == ""
+
+
+@pytest.mark.parametrize("goal", [goal for goal in GOALS if goal != NO_GOAL])
+def test_each_goal_changes_something_and_what_it_changes_is_shown(tuner_form, goal):
+    before = tuner_form.config
+    tuner_form.preset.value = goal
+    assert tuner_form.config != before
+    tuner_form.config.check_monitors()
+    for path in GOALS[goal].settings:
+        assert label(tuner_form.config, path) in tuner_form._tools.text.value
+
+
+def test_a_goal_about_what_is_not_learnt_is_refused(tuner_form):
+    tuner_form.config = changed(tuner_form, model={"properties": [mt.EnergyPropertyConfig()]})
+    tuner_form.preset.value = "Forces matter most"
+    assert tuner_form.preset.value == NO_GOAL
+    assert "makes no sense while forces are not learnt" in tuner_form._tools.text.value
+
+
+def changed(form, **parts):
+    """Return the config of a form with some settings of its parts changed."""
+    config = form.config.model_copy(deep=True)
+    for part, fields in parts.items():
+        for name, value in fields.items():
+            setattr(getattr(config, part), name, value)
+    return config
+
+
+def test_a_goal_that_does_not_fit_is_refused_and_the_last_one_stays(tuner_form):
+    tuner_form.preset.value = "Forces matter most"
+    tuner_form.config = before = changed(tuner_form, trainer={"min_epochs": 50})
+    tuner_form.preset.value = "A fast look"
+    assert tuner_form.preset.value == "Forces matter most"
+    assert 'role="alert"' in tuner_form._tools.text.value
+    assert tuner_form.config == before
+    tuner_form.preset.value = NO_GOAL
+    assert tuner_form.config.trainer == mt.TrainerConfig(min_epochs=50)
+
+
+def test_what_was_changed_since_a_goal_is_not_taken_back_with_it(tuner_form):
+    tuner_form.preset.value = "I have a few dozen frames"
+    tuner_form.config = changed(tuner_form, trainer={"max_epochs": 500})
+    tuner_form.preset.value = NO_GOAL
+    assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=500)
+
+
+def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
+    tab = tuner_form.config_tab
+    assert tab.yaml.value == tuner_form.config.to_yaml()
+    assert tab.python.value == tuner_form.config.to_python()
+    tab.yaml.value = tab.yaml.value.replace("max_epochs: 100", "max_epochs: 17")
+    tab.load_text.click()
+    assert tuner_form.config.trainer.max_epochs == 17
+    tab.path.value = str(tmp_path / "config.yaml")
+    tab.save_file.click()
+    assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
+    tab.yaml.value = "model: [1"
+    tab.load_text.click()
+    assert "line 1: not valid YAML" in tab.message.value
+    tab.yaml.value = tuner_form.config.to_yaml().replace("max_epochs: 17", "max_epoch: 17")
+    tab.load_text.click()
+    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    tab.save_file.click()
+    assert "Not saved: " in tab.message.value
+    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
+    tab.yaml.value = tuner_form.config.to_yaml()
+    tab.path.value = "nowhere/config.yaml"
+    tab.load_file.click()
+    assert "nowhere/config.yaml: cannot read" in tab.message.value
+    tab.save_file.click()
+    assert "cannot be written" in tab.message.value
+    assert tuner_form.config.trainer.max_epochs == 17
+
+
+def test_text_and_file_are_read_alike(tuner_form, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tab = tuner_form.config_tab
+    text = tab.yaml.value.replace("index: ':'", "index: 1:5").replace("lr: 0.002", "lr: 1e-3")
+    for load in tab.load_text, tab.load_file:
+        tab.path.value, tab.yaml.value = "~/config.yaml", text
+        tab.save_file.click()
+        assert str(tmp_path) in tab.message.value
+        load.click()
+        assert "Loaded" in tab.message.value
+        assert tuner_form.config.data.dataset.index == "1:5"
+        assert tuner_form.config.model.optimizer.lr == 1e-3
+    tab.yaml.value = text + "data: {}\n"
+    tab.load_text.click()
+    assert "&#x27;data&#x27; is set twice" in tab.message.value
+
+
+def test_the_schedule_is_previewed(advised_form):
+    from mattertune_nb.widgets.forms.schedule_preview import learning_rates
+
+    config = mt.demo_config()
+    config.model.optimizer = mt.AdamWConfig(lr=1e-3)
+    config.model.lr_scheduler = mt.CosineAnnealingLRConfig(warmup=0.1)
+    config.trainer.max_epochs = 20
+    rates = learning_rates(config)
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 1e-5
+    advised_form.config = config
+    assert advised_form._advisor.wait()
+    assert "over 20 epochs, from 1e-05" in advised_form._preview.value
+    advised_form.editor.editor("model", "lr_scheduler").kind.value = "none"
+    assert advised_form._advisor.wait()
+    assert "from 0.001 to 0.001" in advised_form._preview.value
+
+
+def wait_for_start(form):
+    """Wait for what becomes of a press of the button, which a kernel does not."""
+    while form.start_button.disabled:
+        time.sleep(0.01)
+
+
+def press_start(form):
+    form.start_button.click()
+    wait_for_start(form)
+
+
+def test_start_trains_in_the_background_and_shows_the_dashboard(tuner_form, tmp_path):
+    config = mt.demo_config(tmp_path, "from-form")
+    config.data.train.index = config.data.validation.index = ":6"
+    config.trainer.max_epochs = 1
+    tuner_form.config = config
+    tuner_form.start()
+    assert tuner_form.start_button.disabled
+    assert "mt-closed" not in tuner_form._below._dom_classes
+    assert tuner_form.run.wait(120).state == "finished"
+    wait_for_start(tuner_form)
+    assert "has finished" in tuner_form.message.value
+    assert tuner_form._below.children[0] is tuner_form.run.dashboard()
+    press_start(tuner_form)
+    assert "is in use" in tuner_form.message.value
+
+
+@pytest.mark.parametrize("is_shown_elsewhere", [False, True])
+def test_a_further_start_closes_the_dashboard_of_the_last_run_unless_a_cell_shows_it(
+    tuner_form, tmp_path, monkeypatch, is_shown_elsewhere
+):
+    def start(config, *, is_machine_checked):
+        directory, _ = RunDirectory.create(config)
+        directory.write_status("finished")
+        return mt.Run(directory.path)
+
+    monkeypatch.setattr("mattertune_nb.widgets.forms.tuner_form.start_run", start)
+    monkeypatch.setattr(lifetime, "_shown", {})
+    tuner_form.config = mt.demo_config(tmp_path, "first")
+    tuner_form.start()
+    first = tuner_form.run.dashboard()
+    if is_shown_elsewhere:
+        monkeypatch.setattr(lifetime, "_execution", lambda: ("cell", 1))
+        lifetime.remember(first)
+    tuner_form.config = mt.demo_config(tmp_path, "second")
+    tuner_form.start()
+    assert first.closed != is_shown_elsewhere
+    assert not tuner_form.run.dashboard().closed
+
+
+def test_start_holds_up_nobody_and_two_presses_are_one(tuner_form, tmp_path, monkeypatch):
+    config = mt.demo_config(tmp_path)
+    config.data.train.index = config.data.validation.index = ":6"
+    config.trainer.max_epochs = 500
+    tuner_form.config = config
+    answered = threading.Event()
+    monkeypatch.setattr(tuner_form._advisor, "wait", answered.wait)
+    tuner_form.start_button.click()
+    tuner_form.start_button.click()
+    assert "Checking the data" in tuner_form.message.value
+    # a cell that is executed meanwhile, as the quickstart has it, gets the run of the button
+    of_cell = ThreadPoolExecutor().submit(lambda: tuner_form.run or tuner_form.start())
+    answered.set()
+    assert of_cell.result(60) is tuner_form.run
+    # while it trains Start says so, and a press that comes late starts nothing
+    assert tuner_form.start_button.disabled
+    assert tuner_form.start_button.description == "Training …"
+    tuner_form.start_button.click()
+    tuner_form.run.stop()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert tuner_form.run.wait(120).state == "stopped"
+
+
+def test_start_refuses_while_an_entry_is_wrong(tuner_form, tmp_path):
+    tuner_form.config = mt.demo_config(tmp_path)
+    epochs = tuner_form.editor.editor("trainer", "max_epochs").inner
+    epochs.control.value = "5o"
+    press_start(tuner_form)
+    assert "trainer.max_epochs: " in tuner_form.message.value
+    assert tuner_form.run is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_that_is_loaded_takes_the_place_of_a_wrong_entry_though_it_equals_the_last(
+    tuner_form,
+):
+    before = tuner_form.config
+    epochs = tuner_form.editor.editor("trainer", "max_epochs").inner
+    epochs.control.value = "5o"
+    tuner_form.config_tab.load_text.click()
+    assert tuner_form.config == before
+    assert epochs.control.value == str(before.trainer.max_epochs)
+    assert epochs.problem == tuner_form.problem == ""
+
+
+def test_whatever_start_meets_is_said(tuner_form, tmp_path, monkeypatch):
+    tuner_form.config = mt.demo_config(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    press_start(tuner_form)
+    assert "could not be started (FileNotFoundError: " in tuner_form.message.value
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_advisor_goes_on_where_its_answer_could_not_be_shown():
+    seen = []
+
+    def show(known):
+        seen.append(known["refusal"])
+        if len(seen) == 1:
+            raise RuntimeError
+
+    advisor = Advisor(show)
+    for _ in range(2):
+        advisor.ask(mt.demo_config())
+        assert advisor.wait()
+    advisor.close()
+    assert seen == [None, None]
+
+
+def test_a_backbone_that_is_chosen_makes_its_own_form(tuner_form):
+    tuner_form.editor.model.inner.choice.kind.value = "sevennet"
+    assert isinstance(tuner_form.config.model, mt.SevenNetBackboneConfig)
+    tuner_form.editor.model.inner.choice.kind.value = "chgnet"
+    assert isinstance(tuner_form.config.model, mt.CHGNetBackboneConfig)
+
+
+def test_the_red_line_at_start_goes_with_its_cause(tuner_form, tmp_path):
+    tuner_form.config = mt.demo_config(tmp_path)
+    epochs = tuner_form.editor.editor("trainer", "max_epochs").inner
+    epochs.control.value = "5o"
+    press_start(tuner_form)
+    assert 'role="alert"' in tuner_form.message.value
+    # back to what it was: the config has never changed, and yet nothing is wrong any more
+    epochs.control.value = "32"
+    assert tuner_form.message.value == ""
+
+
+def test_the_split_is_drawn_in_frames_whichever_way_it_is_chosen(tuner_form):
+    split = tuner_form.editor.data.split
+    tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
+    assert 'aria-label="128 training · 32 validation"' in split.value
+    tuner_form.editor.editor("data", "train_split").inner.control.value = "0.5"
+    assert 'aria-label="80 training · 80 validation"' in split.value
+    tuner_form.config = mt.demo_config()
+    assert 'aria-label="160 training · 40 validation · 60 test"' in split.value
+    data = mt.AutoSplitDataModuleConfig(
+        dataset=mt.XYZDatasetConfig(src=mt.demo_data("train")), train_split=24, validation_split=8
+    )
+    tuner_form.config = changed_data(tuner_form, data)
+    assert "24 training · 8 validation · 128 not used" in split.value
+    tuner_form.config = changed_data(tuner_form, data.model_copy(update={"train_split": 200}))
+    assert "asks for more structures than there are" in split.value
+
+
+def changed_data(form, data):
+    return mt.MatterTunerConfig.from_dict(form.config.to_dict() | {"data": data.to_dict()})
+
+
+def test_stresses_that_a_file_holds_are_offered_and_learnt_by_a_click(tuner_form, tmp_path):
+    frames = ase.io.read(mt.demo_data("test"), ":4")
+    for atoms in frames:
+        atoms.set_cell([9, 9, 9])
+        atoms.pbc = True
+    frames[1].calc.results["stress"] = np.full(6, 0.1)
+    ase.io.write(tmp_path / "s.xyz", frames, format="extxyz")
+    tuner_form.config = with_data(tuner_form, tmp_path / "s.xyz")
+    view = tuner_form.editor.data.views["dataset"]
+    end = time.monotonic() + 30
+    while view.stress_button is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "1 of 4 frames" in view.text
+    view.stress_button.click()
+    # three frames have none, so these are masked
+    assert tuner_form.config.model.properties[-1] == mt.StressesPropertyConfig(missing="mask")
+    assert view.stress_button not in view.widget.children
+    assert tuner_form.editor.editor("model", "properties").rows["stresses"].switch.value
+
+
+def test_a_search_shows_on_which_tab_a_setting_is(tuner_form):
+    tuner_form._tools.search.value = "clip"
+    assert tuner_form.editor.hits == {"Data": 0, "Model": 0, "Training": 2, "Run": 0}
+    assert "2 on Training" in tuner_form._tools.found.value
+    assert (
+        tuner_form.editor.widget.titles[tuner_form.editor.widget.selected_index] == "Training (2)"
+    )
+    clip = tuner_form.editor.editor("trainer", "gradient_clip_val")
+    epochs = tuner_form.editor.editor("trainer", "max_epochs")
+    assert "mt-miss" not in clip.widget._dom_classes
+    assert "mt-miss" in epochs.widget._dom_classes
+    tuner_form._tools.search.value = "xyzzy"
+    assert "nothing found" in tuner_form._tools.found.value
+    tuner_form._tools.search.value = ""
+    assert "mt-miss" not in epochs.widget._dom_classes
+    assert tuner_form.editor.widget.titles == ("Data", "Model", "Training", "Run", "Code")
+
+
+def test_properties_stay_when_another_backbone_is_chosen_and_its_facts_are_shown(tuner_form):
+    tuner_form.editor.open("Model")
+    tab = tuner_form.editor.model.inner
+    assert "412\u202f525" in tab.facts.value
+    tab.properties.rows["energy"].switch.value = False
+    tab.choice.kind.value = "sevennet"
+    assert tuner_form.config.model.property_names == ["forces"]
+    assert "842\u202f623" in tab.facts.value
+    tab.properties.rows["forces"].switch.value = False
+    assert "choose at least one" in tab.properties.problem
+    assert tuner_form.editor.widget.titles[1] == "Model ⚠"
+    tab.properties.rows["energy"].switch.value = True
+    assert tuner_form.config.model.property_names == ["energy"]
+    assert tuner_form.editor.widget.titles[1] == "Model"
