@@ -32,7 +32,7 @@ class _DataModuleConfig(HyperParameters):
         label="Batch size",
         basic=True,
         unit="structures",
-        kinds={"int": "structures", "literal": "by the size of the data"},
+        kinds={"int": "fixed", "literal": "by the size of the data"},
         group="batches",
     )
     max_atoms: int | None = setting(

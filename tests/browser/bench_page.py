@@ -157,7 +157,7 @@ print(time.time())"""
 
 
 @pytest.mark.parametrize(
-    ("form", "label"), [("TrainerForm", "max epochs"), ("TunerForm", "warmup")]
+    ("form", "label"), [("TrainerForm", "Epochs"), ("TunerForm", "Validation frames")]
 )
 def test_a_form_is_shown_at_once(form, label, notebook):
     made = f"""start, cpu = time.time(), time.thread_time()

@@ -142,5 +142,5 @@ def facts_html(facts: BackboneFacts | None, info: BackboneInfo | None) -> str:
         "Trained on": facts.trained_on,
         "Licence": facts.licence,
     }
-    cells = "".join(f"<dt>{name}</dt><dd>{html.escape(str(v))}</dd>" for name, v in rows.items())
-    return f'<dl class="mt-card">{cells}<dt>Here</dt><dd>{here}</dd></dl>'
+    cells = "".join(f"<i>{name}</i><span>{html.escape(str(v))}</span>" for name, v in rows.items())
+    return f'<div class="mt-card">{cells}<i>Here</i><span>{here}</span></div>'

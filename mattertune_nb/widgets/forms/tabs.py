@@ -122,6 +122,8 @@ class PartsTab(Editor):
         self._others = {part: value for part, value in others.items() if value[1]}
         self.first = Parts({p: v for p, v in basic.items() if v[1]}, changed, built)
         self.rest = Disclosure("All settings", lambda: Parts(self._others, changed, built), changed)
+        # a few settings need no headings
+        self.first.widget.add_class("mt-basic")
         self.widget = VBox([self.first.widget, note, self.rest.widget], css="mt-form")
 
     @override

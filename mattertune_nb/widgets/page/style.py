@@ -89,10 +89,16 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-legend { display: flex; flex-wrap: wrap; gap: 0 16px; font-size: 12px; line-height: 1.6; }
 .mt-legend i { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 5px; }
 .mt-card { display: grid; grid-template-columns: repeat(2, max-content minmax(0, 1fr)); gap: 1px 12px;
-  margin: 2px 0 4px 180px; font-size: 13px; line-height: 1.5; white-space: normal; }
-.mt-card dt { opacity: .7; }
-.mt-card dd { margin: 0; }
+  margin: 2px 0 4px 24px; font-size: 13px; line-height: 1.5; white-space: normal; }
+.mt-card > i { font-style: normal; opacity: .7; }
 .mt-property { width: 100%; align-items: flex-start; overflow: visible; }
+.mt-property .mt-grid { grid-template-columns: 3fr 2fr; }
+.mt-property .mt-control > label { width: 56px !important; }
+.mt-basic > .mt-form > .widget-html:has(.mt-heading), .mt-basic > .widget-html:has(.mt-heading)
+  { display: none; }
+.mt-file .widget-upload { font-size: 0; }
+.mt-file .widget-upload > i { font-size: 13px; }
+.mt-file .widget-upload::after { content: "Upload"; font-size: 13px; margin-left: 4px; }
 .mt-property > .mt-form { flex: 1 1 auto; width: auto; min-width: 0; }
 .mt-run-form select, .mt-run-form option { color-scheme: inherit; }
 .mt-run-form select option { background: var(--jp-layout-color1, white);
