@@ -114,7 +114,7 @@ def test_the_time_left_is_that_of_the_steps_left(half_done):
     assert half_done.rate == pytest.approx(2 * 4)
 
 
-def test_the_memory_is_that_of_the_process_in_gigabytes(half_done):
+def test_the_memory_is_in_gigabytes(half_done):
     import psutil
 
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
