@@ -33,7 +33,7 @@ _SHOW = (
     "if(!t.matches(':popover-open'))t.showPopover();"
     "const h=t.offsetHeight,w=t.offsetWidth;"
     "t.style.left=Math.max(8,Math.min(r.right-w,innerWidth-w-8))+'px';"
-    "t.style.top=(r.top>h+8?r.top-h-6:r.bottom+10)+'px'"
+    "t.style.top=(r.top>h+16?r.top-h-12:r.bottom+12)+'px'"
 )
 _HIDE = "if(document.activeElement!==this)this.nextElementSibling.hidePopover()"
 
