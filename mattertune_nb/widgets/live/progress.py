@@ -146,7 +146,7 @@ def progress_html(progress: Progress) -> str:
     if progress.rate is not None:
         facts.append(f"{progress.rate:.3g} {progress.rate_unit}/s")
     if progress.eta is not None and progress.state == "running":
-        facts.append(f"{_duration(progress.eta)} left")
+        facts.append(f"{duration(progress.eta)} left")
     if progress.memory is not None:
         facts.append(f"{progress.memory:.2f} GB")
     width = 100 * (progress.fraction or 0)
@@ -163,7 +163,8 @@ def progress_html(progress: Progress) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in the unit that people would use."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

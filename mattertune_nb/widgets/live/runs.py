@@ -1,39 +1,51 @@
-"""Several runs beside each other: a table, and their curves in one figure."""
+"""All runs of a folder in a table: sorted, filtered, opened, renamed, annotated, deleted."""
 
 from __future__ import annotations
 
 import html
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 import ipywidgets as W  # noqa: N812  the usual alias
+import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.training.background import Run
-from mattertune_nb.widgets.live.curve_table import curve_table
-from mattertune_nb.widgets.live.curves_picture import draw_curves
-from mattertune_nb.widgets.live.sections import CurvesSection
-from mattertune_nb.widgets.live.series import CurveData, Panel, expected_of
-from mattertune_nb.widgets.page.front_end import enable_colab_widgets
-from mattertune_nb.widgets.page.picture import Pictured
+from mattertune_nb.training.runs_folder import RunsFolder
+from mattertune_nb.training.stages import REREFERENCED, UNTUNED
+from mattertune_nb.training.summary import Summary, summary_of
+from mattertune_nb.training.verdict import QUANTITIES, verdict
+from mattertune_nb.widgets.live.differences import differences
+from mattertune_nb.widgets.live.progress import duration
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.status import Status
 
-    from matplotlib.figure import Figure
-
-    from mattertune_nb.widgets.page.export import Table
-
-_HEADLINES = {
-    "val/energy_per_atom_mae": "energy (meV/atom)",
-    "val/forces_mae": "forces (meV/Å)",
-    "val/stresses_mae": "stress (meV/Å³)",
-}
-_NOT_COMPARED = ("run.name", "run.root")
+_HERE = Path(__file__).parent
+_NONE = "–"
 
 
-class RunsTable:
-    """Runs with their state, best validation errors and the settings in which they differ.
+class _Table(anywidget.AnyWidget):  # type: ignore[misc]
+    """The rows on the page; what is asked for there comes back as a message."""
+
+    _esm = _HERE / "runs_table.js"
+    _css = _HERE / "runs_table.css"
+    columns = traitlets.List().tag(sync=True)
+    table = traitlets.List().tag(sync=True)
+    message = traitlets.Unicode("").tag(sync=True)
+
+
+class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
+    """Runs with their state, data, best validation errors, verdict and the settings that differ.
+
+    Parameters
+    ----------
+    folder
+        Whose runs are shown.
 
     Attributes
     ----------
@@ -41,10 +53,49 @@ class RunsTable:
         One mapping a run, from column to text.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.rows = [_row(run) for run in runs]
-        for row, differences in zip(self.rows, config_differences(runs), strict=True):
-            row["settings"] = ", ".join(f"{k}={v}" for k, v in differences.items()) or "–"
+    def __init__(self, folder: RunsFolder) -> None:
+        enable_colab_widgets()
+        self.folder = folder
+        self.rows: list[dict[str, str]] = []
+        self._table = _Table() if has_front_end() else None
+        self._opened = W.VBox()
+        super().__init__([] if self._table is None else [self._table, self._opened])
+        if self._table is not None:
+            self._table.on_msg(self._on_message)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read all runs again."""
+        runs = self.folder.runs()
+        found = [(run, run.status(), summary_of(run.directory)) for run in runs]
+        settings = [_settings(run, summary) for run, _, summary in found]
+        table = []
+        self.rows = []
+        for (run, status, summary), differing in zip(found, differences(settings), strict=True):
+            judged = verdict(summary)
+            row = _row(run, status, summary) | {
+                "verdict": _NONE if status.is_active else str(judged) or _NONE,
+                "note": self.folder.note(run.name),
+                "settings": ", ".join(f"{k}={v}" for k, v in differing.items()) or _NONE,
+            }
+            self.rows.append(row)
+            tone = "" if status.is_active else "worse" if judged.worse else ""
+            tone = tone or ("better" if judged.is_gain and not status.is_active else "")
+            keys = row | _sort_keys(summary)
+            table.append(
+                {
+                    "run": run.name,
+                    "note": row["note"],
+                    "active": status.is_active,
+                    "tone": tone,
+                    "cells": row,
+                    "keys": keys,
+                }
+            )
+        if self._table is not None:
+            self._table.columns = list(self.rows[0]) if self.rows else []
+            self._table.table = table
+            self._table.message = "" if self.rows else f"No runs in {self.folder.root} yet."
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,116 +115,86 @@ class RunsTable:
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        words = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if self._table is None:
+            return words
+        return dict(super()._repr_mimebundle_(**kwargs)) | words
+
+    def _on_message(self, _: Any, content: Any, __: Any) -> None:
+        try:
+            self._act(str(content["action"]), str(content["run"]), str(content.get("text", "")))
+        except (MatterTuneError, OSError, KeyError, TypeError) as exc:
+            self.refresh()
+            self._table.message = str(exc)  # type: ignore[union-attr]
+        else:
+            self.refresh()
+
+    def _act(self, action: str, name: str, text: str) -> None:
+        """Do what a button of a row asks for; what is deleted was asked for twice in the page."""
+        if action == "open":
+            view = self.folder.run(name).dashboard()
+            self._opened.children = [view]
+            view.shown()
+        elif action == "rename":
+            self.folder.rename(name, text)
+        elif action == "note":
+            self.folder.set_note(name, text)
+        elif action == "delete":
+            self.folder.delete(name)
+
 
 def runs(root: str | Path = "runs") -> RunsTable:
     """Return a table of all runs below `root`, the newest first."""
-    found = [path.parent for path in Path(root).glob("*/config.yaml")]
-    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return RunsTable([Run(path) for path in found])
+    return RunsTable(RunsFolder(root))
 
 
-def _row(run: Run) -> dict[str, str]:
-    status = run.status()
-    row = {"run": run.name, "state": status.state, "epoch": str(status.epoch)}
-    try:
-        best = run.directory.best_metrics()
-    except MatterTuneError:  # its config cannot be read any more; said in the column of settings
-        best = {}
-    for metric, column in _HEADLINES.items():
-        row[column] = f"{1000 * best[metric]:.1f}" if metric in best else "–"
+def _row(run: Run, status: Status, summary: Summary) -> dict[str, str]:
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.started))
+    frames = f"{summary.n_train} + {summary.n_validation} frames"
+    source = ", ".join(Path(source).name for source in summary.sources)
+    row = {
+        "run": run.name,
+        "state": status.state,
+        "epochs": str(summary.n_epochs),
+        "started": started if summary.started else _NONE,
+        "duration": duration(summary.seconds) if summary.seconds else _NONE,
+        "data": (f"{source}, {frames}" if summary.n_train else source) or _NONE,
+    }
+    changes = {change.name: change for change in verdict(summary).changes}
+    for name, unit in QUANTITIES.values():
+        change = changes.get(name)
+        before = None if change is None else change.before
+        row[_before(name, unit)] = _NONE if before is None else f"{before:.1f}"
+        row[f"{name} ({unit})"] = _NONE if change is None else f"{change.after:.1f}"
     return row
 
 
-def config_differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return for each run the settings, by dotted path, that are not the same in all of them."""
-    flat: list[dict[str, Any]] = []
-    for run in runs:
-        try:
-            flat.append(_flatten(run.config().to_dict()))
-        except MatterTuneError as exc:
-            flat.append({"config": str(exc)})
-    names = dict.fromkeys(name for settings in flat for name in settings)
-    differing = [
-        name
-        for name in names
-        if name not in _NOT_COMPARED and len({repr(s.get(name)) for s in flat}) > 1
-    ]
-    return [{name: s[name] for name in differing if name in s} for s in flat]
+def _before(name: str, unit: str) -> str:
+    """Return the column of an error before training; energies are compared re-referenced."""
+    return f"{REREFERENCED if name == 'energy' else f'{name}, {UNTUNED}'} ({unit})"
 
 
-def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(data, dict) and data:
-        items = data.items()
-    elif isinstance(data, list) and data and isinstance(data[0], dict):
-        items = ((str(i), v) for i, v in enumerate(data))  # type: ignore[assignment]
-    else:
-        return {prefix: data}
-    flat: dict[str, Any] = {}
-    for name, value in items:
-        flat |= _flatten(value, f"{prefix}.{name}" if prefix else str(name))
-    return flat
+def _sort_keys(summary: Summary) -> dict[str, Any]:
+    """Return by what columns of numbers are sorted."""
+    keys: dict[str, Any] = {
+        "epochs": summary.n_epochs,
+        "started": summary.started,
+        "duration": summary.seconds,
+    }
+    for name, unit in QUANTITIES.values():
+        keys[_before(name, unit)] = keys[f"{name} ({unit})"] = None
+    for change in verdict(summary).changes:
+        keys[_before(change.name, change.unit)] = change.before
+        keys[f"{change.name} ({change.unit})"] = change.after
+    return keys
 
 
-class Comparison(Pictured, W.VBox):  # type: ignore[misc]
-    """Validation curves of several runs, one colour a run; :func:`compare` makes it.
-
-    Attributes
-    ----------
-    data
-        The runs' curves by panel, each curve named after its run.
-    """
-
-    def __init__(self, runs: Mapping[str, CurveData]) -> None:
-        enable_colab_widgets()
-        self.data = _merged(runs)
-        self.curves = CurvesSection(self.data)
-        super().__init__([self.curves.widget])
-
-    def shown(self) -> None:
-        """Let the figure take the width of the cell."""
-        self.curves.figure.fit_soon()
-
-    def draw(self) -> Figure | None:
-        """Return the curves as a matplotlib figure."""
-        return draw_curves(self.data, scales=self.curves.figure.scales)
-
-    def numbers(self) -> Table | None:
-        """Return the points of the curves."""
-        return curve_table(self.data)
-
-
-def _merged(runs: Mapping[str, CurveData]) -> CurveData:
-    """Return panels of validation curves named after runs, with the best of all marked."""
-    merged = CurveData()
-    for run, data in runs.items():
-        merged.step = max(merged.step, data.step)
-        merged.epoch = max(merged.epoch, data.epoch)
-        for key, panel in data.panels.items():
-            curves = [s for name, s in panel.series.items() if name.startswith("val")]
-            if not curves:
-                continue
-            shown = merged.panels.setdefault(key, Panel(panel.title, panel.unit))
-            shown.series[run] = curves[0]
-            shown.lines = shown.lines or panel.lines
-            shown.best_of, shown.rises = panel.best_of, panel.rises
-            if panel.unit and panel.best is not None:
-                shown.note(panel.best)
-    return merged
-
-
-def compare(*runs: Run | str | Path) -> Comparison:
-    """Overlay the validation curves of runs; dashed lines are the untuned model.
-
-    Parameters
-    ----------
-    *runs
-        Runs, or paths of their directories.
-    """
-    data: dict[str, CurveData] = {}
-    for item in runs:
-        run = item if isinstance(item, Run) else Run.attach(item)
-        curves = CurveData(*expected_of(run))
-        curves.add(run.metrics())
-        name = run.name if run.name not in data else str(run.path)
-        data[name] = curves
-    return Comparison(data)
+def _settings(run: Run, summary: Summary) -> dict[str, Any]:
+    if summary.settings:
+        return summary.settings
+    try:
+        run.config()
+    except MatterTuneError as exc:
+        return {"config": str(exc)}
+    return {}

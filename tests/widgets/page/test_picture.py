@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.widgets.live.runs import Comparison
+from mattertune_nb.widgets.live.compare import Comparison
 from mattertune_nb.widgets.page.front_end import has_front_end
 
 
@@ -22,7 +22,7 @@ def test_a_script_has_no_front_end_and_its_views_no_javascript(monkeypatch):
     monkeypatch.delenv("MATTERTUNE_NB_PLAIN")
     assert not has_front_end()
     comparison = Comparison({})
-    assert type(comparison.figure.widget).__name__ == "Figure"
+    assert type(comparison.curves.figure.widget).__name__ == "Figure"
     assert "widget-view" not in str(comparison._repr_mimebundle_().keys())
 
 

@@ -1,0 +1,95 @@
+"""Curves of several runs in one figure, and their settings beside what came of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.training.background import Run
+from mattertune_nb.training.summary import summary_of
+from mattertune_nb.widgets.live.curve_table import curve_table
+from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.differences import parallel_figure
+from mattertune_nb.widgets.live.sections import CurvesSection
+from mattertune_nb.widgets.live.series import CurveData, Panel, expected_of
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets
+from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from mattertune_nb.widgets.page.export import Table
+
+
+class Comparison(Pictured, W.VBox):  # type: ignore[misc]
+    """Validation curves of several runs, one colour a run; :func:`compare` makes it.
+
+    Attributes
+    ----------
+    data
+        The runs' curves by panel, each curve named after its run.
+    parallel
+        The settings that differ as parallel coordinates, coloured by the best error, if there are any.
+    """
+
+    def __init__(self, runs: Mapping[str, CurveData], parallel: Any = None) -> None:
+        enable_colab_widgets()
+        self.data = _merged(runs)
+        self.curves = CurvesSection(self.data)
+        self.parallel = parallel
+        super().__init__([self.curves.widget, *only_widgets(parallel)])
+
+    def shown(self) -> None:
+        """Let the figure take the width of the cell."""
+        self.curves.figure.fit_soon()
+
+    def draw(self) -> Figure | None:
+        """Return the curves as a matplotlib figure."""
+        return draw_curves(self.data, scales=self.curves.figure.scales)
+
+    def numbers(self) -> Table | None:
+        """Return the points of the curves."""
+        return curve_table(self.data)
+
+
+def _merged(runs: Mapping[str, CurveData]) -> CurveData:
+    """Return panels of validation curves named after runs, with the best of all marked."""
+    merged = CurveData()
+    for run, data in runs.items():
+        merged.step = max(merged.step, data.step)
+        merged.epoch = max(merged.epoch, data.epoch)
+        for key, panel in data.panels.items():
+            curves = [s for name, s in panel.series.items() if name.startswith("val")]
+            if not curves:
+                continue
+            shown = merged.panels.setdefault(key, Panel(panel.title, panel.unit))
+            shown.series[run] = curves[0]
+            shown.lines = shown.lines or panel.lines
+            shown.best_of, shown.rises = panel.best_of, panel.rises
+            if panel.unit and panel.best is not None:
+                shown.note(panel.best)
+    return merged
+
+
+def compare(*runs: Run | str | Path) -> Comparison:
+    """Overlay the validation curves of runs; dashed lines are the untuned model.
+
+    Parameters
+    ----------
+    *runs
+        Runs, or paths of their directories.
+    """
+    data: dict[str, CurveData] = {}
+    summaries = {}
+    for item in runs:
+        run = item if isinstance(item, Run) else Run.attach(item)
+        curves = CurveData(*expected_of(run))
+        curves.add(run.metrics())
+        name = run.name if run.name not in data else str(run.path)
+        data[name] = curves
+        summaries[name] = summary_of(run.directory)
+    return Comparison(data, parallel_figure(summaries))

@@ -1,0 +1,74 @@
+"""The settings in which runs differ, in words and as parallel coordinates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.training.verdict import verdict
+from mattertune_nb.widgets.page.figure import new_plotly_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.training.summary import Summary
+
+_NOT_COMPARED = ("run.name", "run.root")
+
+
+def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each run the settings, by dotted path, that are not the same in all of them."""
+    names = dict.fromkeys(name for one in settings for name in one)
+    differing = [
+        name
+        for name in names
+        if name not in _NOT_COMPARED and len({repr(one.get(name)) for one in settings}) > 1
+    ]
+    return [{name: one[name] for name in differing if name in one} for one in settings]
+
+
+def parallel_figure(runs: Mapping[str, Summary]) -> Any:
+    """Return the settings that differ as parallel coordinates, a line a run coloured by its best error.
+
+    ``None`` where no setting differs or no two runs have an error of the same kind.
+    """
+    import plotly.graph_objects as go
+
+    errors = {
+        name: {f"best {c.name} ({c.unit})": c.after for c in verdict(one).changes}
+        for name, one in runs.items()
+    }
+    titles = dict.fromkeys(title for found in errors.values() for title in found)
+    shared = [t for t in titles if sum(t in found for found in errors.values()) > 1]
+    if not shared:
+        return None
+    kept = [name for name, found in errors.items() if all(t in found for t in shared)]
+    differing = differences([runs[name].settings for name in kept])
+    names = dict.fromkeys(name for one in differing for name in one)
+    if not names:
+        return None
+    columns = [_axis(name, [one.get(name) for one in differing]) for name in names]
+    columns += [{"label": t, "values": [errors[name][t] for name in kept]} for t in shared]
+    color = [errors[name][shared[0]] for name in kept]
+    line = {"color": color, "colorscale": "Viridis", "showscale": True}
+    trace = go.Parcoords(
+        dimensions=columns,
+        line=line | {"colorbar": {"title": {"text": shared[0], "side": "right"}}},
+    )
+    figure = new_plotly_figure(height=340, margin={"l": 90, "r": 60, "t": 70, "b": 30})
+    figure.add_trace(trace)
+    return figure
+
+
+def _axis(name: str, values: list[Any]) -> dict[str, Any]:
+    """Return one axis: of numbers as they are, of all else as ticks with words."""
+    label = ".".join(name.split(".")[-2:])
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return {"label": label, "values": values}
+    words = ["not set" if v is None else str(v) for v in values]
+    ticks = sorted(set(words))
+    return {
+        "label": label,
+        "values": [ticks.index(word) for word in words],
+        "tickvals": list(range(len(ticks))),
+        "ticktext": [tick if len(tick) <= 18 else f"…{tick[-17:]}" for tick in ticks],
+    }

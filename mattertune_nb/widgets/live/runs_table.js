@@ -1,0 +1,119 @@
+// A table of runs: sorted and filtered in the page, so that hundreds of runs take one message.
+const PAGE = 50;
+
+function element(tag, properties = {}, children = []) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function compare(a, b) {
+  const empty = (x) => x === null || x === undefined || x === "";
+  if (empty(a) || empty(b)) return empty(a) - empty(b);
+  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+}
+
+function render({ model, el }) {
+  let column = null, falling = false, filter = "", shown = PAGE, asking = null;
+  const find = element("input", { type: "search", placeholder: "Filter, e.g. li finished" });
+  find.setAttribute("aria-label", "Filter runs");
+  const count = element("span", { className: "mt-runs-count" });
+  const message = element("div", { className: "mt-runs-message" });
+  message.setAttribute("role", "status");
+  const table = element("table");
+  const more = element("button", { textContent: "Show more" });
+  el.classList.add("mt-runs");
+  const frame = element("div", { className: "mt-runs-frame" }, [table]);
+  el.append(element("div", { className: "mt-runs-bar" }, [find, count]), message, frame, more);
+
+  const send = (action, run, text = "") => model.send({ action, run, text });
+
+  function button(text, label, act, disabled = false) {
+    const made = element("button", { textContent: text, title: label, disabled, onclick: act });
+    made.setAttribute("aria-label", label);
+    return made;
+  }
+
+  function asked(row) {
+    const stop = () => { asking = null; draw(); };
+    if (asking.action === "delete") {
+      return [
+        element("span", { textContent: "Delete with its weights? " }),
+        button("Delete", `Delete ${row.run} for good`, () => { asking = null; send("delete", row.run); draw(); }),
+        button("Keep", `Keep ${row.run}`, stop),
+      ];
+    }
+    const text = element("input", { value: asking.action === "rename" ? row.run : row.note });
+    text.setAttribute("aria-label", `${asking.action} ${row.run}`);
+    const act = () => { const { action } = asking; asking = null; send(action, row.run, text.value); draw(); };
+    text.onkeydown = (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") act();
+      if (event.key === "Escape") stop();
+    };
+    setTimeout(() => text.focus());
+    return [text, button("OK", `Save for ${row.run}`, act), button("Cancel", "Cancel", stop)];
+  }
+
+  function actions(row) {
+    if (asking && asking.run === row.run) return asked(row);
+    const ask = (action) => () => { asking = { run: row.run, action }; draw(); };
+    const why = row.active ? " (the run is training)" : "";
+    return [
+      button("Open", `Open the dashboard of ${row.run}`, () => send("open", row.run)),
+      button("Rename", `Rename ${row.run}${why}`, ask("rename"), row.active),
+      button("Note", `Note about ${row.run}`, ask("note")),
+      button("Delete", `Delete ${row.run}${why}`, ask("delete"), row.active),
+    ];
+  }
+
+  function draw() {
+    const columns = model.get("columns");
+    const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+    let rows = model.get("table").filter((row) => {
+      const text = columns.map((c) => row.cells[c]).join(" ").toLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+    if (column !== null) {
+      rows = [...rows].sort((a, b) => (falling ? -1 : 1) * compare(a.keys[column], b.keys[column]));
+    }
+    count.textContent = `${rows.length} of ${model.get("table").length} runs`;
+    more.style.display = rows.length > shown ? "" : "none";
+    const head = columns.map((name) => {
+      const sorted = name === column;
+      const cell = element("th", {}, [
+        button(name + (sorted ? (falling ? " ▾" : " ▴") : ""), `Sort by ${name}`, () => {
+          falling = sorted ? !falling : false;
+          column = name;
+          draw();
+        }),
+      ]);
+      cell.setAttribute("aria-sort", sorted ? (falling ? "descending" : "ascending") : "none");
+      return cell;
+    });
+    const body = rows.slice(0, shown).map((row) => {
+      const cells = columns.map((name) => {
+        const cell = element("td", { textContent: row.cells[name], title: row.cells[name] });
+        cell.dataset.column = name;
+        return cell;
+      });
+      cells.splice(1, 0, element("td", { className: "mt-runs-actions" }, actions(row)));
+      const line = element("tr", {}, cells);
+      line.dataset.tone = row.tone;
+      return line;
+    });
+    head.splice(1, 0, element("th", { textContent: "" }));
+    table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), element("tbody", {}, body));
+  }
+
+  find.oninput = () => { filter = find.value; shown = PAGE; draw(); };
+  find.onkeydown = (event) => event.stopPropagation();
+  more.onclick = () => { shown += PAGE; draw(); };
+  const tell = () => { message.textContent = model.get("message"); };
+  model.on("change:table", draw);
+  model.on("change:message", tell);
+  tell();
+  draw();
+}
+
+export default { render };

@@ -1,0 +1,141 @@
+"""The table of runs tells what their records say, and touches nothing but what it is asked to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+import mattertune_nb as mt
+from mattertune_nb.training.runs_folder import RunsFolder
+from mattertune_nb.training.summary import Summary
+from mattertune_nb.widgets.live.differences import differences, parallel_figure
+
+
+@pytest.fixture
+def folder(morse_config):
+    """Return a folder with two short runs that differ in one setting."""
+    for name, batch_size in (("a", 2), ("b", 3)):
+        mt.MatterTuner(morse_config(name=name, data={"batch_size": batch_size})).tune()
+    return morse_config().run.root
+
+
+def press(table, action: str, run: str, text: str = "") -> None:
+    """Do what the page does where a button of a row is pressed."""
+    table._on_message(None, {"action": action, "run": run, "text": text}, [])
+
+
+def test_errors_are_those_of_the_best_validation_in_mev(folder):
+    lines = (folder / "a" / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    validations = [r for r in records if "val/total_loss" in r]
+    best = min(validations, key=lambda r: r["val/total_loss"])
+    (baseline,) = [r for r in records if "baseline/forces_mae" in r]
+    row = {row["run"]: row for row in mt.runs(folder).rows}["a"]
+    assert float(row["forces (meV/Å)"]) == pytest.approx(1e3 * best["val/forces_mae"], abs=0.06)
+    untuned = float(row["forces, untuned (meV/Å)"])
+    assert untuned == pytest.approx(1e3 * baseline["baseline/forces_mae"], abs=0.06)
+    energy = float(row["untuned, energies re-referenced (meV/atom)"])
+    expected = 1e3 * baseline["baseline/referenced_energy_per_atom_mae"]
+    assert energy == pytest.approx(expected, abs=0.06)
+    assert row["data"] == "copper.xyz, 9 + 5 frames"
+    assert row["epochs"] == "3"
+    assert row["state"] == "finished"
+    assert row["verdict"] == str(mt.Run.attach(folder / "a").verdict())
+    assert row["settings"] == "data.batch_size=2"
+
+
+def test_the_newest_comes_first_and_numbers_are_sorted_as_numbers(folder):
+    table = mt.runs(folder)
+    assert [row["run"] for row in table.rows] == ["b", "a"]
+    for line in table._table.table:
+        assert float(line["cells"]["forces (meV/Å)"]) == pytest.approx(
+            line["keys"]["forces (meV/Å)"], abs=0.06
+        )
+
+
+def test_a_run_is_renamed_annotated_and_opened(folder):
+    table = mt.runs(folder)
+    press(table, "note", "a", "the first one")
+    press(table, "rename", "a", "copper")
+    rows = {row["run"]: row for row in table.rows}
+    assert rows["copper"]["note"] == "the first one"
+    assert not (folder / "a").exists()
+    press(table, "open", "copper")
+    assert table._opened.children[0].run.path == folder / "copper"
+    for bad in ("b", "../c", "", ".hidden"):
+        press(table, "rename", "copper", bad)
+        assert table._table.message
+        assert (folder / "copper").is_dir()
+
+
+def test_only_a_run_of_the_folder_that_is_not_training_is_deleted(folder, tmp_path):
+    outside = shutil.copytree(folder / "a", tmp_path / "outside")
+    (folder / "link").symlink_to(outside)
+    table = mt.runs(folder)
+    for name in ("../outside", str(outside), "link", ".", ""):
+        press(table, "delete", name)
+        assert table._table.message
+    assert outside.is_dir()
+    mt.Run.attach(folder / "b").directory.write_status("running", pid=os.getppid())
+    press(table, "delete", "b")
+    assert "is training" in table._table.message
+    press(table, "delete", "a")
+    assert not (folder / "a").exists()
+    assert (folder / "b").is_dir()
+
+
+def test_five_hundred_runs_are_listed_within_a_second(folder, tmp_path):
+    many = tmp_path / "many"
+    for i in range(500):
+        shutil.copytree(
+            folder / "a", many / f"run-{i}", ignore=shutil.ignore_patterns("checkpoints")
+        )
+    start = time.process_time()  # tests run beside each other
+    table = mt.runs(many)
+    assert time.process_time() - start < 2
+    assert len(table) == 500
+    assert len(table.children) == 2  # and no widget a row
+
+
+def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    table = mt.runs(folder)
+    assert set(table._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert "copper.xyz" in table._repr_html_()
+    assert "copper.xyz" in repr(table)
+    assert repr(mt.runs(folder / "none")) == "no runs"
+
+
+def test_parallel_coordinates_show_what_differs_and_the_best_error():
+    def run(lr, optimizer, error):
+        settings = {"model.lr": lr, "model.optimizer": optimizer, "same": 1, "run.name": str(lr)}
+        return Summary(settings=settings, best={"epoch": 0, "val/forces_mae": error}, n_epochs=1)
+
+    runs = {"a": run(1e-3, "AdamW", 0.2), "b": run(1e-4, "SGD", 0.05)}
+    lr, optimizer, best = parallel_figure(runs).data[0].dimensions
+    assert lr["values"] == (1e-3, 1e-4)
+    assert [optimizer["ticktext"][i] for i in optimizer["values"]] == ["AdamW", "SGD"]
+    assert best["label"] == "best forces (meV/Å)"
+    assert best["values"] == pytest.approx((200, 50))
+    assert parallel_figure(runs).data[0].line.color == pytest.approx((200, 50))
+    assert parallel_figure({"a": runs["a"]}) is None
+    assert differences([runs["a"].settings] * 2) == [{}, {}]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_best_of_compared_runs_is_the_best_by_their_mode(mode, folder):
+    for name, values in (("a", (0.2, 0.5)), ("b", (0.9, 0.1))):
+        run = RunsFolder(folder).run(name)
+        config = run.config()
+        config.trainer.checkpoint.monitor = "val/forces_mae"
+        config.trainer.checkpoint.mode = mode
+        run.directory.config_file.write_text(config.to_yaml())
+        run.directory.metrics_file.unlink()
+        for epoch, value in enumerate(values):
+            run.directory.append_metrics("metrics", epoch, epoch, {"val/forces_mae": value})
+    panel = mt.compare(folder / "a", folder / "b").data.panels["val/forces_mae"]
+    assert panel.best.value == {"min": 100, "max": 900}[mode]
