@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,10 @@ class DatasetTable:
             for row in self.composition
         )
         return [str(Formula.from_dict(count).format("hill")) for count in counts]
+
+    def formula_counts(self) -> list[tuple[str, int]]:
+        """Return each formula with its number of frames, the most frequent first."""
+        return sorted(Counter(self.formulas()).items(), key=lambda row: (-row[1], row[0]))
 
     def n_formulas(self) -> int:
         """Return the number of different formulas."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import html
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
-import plotly.graph_objects as go
 
-from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.widgets.page.figure import new_plotly_figure
-from mattertune_nb.widgets.page.front_end import enable_colab_widgets
+from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets
-from mattertune_nb.widgets.page.theme import BLUE, INK
+from mattertune_nb.widgets.page.style import error_html, number
+from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable
+from mattertune_nb.widgets.views.exact_xyz import write_exact
+from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
+from mattertune_nb.widgets.views.similarity import principal_components, surroundings, too_large
 from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
@@ -25,18 +30,21 @@ if TYPE_CHECKING:
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.widgets.page.export import Table
 
-MAX_POINTS = 1500
-"""More frames are shown as a sample, with those farthest out, below their histogram of all."""
+MAX_FRAMES = 10_000
+"""Of more frames so many are read, evenly spread."""
 
+MAX_ON_MAP = 1_000
+"""Of more frames so many are compared for the map, evenly spread."""
+
+_AT_ONCE = 100
 _N_BINS = 40
-_WIDTH = 910
 
 
 class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
-    """Histograms above every frame as a point, linked with the structures below.
+    """Plots of a data set, linked with each other and with the structure beside them.
 
-    A click shows a frame; a range brushed with the mouse, or a bar that is clicked, leaves only its
-    frames in the slider.
+    A click on a point shows its frame; what is brushed with the mouse, or a bar that is clicked, is
+    marked in all plots, and leaves only its frames in the slider.
 
     Parameters
     ----------
@@ -46,35 +54,48 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
 
     def __init__(self, dataset: AtomsDataset) -> None:
         enable_colab_widgets()
+        self._closing = threading.Event()
+        self._total = len(dataset)
+        if self._total > MAX_FRAMES:
+            dataset = dataset.take(_spread(self._total, MAX_FRAMES))
         self.dataset = dataset
         self.table = DatasetTable.read(dataset)
         self.selected: NDArray[np.int64] = np.arange(len(dataset))
-        self._points: dict[str, NDArray[np.int64]] = {}
-        self.figure = new_plotly_figure()
-        self._draw()
-        self.structure = StructureView(dataset, forces="label")
-        self._kept = W.HTML()
+        self.plots = ExploreFigure(self.table)
+        self.figure = self.plots.figure
+        self.structure = StructureView(dataset, forces="label", height="300px")
+        self.structure.layout.flex, self.structure.layout.min_width = "1 1 330px", "300px"
+        self._kept, self._map_note, self._saved = W.HTML(), W.HTML(), W.HTML()
         self.all_button = W.Button(
             description="All frames", tooltip="Show all frames again", layout=W.Layout(width="96px")
         )
         self.all_button.on_click(lambda _: self._keep(np.arange(len(self.dataset))))
-        self._keep(self.selected)
-        hint = W.HTML(
-            "Drag over a plot to keep only the frames of that range; click a point or a bar.",
-            layout=W.Layout(flex="1 1 auto"),
+        self.path = W.Text(
+            "selection.xyz", tooltip="Where the selection is saved", layout=W.Layout(width="170px")
         )
-        below = W.HBox(
-            [self.structure, self._outliers()],
-            layout=W.Layout(flex_flow="row wrap", overflow="visible"),
+        self.save_button = W.Button(
+            description="Save selection",
+            tooltip="Write the frames that are selected as extended XYZ",
+            layout=W.Layout(width="116px"),
+        )
+        self.save_button.on_click(lambda _: self._on_save())
+        self._link()
+        self._keep(self.selected)
+        controls = [self._kept, self.all_button, self.path, self.save_button, self._saved]
+        beside = W.HBox(
+            only_widgets(self.figure, self.structure),
+            layout=W.Layout(flex_flow="row wrap", overflow="visible", width="100%"),
         )
         super().__init__(
-            only_widgets(
+            [
                 W.HTML(self._summary()),
-                self.figure,
-                W.HBox([hint, self._kept, self.all_button]),
-                below,
-            )
+                W.HBox(controls, layout=W.Layout(flex_flow="row wrap", width="100%")),
+                beside,
+                self._map_note,
+                self._outliers(),
+            ]
         )
+        self._start_map()
 
     def _summary(self) -> str:
         table, n = self.table, len(self.dataset)
@@ -84,127 +105,48 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         held = ", ".join(
             f"{name} {'all' if count == n else count or 'none'}" for name, count in counts.items()
         )
+        sample = "" if n == self._total else f" of {number(self._total)}, evenly spread"
         return (
-            f'<div style="line-height:1.5"><b>{n} frames</b>, {table.n_formulas()} compositions; '
+            f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {table.n_formulas()} formulas; '
             f"atoms: {elements}. "
-            f"Frames with labels: {held}. Energies are after per-element references.</div>"
+            f"Frames with labels: {held}. Energies are after per-element references. "
+            "Drag over a plot to select its frames; click a point or a bar.</div>"
         )
 
-    def _draw(self) -> None:
-        columns = self.table.columns()
-        n = len(columns) + 1
-        layout: dict[str, Any] = {
-            "height": 320,
-            "width": min(210 * n, _WIDTH),
-            "margin": {"l": 30, "r": 8, "t": 8, "b": 40},
-            "font": {"color": INK, "size": 10},
-            "showlegend": False,
-            "dragmode": "select",
-            "selectdirection": "h",
-            "hovermode": "closest",
-            "bargap": 0.05,
-        }
-        axis = {"gridcolor": "rgba(128,128,128,.22)", "zeroline": False, "nticks": 5}
-        for panel in range(n):
-            domain = [
-                panel / n,
-                (panel + 1) / n - (0.06 if panel == 0 else 0.035 if panel < n - 1 else 0),
-            ]
-            name = _suffix(panel)
-            words = {"text": ["composition", *columns][panel], "standoff": 6}
-            anchor = f"y{_suffix(panel + n if panel else 0)}"
-            layout[f"xaxis{name}"] = axis | {"domain": domain, "anchor": anchor, "title": words}
-            top = [0.0, 1.0] if panel == 0 else [0.5, 1.0]
-            layout[f"yaxis{name}"] = axis | {"domain": top, "anchor": f"x{name}"}
-            if panel:
-                layout[f"yaxis{_suffix(panel + n)}"] = axis | {
-                    "domain": [0.0, 0.46], "anchor": f"x{name}", "showticklabels": panel == 1,
-                    "title": {"text": "frame", "standoff": 2} if panel == 1 else None,
-                }  # fmt: skip
-        self._add_composition()
-        for panel, (title, values) in enumerate(columns.items(), 1):
-            self._add_column(panel, panel + n, title, values)
-        self.figure.update_layout(layout)
-
-    def _add_composition(self) -> None:
-        symbols = list(self.table.elements())
-        numbers = np.flatnonzero(self.table.composition.sum(axis=0))
-        frames = [np.flatnonzero(self.table.composition[:, z]) for z in numbers]
-        self.figure.add_trace(
-            go.Bar(
-                x=symbols,
-                y=[len(f) for f in frames],
-                name="composition",
-                marker={"color": BLUE, "line": {"width": 0}},
-                hovertemplate="%{x} in %{y} frames<extra></extra>",
+    def _link(self) -> None:
+        """Let clicks and brushes choose frames."""
+        for name, groups in self.plots.bars.items():
+            for trace in (self.plots.trace(name), self.plots.trace(f"selected {name}")):
+                trace.on_click(lambda _, chosen, __, groups=groups: self._on_bars(groups, chosen))
+                trace.on_selection(
+                    lambda _, chosen, __, groups=groups: self._on_bars(groups, chosen)
+                )
+        for title in self.plots.points:
+            trace = self.plots.trace(title)
+            trace.on_click(lambda _, chosen, __, title=title: self._on_point(title, chosen))
+            trace.on_selection(
+                lambda _, chosen, brush, title=title: self._on_points(title, chosen, brush)
             )
-        )
-        self._link_bars(frames)
 
-    def _add_column(self, panel: int, below: int, title: str, values: NDArray[np.float64]) -> None:
-        x = f"x{_suffix(panel)}"
-        present = np.flatnonzero(np.isfinite(values))
-        counted, of_frame = values[present], present
-        if title == FORCE:
-            counted, of_frame = self.table.norms, self.table.norm_frame
-        counts, edges = histogram(counted, _N_BINS)
-        bins = np.clip(np.searchsorted(edges, counted, side="right") - 1, 0, _N_BINS - 1)
-        what = "atoms" if title == FORCE else "frames"
-        self.figure.add_trace(
-            go.Bar(
-                x=(edges[1:] + edges[:-1]) / 2,
-                y=counts,
-                width=np.diff(edges),
-                marker={"color": BLUE, "line": {"width": 0}},
-                xaxis=x,
-                yaxis=f"y{_suffix(panel)}",
-                name=f"histogram of {title}",
-                hovertemplate=f"%{{x:.4g}}: %{{y}} {what}<extra></extra>",
-            )
-        )
-        self._link_bars([np.unique(of_frame[bins == k]) for k in range(_N_BINS)])
-        points = self._points[title] = _sample(present, values)
-        self.figure.add_trace(
-            go.Scatter(
-                x=values[points],
-                y=points,
-                mode="markers",
-                marker={"size": 5, "color": BLUE, "opacity": 0.7},
-                unselected={"marker": {"opacity": 0.12}},
-                xaxis=x,
-                yaxis=f"y{_suffix(below)}",
-                name=title,
-                hovertemplate="frame %{y}: %{x:.4g}<extra></extra>",
-            )
-        )
-        trace = self.figure.data[-1]
-        trace.on_click(lambda _, chosen, __: self._on_point(title, chosen))
-        trace.on_selection(lambda _, chosen, brush: self._on_points(title, chosen, brush))
-
-    def _link_bars(self, frames: list[NDArray[np.int64]]) -> None:
-        """Let the last trace, a bar for each of `frames`, choose its frames."""
-
-        def keep(chosen: Any) -> None:
-            if chosen.point_inds:
-                self._keep(np.unique(np.concatenate([frames[i] for i in chosen.point_inds])))
-
-        trace = self.figure.data[-1]
-        trace.on_click(lambda _, chosen, __: keep(chosen))
-        trace.on_selection(lambda _, chosen, __: keep(chosen))
+    def _on_bars(self, groups: list[NDArray[np.int64]], chosen: Any) -> None:
+        if chosen.point_inds:
+            self._keep(np.unique(np.concatenate([groups[i] for i in chosen.point_inds])))
 
     def _on_point(self, title: str, chosen: Any) -> None:
         if chosen.point_inds:
-            self.show(int(self._points[title][chosen.point_inds[0]]))
+            self.show(int(self.plots.points[title][chosen.point_inds[0]]))
 
     def _on_points(self, title: str, chosen: Any, brush: Any) -> None:
         if not chosen.point_inds:
             return
-        values, points = self.table.columns()[title], self._points[title]
+        points = self.plots.points[title]
         kept = np.sort(points[np.array(chosen.point_inds)])
-        if len(points) < np.isfinite(values).sum():
-            # a sample is drawn; plotly tells the range for the first panel alone
-            ends = getattr(brush, "xrange", None) or values[kept]
-            kept = np.flatnonzero((values >= min(ends)) & (values <= max(ends)))
+        if title != MAP:
+            values = self.table.columns()[title]
+            if len(points) < np.isfinite(values).sum():
+                # a sample is drawn; plotly tells the range for the first panel alone
+                ends = getattr(brush, "xrange", None) or values[kept]
+                kept = np.flatnonzero((values >= min(ends)) & (values <= max(ends)))
         self._keep(kept)
 
     def show(self, frame: int) -> None:
@@ -221,35 +163,84 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         if not np.array_equal(frames, self.selected):
             self.selected = frames
             self.structure.show_frames(self.dataset.take(frames))
-        self._kept.value = f"{len(frames)} of {n} frames"
+        self._kept.value = f"<b>{len(frames)} of {n} frames</b>"
         self.all_button.disabled = len(frames) == n
-        with self.figure.batch_update():
-            for trace in self.figure.data:
-                if trace.name in self._points:
-                    kept = np.flatnonzero(np.isin(self._points[trace.name], frames))
-                    trace.selectedpoints = None if len(frames) == n else kept
+        self._saved.value = ""
+        self.plots.mark(frames)
+
+    def save_selection(self, path: str | Path) -> Path:
+        """Write the selected frames as extended XYZ, with all that they carry, and return the path.
+
+        Raises
+        ------
+        DataError
+            Where the file is there already or cannot be written.
+        """
+        target = Path(path).expanduser()
+        if target.exists():
+            msg = f"{target}: there is such a file already. Give another name."
+            raise DataError(msg)
+        try:
+            write_exact(target, (self.dataset.frame(int(i)) for i in self.selected))
+        except OSError as exc:
+            msg = f"{target}: cannot be written ({exc.strerror})."
+            raise DataError(msg) from exc
+        return target
+
+    def _on_save(self) -> None:
+        try:
+            target = self.save_selection(self.path.value)
+        except MatterTuneError as exc:
+            self._saved.value = error_html(str(exc), css="mt-alert")
+        else:
+            self._saved.value = f"{len(self.selected)} frames in {html.escape(str(target))}"
+
+    def _start_map(self) -> None:
+        """Compare the structures: at once where they are few, else beside the rest of the view."""
+        if len(self.dataset) <= _AT_ONCE or not has_front_end():
+            self._compute_map()
+        else:
+            threading.Thread(target=self._compute_map, daemon=True).start()
+
+    def _compute_map(self) -> None:
+        frames = _spread(len(self.dataset), MAX_ON_MAP)
+        frames = frames[[not too_large(self.dataset.frame(int(i))) for i in frames]]
+        numbers = np.flatnonzero(self.table.composition.sum(axis=0)).tolist()
+        rows: list[NDArray[np.float64]] = []
+        for frame in frames.tolist():
+            if self._closing.is_set():
+                return
+            rows.append(surroundings(self.dataset.frame(frame), numbers))
+            if len(rows) % 50 == 0:
+                self._map_note.value = f"Map of similarity: {len(rows)} of {len(frames)} structures"
+        if len(rows) < 2:
+            self._map_note.value = "No map of similarity: it needs two structures."
+            return
+        self.plots.show_map(frames, *principal_components(np.array(rows)))
+        self.plots.mark(self.selected)
+        sample = "" if len(frames) == len(self.dataset) else f", {len(frames)} structures of it"
+        self._map_note.value = (
+            '<div style="line-height:1.4">Map of similarity: the two principal components (PC) of how '
+            "atoms surround each other: distances up to 6 Å between each pair of elements, and the "
+            f"elements' shares, averaged over a structure's atoms{sample}. Colours as the formulas'.</div>"
+        )
+
+    def close(self) -> None:
+        """Close the view; a map that is being computed is given up."""
+        self._closing.set()
+        super().close()
 
     def _outliers(self) -> W.Widget:
-        rows: list[W.Widget] = [
-            W.HTML("<b>farthest out</b>"),
-            W.HTML("by its"),
-            W.HTML("deviation", tooltip="in robust standard deviations from the median"),
-        ]
+        rows: list[W.Widget] = [W.HTML("<b>farthest out</b>, in robust σ from the median:")]
         for frame, title, score in self.table.outliers():
             button = W.Button(
-                description=f"frame {frame}",
-                tooltip=f"Show frame {frame}",
-                layout=W.Layout(width="92px"),
+                description=f"frame {frame}: {title.split(' (')[0]} {score:.1f} σ",
+                tooltip=f"Show frame {frame}; σ is 1.4826 times the median distance from the median",
+                layout=W.Layout(width="auto"),
             )
             button.on_click(lambda _, frame=frame: self.show(frame))
-            rows += [button, W.HTML(title), W.HTML(f"{score:.1f} σ")]
-        layout = W.Layout(
-            grid_template_columns="96px 150px 54px",
-            grid_gap="0 8px",
-            margin="0 0 0 16px",
-            align_content="flex-start",
-        )
-        return W.GridBox(rows, layout=layout)
+            rows.append(button)
+        return W.HBox(rows, layout=W.Layout(flex_flow="row wrap", width="100%"))
 
     def numbers(self) -> Table | None:
         """Return what is plotted of each frame; empty where a label is missing."""
@@ -258,16 +249,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         return {"frame": frames, "formula": self.table.formulas(), **columns}
 
     def draw(self) -> Figure | None:
-        """Return histograms of all columns as a matplotlib figure."""
+        """Return formulas and histograms of all columns as a matplotlib figure."""
         columns = self.table.columns()
         figure, axes = new_figure(1, len(columns) + 1, 2.4 * (len(columns) + 1), 2.5)
-        elements = self.table.elements()
-        axes[0].bar(list(elements), list(elements.values()), color=BLUE)
-        axes[0].set_xlabel("composition", fontsize=8)
-        axes[0].set_ylabel("atoms", fontsize=8)
+        counted = self.table.formula_counts()[:8]
+        axes[0].barh([name for name, _ in counted], [count for _, count in counted], color=BLUE)
+        axes[0].invert_yaxis()
+        axes[0].set_xlabel("frames of a formula", fontsize=8)
         for ax, (title, values) in zip(axes[1:], columns.items(), strict=True):
-            counted = self.table.norms if title == FORCE else values[np.isfinite(values)]
-            ax.stairs(*histogram(counted, _N_BINS), fill=True, color=BLUE)
+            counted_values = self.table.norms if title == FORCE else values[np.isfinite(values)]
+            ax.stairs(*histogram(counted_values, _N_BINS), fill=True, color=BLUE)
             ax.set_xlabel(title, fontsize=8)
             ax.set_ylabel("atoms" if title == FORCE else "frames", fontsize=8)
         for ax in axes:
@@ -275,22 +266,13 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         return figure
 
 
-def _sample(present: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the frames that are drawn as points: all, or of very many a sample and the extremes."""
-    if len(present) <= MAX_POINTS:
-        return present
-    order = present[np.argsort(values[present])]
-    some = np.random.default_rng(0).choice(present, MAX_POINTS - 100, replace=False)
-    chosen: NDArray[np.int64] = np.unique(np.concatenate([order[:50], order[-50:], some]))
-    return chosen
-
-
-def _suffix(panel: int) -> str:
-    return "" if panel == 0 else str(panel + 1)
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """Return at most so many of n positions, evenly spread with both ends."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 def explore(dataset: Any) -> ExploreView | W.HTML:
-    """Show composition, sizes, energies, forces and stresses of a dataset, a list or a file."""
+    """Show formulas, sizes, energies, forces, stresses and similarity of a dataset, a list or a file."""
     try:
         return ExploreView(open_structures(dataset))
     except MatterTuneError as exc:

@@ -16,7 +16,7 @@ import mattertune_nb as mt
 from mattertune_nb.data.datasets import AtomsDataset, as_dataset
 from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.views.dataset_table import DatasetTable
-from mattertune_nb.widgets.views.explore import MAX_POINTS
+from mattertune_nb.widgets.views.explore_figure import MAX_POINTS
 from mattertune_nb.widgets.views.viewers.awake import MAX_LIVE, awake
 
 

@@ -1,0 +1,143 @@
+"""A data set at a glance: its numbers compared with scipy's and with sums over the frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from plotly.callbacks import Points
+from scipy.stats import median_abs_deviation
+
+import mattertune_nb as mt
+from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.widgets.views import explore as explore_module
+from mattertune_nb.widgets.views.dataset_table import DatasetTable
+from mattertune_nb.widgets.views.explore_figure import MAP, N_FORMULAS
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Return forty frames of two formulas with labels, forces of one much larger."""
+    rng = np.random.default_rng(1)
+    frames = []
+    for i in range(40):
+        atoms = molecule("H2O" if i % 4 else "CH4")
+        atoms.rattle(0.05, seed=i)
+        forces = rng.normal(size=(len(atoms), 3)) * (20 if i == 7 else 1)
+        atoms.calc = SinglePointCalculator(atoms, energy=-10.0 + rng.normal(), forces=forces)
+        frames.append(atoms)
+    return frames
+
+
+def test_a_robust_deviation_is_that_of_scipy(mixed):
+    table = DatasetTable.read(as_dataset(mixed))
+    assert len(table.outliers()) == 8
+    columns = table.columns()
+    for frame, title, score in table.outliers():
+        values = columns[title]
+        sigma = median_abs_deviation(values, scale="normal")
+        assert score == pytest.approx(abs(values[frame] - np.median(values)) / sigma, rel=1e-4)
+    assert table.outliers()[0][:2] == (7, "force (meV/Å)")
+
+
+def test_energies_are_after_references_fitted_to_the_set(mixed):
+    table = DatasetTable.read(as_dataset(mixed))
+    counts = np.array([[np.sum(a.numbers == z) for z in (1, 6, 8)] for a in mixed], float)
+    energies = np.array([a.get_potential_energy() for a in mixed])
+    # two formulas, whatever their references: the energies' scatter within each, per atom
+    for formula in {str(a.symbols) for a in mixed}:
+        chosen = [i for i, a in enumerate(mixed) if str(a.symbols) == formula]
+        spread = 1000 * np.ptp(energies[chosen]) / counts[chosen[0]].sum()
+        assert np.ptp(table.energy[chosen]) == pytest.approx(spread, rel=1e-6)
+
+
+def test_formulas_are_counted(mixed):
+    view = mt.explore(mixed)
+    expected = Counter(a.get_chemical_formula() for a in mixed)
+    bars = view.plots.trace("formulas")
+    assert dict(zip(bars.y, bars.x, strict=True)) == dict(expected)
+    assert "2 formulas" in view.children[0].value
+
+
+def test_formulas_beyond_the_first_share_a_bar():
+    frames = [bulk("Cu").repeat((i + 1, 1, 1)) for i in range(N_FORMULAS + 3)] + [bulk("Cu")]
+    bars = mt.explore(frames).plots.trace("formulas")
+    assert bars.y[-1] == "3 others"
+    assert list(bars.x) == [2] + [1] * (N_FORMULAS - 1) + [3]
+
+
+def test_what_is_brushed_is_marked_in_all_plots(mixed):
+    view = mt.explore(mixed)
+    bars = view.plots.trace("formulas")
+    methane = list(bars.y).index("CH4")
+    bars._dispatch_on_selection(Points(point_inds=[methane]), None)
+    chosen = [i for i, a in enumerate(mixed) if len(a) == 5]
+    assert view.selected.tolist() == chosen
+    assert len(view.structure.frames) == len(chosen)
+    selected = view.plots.trace("selected formulas")
+    assert dict(zip(selected.y, selected.x, strict=True)) == {"CH4": 10, "H2O": 0}
+    forces = view.plots.trace("selected histogram of force (meV/Å)")
+    assert sum(forces.y) == 5 * len(chosen)
+    on_map = view.plots.trace(MAP)
+    assert list(on_map.selectedpoints) == chosen
+    view.all_button.click()
+    assert on_map.selectedpoints is None
+    assert sum(forces.y) == sum(len(a) for a in mixed)
+
+
+def test_a_point_of_the_map_shows_its_structure(mixed):
+    view = mt.explore(mixed)
+    view.plots.trace(MAP)._dispatch_on_click(Points(point_inds=[5]), None)
+    assert "frame 5" in view.structure._caption.value
+    assert "two principal components" in view._map_note.value
+
+
+def test_counts_over_decades_have_a_logarithmic_axis():
+    frames = [bulk("Cu")] * 200 + [bulk("Au")]
+    figure = mt.explore(frames).figure
+    assert figure.layout.xaxis.type == "log"
+    few = mt.explore([bulk("Cu"), bulk("Au")]).figure
+    assert few.layout.xaxis.type != "log"
+
+
+def test_a_selection_is_saved_without_the_loss_of_a_digit(mixed, tmp_path):
+    view = mt.explore(mixed)
+    view._keep(np.array([3, 7]))
+    path = view.save_selection(tmp_path / "chosen.xyz")
+    for atoms, k in zip(ase.io.read(path, ":"), (3, 7), strict=True):
+        assert atoms.numbers.tolist() == mixed[k].numbers.tolist()
+        assert atoms.positions.tolist() == mixed[k].positions.tolist()
+        assert atoms.get_potential_energy() == mixed[k].get_potential_energy()
+        assert atoms.get_forces().tolist() == mixed[k].get_forces().tolist()
+    view.path.value = str(path)
+    view.save_button.click()
+    assert "such a file already" in view._saved.value
+
+
+def test_a_saved_crystal_keeps_cell_stress_and_all_of_its_own(tmp_path):
+    atoms = bulk("NaCl", "rocksalt", a=5.64 + 1 / 3)
+    atoms.rattle(0.1, seed=0)
+    stress = np.linspace(-0.1, 0.1, 6) / 3
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-1 / 3, forces=np.eye(3)[:2] / 7, stress=stress
+    )
+    atoms.info["note"] = "from a run"
+    atoms.set_array("spin", np.array([1 / 3, -1 / 3]))
+    read = ase.io.read(mt.explore([atoms]).save_selection(tmp_path / "one.xyz"))
+    assert read.cell.tolist() == atoms.cell.tolist()
+    assert read.pbc.tolist() == [True] * 3
+    assert read.get_stress().tolist() == stress.tolist()
+    assert read.arrays["spin"].tolist() == [1 / 3, -1 / 3]
+    assert read.info["note"] == "from a run"
+
+
+def test_of_very_many_frames_a_part_is_read_and_said_to_be(monkeypatch):
+    monkeypatch.setattr(explore_module, "MAX_FRAMES", 20)
+    view = mt.explore([bulk("Cu")] * 500)
+    assert len(view.dataset) == 20
+    assert "20 frames</b> of 500, evenly spread" in view.children[0].value
+    assert view.dataset.indices[[0, -1]].tolist() == [0, 499]
