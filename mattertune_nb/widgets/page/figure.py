@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from copy import deepcopy
 from typing import Any
 
@@ -11,6 +12,8 @@ from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.theme import template
 
 _TRIES = 20
+_LOADING_SECONDS = 20
+"""So long a page may take until it has read plotly; what is sent in the meantime gets lost."""
 
 
 class Figure(go.FigureWidget):  # type: ignore[misc]
@@ -19,6 +22,10 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
     Plotly's own tells traces and layout to a page only when it is made or displayed by itself, so that a
     figure inside a box is empty on each page that asks for it later.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._loaded_at = time.monotonic() + _LOADING_SECONDS
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return what a page needs to show the figure as it is now."""
@@ -38,6 +45,15 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
             except RuntimeError:  # changed while it was copied
                 continue
         return deepcopy(getattr(self, name))
+
+
+def tell_page(figure: Any) -> None:
+    """Tell a page all of a figure after a change, as long as the page may be loading plotly.
+
+    It draws this once it can, and leaves it alone if it has drawn.
+    """
+    if isinstance(figure, Figure) and time.monotonic() < figure._loaded_at:
+        figure.send_state(["_widget_data", "_widget_layout"])
 
 
 def new_plotly_figure(**layout: Any) -> Any:

@@ -94,7 +94,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         self.controls.full_screen.observe(lambda _: self._fill(center=False), "dark")
         super().__init__(
             [W.HTML(STYLE), self.controls, self._caption, self._place, self._color_bar],
-            layout=W.Layout(width="100%", max_width="760px"),
+            layout=W.Layout(width="100%", max_width="860px"),
         )
         self.add_class(BOX)
         self.sleep()
