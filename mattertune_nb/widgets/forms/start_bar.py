@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.widgets.page.connection import while_connected
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox, shared
 from mattertune_nb.widgets.page.style import error_html, note_html
 
@@ -110,14 +111,17 @@ class StartBar:
     def show_state(self, status: Status) -> None:
         """Say in words where the run stands; Start waits until it has ended."""
         assert self._run is not None
-        if not self._is_error:
-            text = state_in_words(self._run.name, status)
-            if self.message.value != f'<div role="status">{note_html(text)}</div>':
-                self.say(text)
         active = status.state in ("starting", "running")
+        if not self._is_error:
+            words = note_html(state_in_words(self._run.name, status))
+            words = while_connected(words) if active else words
+            # a trait that is set to what it is sends nothing
+            self.message.value = f'<div role="status">{words}</div>'
         self.button.description = "Training …" if active else "Start"
         self.button.icon = "spinner" if active else "play"
         self.button.disabled = active
+        mark = self.button.add_class if active else self.button.remove_class
+        mark("mt-busy")
 
     @property
     def run(self) -> Run | None:

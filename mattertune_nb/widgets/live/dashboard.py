@@ -14,6 +14,7 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.background import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.notice import Notice
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData, expected_of
@@ -73,6 +74,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._header = W.HTML()
         self._message = W.HTML()
         self._verdict = W.HTML()
+        self._notice = Notice()
         self._buttons = self._make_buttons()
         self.curves = CurvesSection(self.data)
         self.sections = Sections([self.curves, *(section(run) for section in SECTIONS)])
@@ -104,7 +106,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             lambda _: self._do(lambda: self.run.train_longer(self.epochs.value))
         )
         return W.HBox(
-            [self.stop_button, self.resume_button, self.longer_button, self.epochs],
+            [self.stop_button, self.resume_button, self.longer_button, self.epochs, self._notice],
             layout=W.Layout(flex_flow="row wrap", align_items="center"),
         )
 
@@ -206,10 +208,12 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         elif self._status:
             self._say("")
         # a run that could not be read has its message
-        self._verdict.value = "" if active else verdict_html(self.run.verdict())
+        judged = None if active else self.run.verdict()
+        self._verdict.value = "" if judged is None else verdict_html(judged)
         ended = self._status is not None and self._status.is_active and not active
         self._status = status
         if ended:
+            self._notice.tell(self.run.name, state, status.error or str(judged or ""))
             self.renew_picture()
 
     def watch(self) -> None:

@@ -26,6 +26,7 @@ from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.notice import Notice
 from mattertune_nb.widgets.live.progress import Progress, progress_html
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData, metrics_of
@@ -210,7 +211,7 @@ class LiveCurves(Callback):
         self._release_signal()
         if self.view is not None:
             self.view.update(self._progress(trainer, state))
-            self.view.finish()
+            self.view.finish(state)
 
     def _update(self, trainer: Trainer) -> None:
         start = time.monotonic()
@@ -286,7 +287,8 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         self._header = W.HTML()
         self.curves = CurvesSection(data)
         self.sections = Sections([self.curves, *sections])
-        super().__init__([self._header, self.sections.widget])
+        self._notice = Notice()
+        super().__init__([self._header, self._notice, self.sections.widget])
 
     def show(self) -> None:
         """Display the view below the cell, if this is one."""
@@ -306,9 +308,10 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         if not has_front_end():
             self.renew_picture()
 
-    def finish(self) -> None:
-        """Leave the final curves as a picture beside the widget."""
+    def finish(self, state: str) -> None:
+        """Tell that the fit has ended, and leave the final curves as a picture beside the widget."""
         self._ended = True
+        self._notice.tell(self.title, state)
         self.renew_picture()
 
     def shown(self) -> None:

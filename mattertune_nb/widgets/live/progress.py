@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from mattertune_nb.widgets.page.connection import while_connected
+
 if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
     from mattertune_nb.training.background import Run
@@ -142,20 +144,25 @@ def progress_html(progress: Progress) -> str:
     """Return the header as HTML in the colours of the reader's theme."""
     color = _COLORS.get(progress.state, "#8a8f98")
     steps = f" of {progress.max_steps}" if progress.max_steps else ""
-    facts = [progress.epoch_in_words, f"step {progress.step}{steps}"]
+    facts = f"{progress.epoch_in_words} · step {progress.step}{steps}"
+    now = ""
     if progress.rate is not None:
-        facts.append(f"{progress.rate:.3g} {progress.rate_unit}/s")
+        now += f" · {progress.rate:.3g} {progress.rate_unit}/s"
     if progress.eta is not None and progress.state == "running":
-        facts.append(f"{duration(progress.eta)} left")
+        now += f" · {duration(progress.eta)} left"
     if progress.memory is not None:
-        facts.append(f"{progress.memory:.2f} GB")
+        now += f" · {progress.memory:.2f} GB"
+    state, facts = progress.state, facts + now
+    if state in ("starting", "running"):
+        # how it has ended stays true without a kernel, how it goes does not
+        state, facts = while_connected(state), facts.removesuffix(now) + while_connected(now, "")
     width = 100 * (progress.fraction or 0)
     return (
         f'<div style="font-family:var(--jp-ui-font-family,sans-serif)">'
         f"<b>{html.escape(progress.title)}</b> "
         f'<span style="background:{color};color:white;border-radius:8px;padding:1px 8px;font-size:12px">'
-        f"{progress.state}</span> "
-        f'<span style="opacity:.85">{" · ".join(facts)}</span>'
+        f"{state}</span> "
+        f'<span style="opacity:.85">{facts}</span>'
         f'<div role="progressbar" aria-label="progress of the run" aria-valuenow="{width:.0f}" '
         'aria-valuemin="0" aria-valuemax="100" '
         'style="height:6px;border-radius:3px;background:rgba(128,128,128,.25);margin:4px 0">'

@@ -100,6 +100,7 @@ function render({ model, el }) {
       cells.splice(1, 0, element("td", { className: "mt-runs-actions" }, actions(row)));
       const line = element("tr", {}, cells);
       line.dataset.tone = row.tone;
+      line.dataset.active = row.active;
       return line;
     });
     head.splice(1, 0, element("th", { textContent: "" }));

@@ -10,6 +10,7 @@ from mattertune_nb.widgets.live.curve_controls import CurveControls
 from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.validation_view import ValidationView
+from mattertune_nb.widgets.page.connection import CONNECTION_STYLE
 from mattertune_nb.widgets.page.picture import only_widgets
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Sections:
         self._tabs.add_class("mt-sections")
         for section in self.sections[1:]:
             section.widget.add_class("mt-as-high")
-        self.widget = W.VBox([W.HTML(_STYLE), self._tabs])
+        self.widget = W.VBox([W.HTML(_STYLE + CONNECTION_STYLE), self._tabs])
 
     def refresh(self) -> None:
         """Let each section show what is new."""
