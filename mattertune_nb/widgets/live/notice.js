@@ -4,15 +4,21 @@ const SEEN = ["pointermove", "pointerdown", "keydown", "wheel", "focus"];
 const allowed = () => ("Notification" in window && isSecureContext ? Notification.permission : "none");
 
 function title(text) {
-  // what several runs have ended is told by one title, and the page's own comes back
-  if (window.mattertuneTitle === undefined) window.mattertuneTitle = document.title;
+  const told = window.mattertuneTitle;
+  const own = document.title;
   document.title = text;
+  if (told) {
+    told.text = text;
+    return;
+  }
+  // one for the page: each widget reads this file for itself
+  const kept = (window.mattertuneTitle = { text, own });
   const back = (event) => {
     if (document.hidden || !event.isTrusted) return;
     for (const name of SEEN) window.removeEventListener(name, back, true);
     document.removeEventListener("visibilitychange", back);
     // JupyterLab may have written another meanwhile
-    if (document.title === text) document.title = window.mattertuneTitle;
+    if (document.title === kept.text) document.title = kept.own;
     delete window.mattertuneTitle;
   };
   for (const name of SEEN) window.addEventListener(name, back, true);
