@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import about
+from mattertune_nb.config.messages import label_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
@@ -77,8 +79,9 @@ class ModelCheckpointConfig(StrictConfig):
         names = ("every_n_epochs", "every_n_train_steps", "train_time_interval")
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
-            msg = f"{' and '.join(given)} cannot be combined; set one of them"
-            raise ValueError(msg)
+            labels = " and ".join(label_of(n, type(self).model_fields[n]) for n in given)
+            text = f"{labels} cannot be combined; set one of them"
+            raise about(text, given[-1])
         return self
 
     @property

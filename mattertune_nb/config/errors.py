@@ -34,9 +34,14 @@ class ConfigError(MatterTuneError, ValueError):
         text = "; ".join(
             f"{'.'.join(map(str, path))}: {text}" if path else text for path, text in problems
         )
-        error = cls(f"{where}: {text}")
+        error = cls(f"{where}: {text}" if where else text)
         error.problems = problems
         return error
+
+
+def about(text: str, *path: str) -> ConfigError:
+    """Return what a validator raises that looks at several settings and is about one of them."""
+    return ConfigError.from_problems("", [(path, text)])
 
 
 class DataError(MatterTuneError, ValueError):

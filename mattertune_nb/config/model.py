@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import field_validator, model_validator
 
 from mattertune_nb.config.base import HyperParameters, setting
+from mattertune_nb.config.errors import about
 from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
 from mattertune_nb.config.schedules import (
     CosineAnnealingLRConfig,
@@ -79,26 +80,24 @@ class ModelConfig(HyperParameters):
         names = self.property_names
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            msg = f"properties: '{twice.pop()}' is listed twice"
-            raise ValueError(msg)
+            text = f"'{twice.pop()}' is listed twice; take one out"
+            raise about(text, "properties")
         if all(p.loss_coefficient == 0 for p in self.properties):
-            msg = "properties: every loss_coefficient is 0, so there is nothing to train on"
-            raise ValueError(msg)
+            text = "the Weight of every property is 0, so there is nothing to train on; raise one"
+            raise about(text, "properties")
         for name, normalizers in self.normalizers.items():
             # the energy is there for calculators even where it is not trained on
             if normalizers and name not in {"energy", *names}:
-                msg = (
-                    f"normalizers.{name}: '{name}' is not among the properties. Add its config to "
-                    "properties, or take the normalizers out"
+                text = (
+                    f"'{name}' is not among the properties; learn it too, or take its "
+                    "normalizers out"
                 )
-                raise ValueError(msg)
+                raise about(text, "normalizers", name)
             if name != "energy" and any(
                 isinstance(n, PerAtomReferencingNormalizerConfig) for n in normalizers
             ):
-                msg = (
-                    f"normalizers.{name}: PerAtomReferencingNormalizerConfig is for the energy only"
-                )
-                raise ValueError(msg)
+                text = "reference energies are for the energy only"
+                raise about(text, "normalizers", name)
         return self
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +99,8 @@ class SGDConfig(_OptimizerConfig):
     @model_validator(mode="after")
     def _check_nesterov(self) -> Self:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            msg = "nesterov needs momentum > 0 and dampening = 0"
-            raise ValueError(msg)
+            text = "Nesterov momentum needs Momentum above 0, e.g. 0.9, and Dampening 0"
+            raise about(text, "nesterov")
         return self
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import about
 from mattertune_nb.config.stretching import stretching_cosine
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ class MultiStepLRConfig(_ScheduleConfig):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if sorted(self.milestones) != self.milestones:
-            msg = "milestones must ascend"
-            raise ValueError(msg)
+            text = f"Milestones must ascend, e.g. {sorted(self.milestones)}; got {self.milestones}"
+            raise about(text, "milestones")
         return self
 
 
@@ -200,7 +201,10 @@ class CosineAnnealingLRConfig(_Schedule):
         """
         length = self.length(total)
         if length is None:
-            msg = "lr_scheduler.T_max: the run has no fixed length; set T_max or max_epochs."
+            msg = (
+                "Learning-rate schedule: the run has no fixed length; set the schedule's Length "
+                "(T_max) or Epochs (max_epochs)."
+            )
             raise ValueError(msg)
         warmup = int(self.warmup * length) if self.warmup < 1 else min(int(self.warmup), length - 1)
         cosine = self.model_copy(update={"T_max": max(length - warmup, 1), "warmup": 0.0})
@@ -281,7 +285,7 @@ def check_sequence(schedules: list[Any]) -> None:
     """
     timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
     if len(schedules) - len(timed) > 1:
-        msg = "one ReduceOnPlateauConfig is enough"
+        msg = "one schedule that waits for a plateau is enough"
         raise ValueError(msg)
     if len({s.interval for s in timed} - {None}) > 1:
         msg = "the schedules of a list must count the same interval, all epochs or all steps"
@@ -289,7 +293,7 @@ def check_sequence(schedules: list[Any]) -> None:
     for i, schedule in enumerate(timed[:-1]):
         if schedule.length(None) is None:
             msg = (
-                f"number {i}, {type(schedule).__name__}, has no end and can only come last; "
-                "LinearLRConfig, ConstantLRConfig and CosineAnnealingLRConfig(T_max=...) have one"
+                f"number {i + 1} ({schedule.name}) has no end and can only come last; linear, "
+                "constant, and cosine with a Length (T_max) have one"
             )
             raise ValueError(msg)

@@ -8,7 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.callbacks import EarlyStoppingConfig, EMAConfig, ModelCheckpointConfig
+from mattertune_nb.config.errors import about
 from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
+from mattertune_nb.config.messages import label_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -253,20 +255,22 @@ class TrainerConfig(StrictConfig):
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
         if 0 < self.max_steps < (self.min_steps or 0):
-            msg = "min_steps is larger than max_steps"
-            raise ValueError(msg)
+            text = f"the least optimizer steps, {self.min_steps}, exceed the most, {self.max_steps}"
+            raise about(text, "min_steps")
         if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
-            msg = "min_epochs is larger than max_epochs"
-            raise ValueError(msg)
+            text = f"Least epochs, {self.min_epochs}, exceed Epochs, {self.max_epochs}"
+            raise about(text, "min_epochs")
         own = {*type(self).model_fields, "callbacks", "logger"}
         clash = sorted(own & set(self.additional_trainer_kwargs))
         if clash:
             instead = {
                 "callbacks": "give callbacks to tune(callbacks=[...])",
-                "logger": "use the field 'loggers'",
-            }.get(clash[0], f"use the field '{clash[0]}'")
-            msg = f"additional_trainer_kwargs: {instead} instead"
-            raise ValueError(msg)
+                "logger": "use the setting Loggers",
+            }.get(clash[0]) or (
+                f"use the setting {label_of(clash[0], type(self).model_fields[clash[0]])}"
+            )
+            text = f"'{clash[0]}' does not belong here; {instead} instead"
+            raise about(text, "additional_trainer_kwargs")
         return self
 
     @property

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from mattertune_nb.config.base import HyperParameters, setting
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, about
 from mattertune_nb.data.datasets import AtomsDataset, DatasetConfig, LoaderSettings
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
     @classmethod
     def _check_part(cls, value: float | str) -> float | str:
         if isinstance(value, float) and not 0 <= value <= 1:
-            msg = f"a fraction lies between 0 and 1, a number of structures is an integer; got {value}"
+            msg = (
+                f"a fraction lies between 0 and 1, and a number of structures is whole; got {value}"
+            )
             raise ValueError(msg)
         if not isinstance(value, str) and value < 0:
             msg = f"cannot be negative, got {value}"
@@ -182,8 +184,10 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         parts = (self.train_split, self.validation_split, self.test_split)
         total = sum(part for part in parts if isinstance(part, float))
         if total > 1 + 1e-9:
-            msg = f"train_split, validation_split and test_split add up to {total:g}, more than all"
-            raise ValueError(msg)
+            text = (
+                f"Training, Validation and Test part add up to {total:g}, more than all; lower one"
+            )
+            raise about(text, "train_split")
         return self
 
     def split_indices(self, n: int) -> dict[str, NDArray[np.int64]]:

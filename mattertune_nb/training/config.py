@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
-from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.errors import ConfigError, about, did_you_mean
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.schedules import CosineAnnealingLRConfig, ReduceOnPlateauConfig
 from mattertune_nb.config.task import metric_names
@@ -41,11 +41,11 @@ class MatterTunerConfig(StrictConfig):
             and isinstance(last, CosineAnnealingLRConfig)
             and last.T_max is None
         ):
-            msg = (
-                "model.lr_scheduler.T_max: the run has no fixed length, so set T_max, or "
-                "trainer.max_epochs or max_steps."
+            text = (
+                "the run has no fixed length, so set the schedule's Length (T_max), or Epochs "
+                "(trainer.max_epochs) or Most optimizer steps (trainer.max_steps)"
             )
-            raise ConfigError(msg)
+            raise about(text, "model", "lr_scheduler", "T_max")
 
     def check_monitors(self) -> None:
         """Refuse a monitor that neither training nor validation of these properties will log.

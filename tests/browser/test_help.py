@@ -37,8 +37,11 @@ def test_each_field_of_each_config_has_its_help(notebook):
     notebook.open(FORMS)
     notebook.run(0)
     page = notebook.page
-    page.locator(".of-MatterTunerConfig").wait_for(state="attached")
-    page.wait_for_timeout(2000)
+    # the last of the forms has its marks
+    page.wait_for_function(
+        "document.querySelectorAll('.of-MatterTunerConfig button.mt-help').length >= 4",
+        timeout=120_000,
+    )
     for cls in CONFIGS:
         marks = page.evaluate(READ, cls.__name__)
         for name in cls.model_fields:

@@ -133,14 +133,30 @@ def test_every_field_says_what_it_is(cls):
             lambda: mt.TrainerConfig(early_stopping={"patence": 3}),
             "early_stopping.patence: unknown setting. Did you mean 'patience'?",
         ),
-        (lambda: mt.SGDConfig(nesterov=True), "nesterov needs momentum > 0"),
+        (lambda: mt.SGDConfig(nesterov=True), "nesterov: Nesterov momentum needs Momentum above 0"),
         (
             lambda: mt.TrainerConfig(additional_trainer_kwargs={"max_epochs": 3}),
-            "use the field 'max_epochs' instead",
+            "additional_trainer_kwargs: 'max_epochs' does not belong here; use the setting Epochs",
         ),
         (
             lambda: ModelConfig(lr_scheduler=[mt.StepLRConfig(), mt.CosineAnnealingLRConfig()]),
             "has no end and can only come last",
+        ),
+        (
+            lambda: mt.TrainerConfig(max_steps=5, min_steps=6),
+            "min_steps: the least optimizer steps, 6, exceed the most, 5",
+        ),
+        (
+            lambda: mt.MultiStepLRConfig(milestones=[20, 10]),
+            "milestones: Milestones must ascend, e.g. [10, 20]; got [20, 10]",
+        ),
+        (
+            lambda: mt.ModelCheckpointConfig(every_n_epochs=1, every_n_train_steps=9),
+            "every_n_train_steps: Epochs between saves and Steps between saves cannot be combined",
+        ),
+        (
+            lambda: ModelConfig(properties=[mt.EnergyPropertyConfig(loss_coefficient=0)]),
+            "properties: the Weight of every property is 0, so there is nothing to train on",
         ),
         (lambda: mt.RunConfig(name="a/b"), "name: use letters"),
         (
@@ -158,7 +174,7 @@ def test_a_bad_setting_is_one_line_that_names_the_field(build, message):
 
 def test_a_refused_assignment_changes_nothing():
     config = mt.SGDConfig(momentum=0.9, nesterov=True)
-    with pytest.raises(mt.ConfigError, match="nesterov needs momentum"):
+    with pytest.raises(mt.ConfigError, match="needs Momentum above 0"):
         config.momentum = 0.0
     assert config.momentum == 0.9
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.file_field import (
     LARGEST_UPLOAD,
     FileEditor,
@@ -22,7 +23,7 @@ ODD = """a "b" <i>'c'.xyz"""
 def editor(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     field = mt.XYZDatasetConfig.model_fields["src"]
-    return FileEditor("File", field, field.annotation, lambda: None)
+    return FileEditor(About.of(mt.XYZDatasetConfig, "src"), lambda: None)
 
 
 def upload(editor, name, content):

@@ -179,10 +179,19 @@ def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     assert "needs a GPU" in advised_form._bar.refusal.value
     with pytest.raises(mt.TrainingError, match="needs a GPU"):
         advised_form.start()
-    # said once, and taken back with its cause
+    # said once
     assert "needs a GPU" in advised_form.message.value
     assert advised_form._bar.refusal.value == ""
     assert advised_form.run is None
+    # an edit of something else leaves the note, and still says it once
+    advised_form.editor.editor("trainer", "max_epochs").inner.control.value = "9"
+    assert advised_form._advisor.wait()
+    assert advised_form.message.value == ""
+    assert "needs a GPU" in advised_form._bar.refusal.value
+    # taken back as soon as its cause is mended
+    accelerator.control.value = "cpu"
+    assert advised_form._advisor.wait()
+    assert advised_form.message.value == advised_form._bar.refusal.value == ""
 
 
 def test_structures_given_in_python_stay_while_the_rest_is_edited(tuner_form):
@@ -423,9 +432,11 @@ def test_start_refuses_while_an_entry_is_wrong(tuner_form, tmp_path):
     epochs = tuner_form.editor.editor("trainer", "max_epochs").inner
     epochs.control.value = "5o"
     press_start(tuner_form)
-    assert "trainer.max_epochs: " in tuner_form.message.value
+    assert "Epochs must be a whole number" in tuner_form.message.value
     assert tuner_form.run is None
     assert not list(tmp_path.iterdir())
+    epochs.control.value = "50"
+    assert tuner_form.message.value == ""
 
 
 def test_a_config_that_is_loaded_takes_the_place_of_a_wrong_entry_though_it_equals_the_last(
