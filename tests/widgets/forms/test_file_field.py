@@ -22,7 +22,6 @@ ODD = """a "b" <i>'c'.xyz"""
 @pytest.fixture
 def editor(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    field = mt.XYZDatasetConfig.model_fields["src"]
     return FileEditor(About.of(mt.XYZDatasetConfig, "src"), lambda: None)
 
 
