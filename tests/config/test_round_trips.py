@@ -240,7 +240,7 @@ def test_a_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), "1e400"])
 def test_a_setting_is_a_finite_number(value):
-    with pytest.raises(mt.ConfigError, match="lr: input should be a finite number"):
+    with pytest.raises(mt.ConfigError, match="lr: Learning rate must be a finite number"):
         mt.AdamWConfig(lr=value)
 
 
