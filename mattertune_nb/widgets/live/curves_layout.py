@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from plotly.subplots import make_subplots
 
 from mattertune_nb.training.stages import REREFERENCED
-from mattertune_nb.widgets.live.scales import line_label, off_scale_label, title_text
+from mattertune_nb.widgets.live.scales import curve_label, line_label, off_scale_label, title_text
 from mattertune_nb.widgets.page.theme import GREEN, RED, template
 
 if TYPE_CHECKING:
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 LINE_COLORS = (RED, "#e8833a")
 _TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
-_ROW, _ENTRY = 116, 17  # px
+# px; an error has two dashed lines and a star in its legend besides two curves
+_ROW, _ROW_OF_ERRORS = 116, 142
+_LINE, _GAP = 14, 5  # px; of a line in a legend, and between its entries
 
 
 def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
     """Return panels below each other on one horizontal axis, each with its legend beside it."""
     n_panels = len(panels)
-    row = max(_ROW, *(_ENTRY * (len(panel.series) + 4) for panel in panels))
-    height = _TOP + _BOTTOM + n_panels * row
-    figure = make_subplots(n_panels, 1, shared_xaxes=True, vertical_spacing=0.16 / n_panels)
+    rows = [_row_height(panel) for panel in panels]
+    height = _TOP + _BOTTOM + sum(rows)
+    figure = make_subplots(
+        n_panels, 1, shared_xaxes=True, vertical_spacing=0.16 / n_panels, row_heights=rows
+    )
     layout = figure.layout
     for number, (panel, is_log) in enumerate(zip(panels, log, strict=True), 1):
         suffix = axis_suffix(number)
@@ -71,6 +75,14 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
         hoverlabel={"font": {"size": 11}},
     )
     return layout
+
+
+def _row_height(panel: Panel) -> int:
+    """Return the pixels of a panel, with room for a legend that a run fills little by little."""
+    labels = [curve_label(name, 0.0) for name in panel.series]
+    curves = sum(_GAP + _LINE * (1 + label.count("<br>")) for label in labels)
+    room = max(curves - 2 * (_GAP + _LINE), 0)
+    return (_ROW_OF_ERRORS if panel.unit else _ROW) + room
 
 
 def curve_lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Figure:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.training.verdict import verdict
 from mattertune_nb.widgets.page.figure import new_plotly_figure
+from mattertune_nb.widgets.page.theme import BLUE, PALETTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from mattertune_nb.training.summary import Summary
 
 _NOT_COMPARED = ("run.name", "run.root")
+_NAMED = 20
+"""So many runs have room for their names."""
+_WIDTH = 15
+"""Letters of a word beside an axis."""
 
 
 def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -47,14 +52,19 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     if not names:
         return None
     columns = [_axis(name, [one.get(name) for one in differing]) for name in names]
-    columns += [{"label": t, "values": [errors[name][t] for name in kept]} for t in shared]
+    columns += [_axis(title, [errors[name][title] for name in kept]) for title in shared]
+    if len(kept) <= _NAMED:
+        columns.insert(0, _axis("run", list(kept)))
     color = [errors[name][shared[0]] for name in kept]
-    line = {"color": color, "colorscale": "Viridis", "showscale": True}
+    # both ends are seen on white and on dark grey
+    line = {"color": color, "colorscale": [BLUE, PALETTE[1]], "showscale": True}
     trace = go.Parcoords(
         dimensions=columns,
+        labelangle=-20,
+        tickfont={"shadow": "none"},
         line=line | {"colorbar": {"title": {"text": shared[0], "side": "right"}}},
     )
-    figure = new_plotly_figure(height=340, margin={"l": 90, "r": 60, "t": 70, "b": 30})
+    figure = new_plotly_figure(height=340, margin={"l": 100, "r": 60, "t": 84, "b": 30})
     figure.add_trace(trace)
     return figure
 
@@ -63,12 +73,17 @@ def _axis(name: str, values: list[Any]) -> dict[str, Any]:
     """Return one axis: of numbers as they are, of all else as ticks with words."""
     label = ".".join(name.split(".")[-2:])
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        return {"label": label, "values": values}
+        return {"label": label, "values": values, "tickformat": ".3~g"}
     words = ["not set" if v is None else str(v) for v in values]
     ticks = sorted(set(words))
     return {
         "label": label,
         "values": [ticks.index(word) for word in words],
         "tickvals": list(range(len(ticks))),
-        "ticktext": [tick if len(tick) <= 18 else f"…{tick[-17:]}" for tick in ticks],
+        "ticktext": [_shortened(tick) for tick in ticks],
     }
+
+
+def _shortened(word: str) -> str:
+    """Return a word, or its end: names and paths begin alike more often than they end."""
+    return word if len(word) <= _WIDTH else f"…{word[1 - _WIDTH :]}"

@@ -73,8 +73,10 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.rows = []
         for (run, status, summary), differing in zip(found, differences(settings), strict=True):
             judged = verdict(summary)
-            row = _row(run, status, summary) | {
-                "verdict": _NONE if status.is_active else str(judged) or _NONE,
+            told = _NONE if status.is_active else str(judged) or _NONE
+            # what most people look for is in sight without scrolling
+            row = {"run": run.name, "state": status.state, "verdict": told}
+            row |= _row(run, status, summary) | {
                 "note": self.folder.note(run.name),
                 "settings": ", ".join(f"{k}={v}" for k, v in differing.items()) or _NONE,
             }

@@ -93,7 +93,8 @@ function render({ model, el }) {
     });
     const body = rows.slice(0, shown).map((row) => {
       const cells = columns.map((name) => {
-        const cell = element("td", { textContent: row.cells[name], title: row.cells[name] });
+        const text = element("div", { textContent: row.cells[name] });
+        const cell = element("td", { title: row.cells[name] }, [text]);
         cell.dataset.column = name;
         return cell;
       });

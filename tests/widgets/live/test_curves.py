@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mattertune_nb.widgets.live.curves import CurvesFigure
+from mattertune_nb.widgets.live.curves_layout import curves_layout
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.scales import Scales, smoothed
 from mattertune_nb.widgets.live.sections import CurvesSection
-from mattertune_nb.widgets.live.series import MAX_PANELS, CurveData, metrics_of
+from mattertune_nb.widgets.live.series import MAX_PANELS, CurveData, Panel, Series, metrics_of
 from mattertune_nb.widgets.page.export import render
 
 PER_EPOCH = 5
@@ -272,3 +273,21 @@ def test_the_picture_is_a_small_png(data):
     image = render(draw_curves(data))
     assert image.startswith(b"\x89PNG")
     assert len(image) < 120_000
+
+
+@pytest.mark.parametrize("n_runs", [2, 6])
+def test_each_legend_has_room_above_the_next(n_runs):
+    """A line of a legend takes 14 px, an entry 5 px more, as measured in Chromium."""
+    data = CurveData()
+    for title in ("energy", "forces"):
+        panel = Panel(title, "meV")
+        panel.lines = {"untuned": 9.0, "untuned, energies re-referenced": 8.0}
+        for number in range(n_runs):
+            panel.series[f"a run with quite a long name, {number}"] = Series()
+        data.panels[f"val/{title}_mae"] = panel
+    panels = data.ordered()
+    layout = curves_layout(panels, [False] * 2)
+    inner = layout.height - layout.margin.t - layout.margin.b
+    pitch = inner * (layout.legend.y - layout.legend2.y)
+    heading, star, dashed = 19, 33, 19 + 33
+    assert pitch >= heading + star + dashed + n_runs * 33

@@ -116,7 +116,8 @@ def test_parallel_coordinates_show_what_differs_and_the_best_error():
         return Summary(settings=settings, best={"epoch": 0, "val/forces_mae": error}, n_epochs=1)
 
     runs = {"a": run(1e-3, "AdamW", 0.2), "b": run(1e-4, "SGD", 0.05)}
-    lr, optimizer, best = parallel_figure(runs).data[0].dimensions
+    name, lr, optimizer, best = parallel_figure(runs).data[0].dimensions
+    assert [name["ticktext"][i] for i in name["values"]] == ["a", "b"]
     assert lr["values"] == (1e-3, 1e-4)
     assert [optimizer["ticktext"][i] for i in optimizer["values"]] == ["AdamW", "SGD"]
     assert best["label"] == "best forces (meV/Å)"
