@@ -36,6 +36,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem 1.2rem .25rem 0; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 600; }
+th, td:first-child { overflow-wrap: normal; }
+.pairs { display: grid; gap: 0 1rem; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); }
 figure { display: inline-block; margin: .4rem .6rem .4rem 0; max-width: 100%; }
 img { background: #fff; border-radius: 4px; height: auto; max-width: 100%; }
 figcaption { color: var(--faint); font-size: .85rem; max-width: 30rem; overflow-wrap: anywhere; }

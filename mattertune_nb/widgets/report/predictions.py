@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,14 +104,16 @@ def worst(predictions: Predictions) -> str:
     parts = []
     for i in (int(i) for i in order if np.isfinite(errors[i])):
         atoms = predictions.frames[i]
-        caption = f"{predictions.frames.source(i)}: {number(errors[i])} {UNITS[name]}"
+        caption = (
+            f"{PurePath(predictions.frames.source(i)).name}: {number(errors[i])} {UNITS[name]}"
+        )
         shown = Shown(atoms, values=_of_atoms(predictions, i), label="force error (meV/Å)")
         title = f"{atoms.get_chemical_formula()}, {caption}"
         parts.append(picture(draw_structure(shown), title, caption))
     said = (
         f"Mean absolute error of the {TITLES[name]} in each of the {len(parts)} worst structures."
     )
-    return paragraph(said, "faint") + "".join(parts)
+    return paragraph(said, "faint") + f'<div class="pairs">{"".join(parts)}</div>'
 
 
 def _of_atoms(predictions: Predictions, i: int) -> NDArray[np.float64] | None:
