@@ -59,28 +59,10 @@ class DatasetTable:
         DataError
             Where a frame cannot be read or has no atom.
         """
-        n = len(dataset)
-        counts = np.zeros((n, N_ELEMENTS), dtype=np.int64)
-        energy, force, stress = (np.full(n, np.nan) for _ in range(3))
-        norms: list[NDArray[np.float64]] = [np.zeros(0)] * n
-        for i in range(n):
-            atoms = dataset.frame(i)
-            refuse_empty(atoms, dataset.source(i))
-            counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
-            labels = dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
-            energy[i] = labels.get("energy", np.nan)
-            if "forces" in labels:
-                norms[i] = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
-                force[i] = norms[i].max(initial=0)
-            if "stresses" in labels:
-                stress[i] = 1000 * np.abs(labels["stresses"]).max()
-        n_atoms = counts.sum(axis=1)
-        present = np.isfinite(energy)
-        if present.any():
-            references, _ = fit_references(counts[present], energy[present])
-            energy = 1000 * (energy - counts @ references) / n_atoms
-        of_frame = np.repeat(np.arange(n), [len(part) for part in norms])
-        return cls(n_atoms, energy, force, stress, counts, np.concatenate(norms), of_frame)
+        rows = FrameRows(dataset)
+        for i in range(len(dataset)):
+            rows.read(i)
+        return rows.table()
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return what is plotted, by title; columns without a value are left out."""
@@ -126,3 +108,60 @@ class DatasetTable:
                     for i in np.argsort(-np.nan_to_num(scores))[:N_OUTLIERS]
                 ]
         return sorted(found, key=lambda row: -row[2])[:N_OUTLIERS]
+
+
+class FrameRows:
+    """Rows of a table, read frame by frame in any order.
+
+    Parameters
+    ----------
+    dataset
+        What is read.
+    """
+
+    def __init__(self, dataset: AtomsDataset) -> None:
+        self._dataset = dataset
+        n = len(dataset)
+        self._is_read = np.zeros(n, bool)
+        self._counts = np.zeros((n, N_ELEMENTS), dtype=np.int64)
+        self._energy, self._force, self._stress = (np.full(n, np.nan) for _ in range(3))
+        self._norms: list[NDArray[np.float64]] = [np.zeros(0)] * n
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """Positions of the frames that have been read, ascending."""
+        return np.flatnonzero(self._is_read)
+
+    def read(self, i: int) -> None:
+        """Read a frame.
+
+        Raises
+        ------
+        DataError
+            Where it cannot be read or has no atom.
+        """
+        atoms = self._dataset.frame(i)
+        refuse_empty(atoms, self._dataset.source(i))
+        self._counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
+        labels = self._dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
+        self._energy[i] = labels.get("energy", np.nan)
+        if "forces" in labels:
+            self._norms[i] = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
+            self._force[i] = self._norms[i].max(initial=0)
+        if "stresses" in labels:
+            self._stress[i] = 1000 * np.abs(labels["stresses"]).max()
+        self._is_read[i] = True
+
+    def table(self) -> DatasetTable:
+        """Return the frames that have been read, in their order."""
+        frames = self.frames
+        counts, energy = self._counts[frames], self._energy[frames]
+        n_atoms = counts.sum(axis=1)
+        present = np.isfinite(energy)
+        if present.any():
+            references, _ = fit_references(counts[present], energy[present])
+            energy = 1000 * (energy - counts @ references) / n_atoms
+        norms = [self._norms[i] for i in frames]
+        of_frame = np.repeat(np.arange(len(frames)), [len(part) for part in norms])
+        force, stress = self._force[frames], self._stress[frames]
+        return DatasetTable(n_atoms, energy, force, stress, counts, np.concatenate(norms), of_frame)

@@ -11,12 +11,15 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
-from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.download import Download
+from mattertune_nb.widgets.page.front_end import enable_colab_widgets
+from mattertune_nb.widgets.page.lifetime import close_with_parts
 from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets
 from mattertune_nb.widgets.page.style import error_html, number
 from mattertune_nb.widgets.page.theme import BLUE
+from mattertune_nb.widgets.page.work import Step, Work
 from mattertune_nb.widgets.views.bins import histogram
-from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable
+from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable, FrameRows
 from mattertune_nb.widgets.views.exact_xyz import write_exact
 from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
 from mattertune_nb.widgets.views.similarity import principal_components, surroundings, too_large
@@ -24,6 +27,8 @@ from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -35,6 +40,9 @@ MAX_FRAMES = 10_000
 
 MAX_ON_MAP = 1_000
 """Of more frames so many are compared for the map, evenly spread."""
+
+PATIENCE = 2.0
+"""Seconds that a cell waits for the frames; of more they are read beside other work."""
 
 _AT_ONCE = 100
 _N_BINS = 40
@@ -54,17 +62,13 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
 
     def __init__(self, dataset: AtomsDataset) -> None:
         enable_colab_widgets()
-        self._closing = threading.Event()
         self._total = len(dataset)
         if self._total > MAX_FRAMES:
             dataset = dataset.take(_spread(self._total, MAX_FRAMES))
-        self.dataset = dataset
-        self.table = DatasetTable.read(dataset)
-        self.selected: NDArray[np.int64] = np.arange(len(dataset))
-        self.plots = ExploreFigure(self.table)
-        self.figure = self.plots.figure
-        self.structure = StructureView(dataset, forces="label", height="300px")
-        self.structure.layout.flex, self.structure.layout.min_width = "1 1 330px", "300px"
+        self._sample, self._rows = dataset, FrameRows(dataset)
+        self.dataset = dataset.take([])
+        self.table: DatasetTable | None = None
+        self._read, self._drawn = threading.Event(), threading.Event()
         self._kept, self._map_note, self._saved = W.HTML(), W.HTML(), W.HTML()
         self.all_button = W.Button(
             description="All frames", tooltip="Show all frames again", layout=W.Layout(width="96px")
@@ -79,25 +83,76 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             layout=W.Layout(width="116px"),
         )
         self.save_button.on_click(lambda _: self._on_save())
+        self._controls = W.HBox(
+            [
+                self._kept,
+                self.all_button,
+                self.path,
+                self.save_button,
+                self._saved,
+                Download(self, "explore"),
+            ],
+            layout=W.Layout(flex_flow="row wrap", width="100%"),
+        )
+        self.work = Work(self._steps(), self._draw_what_is_read)
+        super().__init__([self.work])
+        self.work.start()
+        if len(dataset) <= _AT_ONCE:
+            self.work.wait()
+        elif self._read.wait(PATIENCE):
+            self._drawn.wait()
+        if self.work.error is not None:
+            raise self.work.error
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until everything is read and on the map; see :meth:`Work.wait`."""
+        self.work.wait(timeout)
+
+    def _steps(self) -> Iterator[Step]:
+        """Read the frames, draw them, then compare them for the map."""
+        n = len(self._sample)
+        # what a cancellation leaves is spread evenly too
+        for done, i in enumerate(np.random.default_rng(0).permutation(n).tolist(), 1):
+            self._rows.read(i)
+            yield Step("reading", done, n, "frames")
+        self._read.set()
+        try:
+            self._draw_what_is_read()
+        finally:
+            self._drawn.set()
+        yield from self._map_steps()
+
+    def _draw_what_is_read(self) -> None:
+        """Draw all frames once they are read, or those there are where the rest was cancelled."""
+        frames = self._rows.frames
+        complete = len(frames) == len(self._sample)
+        if len(frames) in (0, len(self.dataset)) or not (complete or self.work.steps_done):
+            return
+        self.dataset = self._sample.take(frames)
+        self.table = self._rows.table()
+        self.selected: NDArray[np.int64] = np.arange(len(frames))
+        self.plots = ExploreFigure(self.table)
+        self.figure = self.plots.figure
+        self.structure = StructureView(self.dataset, forces="label", height="300px")
+        self.structure.layout.flex, self.structure.layout.min_width = "1 1 330px", "300px"
         self._link()
         self._keep(self.selected)
-        controls = [self._kept, self.all_button, self.path, self.save_button, self._saved]
         beside = W.HBox(
             only_widgets(self.figure, self.structure),
             layout=W.Layout(flex_flow="row wrap", overflow="visible", width="100%"),
         )
-        super().__init__(
-            [
-                W.HTML(self._summary()),
-                W.HBox(controls, layout=W.Layout(flex_flow="row wrap", width="100%")),
-                beside,
-                self._map_note,
-                self._outliers(),
-            ]
-        )
-        self._start_map()
+        summary = W.HTML(self._summary())
+        before = self.children
+        self.children = [
+            summary, self._controls, beside, self.work, self._map_note, self._outliers()
+        ]  # fmt: skip
+        kept = (self.work, self._controls, self._map_note)
+        for old in before:
+            if not any(old is widget for widget in kept):
+                close_with_parts(old)
 
     def _summary(self) -> str:
+        assert self.table is not None
         table, n = self.table, len(self.dataset)
         elements = ", ".join(f"{s} {count}" for s, count in table.elements().items())
         labels = {"energy": table.energy, "forces": table.force, "stress": table.stress}
@@ -141,7 +196,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             return
         points = self.plots.points[title]
         kept = np.sort(points[np.array(chosen.point_inds)])
-        if title != MAP:
+        if title != MAP and self.table is not None:
             values = self.table.columns()[title]
             if len(points) < np.isfinite(values).sum():
                 # a sample is drawn; plotly tells the range for the first panel alone
@@ -195,24 +250,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         else:
             self._saved.value = f"{len(self.selected)} frames in {html.escape(str(target))}"
 
-    def _start_map(self) -> None:
-        """Compare the structures: at once where they are few, else beside the rest of the view."""
-        if len(self.dataset) <= _AT_ONCE or not has_front_end():
-            self._compute_map()
-        else:
-            threading.Thread(target=self._compute_map, daemon=True).start()
-
-    def _compute_map(self) -> None:
+    def _map_steps(self) -> Iterator[Step]:
+        """Compare the structures, and show the map."""
+        assert self.table is not None
         frames = _spread(len(self.dataset), MAX_ON_MAP)
         frames = frames[[not too_large(self.dataset.frame(int(i))) for i in frames]]
         numbers = np.flatnonzero(self.table.composition.sum(axis=0)).tolist()
         rows: list[NDArray[np.float64]] = []
         for frame in frames.tolist():
-            if self._closing.is_set():
-                return
             rows.append(surroundings(self.dataset.frame(frame), numbers))
-            if len(rows) % 50 == 0:
-                self._map_note.value = f"Map of similarity: {len(rows)} of {len(frames)} structures"
+            yield Step("map of similarity", len(rows), len(frames), "structures")
         if len(rows) < 2:
             self._map_note.value = "No map of similarity: it needs two structures."
             return
@@ -225,12 +272,8 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             f"elements' shares, averaged over a structure's atoms{sample}. Colours as the formulas'.</div>"
         )
 
-    def close(self) -> None:
-        """Close the view; a map that is being computed is given up."""
-        self._closing.set()
-        super().close()
-
     def _outliers(self) -> W.Widget:
+        assert self.table is not None
         rows: list[W.Widget] = [W.HTML("<b>farthest out</b>, in robust σ from the median:")]
         for frame, title, score in self.table.outliers():
             button = W.Button(
@@ -244,12 +287,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
 
     def numbers(self) -> Table | None:
         """Return what is plotted of each frame; empty where a label is missing."""
+        if self.table is None:
+            return None
         columns = self.table.columns()
         frames = [self.dataset.source(i) for i in range(len(self.dataset))]
         return {"frame": frames, "formula": self.table.formulas(), **columns}
 
     def draw(self) -> Figure | None:
         """Return formulas and histograms of all columns as a matplotlib figure."""
+        if self.table is None:
+            return None
         columns = self.table.columns()
         figure, axes = new_figure(1, len(columns) + 1, 2.4 * (len(columns) + 1), 2.5)
         counted = self.table.formula_counts()[:8]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.picture import Message
 from mattertune_nb.widgets.views.atom_values import FORCE_ERROR, given_values, named_values
 from mattertune_nb.widgets.views.shown import refuse_empty
@@ -78,7 +79,7 @@ def view(
     except MatterTuneError as exc:
         return Message(str(exc))
     values = color if color is None or isinstance(color, str) else given_values(color)
-    return StructureView(
+    shown = StructureView(
         frames,
         forces=forces,
         predict=predict,
@@ -86,3 +87,5 @@ def view(
         color_label=color_label,
         height=_HEIGHT,
     )
+    shown.children = [*shown.children, Download(shown, "structure")]
+    return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import ase.io
@@ -15,7 +16,7 @@ from scipy.stats import median_abs_deviation
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.widgets.views import explore as explore_module
-from mattertune_nb.widgets.views.dataset_table import DatasetTable
+from mattertune_nb.widgets.views.dataset_table import DatasetTable, FrameRows
 from mattertune_nb.widgets.views.explore_figure import MAP, N_FORMULAS
 
 
@@ -98,7 +99,9 @@ def test_a_point_of_the_map_shows_its_structure(mixed):
 
 def test_counts_over_decades_have_a_logarithmic_axis():
     frames = [bulk("Cu")] * 200 + [bulk("Au")]
-    figure = mt.explore(frames).figure
+    view = mt.explore(frames)
+    view.wait()
+    figure = view.figure
     assert figure.layout.xaxis.type == "log"
     few = mt.explore([bulk("Cu"), bulk("Au")]).figure
     assert few.layout.xaxis.type != "log"
@@ -141,3 +144,30 @@ def test_of_very_many_frames_a_part_is_read_and_said_to_be(monkeypatch):
     assert len(view.dataset) == 20
     assert "20 frames</b> of 500, evenly spread" in view.children[0].value
     assert view.dataset.indices[[0, -1]].tolist() == [0, 499]
+
+
+def test_many_frames_are_read_beside_other_work_and_a_cancellation_leaves_what_is_read(monkeypatch):
+    monkeypatch.setattr(explore_module, "PATIENCE", 0.0)
+    goes_on, real = threading.Event(), FrameRows.read
+
+    def read(rows, i):
+        if len(rows.frames) == 30:
+            assert goes_on.wait(60)
+        real(rows, i)
+
+    monkeypatch.setattr(FrameRows, "read", read)
+    view = mt.explore([bulk("Cu")] * 150)
+    assert view.children == (view.work,)
+    assert view.numbers() is None
+    view.work.cancel()
+    goes_on.set()
+    view.wait(60)
+    n = len(view.dataset)
+    assert 0 < n < 150
+    assert f"{n} frames</b> of 150, evenly spread" in view.children[0].value
+    assert sum(view.plots.trace("formulas").x) == n
+    view.work.button.click()
+    view.wait(60)
+    assert len(view.dataset) == 150
+    assert sum(view.plots.trace("formulas").x) == 150
+    assert len(view.plots.points[MAP]) == 150

@@ -268,6 +268,7 @@ def test_a_range_that_is_brushed_keeps_also_frames_that_are_not_drawn(brush):
         atoms.calc = SinglePointCalculator(atoms, energy=energy)
         frames.append(atoms)
     view = mt.explore(frames)
+    view.wait()
     trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
     drawn = np.flatnonzero(np.abs(trace.x) <= 50).tolist()
     trace._dispatch_on_selection(Points(point_inds=drawn), brush)
