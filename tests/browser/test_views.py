@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -177,30 +178,97 @@ def test_twenty_views_blank_none_and_each_wakes_on_a_click(notebook):
 
 
 @pytest.mark.parametrize("notebook", ["light", "dark"], indirect=True)
-def test_a_range_that_is_brushed_leaves_its_frames(notebook):
-    notebook.open(
-        "import mattertune_nb as mt\nview = mt.explore(mt.demo_data('test'))\nview",
-        "print(len(view.selected))",
-    )
+def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(notebook):
+    notebook.open("import mattertune_nb as mt", "mt.explore(mt.demo_data('test'))")
+    page = notebook.page
+    page.set_viewport_size({"width": 1366, "height": 768})
     notebook.run(0)
-    page, output = notebook.page, notebook.output(0)
+    notebook.run(1)
+    output = notebook.output(1)
+    on_map = output.locator(".subplot.x2y2 .points path")
+    on_map.first.wait_for(timeout=60_000)
+    assert on_map.count() == 60
     wait_until_drawn(notebook, canvas(output))
-    box = output.locator(".nsewdrag[data-subplot='x3y3']").bounding_box()
+    output.evaluate("area => area.scrollIntoView({block: 'start'})")
+    page.wait_for_timeout(500)
+    plot = output.locator(".plot-container").first.bounding_box()
+    seen = canvas(output).bounding_box()
+    assert plot["x"] + plot["width"] <= seen["x"]
+    assert seen["x"] + seen["width"] <= 1366
+    assert seen["y"] + seen["height"] <= 768
+    notebook.picture(f"explore-{notebook.scheme}")
+    # a range of energies is brushed: as many are marked on the map
+    box = output.locator(".nsewdrag[data-subplot='x7y7']").bounding_box()
     middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 0.55 * box["width"], middle)
+    page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.75 * box["width"], middle, steps=5)
-    page.mouse.move(box["x"] + box["width"] - 2, middle, steps=5)
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=5)
     page.mouse.up()
-    output.get_by_role("button", name="All frames").and_(output.locator(":enabled")).wait_for()
-    notebook.run(1)
-    assert 0 < int(notebook.output(1).inner_text()) < 60
-    notebook.picture(f"explore-{notebook.scheme}")
-    output.get_by_role("button", name="Show frame").or_(
-        output.locator("button", has_text="frame")
-    ).first.press("Enter")
+    everything = output.get_by_role("button", name="All frames")
+    everything.and_(output.locator(":enabled")).wait_for()
+    kept = int(output.get_by_text(re.compile(r"^\d+ of 60 frames$")).inner_text().split()[0])
+    assert 0 < kept < 60
+    page.wait_for_timeout(500)
+    opacities = on_map.evaluate_all("points => points.map(p => +getComputedStyle(p).opacity)")
+    assert sum(opacity > 0.5 for opacity in opacities) == kept
+    notebook.picture(f"explore-brushed-{notebook.scheme}")
+    everything.click()
     output.get_by_text("60 of 60 frames").wait_for()
+    # a point of the map shows its structure
+    point = on_map.nth(17).bounding_box()
+    place = point["x"] + point["width"] / 2, point["y"] + point["height"] / 2
+    page.mouse.move(*place)
+    tip = output.locator(".hoverlayer .hovertext").first
+    tip.wait_for()
+    frame = tip.inner_text().strip()
+    page.mouse.click(*place)
+    output.get_by_text(f"ethanol_test.xyz, {frame} ").wait_for()
+    output.locator("button", has_text=" σ").first.press("Enter")
+    output.get_by_text("60 of 60 frames").wait_for()
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.wait_for_timeout(800)
+    notebook.picture(f"explore-1024-{notebook.scheme}")
     assert notebook.errors == []
+
+
+def test_a_trajectory_is_played_coloured_and_shown_in_the_full_screen(notebook):
+    notebook.open("import mattertune_nb as mt", "mt.view(mt.demo_data('test'))")
+    notebook.run(0)
+    notebook.run(1)
+    page, output = notebook.page, notebook.output(1)
+    wait_until_drawn(notebook, canvas(output))
+    play = output.locator(".widget-play button").first
+    play.click()
+    output.get_by_text(re.compile(r"ethanol_test.xyz, frame [3-9]")).wait_for(timeout=30_000)
+    play.click()
+    output.get_by_label("colour", exact=True).select_option("force")
+    scale = output.locator(".mt-color-bar")
+    scale.wait_for()
+    assert "meV/Å" in scale.inner_text()
+    assert pixels(scale).var() > 50
+    notebook.picture("view-coloured")
+    output.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("() => document.fullscreenElement?.classList.contains('mt-structure')")
+    wait_until_drawn(notebook, canvas(output))
+    notebook.picture("view-full-screen")
+    page.evaluate("() => document.exitFullscreen()")
+    page.wait_for_function("() => !document.fullscreenElement")
+    assert notebook.errors == []
+
+
+def test_the_second_viewer_shows_the_structure_too(notebook):
+    pytest.importorskip("weas_widget", reason="the extra [weas] is not installed")
+    notebook.open(
+        "import os, mattertune_nb as mt\nos.environ['MATTERTUNE_NB_VIEWER'] = 'weas'",
+        "mt.view(mt.demo_data('test'))",
+    )
+    notebook.run(0)
+    notebook.run(1)
+    output = notebook.output(1)
+    canvas(output).wait_for(timeout=60_000)
+    wait_until_drawn(notebook, canvas(output))
+    notebook.picture("view-weas")
 
 
 def test_the_keyboard_changes_frame_and_arrows(notebook):

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from plotly.callbacks import Points
+from plotly.callbacks import BoxSelector, Points
 from scipy.stats import median_abs_deviation
 
 import mattertune_nb as mt
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.widgets.views import explore as explore_module
 from mattertune_nb.widgets.views.dataset_table import DatasetTable, FrameRows
-from mattertune_nb.widgets.views.explore_figure import MAP, N_FORMULAS
+from mattertune_nb.widgets.views.explore_figure import MAP, MAX_POINTS, N_FORMULAS
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,12 @@ def mixed():
         atoms.calc = SinglePointCalculator(atoms, energy=-10.0 + rng.normal(), forces=forces)
         frames.append(atoms)
     return frames
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Return a few frames of the shipped test set."""
+    return mt.XYZDatasetConfig(src=mt.demo_data("test"), index=":6").create_dataset()
 
 
 def test_a_robust_deviation_is_that_of_scipy(mixed):
@@ -171,3 +177,93 @@ def test_many_frames_are_read_beside_other_work_and_a_cancellation_leaves_what_i
     assert len(view.dataset) == 150
     assert sum(view.plots.trace("formulas").x) == 150
     assert len(view.plots.points[MAP]) == 150
+
+
+def test_explore_counts_and_links(dataset):
+    view = mt.explore(dataset)
+    assert view.table.elements() == {"H": 36, "C": 12, "O": 6}
+    assert view.table.force[0] == pytest.approx(
+        1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1).max()
+    )
+    viewer = view.structure.viewer
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    trace._dispatch_on_click(Points(point_inds=[5]), None)
+    assert "frame 5" in view.structure._caption.value
+    trace._dispatch_on_selection(Points(point_inds=[4, 2]), None)
+    assert view.selected.tolist() == [2, 4]
+    assert len(view.structure.frames) == 2
+    assert "frame 2" in view.structure._caption.value
+    assert list(trace.selectedpoints) == [2, 4]
+    assert "2 of 6 frames" in view._kept.value
+    view.all_button.click()
+    assert len(view.structure.frames) == 6
+    assert trace.selectedpoints is None
+    assert view.structure.viewer is viewer
+    assert view.picture().startswith(b"\x89PNG")
+
+
+def test_the_range_of_a_histogram_leaves_its_frames(dataset):
+    view = mt.explore(dataset)
+    bars = next(t for t in view.figure.data if t.name == "histogram of energy (meV/atom)")
+    energies = view.table.energy
+    high = [i for i, x in enumerate(bars.x) if x > 0]
+    bars._dispatch_on_selection(Points(point_inds=high), None)
+    edge = bars.x[high[0]] - bars.width[high[0]] / 2
+    assert view.selected.tolist() == np.flatnonzero(energies >= edge).tolist()
+    assert sum(bars.y) == 6
+    forces = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(forces.y) == 6 * 9
+    composition = view.figure.data[0]
+    composition._dispatch_on_click(Points(point_inds=[0]), None)
+    assert len(view.selected) == 6
+
+
+def test_values_that_are_the_same_up_to_rounding_are_shown():
+    frames = []
+    for shift in (0, 1, 3):
+        atoms = molecule("N2")
+        forces = np.array([[0, 0, 1.3], [0, 0, -1.3]]) * (1 + shift * 2.3e-16)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    bars = next(t for t in view.figure.data if t.name == "histogram of force (meV/Å)")
+    assert sum(bars.y) == 6
+    assert view.picture().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("brush", [None, BoxSelector(xrange=[-50, 50])])
+def test_a_range_that_is_brushed_keeps_also_frames_that_are_not_drawn(brush):
+    frames, rng = [], np.random.default_rng(0)
+    for energy in rng.normal(size=2 * MAX_POINTS):
+        atoms = bulk("Cu")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        frames.append(atoms)
+    view = mt.explore(frames)
+    view.wait()
+    trace = next(t for t in view.figure.data if t.name == "energy (meV/atom)")
+    drawn = np.flatnonzero(np.abs(trace.x) <= 50).tolist()
+    trace._dispatch_on_selection(Points(point_inds=drawn), brush)
+    ends = (trace.x[drawn].min(), trace.x[drawn].max()) if brush is None else brush.xrange
+    within = (view.table.energy >= ends[0]) & (view.table.energy <= ends[1])
+    assert view.selected.tolist() == np.flatnonzero(within).tolist()
+    assert len(view.selected) > len(drawn)
+
+
+def test_frames_without_labels_are_explored_for_what_they_have():
+    view = mt.explore([bulk("Cu"), bulk("Au"), bulk("Au", cubic=True)])
+    assert list(view.table.columns()) == ["atoms"]
+    assert "energy none, forces none, stress none" in view.children[0].value
+    assert view.picture().startswith(b"\x89PNG")
+
+
+def test_an_outlier_heads_the_table():
+    source = mt.XYZDatasetConfig(src=mt.demo_data("test"), index=":20").create_dataset()
+    frames = []
+    for i in range(20):
+        frame, labels = source[i], source.labels(i)
+        factor = 50 if i == 7 else 1
+        frame.calc = SinglePointCalculator(
+            frame, energy=labels["energy"], forces=factor * labels["forces"]
+        )
+        frames.append(frame)
+    assert DatasetTable.read(as_dataset(frames)).outliers()[0][0] == 7
