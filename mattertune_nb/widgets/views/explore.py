@@ -60,6 +60,8 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         The structures.
     """
 
+    children: Any
+
     def __init__(self, dataset: AtomsDataset) -> None:
         enable_colab_widgets()
         self._total = len(dataset)

@@ -148,6 +148,7 @@ def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
     forces = mt.view(dataset, color="force")
     norms = 1000 * np.linalg.norm(dataset.labels(0)["forces"], axis=1)
     assert forces.frame_shown.values == pytest.approx(norms)
+    assert "<div>force (meV/Å)</div>" in forces._color_bar.value
     assert "no per-atom values &#x27;mass&#x27;" in mt.view(atoms, color="mass").value
     assert "needs a model" in mt.view(dataset, color="force_error").value
     assert "give one an atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
