@@ -40,9 +40,6 @@ Key = tuple[str, str, str]
 _FEW = 60
 """Up to so many points each has a marker."""
 
-_LOADING_SECONDS = 20
-"""So long a page may take until it has read plotly; what is sent in the meantime gets lost."""
-
 _DRAWN_SECONDS = 1.2
 """After so long the page has drawn a figure that was displayed."""
 
@@ -72,8 +69,6 @@ class CurvesFigure:
         }
         self._traces: dict[Key, Any] = {}
         self._shown: dict[tuple[str, ...], object] = {}
-        self._has_news = False
-        self._loaded_at = time.monotonic() + _LOADING_SECONDS
         self._fits, self._fit_at = 0, 0.0
         self._fitting: threading.Thread | None = None
         self.update()
@@ -120,14 +115,6 @@ class CurvesFigure:
             self.widget.add_traces(new)
             self._traces |= dict(zip(keys, self.widget.data[-len(new) :], strict=True))
         self._update_layout(panels)
-        if self._has_news and time.monotonic() < self._loaded_at:
-            self._tell()
-        self._has_news = False
-
-    def _tell(self) -> None:
-        """Tell the page everything: it draws this once it can, and leaves it alone if it has drawn."""
-        if has_front_end():
-            self.widget.send_state(["_widget_data", "_widget_layout"])
 
     def _update_layout(self, panels: Sequence[Panel]) -> None:
         titles = [heading(panel, self.data) for panel in panels]
@@ -216,13 +203,13 @@ class CurvesFigure:
         if self._shown.get(key) == value:
             return False
         self._shown[key] = value
-        self._has_news = True
         return True
 
     def fit_soon(self) -> None:
         """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until asked."""
-        self._loaded_at = time.monotonic() + _LOADING_SECONDS
-        self._tell()
+        if has_front_end():
+            # a page draws a figure that is displayed once more from what it was told as a whole
+            self.widget.send_state(["_widget_data", "_widget_layout"])
         self._fits, self._fit_at = 2, time.monotonic() + _DRAWN_SECONDS
         if self._fitting is None or not self._fitting.is_alive():
             self._fitting = threading.Thread(target=self._fit, daemon=True)

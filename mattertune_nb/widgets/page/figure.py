@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from copy import deepcopy
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
 
 import plotly.graph_objects as go
+import traitlets
 
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.theme import template
 
 _TRIES = 20
-_LOADING_SECONDS = 20
-"""So long a page may take until it has read plotly; what is sent in the meantime gets lost."""
 
 
 class Figure(go.FigureWidget):  # type: ignore[misc]
     """A figure whose state is always the present one.
 
     Plotly's own tells traces and layout to a page only when it is made or displayed by itself, so that a
-    figure inside a box is empty on each page that asks for it later.
+    figure inside a box is empty on each page that asks for it later. And it stays empty where a page takes
+    over two seconds to read plotly: anywidget then drops what is sent, see ``figure.js``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._loaded_at = time.monotonic() + _LOADING_SECONDS
+    _esm: ClassVar[Path] = Path(__file__).with_name("figure.js")
+    _plotly = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.default("_plotly")  # type: ignore[untyped-decorator]
+    def _front_end(self) -> str:
+        return _front_end()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return what a page needs to show the figure as it is now."""
@@ -47,13 +51,10 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         return deepcopy(getattr(self, name))
 
 
-def tell_page(figure: Any) -> None:
-    """Tell a page all of a figure after a change, as long as the page may be loading plotly.
-
-    It draws this once it can, and leaves it alone if it has drawn.
-    """
-    if isinstance(figure, Figure) and time.monotonic() < figure._loaded_at:
-        figure.send_state(["_widget_data", "_widget_layout"])
+@cache
+def _front_end() -> str:
+    """Return plotly's own front end."""
+    return str(go.FigureWidget._esm)
 
 
 def new_plotly_figure(**layout: Any) -> Any:

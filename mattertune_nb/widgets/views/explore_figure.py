@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mattertune_nb.widgets.page.figure import new_plotly_figure, tell_page
+from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, GREY, PALETTE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.dataset_table import FORCE
@@ -162,7 +162,6 @@ class ExploreFigure:
             titles = {"row": 1, "col": self._map_column}
             self.figure.update_xaxes(title=f"similar structures are near: PC 1 ({first})", **titles)
             self.figure.update_yaxes(title=f"PC 2 ({second})", **titles)
-        tell_page(self.figure)
 
     def _add_column(self, col: int, title: str, values: NDArray[np.float64]) -> None:
         present = np.flatnonzero(np.isfinite(values))
@@ -222,7 +221,6 @@ class ExploreFigure:
             for name, points in self.points.items():
                 kept_points = None if everything else np.flatnonzero(inside[points])
                 self.trace(name).selectedpoints = kept_points
-        tell_page(self.figure)
 
 
 def _sample(present: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:

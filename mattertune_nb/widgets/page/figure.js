@@ -1,0 +1,62 @@
+// Plotly's own front end has 5 MB, which a slow machine or line takes seconds to read. anywidget gives a widget
+// two, and drops whatever is sent to it later; so plotly is read afterwards, once for all figures of a page, and
+// is then told what was sent in the meantime.
+const SENT = [
+  "addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate",
+  "removeLayoutProps", "removeTraceProps",
+].map((name) => `_py2js_${name}`);
+
+const readPlotly = (source) => {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  return import(url).finally(() => URL.revokeObjectURL(url));
+};
+
+export default () => {
+  const handlers = {};
+  let missed = [];
+  let told = {};
+  let figure = null;
+
+  const read = async (model) => {
+    globalThis.mattertunePlotly ??= readPlotly(model.get("_plotly"));
+    const { default: make } = await globalThis.mattertunePlotly;
+    const made = make();
+    made.initialize({
+      model: {
+        get: (name) => (name in told ? told[name] : model.get(name)),
+        set: (name, value) => model.set(name, value),
+        save_changes: () => model.save_changes(),
+        on: (event, handler) => {
+          model.on(event, handler);
+          (handlers[event] ??= []).push(handler);
+        },
+      },
+    });
+    return made;
+  };
+
+  return {
+    initialize({ model }) {
+      for (const name of SENT) {
+        model.on(`change:${name}`, () => {
+          if (missed && model.get(name) !== null) missed.push([name, model.get(name)]);
+        });
+      }
+      // everything is told anew
+      model.on("change:_widget_data", () => {
+        if (missed) missed = [];
+      });
+    },
+    async render({ model, el }) {
+      figure ??= read(model);
+      const close = (await figure).render({ el });
+      for (const [name, value] of missed ?? []) {
+        told = { [name]: value };
+        for (const handler of handlers[`change:${name}`]) handler();
+      }
+      told = {};
+      missed = null;
+      return close;
+    },
+  };
+};
