@@ -84,8 +84,9 @@ def test_a_parity_point_that_is_clicked_is_ringed_and_its_atom_shown_beside_it(n
     page.mouse.move(*middle)
     tip = output.locator(".hoverlayer .hovertext")
     tip.wait_for()
-    assert "ethanol_test.xyz, frame" in tip.inner_text()
-    assert "/" not in tip.inner_text().split(", frame")[0]
+    assert "ethanol_test.xyz, frame" in tip.text_content()
+    assert "/" not in tip.text_content().split(", frame")[0]
+    assert "label " in tip.text_content()
     below = output.locator(".plot-container .subplot.x2y2").first.bounding_box()
     box = tip.bounding_box()
     assert box["y"] + box["height"] <= below["y"]

@@ -13,6 +13,7 @@ from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.differences import parallel_figure
 from mattertune_nb.widgets.live.sections import CurvesSection
 from mattertune_nb.widgets.live.series import CurveData, Panel, expected_of
+from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Pictured, only_widgets
 
@@ -41,7 +42,9 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         self.data = _merged(runs)
         self.curves = CurvesSection(self.data)
         self.parallel = parallel
-        super().__init__([self.curves.widget, *only_widgets(parallel)])
+        super().__init__(
+            [self.curves.widget, *only_widgets(parallel), Download(self, "comparison")]
+        )
 
     def shown(self) -> None:
         """Let the figure take the width of the cell."""

@@ -19,6 +19,7 @@ from mattertune_nb.widgets.live.progress import Progress, progress_html, read_pr
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData, expected_of
 from mattertune_nb.widgets.live.verdict_html import verdict_html
+from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
 
@@ -106,7 +107,14 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             lambda _: self._do(lambda: self.run.train_longer(self.epochs.value))
         )
         return W.HBox(
-            [self.stop_button, self.resume_button, self.longer_button, self.epochs, self._notice],
+            [
+                self.stop_button,
+                self.resume_button,
+                self.longer_button,
+                self.epochs,
+                Download(self, self.run.name),
+                self._notice,
+            ],
             layout=W.Layout(flex_flow="row wrap", align_items="center"),
         )
 

@@ -61,7 +61,10 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         self._table = W.HTML()
         self._image = W.Image(format="png", layout=W.Layout(max_width="100%", object_fit="contain"))
         self.work = Work(self._pairs.steps(), self._on_news)
-        above = W.HBox([self._table, Download(self, "before_after")])
+        above = W.HBox(
+            [self._table, Download(self, "before_after")],
+            layout=W.Layout(flex_flow="row wrap", align_items="flex-start"),
+        )
         super().__init__([self.work, above, self._image])
 
     @property
@@ -166,7 +169,7 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
     The gain is of the last stage over the one before it.
     """
     *_, reference, last = stages.values()
-    style = 'style="text-align:{};padding:2px 12px"'
+    style = 'style="text-align:{};padding:2px 12px;white-space:nowrap"'
     left, right = style.format("left"), style.format("right")
     head = "".join(f"<th {right}>{stage}</th>" for stage in stages)
     rows = []
@@ -178,8 +181,8 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
             f'<td {left}><b style="color:{_COLORS[sign]}">{words}</b></td></tr>'
         )
     return (
-        f"<table><thead><tr><th {left}>mean absolute error</th>{head}<th {left}>gain</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f'<table style="line-height:1.4"><thead><tr><th {left}>mean absolute error</th>{head}'
+        f"<th {left}>gain</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 

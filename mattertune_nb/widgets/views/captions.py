@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+import numpy as np
 from ase.data import chemical_symbols
-from ase.data.colors import jmol_colors
 
 from mattertune_nb.widgets.page.style import number
+from mattertune_nb.widgets.views.shown import element_colors
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 def legend_html(atoms: Atoms) -> str:
     """Return the elements with their colours."""
     parts = []
-    for z in sorted(set(atoms.numbers.tolist())):
-        red, green, blue = (int(255 * c) for c in jmol_colors[z])
+    present = np.unique(atoms.numbers)
+    for z, color in zip(present.tolist(), element_colors(present).tolist(), strict=True):
+        red, green, blue = (int(255 * c) for c in color)
         parts.append(
             f'<span style="white-space:nowrap"><span style="background:rgb({red},{green},{blue});'
             "border:1px solid #888;border-radius:50%;"

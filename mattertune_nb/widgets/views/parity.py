@@ -26,7 +26,7 @@ from mattertune_nb.widgets.views.parity_colors import (
     choices,
     element_legend,
 )
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, parity_numbers
+from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, by_element, parity_numbers
 from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure, short_source
 from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
     from mattertune_nb.widgets.views.parity_data import ParityData
 
-_HINT = "Click a point to see its structure, with the atom marked and the errors of its forces."
+_HINT = "Click a point to see its structure, with its atom marked."
 
 
 class ParityView(Pictured, W.VBox):  # type: ignore[misc]
@@ -88,7 +88,11 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             options=[], tooltips=[], style={"button_width": "74px"}, layout=W.Layout(width="auto")
         )
         self.color = _dropdown("colour by", "What colours the points", "215px")
-        self.element = _dropdown("errors of", "Components on atoms of one element", "205px")
+        self.element = _dropdown(
+            "errors of",
+            "Of forces those on atoms of one element, of the rest the frames that hold it",
+            "205px",
+        )
         self._errors, self._legend, self._words = W.HTML(), W.HTML(), W.HTML(_HINT)
         self.plot = ParityFigure(dataset, self.select_point)
         predict = partial(predicted_forces, model)
@@ -148,7 +152,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         values = self._data.get(self.property.value)
         if values is None or not self.element.value:
             return values
-        return values.elements().get(self.element.value, values)
+        return by_element(values, self.dataset).get(self.element.value, values)
 
     def _show(self) -> None:
         """Offer what there is to choose, and show what is chosen."""
@@ -160,7 +164,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             self.property.options, self.property.value = names, kept
         values = self._data.get(self.property.value)
         if values is not None:
-            _offer(self.element, _elements(values))
+            _offer(self.element, _elements(values, by_element(values, self.dataset)))
             self.element.layout.display = None if len(self.element.options) > 1 else "none"
             offered = choices(self._shown or values, training=self._training is not None)
             _offer(self.color, [(choice, choice) for choice in offered])
@@ -208,8 +212,8 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         for name, values in self._data.items():
             chosen = name == self.property.value
             shown = (self._shown or values) if chosen else values
-            of = chemical_symbols[self.element.value] if chosen and self.element.value else ""
-            title = f"{TITLES[name]}{f' of {of}' if of else ''} ({UNITS[name]})"
+            part = shown.of_element(self.element.value) if chosen else ""
+            title = f"{TITLES[name]}{part} ({UNITS[name]})"
             cells = (number(shown.mae), number(shown.rmse), shown.r2_words(), f"{len(shown):,}")
             weight = "600" if chosen else "400"
             rows.append(
@@ -299,12 +303,11 @@ def _offer(control: W.Dropdown, options: list[tuple[str, Any]]) -> None:
     control.value = chosen if chosen in [value for _, value in options] else options[0][1]
 
 
-def _elements(values: ParityData) -> list[tuple[str, int]]:
+def _elements(values: ParityData, parts: dict[int, ParityData]) -> list[tuple[str, int]]:
     """Return the elements to choose from with their errors."""
     unit = UNITS[values.name]
     found = [
-        (f"{chemical_symbols[z]}: MAE {number(part.mae)} {unit}", z)
-        for z, part in values.elements().items()
+        (f"{chemical_symbols[z]}: MAE {number(part.mae)} {unit}", z) for z, part in parts.items()
     ]
     return [("all elements", 0), *found]
 

@@ -146,6 +146,12 @@ class ParityData:
             return what
         return f"{chemical_symbols[self.element[row]]} {self.atom[row]}, {what}"
 
+    def of_element(self, z: int) -> str:
+        """Return which part an element chooses, e.g. ``" of O"``, of energies ``" with O"``; 0 is all."""
+        if not z:
+            return ""
+        return f" {'of' if self.element.any() else 'with'} {chemical_symbols[z]}"
+
     def sentence(self, row: int) -> str:
         """Return a component in words: what it is of, its label, prediction and error."""
         label, prediction = signed(self.label[row]), signed(self.prediction[row])
@@ -200,6 +206,25 @@ def frame_pairs(
             norm=norms.repeat(3) if of_atoms else np.full(m, norms.max(initial=0)),
         )
     return found
+
+
+def by_element(values: ParityData, dataset: AtomsDataset) -> dict[int, ParityData]:
+    """Return the components of each element's atoms; of what belongs to whole frames, those that hold it.
+
+    Elements that all of the frames hold are left out there, as they choose nothing.
+    """
+    if values.element.any():
+        return values.elements()
+    frames = np.unique(values.frame).tolist()
+    holding: dict[int, list[int]] = {}
+    for i in frames:
+        for z in np.unique(dataset.frame(i).numbers).tolist():
+            holding.setdefault(z, []).append(i)
+    return {
+        z: values.take(np.isin(values.frame, held))
+        for z, held in sorted(holding.items())
+        if len(held) < len(frames)
+    }
 
 
 def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table | None:

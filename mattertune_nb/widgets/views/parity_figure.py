@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mattertune_nb.widgets.page.figure import new_plotly_figure
+from mattertune_nb.widgets.page.figure import new_plotly_figure, tell_page
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import bin_edges, histogram
 from mattertune_nb.widgets.views.parity_colors import DENSITY, MAX_POINTS, Coloring, coloring
@@ -109,6 +109,7 @@ class ParityFigure:
                 self.widget.layout.coloraxis.update(
                     cmin=colors.limits[0], cmax=colors.limits[1], colorbar={"title": title}
                 )
+        tell_page(self.widget)
 
     def mark(self, row: int | None) -> None:
         """Put a ring around a point, or take it away."""

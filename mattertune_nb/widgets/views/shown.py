@@ -112,12 +112,17 @@ class Shown:
     def colors(self) -> NDArray[np.float64]:
         """Return the colour of each atom, (n, 3) from 0 to 1: of its value, or of its element."""
         if self.values is None:
-            colors: NDArray[np.float64] = np.asarray(jmol_colors)[self.atoms.numbers]
-            return colors
+            return element_colors(self.atoms.numbers)
         stops = np.array([rgb(color) for color in self.colormap])
         at = np.linspace(0, 1, len(stops))
         fractions = self.fractions()
         return np.stack([np.interp(fractions, at, channel) for channel in stops.T], axis=1)
+
+
+def element_colors(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return Jmol's colours of elements, (n, 3) from 0 to 1; all after meitnerium have that one's."""
+    colors: NDArray[np.float64] = np.asarray(jmol_colors)
+    return colors[np.minimum(numbers, len(colors) - 1)]
 
 
 def rgb(color: str) -> tuple[float, float, float]:

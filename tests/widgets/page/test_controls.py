@@ -10,8 +10,10 @@ from mattertune_nb.widgets.page.lifetime import parts
 
 
 def test_a_form_has_few_layouts_and_styles():
-    looks = [p for p in parts(mt.TunerForm()) if isinstance(p, (W.Layout, W.Style))]
-    controls = [p for p in parts(mt.TunerForm()) if isinstance(p, W.DOMWidget)]
+    form = mt.TrainerForm()
+    form.show_all()
+    looks = [p for p in parts(form) if isinstance(p, (W.Layout, W.Style))]
+    controls = [p for p in parts(form) if isinstance(p, W.DOMWidget)]
     assert len(controls) > 100
     assert len(looks) < 20
 

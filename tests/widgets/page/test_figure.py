@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from mattertune_nb.widgets.page.figure import new_plotly_figure
+from mattertune_nb.widgets.page.figure import Figure, new_plotly_figure, tell_page
 
 
 def test_the_state_holds_traces_and_layout_as_they_are_now():
@@ -44,3 +44,51 @@ def test_a_thread_may_add_traces_while_the_page_asks():
         figure.get_state()
     thread.join()
     assert len(figure.get_state()["_widget_data"]) == 60
+
+
+def test_what_a_page_reports_takes_nothing_away():
+    figure = new_plotly_figure()
+    figure.add_scatter(x=[1, 2], y=[3, 4], hovertemplate="%{y}")
+    trace = figure.data[0]
+    # a page that has not heard of the last change reports it as a default of its own
+    delta = {"uid": trace.uid, "hovertemplate": "", "x": [0, 1]}
+    figure._js2py_traceDeltas = {
+        "trace_deltas": [delta],
+        "trace_edit_id": figure._last_trace_edit_id,
+    }
+    (kept,) = figure.get_state()["_widget_data"]
+    assert (kept["hovertemplate"], list(kept["x"])) == ("%{y}", [1, 2])
+    assert figure._js2py_traceDeltas is None
+
+
+def test_a_batch_says_of_each_trace_what_it_keeps():
+    figure = new_plotly_figure()
+    figure.add_scatter(x=[1], y=[2], hovertemplate="%{y}", marker={"color": "red"})
+    figure.add_bar(x=[1], y=[2])
+    sent = []
+    figure.observe(lambda change: sent.append(change["new"]), "_py2js_update")
+    with figure.batch_update():
+        figure.data[0].y = [5]
+        figure.data[1].update(hovertemplate="%{x}", marker={"color": "blue"})
+    (message,) = [m for m in sent if m]
+    style = message["style_data"]
+    assert style["hovertemplate"] == ["%{y}", "%{x}"]
+    assert style["marker.color"] == ["red", "blue"]
+    assert [list(y) for y in style["y"]] == [[5], [2]]
+
+
+def test_everything_is_sent_until_a_page_has_drawn(monkeypatch):
+    figure = new_plotly_figure()
+    figure.add_scatter(x=[1], y=[2])
+    sent = []
+    monkeypatch.setattr(Figure, "send_state", lambda self, key=None: sent.append(key))
+    everything = ["_widget_data", "_widget_layout"]
+    tell_page(figure)
+    assert sent == [everything]
+    figure._js2py_traceDeltas = {"trace_deltas": [], "trace_edit_id": 0}
+    sent.clear()
+    tell_page(figure)
+    assert sent == []
+    figure.get_state()  # after a reload
+    tell_page(figure)
+    assert sent == [everything]
