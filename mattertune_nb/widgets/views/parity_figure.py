@@ -62,6 +62,7 @@ class ParityFigure:
         self.widget.update_yaxes(type="log", title="count", row=2, col=1, nticks=3)
         self.widget.add_vline(x=0, line={"color": INK, "width": 1}, row=2, col=1)
         self.widget.update_layout(coloraxis={"colorbar": _COLORBAR})
+        tell_page(self.widget)
 
     def _add_traces(self) -> None:
         line = {"color": INK, "width": 1}

@@ -10,8 +10,9 @@ from mattertune_nb.widgets.page.lifetime import parts
 
 
 def test_a_form_has_few_layouts_and_styles():
-    form = mt.TrainerForm()
-    form.show_all()
+    form = mt.TunerForm()
+    for title in form._tabs.tabs:
+        form._tabs.open(title)
     looks = [p for p in parts(form) if isinstance(p, (W.Layout, W.Style))]
     controls = [p for p in parts(form) if isinstance(p, W.DOMWidget)]
     assert len(controls) > 100
