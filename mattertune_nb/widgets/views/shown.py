@@ -122,7 +122,8 @@ class Shown:
 def element_colors(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return Jmol's colours of elements, (n, 3) from 0 to 1; all after meitnerium have that one's."""
     colors: NDArray[np.float64] = np.asarray(jmol_colors)
-    return colors[np.minimum(numbers, len(colors) - 1)]
+    chosen: NDArray[np.float64] = colors[np.minimum(numbers, len(colors) - 1)]
+    return chosen
 
 
 def rgb(color: str) -> tuple[float, float, float]:
