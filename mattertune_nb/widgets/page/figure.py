@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import plotly.graph_objects as go
 import traitlets
+from plotly.basedatatypes import Undefined
 
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.theme import template
@@ -40,6 +41,38 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
             self._trait_values["_widget_layout"] = self._copied("_layout")
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         return state
+
+    @traitlets.observe("_js2py_traceDeltas")  # type: ignore[untyped-decorator]
+    def _handler_js2py_traceDeltas(self, change: Any) -> None:  # noqa: N802  plotly's name
+        """Leave out what a page reports back: plotly's own takes it for defaults and drops what is ours."""
+        if change["new"]:
+            self._js2py_traceDeltas = None
+
+    def _send_update_msg(
+        self,
+        restyle_data: Any,
+        relayout_data: Any,
+        trace_indexes: Any = None,
+        source_view_id: Any = None,
+    ) -> None:
+        """Send a batch of changes with no gaps: what one trace changes, the page clears in the others."""
+        data = {
+            path: [
+                self._present(index, path) if value is Undefined else value
+                for index, value in zip(trace_indexes, values, strict=True)
+            ]
+            if isinstance(values, list) and len(values) == len(trace_indexes or ())
+            else values
+            for path, values in restyle_data.items()
+        }
+        super()._send_update_msg(data, relayout_data, trace_indexes, source_view_id)
+
+    def _present(self, index: int, path: str) -> Any:
+        """Return what a trace has at a path such as ``marker.color``, or ``None``."""
+        value: Any = self._data[index]
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
 
     def _copied(self, name: str) -> Any:
         """Return a copy of traces or layout, to which a thread may be adding."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mattertune_nb.widgets.page.figure import new_plotly_figure, tell_page
+from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import bin_edges, histogram
 from mattertune_nb.widgets.views.parity_colors import DENSITY, MAX_POINTS, Coloring, coloring
@@ -62,7 +62,6 @@ class ParityFigure:
         self.widget.update_yaxes(type="log", title="count", row=2, col=1, nticks=3)
         self.widget.add_vline(x=0, line={"color": INK, "width": 1}, row=2, col=1)
         self.widget.update_layout(coloraxis={"colorbar": _COLORBAR})
-        tell_page(self.widget)
 
     def _add_traces(self) -> None:
         line = {"color": INK, "width": 1}
@@ -110,7 +109,6 @@ class ParityFigure:
                 self.widget.layout.coloraxis.update(
                     cmin=colors.limits[0], cmax=colors.limits[1], colorbar={"title": title}
                 )
-        tell_page(self.widget)
 
     def mark(self, row: int | None) -> None:
         """Put a ring around a point, or take it away."""

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from mattertune_nb.widgets.page.figure import Figure, new_plotly_figure, tell_page
+from mattertune_nb.widgets.page.figure import new_plotly_figure
 
 
 def test_the_state_holds_traces_and_layout_as_they_are_now():
@@ -75,20 +75,3 @@ def test_a_batch_says_of_each_trace_what_it_keeps():
     assert style["hovertemplate"] == ["%{y}", "%{x}"]
     assert style["marker.color"] == ["red", "blue"]
     assert [list(y) for y in style["y"]] == [[5], [2]]
-
-
-def test_everything_is_sent_until_a_page_has_drawn(monkeypatch):
-    figure = new_plotly_figure()
-    figure.add_scatter(x=[1], y=[2])
-    sent = []
-    monkeypatch.setattr(Figure, "send_state", lambda self, key=None: sent.append(key))
-    everything = ["_widget_data", "_widget_layout"]
-    tell_page(figure)
-    assert sent == [everything]
-    figure._js2py_traceDeltas = {"trace_deltas": [], "trace_edit_id": 0}
-    sent.clear()
-    tell_page(figure)
-    assert sent == []
-    figure.get_state()  # after a reload
-    tell_page(figure)
-    assert sent == [everything]
