@@ -116,7 +116,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     output.screenshot(path=notebook.artefact(f"tuner_form-{notebook.scheme}"))
     if notebook.scheme == "light":
         output.screenshot(path=notebook.artefact("readme_form"))
-    warmup = output.get_by_label("warmup", exact=True)
+    warmup = output.get_by_label("Warm-up", exact=True)
     warmup.fill("0.5")
     before = preview.inner_html()
     warmup.press("Enter")
@@ -126,7 +126,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     output.get_by_label("lr scheduler", exact=True).select_option("constant")
     lr = mt.demo_config().model.optimizer.lr
     output.get_by_role("img", name=f"from {lr} to {lr}").wait_for()
-    for tab, label in (("Data", "src"), ("Trainer", "accelerator"), ("Run", "seed")):
+    for tab, label in (("Data", "File"), ("Training", "Processor"), ("Run", "Random seed")):
         output.get_by_role("tab", name=tab, exact=True).click()
         output.get_by_label(label, exact=True).first.wait_for()
         assert unnamed(output) == []
@@ -147,7 +147,7 @@ def test_tabs_open_with_the_keyboard(notebook):
     notebook.page.keyboard.press("ArrowRight")
     notebook.page.keyboard.press("ArrowRight")
     notebook.page.keyboard.press("Enter")
-    output.get_by_label("accelerator", exact=True).wait_for()
+    output.get_by_label("Processor", exact=True).wait_for()
     assert notebook.errors == []
 
 
@@ -159,7 +159,7 @@ def test_the_config_is_copied_pasted_and_saved(notebook, lab):
     notebook.run(0)
     page, output = notebook.page, notebook.output(0)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    output.get_by_role("tab", name="YAML and Python").click()
+    output.get_by_role("tab", name="Code", exact=True).click()
     output.locator(".mt-text button", has_text="Copy").nth(1).click()
     output.get_by_text("Copied").wait_for()
     python = page.evaluate("navigator.clipboard.readText()")
