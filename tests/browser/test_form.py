@@ -32,7 +32,7 @@ def test_the_trainer_form_is_filled_in_with_mouse_and_keyboard(notebook):
     assert unnamed(notebook.output(0)) == []
     field.fill("7")
     field.press("Tab")
-    page.get_by_label("Processor", exact=True).select_option("cpu")
+    page.get_by_label("Processor", exact=True).select_option("CPU")
     page.get_by_label("Early stopping", exact=True).check()
     page.get_by_label("Patience", exact=True).fill("-3")
     page.get_by_label("Patience", exact=True).press("Enter")
@@ -83,7 +83,7 @@ def test_the_form_needs_no_mouse(notebook):
     monitor.press("Enter")
     page.get_by_role("button", name="Add to loggers").press("Enter")
     page.get_by_label("Kind of logger", exact=True).wait_for()
-    page.get_by_label("Kind of logger", exact=True).select_option("tensorboard")
+    page.get_by_label("Kind of logger", exact=True).select_option("TensorBoard")
     page.get_by_label("Prefix of metrics", exact=True).wait_for()
     notebook.run(1)
     text = notebook.output(1).inner_text()
@@ -110,6 +110,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     notebook.run(1)
     page, output = notebook.page, notebook.output(1)
     page.set_viewport_size({"width": 1366, "height": 1480})
+    output.get_by_role("tab", name="Training", exact=True).click()
     preview = output.get_by_role("img", name="learning rate over 32 epochs")
     preview.wait_for(timeout=120_000)
     assert unnamed(output) == []
@@ -123,10 +124,10 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     page.wait_for_function(
         "before => !document.body.innerHTML.includes(before)", arg=before, timeout=30_000
     )
-    output.get_by_label("lr scheduler", exact=True).select_option("constant")
+    output.get_by_label("Learning-rate schedule", exact=True).select_option("held at a fraction")
     lr = mt.demo_config().model.optimizer.lr
     output.get_by_role("img", name=f"from {lr} to {lr}").wait_for()
-    for tab, label in (("Data", "File"), ("Training", "Processor"), ("Run", "Random seed")):
+    for tab, label in (("Data", "File"), ("Model", "Backbone"), ("Run", "Random seed")):
         output.get_by_role("tab", name=tab, exact=True).click()
         output.get_by_label(label, exact=True).first.wait_for()
         assert unnamed(output) == []
@@ -198,7 +199,7 @@ config.trainer.max_epochs = 300
 config.trainer.log_every_n_steps = 1
 form = mt.TunerForm(config)
 form"""
-    points = "print('points', sum(len(t.x) for t in form.run.dashboard().figure.widget.data if len(t.x) > 0))"
+    points = "print('points', sum(len(t.x) for t in form.run.dashboard().curves.figure.widget.data if len(t.x) > 0))"
     busy = "import time\ntime.sleep(6)"
     notebook.open(code, points, busy)
     assert data.is_file()

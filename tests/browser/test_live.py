@@ -170,7 +170,7 @@ def test_live_curves_of_a_fit_in_the_cell_and_an_interrupt(notebook, request):
     output.get_by_text("structures/s").wait_for(timeout=120_000)
     page.wait_for_function(f"({DRAWN})() > 1000", timeout=180_000)
     # the switch works while the kernel is busy
-    output.locator(".updatemenu-button", has_text="log loss").click()
+    output.locator("select").nth(1).select_option("Logarithmic")
     page.wait_for_timeout(1500)
     picture_of(notebook, 1, f"live_curves_{name}")
     kernel_menu(notebook, "interrupt")
