@@ -160,8 +160,9 @@ class ExploreFigure:
             trace.marker.color = list(self.colors[frames])
             first, second = (f"{100 * share:.0f} %" for share in shares)
             titles = {"row": 1, "col": self._map_column}
-            self.figure.update_xaxes(title=f"similar structures are near: PC 1 ({first})", **titles)
-            self.figure.update_yaxes(title=f"PC 2 ({second})", **titles)
+            # a title beside the axis would lie on the formulas' bars
+            title = f"map of similarity: PC 1 ({first}) across, PC 2 ({second}) up"
+            self.figure.update_xaxes(title=title, **titles)
 
     def _add_column(self, col: int, title: str, values: NDArray[np.float64]) -> None:
         present = np.flatnonzero(np.isfinite(values))
