@@ -191,7 +191,8 @@ def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(n
     assert on_map.count() == 60
     wait_until_drawn(notebook, canvas(output))
     output.evaluate("area => area.scrollIntoView({block: 'start'})")
-    page.wait_for_timeout(500)
+    # points are seen before the page listens to the mouse
+    page.wait_for_timeout(3000)
     plot = output.locator(".plot-container").first.bounding_box()
     seen = canvas(output).bounding_box()
     assert plot["x"] + plot["width"] <= seen["x"]
@@ -204,7 +205,7 @@ def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(n
     page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.75 * box["width"], middle, steps=5)
-    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=5)
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4, steps=5)
     page.mouse.up()
     everything = output.get_by_role("button", name="All frames")
     everything.and_(output.locator(":enabled")).wait_for()
@@ -222,7 +223,7 @@ def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(n
     page.mouse.move(*place)
     tip = output.locator(".hoverlayer .hovertext").first
     tip.wait_for()
-    frame = tip.inner_text().strip()
+    frame = (tip.text_content() or "").strip()
     page.mouse.click(*place)
     output.get_by_text(f"ethanol_test.xyz, {frame} ").wait_for()
     output.locator("button", has_text=" σ").first.press("Enter")
