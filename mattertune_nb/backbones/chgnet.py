@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
 
-_ELEMENTS = "94, H to Pu; the data hold all but Po, At, Rn, Fr and Ra"
+_ELEMENTS = "94, H to Pu; its training data had no Po, At, Rn, Fr and Ra"
 _LICENCE = "BSD, as the package chgnet"
 
 FACTS = {

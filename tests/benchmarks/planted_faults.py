@@ -290,8 +290,8 @@ FAULTS = (
     Fault(
         "the smallest force of a frame",
         VIEWS + "dataset_table.py",
-        "force[i] = norms[i].max(initial=0)",
-        "force[i] = norms[i].min()",
+        "self._force[i] = self._norms[i].max(initial=0)",
+        "self._force[i] = self._norms[i].min()",
     ),
     Fault(
         "stress of a set in eV",

@@ -14,7 +14,7 @@ import mattertune_nb as mt
 from tests.browser.test_views import pixels
 
 pytest.importorskip("voila", reason="voila is not installed (pip install 'mattertune-nb[app]')")
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 DRAWN = """() => [...document.querySelectorAll('.js-line')]
     .reduce((sum, line) => sum + (line.getAttribute('d') || '').length, 0)"""

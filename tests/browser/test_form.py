@@ -124,7 +124,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     page.wait_for_function(
         "before => !document.body.innerHTML.includes(before)", arg=before, timeout=30_000
     )
-    output.get_by_label("Learning-rate schedule", exact=True).select_option("held at a fraction")
+    output.get_by_label("Kind of schedule", exact=True).select_option("held at a fraction")
     lr = mt.demo_config().model.optimizer.lr
     output.get_by_role("img", name=f"from {lr} to {lr}").wait_for()
     for tab, label in (("Data", "File"), ("Model", "Backbone"), ("Run", "Random seed")):

@@ -10,7 +10,7 @@ import mattertune_nb as mt
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.annotations import tag_field
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 CONFIGS = [
     cls

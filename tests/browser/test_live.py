@@ -11,7 +11,7 @@ import pytest
 import mattertune_nb as mt
 from mattertune_nb.demo.quickstart import copy_quickstart
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 SMALL = """import mattertune_nb as mt
 config = mt.demo_config("runs", "{name}")

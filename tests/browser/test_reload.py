@@ -11,7 +11,7 @@ from PIL import Image
 from tests.browser.conftest import Notebook
 from tests.browser.test_live import SMALL, save, wait_for
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 TRACES = """output => [...output.querySelectorAll('.js-plotly-plot')]
     .reduce((sum, plot) => sum + (plot.data || []).filter(trace => (trace.x || trace.dimensions

@@ -136,7 +136,7 @@ def facts_html(facts: BackboneFacts | None, info: BackboneInfo | None) -> str:
         "Elements": facts.elements,
         "Cutoff": f"{facts.cutoff:g} Å",
         "Parameters": f"{facts.parameters:,}".replace(",", "\u202f"),
-        "Cost of a step": "as CHGNet 0.3.0, the quickest here"
+        "Cost of a step": "as CHGNet 0.3.0, with which others are compared"
         if facts.relative_cost == 1
         else f"{facts.relative_cost:.2g} × CHGNet 0.3.0",
         "Trained on": facts.trained_on,

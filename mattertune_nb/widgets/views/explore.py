@@ -163,8 +163,9 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             f"{name} {'all' if count == n else count or 'none'}" for name, count in counts.items()
         )
         sample = "" if n == self._total else f" of {number(self._total)}, evenly spread"
+        formulas = "1 formula" if table.n_formulas() == 1 else f"{table.n_formulas()} formulas"
         return (
-            f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {table.n_formulas()} formulas; '
+            f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
             f"atoms: {elements}. "
             f"Frames with labels: {held}. Energies are after per-element references. "
             "Drag over a plot to select its frames; click a point or a bar.</div>"

@@ -128,7 +128,7 @@ class TwoOptimizers(Toy):
 def test_two_optimizers_count_a_batch_once(tmp_path):
     curves = mt.LiveCurves()
     toy_trainer(tmp_path, curves).fit(TwoOptimizers())
-    assert "step 40 / 40" in curves.view._header.value
+    assert "step 40 of 40" in curves.view._header.value
 
 
 def test_a_module_that_logs_nothing_has_a_header_and_no_curve(tmp_path):
