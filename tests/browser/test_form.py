@@ -199,7 +199,10 @@ config.trainer.max_epochs = 300
 config.trainer.log_every_n_steps = 1
 form = mt.TunerForm(config)
 form"""
-    points = "print('points', sum(len(t.x) for t in form.run.dashboard().curves.figure.widget.data if len(t.x) > 0))"
+    points = (
+        "traces = form.run.dashboard().curves.figure.widget.data\n"
+        "print('points', sum(len(trace.x) for trace in traces if len(trace.x) > 0))"
+    )
     busy = "import time\ntime.sleep(6)"
     notebook.open(code, points, busy)
     assert data.is_file()
