@@ -23,6 +23,7 @@ def pictures(notebook) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     copy = Path(shutil.copy(path, tmp_path))
@@ -30,7 +31,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     # as JupyterLab saves it: with outputs, and without the state of widgets
     client = NotebookClient(
         notebook,
-        timeout=400,
+        timeout=1200,
         store_widget_state=False,
         resources={"metadata": {"path": str(tmp_path)}},
     )

@@ -6,7 +6,7 @@ import pytest
 
 import mattertune_nb as mt
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 FORM = "import mattertune_nb as mt\nform = mt.TrainerForm()\nform"
