@@ -130,7 +130,7 @@ def test_a_warm_up_rises_to_the_full_rate_and_the_cosine_falls_from_there(rates)
 
 
 def test_a_cosine_in_a_run_without_an_end_asks_for_its_length(rates):
-    with pytest.raises(mt.ConfigError, match="set T_max or max_epochs"):
+    with pytest.raises(mt.ConfigError, match="set the schedule's Length"):
         rates(mt.CosineAnnealingLRConfig(), max_epochs=-1, max_time="00:00:00:01")
 
 
