@@ -113,7 +113,7 @@ def test_the_number_format_of_the_model_takes_no_digit_from_references(convert):
 
 
 def test_references_are_for_the_energy_alone():
-    with pytest.raises(mt.ConfigError, match=r"normalizers\.forces: .* is for the energy only"):
+    with pytest.raises(mt.ConfigError, match=r"normalizers\.forces: .* are for the energy only"):
         module_with(forces=[REFERENCES()])
 
 
