@@ -38,16 +38,27 @@ def _headline(quantity: str, title: str, unit: str, kind: str) -> Headline:
     return Headline(f"{title} {kind.upper()}", unit, untuned)
 
 
-_QUANTITIES = {
+QUANTITIES = {
     "energy_per_atom": ("energy", "meV/atom"),
     "energy": ("total energy", "meV"),
     "forces": ("forces", "meV/Å"),
     "stresses": ("stress", "meV/Å³"),
 }
+"""What a person calls each quantity of a record, and its unit."""
+
+_BY_PROPERTY = {
+    "energy": QUANTITIES["energy_per_atom"],
+    "forces": QUANTITIES["forces"],
+    "stresses": QUANTITIES["stresses"],
+}
+TITLES = {name: title for name, (title, _) in _BY_PROPERTY.items()}
+UNITS = {name: unit for name, (_, unit) in _BY_PROPERTY.items()}
+"""The same by property, of which energies are read per atom."""
+
 HEADLINES: dict[str, Headline] = {
     f"val/{quantity}_{kind}": _headline(quantity, title, unit, kind)
     for kind in ("mae", "rmse")
-    for quantity, (title, unit) in _QUANTITIES.items()
+    for quantity, (title, unit) in QUANTITIES.items()
 }
 """All errors by the metric under which they are recorded, in eV."""
 

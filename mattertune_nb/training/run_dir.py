@@ -63,6 +63,7 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.splits_file = self.path / "splits.json"
+        self.summary_file = self.path / "summary.json"
         self.versions_file = self.path / "versions.json"
         self.log_file = self.path / "log.txt"
         self.console_file = self.path / "console.txt"
@@ -293,6 +294,14 @@ class RunDirectory:
         """Append a record; `kind` is ``metrics``, or ``resumed`` where step `step` is the next one."""
         record = {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
         append_line(self.metrics_file, record)
+
+    def splits(self) -> dict[str, list[int]]:
+        """Return the frames of the source that each set holds; none where the file is absent or damaged."""
+        try:
+            splits = json.loads(self.splits_file.read_text(encoding="utf-8"))
+            return {stage: list(indices) for stage, indices in splits.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return all records that count: steps that a resumed run did again are listed once."""

@@ -71,7 +71,7 @@ def summary_of(run: RunDirectory) -> Summary:
     """Return the summary of a run: its own where nothing was written since, else from its records."""
     state = _state(run)
     try:
-        written = json.loads((run.path / "summary.json").read_text(encoding="utf-8"))
+        written = json.loads(run.summary_file.read_text(encoding="utf-8"))
         if written.pop("of") == state:
             return _from_json(written)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -86,7 +86,7 @@ def summary_of(run: RunDirectory) -> Summary:
 def write_summary(run: RunDirectory) -> None:
     """Write the summary of a run that has ended."""
     summary = asdict(_summarise(run))
-    write_json(run.path / "summary.json", {"of": _state(run)} | summary)
+    write_json(run.summary_file, {"of": _state(run)} | summary)
 
 
 def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _summarise(run: RunDirectory) -> Summary:
         monitor, mode = config.trainer.checkpoint.monitor, config.trainer.checkpoint.mode
     except MatterTuneError:  # said by who needs the settings
         pass
-    splits = _splits(run)
+    splits = run.splits()
     losses = [r[_LOSS] for r in records if r.get(_LOSS) is not None]
     return Summary(
         settings,
@@ -167,14 +167,6 @@ def _sources(config: MatterTunerConfig) -> tuple[str, ...]:
     dataset = getattr(data, "train", None) or getattr(data, "dataset", None)
     source = getattr(dataset, "src", None)
     return () if source is None else (str(source),)
-
-
-def _splits(run: RunDirectory) -> dict[str, Any]:
-    try:
-        splits = json.loads(run.splits_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return splits if isinstance(splits, dict) else {}
 
 
 def _seconds(records: Sequence[Mapping[str, Any]]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import warnings
@@ -252,11 +251,10 @@ def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
 
 def _check_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
     """Refuse other frames than the weights were made with: some trained on would be validated on."""
-    try:
-        then = json.loads(run.splits_file.read_text(encoding="utf-8"))
-        before = {stage: list(then[stage]) for stage in ("train", "validation")}
-    except (OSError, ValueError, TypeError, KeyError):
+    then = run.splits()
+    if not {"train", "validation"} <= then.keys():
         return  # damaged, and no reason to lose the run
+    before = {stage: then[stage] for stage in ("train", "validation")}
     changes = []
     for stage, now in data.split_indices().items():
         old = before.get(stage, now)

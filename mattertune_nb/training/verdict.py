@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.training.headlines import FACTOR, QUANTITIES
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED, gain
 
 if TYPE_CHECKING:
@@ -12,14 +13,12 @@ if TYPE_CHECKING:
 
     from mattertune_nb.training.summary import Summary
 
-QUANTITIES = {
-    "forces_mae": ("forces", "meV/Å"),
-    "energy_per_atom_mae": ("energy", "meV/atom"),
-    "stresses_mae": ("stress", "meV/Å³"),
+TOLD = {
+    f"{quantity}_mae": QUANTITIES[quantity]
+    for quantity in ("forces", "energy_per_atom", "stresses")
 }
 """Errors that are told, in the order in which they are: name and unit."""
 
-_MILLI = 1000
 _FEW_FRAMES = 50
 
 
@@ -134,15 +133,15 @@ def short(value: float) -> str:
 
 def _changes(baseline: Mapping[str, float], best: Mapping[str, Any]) -> tuple[Change, ...]:
     changes = []
-    for metric, (name, unit) in QUANTITIES.items():
+    for metric, (name, unit) in TOLD.items():
         after = best.get(f"val/{metric}")
         if after is None:
             continue
         before, than = baseline.get(f"baseline/referenced_{metric}"), REREFERENCED
         if before is None:
             before, than = baseline.get(f"baseline/{metric}"), UNTUNED
-        in_unit = None if before is None else _MILLI * before
-        changes.append(Change(name, unit, in_unit, _MILLI * after, than))
+        in_unit = None if before is None else FACTOR * before
+        changes.append(Change(name, unit, in_unit, FACTOR * after, than))
     return tuple(changes)
 
 
@@ -155,7 +154,7 @@ def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str
     elif epoch <= max(n_epochs // 4, 1):
         tries.append("a lower learning rate, as the best epoch is an early one")
     names = [change.name for change in worse]
-    others = [name for name, _ in QUANTITIES.values() if name not in names]
+    others = [name for name, _ in TOLD.values() if name not in names]
     if others and len(names) == 1:
         tries.append(f"a larger weight of the {names[0]} in the loss")
     if 0 < summary.n_train < _FEW_FRAMES:

@@ -60,16 +60,16 @@ FAULTS = (
     ),
     Fault(
         "forces labelled GPa",
-        VIEWS + "parity_data.py",
-        '"forces": "meV/Å", "str',
-        '"forces": "GPa", "str',
+        "training/headlines.py",
+        '"forces": QUANTITIES["forces"],',
+        '"forces": ("forces", "GPa"),',
         PARITY,
     ),
     Fault(
         "stress labelled GPa",
-        VIEWS + "parity_data.py",
-        '"stresses": "meV/Å³"}',
-        '"stresses": "GPa"}',
+        "training/headlines.py",
+        '"stresses": QUANTITIES["stresses"],',
+        '"stresses": ("stress", "GPa"),',
         PARITY,
     ),
     Fault(
@@ -255,8 +255,8 @@ FAULTS = (
     Fault(
         "a run table 1 000 times too small",
         "training/verdict.py",
-        "_MILLI = 1000",
-        "_MILLI = 1",
+        "FACTOR * after, than",
+        "after, than",
         VERDICT,
     ),
     Fault(

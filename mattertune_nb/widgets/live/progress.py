@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -87,7 +86,7 @@ def read_progress(
         return Progress(run.name, status.state, status.epoch, None, status.step, memory=memory)
     max_epochs = config.trainer.max_epochs
     max_epochs = None if max_epochs in (None, -1) else max_epochs
-    n_train = _n_train(run)
+    n_train = len(run.directory.splits().get("train", ()))
     if n_train and config.data.max_atoms is None:
         per_batch = config.data.structures_per_batch(n_train) * _n_processes(config.trainer)
         batches = math.ceil(n_train / per_batch)
@@ -120,14 +119,6 @@ def _n_processes(trainer: TrainerConfig) -> int:
     devices = trainer.devices
     count = len(devices) if isinstance(devices, list) else devices
     return (count if isinstance(count, int) and count > 0 else 1) * trainer.num_nodes
-
-
-def _n_train(run: Run) -> int | None:
-    try:
-        splits = json.loads(run.directory.splits_file.read_text(encoding="utf-8"))
-        return len(splits["train"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _memory(pid: int) -> float | None:

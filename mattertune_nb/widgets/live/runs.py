@@ -15,7 +15,7 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.runs_folder import RunsFolder
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.summary import Summary, summary_of
-from mattertune_nb.training.verdict import QUANTITIES, verdict
+from mattertune_nb.training.verdict import TOLD, Verdict, verdict
 from mattertune_nb.widgets.live.differences import differences
 from mattertune_nb.widgets.live.progress import duration
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
@@ -76,14 +76,14 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             told = _NONE if status.is_active else str(judged) or _NONE
             # what most people look for is in sight without scrolling
             row = {"run": run.name, "state": status.state, "verdict": told}
-            row |= _row(run, status, summary) | {
+            row |= _row(run, status, summary, judged) | {
                 "note": self.folder.note(run.name),
                 "settings": ", ".join(f"{k}={v}" for k, v in differing.items()) or _NONE,
             }
             self.rows.append(row)
             tone = "" if status.is_active else "worse" if judged.worse else ""
             tone = tone or ("better" if judged.is_gain and not status.is_active else "")
-            keys = row | _sort_keys(summary)
+            keys = row | _sort_keys(summary, judged)
             table.append(
                 {
                     "run": run.name,
@@ -151,7 +151,7 @@ def runs(root: str | Path = "runs") -> RunsTable:
     return RunsTable(RunsFolder(root))
 
 
-def _row(run: Run, status: Status, summary: Summary) -> dict[str, str]:
+def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[str, str]:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.started))
     frames = f"{summary.n_train} + {summary.n_validation} frames"
     source = ", ".join(Path(source).name for source in summary.sources)
@@ -163,8 +163,8 @@ def _row(run: Run, status: Status, summary: Summary) -> dict[str, str]:
         "duration": duration(summary.seconds) if summary.seconds else _NONE,
         "data": (f"{source}, {frames}" if summary.n_train else source) or _NONE,
     }
-    changes = {change.name: change for change in verdict(summary).changes}
-    for name, unit in QUANTITIES.values():
+    changes = {change.name: change for change in judged.changes}
+    for name, unit in TOLD.values():
         change = changes.get(name)
         before = None if change is None else change.before
         row[_before(name, unit)] = _NONE if before is None else f"{before:.1f}"
@@ -177,16 +177,16 @@ def _before(name: str, unit: str) -> str:
     return f"{REREFERENCED if name == 'energy' else f'{name}, {UNTUNED}'} ({unit})"
 
 
-def _sort_keys(summary: Summary) -> dict[str, Any]:
+def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
     """Return by what columns of numbers are sorted."""
     keys: dict[str, Any] = {
         "epochs": summary.n_epochs,
         "started": summary.started,
         "duration": summary.seconds,
     }
-    for name, unit in QUANTITIES.values():
+    for name, unit in TOLD.values():
         keys[_before(name, unit)] = keys[f"{name} ({unit})"] = None
-    for change in verdict(summary).changes:
+    for change in judged.changes:
         keys[_before(change.name, change.unit)] = change.before
         keys[f"{change.name} ({change.unit})"] = change.after
     return keys

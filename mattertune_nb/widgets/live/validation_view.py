@@ -10,6 +10,7 @@ import numpy as np
 from ase.visualize.plot import plot_atoms
 
 from mattertune_nb.data.plain import atoms_from_plain
+from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 # what structures are ranked by: the first of these that the model is trained on
 _RANKED_BY = ("forces", "energy", "stresses")
-_UNITS = {
-    "energy": ("energy", "meV/atom"),
-    "forces": ("forces", "meV/Å"),
-    "stresses": ("stress", "meV/Å³"),
-}
 
 
 class ValidationView:
@@ -70,7 +66,7 @@ class ValidationView:
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
             ranked_by = next(name for name in _RANKED_BY if name in data["points"])
-            self._worst.value = draw_worst(worst, _UNITS[ranked_by][1])
+            self._worst.value = draw_worst(worst, UNITS[ranked_by])
             self._worst.layout.display = None
         self._seen = written
 
@@ -82,7 +78,7 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     shown = {name: array for name, array in finite.items() if len(array)}
     figure, axes = new_figure(1, max(len(shown), 1), 3.3 * max(len(shown), 1), 3.0)
     for ax, (name, array) in zip(axes, shown.items(), strict=False):
-        title, unit = _UNITS[name]
+        title, unit = TITLES[name], UNITS[name]
         values = 1000 * array
         if name == "energy":
             # all-electron energies differ by meV around many keV

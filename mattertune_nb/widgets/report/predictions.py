@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.training.evaluation import label_keys
+from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
 from mattertune_nb.widgets.views.pairs import parity_data
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, ParityData
 from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.shown import Shown
 from mattertune_nb.widgets.views.structure_picture import draw_structure
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.task import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.training.background import Run
+    from mattertune_nb.widgets.views.parity_data import ParityData
 
 N_WORST = 6
 MAX_FRAMES = 300

@@ -79,10 +79,7 @@ def curves(run: Run) -> str:
 
 def data(config: MatterTunerConfig, run: Run) -> str:
     """Return what a run was trained on, with a hash by which the files are known again."""
-    counts: dict[str, int] = {}
-    if run.directory.splits_file.is_file():
-        splits = json.loads(run.directory.splits_file.read_text(encoding="utf-8"))
-        counts = {stage: len(indices) for stage, indices in splits.items()}
+    counts = {stage: len(indices) for stage, indices in run.directory.splits().items()}
     rows = []
     for stages, source in _sources(config).items():
         frames = ", ".join(

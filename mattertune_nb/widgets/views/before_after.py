@@ -9,6 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
@@ -19,7 +20,7 @@ from mattertune_nb.widgets.page.work import PATIENCE, Work
 from mattertune_nb.widgets.views.opened import open_pair
 from mattertune_nb.widgets.views.pairs import Pairs
 from mattertune_nb.widgets.views.parity import message_of
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, parity_numbers
+from mattertune_nb.widgets.views.parity_data import parity_numbers
 from mattertune_nb.widgets.views.parity_picture import draw_stages
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
@@ -26,7 +27,7 @@ from mattertune_nb.widgets.views.parity_colors import (
     choices,
     element_legend,
 )
-from mattertune_nb.widgets.views.parity_data import TITLES, UNITS, by_element, parity_numbers
+from mattertune_nb.widgets.views.parity_data import by_element, parity_numbers
 from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure, short_source
 from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces

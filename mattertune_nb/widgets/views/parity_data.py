@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
-UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stresses": "meV/Å³"}
-TITLES = {"energy": "energy", "forces": "forces", "stresses": "stress"}
 _COMPONENTS = {
     "energy": ("energy",),
     "forces": ("Fx", "Fy", "Fz"),

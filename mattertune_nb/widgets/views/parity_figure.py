@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
+from mattertune_nb.training.headlines import UNITS
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import bin_edges, histogram
 from mattertune_nb.widgets.views.parity_colors import DENSITY, MAX_POINTS, Coloring, coloring
-from mattertune_nb.widgets.views.parity_data import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
