@@ -17,7 +17,8 @@ class LateEMA(EMAWeightAveraging):
 
     Lightning's is until then the model as it was before the fit: that would be validated and saved, without
     the reference energies that are fitted at the beginning. Nor does it average buffers of integers, such as
-    a backbone's table of elements: rounding would mix them up.
+    a backbone's table of elements: rounding would mix them up. Reference energies that are fitted to the
+    averaged model become those of the model in training, too, so that the average of both is what was fitted.
 
     Parameters
     ----------
@@ -43,6 +44,13 @@ class LateEMA(EMAWeightAveraging):
         super().on_validation_epoch_start(trainer, pl_module)
 
     @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        measured = {name: value.clone() for name, value in _shared(pl_module).items()}
+        super().on_validation_epoch_end(trainer, pl_module)
+        for name, value in _shared(pl_module).items():
+            value.copy_(measured[name])
+
+    @override
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -57,3 +65,7 @@ class LateEMA(EMAWeightAveraging):
     def _follow(self, pl_module: LightningModule) -> None:
         if self._average_model is not None and not int(self._average_model.n_averaged):
             self._average_model.module.load_state_dict(pl_module.state_dict())
+
+
+def _shared(module: LightningModule) -> dict[str, Tensor]:
+    return {k: v for k, v in module.named_buffers() if k == "normalization.references"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -207,7 +208,12 @@ class CosineAnnealingLRConfig(_Schedule):
             )
             raise ValueError(msg)
         warmup = int(self.warmup * length) if self.warmup < 1 else min(int(self.warmup), length - 1)
-        cosine = self.model_copy(update={"T_max": max(length - warmup, 1), "warmup": 0.0})
+        after = max(length - warmup, 1)
+        cosine = (
+            _ToTheEnd(after, self.eta_min)
+            if self.T_max is None
+            else self.model_copy(update={"T_max": after, "warmup": 0.0})
+        )
         rise = [LinearLRConfig(start_factor=0.01, total_iters=warmup)] if warmup else []
         return [*rise, cosine]
 
@@ -216,6 +222,20 @@ class CosineAnnealingLRConfig(_Schedule):
         """Build :class:`torch.optim.lr_scheduler.CosineAnnealingLR`, without a warm-up; needs `T_max`."""
         assert self.T_max is not None, "parts() gives the length"
         return stretching_cosine(optimizer, self.T_max, self.eta_min)
+
+
+@dataclass(frozen=True)
+class _ToTheEnd:
+    """A cosine whose length, in intervals, is that of the run."""
+
+    T_max: int
+    eta_min: float
+
+    def length(self, total: int | None) -> int | None:
+        return self.T_max
+
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        return stretching_cosine(optimizer, self.T_max, self.eta_min, ends_with_run=True)
 
 
 class LinearLRConfig(_ScheduleConfig):

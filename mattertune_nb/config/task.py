@@ -13,6 +13,9 @@ PropertyName = Literal["energy", "forces", "stresses"]
 
 UNITS: dict[str, str] = {"energy": "eV", "forces": "eV/Å", "stresses": "eV/Å³"}
 
+UNREFIT = "unrefit_energy_per_atom"
+"""Name of the energy's errors with the references of before, where they were fitted again to be validated."""
+
 
 class MAELossConfig(StrictConfig):
     """Mean absolute error; forgiving to a few frames that are far off. The energy's default."""
@@ -165,6 +168,13 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
         basic=True,
         unit="eV",
         kinds={"none": "fitted", "dict": "given here", "str": "in a file"},
+    )
+    refit: bool = setting(
+        True,
+        "Fit fitted references again to a sample of the training set at each validation, as the weights "
+        "carry the zero of energy to and fro while they learn; kept only where it lowers the error of "
+        "frames not fitted on. Turn it off to compare with runs that did without.",
+        label="Fit again in training",
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback
-from scipy.sparse import csr_array, vstack
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.config.task import EnergyPropertyConfig
+from mattertune_nb.model.energies import EnergyTable, TableBuilder
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
 from mattertune_nb.model.normalization import Spread
 from mattertune_nb.model.processes import gathered
@@ -71,7 +70,7 @@ class ZeroShotBaseline(Callback):
         """Measure the untuned model on the validation set; return its energies, if it has labels."""
         metrics: Any = module.metrics["val"]
         metrics.reset()
-        table = _TableBuilder(_references(module))
+        table = TableBuilder(module.normalization.references)
         for loader in _validation_loaders(trainer):
             for batch in _limited(loader, module, trainer.limit_val_batches):
                 with trainer.precision_plugin.forward_context():
@@ -100,7 +99,7 @@ class ZeroShotBaseline(Callback):
             num_replicas=trainer.world_size,
             rank=trainer.global_rank,
         )
-        table = _TableBuilder(_references(module))
+        table = TableBuilder(module.normalization.references)
         moments: dict[PropertyName, NDArray[np.float64]]
         moments = {"forces": np.zeros(3), "stresses": np.zeros(3)}
         for batch in _limited(loader, module, 1.0):
@@ -137,78 +136,6 @@ class ZeroShotBaseline(Callback):
             normalization.fit_scales(spreads)
 
 
-@dataclass(frozen=True)
-class EnergyTable:
-    """Energies of the labelled frames of all processes; references may change afterwards.
-
-    Parameters
-    ----------
-    counts
-        Atoms of each element, (frames, 119); sparse, as a frame has only a few of them.
-    labels, predictions
-        In eV, (frames,).
-    references
-        Those that the predictions hold, (119,).
-    """
-
-    counts: csr_array
-    labels: NDArray[np.float64]
-    predictions: NDArray[np.float64]
-    references: NDArray[np.float64]
-
-    def residuals(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return label minus prediction with other references, in eV."""
-        change = self.counts @ (references - self.references)
-        residuals: NDArray[np.float64] = self.labels - self.predictions - change
-        return residuals
-
-    def errors(self, references: NDArray[np.float64]) -> dict[str, float]:
-        """Return the errors with other references, named as in the validation."""
-        residuals = self.residuals(references)
-        per_atom = residuals / self.counts.sum(axis=1)
-        return {
-            "energy_mae": float(np.abs(residuals).mean()),
-            "energy_rmse": float(np.sqrt(np.square(residuals).mean())),
-            "energy_per_atom_mae": float(np.abs(per_atom).mean()),
-            "energy_per_atom_rmse": float(np.sqrt(np.square(per_atom).mean())),
-        }
-
-    def loss_labels(
-        self, references: NDArray[np.float64], *, per_atom: bool
-    ) -> NDArray[np.float64]:
-        """Return the labels without their references as the loss sees them, in eV/atom or in eV."""
-        labels: NDArray[np.float64] = self.labels - self.counts @ references
-        return labels / self.counts.sum(axis=1) if per_atom else labels
-
-
-class _TableBuilder:
-    """Collects the labelled frames of one process."""
-
-    def __init__(self, references: NDArray[np.float64]) -> None:
-        self._references = references
-        self._counts = [csr_array((0, N_ELEMENTS), dtype=np.int64)]
-        self._labels: list[NDArray[np.float64]] = []
-        self._predictions: list[NDArray[np.float64]] = []
-
-    def add(self, batch: GraphBatch, predictions: torch.Tensor) -> None:
-        labels = batch.labels["energy"]
-        present = torch.isfinite(labels).cpu().numpy()
-        flat = batch.batch * N_ELEMENTS + batch.numbers
-        counts = torch.bincount(flat, minlength=len(labels) * N_ELEMENTS).view(-1, N_ELEMENTS)
-        self._counts.append(csr_array(counts.cpu().numpy()[present]))
-        self._labels.append(labels.cpu().numpy()[present])
-        self._predictions.append(predictions.detach().cpu().numpy()[present])
-
-    def build(self, trainer: Trainer) -> EnergyTable | None:
-        table = EnergyTable(
-            vstack(gathered(trainer, vstack(self._counts, format="csr")), format="csr"),
-            _gather(trainer, _join(self._labels)),
-            _gather(trainer, _join(self._predictions)),
-            self._references,
-        )
-        return table if len(table.labels) else None
-
-
 def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:
     references: NDArray[np.float64] = module.normalization.references.cpu().numpy().copy()
     return references
@@ -220,10 +147,6 @@ def _spread(moments: NDArray[np.float64]) -> Spread | None:
     if not n:
         return None
     return Spread(max(squares / n - (total / n) ** 2, 0.0) ** 0.5, (squares / n) ** 0.5)
-
-
-def _join(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.concatenate([np.empty(0), *arrays])
 
 
 def _validation_loaders(trainer: Trainer) -> list[Any]:
@@ -258,8 +181,3 @@ def _limited(
         if i >= limit:
             return
         yield batch.to(module.device)
-
-
-def _gather(trainer: Trainer, array: NDArray[Any]) -> NDArray[Any]:
-    """Join the arrays of all processes along their first axis."""
-    return np.concatenate(gathered(trainer, array))

@@ -14,7 +14,7 @@ from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
-from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.model.processes import gathered
 
@@ -146,7 +146,30 @@ class FiniteLoss(Callback):
         raise TrainingError(msg)
 
 
-def with_ours(
+_REPLACED = {
+    "training_epoch_end": "on_train_epoch_end",
+    "validation_epoch_end": "on_validation_epoch_end",
+    "test_epoch_end": "on_test_epoch_end",
+}
+
+
+def adapt_hooks(cls: type[FinetuneModuleBase], ours: Callable[[Any], list[Callback]]) -> None:
+    """Let a subclass keep our callbacks, which its metrics need, beside its own.
+
+    Raises
+    ------
+    ConfigError
+        Where it has a hook that Lightning 2 no longer calls; names the one that took its place.
+    """
+    for old, new in _REPLACED.items():
+        if hasattr(cls, old):
+            msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
+            raise ConfigError(msg)
+    if "configure_callbacks" in cls.__dict__:
+        cls.configure_callbacks = _with_ours(cls.configure_callbacks, ours)  # type: ignore[method-assign, assignment]
+
+
+def _with_ours(
     configure_callbacks: Callable[[Any], Any], ours: Callable[[Any], list[Callback]]
 ) -> Callable[[Any], list[Callback]]:
     """Return a user's ``configure_callbacks`` with our callbacks put to theirs: metrics need them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,8 @@ from mattertune_nb.config.task import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mattertune_nb.config.task import PropertyConfig
 
 
 def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple[Tensor, int]:
@@ -52,6 +55,26 @@ def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple
         case HuberLossConfig():
             values = F.huber_loss(prediction_, label_, reduction="none", delta=config.delta)
     return _mean(values, prediction)
+
+
+def coefficient(config: PropertyConfig, step: int, final_stage: float, steps: float) -> float:
+    """Return the weight of a property's loss at an optimizer step.
+
+    Parameters
+    ----------
+    config
+        Of the property.
+    step
+        Optimizer steps done.
+    final_stage
+        Share of the run after which the final weight holds.
+    steps
+        Length of the run; infinite or -1 where it has no end, and no final stage.
+    """
+    final = config.final_loss_coefficient
+    if final is None or not 0 < steps < math.inf or step < final_stage * steps:
+        return config.loss_coefficient
+    return final
 
 
 def _mean(values: Tensor, prediction: Tensor) -> tuple[Tensor, int]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torchmetrics import MeanAbsoluteError as MAE  # noqa: N817  as in tables of the field
-from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
+from torchmetrics import MeanMetric, MeanSquaredError, Metric, MetricCollection
+
+from mattertune_nb.config.task import UNREFIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +36,7 @@ class PropertyMetrics(nn.Module):
         self._coefficients: dict[str, float] = dict(coefficients.items())
         names: list[str] = list(properties)
         if "energy" in properties:
-            names.append("energy_per_atom")
+            names += ["energy_per_atom", UNREFIT]
         self.errors = nn.ModuleDict({name: _error_metrics() for name in names})
         self.losses = nn.ModuleDict(
             {name: MeanMetric().set_dtype(torch.float64) for name in properties}
@@ -48,7 +50,8 @@ class PropertyMetrics(nn.Module):
         Parameters
         ----------
         predictions, labels
-            ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6).
+            ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6); of the labels also ``refit`` (B,), what
+            references that were fitted again have added to the energies.
         num_atoms
             Number of atoms of each structure, (B,).
         """
@@ -57,6 +60,9 @@ class PropertyMetrics(nn.Module):
             self._update(name, prediction, label)
             if name == "energy":
                 self._update("energy_per_atom", prediction / num_atoms, label / num_atoms)
+                if "refit" in labels:
+                    before = prediction - labels["refit"]
+                    self._update(UNREFIT, before / num_atoms, label / num_atoms)
 
     def update_losses(self, losses: dict[str, tuple[Tensor, int]]) -> None:
         """Add the mean loss of each property in a batch, weighted by the labels in it."""
@@ -113,7 +119,7 @@ def _infinite_for_nan(values: Tensor) -> Tensor:
     return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
-def _quietly(metric: MAE | MeanSquaredError | MeanMetric) -> Tensor:
+def _quietly(metric: Metric) -> Tensor:
     """Compute a metric without torchmetrics' warning where this process has added nothing to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*before the ``update`` method.*")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
@@ -21,14 +21,15 @@ from mattertune_nb.model.hooks import (
     PlateauSteps,
     ResumeLoader,
     ValidationMetrics,
-    with_ours,
+    adapt_hooks,
 )
 from mattertune_nb.model.loader import GraphDataset, graph_loader
-from mattertune_nb.model.losses import compute_loss
+from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
 from mattertune_nb.model.predictions import split_predictions
+from mattertune_nb.model.refit import ReferenceRefit
 from mattertune_nb.model.sample import ErrorSample
 
 if TYPE_CHECKING:
@@ -64,20 +65,9 @@ class FinetuneModuleBase(LightningModule):
     eV, forces in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
     """
 
-    _REPLACED: ClassVar[dict[str, str]] = {
-        f"{stage}_epoch_end": f"on_{stage}_epoch_end"
-        for stage in ("training", "validation", "test")
-    } | {"training_epoch_end": "on_train_epoch_end"}
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for old, new in cls._REPLACED.items():
-            if hasattr(cls, old):
-                msg = f"{cls.__name__}.{old}: Lightning 2 has no such hook; name it '{new}(self)'."
-                raise ConfigError(msg)
-        if "configure_callbacks" in cls.__dict__:
-            ours = FinetuneModuleBase.configure_callbacks
-            cls.configure_callbacks = with_ours(cls.configure_callbacks, ours)  # type: ignore[method-assign, assignment]
+        adapt_hooks(cls, FinetuneModuleBase.configure_callbacks)
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -95,6 +85,8 @@ class FinetuneModuleBase(LightningModule):
         self.sample = ErrorSample(config.property_names)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
+        self.steps_in_time = math.inf
+        """Optimizer steps that the run's time leaves room for."""
 
     @property
     @override
@@ -128,8 +120,10 @@ class FinetuneModuleBase(LightningModule):
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
-        """Return the labels of a batch, NaN where missing, ``num_atoms`` and ``index`` (B,)."""
-        return {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
+        """Return labels, NaN where missing, ``num_atoms``, ``index``, and of a refit ``refit`` (B,) in eV."""
+        labels = {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
+        change = self.normalization.change_of_shift(batch.numbers, batch.batch, len(batch.n_atoms))
+        return labels if change is None else labels | {"refit": change}
 
     def _compute_loss(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
         """Return the total loss; under a Trainer, record losses and metrics as well."""
@@ -152,12 +146,11 @@ class FinetuneModuleBase(LightningModule):
 
     def _coefficient(self, config: PropertyConfig) -> float:
         """Return the weight of a property's loss, in training that of the present stage."""
-        final, trainer = config.final_loss_coefficient, self._trainer
-        if final is None or trainer is None or not trainer.training:
+        trainer = self._trainer
+        if trainer is None or not trainer.training or config.final_loss_coefficient is None:
             return config.loss_coefficient
-        steps = trainer.estimated_stepping_batches
-        begins = self._config.final_stage * steps if 0 < steps < float("inf") else float("inf")
-        return final if trainer.global_step >= begins else config.loss_coefficient
+        steps = min(trainer.estimated_stepping_batches, self.steps_in_time)
+        return coefficient(config, trainer.global_step, self._config.final_stage, steps)
 
     def _record(
         self,
@@ -222,7 +215,14 @@ class FinetuneModuleBase(LightningModule):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """Return the callbacks that make the numbers the same under any Trainer."""
-        kinds = (ZeroShotBaseline, ValidationMetrics, PlateauSteps, ResumeLoader, FiniteLoss)
+        kinds = (
+            ZeroShotBaseline,
+            ReferenceRefit,
+            ValidationMetrics,
+            PlateauSteps,
+            ResumeLoader,
+            FiniteLoss,
+        )
         # Lightning asks anew for each fit, validate and test
         there = {type(c) for c in self.trainer.callbacks}  # type: ignore[attr-defined]
         return [kind() for kind in kinds if kind not in there]

@@ -20,10 +20,12 @@ from mattertune_nb.config.task import (
 )
 from mattertune_nb.model.references import (
     N_ELEMENTS,
+    composition_span,
     fit_references,
     outside_span,
     read_references,
     references_from_symbols,
+    refit_references,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Normalization(nn.Module):
     """
 
     references: Tensor
+    first_references: Tensor
     span: Tensor
     scales: Tensor
     fitted: Tensor
@@ -65,6 +68,8 @@ class Normalization(nn.Module):
         self.register_buffer("span", torch.zeros(N_ELEMENTS, N_ELEMENTS, dtype=torch.float64))
         self.register_buffer("scales", torch.ones(3, dtype=torch.float64))
         self.register_buffer("fitted", torch.tensor(not self._needs_fit()))
+        self.change: Tensor | None = None
+        """What the references of a validation under way differ by from those before, (119,), in eV."""
         for normalizer in config.get("energy", []):
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 given = normalizer.per_element_references
@@ -75,6 +80,8 @@ class Normalization(nn.Module):
                     self.span[range(len(known)), known] = 1.0
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:
                 self.references[1:] += normalizer.mean
+        # those of before training, which the untuned model is compared with
+        self.register_buffer("first_references", self.references.clone())
         for name, normalizers in config.items():
             for normalizer in normalizers:
                 given_scale = _given_scale(normalizer)
@@ -120,8 +127,13 @@ class Normalization(nn.Module):
 
     def shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
         """Return the sum of reference energies of each structure, (B,), float64, in eV."""
-        out = torch.zeros(n_graphs, dtype=torch.float64, device=numbers.device)
-        return out.index_add(0, batch, self.references[numbers])
+        return _sums(self.references, numbers, batch, n_graphs)
+
+    def change_of_shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor | None:
+        """Return what :attr:`change` adds to each structure, (B,), float64, in eV."""
+        if self.change is None:
+            return None
+        return _sums(self.change.to(numbers.device), numbers, batch, n_graphs)
 
     def scale(self, name: PropertyName) -> Tensor:
         """Return what errors of a property are divided by in the loss, in the property's unit."""
@@ -154,10 +166,38 @@ class Normalization(nn.Module):
                 continue
             residuals = residuals - counts @ references
             self.references += torch.from_numpy(references).to(self.references.device)
-        if keep():
-            return True
-        self.references, self.span = before, span_before
-        return False
+        kept = keep()
+        if not kept:
+            self.references, self.span = before, span_before
+        self.first_references.copy_(self.references)
+        return kept
+
+    @property
+    def refits_energy(self) -> bool:
+        """Whether the shifts are fitted again in training."""
+        return any(
+            isinstance(n, PerAtomReferencingNormalizerConfig)
+            and n.per_element_references is None
+            and n.refit
+            for n in self.config.get("energy", [])
+        )
+
+    def refit_shift(self, counts: Counts, residuals: NDArray[np.float64]) -> None:
+        """Fit the energy's shifts again, where that helps frames that are not fitted on.
+
+        Parameters
+        ----------
+        counts, residuals
+            As in :func:`fit_references`; label minus the prediction with the present references, of a
+            sample of the training set.
+        """
+        span = self.span.cpu().numpy()
+        # nothing was fitted where the backbone's own zero of energy was right
+        span = span if span.any() else composition_span(counts)
+        change = refit_references(counts, residuals, span)
+        self.change = None if change is None else torch.from_numpy(change).to(self.span.device)
+        if self.change is not None:
+            self.references += self.change
 
     def fit_scales(self, spreads: Mapping[PropertyName, Spread | None]) -> None:
         """Fit the scales that the config leaves open to the labels of the training set.
@@ -186,6 +226,18 @@ class Normalization(nn.Module):
         if not len(span):
             return np.zeros(len(counts), dtype=bool)
         return outside_span(counts, span)
+
+    def begin_again(self) -> None:
+        """Go back to the references that training began with."""
+        self.references.copy_(self.first_references)
+
+    @override
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # checkpoints of version 0.1 had references that did not change
+        fitted = state_dict.get(f"{prefix}references")
+        if fitted is not None:
+            state_dict.setdefault(f"{prefix}first_references", fitted)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @override
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -219,6 +271,11 @@ def with_references_read(config: BackboneConfig) -> BackboneConfig:
             )
         read.append(normalizer)
     return config.model_copy(update={"normalizers": {**config.normalizers, "energy": read}})
+
+
+def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
+    out = torch.zeros(n_graphs, dtype=torch.float64, device=numbers.device)
+    return out.index_add(0, batch, per_element[numbers])
 
 
 def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | Path | None:

@@ -51,15 +51,9 @@ def fit_references(
     span
         Orthonormal basis of the compositions of the frames, (rank, 119).
     """
-    n_atoms = counts.sum(axis=1)
-    per_atom = residuals / n_atoms
-    present = np.flatnonzero(counts.sum(axis=0))
-    found = counts[:, present]
-    fractions = (found if isinstance(found, np.ndarray) else found.toarray()) / n_atoms[:, None]
-    _, singular, vt = np.linalg.svd(fractions, full_matrices=False)
-    rank = int((singular > singular[0] * 1e-8).sum())
-    span = np.zeros((rank, counts.shape[1]))
-    span[:, present] = vt[:rank]
+    per_atom = residuals / counts.sum(axis=1)
+    fractions, present = _fractions(counts)
+    span = composition_span(counts)
     design = fractions @ span[:, present].T
 
     solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
@@ -80,6 +74,77 @@ def fit_references(
             x_scale="jac",
         ).x
     return solution @ span, span
+
+
+def composition_span(counts: Counts) -> NDArray[np.float64]:
+    """Return an orthonormal basis of the compositions of frames, (rank, 119)."""
+    fractions, present = _fractions(counts)
+    _, singular, vt = np.linalg.svd(fractions, full_matrices=False)
+    rank = int((singular > singular[0] * 1e-8).sum())
+    span = np.zeros((rank, counts.shape[1]))
+    span[:, present] = vt[:rank]
+    return span
+
+
+def _fractions(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the share of each element that occurs, (frames, elements), and which these are."""
+    present = np.flatnonzero(counts.sum(axis=0))
+    found = counts[:, present]
+    dense = found if isinstance(found, np.ndarray) else found.toarray()
+    return dense / counts.sum(axis=1)[:, None], present
+
+
+def refit_references(
+    counts: Counts, residuals: NDArray[np.float64], span: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return a change of reference energies that lowers the error of frames not fitted on.
+
+    One constant an atom and one energy an element are tried; each is judged by fitting it to one half of
+    the frames and applying it to the other.
+
+    Parameters
+    ----------
+    counts, residuals
+        As in :func:`fit_references`.
+    span
+        Compositions that the present references were fitted on, (rows, 119); nothing is changed beyond
+        them.
+
+    Returns
+    -------
+    change
+        Energy to add to each element in eV, (119,); ``None`` where no change helps.
+    """
+    n_atoms = counts.sum(axis=1)
+    halves = np.arange(len(residuals)) % 2 == 0
+    if halves.all():
+        return None
+    best, least = None, float(np.abs(residuals / n_atoms).mean())
+    for fit in (_constant, _by_element):
+        left = np.empty(len(residuals))
+        for half in (halves, ~halves):
+            left[~half] = residuals[~half] - counts[~half] @ fit(
+                counts[half], residuals[half], span
+            )
+        error = float(np.abs(left / n_atoms).mean())
+        if error < least:
+            best, least = fit, error
+    return None if best is None else best(counts, residuals, span)
+
+
+def _constant(
+    counts: Counts, residuals: NDArray[np.float64], span: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the same energy for each element that was fitted: the median residual of an atom."""
+    everywhere = np.full(counts.shape[1], float(np.median(residuals / counts.sum(axis=1))))
+    return everywhere @ span.T @ span
+
+
+def _by_element(
+    counts: Counts, residuals: NDArray[np.float64], span: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    change, _ = fit_references(counts, residuals)
+    return change @ span.T @ span
 
 
 def outside_span(counts: NDArray[np.int64], span: NDArray[np.float64]) -> NDArray[np.bool_]:

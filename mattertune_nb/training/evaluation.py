@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mattertune_nb.calculator import outside_in_words
 from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.model.energies import composition_counts
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.module import FinetuneModuleBase
@@ -68,7 +71,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return MAE and RMSE of each property, e.g. ``forces_mae`` in eV/Å, over a labelled dataset.
 
-    Properties that no frame has a label for are left out.
+    Properties that no frame has a label for are left out. Warns where the reference energies say nothing
+    about a composition, as calculator and predictor do.
 
     Raises
     ------
@@ -84,10 +88,16 @@ def evaluate(
     metrics = PropertyMetrics(present, dict.fromkeys(present, 1.0))
     model.eval()
     graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"))
+    outside: list[int] = []
     for batch in graph_loader(graphs, batch_size=batch_size, max_atoms=max_atoms):
+        unknown = torch.from_numpy(model.normalization.extrapolates(composition_counts(batch)))
+        outside += batch.index[unknown].tolist()
         on_device = batch.to(model.device)
         predictions = model.predict_properties(on_device, present)
         metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
+    if outside and "energy" in present:
+        message = outside_in_words([dataset.frame(i) for i in sorted(outside)], len(dataset))
+        warnings.warn(message, UserWarning, stacklevel=2)
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
@@ -106,7 +116,10 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
         untuned = type(tuned)(tuned.hparams)
     stages[UNTUNED] = evaluate(untuned, dataset)
     untuned.normalization.load_state_dict(tuned.normalization.state_dict())
-    stages[REREFERENCED] = evaluate(untuned, dataset)
+    untuned.normalization.begin_again()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said of the tuned model
+        stages[REREFERENCED] = evaluate(untuned, dataset)
     return {name: stages[name] for name in (UNTUNED, REREFERENCED, TUNED)}
 
 

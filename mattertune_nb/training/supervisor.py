@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-import signal
-import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,72 +20,19 @@ from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.headlines import validation_in_words
 from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.stop import RunStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from lightning.pytorch import LightningModule, Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.pace import Pace
     from mattertune_nb.training.run_dir import RunDirectory
+    from mattertune_nb.training.stop import StopRequest
 
 log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 2.0
-
-
-class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked, and is returned
-    """Raised at an optimizer step, after `last` has been saved, to leave Lightning's loops."""
-
-
-class StopRequest:
-    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, no directory any more, or the time is over.
-
-    Parameters
-    ----------
-    run
-        Whose stop file counts.
-    seconds
-        Time from now on after which the run should end.
-    """
-
-    def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
-        self._run = run
-        self._signalled = False
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    def __bool__(self) -> bool:
-        late = self._end is not None and time.monotonic() > self._end
-        return (
-            late or self._signalled or self._run.is_stopping() or not self._run.config_file.exists()
-        )
-
-    @contextlib.contextmanager
-    def catching_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-        self.install()
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def install(self) -> None:
-        """Put our handlers in place of Lightning's, which would leave a validation as a failure."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._signalled:
-            # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
-            raise RunStopped
-        self._signalled = True
 
 
 class RunSupervisor(Checkpoint):
@@ -103,13 +48,16 @@ class RunSupervisor(Checkpoint):
         The run's directory.
     stop
         Asked at each optimizer step.
+    pace
+        Measures the last weights where the run ends in mid-epoch.
     save_every
         Minutes between two saves of `last` in the middle of an epoch.
     """
 
-    def __init__(self, run: RunDirectory, stop: StopRequest, save_every: float) -> None:
+    def __init__(self, run: RunDirectory, stop: StopRequest, pace: Pace, save_every: float) -> None:
         self._run = run
         self._stop = stop
+        self._pace = pace
         self._save_seconds = save_every * 60
         self._saved_at = time.monotonic()
         self._heartbeat_at = 0.0
@@ -158,7 +106,11 @@ class RunSupervisor(Checkpoint):
             return  # gradients are still being accumulated
         self._step = trainer.global_step
         stop = self._should_stop(trainer)
-        if _validation_follows(trainer) or trainer.is_last_batch:
+        if _validation_follows(trainer):
+            return
+        if trainer.is_last_batch:
+            if _is_last_epoch(trainer):
+                self._pace.measure_last(trainer)
             return
         due = time.monotonic() - self._saved_at > self._save_seconds
         if stop or trainer.strategy.broadcast(due):
@@ -167,7 +119,13 @@ class RunSupervisor(Checkpoint):
             # what Lightning would do after this hook
             trainer._logger_connector.on_batch_end()
             trainer._logger_connector.update_train_step_metrics()
+            self._pace.measure_last(trainer)
+            if trainer.is_global_zero and self._run.last.is_file():
+                # what was measured is no place to go on from exactly
+                self._run.last.touch()
             raise RunStopped
+        if trainer.global_step == trainer.max_steps:
+            self._pace.measure_last(trainer)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

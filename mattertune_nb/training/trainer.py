@@ -5,21 +5,28 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
+from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
+from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.supervisor import RunSupervisor, StopRequest
+from mattertune_nb.training.stop import StopRequest
+from mattertune_nb.training.supervisor import RunSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lightning.pytorch import LightningModule
 
     from mattertune_nb.config.callbacks import ModelCheckpointConfig
     from mattertune_nb.training.config import MatterTunerConfig
@@ -32,6 +39,17 @@ class BestCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """Name under which a checkpoint holds the state."""
         return "mattertune_nb.best"
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        # `last` was saved before the last weights were measured, see Pace.measure_last
+        best = Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}"
+        if not trainer.ckpt_path or not best.is_file():
+            return
+        checkpoint = read_checkpoint(best)
+        if checkpoint["global_step"] == trainer.global_step:
+            self.load_state_dict(checkpoint["callbacks"][self.state_key])
 
 
 def build_trainer(
@@ -56,7 +74,8 @@ def build_trainer(
         enable_version_counter=False,
     )
     # the supervisor comes last, so that `last` holds what all others have decided
-    own += [best, RunSupervisor(run, stop, config.run.save_every)]
+    pace = Pace(stop)
+    own += [pace, best, RunSupervisor(run, stop, pace, config.run.save_every)]
     kwargs: dict[str, Any] = {
         "logger": [RunLogger(run), *settings.create_loggers(run.path)],
         "default_root_dir": run.path,

@@ -27,8 +27,9 @@ from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.stop import RunStopped, StopRequest
 from mattertune_nb.training.summary import write_summary
-from mattertune_nb.training.supervisor import RunStopped, RunSupervisor, StopRequest
+from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.training import pace
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ def small_config(tmp_path):
         )
 
     return build
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Let runs end in mid-epoch without measuring their last weights, another candidate for best."""
+    monkeypatch.setattr(pace, "SHARE", 0.0)

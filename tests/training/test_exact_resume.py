@@ -17,6 +17,8 @@ from stopping import NoisyModule, StopAfter, assert_same, records, weights
 import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 BATCH, VALIDATION, EPOCH = "on_train_batch_end", "on_validation_batch_end", "on_train_epoch_end"
 
 CASES = {

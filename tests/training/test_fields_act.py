@@ -17,7 +17,8 @@ from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.optim import create_lr_schedulers
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.supervisor import RunSupervisor, StopRequest
+from mattertune_nb.training.stop import StopRequest
+from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.training.trainer import build_trainer
 
 KINDS = {"name", "type"}  # which tell the classes of a union apart
@@ -217,7 +218,7 @@ OTHERS = {
     },
     mt.RunConfig: {"name", "root", "module_class", "save_every", "seed"},
     mt.AtomsListDatasetConfig: {"atoms_list", "energy_key", "forces_key", "stress_key"},
-    mt.PerAtomReferencingNormalizerConfig: {"per_element_references"},
+    mt.PerAtomReferencingNormalizerConfig: {"per_element_references", "refit"},
     mt.MeanStdNormalizerConfig: {"mean", "std"},
     mt.RMSNormalizerConfig: {"rms"},
     mt.WandbLoggerConfig: set(mt.WandbLoggerConfig.model_fields),  # the package may be missing

@@ -17,6 +17,8 @@ from stopping import NoisyModule, StopAfter, assert_same
 import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 SETTINGS = {
     "mid-accumulation": ({"accumulate_grad_batches": 2}, "on_train_batch_end", 6),
     "during validation": ({}, "on_validation_batch_end", 3),

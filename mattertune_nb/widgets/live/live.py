@@ -23,7 +23,8 @@ from mattertune_nb.training.background import RecordReader, Run
 from mattertune_nb.training.kernel import widgets_served
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.supervisor import RunStopped, RunSupervisor
+from mattertune_nb.training.stop import RunStopped
+from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.notice import Notice

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.task import UNREFIT
 from mattertune_nb.training.headlines import FACTOR, HEADLINES, MAIN
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
@@ -31,6 +32,7 @@ OFF_SCALE = 10
 # ours that would say the same twice; a user's own metric of any name is drawn
 _NOT_DRAWN = {
     *(set(HEADLINES) - set(MAIN.values())),
+    *(f"{stage}/{UNREFIT}_{kind}" for stage in ("val", "test") for kind in ("mae", "rmse")),
     *(
         f"{stage}/{quantity}_loss"
         for stage in ("train", "val", "test")

@@ -136,9 +136,9 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
 
 
 def _frame_shifts(untuned: FinetuneModuleBase, tuned: FinetuneModuleBase) -> NDArray[np.float64]:
-    """Return by how much the run's reference energies move the energy of each element, eV, (119,)."""
-    before, after = (model.normalization.references.cpu().numpy() for model in (untuned, tuned))
-    return np.asarray(after - before, dtype=np.float64)
+    """Return what the references that training began with add to the energy of each element, eV, (119,)."""
+    change = tuned.normalization.first_references - untuned.normalization.references
+    return np.asarray(change.cpu().numpy(), dtype=np.float64)
 
 
 def rereferenced(

@@ -1,0 +1,114 @@
+"""Energies of many frames beside their labels, for fits of references and errors under other references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array, vstack
+
+from mattertune_nb.model.processes import gathered
+from mattertune_nb.model.references import N_ELEMENTS
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+
+
+def composition_counts(batch: GraphBatch) -> NDArray[np.int64]:
+    """Return the atoms of each element in each structure of a batch, (B, 119)."""
+    flat = batch.batch * N_ELEMENTS + batch.numbers
+    counts = torch.bincount(flat, minlength=len(batch) * N_ELEMENTS).view(-1, N_ELEMENTS)
+    return np.asarray(counts.cpu().numpy(), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class EnergyTable:
+    """Energies of the labelled frames of all processes; references may change afterwards.
+
+    Parameters
+    ----------
+    counts
+        Atoms of each element, (frames, 119); sparse, as a frame has only a few of them.
+    labels, predictions
+        In eV, (frames,).
+    references
+        Those that the predictions hold, (119,).
+    """
+
+    counts: csr_array
+    labels: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    references: NDArray[np.float64]
+
+    def residuals(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return label minus prediction with other references, in eV."""
+        change = self.counts @ (references - self.references)
+        residuals: NDArray[np.float64] = self.labels - self.predictions - change
+        return residuals
+
+    def errors(self, references: NDArray[np.float64]) -> dict[str, float]:
+        """Return the errors with other references, named as in the validation."""
+        residuals = self.residuals(references)
+        per_atom = residuals / self.counts.sum(axis=1)
+        return {
+            "energy_mae": float(np.abs(residuals).mean()),
+            "energy_rmse": float(np.sqrt(np.square(residuals).mean())),
+            "energy_per_atom_mae": float(np.abs(per_atom).mean()),
+            "energy_per_atom_rmse": float(np.sqrt(np.square(per_atom).mean())),
+        }
+
+    def loss_labels(
+        self, references: NDArray[np.float64], *, per_atom: bool
+    ) -> NDArray[np.float64]:
+        """Return the labels without their references as the loss sees them, in eV/atom or in eV."""
+        labels: NDArray[np.float64] = self.labels - self.counts @ references
+        return labels / self.counts.sum(axis=1) if per_atom else labels
+
+
+class TableBuilder:
+    """Collects the labelled frames of one process.
+
+    Parameters
+    ----------
+    references
+        Those that the predictions hold, (119,), in eV.
+    """
+
+    def __init__(self, references: Tensor) -> None:
+        self._references = references.cpu().numpy().copy()
+        self._counts = [csr_array((0, N_ELEMENTS), dtype=np.int64)]
+        self._labels: list[NDArray[np.float64]] = []
+        self._predictions: list[NDArray[np.float64]] = []
+
+    def add(self, batch: GraphBatch, predictions: Tensor) -> None:
+        """Add the frames of a batch that have a label; predictions in eV, (B,)."""
+        labels = batch.labels["energy"]
+        present = torch.isfinite(labels).cpu().numpy()
+        self._counts.append(csr_array(composition_counts(batch)[present]))
+        self._labels.append(labels.cpu().numpy()[present])
+        self._predictions.append(predictions.detach().cpu().numpy()[present])
+
+    def build(self, trainer: Trainer) -> EnergyTable | None:
+        """Return the frames of all processes, or ``None`` where none has a label."""
+        table = EnergyTable(
+            vstack(gathered(trainer, vstack(self._counts, format="csr")), format="csr"),
+            _gather(trainer, _join(self._labels)),
+            _gather(trainer, _join(self._predictions)),
+            self._references,
+        )
+        return table if len(table.labels) else None
+
+
+def _join(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.empty(0), *arrays])
+
+
+def _gather(trainer: Trainer, array: NDArray[Any]) -> NDArray[Any]:
+    """Join the arrays of all processes along their first axis."""
+    return np.concatenate(gathered(trainer, array))

@@ -1,0 +1,76 @@
+"""Asking a run to end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from mattertune_nb.training.run_dir import RunDirectory
+
+
+class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked, and is returned
+    """Raised at an optimizer step, after `last` has been saved, to leave Lightning's loops."""
+
+
+class StopRequest:
+    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, no directory any more, or the time is over.
+
+    Parameters
+    ----------
+    run
+        Whose stop file counts.
+    seconds
+        Time from now on after which the run should end.
+    """
+
+    def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
+        self._run = run
+        self._signalled = False
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self.reserved = 0.0
+        """Seconds before the end that are kept for the last validation."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time until the run should end; ``None`` where it has no limit."""
+        return None if self._end is None else max(self._end - self.reserved - time.monotonic(), 0.0)
+
+    def __bool__(self) -> bool:
+        late = self.seconds_left == 0.0
+        return (
+            late or self._signalled or self._run.is_stopping() or not self._run.config_file.exists()
+        )
+
+    @contextlib.contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Put our handlers in place of Lightning's, which would leave a validation as a failure."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._signalled:
+            # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
+            raise RunStopped
+        self._signalled = True
