@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ PUBLIC = [
 ]
 
 
+FUNCTIONS = {
+    "before_after",
+    "compare",
+    "create_optimizer",
+    "demo_config",
+    "demo_data",
+    "estimate",
+    "explore",
+    "parity",
+    "runs",
+    "view",
+}
+
+
 def run_python(code: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
@@ -67,8 +82,42 @@ def test_public_names_are_at_the_root(name):
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'TrainerConfg'"):
+    with pytest.raises(AttributeError, match="No mattertune_nb attribute TrainerConfg"):
         mt.TrainerConfg  # noqa: B018
+
+
+def test_the_root_shows_public_names_alone():
+    assert all((name[0] != "_" and not name.islower()) or name in FUNCTIONS for name in dir(mt))
+    assert dir(mt) == sorted(mt.__all__)
+
+
+CHECKED = {
+    "mt.TrainerConfig(max_epocs=3)": 'Unexpected keyword argument "max_epocs"',
+    "mt.Run.attach('runs/a').verdct()": '"Run" has no attribute "verdct"',
+    "mt.TrainerConfg()": 'has no attribute "TrainerConfg"',
+    "mt.TrainerConfig().create_loggers(3)": 'has incompatible type "int"; expected "Path"',
+    "mt.TrainerConfig(max_epochs=3, precision='64-true')": "",
+    "mt.MatterTuner(mt.demo_config()).tune().model.ase_calculator()": "",
+}
+
+
+def test_a_type_checker_knows_the_public_names(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("\n".join(["import mattertune_nb as mt", *CHECKED]))
+    root = Path(mt.__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", root / "pyproject.toml", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MYPYPATH": str(root)},
+    )
+    found = {
+        int(line.split(":")[1]): line for line in result.stdout.splitlines() if ": error" in line
+    }
+    for number, error in enumerate(CHECKED.values(), 2):
+        assert error in found.get(number, ""), result.stdout
+        assert bool(error) == (number in found), found
 
 
 def test_the_import_takes_no_torch_and_no_time():

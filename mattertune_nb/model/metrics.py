@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torchmetrics import MeanAbsoluteError as MAE  # noqa: N817  as in tables of the field
-from torchmetrics import MeanMetric, MeanSquaredError, Metric, MetricCollection
+from torchmetrics import (
+    MeanAbsoluteError as MAE,  # noqa: N817  as in tables of the field
+    MeanMetric,
+    MeanSquaredError,
+    Metric,
+    MetricCollection,
+)
 
 from mattertune_nb.config.task import UNREFIT
 

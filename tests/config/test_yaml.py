@@ -6,8 +6,7 @@ import contextlib
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import mattertune_nb as mt
 from mattertune_nb.config.yaml import load_yaml

@@ -1,0 +1,93 @@
+"""Public names and where they live: loaded on first use, and known to type checkers and editors."""
+
+from .backbones.backbone import Backbone as Backbone
+from .backbones.base import BackboneConfig as BackboneConfig
+from .backbones.chgnet import CHGNetBackboneConfig as CHGNetBackboneConfig
+from .backbones.sevennet import SevenNetBackboneConfig as SevenNetBackboneConfig
+from .calculator import (
+    MatterTuneCalculator as MatterTuneCalculator,
+    PropertyPredictor as PropertyPredictor,
+)
+from .config.callbacks import (
+    EarlyStoppingConfig as EarlyStoppingConfig,
+    EMAConfig as EMAConfig,
+    ModelCheckpointConfig as ModelCheckpointConfig,
+)
+from .config.errors import (
+    ConfigError as ConfigError,
+    DataError as DataError,
+    MatterTuneError as MatterTuneError,
+    MissingExtraError as MissingExtraError,
+    RunError as RunError,
+    TrainingError as TrainingError,
+)
+from .config.loggers import (
+    CSVLoggerConfig as CSVLoggerConfig,
+    TensorBoardLoggerConfig as TensorBoardLoggerConfig,
+    WandbLoggerConfig as WandbLoggerConfig,
+)
+from .config.optim import (
+    AdamConfig as AdamConfig,
+    AdamWConfig as AdamWConfig,
+    SGDConfig as SGDConfig,
+)
+from .config.run import RunConfig as RunConfig
+from .config.schedules import (
+    ConstantLRConfig as ConstantLRConfig,
+    CosineAnnealingLRConfig as CosineAnnealingLRConfig,
+    ExponentialConfig as ExponentialConfig,
+    LinearLRConfig as LinearLRConfig,
+    MultiStepLRConfig as MultiStepLRConfig,
+    ReduceOnPlateauConfig as ReduceOnPlateauConfig,
+    StepLRConfig as StepLRConfig,
+)
+from .config.task import (
+    EnergyPropertyConfig as EnergyPropertyConfig,
+    ForcesPropertyConfig as ForcesPropertyConfig,
+    HuberLossConfig as HuberLossConfig,
+    L2MAELossConfig as L2MAELossConfig,
+    MAELossConfig as MAELossConfig,
+    MeanStdNormalizerConfig as MeanStdNormalizerConfig,
+    MSELossConfig as MSELossConfig,
+    PerAtomReferencingNormalizerConfig as PerAtomReferencingNormalizerConfig,
+    RMSNormalizerConfig as RMSNormalizerConfig,
+    StressesPropertyConfig as StressesPropertyConfig,
+)
+from .config.trainer import TrainerConfig as TrainerConfig
+from .data.datasets import (
+    AtomsListDatasetConfig as AtomsListDatasetConfig,
+    DBDatasetConfig as DBDatasetConfig,
+    XYZDatasetConfig as XYZDatasetConfig,
+)
+from .data.module import MatterTuneDataModule as MatterTuneDataModule
+from .data.splits import (
+    AutoSplitDataModuleConfig as AutoSplitDataModuleConfig,
+    ManualSplitDataModuleConfig as ManualSplitDataModuleConfig,
+)
+from .demo import (
+    demo_config as demo_config,
+    demo_data as demo_data,
+)
+from .model.module import FinetuneModuleBase as FinetuneModuleBase
+from .model.optim import create_optimizer as create_optimizer
+from .training.background import Run as Run
+from .training.config import MatterTunerConfig as MatterTunerConfig
+from .training.estimate import (
+    Estimate as Estimate,
+    estimate as estimate,
+)
+from .training.tuner import (
+    MatterTuner as MatterTuner,
+    TuneResult as TuneResult,
+)
+from .widgets.forms.trainer_form import TrainerForm as TrainerForm
+from .widgets.forms.tuner_form import TunerForm as TunerForm
+from .widgets.live.compare import compare as compare
+from .widgets.live.live import LiveCurves as LiveCurves
+from .widgets.live.runs import runs as runs
+from .widgets.views.before_after import before_after as before_after
+from .widgets.views.explore import explore as explore
+from .widgets.views.parity import parity as parity
+from .widgets.views.view import view as view
+
+__version__: str
