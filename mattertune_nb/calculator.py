@@ -17,6 +17,7 @@ from ase.calculators.calculator import (
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
@@ -27,11 +28,11 @@ from mattertune_nb.model.references import N_ELEMENTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 
-_ALL: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+_ALL: tuple[PropertyName, ...] = tuple(PROPERTIES)
 _FORMATS = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -167,7 +168,10 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         Where this machine has no such device, or there is no such number format.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    implemented_properties: ClassVar[list[str]] = [
+        "free_energy",
+        *(prop.ase for prop in PROPERTIES.values()),
+    ]
 
     def __init__(
         self,
@@ -218,13 +222,12 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         """
         super().calculate(atoms, properties, system_changes)
         self._weights = self._fingerprint()
-        if self.atoms.pbc.all():
-            wanted = _ALL
-        else:
-            wanted = _ALL[:2]
-            if properties and "stress" in properties:
-                msg = "The stress needs a cell that is periodic in all three directions."
+        wanted = list(PROPERTIES.values())
+        if not self.atoms.pbc.all():
+            for prop in (p for p in wanted if p.needs_periodicity and p.ase in (properties or ())):
+                msg = f"The {prop.title} needs a cell that is periodic in all three directions."
                 raise PropertyNotImplementedError(msg)
+            wanted = [prop for prop in wanted if not prop.needs_periodicity]
         composition = tuple(sorted(self.atoms.numbers))
         if composition != self._composition:
             warn_outside_references(self.model, [self.atoms])
@@ -234,18 +237,13 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         was_training = self.model.training
         self.model.eval()
         try:
-            predictions = self.model.predict_properties(batch, wanted)
+            predictions = self.model.predict_properties(batch, [p.name for p in wanted])
         finally:
             self.model.train(was_training)
         (result,) = split_predictions(predictions, batch)
         _require_finite(result, self.atoms, "the structure")
-        self.results = {
-            "energy": result["energy"],
-            "free_energy": result["energy"],
-            "forces": result["forces"],
-        }
-        if "stresses" in result:
-            self.results["stress"] = result["stresses"]
+        self.results = {p.ase: result[p.name] for p in wanted if p.name in result}
+        self.results["free_energy"] = result[ENERGY.name]
 
 
 def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
@@ -262,14 +260,14 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
 
 def _require_finite(result: dict[str, Any], atoms: Atoms, what: str) -> None:
     """Refuse an energy that is no number, with what makes it so where that is known."""
-    if not np.isfinite(result.get("energy", 0.0)):
+    if not np.isfinite(result.get(ENERGY.name, 0.0)):
         pair = same_place(atoms)
         reason = (
             f"atoms {pair[0]} and {pair[1]} are in the same place"
             if pair
             else "check positions and cell"
         )
-        msg = f"{what}: the energy is {result['energy']}: {reason}."
+        msg = f"{what}: the energy is {result[ENERGY.name]}: {reason}."
         raise DataError(msg)
 
 

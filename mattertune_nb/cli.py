@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mattertune_nb.config.errors import MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
+from mattertune_nb.config.properties import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +31,7 @@ app = typer.Typer(
 )
 console = Console()
 
-_ROWS = {
-    "energy_per_atom_mae": "energy (meV/atom)",
-    "forces_mae": "forces (meV/Å)",
-    "stresses_mae": "stress (meV/Å³)",
-}
+_ROWS = {prop.main_metric: f"{prop.title} ({prop.shown_unit})" for prop in PROPERTIES.values()}
 
 
 def _print_version(asked: bool) -> None:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import unknown_element
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Backbone(nn.Module, ABC):
         # differences are taken in float64: far from the origin float32 would lose their digits
         edge_vectors = (moved[neighbor] - moved[centre] + shifts.squeeze(1)).to(dtype)
         energy = self.energy(batch, edge_vectors)
-        out = {"energy": energy}
+        out = {ENERGY.name: energy}
         if not leaves:
             return out
         gradients = torch.autograd.grad(
@@ -147,9 +148,9 @@ class Backbone(nn.Module, ABC):
             materialize_grads=True,
         )
         if forces:
-            out["forces"] = -gradients[0].to(dtype)
+            out[FORCES.name] = -gradients[0].to(dtype)
         if stress:
-            out["stresses"] = _voigt(gradients[-1], batch).to(dtype)
+            out[STRESSES.name] = _voigt(gradients[-1], batch).to(dtype)
         return out
 
 
@@ -177,7 +178,7 @@ def freeze_unreached(backbone: Backbone) -> None:
     parameters = [p for p in backbone.parameters() if p.requires_grad]
     was_training = backbone.training
     with torch.enable_grad():
-        energy = backbone.train()(batch, forces=False)["energy"].sum()
+        energy = backbone.train()(batch, forces=False)[ENERGY.name].sum()
         gradients = torch.autograd.grad(energy, parameters, allow_unused=True)
     backbone.train(was_training)
     for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
 from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.errors import about
 from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
+from mattertune_nb.config.properties import ENERGY, PropertyName
 from mattertune_nb.config.schedules import (
     CosineAnnealingLRConfig,
     LRSchedulerConfig,
@@ -20,7 +21,6 @@ from mattertune_nb.config.task import (
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
     PropertyConfig,
-    PropertyName,
 )
 
 
@@ -47,7 +47,7 @@ class ModelConfig(HyperParameters):
         group="learning rate",
     )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
-        lambda: {"energy": [PerAtomReferencingNormalizerConfig()]},
+        lambda: {ENERGY.name: [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
         label="Normalizers",
         group="normalization",
@@ -87,13 +87,13 @@ class ModelConfig(HyperParameters):
             raise about(text, "properties")
         for name, normalizers in self.normalizers.items():
             # the energy is there for calculators even where it is not trained on
-            if normalizers and name not in {"energy", *names}:
+            if normalizers and name not in {ENERGY.name, *names}:
                 text = (
                     f"'{name}' is not among the properties; learn it too, or take its "
                     "normalizers out"
                 )
                 raise about(text, "normalizers", name)
-            if name != "energy" and any(
+            if name != ENERGY.name and any(
                 isinstance(n, PerAtomReferencingNormalizerConfig) for n in normalizers
             ):
                 text = "reference energies are for the energy only"
@@ -104,6 +104,11 @@ class ModelConfig(HyperParameters):
     def property_names(self) -> list[PropertyName]:
         """Names of the predicted properties, in the order of the config."""
         return [p.name for p in self.properties]
+
+    @property
+    def labels(self) -> dict[PropertyName, Literal["error", "mask"]]:
+        """The labels that are trained on, and what becomes of a frame without one."""
+        return {p.name: p.missing for p in self.properties}
 
     @property
     def schedules(self) -> list[LRSchedulerConfig]:

@@ -9,13 +9,6 @@ from pydantic import Field
 
 from mattertune_nb.config.base import StrictConfig, setting
 
-PropertyName = Literal["energy", "forces", "stresses"]
-
-UNITS: dict[str, str] = {"energy": "eV", "forces": "eV/Å", "stresses": "eV/Å³"}
-
-UNREFIT = "unrefit_energy_per_atom"
-"""Name of the energy's errors with the references of before, where they were fitted again to be validated."""
-
 
 class MAELossConfig(StrictConfig):
     """Mean absolute error; forgiving to a few frames that are far off. The energy's default."""
@@ -64,7 +57,7 @@ LossConfig = Annotated[
 ]
 
 
-class _PropertyConfig(StrictConfig):
+class BasePropertyConfig(StrictConfig):
     """What all properties share."""
 
     loss: LossConfig = setting(MAELossConfig, "How an error is counted.", label="Loss", basic=True)
@@ -91,7 +84,7 @@ class _PropertyConfig(StrictConfig):
     )
 
 
-class EnergyPropertyConfig(_PropertyConfig):
+class EnergyPropertyConfig(BasePropertyConfig):
     """Total energy of a structure, in eV."""
 
     name: Literal["energy"] = setting(
@@ -112,7 +105,7 @@ class EnergyPropertyConfig(_PropertyConfig):
     )
 
 
-class ForcesPropertyConfig(_PropertyConfig):
+class ForcesPropertyConfig(BasePropertyConfig):
     """Force on each atom, in eV/Å."""
 
     name: Literal["forces"] = setting(
@@ -131,7 +124,7 @@ class ForcesPropertyConfig(_PropertyConfig):
     )
 
 
-class StressesPropertyConfig(_PropertyConfig):
+class StressesPropertyConfig(BasePropertyConfig):
     """Stress of a cell periodic in three directions, in eV/Å³, ASE's sign and Voigt order."""
 
     name: Literal["stresses"] = setting(
@@ -225,13 +218,3 @@ NormalizerConfig = Annotated[
     PerAtomReferencingNormalizerConfig | MeanStdNormalizerConfig | RMSNormalizerConfig,
     Field(discriminator="name"),
 ]
-
-
-def metric_names(properties: list[PropertyName], stage: str = "val") -> list[str]:
-    """Return the names of the metrics a validation logs, e.g. ``val/forces_mae``."""
-    names = [f"{stage}/total_loss"]
-    for name in properties:
-        names += [f"{stage}/{name}_loss", f"{stage}/{name}_mae", f"{stage}/{name}_rmse"]
-        if name == "energy":
-            names += [f"{stage}/energy_per_atom_mae", f"{stage}/energy_per_atom_rmse"]
-    return names

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.data.labels import LABELS, read_labels
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.labels import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Contents:
     n_read: int = 0
     elements: tuple[str, ...] = ()
     n_atoms: tuple[int, int] = (0, 0)
-    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
+    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PROPERTIES, 0))
     keys: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -75,7 +76,7 @@ def read_contents(
     """
     from ase.data import chemical_symbols
 
-    found = Contents(len(dataset), keys={label: dataset.keys.name(label) for label in LABELS})
+    found = Contents(len(dataset), keys={label: dataset.keys.name(label) for label in PROPERTIES})
     numbers: set[int] = set()
     begun = reported = turn = time.monotonic()
     for i in spread(len(dataset)):
@@ -83,7 +84,7 @@ def read_contents(
         numbers.update(np.unique(atoms.numbers).tolist())
         least, most = found.n_atoms if found.n_read else (len(atoms), len(atoms))
         found.n_atoms = min(least, len(atoms)), max(most, len(atoms))
-        for label in read_labels(atoms, dataset.keys, dict.fromkeys(LABELS, "mask")):
+        for label in read_labels(atoms, dataset.keys, dict.fromkeys(PROPERTIES, "mask")):
             found.labels[label] += 1
         found.n_read += 1
         now = time.monotonic()

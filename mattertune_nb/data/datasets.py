@@ -13,8 +13,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, fi
 
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.frames import CachedFrames, DBFrames
-from mattertune_nb.data.labels import LABELS, LabelKeys, Labels, read_labels
+from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
 from mattertune_nb.data.xyz import STRUCTURE_FILES, open_frames
 
@@ -119,7 +120,7 @@ class AtomsDataset:
             The labels to read, and whether one that is missing or cannot be used is an error, see
             :func:`read_labels`; by default all that can be used.
         """
-        everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(LABELS, "mask")
+        everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(PROPERTIES, "mask")
         wanted = everything if missing is None else missing
         return read_labels(self.frame(i), self.keys, wanted, source=self.source(i))
 

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.config.properties import (
+    ENERGY,
+    FORCES,
+    PROPERTIES,
+    STRESSES,
+    Property,
+    as_property,
+)
 from mattertune_nb.data.plain import calculator_results
 
 if TYPE_CHECKING:
@@ -17,15 +25,10 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-LABELS = ("energy", "forces", "stresses")
-"""Names of labels, in the order in which they are reported."""
-
 Labels = dict[str, "float | NDArray[np.float64]"]
 """``{"energy": eV, "forces": (n, 3) eV/Å, "stresses": (6,) eV/Å³}``; a missing label has no key."""
 
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-_STANDARD = {"energy": "energy", "forces": "forces", "stresses": "stress"}
-_FIELDS = {"energy": "energy_key", "forces": "forces_key", "stresses": "stress_key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,11 @@ class LabelKeys:
     forces: str | None = None
     stress: str | None = None
 
-    def name(self, label: str) -> str:
+    def name(self, label: Property | str) -> str:
         """Return the key of a label, e.g. ``"stress"`` for ``"stresses"``."""
-        key = {"energy": self.energy, "forces": self.forces, "stresses": self.stress}[label]
-        return _STANDARD[label] if key is None else key
+        prop = as_property(label)
+        key: str | None = getattr(self, prop.key_field.removesuffix("_key"), None)
+        return prop.ase if key is None else key
 
 
 def read_labels(
@@ -82,16 +86,17 @@ def read_labels(
     keys = keys or LabelKeys()
     stored = stored_values(atoms)
     labels: Labels = {}
-    for label in LABELS if missing is None else missing:
-        key = keys.name(label)
+    for label in PROPERTIES if missing is None else missing:
+        prop = as_property(label)
+        key = keys.name(prop)
         value = stored.get(key)
         if value is None:
-            problem = None if missing is None else _absent(atoms, stored, label, key)
+            problem = None if missing is None else _absent(atoms, stored, prop, key)
         else:
-            value, problem = _parse(atoms, label, key, value)
+            value, problem = _parse(atoms, prop, key, value)
         if problem is None:
             if value is not None:
-                labels[label] = value
+                labels[prop.name] = value
         elif missing is None or missing[label] == "error":
             msg = f"{source}: {problem}"
             raise DataError(msg)
@@ -111,19 +116,19 @@ def likely_keys(atoms: Atoms) -> dict[str, list[str]]:
     Judged by name and shape: a scalar with *energy* in its name, an (n, 3) array with *force*, 6
     or 9 numbers with *stress*. A virial or a gradient is none, as its sign or its unit differs.
     """
-    found: dict[str, list[str]] = {label: [] for label in LABELS}
+    found: dict[str, list[str]] = {label: [] for label in PROPERTIES}
     for key, value in stored_values(atoms).items():
         array, name = _numbers(value), key.lower()
         if array is None:
             continue
         if "energy" in name and "per_atom" not in name and array.size == 1:
-            found["energy"].append(key)
+            found[ENERGY.name].append(key)
         elif "force" in name and array.shape == (len(atoms), 3):
-            found["forces"].append(key)
+            found[FORCES.name].append(key)
         elif "stress" in name and array.shape in ((6,), (9,), (3, 3)):
-            found["stresses"].append(key)
+            found[STRESSES.name].append(key)
     for label, names in found.items():
-        names.sort(key=lambda k: -SequenceMatcher(None, k.lower(), _STANDARD[label]).ratio())
+        names.sort(key=lambda k: -SequenceMatcher(None, k.lower(), PROPERTIES[label].ase).ratio())
     return found
 
 
@@ -141,9 +146,9 @@ def keys_to_set(found: Mapping[str, list[str]]) -> dict[str, str]:
         E.g. ``{"energy_key": "REF_energy"}``.
     """
     return {
-        _FIELDS[label]: keys[0]
+        PROPERTIES[label].key_field: keys[0]
         for label, keys in found.items()
-        if keys and _STANDARD[label] not in keys
+        if keys and PROPERTIES[label].ase not in keys
     }
 
 
@@ -159,59 +164,59 @@ def _numbers(value: Any) -> NDArray[np.float64] | None:
 
 
 def _parse(
-    atoms: Atoms, label: str, key: str, value: Any
+    atoms: Atoms, prop: Property, key: str, value: Any
 ) -> tuple[float | NDArray[np.float64] | None, str | None]:
     """Return the label in its one form and None, or None and what is wrong with it."""
     array = _numbers(value)
-    remedy = f"Correct it, {mask_remedy(label)}, or name another key with {_FIELDS[label]}."
+    label = prop.name
+    remedy = f"Correct it, {mask_remedy(prop)}, or name another key with {prop.key_field}."
     if array is None:
         return None, f"{label} ('{key}') is not made of numbers. {remedy}"
     shape = array.shape
-    if label == "energy":
-        expected, fits = "one number", array.size == 1
-    elif label == "forces":
-        expected, fits = f"({len(atoms)}, 3)", shape == (len(atoms), 3)
-    else:
-        expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3))
+    match prop.kind:
+        case "structure":
+            expected, fits = "one number", array.size == 1
+        case "voigt":
+            expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3))
+        case _:
+            wanted = prop.shape(len(atoms))
+            expected, fits = str(wanted), shape == wanted
     if not fits:
         return None, f"{label} ('{key}') has shape {shape}, expected {expected}. {remedy}"
     bad = ~np.isfinite(array)
     if bad.any():
-        atom = f" at atom {np.argwhere(bad)[0][0]}" if label == "forces" else ""
+        atom = f" at atom {np.argwhere(bad)[0][0]}" if prop.of_atoms else ""
         return None, f"{label} ('{key}') holds {array[bad][0]}{atom}. {remedy}"
-    if label == "energy":
-        return float(array.reshape(())), None
-    if label == "forces":
-        return array, None
-    if not atoms.pbc.all():
+    if prop.needs_periodicity and not atoms.pbc.all():
         return None, (
             f"{label} ('{key}') on a structure that is not periodic in all three directions, where "
-            f"a stress has no meaning. Set its pbc, or {mask_remedy(label)}."
+            f"a {prop.title} has no meaning. Set its pbc, or {mask_remedy(prop)}."
         )
-    if array.size == 9:
+    if prop.kind == "structure":
+        return float(array.reshape(())), None
+    if prop.kind == "voigt" and array.size == 9:
         matrix = array.reshape(3, 3)
         array = np.array([(matrix[i, j] + matrix[j, i]) / 2 for i, j in _VOIGT])
     return array, None
 
 
-def mask_remedy(label: str) -> str:
+def mask_remedy(label: Property | str) -> str:
     """Return what to do about frames without a label, for the end of a message."""
-    name = {"energy": "Energy", "forces": "Forces", "stresses": "Stresses"}[label]
-    return f'set missing="mask" in {name}PropertyConfig to train on what each frame has'
+    return f'set missing="mask" in {as_property(label).config} to train on what each frame has'
 
 
-def _absent(atoms: Atoms, stored: dict[str, Any], label: str, key: str) -> str:
+def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> str:
     """Say that a label is missing, what there is instead, and what to do."""
     numeric = [name for name, value in stored.items() if _numbers(value) is not None]
     found = ", ".join(numeric) or (
         "no labels; a calculator's results count only for the positions they were computed at"
     )
-    likely = [name for name in likely_keys(atoms)[label] if name != key]
+    likely = [name for name in likely_keys(atoms).get(prop.name, []) if name != key]
     if likely:
-        hint = f"Set {_FIELDS[label]}='{likely[0]}', or {mask_remedy(label)}."
+        hint = f"Set {prop.key_field}='{likely[0]}', or {mask_remedy(prop)}."
     else:
-        hint = f"Name its key with {_FIELDS[label]}, or {mask_remedy(label)}."
+        hint = f"Name its key with {prop.key_field}, or {mask_remedy(prop)}."
         hint += did_you_mean(key, numeric)
-    if label == "stresses" and any("virial" in name.lower() for name in numeric):
+    if prop.name == STRESSES.name and any("virial" in name.lower() for name in numeric):
         hint += " A virial is not a stress: stress = -virial / volume."
-    return f"no {label} under '{key}' (found: {found}). {hint}"
+    return f"no {prop.name} under '{key}' (found: {found}). {hint}"

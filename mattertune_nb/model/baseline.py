@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.energies import EnergyTable, TableBuilder
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.model.module import FinetuneModuleBase
 
 
@@ -78,8 +79,8 @@ class ZeroShotBaseline(Callback):
                 _check_finite(predictions, batch, loader)
                 labels = module.batch_to_labels(batch)
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
-                if "energy" in predictions:
-                    table.add(batch, predictions["energy"])
+                if ENERGY.name in predictions:
+                    table.add(batch, predictions[ENERGY.name])
         module.baseline = {f"baseline/{k}": float(v) for k, v in metrics.compute().items()}
         metrics.reset()
         return table.build(trainer)
@@ -101,15 +102,15 @@ class ZeroShotBaseline(Callback):
         )
         table = TableBuilder(module.normalization.references)
         moments: dict[PropertyName, NDArray[np.float64]]
-        moments = {"forces": np.zeros(3), "stresses": np.zeros(3)}
+        moments = {p.name: np.zeros(3) for p in PROPERTIES.values() if not p.has_references}
         for batch in _limited(loader, module, 1.0):
-            if normalization.fits_energy and "energy" in batch.labels:
+            if normalization.fits_energy and ENERGY.name in batch.labels:
                 with trainer.precision_plugin.forward_context():
-                    predictions = module.predict_properties(batch, ["energy"])
+                    predictions = module.predict_properties(batch, [ENERGY.name])
                 _check_finite(predictions, batch, trainer.train_dataloader)
-                table.add(batch, predictions["energy"])
-            elif "energy" in batch.labels:
-                table.add(batch, torch.zeros_like(batch.labels["energy"]))
+                table.add(batch, predictions[ENERGY.name])
+            elif ENERGY.name in batch.labels:
+                table.add(batch, torch.zeros_like(batch.labels[ENERGY.name]))
             for name in moments:
                 if name in batch.labels:
                     labels = batch.labels[name].cpu().numpy()
@@ -131,7 +132,7 @@ class ZeroShotBaseline(Callback):
             )
             labels = energies.loss_labels(_references(module), per_atom=per_atom)
             rms = float(np.sqrt(np.square(labels).mean()))
-            spreads["energy"] = Spread(float(np.std(labels)), rms)
+            spreads[ENERGY.name] = Spread(float(np.std(labels)), rms)
         if not bool(normalization.fitted):
             normalization.fit_scales(spreads)
 
@@ -160,12 +161,12 @@ def _validation_loaders(trainer: Trainer) -> list[Any]:
 
 def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loader: Any) -> None:
     """Name the structure that the untuned model has no energy for, as in a too small number format."""
-    if "energy" not in predictions or predictions["energy"].isfinite().all():
+    if ENERGY.name not in predictions or predictions[ENERGY.name].isfinite().all():
         return
-    i = int((~predictions["energy"].isfinite()).nonzero()[0])
+    i = int((~predictions[ENERGY.name].isfinite()).nonzero()[0])
     source = graph_dataset(loader).source(int(batch.index[i]))
     msg = (
-        f"{source}: the untuned model's energy is {float(predictions['energy'][i])}. Look at the "
+        f"{source}: the untuned model's energy is {float(predictions[ENERGY.name][i])}. Look at the "
         "structure, or set trainer.precision to '32-true'."
     )
     raise TrainingError(msg)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array, vstack
 
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -88,7 +89,7 @@ class TableBuilder:
 
     def add(self, batch: GraphBatch, predictions: Tensor) -> None:
         """Add the frames of a batch that have a label; predictions in eV, (B,)."""
-        labels = batch.labels["energy"]
+        labels = batch.labels[ENERGY.name]
         present = torch.isfinite(labels).cpu().numpy()
         self._counts.append(csr_array(composition_counts(batch)[present]))
         self._labels.append(labels.cpu().numpy()[present])

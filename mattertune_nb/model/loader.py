@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from mattertune_nb.backbones.graph_store import GraphStore
 from mattertune_nb.config.errors import DataError, TrainingError
+from mattertune_nb.config.properties import as_property
 from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
 _OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
@@ -87,7 +88,7 @@ class GraphDataset(Dataset[Sample]):
     def _labels(self, index: int, n_atoms: int) -> dict[str, torch.Tensor]:
         if not self.properties:
             return {}
-        shapes = {"energy": (1,), "forces": (n_atoms, 3), "stresses": (1, 6)}
+        shapes = {name: as_property(name).shape(n_atoms) for name in self.properties}
         found = self.frames.labels(index, self.properties)
         return {
             name: torch.from_numpy(

@@ -15,14 +15,14 @@ from torchmetrics import (
     MetricCollection,
 )
 
-from mattertune_nb.config.task import UNREFIT
+from mattertune_nb.config.properties import ENERGY, UNREFIT, as_property
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import Property, PropertyName
 
 
 class PropertyMetrics(nn.Module):
@@ -35,16 +35,19 @@ class PropertyMetrics(nn.Module):
     """
 
     def __init__(
-        self, properties: list[PropertyName], coefficients: Mapping[PropertyName, float]
+        self,
+        properties: Sequence[Property | PropertyName],
+        coefficients: Mapping[PropertyName, float],
     ) -> None:
         super().__init__()
         self._coefficients: dict[str, float] = dict(coefficients.items())
-        names: list[str] = list(properties)
-        if "energy" in properties:
-            names += ["energy_per_atom", UNREFIT]
+        self._properties = {prop.name: prop for prop in map(as_property, properties)}
+        names = [q.name for prop in self._properties.values() for q in prop.quantities]
+        if ENERGY.name in self._properties:
+            names.append(UNREFIT)
         self.errors = nn.ModuleDict({name: _error_metrics() for name in names})
         self.losses = nn.ModuleDict(
-            {name: MeanMetric().set_dtype(torch.float64) for name in properties}
+            {name: MeanMetric().set_dtype(torch.float64) for name in self._properties}
         )
 
     def update_errors(
@@ -60,14 +63,14 @@ class PropertyMetrics(nn.Module):
         num_atoms
             Number of atoms of each structure, (B,).
         """
-        for name in self.losses:
+        for name, prop in self._properties.items():
             prediction, label = predictions[name].detach().double(), labels[name].double()
-            self._update(name, prediction, label)
-            if name == "energy":
-                self._update("energy_per_atom", prediction / num_atoms, label / num_atoms)
-                if "refit" in labels:
-                    before = prediction - labels["refit"]
-                    self._update(UNREFIT, before / num_atoms, label / num_atoms)
+            for quantity in prop.quantities:
+                share = 1 if quantity.name == name else num_atoms
+                self._update(quantity.name, prediction / share, label / share)
+            if prop.has_references and "refit" in labels:
+                before = prediction - labels["refit"]
+                self._update(UNREFIT, before / num_atoms, label / num_atoms)
 
     def update_losses(self, losses: dict[str, tuple[Tensor, int]]) -> None:
         """Add the mean loss of each property in a batch, weighted by the labels in it."""

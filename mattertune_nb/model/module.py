@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.config.task import PropertyConfig, PropertyName
+    from mattertune_nb.config.properties import PropertyName
+    from mattertune_nb.config.task import PropertyConfig
     from mattertune_nb.data.datasets import AtomsDataset
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
@@ -75,7 +77,7 @@ class FinetuneModuleBase(LightningModule):
         self.backbone = config.create_backbone()
         freeze(self.backbone, config.freeze)
         self.normalization = Normalization(config.normalizers)
-        coefficients = {p.name: p.loss_coefficient for p in config.properties}
+        coefficients: dict[str, float] = {p.name: p.loss_coefficient for p in config.properties}
         self.metrics = torch.nn.ModuleDict(
             {
                 stage: PropertyMetrics(config.property_names, coefficients)
@@ -114,9 +116,11 @@ class FinetuneModuleBase(LightningModule):
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
         """Predict any of ``energy``, ``forces``, ``stresses``, configured or not; see :meth:`forward`."""
-        out = self.backbone(batch, forces="forces" in properties, stress="stresses" in properties)
+        out = self.backbone(
+            batch, forces=FORCES.name in properties, stress=STRESSES.name in properties
+        )
         shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
-        out["energy"] = out["energy"].double() + shift
+        out[ENERGY.name] = out[ENERGY.name].double() + shift
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
@@ -129,9 +133,7 @@ class FinetuneModuleBase(LightningModule):
         """Return the total loss; under a Trainer, record losses and metrics as well."""
         losses: dict[str, tuple[Tensor, int]] = {}
         num_atoms = labels["num_atoms"]
-        total = predictions[
-            "energy" if "energy" in predictions else next(iter(predictions))
-        ].new_zeros(())
+        total = predictions.get(ENERGY.name, next(iter(predictions.values()))).new_zeros(())
         for config in self._config.properties:
             prediction, label = predictions[config.name], labels[config.name]
             if isinstance(config, EnergyPropertyConfig) and config.per_atom:
@@ -254,7 +256,7 @@ class FinetuneModuleBase(LightningModule):
         """
         frames = as_dataset(dataset)
         settings = frames.loader
-        labels = {p.name: p.missing for p in self._config.properties} if has_labels else None
+        labels = self._config.labels if has_labels else None
         graphs = GraphDataset(
             frames,
             self.backbone,

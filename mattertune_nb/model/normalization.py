@@ -12,11 +12,11 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.properties import ENERGY, PROPERTIES, PropertyName
 from mattertune_nb.config.task import (
     MeanStdNormalizerConfig,
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
-    PropertyName,
 )
 from mattertune_nb.model.references import (
     N_ELEMENTS,
@@ -58,7 +58,7 @@ class Normalization(nn.Module):
     scales: Tensor
     fitted: Tensor
 
-    _PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+    _PLACES: tuple[PropertyName, ...] = tuple(PROPERTIES)
 
     def __init__(self, config: dict[PropertyName, list[NormalizerConfig]]) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class Normalization(nn.Module):
         self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
         # zero rows: no references, nothing to warn about
         self.register_buffer("span", torch.zeros(N_ELEMENTS, N_ELEMENTS, dtype=torch.float64))
-        self.register_buffer("scales", torch.ones(3, dtype=torch.float64))
+        self.register_buffer("scales", torch.ones(len(self._PLACES), dtype=torch.float64))
         self.register_buffer("fitted", torch.tensor(not self._needs_fit()))
         self.change: Tensor | None = None
         """What the references of a validation under way differ by from those before, (119,), in eV."""
-        for normalizer in config.get("energy", []):
+        for normalizer in config.get(ENERGY.name, []):
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 given = normalizer.per_element_references
                 if isinstance(given, dict):  # a file was read by with_references_read
@@ -86,7 +86,7 @@ class Normalization(nn.Module):
             for normalizer in normalizers:
                 given_scale = _given_scale(normalizer)
                 if given_scale is not None:
-                    self.scales[self._PROPERTIES.index(name)] *= given_scale
+                    self.scales[self._PLACES.index(name)] *= given_scale
 
     def _needs_fit(self) -> bool:
         return any(
@@ -103,7 +103,7 @@ class Normalization(nn.Module):
         return any(
             (isinstance(n, PerAtomReferencingNormalizerConfig) and n.per_element_references is None)
             or (isinstance(n, MeanStdNormalizerConfig) and n.mean is None)
-            for n in self.config.get("energy", [])
+            for n in self.config.get(ENERGY.name, [])
         )
 
     def check_given(self, elements: Collection[str]) -> None:
@@ -114,7 +114,7 @@ class Normalization(nn.Module):
         ConfigError
             Names the elements.
         """
-        for normalizer in self.config.get("energy", []):
+        for normalizer in self.config.get(ENERGY.name, []):
             given = _given_references(normalizer)
             # a file was read by with_references_read
             missing = [e for e in elements if e not in given] if isinstance(given, dict) else []
@@ -137,7 +137,7 @@ class Normalization(nn.Module):
 
     def scale(self, name: PropertyName) -> Tensor:
         """Return what errors of a property are divided by in the loss, in the property's unit."""
-        return self.scales[self._PROPERTIES.index(name)]
+        return self.scales[self._PLACES.index(name)]
 
     def fit_shift(
         self, counts: Counts, residuals: NDArray[np.float64], *, keep: Callable[[], bool]
@@ -152,7 +152,7 @@ class Normalization(nn.Module):
             Called with the new references in place; tells whether they lower the held-out error.
         """
         before, span_before = self.references.clone(), self.span.clone()
-        for normalizer in self.config.get("energy", []):
+        for normalizer in self.config.get(ENERGY.name, []):
             n_atoms = counts.sum(axis=1)
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 if normalizer.per_element_references is not None:
@@ -179,7 +179,7 @@ class Normalization(nn.Module):
             isinstance(n, PerAtomReferencingNormalizerConfig)
             and n.per_element_references is None
             and n.refit
-            for n in self.config.get("energy", [])
+            for n in self.config.get(ENERGY.name, [])
         )
 
     def refit_shift(self, counts: Counts, residuals: NDArray[np.float64]) -> None:
@@ -216,7 +216,7 @@ class Normalization(nn.Module):
                 is_std = isinstance(normalizer, MeanStdNormalizerConfig)
                 fitted = spread.std if is_std else spread.rms
                 if fitted > 0:
-                    self.scales[self._PROPERTIES.index(name)] *= fitted
+                    self.scales[self._PLACES.index(name)] *= fitted
         self.fitted.fill_(True)
 
     def extrapolates(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -259,7 +259,7 @@ def with_references_read(config: BackboneConfig) -> BackboneConfig:
     ConfigError
         Where the file cannot be read.
     """
-    normalizers = config.normalizers.get("energy", [])
+    normalizers = config.normalizers.get(ENERGY.name, [])
     if not any(isinstance(_given_references(n), Path) for n in normalizers):
         return config
     read: list[NormalizerConfig] = []
@@ -270,7 +270,7 @@ def with_references_read(config: BackboneConfig) -> BackboneConfig:
                 update={"per_element_references": read_references(given)}
             )
         read.append(normalizer)
-    return config.model_copy(update={"normalizers": {**config.normalizers, "energy": read}})
+    return config.model_copy(update={"normalizers": {**config.normalizers, ENERGY.name: read}})
 
 
 def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mattertune_nb.config.properties import as_property
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -23,12 +25,14 @@ def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list
     """
     n_atoms = batch.n_atoms.tolist()
     out: list[dict[str, Any]] = [{} for _ in n_atoms]
+    periodic, always = batch.pbc.all(dim=1).tolist(), [True] * len(n_atoms)
     for name, values in predictions.items():
+        prop = as_property(name)
         array = values.detach().double().cpu()
-        parts = torch.split(array, n_atoms) if name == "forces" else array
-        for result, part in zip(out, parts, strict=True):
-            result[name] = float(part) if name == "energy" else part.numpy()
-    for result, periodic in zip(out, batch.pbc.all(dim=1).tolist(), strict=True):
-        if not periodic:
-            result.pop("stresses", None)
+        parts = torch.split(array, n_atoms) if prop.of_atoms else array
+        for result, part, has_meaning in zip(
+            out, parts, periodic if prop.needs_periodicity else always, strict=True
+        ):
+            if has_meaning:
+                result[name] = float(part) if prop.kind == "structure" else part.numpy()
     return out

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.samplers import FrameBatchSampler
 from mattertune_nb.model.energies import TableBuilder
 from mattertune_nb.model.loader import graph_dataset
@@ -57,7 +58,7 @@ class ReferenceRefit(Callback):
 
     def _refit(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
         normalization = module.normalization
-        if not normalization.refits_energy or "energy" not in module.hparams.property_names:
+        if not normalization.refits_energy or ENERGY.name not in module.hparams.property_names:
             return
         table = _sample(trainer, module)
         if table is not None:
@@ -83,8 +84,8 @@ def _sample(trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
     for positions in sampler:
         batch = dataset.collate([dataset[int(mine[k])] for k in positions]).to(module.device)
         with trainer.precision_plugin.forward_context():
-            predictions = module.predict_properties(batch, ["energy"])
-        table.add(batch, predictions["energy"])
+            predictions = module.predict_properties(batch, [ENERGY.name])
+        table.add(batch, predictions[ENERGY.name])
     return table.build(trainer)
 
 

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mattertune_nb.config.properties import as_property, by_importance
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import Property, PropertyName
 
 MAX_POINTS = 1000
 N_WORST = 6
@@ -29,8 +33,9 @@ class ErrorSample:
         Which of several validation loaders the batches come from.
     """
 
-    def __init__(self, properties: list[PropertyName]) -> None:
-        self._properties = properties
+    def __init__(self, properties: Sequence[Property | PropertyName]) -> None:
+        self._properties = [as_property(given) for given in properties]
+        (self._ranked_by, *_) = by_importance(self._properties)
         self.reset()
 
     def reset(self) -> None:
@@ -38,15 +43,16 @@ class ErrorSample:
         self.loader = 0
         # a generator of its own: plots must not change the order of training
         self._rng = np.random.default_rng(0)
-        self._points = {name: np.empty((0, 3)) for name in self._properties}
+        self._points = {prop.name: np.empty((0, 3)) for prop in self._properties}
         self._worst: list[tuple[float, int, int]] = []
 
     def add(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         """Add a batch; energies are compared per atom."""
         num_atoms = labels["num_atoms"]
-        for name in self._properties:
+        for prop in self._properties:
+            name = prop.name
             prediction, label = predictions[name].detach().double(), labels[name].double()
-            if name == "energy":
+            if prop.shown_per_atom:
                 prediction, label = prediction / num_atoms, label / num_atoms
             self._keep(name, label.cpu().numpy().ravel(), prediction.cpu().numpy().ravel())
         if "index" in labels:
@@ -63,17 +69,18 @@ class ErrorSample:
 
     def _rank(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         num_atoms = labels["num_atoms"]
-        if "forces" in self._properties:
-            per_atom = (predictions["forces"].detach() - labels["forces"]).abs().mean(dim=1)
+        prop = self._ranked_by
+        errors = (predictions[prop.name].detach() - labels[prop.name]).abs()
+        errors = errors.mean(dim=1) if errors.ndim == 2 else errors
+        if prop.of_atoms:
+            per_atom = errors
             frame = torch.arange(len(num_atoms), device=num_atoms.device).repeat_interleave(
                 num_atoms
             )
             errors = torch.zeros(len(num_atoms), dtype=per_atom.dtype, device=per_atom.device)
             errors = errors.index_add(0, frame, per_atom) / num_atoms
-        elif "energy" in self._properties:
-            errors = (predictions["energy"].detach() - labels["energy"]).abs() / num_atoms
-        else:
-            errors = (predictions["stresses"].detach() - labels["stresses"]).abs().mean(dim=1)
+        elif prop.shown_per_atom:
+            errors = errors / num_atoms
         found = [
             (error, self.loader, index)
             for error, index in zip(errors.tolist(), labels["index"].tolist(), strict=True)

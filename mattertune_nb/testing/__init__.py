@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.comparison import Prediction, compare, differences
 from mattertune_nb.testing.structures import (
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
 
-_PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
+_PROPERTIES: tuple[PropertyName, ...] = tuple(PROPERTIES)
 _PREFERRED = ("Cu", "O", "Li", "Si", "Al", "H")
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.config.properties import PROPERTIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -13,8 +15,6 @@ Prediction = dict[str, Any]
 
 TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
 """Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
-
-_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stresses": "eV/Å³"}
 
 
 def differences(
@@ -25,7 +25,7 @@ def differences(
         if name not in found:
             yield f"{what}: the {name} is missing"
             continue
-        n = len(expected["forces"]) if name == "energy" else 1
+        n = len(expected["forces"]) if PROPERTIES[name].shown_per_atom else 1
         yield from compare(what, name, np.asarray(found[name]) / n, np.asarray(value) / n, slack)
 
 
@@ -33,6 +33,8 @@ def compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -
     """Yield a line where a property is further from what is expected than allowed."""
     error = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
     allowed = TOLERANCES[name] * slack
+    prop = PROPERTIES[name]
+    unit = f"{prop.unit}/atom" if prop.shown_per_atom else prop.unit
     # not `error > allowed`, which NaN would pass
     if not error <= allowed:
-        yield f"{what}: {name} off by {error:.2g} {_UNITS[name]} (allowed: {allowed:.0e})"
+        yield f"{what}: {name} off by {error:.2g} {unit} (allowed: {allowed:.0e})"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import ConfigError, about, did_you_mean
+from mattertune_nb.config.properties import metric_names
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.schedules import CosineAnnealingLRConfig, ReduceOnPlateauConfig
-from mattertune_nb.config.task import metric_names
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.splits import DataModuleConfig
 

@@ -11,6 +11,7 @@ import torch
 
 from mattertune_nb.calculator import outside_in_words
 from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
@@ -25,7 +26,7 @@ from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
 
@@ -95,7 +96,7 @@ def evaluate(
         on_device = batch.to(model.device)
         predictions = model.predict_properties(on_device, present)
         metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
-    if outside and "energy" in present:
+    if outside and ENERGY.name in present:
         message = outside_in_words([dataset.frame(i) for i in sorted(outside)], len(dataset))
         warnings.warn(message, UserWarning, stacklevel=2)
     return {name: float(value) for name, value in metrics.compute().items()}
@@ -147,13 +148,11 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
     check_dataset(dataset, {}, model.backbone.elements)
     frames = [dataset.frame(i).copy() for i in range(len(dataset))]  # without the calculator
     for atoms, result in zip(frames, model.property_predictor().predict(frames), strict=True):
-        for name in ("energy", "forces", "stress"):
-            atoms.info.pop(name, None)
-            atoms.arrays.pop(name, None)
-        stress = {"stress": result["stresses"]} if "stresses" in result else {}
-        atoms.calc = SinglePointCalculator(
-            atoms, energy=result["energy"], forces=result["forces"], **stress
-        )
+        for prop in PROPERTIES.values():
+            atoms.info.pop(prop.ase, None)
+            atoms.arrays.pop(prop.ase, None)
+        results = {PROPERTIES[name].ase: value for name, value in result.items()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
     text = io.StringIO()
     ase.io.write(text, frames, format="extxyz")
     try:

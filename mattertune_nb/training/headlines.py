@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FACTOR = 1000
-"""From eV in a record to meV where a person reads."""
+    from mattertune_nb.config.properties import Property, Quantity
 
 
 @dataclass(frozen=True)
@@ -22,51 +22,38 @@ class Headline:
     ----------
     title, unit
         What a person reads, e.g. ``forces MAE`` in ``meV/Å``.
+    factor
+        From the record to that unit.
     untuned
         Names of what is known before the first step, by the metric under which it is recorded.
     """
 
     title: str
     unit: str
+    factor: float
     untuned: Mapping[str, str]
 
 
-def _headline(quantity: str, title: str, unit: str, kind: str) -> Headline:
-    untuned = {f"baseline/{quantity}_{kind}": UNTUNED}
-    if quantity.startswith("energy"):
-        untuned[f"baseline/referenced_{quantity}_{kind}"] = REREFERENCED
-    return Headline(f"{title} {kind.upper()}", unit, untuned)
+def _headline(prop: Property, quantity: Quantity, kind: str) -> Headline:
+    untuned = {f"baseline/{quantity.name}_{kind}": UNTUNED}
+    if prop.has_references:
+        untuned[f"baseline/referenced_{quantity.name}_{kind}"] = REREFERENCED
+    return Headline(f"{quantity.title} {kind.upper()}", quantity.unit, prop.factor, untuned)
 
 
-QUANTITIES = {
-    "energy_per_atom": ("energy", "meV/atom"),
-    "energy": ("total energy", "meV"),
-    "forces": ("forces", "meV/Å"),
-    "stresses": ("stress", "meV/Å³"),
-}
-"""What a person calls each quantity of a record, and its unit."""
-
-_BY_PROPERTY = {
-    "energy": QUANTITIES["energy_per_atom"],
-    "forces": QUANTITIES["forces"],
-    "stresses": QUANTITIES["stresses"],
-}
-TITLES = {name: title for name, (title, _) in _BY_PROPERTY.items()}
-UNITS = {name: unit for name, (_, unit) in _BY_PROPERTY.items()}
-"""The same by property, of which energies are read per atom."""
+TITLES = {name: prop.title for name, prop in PROPERTIES.items()}
+UNITS = {name: prop.shown_unit for name, prop in PROPERTIES.items()}
+"""What a person calls each property, and its unit; energies are read per atom."""
 
 HEADLINES: dict[str, Headline] = {
-    f"val/{quantity}_{kind}": _headline(quantity, title, unit, kind)
+    f"val/{quantity.name}_{kind}": _headline(prop, quantity, kind)
     for kind in ("mae", "rmse")
-    for quantity, (title, unit) in QUANTITIES.items()
+    for prop in PROPERTIES.values()
+    for quantity in prop.quantities
 }
 """All errors by the metric under which they are recorded, in eV."""
 
-MAIN = {
-    "energy": "val/energy_per_atom_mae",
-    "forces": "val/forces_mae",
-    "stresses": "val/stresses_mae",
-}
+MAIN = {name: f"val/{prop.main_metric}" for name, prop in PROPERTIES.items()}
 """The error of each property that is shown first."""
 
 
@@ -85,7 +72,7 @@ def in_words(metric: str, value: float) -> str:
     headline = HEADLINES.get(metric)
     if headline is None:
         return f"{title_of(metric)} {value:.4g}"
-    return f"{headline.title} {FACTOR * value:.4g} {headline.unit}"
+    return f"{headline.title} {headline.factor * value:.4g} {headline.unit}"
 
 
 def validation_in_words(epoch: int, steps: int, values: Mapping[str, float]) -> str:

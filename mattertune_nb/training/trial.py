@@ -70,7 +70,7 @@ def make_trial(
     start = clock()
     datasets = config.data.create_datasets()
     for dataset in datasets.values():
-        look_at_dataset(dataset, {p.name: p.missing for p in config.model.properties})
+        look_at_dataset(dataset, config.model.labels)
     check_batches(config, len(datasets["train"]))
     module = import_module_class(config.run.module_class)(config.model)
     opening = clock() - start

@@ -66,9 +66,8 @@ class DataSample:
         spread = np.linspace(0, len(by_size) - 1, min(_N_STRUCTURES, len(by_size))).round()
         chosen = np.random.default_rng(0).permutation(by_size[spread.astype(np.int64)])
         part = dataset.take(chosen)
-        labels = {p.name: p.missing for p in module.hparams.properties}
         # what the trial builds is kept nowhere: a second one would find it there and promise too much
-        graphs = GraphDataset(part, module.backbone, labels)
+        graphs = GraphDataset(part, module.backbone, module.hparams.labels)
         store = GraphStore(module.backbone.graph_kind, dataset.loader.graph_disk_mb)
         samples: list[Sample] = []
         read = build = find = 0.0
@@ -78,7 +77,7 @@ class DataSample:
             i = len(samples)
             start = clock()
             atoms = part[i]
-            part.labels(i, labels)
+            part.labels(i, module.hparams.labels)
             was_read = clock()
             n_found += store.get(atoms) is not None
             looked = clock()

@@ -16,6 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from scipy.optimize import nnls
 
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.model.optim import create_optimizer
 from mattertune_nb.training.files import write_whole
 from mattertune_nb.training.hardware import accelerator_here
@@ -146,7 +147,7 @@ class Steps:
 
     def _predict_energy(self, batch: GraphBatch) -> None:
         with torch.no_grad(), self._fabric.autocast():
-            self.module.predict_properties(batch.to(self._fabric.device), ["energy"])
+            self.module.predict_properties(batch.to(self._fabric.device), [ENERGY.name])
 
     def save(self) -> tuple[float, int]:
         """Write a checkpoint where temporary files are; return the seconds that it took and its bytes."""

@@ -185,7 +185,7 @@ class MatterTuner:
         data.setup("fit")
         data.reseed(self.config.run.seed)
         module = self.module_class(self.config.model)
-        required = {p.name: p.missing for p in self.config.model.properties}
+        required = self.config.model.labels
         for dataset in data.datasets.values():
             summary = check_dataset(dataset, required, module.backbone.elements)
             module.normalization.check_given(summary.elements)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.training.headlines import FACTOR, QUANTITIES
+from mattertune_nb.config.properties import RANKED
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED, gain
 
 if TYPE_CHECKING:
@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.training.summary import Summary
 
-TOLD = {
-    f"{quantity}_mae": QUANTITIES[quantity]
-    for quantity in ("forces", "energy_per_atom", "stresses")
-}
-"""Errors that are told, in the order in which they are: name and unit."""
+TOLD = {prop.main_metric: prop for prop in RANKED}
+"""Errors that are told, in the order in which they are, and what each is of."""
 
 _FEW_FRAMES = 50
 
@@ -133,15 +130,15 @@ def short(value: float) -> str:
 
 def _changes(baseline: Mapping[str, float], best: Mapping[str, Any]) -> tuple[Change, ...]:
     changes = []
-    for metric, (name, unit) in TOLD.items():
+    for metric, prop in TOLD.items():
         after = best.get(f"val/{metric}")
         if after is None:
             continue
         before, than = baseline.get(f"baseline/referenced_{metric}"), REREFERENCED
         if before is None:
             before, than = baseline.get(f"baseline/{metric}"), UNTUNED
-        in_unit = None if before is None else FACTOR * before
-        changes.append(Change(name, unit, in_unit, FACTOR * after, than))
+        in_unit = None if before is None else prop.factor * before
+        changes.append(Change(prop.title, prop.shown_unit, in_unit, prop.factor * after, than))
     return tuple(changes)
 
 
@@ -154,7 +151,7 @@ def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str
     elif epoch <= max(n_epochs // 4, 1):
         tries.append("a lower learning rate, as the best epoch is an early one")
     names = [change.name for change in worse]
-    others = [name for name, _ in TOLD.values() if name not in names]
+    others = [prop.title for prop in RANKED if prop.title not in names]
     if others and len(names) == 1:
         tries.append(f"a larger weight of the {names[0]} in the loss")
     if 0 < summary.n_train < _FEW_FRAMES:

@@ -60,16 +60,16 @@ FAULTS = (
     ),
     Fault(
         "forces labelled GPa",
-        "training/headlines.py",
-        '"forces": QUANTITIES["forces"],',
-        '"forces": ("forces", "GPa"),',
+        "config/properties.py",
+        'Quantity("forces", "forces", "meV/Å")',
+        'Quantity("forces", "forces", "GPa")',
         PARITY,
     ),
     Fault(
         "stress labelled GPa",
-        "training/headlines.py",
-        '"stresses": QUANTITIES["stresses"],',
-        '"stresses": ("stress", "GPa"),',
+        "config/properties.py",
+        'Quantity("stresses", "stress", "meV/Å³")',
+        'Quantity("stresses", "stress", "GPa")',
         PARITY,
     ),
     Fault(
@@ -96,14 +96,14 @@ FAULTS = (
     Fault(
         "energies not per atom",
         VIEWS + "parity_data.py",
-        ' if name == "energy" else 1',
-        ' if name == "none" else 1',
+        "(n if prop.shown_per_atom else 1)",
+        "1",
         PARITY,
     ),
     Fault(
         "norms of forces in eV",
         VIEWS + "parity_data.py",
-        "1000 * np.linalg.norm",
+        "FORCES.factor * np.linalg.norm",
         "np.linalg.norm",
         PARITY,
     ),
@@ -137,19 +137,22 @@ FAULTS = (
         STAGES,
     ),
     Fault(
-        "energies of the record told in eV", "training/headlines.py", "FACTOR = 1000", "FACTOR = 1"
+        "energies of the record told in eV",
+        "config/properties.py",
+        "factor: float = 1000.0",
+        "factor: float = 1.0",
     ),
     Fault(
         "forces of curves labelled GPa",
-        "training/headlines.py",
-        '"forces": ("forces", "meV/Å")',
-        '"forces": ("forces", "GPa")',
+        "config/properties.py",
+        '"forces", "meV/Å"',
+        '"forces", "GPa"',
     ),
     Fault(
         "energies of curves labelled meV",
-        "training/headlines.py",
-        '("energy", "meV/atom")',
-        '("energy", "meV")',
+        "config/properties.py",
+        '"energy", "meV/atom"',
+        '"energy", "meV"',
     ),
     Fault(
         "the log counts epochs from 0",
@@ -255,7 +258,7 @@ FAULTS = (
     Fault(
         "a run table 1 000 times too small",
         "training/verdict.py",
-        "FACTOR * after, than",
+        "prop.factor * after, than",
         "after, than",
         VERDICT,
     ),
@@ -278,7 +281,7 @@ FAULTS = (
     Fault(
         "energies of a set in eV",
         VIEWS + "dataset_table.py",
-        "energy = 1000 * (energy - counts",
+        "energy = ENERGY.factor * (energy - counts",
         "energy = (energy - counts",
     ),
     Fault(
@@ -296,7 +299,7 @@ FAULTS = (
     Fault(
         "stress of a set in eV",
         VIEWS + "dataset_table.py",
-        "stress[i] = 1000 * np.abs(",
+        "stress[i] = STRESSES.factor * np.abs(",
         "stress[i] = np.abs(",
     ),
     Fault(
@@ -320,7 +323,7 @@ FAULTS = (
     Fault(
         "colours of forces in eV",
         VIEWS + "atom_values.py",
-        "= 1000 * np.linalg.norm",
+        "= FORCES.factor * np.linalg.norm",
         "= np.linalg.norm",
     ),
     Fault(

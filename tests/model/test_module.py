@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, seed_everything
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.config.task import metric_names
+from mattertune_nb.config.properties import metric_names
 from mattertune_nb.training.run_dir import RunDirectory
 
 ALL = [mt.EnergyPropertyConfig, mt.ForcesPropertyConfig, mt.StressesPropertyConfig]

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.config.task import UNREFIT
+from mattertune_nb.config.properties import UNREFIT
 from mattertune_nb.model.references import N_ELEMENTS, composition_span, refit_references
 from mattertune_nb.model.refit import LEAST_FRAMES, MOST_FRAMES, sample_indices
 

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.config.task import UNITS
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import Contents, read_contents
 from mattertune_nb.widgets.page.controls import HTML, Button, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
@@ -159,7 +159,7 @@ def _label_html(contents: Contents, label: str) -> str:
     if not n:
         return f'<span class="mt-none">no {label}</span>'
     share = "all frames" if n == contents.n_read else f"{n} of {contents.n_read} frames"
-    return f"<b>{label}</b> ({UNITS[label]}) under {key}: {share}"
+    return f"<b>{label}</b> ({PROPERTIES[label].unit}) under {key}: {share}"
 
 
 def split_html(data: Any, sizes: Mapping[str, int]) -> str:

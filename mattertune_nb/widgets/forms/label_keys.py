@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.data.labels import LABELS, keys_to_set, likely_keys
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.labels import keys_to_set, likely_keys
 
 if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
@@ -51,7 +52,7 @@ class LabelKeyFiller:
 
     def identity(self, dataset: Any) -> Any:
         """Return what tells a data set, with the names of its labels, from others."""
-        part = {"energy_key", "forces_key", "stress_key"}
+        part = {prop.key_field for prop in PROPERTIES.values()}
         names = tuple(dataset.model_dump(include=part).values())
         if hasattr(dataset, "src"):
             return _identity(dataset)[:3], str(_identity(dataset)[3]), names
@@ -119,6 +120,6 @@ def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str, int | None]:
         return {}, str(exc), None
     names = ", ".join(
         f"{label} under {' or '.join(map(repr, found[label]))}" if found[label] else f"no {label}"
-        for label in LABELS
+        for label in PROPERTIES
     )
     return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)

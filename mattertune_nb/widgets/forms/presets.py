@@ -7,6 +7,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.config.properties import ENERGY, FORCES
+
 if TYPE_CHECKING:
     from mattertune_nb.config.base import StrictConfig
 
@@ -44,8 +46,11 @@ GOALS: dict[str, Goal] = {
     ),
     "Forces matter most": Goal(
         "The best weights are those of the best forces; clipped gradients help these a little.",
-        {"trainer.checkpoint.monitor": "val/forces_mae", "trainer.gradient_clip_val": 0.1},
-        needs="forces",
+        {
+            "trainer.checkpoint.monitor": f"val/{FORCES.main_metric}",
+            "trainer.gradient_clip_val": 0.1,
+        },
+        needs=FORCES.name,
     ),
     "Energies matter most": Goal(
         "Energies gain from more epochs and from a full weight at the end, once forces are learnt.",
@@ -54,7 +59,7 @@ GOALS: dict[str, Goal] = {
             "model.properties.energy.final_loss_coefficient": 1.0,
             "trainer.max_epochs": 200,
         },
-        needs="energy",
+        needs=ENERGY.name,
     ),
     "The untuned model is nearly right": Goal(
         "Small steps keep what it knows.",

@@ -8,7 +8,8 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
 from mattertune_nb.config.model import ModelConfig
-from mattertune_nb.config.task import UNITS, PropertyConfig
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.task import PropertyConfig
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.annotations import members
 from mattertune_nb.widgets.forms.editor import Editor
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 CLASSES: dict[str, Any] = {
     get_args(cls.model_fields["name"].annotation)[0]: cls for cls in members(PropertyConfig)
 }
-_WORDS = {"stresses": "stress"}
 
 
 class PropertyRow:
@@ -35,9 +35,10 @@ class PropertyRow:
         self.settings = Lazy(
             lambda: ConfigEditor(CLASSES[name], changed, prefix="model.properties."), changed
         )
+        prop = PROPERTIES[name]
         self.switch = Checkbox(
             False,
-            description=f"{_WORDS.get(name, name).capitalize()} ({UNITS[name]})",
+            description=f"{prop.title.capitalize()} ({prop.unit})",
             indent=False,
             layout=shared(W.Layout, width="150px", flex="0 0 150px"),
         )

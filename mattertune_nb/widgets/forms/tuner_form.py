@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
+from mattertune_nb.config.properties import STRESSES
 from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
@@ -150,9 +151,9 @@ class TunerForm(ConfigForm):
     def _learn_stresses(self) -> None:
         """Add the stresses of the data to what is learnt; of frames without them the rest."""
         config = self.config.model_copy(deep=True)
-        if "stresses" not in config.model.property_names:
+        if STRESSES.name not in config.model.property_names:
             found = [self._contents(name) for name in self._keys.sizes]
-            is_whole = all(c is not None and c.labels["stresses"] == c.n_frames for c in found)
+            is_whole = all(c is not None and c.labels[STRESSES.name] == c.n_frames for c in found)
             added = StressesPropertyConfig(missing="error" if is_whole else "mask")
             config.model.properties = [*config.model.properties, added]
             self.config = config
@@ -198,8 +199,8 @@ class TunerForm(ConfigForm):
         view = self._tabs.data.views[name]
         view.show(contents)
         learnt = self._trait_values["config"].model.property_names
-        has_stresses = not isinstance(contents, str) and contents.labels["stresses"] > 0
-        view.offer_stresses(has_stresses and "stresses" not in learnt)
+        has_stresses = not isinstance(contents, str) and contents.labels[STRESSES.name] > 0
+        view.offer_stresses(has_stresses and STRESSES.name not in learnt)
 
     def _mark_hardware(self, editor: ConfigEditor) -> None:
         """Mark what cannot run here, once that is known."""

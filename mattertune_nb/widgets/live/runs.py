@@ -12,6 +12,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.training.runs_folder import RunsFolder
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.summary import Summary, summary_of
@@ -164,7 +165,7 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
         "data": (f"{source}, {frames}" if summary.n_train else source) or _NONE,
     }
     changes = {change.name: change for change in judged.changes}
-    for name, unit in TOLD.values():
+    for name, unit in ((prop.title, prop.shown_unit) for prop in TOLD.values()):
         change = changes.get(name)
         before = None if change is None else change.before
         row[_before(name, unit)] = _NONE if before is None else f"{before:.1f}"
@@ -174,7 +175,7 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
 
 def _before(name: str, unit: str) -> str:
     """Return the column of an error before training; energies are compared re-referenced."""
-    return f"{REREFERENCED if name == 'energy' else f'{name}, {UNTUNED}'} ({unit})"
+    return f"{REREFERENCED if name == ENERGY.title else f'{name}, {UNTUNED}'} ({unit})"
 
 
 def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
@@ -184,7 +185,7 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
         "started": summary.started,
         "duration": summary.seconds,
     }
-    for name, unit in TOLD.values():
+    for name, unit in ((prop.title, prop.shown_unit) for prop in TOLD.values()):
         keys[_before(name, unit)] = keys[f"{name} ({unit})"] = None
     for change in judged.changes:
         keys[_before(change.name, change.unit)] = change.before

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.config.task import UNREFIT
-from mattertune_nb.training.headlines import FACTOR, HEADLINES, MAIN
+from mattertune_nb.config.properties import PROPERTIES, UNREFIT
+from mattertune_nb.training.headlines import HEADLINES, MAIN
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ OFF_SCALE = 10
 _NOT_DRAWN = {
     *(set(HEADLINES) - set(MAIN.values())),
     *(f"{stage}/{UNREFIT}_{kind}" for stage in ("val", "test") for kind in ("mae", "rmse")),
-    *(
-        f"{stage}/{quantity}_loss"
-        for stage in ("train", "val", "test")
-        for quantity in ("energy", "forces", "stresses")
-    ),
+    *(f"{stage}/{quantity}_loss" for stage in ("train", "val", "test") for quantity in PROPERTIES),
 }
 _BASELINES = {
     recorded: (metric, name)
@@ -241,7 +237,7 @@ class CurveData:
         if name in HEADLINES:
             headline = HEADLINES[name]
             panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
-            place = panel, "validation", float(FACTOR)
+            place = panel, "validation", headline.factor
         elif name.startswith("lr-") or name == "lr":
             panel = self.panels.setdefault("lr", Panel("learning rate"))
             place = panel, name.removeprefix("lr-"), 1.0

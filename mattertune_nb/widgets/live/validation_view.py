@@ -9,17 +9,14 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 from ase.visualize.plot import plot_atoms
 
+from mattertune_nb.config.properties import PROPERTIES, RANKED, Property
 from mattertune_nb.data.plain import atoms_from_plain
-from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:
     from mattertune_nb.training.background import Run
-
-# what structures are ranked by: the first of these that the model is trained on
-_RANKED_BY = ("forces", "energy", "stresses")
 
 
 class ValidationView:
@@ -65,8 +62,8 @@ class ValidationView:
         # an older version kept no structures
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
-            ranked_by = next(name for name in _RANKED_BY if name in data["points"])
-            self._worst.value = draw_worst(worst, UNITS[ranked_by])
+            ranked_by = next(prop for prop in RANKED if prop.name in data["points"])
+            self._worst.value = draw_worst(worst, ranked_by)
             self._worst.layout.display = None
         self._seen = written
 
@@ -78,9 +75,10 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     shown = {name: array for name, array in finite.items() if len(array)}
     figure, axes = new_figure(1, max(len(shown), 1), 3.3 * max(len(shown), 1), 3.0)
     for ax, (name, array) in zip(axes, shown.items(), strict=False):
-        title, unit = TITLES[name], UNITS[name]
-        values = 1000 * array
-        if name == "energy":
+        prop = PROPERTIES[name]
+        title, unit = prop.title, prop.shown_unit
+        values = prop.factor * array
+        if prop.has_references:
             # all-electron energies differ by meV around many keV
             values = values - values[:, 0].mean()
         low, high = values.min(), values.max()
@@ -94,12 +92,12 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     return render(figure)
 
 
-def draw_worst(frames: list[tuple[Any, dict[str, Any]]], unit: str) -> bytes:
-    """Draw structures side by side, each with where it is from and its error in `unit`."""
+def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> bytes:
+    """Draw structures side by side, each with where it is from and its error of a property."""
     figure, axes = new_figure(1, len(frames), 2.0 * len(frames), 2.3)
     for ax, (atoms, worst) in zip(axes, frames, strict=True):
         plot_atoms(atoms, ax, rotation="10x,20y,0z")
         ax.set_axis_off()
         source = str(worst["source"]).rsplit(", ", 1)[-1]
-        ax.set_title(f"{source}\n{1000 * worst['error']:.3g} {unit}", fontsize=7)
+        ax.set_title(f"{source}\n{prop.factor * worst['error']:.3g} {prop.shown_unit}", fontsize=7)
     return render(figure)

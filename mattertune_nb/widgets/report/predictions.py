@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.config.properties import FORCES, RANKED
 from mattertune_nb.training.evaluation import label_keys
 from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.style import number
@@ -21,7 +22,7 @@ from mattertune_nb.widgets.views.structures import open_structures
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.training.background import Run
     from mattertune_nb.widgets.views.parity_data import ParityData
@@ -52,7 +53,7 @@ class Predictions:
     @property
     def ranked_by(self) -> PropertyName:
         """The property whose errors tell the worst structures: forces where there are any."""
-        return next(name for name in ("forces", "energy", "stresses") if name in self.data)
+        return next(prop.name for prop in RANKED if prop.name in self.data)
 
     def errors(self) -> NDArray[np.float64]:
         """Return the mean absolute error of each structure, (n,); NaN where it has no label."""
@@ -119,7 +120,7 @@ def worst(predictions: Predictions) -> str:
 
 def _of_atoms(predictions: Predictions, i: int) -> NDArray[np.float64] | None:
     """Return the norm of the error of each atom's force, (n,) in meV/Å, if there are labels."""
-    values = predictions.data.get("forces")
+    values = predictions.data.get(FORCES.name)
     if values is None or not (values.frame == i).any():
         return None
     error = values.error[values.frame == i]

@@ -10,7 +10,7 @@ from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
-from mattertune_nb.training.headlines import FACTOR, HEADLINES, MAIN
+from mattertune_nb.training.headlines import HEADLINES, MAIN
 from mattertune_nb.training.stages import gain, validated_stages
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.series import CurveData, expected_of
@@ -47,15 +47,16 @@ def errors(run: Run) -> str:
     *before, after = stages.values()
     rows = []
     for metric in MAIN.values():
-        name, label = metric.removeprefix("val/"), _label(metric)
+        name, headline = metric.removeprefix("val/"), HEADLINES[metric]
         if name not in after:
             continue
         cells: list[object] = [
-            number(FACTOR * stage[name]) if name in stage else "–" for stage in stages.values()
+            number(headline.factor * stage[name]) if name in stage else "–"
+            for stage in stages.values()
         ]
         referenced = before[-1].get(name)
         cells.append("–" if referenced is None else gain(referenced, after[name]))
-        rows.append([label, *cells])
+        rows.append([_label(metric), *cells])
     return table(["mean absolute error", *stages, "error against re-referenced"], rows) + paragraph(
         "On the validation set, by which the best weights are chosen.", "faint"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.labels import likely_keys, stored_values
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def names_in(frames: AtomsDataset, index: int, *, with_model: bool) -> list[str]
     """Return the names of a frame's values, those first that are looked at first."""
     atoms = frames.frame(index)
     names = []
-    if "forces" in frames.labels(index, {"forces": "mask"}):
+    if FORCES.name in frames.labels(index, {FORCES: "mask"}):
         names = [FORCE_ERROR] * with_model + [FORCE]
-    vectors = {*likely_keys(atoms)["forces"], frames.keys.name("forces")}
+    vectors = {*likely_keys(atoms)[FORCES.name], frames.keys.name(FORCES)}
     return names + [name for name in _stored(atoms) if name not in vectors]
 
 
@@ -72,13 +73,13 @@ def named_values(
         Where the frame has no such values.
     """
     if name in (FORCE, FORCE_ERROR):
-        forces = np.asarray(frames.labels(index, {"forces": "error"})["forces"])
+        forces = np.asarray(frames.labels(index, {FORCES: "error"})[FORCES.name])
         if name == FORCE_ERROR:
             if predict is None:
                 msg = "the error of forces needs a model: view(x, color='force_error', model=...)."
                 raise DataError(msg)
             forces = predict(index) - forces
-        norms: NDArray[np.float64] = 1000 * np.linalg.norm(forces, axis=1)
+        norms: NDArray[np.float64] = FORCES.factor * np.linalg.norm(forces, axis=1)
         return norms
     stored = _stored(frames.frame(index))
     if name not in stored:

@@ -9,6 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.widgets.page.export import Table
@@ -157,11 +158,11 @@ def rereferenced(
     shifts
         What is added to the energy for each atom of an element, eV, by atomic number.
     """
-    energy = data.get("energy")
+    energy = data.get(ENERGY.name)
     if energy is None:
         return dict(data)
-    added = [1000 * shifts[dataset.frame(i).numbers].mean() for i in energy.frame.tolist()]
-    return dict(data) | {"energy": replace(energy, prediction=energy.prediction + added)}
+    added = [ENERGY.factor * shifts[dataset.frame(i).numbers].mean() for i in energy.frame.tolist()]
+    return dict(data) | {ENERGY.name: replace(energy, prediction=energy.prediction + added)}
 
 
 def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> str:

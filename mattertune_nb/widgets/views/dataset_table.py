@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
 
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 from mattertune_nb.widgets.views.shown import refuse_empty
 
@@ -143,13 +144,13 @@ class FrameRows:
         atoms = self._dataset.frame(i)
         refuse_empty(atoms, self._dataset.source(i))
         self._counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
-        labels = self._dataset.labels(i, dict.fromkeys(("energy", "forces", "stresses"), "mask"))
-        self._energy[i] = labels.get("energy", np.nan)
-        if "forces" in labels:
-            self._norms[i] = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
+        labels = self._dataset.labels(i, dict.fromkeys(PROPERTIES, "mask"))
+        self._energy[i] = labels.get(ENERGY.name, np.nan)
+        if FORCES.name in labels:
+            self._norms[i] = FORCES.factor * np.linalg.norm(np.asarray(labels[FORCES.name]), axis=1)
             self._force[i] = self._norms[i].max(initial=0)
-        if "stresses" in labels:
-            self._stress[i] = 1000 * np.abs(labels["stresses"]).max()
+        if STRESSES.name in labels:
+            self._stress[i] = STRESSES.factor * np.abs(labels[STRESSES.name]).max()
         self._is_read[i] = True
 
     def table(self) -> DatasetTable:
@@ -160,7 +161,7 @@ class FrameRows:
         present = np.isfinite(energy)
         if present.any():
             references, _ = fit_references(counts[present], energy[present])
-            energy = 1000 * (energy - counts @ references) / n_atoms
+            energy = ENERGY.factor * (energy - counts @ references) / n_atoms
         norms = [self._norms[i] for i in frames]
         of_frame = np.repeat(np.arange(len(frames)), [len(part) for part in norms])
         force, stress = self._force[frames], self._stress[frames]

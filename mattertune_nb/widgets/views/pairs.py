@@ -8,13 +8,14 @@ import numpy as np
 
 from mattertune_nb.calculator import PropertyPredictor, outside_references
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.widgets.page.work import Step
-from mattertune_nb.widgets.views.parity_data import PROPERTIES, ParityData, frame_pairs
+from mattertune_nb.widgets.views.parity_data import ParityData, frame_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 

@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.widgets.page.export import Table
@@ -160,7 +161,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self._filling = True
         names = [(TITLES[name].capitalize(), name) for name in self._data]
         if [name for _, name in names] != [name for _, name in self.property.options]:
-            first = "forces" if "forces" in self._data else next(iter(self._data), None)
+            first = FORCES.name if FORCES.name in self._data else next(iter(self._data), None)
             kept = self.property.value if self.property.value in self._data else first
             self.property.options, self.property.value = names, kept
         values = self._data.get(self.property.value)
@@ -238,7 +239,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             )
         if by == DISTANCE:
             parts.append("smoothed counts of neighbours within 5 Å against the nearest in training")
-        if self._pairs is not None and self._pairs.note and shown.name == "energy":
+        if self._pairs is not None and self._pairs.note and shown.about.has_references:
             parts.append(note_html(self._pairs.note))
         return " &nbsp; ".join(parts)
 

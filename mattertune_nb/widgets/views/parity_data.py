@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.training.headlines import TITLES, UNITS
+from mattertune_nb.config.properties import FORCES, PROPERTIES, Property
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mattertune_nb.config.task import PropertyName
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.widgets.page.export import Table
 
-PROPERTIES: tuple[PropertyName, ...] = ("energy", "forces", "stresses")
-_COMPONENTS = {
-    "energy": ("energy",),
-    "forces": ("Fx", "Fy", "Fz"),
-    "stresses": tuple(f"stress {pair}" for pair in ("xx", "yy", "zz", "yz", "xz", "xy")),
-}
 _FAR = 3.0
 """A common error of the energy that is so many times the spread of the labels is taken off in plots."""
 
@@ -83,6 +77,11 @@ class ParityData:
         return replace(self, **columns)
 
     @property
+    def about(self) -> Property:
+        """What is said of the property."""
+        return PROPERTIES[self.name]
+
+    @property
     def error(self) -> NDArray[np.float64]:
         """Prediction - label, (m,)."""
         return self.prediction - self.label
@@ -111,7 +110,7 @@ class ParityData:
     @property
     def _relative(self) -> bool:
         """Whether only differences of labels mean something."""
-        return self.name == "energy"
+        return self.about.has_references
 
     @property
     def zero(self) -> float:
@@ -132,7 +131,7 @@ class ParityData:
 
     def axis_titles(self) -> tuple[str, str]:
         """Return what the axes show in words."""
-        unit = UNITS[self.name]
+        unit = self.about.shown_unit
         if not self._relative:
             return f"label ({unit})", f"prediction ({unit})"
         shifted = f", shifted by {signed(-self.shift)}" if self.shift else ""
@@ -140,7 +139,7 @@ class ParityData:
 
     def place(self, row: int) -> str:
         """Return what a component is of, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
-        what: str = _COMPONENTS[self.name][self.component[row]]
+        what: str = self.about.component_names[self.component[row]]
         if self.atom[row] < 0:
             return what
         return f"{chemical_symbols[self.element[row]]} {self.atom[row]}, {what}"
@@ -156,7 +155,7 @@ class ParityData:
         label, prediction = signed(self.label[row]), signed(self.prediction[row])
         return (
             f"{self.place(row)}: label {label}, prediction {prediction}, "
-            f"error {signed(self.error[row])} {UNITS[self.name]}"
+            f"error {signed(self.error[row])} {self.about.shown_unit}"
         )
 
     def r2_words(self) -> str:
@@ -169,8 +168,8 @@ class ParityData:
     def title(self) -> str:
         """Return the errors in two lines."""
         return (
-            f"{TITLES[self.name]}: MAE {number(self.mae)} {UNITS[self.name]}\n"
-            f"RMSE {number(self.rmse)} {UNITS[self.name]}, R² {self.r2_words()}"
+            f"{self.about.title}: MAE {number(self.mae)} {self.about.shown_unit}\n"
+            f"RMSE {number(self.rmse)} {self.about.shown_unit}, R² {self.r2_words()}"
         )
 
 
@@ -183,26 +182,26 @@ def frame_pairs(
     """Pair the labels of one frame with its prediction, both in eV units; what either lacks is left out."""
     n = len(numbers)
     norms: NDArray[np.float64] = np.full(n, np.nan)
-    if "forces" in labels:
-        norms = 1000 * np.linalg.norm(np.asarray(labels["forces"]), axis=1)
+    if FORCES.name in labels:
+        norms = FORCES.factor * np.linalg.norm(np.asarray(labels[FORCES.name]), axis=1)
     found: dict[PropertyName, ParityData] = {}
-    for name in PROPERTIES:
+    for name, prop in PROPERTIES.items():
         if name not in labels or name not in prediction:
             continue
-        share = n if name == "energy" else 1
-        label = 1000 * np.ravel(labels[name]).astype(np.float64) / share
-        guess = 1000 * np.ravel(prediction[name]).astype(np.float64) / share
+        factor = prop.factor / (n if prop.shown_per_atom else 1)
+        label = factor * np.ravel(labels[name]).astype(np.float64)
+        guess = factor * np.ravel(prediction[name]).astype(np.float64)
         m = len(label)
-        of_atoms = name == "forces"
+        each = len(prop.component_names)
         found[name] = ParityData(
             name,
             label,
             guess,
             frame=np.full(m, index),
-            component=np.arange(m) % len(_COMPONENTS[name]),
-            atom=np.arange(n).repeat(3) if of_atoms else np.full(m, -1),
-            element=numbers.repeat(3) if of_atoms else np.zeros(m, dtype=np.int64),
-            norm=norms.repeat(3) if of_atoms else np.full(m, norms.max(initial=0)),
+            component=np.arange(m) % each,
+            atom=np.arange(n).repeat(each) if prop.of_atoms else np.full(m, -1),
+            element=numbers.repeat(each) if prop.of_atoms else np.zeros(m, dtype=np.int64),
+            norm=norms.repeat(each) if prop.of_atoms else np.full(m, norms.max(initial=0)),
         )
     return found
 
@@ -236,16 +235,16 @@ def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDatase
         return None
     columns: dict[str, list[Any]] = {"frame": [], "atom": [], "element": [], "component": []}
     start = 0
-    for name, values in data.items():
-        m = len(values)
+    for values in data.values():
+        m, prop = len(values), values.about
         columns["frame"] += [dataset.source(i) for i in values.frame.tolist()]
         columns["atom"] += [i if i >= 0 else "" for i in values.atom.tolist()]
         columns["element"] += [chemical_symbols[z] if z else "" for z in values.element.tolist()]
-        columns["component"] += [_COMPONENTS[name][k] for k in values.component.tolist()]
+        columns["component"] += [prop.component_names[k] for k in values.component.tolist()]
         for what in ("label", "prediction", "error"):
             numbers = getattr(values, what).tolist()
             cells = [""] * start + numbers + [""] * (total - start - m)
-            columns[f"{TITLES[name]} {what} ({UNITS[name]})"] = cells
+            columns[f"{prop.title} {what} ({prop.shown_unit})"] = cells
         start += m
     return columns
 

@@ -9,6 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
 from mattertune_nb.widgets.page.style import number
@@ -168,14 +169,14 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         wanted = self.arrows.value
         if not wanted:
             return None, ""
-        label = self.frames.labels(index, {"forces": "mask"}).get("forces")
+        label = self.frames.labels(index, {FORCES: "mask"}).get(FORCES.name)
         if wanted != "prediction" and label is None:
             return None, "no arrows: the frame has no forces"
         forces = np.zeros((len(atoms), 3)) if label is None else np.asarray(label)
         if wanted != "label":
             predicted = self._prediction(index)
             forces = predicted if wanted == "prediction" else predicted - forces
-        longest = 1000 * float(np.linalg.norm(forces, axis=1).max(initial=0))
+        longest = FORCES.factor * float(np.linalg.norm(forces, axis=1).max(initial=0))
         return forces, f"arrows: {_ARROW_WORDS[wanted]}, the longest {number(longest)} meV/Å"
 
     def _values_of(self, index: int, n_atoms: int) -> tuple[NDArray[np.float64] | None, str, str]:
@@ -268,6 +269,6 @@ def _viewer_to_use() -> tuple[str, str]:
 
 def predicted_forces(model: Any, atoms: Atoms) -> NDArray[np.float64]:
     """Return the forces that a model predicts, (n, 3) in eV/Å."""
-    (result,) = model.property_predictor().predict([atoms], ["forces"])
-    forces: NDArray[np.float64] = result["forces"]
+    (result,) = model.property_predictor().predict([atoms], [FORCES.name])
+    forces: NDArray[np.float64] = result[FORCES.name]
     return forces

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
 from mattertune_nb.data.labels import LabelKeys, keys_to_set, likely_keys, stored_values
 from mattertune_nb.widgets.views.shown import refuse_empty
@@ -66,7 +67,7 @@ def _checked(structures: Any) -> Sequence[Atoms]:
 def _named(atoms: Atoms, keys: LabelKeys) -> LabelKeys:
     stored, found = stored_values(atoms), keys_to_set(likely_keys(atoms))
     names = {}
-    for name in ("energy", "forces", "stress"):
+    for name in (prop.ase for prop in PROPERTIES.values()):
         key = getattr(keys, name)
         names[name] = key if key in stored else found.get(f"{name}_key")
     return LabelKeys(**names)

@@ -1,0 +1,195 @@
+"""The table of properties: all that is said of a property, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PropertyName = str
+
+Kind = Literal["structure", "voigt", "atom", "atom_vector"]
+"""One number a structure, six a structure, one number an atom, or a vector an atom."""
+
+_COLUMNS: dict[Kind, tuple[int, ...]] = {
+    "structure": (),
+    "voigt": (6,),
+    "atom": (),
+    "atom_vector": (3,),
+}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What errors of a property are told of.
+
+    Attributes
+    ----------
+    name
+        As in the names of metrics, e.g. ``energy_per_atom``.
+    title, unit
+        As a person reads it, e.g. ``energy`` in ``meV/atom``.
+    """
+
+    name: str
+    title: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Property:
+    """All that is said of a property.
+
+    Attributes
+    ----------
+    name
+        In configs, batches and predictions.
+    ase
+        Key under which ASE knows it, and files keep it by default.
+    kind
+        What a label has a number for.
+    unit
+        That of labels and predictions.
+    quantities
+        What errors are told of; the first is shown first.
+    config
+        Name of the class of its settings.
+    factor
+        From `unit` to that of the quantities.
+    key_field
+        Setting of a data set that names its label; empty where the property's own settings do.
+    components
+        Names of the numbers of a structure or atom; its name where there is one number only.
+    has_references
+        Whether each element shifts it. Its zero then means nothing to people.
+    is_gradient
+        Whether it is a gradient of the energy where a backbone has no head of its own for it.
+    needs_periodicity
+        Whether it has a meaning only in a cell periodic in all three directions.
+    from_features
+        Whether a head of ours predicts it from a backbone's features. The labels of the training set give
+        the mean and the spread of what it predicts, and its errors are counted in units of that spread.
+    """
+
+    name: PropertyName
+    ase: str
+    kind: Kind
+    unit: str
+    quantities: tuple[Quantity, ...]
+    config: str
+    factor: float = 1000.0
+    key_field: str = ""
+    components: tuple[str, ...] = field(default=())
+    has_references: bool = False
+    is_gradient: bool = False
+    needs_periodicity: bool = False
+    from_features: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.quantities[0].title
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit that a person reads it in."""
+        return self.quantities[0].unit
+
+    @property
+    def main_metric(self) -> str:
+        """The error that is shown first, e.g. ``energy_per_atom_mae``."""
+        return f"{self.quantities[0].name}_mae"
+
+    @property
+    def of_atoms(self) -> bool:
+        """Whether each atom has its own."""
+        return self.kind in ("atom", "atom_vector")
+
+    @property
+    def shown_per_atom(self) -> bool:
+        """Whether a structure's number is divided by its number of atoms where errors are shown."""
+        return self.has_references
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the numbers of one structure or atom."""
+        return self.components or (self.title,)
+
+    def shape(self, n_atoms: int) -> tuple[int, ...]:
+        """Return the shape of a structure's label in a batch of one, e.g. ``(n_atoms, 3)``."""
+        return (n_atoms if self.of_atoms else 1, *_COLUMNS[self.kind])
+
+    def metrics(self) -> list[str]:
+        """Return the names of its errors, e.g. ``forces_mae``; those of the property itself come first."""
+        names = sorted((q.name for q in self.quantities), key=lambda name: name != self.name)
+        return [f"{name}_{kind}" for name in names for kind in ("mae", "rmse")]
+
+
+ENERGY = Property(
+    "energy",
+    ase="energy",
+    kind="structure",
+    unit="eV",
+    quantities=(
+        Quantity("energy_per_atom", "energy", "meV/atom"),
+        Quantity("energy", "total energy", "meV"),
+    ),
+    config="EnergyPropertyConfig",
+    key_field="energy_key",
+    has_references=True,
+)
+FORCES = Property(
+    "forces",
+    ase="forces",
+    kind="atom_vector",
+    unit="eV/Å",
+    quantities=(Quantity("forces", "forces", "meV/Å"),),
+    config="ForcesPropertyConfig",
+    key_field="forces_key",
+    components=("Fx", "Fy", "Fz"),
+    is_gradient=True,
+)
+STRESSES = Property(
+    "stresses",
+    ase="stress",
+    kind="voigt",
+    unit="eV/Å³",
+    quantities=(Quantity("stresses", "stress", "meV/Å³"),),
+    config="StressesPropertyConfig",
+    key_field="stress_key",
+    components=tuple(f"stress {pair}" for pair in ("xx", "yy", "zz", "yz", "xz", "xy")),
+    is_gradient=True,
+    needs_periodicity=True,
+)
+
+PROPERTIES: dict[PropertyName, Property] = {p.name: p for p in (ENERGY, FORCES, STRESSES)}
+"""What every backbone predicts: the energy and its gradients."""
+
+RANKED = (FORCES, ENERGY, STRESSES)
+"""The same in the order in which they tell how good a model is; structures are ranked by the first."""
+
+
+UNREFIT = "unrefit_energy_per_atom"
+"""Name of the energy's errors with the references of before, where they were fitted again to be validated."""
+
+
+def as_property(given: Property | PropertyName) -> Property:
+    """Return a property of the table by its name; a property is returned as it is."""
+    return given if isinstance(given, Property) else PROPERTIES[given]
+
+
+def by_importance(properties: Iterable[Property]) -> list[Property]:
+    """Return properties in the order in which they tell how good a model is."""
+    order = [p.name for p in RANKED]
+    known = sorted((p for p in properties if p.name in order), key=lambda p: order.index(p.name))
+    return known + [p for p in properties if p.name not in order]
+
+
+def metric_names(properties: Iterable[Property | PropertyName], stage: str = "val") -> list[str]:
+    """Return the names of the metrics a validation logs, e.g. ``val/forces_mae``."""
+    names = [f"{stage}/total_loss"]
+    for prop in map(as_property, properties):
+        names += [f"{stage}/{name}" for name in (f"{prop.name}_loss", *prop.metrics())]
+    return names
