@@ -76,9 +76,9 @@ from .training.estimate import (
     Estimate as Estimate,
     estimate as estimate,
 )
+from .training.result import TuneResult as TuneResult
 from .training.tuner import (
     MatterTuner as MatterTuner,
-    TuneResult as TuneResult,
 )
 from .widgets.forms.trainer_form import TrainerForm as TrainerForm
 from .widgets.forms.tuner_form import TunerForm as TunerForm

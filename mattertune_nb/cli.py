@@ -20,7 +20,7 @@ from mattertune_nb.config.properties import PROPERTIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mattertune_nb.training.tuner import TuneResult
+    from mattertune_nb.training.result import TuneResult
 
 app = typer.Typer(
     name="mattertune-nb",
@@ -184,9 +184,9 @@ def demo(
         config.trainer.max_epochs = max_epochs
     result = MatterTuner(config).tune(callbacks=[_progress_bar()])
     test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
-    stages = evaluate_stages(result.trainer.default_root_dir, test)
+    stages = evaluate_stages(result.run.path, test)
     console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
-    console.print(f"The run is in {result.trainer.default_root_dir}.", soft_wrap=True, markup=False)
+    console.print(f"The run is in {result.run.path}.", soft_wrap=True, markup=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -288,14 +288,13 @@ def _progress_bar() -> Any:
 
 def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
-    from mattertune_nb.training.run_dir import RunDirectory
     from mattertune_nb.training.stages import validated_stages
     from mattertune_nb.training.summary import summary_of
     from mattertune_nb.training.verdict import verdict
 
     if not result.trainer.is_global_zero:
         return
-    run = RunDirectory.open(str(result.trainer.default_root_dir))
+    run = result.run.directory
     best = run.best_metrics()
     if result.model.baseline and best:
         console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))

@@ -8,7 +8,7 @@ import os
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ProgressBar
@@ -26,6 +26,7 @@ from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
+from mattertune_nb.training.result import TuneResult
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stop import RunStopped, StopRequest
 from mattertune_nb.training.summary import write_summary
@@ -44,13 +45,6 @@ log = logging.getLogger(__name__)
 
 _RUN_VARIABLE = "MATTERTUNE_NB_RUN"
 """Tells the processes that Lightning starts for a distributed run which directory to join."""
-
-
-class TuneResult(NamedTuple):
-    """The tuned model, with the best weights by the monitor, and the Trainer that made it."""
-
-    model: FinetuneModuleBase
-    trainer: Trainer
 
 
 class MatterTuner:
@@ -93,7 +87,7 @@ class MatterTuner:
         Returns
         -------
         TuneResult
-            ``model`` with the best weights by ``trainer.checkpoint.monitor``, and ``trainer``.
+            ``model`` with the best weights by ``trainer.checkpoint.monitor``, ``trainer``, and ``run``.
 
         Raises
         ------
@@ -234,7 +228,7 @@ class MatterTuner:
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
         _write_end(run, state, trainer.current_epoch, trainer.global_step, error)
-        return TuneResult(_with_best_weights(module, run), trainer)
+        return TuneResult(_with_best_weights(module, run), trainer, Run(run.path))
 
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:

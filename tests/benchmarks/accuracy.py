@@ -31,10 +31,10 @@ def main(name: str, train: str, validation: str, changes: list[str]) -> None:
         run=mt.RunConfig(name=name),
     )
     tuner = mt.MatterTuner(override_settings(config, changes))
-    model, trainer = tuner.tune()
-    run = mt.Run.attach(str(trainer.default_root_dir))
+    result = tuner.tune()
+    run = result.run
     console = Console()
-    stages = validated_stages(model.baseline, run.directory.best_metrics())
+    stages = validated_stages(result.model.baseline, run.directory.best_metrics())
     console.print(error_table(stages, validation))
     times = [r["time"] for r in run.metrics() if "val/total_loss" in r]
     if len(times) > 1:

@@ -1,4 +1,4 @@
-"""Which settings tune best: ``python tests/benchmarks/study.py SET DATA FOLDER [elsewhere=FILE] [VARIANT …]``.
+"""Which settings tune best: ``python tests/benchmarks/study.py SET DATA FOLDER [elsewhere=FILE] [NAME …]``.
 
 SET is ``water``, ``li`` or ``ethanol``; DATA is the file its frames come from. Each variant is a short run
 that differs from the first, ``plain``, in what its name says, on frames split off the *training* frames:

@@ -436,7 +436,7 @@ def test_the_run_s_seed_draws_other_batches_from_the_same_split(morse_config):
     for name, seed in (("a", 0), ("b", 0), ("c", 5)):
         result = mt.MatterTuner(morse_config(name, run={"seed": seed}, max_epochs=1)).tune()
         weights.append(result.model.state_dict())
-        run = mt.Run.attach(result.trainer.default_root_dir)
+        run = result.run
         splits.append(run.directory.splits_file.read_text())
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())

@@ -166,8 +166,8 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 def test_a_run_is_loaded_as_the_class_that_trained_it_and_in_its_precision(morse_config):
     config = morse_config(precision="64-true")
-    model, trainer = mt.MatterTuner(config, module_class=NoisyModule).tune()
-    run = mt.Run.attach(trainer.default_root_dir)
+    model, _ = result = mt.MatterTuner(config, module_class=NoisyModule).tune()
+    run = result.run
     loaded = run.model()
     assert type(loaded) is NoisyModule
     assert {p.dtype for p in loaded.parameters()} == {torch.float64}

@@ -256,9 +256,9 @@ class TurnsNaN(mt.FinetuneModuleBase):
 
 def test_an_epoch_whose_validation_is_nan_is_not_the_best_and_stops_the_run(morse_config):
     config = morse_config(max_epochs=5, early_stopping=mt.EarlyStoppingConfig())
-    _, trainer = mt.MatterTuner(config, module_class=TurnsNaN).tune()
-    assert trainer.current_epoch == 2
-    run = mt.Run.attach(trainer.default_root_dir).directory
+    result = mt.MatterTuner(config, module_class=TurnsNaN).tune()
+    assert result.trainer.current_epoch == 2
+    run = result.run.directory
     assert run.best_metrics()["epoch"] == 0
     assert torch.load(run.best, weights_only=True)["epoch"] == 0
 
@@ -268,7 +268,7 @@ def test_before_averaging_begins_the_model_itself_is_validated_and_kept(morse_co
     late = mt.MatterTuner(morse_config("late", ema=mt.EMAConfig(start_step=1000))).tune()
     errors = [
         [r["val/energy_mae"] for r in run.metrics() if "val/energy_mae" in r]
-        for run in (mt.Run.attach(t.default_root_dir) for _, t in (plain, late))
+        for run in (plain.run, late.run)
     ]
     assert errors[0] == errors[1]
     for name, value in plain.model.state_dict().items():
