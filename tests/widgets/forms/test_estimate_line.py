@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -141,9 +142,11 @@ def test_another_batch_size_is_tried_and_the_way_back_is_not(line, process):
     assert process.asked == [4, 8]
 
 
-def test_what_is_typed_in_between_is_not_tried(line, process):
+def test_what_is_typed_in_between_is_not_tried(line, process, monkeypatch):
+    monkeypatch.setattr(estimate_line, "_IDLE", 0.5)
     for batch_size in (1, 12, 123):
         line.ask(config(batch_size))
+        time.sleep(0.1)  # past the head start
     said(line)
     assert process.asked == [123]
 
