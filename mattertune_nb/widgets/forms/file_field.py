@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 LARGEST_UPLOAD = 10_000_000
 """Bytes; Jupyter's servers cut a connection that sends more at once."""
 
+# the kernel never hears of an upload that was cut, so it is said beforehand
+_BOUND = (
+    f"Upload takes files of up to {LARGEST_UPLOAD // 10**6} MB: Jupyter drops a larger one without a word. "
+    "Choose it on the server with Browse, or first drop it into JupyterLab’s file browser."
+)
+
 UPLOADS = "uploads"
 """Folder beside the notebook for what was uploaded."""
 
@@ -47,7 +53,7 @@ class FileEditor(Simple):
             layout=narrow,
             style=shared(W.ButtonStyle),
         )
-        self._note = HTML(css="mt-row")
+        self._note = HTML(note_html(_BOUND), css="mt-row")
         self.browse.on_click(lambda _: self._toggle())
         self.upload.observe(self._on_upload, "value")
         self.widget.add_class("mt-file")

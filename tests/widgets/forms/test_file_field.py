@@ -63,6 +63,14 @@ def test_folders_are_opened_and_a_file_is_taken_with_a_short_path(tmp_path, edit
     assert chooser.folder == tmp_path
 
 
+def test_how_large_an_upload_may_be_is_said_before_one_is_lost(editor):
+    assert "up to 10 MB" in editor._note.value
+    assert "Browse" in editor._note.value
+    assert "file browser" in editor._note.value
+    upload(editor, "a.xyz", b"x")
+    assert "Uploaded to" in editor._note.value
+
+
 def test_an_upload_is_kept_beside_the_notebook_and_overwrites_nothing(tmp_path, editor):
     upload(editor, "a.xyz", b"first")
     assert editor.control.value == str(Path("uploads") / "a.xyz")
