@@ -89,28 +89,54 @@ class About:
         """The default in builtins; :data:`MISSING` where the field is required."""
         return default_of(self.field)
 
+    @property
+    def bounds(self) -> str:
+        """What the value must not pass, e.g. ``at least 0 and below 1``; empty where there is nothing."""
+        return " and ".join(
+            f"{words} {bound:g}"
+            for mark in self.field.metadata
+            for name, words in _BOUNDS.items()
+            if (bound := getattr(mark, name, None)) is not None
+        )
+
+    @property
+    def default_text(self) -> str:
+        """The default in words; empty where the field is required or a config has it."""
+        default = self.default
+        options = finite_options(
+            self.annotation, self.extra.get("kinds", {}), self.extra.get("options", {})
+        )
+        for text, value in options or ():
+            if value == default and type(value) is type(default):
+                return text
+        if default is None:
+            return str(self.extra.get("kinds", {}).get("none", "not set"))
+        if isinstance(default, bool):
+            return "yes" if default else "no"
+        if isinstance(default, (int, float, str)) and default != "":
+            words: dict[str, str] = self.extra.get("options", {})
+            return words.get(
+                str(default), f"{default:g}" if default.__class__ is float else str(default)
+            )
+        if isinstance(default, (list, tuple)) and default and not isinstance(default[0], dict):
+            return ", ".join(map(str, default))
+        return ""
+
     def lines(self) -> list[str]:
         """Return the help in lines: what it is, unit, bounds, choices, default, and its own name."""
         lines = [self.field.description or self.label]
         facts = []
         if self.unit:
             facts.append(f"Unit: {self.unit}.")
-        bounds = [
-            f"{words} {bound:g}"
-            for mark in self.field.metadata
-            for name, words in _BOUNDS.items()
-            if (bound := getattr(mark, name, None)) is not None
-        ]
-        if bounds:
-            facts.append(f"{' and '.join(bounds).capitalize()}.")
-        default = self._default_text()
-        if default:
-            facts.append(f"Default: {default}.")
+        if self.bounds:
+            facts.append(f"{self.bounds.capitalize()}.")
+        if self.default_text:
+            facts.append(f"Default: {self.default_text}.")
         if facts:
             lines.append(" ".join(facts))
         configs = [kind for kind in members(self.annotation) if is_config(kind)]
         if len(configs) > 1:
-            lines += [f"{kind_text(kind)}: {_first_line(kind)}" for kind in configs]
+            lines += [f"{kind_text(kind)}: {first_line(kind)}" for kind in configs]
         if self.path:
             lines.append(f"In a config: {self.path}")
         return lines
@@ -137,27 +163,6 @@ class About:
             f'<div popover id="{number}" class="mt-tip" role="tooltip">{body}</div>'
         )
 
-    def _default_text(self) -> str:
-        default = self.default
-        options = finite_options(
-            self.annotation, self.extra.get("kinds", {}), self.extra.get("options", {})
-        )
-        for text, value in options or ():
-            if value == default and type(value) is type(default):
-                return text
-        if default is None:
-            return str(self.extra.get("kinds", {}).get("none", "not set"))
-        if isinstance(default, bool):
-            return "yes" if default else "no"
-        if isinstance(default, (int, float, str)) and default != "":
-            words: dict[str, str] = self.extra.get("options", {})
-            return words.get(
-                str(default), f"{default:g}" if default.__class__ is float else str(default)
-            )
-        if isinstance(default, (list, tuple)) and default and not isinstance(default[0], dict):
-            return ", ".join(map(str, default))
-        return ""
-
 
 class _Missing:
     def __repr__(self) -> str:
@@ -183,7 +188,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
-def _first_line(cls: type) -> str:
+def first_line(cls: type) -> str:
+    """Return the first line of a class's docstring, without what only a reader of code looks for."""
     text = (inspect.getdoc(cls) or "").partition("\n")[0]
-    # what only a reader of code looks for
     return re.sub(r",? *:\w+:`[^`]*`|`", "", text)

@@ -41,8 +41,8 @@ class Section(Protocol):
         """Show nothing until :meth:`refresh` finds something: the run begins anew."""
 
 
-SECTIONS: tuple[Callable[[Run], Section], ...] = (ValidationView, LogView)
-"""What is shown of a run besides its curves."""
+SECTIONS: list[Callable[[Run], Section]] = [ValidationView, LogView]
+"""What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""
 
 
 class CurvesSection:
