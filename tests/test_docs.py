@@ -17,22 +17,6 @@ from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.widgets.forms.about import About
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = [
-    value
-    for value in (getattr(mt, name) for name in mt.__all__)
-    if isinstance(value, type) and issubclass(value, StrictConfig)
-]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Build the documentation as the README says, and return the HTML of its pages by name."""
-    pytest.importorskip("myst_nb")
-    out = tmp_path_factory.mktemp("docs")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "notebooks", str(out)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    return {page.stem: page.read_text(encoding="utf-8") for page in out.rglob("*.html")}
 
 
 def ids(page: str) -> set[str]:
@@ -43,38 +27,34 @@ def text(page: str) -> str:
     return re.sub(r"<[^>]+>", "", page)
 
 
-def test_every_tutorial_is_shown_with_its_outputs(site):
+def test_the_site_builds_without_a_warning_and_tells_of_everything(tmp_path):
+    pytest.importorskip("myst_nb")
+    # one test, so that the site is built once, however many processes share the tests
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "notebooks", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    site = {page.stem: page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")}
+
+    # every tutorial, with its pictures
     for notebook in (ROOT / "notebooks").glob("0*.ipynb"):
         assert "<img" in site[notebook.stem]
 
-
-def test_every_public_name_is_explained(site):
+    # every public name, and of configs every setting in the words of the form
     assert {f"mattertune_nb.{name}" for name in mt.__all__} <= ids(site["api"])
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
-def test_every_public_config_has_its_settings_in_the_words_of_the_form(site, config):
-    assert config.__name__.lower() in ids(site["settings"])
     shown = text(site["settings"])
-    for name in config.model_fields:
-        assert About.of(config, name).label in shown
+    for value in (getattr(mt, name) for name in mt.__all__):
+        if isinstance(value, type) and issubclass(value, StrictConfig):
+            assert value.__name__.lower() in ids(site["settings"])
+            assert all(About.of(value, name).label in shown for name in value.model_fields)
 
-
-def test_every_backbone_is_told_of(site):
+    # every backbone, command and module
     for info in registry.available().values():
-        assert info.config_class.__name__ in text(site["settings"])
+        assert info.config_class.__name__ in shown
         weights = info.config_class.model_fields["pretrained_model"].default
         assert weights in text(site["backbones"])
-
-
-def test_every_command_is_told_of(site):
     assert set(typer.main.get_command(app).commands) <= ids(site["commands"])
-
-
-def test_every_module_is_on_the_map(site):
-    shown = text(site["how_it_works"])
     for module in Path(mt.__file__).parent.rglob("*.py"):
-        assert module.name == "__init__.py" or module.name in shown
+        assert module.name == "__init__.py" or module.name in text(site["how_it_works"])
 
 
 def test_pages_that_the_readme_links_are_there():
