@@ -67,25 +67,31 @@ def _section(cls: type[BaseModel], place: str) -> str:
     if place:
         lines += [f"In a run's config: `{place}`", ""]
     if rows:
-        head = ["Setting", "Name", "Type", "Unit and bounds", "Default", "What it is"]
+        head = ["Setting", "What it is", "Type", "Unit and bounds", "Default"]
         lines += [_line(head), _line(["---"] * len(head)), *rows]
     return "\n".join([*lines, ""])
 
 
 def _row(about: About) -> str:
-    required = about.default is MISSING
-    bounds = ", ".join(filter(None, (about.unit, about.bounds)))
-    default = "required" if required else about.default_text
     return _line(
         [
-            _escaped(about.label),
-            f"`{about.path}`",
-            type_text(about.annotation, about.extra.get("options", {})),
-            _escaped(bounds),
-            _escaped(default),
+            f"{_escaped(about.label)}<br>`{about.path}`",
             _escaped(about.field.description or ""),
+            type_text(about.annotation, about.extra.get("options", {})),
+            _escaped(", ".join(filter(None, (about.unit, about.bounds)))),
+            _default(about),
         ]
     )
+
+
+def _default(about: About) -> str:
+    if about.default is MISSING:
+        return "required"
+    value = about.field.get_default(call_default_factory=True)
+    parts = value if isinstance(value, list) else [value]
+    if parts and all(isinstance(part, BaseModel) for part in parts):
+        return ", ".join(_kind(type(part), {}) for part in parts)
+    return _escaped(about.default_text)
 
 
 def type_text(annotation: Any, options: dict[str, str]) -> str:
