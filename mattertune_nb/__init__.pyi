@@ -31,6 +31,10 @@ from .config.optim import (
     AdamWConfig as AdamWConfig,
     SGDConfig as SGDConfig,
 )
+from .config.own_properties import (
+    AtomPropertyConfig as AtomPropertyConfig,
+    GraphPropertyConfig as GraphPropertyConfig,
+)
 from .config.run import RunConfig as RunConfig
 from .config.schedules import (
     ConstantLRConfig as ConstantLRConfig,

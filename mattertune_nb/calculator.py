@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 
-_ALL: tuple[PropertyName, ...] = tuple(PROPERTIES)
 _FORMATS = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -62,32 +61,33 @@ class PropertyPredictor:
         self.max_atoms = max_atoms
 
     def predict(
-        self, atoms: Sequence[Atoms], properties: Sequence[PropertyName] = _ALL
+        self, atoms: Sequence[Atoms], properties: Sequence[PropertyName] | None = None
     ) -> list[dict[str, Any]]:
-        """Predict energy, forces and stress.
+        """Predict energy, forces, stress, and properties that the model has learnt beside them.
 
         Parameters
         ----------
         atoms
             Structures, in any mix of sizes and periodicities.
         properties
-            What to predict; the energy alone is several times cheaper.
+            What to predict, not given: everything; the energy alone is several times cheaper.
 
         Returns
         -------
         list
             For each structure ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å
-            and eV/Å³ (Voigt, ASE's sign), references included. The stress is left out where not all
-            three directions are periodic.
+            and eV/Å³ (Voigt, ASE's sign), references included, and a number or (n,) of each other property
+            under its name, in the unit of its labels. The stress is left out where not all three directions
+            are periodic.
 
         Raises
         ------
         DataError
             Where the backbone cannot take a structure, e.g. for an element it does not know.
         ConfigError
-            Where a property is none of the three.
+            Where the model does not predict a property.
         """
-        frames = _checked(atoms, properties)
+        frames, properties = _checked(self.model, atoms, properties)
         if len(frames):
             warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
         results: list[dict[str, Any]] = [{}] * len(frames)
@@ -96,7 +96,9 @@ class PropertyPredictor:
         return results
 
     def stream(
-        self, atoms: Sequence[Atoms] | AtomsDataset, properties: Sequence[PropertyName] = _ALL
+        self,
+        atoms: Sequence[Atoms] | AtomsDataset,
+        properties: Sequence[PropertyName] | None = None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Predict batch by batch, in the order of the structures, as :meth:`predict` does.
 
@@ -106,7 +108,7 @@ class PropertyPredictor:
             The position of a structure and its prediction. Nothing is said about reference energies, see
             :func:`outside_references`.
         """
-        frames = _checked(atoms, properties)
+        frames, properties = _checked(self.model, atoms, properties)
         if not len(frames):
             return
         model, max_atoms = self.model, self.max_atoms
@@ -124,7 +126,7 @@ class PropertyPredictor:
             for batch in loader:
                 on_device = batch.to(model.device)
                 predictions = model.predict_properties(on_device, properties)
-                parts = split_predictions(predictions, on_device)
+                parts = split_predictions(predictions, on_device, model.properties)
                 for index, part in zip(batch.index.tolist(), parts, strict=True):
                     _require_finite(part, frames.frame(index), frames.source(index))
                     yield index, part
@@ -133,18 +135,22 @@ class PropertyPredictor:
 
 
 def _checked(
-    atoms: Sequence[Atoms] | AtomsDataset, properties: Sequence[PropertyName]
-) -> AtomsDataset:
-    """Return structures as a data set, or say what is wrong with what is asked for."""
-    unknown = set(properties) - set(_ALL)
+    model: FinetuneModuleBase,
+    atoms: Sequence[Atoms] | AtomsDataset,
+    properties: Sequence[PropertyName] | None,
+) -> tuple[AtomsDataset, Sequence[PropertyName]]:
+    """Return structures as a data set and what is asked for, or say what is wrong with it."""
+    known = model.properties
+    properties = list(known) if properties is None else properties
+    unknown = set(properties) - set(known)
     if isinstance(atoms, Atoms) or unknown:
         msg = (
-            f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(_ALL)}."
+            f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(known)}."
             if unknown
             else "predict: takes a list of structures; give [atoms]."
         )
         raise ConfigError(msg)
-    return as_dataset(atoms)
+    return as_dataset(atoms), properties
 
 
 class MatterTuneCalculator(Calculator):  # type: ignore[misc]
@@ -187,6 +193,9 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             require_device(device)
             model = model.to(device)
         self.model = model
+        own = [name for name in model.properties if name not in PROPERTIES]
+        # what ASE's calculators have, by instance
+        self.__dict__["implemented_properties"] = [*self.implemented_properties, *own]
         self._composition: tuple[int, ...] | None = None
         self._tensors = [*self.model.parameters(), *self.model.buffers()]
         self._weights: list[float] = []
@@ -222,7 +231,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         """
         super().calculate(atoms, properties, system_changes)
         self._weights = self._fingerprint()
-        wanted = list(PROPERTIES.values())
+        wanted = list(self.model.properties.values())
         if not self.atoms.pbc.all():
             for prop in (p for p in wanted if p.needs_periodicity and p.ase in (properties or ())):
                 msg = f"The {prop.title} needs a cell that is periodic in all three directions."
@@ -240,9 +249,13 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             predictions = self.model.predict_properties(batch, [p.name for p in wanted])
         finally:
             self.model.train(was_training)
-        (result,) = split_predictions(predictions, batch)
+        (result,) = split_predictions(predictions, batch, self.model.properties)
         _require_finite(result, self.atoms, "the structure")
-        self.results = {p.ase: result[p.name] for p in wanted if p.name in result}
+        self.results = {
+            p.ase if p.name in PROPERTIES else p.name: result[p.name]
+            for p in wanted
+            if p.name in result
+        }
         self.results["free_energy"] = result[ENERGY.name]
 
 

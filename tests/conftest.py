@@ -63,6 +63,7 @@ def morse_installed(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Name: morse\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         f"[{registry.GROUP}]\nmorse = toy_backbone:MorseBackboneConfig\n"
+        "headed-morse = toy_backbone:HeadedMorseBackboneConfig\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "site")
     registry._entry_points.cache_clear()

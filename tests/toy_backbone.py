@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
 from torch import nn
 
-from mattertune_nb.backbones.backbone import Backbone
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.config.base import setting
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import GraphBatch
 
 CUTOFF = 5.0
+
+
+def _copied(one: nn.Module, other: Any) -> Any:
+    """Give a model the weights of another, and hold those that are held there."""
+    other.load_state_dict(one.state_dict())
+    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        theirs.requires_grad_(mine.requires_grad)
+    return other
 
 
 class MorseBackbone(Backbone):
@@ -39,8 +47,7 @@ class MorseBackbone(Backbone):
             self.angular = nn.Parameter(torch.ones(3))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MorseBackbone:
-        new = MorseBackbone(self.fault)
-        new.load_state_dict(self.state_dict())
+        new = _copied(self, MorseBackbone(self.fault))
         if self.fault == "a copy of its own":
             new.register_buffer("constant", torch.ones(3))
         return new
@@ -123,3 +130,51 @@ class MorseBackboneConfig(BackboneConfig):
 
     def vendor_calculator(self) -> Calculator:
         return MorseCalculator()
+
+
+class HeadedMorseBackbone(MorseBackbone):
+    """The same with heads of its own for forces and stress, and two features of each atom."""
+
+    n_features = 2
+
+    def __init__(self, fault: str | None) -> None:
+        super().__init__(fault)
+        self.push = nn.Parameter(torch.tensor(0.1))
+        self.pull = nn.Parameter(torch.tensor(0.01))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HeadedMorseBackbone:
+        return _copied(self, HeadedMorseBackbone(self.fault))
+
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: torch.Tensor, heads: Any
+    ) -> dict[str, torch.Tensor]:
+        out = super().outputs(batch, edge_vectors, heads)
+        centre, r = batch.edge_index[0], edge_vectors.norm(dim=1)
+        near = torch.exp(-r) * (1 - (r / self.cutoff) ** 2) ** 3
+        zeros = near.new_zeros(len(batch.numbers), 3)
+        if "forces" in heads:
+            out["forces"] = zeros.index_add(0, centre, -self.push * near[:, None] * edge_vectors)
+        if "stresses" in heads:
+            dyads = edge_vectors[:, [0, 1, 2, 1, 0, 0]] * edge_vectors[:, [0, 1, 2, 2, 2, 1]]
+            share = self.pull * near[:, None] * dyads
+            out["stresses"] = near.new_zeros(len(batch.n_atoms), 6)
+            out["stresses"] = out["stresses"].index_add(0, batch.batch[centre], share)
+        if FEATURES in heads:
+            pair = torch.stack([self.depth * near, self.width * near**2], dim=1)
+            if self.fault == "features that lean on an axis":
+                pair = pair + 0.01 * edge_vectors[:, 2:] ** 2
+            out[FEATURES] = zeros[:, :2].index_add(0, centre, pair)
+        if self.fault == "heads that see the batch":
+            out |= {name: out[name] + len(batch.n_atoms) for name in heads}
+        return out
+
+
+class HeadedMorseBackboneConfig(MorseBackboneConfig):
+    """A Morse potential with heads for forces and stress."""
+
+    name: Literal["headed-morse"] = setting("headed-morse", "Backbone.")  # type: ignore[assignment]
+
+    implements = ("energy", "forces", "stresses")
+
+    def create_backbone(self) -> Backbone:
+        return HeadedMorseBackbone(self.fault)

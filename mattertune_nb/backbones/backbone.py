@@ -17,9 +17,13 @@ from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ase import Atoms
+
+
+FEATURES = "features"
+"""Name under which :meth:`Backbone.outputs` gives the features of atoms."""
 
 
 class Backbone(nn.Module, ABC):
@@ -36,12 +40,15 @@ class Backbone(nn.Module, ABC):
     architecture
         Where the weights came from a file: what builds the vendor's model again without it, in
         builtins and tensors. A checkpoint keeps it, see ``BackboneConfig._architecture``.
+    n_features
+        Number of features of an atom that :meth:`outputs` can give; ``None`` where it has none.
     """
 
     label: str
     cutoff: float
     elements: tuple[str, ...]
     architecture: dict[str, Any] | None = None
+    n_features: int | None = None
 
     @property
     def graph_kind(self) -> str:
@@ -84,6 +91,26 @@ class Backbone(nn.Module, ABC):
             are derived through them.
         """
 
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Return the energy and what else is asked for in one pass; an adapter with more heads overrides it.
+
+        Parameters
+        ----------
+        batch, edge_vectors
+            As for :meth:`energy`.
+        heads
+            Names of what the config's ``implements`` has beside the energy, e.g. ``forces`` (N, 3) in eV/Å,
+            or :data:`FEATURES`: scalars that turning a structure leaves as they are, (N, n_features).
+        """
+        return {ENERGY.name: self.energy(batch, edge_vectors)}
+
+    def features(self, batch: GraphBatch) -> Tensor:
+        """Return what the model has made of each atom and its surroundings, (N, n_features)."""
+        features: Tensor = self(batch, forces=False, heads=[FEATURES])[FEATURES]
+        return features
+
     def reaches_all(self, batch: GraphBatch) -> bool:
         """Return whether the energy of a batch depends on every trainable parameter.
 
@@ -94,11 +121,25 @@ class Backbone(nn.Module, ABC):
 
     @override
     def forward(
-        self, batch: GraphBatch, *, forces: bool = True, stress: bool = False
+        self,
+        batch: GraphBatch,
+        *,
+        forces: bool = True,
+        stress: bool = False,
+        heads: Collection[str] = (),
     ) -> dict[str, Tensor]:
         """Predict energy, and forces and stress as its gradients.
 
         Works in inference mode too. Outside of training the results carry no graph.
+
+        Parameters
+        ----------
+        batch
+            The structures.
+        forces, stress
+            Whether they are asked for.
+        heads
+            What :meth:`outputs` is asked for; forces or stress among it are no gradients then.
 
         Returns
         -------
@@ -108,7 +149,13 @@ class Backbone(nn.Module, ABC):
         """
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(keep_graph or forces or stress):
-            out = self._differentiate(batch.clone_for_autograd(), forces, stress, keep_graph)
+            out = self._differentiate(
+                batch.clone_for_autograd(),
+                forces and FORCES.name not in heads,
+                stress and STRESSES.name not in heads,
+                keep_graph,
+                heads,
+            )
             if keep_graph and not self.reaches_all(batch):
                 trainable = (p for p in self.parameters() if p.requires_grad)
                 # of no elements, as zero times a parameter that is infinite is NaN
@@ -117,7 +164,12 @@ class Backbone(nn.Module, ABC):
         return out if keep_graph else {name: value.detach() for name, value in out.items()}
 
     def _differentiate(
-        self, batch: GraphBatch, forces: bool, stress: bool, keep_graph: bool
+        self,
+        batch: GraphBatch,
+        forces: bool,
+        stress: bool,
+        keep_graph: bool,
+        heads: Collection[str],
     ) -> dict[str, Tensor]:
         dtype = next(self.parameters()).dtype
         positions, cell = batch.positions, batch.cell
@@ -136,8 +188,8 @@ class Backbone(nn.Module, ABC):
         shifts = batch.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[batch.batch[centre]]
         # differences are taken in float64: far from the origin float32 would lose their digits
         edge_vectors = (moved[neighbor] - moved[centre] + shifts.squeeze(1)).to(dtype)
-        energy = self.energy(batch, edge_vectors)
-        out = {ENERGY.name: energy}
+        out = self.outputs(batch, edge_vectors, heads)
+        energy = out[ENERGY.name]
         if not leaves:
             return out
         gradients = torch.autograd.grad(
@@ -164,23 +216,3 @@ def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:
         [stress[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], dim=1
     )
     return torch.where(periodic[:, None], voigt, torch.nan)
-
-
-def freeze_unreached(backbone: Backbone) -> None:
-    """Hold the parameters that no gradient reaches, such as CHGNet's head for magnetic moments.
-
-    Left trainable they would decay under AdamW and make distributed training wait for them.
-    """
-    from ase.build import bulk
-
-    symbol = "Cu" if "Cu" in backbone.elements else backbone.elements[0]
-    batch = backbone.collate([backbone.graph(bulk(symbol, "fcc", a=3.6))])
-    parameters = [p for p in backbone.parameters() if p.requires_grad]
-    was_training = backbone.training
-    with torch.enable_grad():
-        energy = backbone.train()(batch, forces=False)[ENERGY.name].sum()
-        gradients = torch.autograd.grad(energy, parameters, allow_unused=True)
-    backbone.train(was_training)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is None:
-            parameter.requires_grad_(False)

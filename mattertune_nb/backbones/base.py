@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, model_validator
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
+from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -66,8 +67,8 @@ class BackboneConfig(ModelConfig, ABC):
     extra: ClassVar[str | None] = None
     """Extra of this package that installs them."""
 
-    direct_forces: ClassVar[bool] = False
-    """Whether the backbone has heads for forces and stress that are not gradients."""
+    implements: ClassVar[tuple[PropertyName, ...]] = (ENERGY.name,)
+    """What the backbone has heads of its own for; forces and stress are gradients of the energy otherwise."""
 
     _architecture: dict[str, Any] | None = PrivateAttr(None)
     """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""
@@ -75,13 +76,33 @@ class BackboneConfig(ModelConfig, ABC):
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
         for prop in self.properties:
-            if not getattr(prop, "conservative", True) and not self.direct_forces:
+            name = prop.about().name
+            if not getattr(prop, "conservative", True) and name not in self.implements:
                 msg = (
-                    f"properties: {type(self).__name__} has no direct head for {prop.name}; "
+                    f"properties: {type(self).__name__} has no direct head for {name}; "
                     "set conservative=True"
                 )
                 raise ValueError(msg)
         return self
+
+    @property
+    def direct(self) -> list[PropertyName]:
+        """Names of what is learnt and predicted by heads of the backbone's own, beside the energy."""
+        gradients = {p.about().name for p in self.properties if getattr(p, "conservative", False)}
+        return [
+            name
+            for name in self.property_names
+            if name in self.implements and name not in {ENERGY.name, *gradients}
+        ]
+
+    @property
+    def headed(self) -> list[Property]:
+        """What is learnt by a head of ours on the backbone's features."""
+        return [
+            prop
+            for prop in self.learnt
+            if prop.name not in PROPERTIES and prop.name not in self.implements
+        ]
 
     def facts(self) -> BackboneFacts | None:
         """Return what is known of the weights that the config names, if anything is."""

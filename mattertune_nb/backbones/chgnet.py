@@ -12,6 +12,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -57,6 +58,8 @@ class CHGNetBackboneConfig(BackboneConfig):
     """CHGNet, pretrained on the Materials Project's relaxations; small and fast on a CPU."""
 
     requires: ClassVar[tuple[str, ...]] = ("chgnet",)
+
+    implements = (ENERGY.name, "magmoms")
 
     name: Literal["chgnet"] = setting(
         "chgnet", "Backbone.", label="Backbone", options={"chgnet": "CHGNet"}

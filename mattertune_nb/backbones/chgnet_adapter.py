@@ -14,17 +14,22 @@ from chgnet.model.model import BatchedGraph
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import Backbone, freeze_unreached
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, paired_edges
+from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ase import Atoms
     from numpy.typing import NDArray
     from torch import Tensor
 
     Part = tuple[Tensor, Tensor | None]
+
+
+MAGMOMS = "magmoms"
+"""The vendor's head for the sizes of magnetic moments, (N,) in μB."""
 
 
 class CHGNetBackbone(Backbone):
@@ -43,7 +48,7 @@ class CHGNetBackbone(Backbone):
         self.cutoff = float(model.graph_converter.atom_graph_cutoff)
         self.bond_cutoff = float(model.graph_converter.bond_graph_cutoff)
         self.elements = tuple(chemical_symbols[1:95])
-        freeze_unreached(self)
+        self.n_features = int(model.model_args["atom_fea_dim"])
 
     @property
     @override
@@ -94,6 +99,12 @@ class CHGNetBackbone(Backbone):
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
+        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
+
+    @override
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> dict[str, Tensor]:
         model = self.model
         angles, undirected = batch.extra["angles"], batch.extra["undirected"]
         nowhere = edge_vectors.new_zeros(len(edge_vectors), 0)
@@ -124,7 +135,18 @@ class CHGNetBackbone(Backbone):
             strains=[],
             volumes=[],
         )
-        energy: Tensor = model._compute(graph)["e"]
+        last: list[Tensor] = []
+        hook = None
+        if FEATURES in heads:
+            # the vendor hands out the features before the last layer only
+            layer = model.atom_conv_layers[-1]
+            hook = layer.register_forward_hook(lambda _module, _given, out: last.append(out))
+        try:
+            computed = model._compute(graph, compute_magmom=MAGMOMS in heads)
+        finally:
+            if hook is not None:
+                hook.remove()
+        energy: Tensor = computed["e"]
         if model.is_intensive:
             energy = energy * batch.n_atoms
         if model.composition_model is not None:
@@ -132,7 +154,13 @@ class CHGNetBackbone(Backbone):
             # under autocast the vendor's energy is in a smaller format than its parameters
             energy = energy.to(per_element.dtype)
             energy = energy.index_add(0, batch.batch, per_element[batch.numbers - 1])
-        return energy
+        out = {ENERGY.name: energy}
+        if MAGMOMS in heads:
+            out[MAGMOMS] = torch.cat(computed["m"])
+        if FEATURES in heads:
+            norm = model.readout_norm
+            out[FEATURES] = last[0] if norm is None else norm(last[0])
+        return out
 
 
 def _pairs_at_one_centre(

@@ -12,15 +12,19 @@ from sevenn.nn.convolution import IrrepsConvolution
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import Backbone, freeze_unreached
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
+
+_READOUT = "reduce_input_to_hidden"
+"""The module that reads an atom's energy from its features, which are scalars by then."""
 
 _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 
@@ -49,15 +53,22 @@ class SevenNetBackbone(Backbone):
         self.cutoff = float(model.cutoff)
         self.elements = tuple(chemical_symbols[z] for z in sorted(model.type_map))
         self.register_buffer("element_index", model.z_to_onehot_tensor, persistent=False)
+        readout: Any = self.model[_READOUT]
+        self.n_features = int(readout.linear.irreps_in.dim)
         modalities = model.modal_map or {}
         if (modality is None) == bool(modalities) or (modalities and modality not in modalities):
             msg = f"modality: {label} has {', '.join(modalities) or 'none'}, not '{modality}'."
             raise ConfigError(msg)
         self._modality = None if modality is None else int(modalities[modality])
-        freeze_unreached(self)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
+        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
+
+    @override
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> dict[str, Tensor]:
         data: dict[str, Tensor] = {
             KEY.ATOMIC_NUMBERS: batch.numbers,
             KEY.NODE_FEATURE: self.element_index[batch.numbers],
@@ -70,10 +81,14 @@ class SevenNetBackbone(Backbone):
         if self._modality is not None:
             data[KEY.MODAL_TYPE] = torch.full_like(batch.n_atoms, self._modality)
         dtype = edge_vectors.dtype
-        for module in self.model.values():
+        out: dict[str, Tensor] = {}
+        for name, module in self.model.items():
+            if name == _READOUT and FEATURES in heads:
+                out[FEATURES] = data[KEY.NODE_FEATURE]
             # the vendor's one-hot encoding is float32 whatever the weights are
             data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in module(data).items()}
-        return data[KEY.PRED_TOTAL_ENERGY].view(-1)
+        out[ENERGY.name] = data[KEY.PRED_TOTAL_ENERGY].view(-1)
+        return out
 
 
 class Block(NamedTuple):

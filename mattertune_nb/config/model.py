@@ -9,7 +9,8 @@ from pydantic import field_validator, model_validator
 from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.errors import about
 from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
-from mattertune_nb.config.properties import ENERGY, PropertyName
+from mattertune_nb.config.own_properties import PropertyConfig  # noqa: TC001  pydantic reads it
+from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
 from mattertune_nb.config.schedules import (
     CosineAnnealingLRConfig,
     LRSchedulerConfig,
@@ -20,7 +21,6 @@ from mattertune_nb.config.task import (
     ForcesPropertyConfig,
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
-    PropertyConfig,
 )
 
 
@@ -86,6 +86,9 @@ class ModelConfig(HyperParameters):
             text = "the Weight of every property is 0, so there is nothing to train on; raise one"
             raise about(text, "properties")
         for name, normalizers in self.normalizers.items():
+            if name in names and name not in PROPERTIES:
+                text = f"'{name}' needs none: its head takes mean and spread of the training labels"
+                raise about(text, "normalizers", name)
             # the energy is there for calculators even where it is not trained on
             if normalizers and name not in {ENERGY.name, *names}:
                 text = (
@@ -103,12 +106,17 @@ class ModelConfig(HyperParameters):
     @property
     def property_names(self) -> list[PropertyName]:
         """Names of the predicted properties, in the order of the config."""
-        return [p.name for p in self.properties]
+        return [prop.name for prop in self.learnt]
 
     @property
-    def labels(self) -> dict[PropertyName, Literal["error", "mask"]]:
+    def learnt(self) -> list[Property]:
+        """What is said of each of them."""
+        return [p.about() for p in self.properties]
+
+    @property
+    def labels(self) -> dict[Property, Literal["error", "mask"]]:
         """The labels that are trained on, and what becomes of a frame without one."""
-        return {p.name: p.missing for p in self.properties}
+        return {p.about(): p.missing for p in self.properties}
 
     @property
     def schedules(self) -> list[LRSchedulerConfig]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from mattertune_nb.config.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PropertyName = str
+
+GROUP = "mattertune_nb.properties"
+"""Entry points by which other packages bring kinds of properties: each names a class of settings."""
 
 Kind = Literal["structure", "voigt", "atom", "atom_vector"]
 """One number a structure, six a structure, one number an atom, or a vector an atom."""
@@ -68,9 +75,9 @@ class Property:
         Whether it is a gradient of the energy where a backbone has no head of its own for it.
     needs_periodicity
         Whether it has a meaning only in a cell periodic in all three directions.
-    from_features
-        Whether a head of ours predicts it from a backbone's features. The labels of the training set give
-        the mean and the spread of what it predicts, and its errors are counted in units of that spread.
+    reduction
+        How the numbers of atoms make one of a structure, ``mean`` or ``sum``; of what has a head of ours on
+        a backbone's features.
     """
 
     name: PropertyName
@@ -85,7 +92,7 @@ class Property:
     has_references: bool = False
     is_gradient: bool = False
     needs_periodicity: bool = False
-    from_features: bool = False
+    reduction: Literal["mean", "sum"] = "mean"
 
     @property
     def title(self) -> str:
@@ -173,6 +180,52 @@ RANKED = (FORCES, ENERGY, STRESSES)
 
 UNREFIT = "unrefit_energy_per_atom"
 """Name of the energy's errors with the references of before, where they were fitted again to be validated."""
+
+
+def own_property(
+    name: PropertyName,
+    kind: Kind,
+    *,
+    key: str | None,
+    unit: str,
+    config: str,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Property:
+    """Return what is said of a property that a user named: it is shown under that name, in its unit."""
+    return Property(
+        name,
+        ase=key or name,
+        kind=kind,
+        unit=unit,
+        quantities=(Quantity(name, name.replace("_", " "), unit),),
+        config=config,
+        factor=1.0,
+        key_field="key",
+        reduction=reduction,
+    )
+
+
+@cache
+def outside_kinds() -> dict[str, EntryPoint]:
+    """Return the kinds of properties that other packages bring, by their ``type``."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+@cache
+def outside_config_class(kind: str) -> Any:
+    """Return the class of settings of a kind of property that another package brings.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be loaded.
+    """
+    point = outside_kinds()[kind]
+    try:
+        return point.load()
+    except Exception as exc:
+        msg = f"the property '{kind}' ({point.value}) cannot be loaded: {exc}"
+        raise ConfigError(msg) from exc
 
 
 def as_property(given: Property | PropertyName) -> Property:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.properties import PROPERTIES, Property
 
 
 class MAELossConfig(StrictConfig):
@@ -83,6 +84,10 @@ class BasePropertyConfig(StrictConfig):
         options={"error": "are refused", "mask": "are used for what they have"},
     )
 
+    def about(self) -> Property:
+        """Return what is said of the property, see :mod:`mattertune_nb.config.properties`."""
+        return PROPERTIES[getattr(self, "name")]  # noqa: B009  each kind has its own type of name
+
 
 class EnergyPropertyConfig(BasePropertyConfig):
     """Total energy of a structure, in eV."""
@@ -135,12 +140,6 @@ class StressesPropertyConfig(BasePropertyConfig):
         "Take the stress as the gradient of the energy with respect to strain.",
         label="Gradient of the energy",
     )
-
-
-PropertyConfig = Annotated[
-    EnergyPropertyConfig | ForcesPropertyConfig | StressesPropertyConfig,
-    Field(discriminator="name"),
-]
 
 
 class PerAtomReferencingNormalizerConfig(StrictConfig):

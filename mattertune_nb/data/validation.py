@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import Property, as_property
 from mattertune_nb.data.labels import mask_remedy, read_labels
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def check_dataset(
     known = set(range(1, len(chemical_symbols)))
     if elements is not None:
         known = {atomic_numbers[symbol] for symbol in elements}
-    counts = dict.fromkeys(required, 0)
+    wanted = {prop.name: prop for prop in map(as_property, required)}
+    counts = dict.fromkeys(wanted, 0)
     # a column for each element that occurs: one for each that there is would be a kilobyte a frame
     columns: dict[int, NDArray[np.int64]] = {}
     for i in range(len(dataset)):
@@ -98,7 +100,7 @@ def check_dataset(
             columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
     for label, count in counts.items():
         if count == 0:
-            _raise_absent(dataset, label)
+            _raise_absent(dataset, wanted[label])
     present = sorted(columns)
     composition = np.array([columns[z] for z in present], dtype=np.int64)
     composition = composition.reshape(len(present), len(dataset)).T
@@ -126,17 +128,17 @@ def look_at_dataset(
     check_dataset(dataset, required)
 
 
-def _raise_absent(dataset: AtomsDataset, label: str) -> None:
+def _raise_absent(dataset: AtomsDataset, prop: Property) -> None:
     """Say that a label is nowhere, with what the first structure has instead."""
     if not len(dataset):
         msg = f"{dataset.name}: holds no structure."
         raise DataError(msg)
     try:
-        read_labels(dataset.frame(0), dataset.keys, {label: "error"}, source=dataset.source(0))
+        read_labels(dataset.frame(0), dataset.keys, {prop: "error"}, source=dataset.source(0))
     except DataError as exc:
         # the remedy is not to mask it, as there is none at all
-        text = str(exc).replace(mask_remedy(label), f"take the {label} out of the properties")
-        msg = f"none of the {len(dataset)} structures has a usable label '{label}', e.g. {text}"
+        text = str(exc).replace(mask_remedy(prop), f"take the {prop.name} out of the properties")
+        msg = f"none of the {len(dataset)} structures has a usable label '{prop.name}', e.g. {text}"
         raise DataError(msg) from None
 
 

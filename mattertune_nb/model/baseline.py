@@ -49,6 +49,8 @@ class ZeroShotBaseline(Callback):
         tuned_before = bool(module.baseline)
         if tuned_before and (trainer.ckpt_path or trainer.global_step):
             return  # this run's own baseline, which goes on
+        if len(module.heads):
+            module.heads.fit(graph_dataset(trainer.train_dataloader).frames)
         was_training = module.training
         module.eval()
         held_out = self._evaluate(trainer, module)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING
 
+import torch
+
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import nn
+
+    from mattertune_nb.backbones.backbone import Backbone
 
 
 def freeze(backbone: nn.Module, patterns: Sequence[str]) -> None:
@@ -32,3 +37,35 @@ def freeze(backbone: nn.Module, patterns: Sequence[str]) -> None:
     if not any(p.requires_grad for p in backbone.parameters()):
         msg = f"freeze: {patterns} leaves nothing to train."
         raise ConfigError(msg)
+
+
+def freeze_unreached(backbone: Backbone, outputs: Sequence[str]) -> None:
+    """Hold the parameters that no gradient of what is trained reaches, such as heads of other properties.
+
+    Left trainable they would decay under AdamW and make distributed training wait for them.
+
+    Parameters
+    ----------
+    backbone
+        The model as its adapter made it.
+    outputs
+        What is trained: the energy, whose gradients are reached by the same, heads, features.
+    """
+    from ase.build import bulk
+
+    symbol = "Cu" if "Cu" in backbone.elements else backbone.elements[0]
+    batch = backbone.collate([backbone.graph(bulk(symbol, "fcc", a=3.6))])
+    parameters = [p for p in backbone.parameters() if p.requires_grad]
+    was_training = backbone.training
+    heads = [name for name in outputs if name != ENERGY.name]
+    with torch.enable_grad():
+        out = backbone.train()(batch, forces=False, heads=heads)
+        backbone.train(was_training)
+        # in float64, as the heads of a model may differ in format
+        total = torch.stack([out[name].double().sum() for name in outputs]).sum()
+        if not total.requires_grad:
+            return  # of an adapter that cuts them off, which its conformance tells
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is None:
+            parameter.requires_grad_(False)

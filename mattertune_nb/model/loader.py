@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
-    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
 _OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
@@ -40,8 +39,8 @@ class GraphDataset(Dataset[Sample]):
     backbone
         Builds the graphs.
     properties
-        Labels that are read, and whether a frame without one is an error or masked; empty for
-        prediction.
+        Labels that are read, as in :func:`read_labels`, and whether a frame without one is an error or
+        masked; empty for prediction.
     memory_mb
         Memory for graphs and labels, in each process that builds them; those used last are kept.
     disk_mb
@@ -52,14 +51,14 @@ class GraphDataset(Dataset[Sample]):
         self,
         frames: AtomsDataset,
         backbone: Backbone,
-        properties: Mapping[PropertyName, Literal["error", "mask"]] | None = None,
+        properties: Mapping[Any, Literal["error", "mask"]] | None = None,
         *,
         memory_mb: float = 0.0,
         disk_mb: float = 0.0,
     ) -> None:
         self.frames = frames
         self.backbone = backbone
-        self.properties = dict(properties or {})
+        self.properties = {as_property(p): missing for p, missing in (properties or {}).items()}
         self._samples: BoundedMemory[int, Sample] = BoundedMemory(memory_mb)
         self._store = GraphStore(backbone.graph_kind, disk_mb)
 
@@ -88,7 +87,7 @@ class GraphDataset(Dataset[Sample]):
     def _labels(self, index: int, n_atoms: int) -> dict[str, torch.Tensor]:
         if not self.properties:
             return {}
-        shapes = {name: as_property(name).shape(n_atoms) for name in self.properties}
+        shapes = {prop.name: prop.shape(n_atoms) for prop in self.properties}
         found = self.frames.labels(index, self.properties)
         return {
             name: torch.from_numpy(
@@ -96,7 +95,7 @@ class GraphDataset(Dataset[Sample]):
                 if found.get(name) is None
                 else np.asarray(found[name], dtype=np.float64).reshape(shapes[name])
             )
-            for name in self.properties
+            for name in shapes
         }
 
     def source(self, index: int) -> str:
@@ -108,7 +107,7 @@ class GraphDataset(Dataset[Sample]):
         indices, graphs, labels = zip(*samples, strict=True)
         batch = self.backbone.collate(graphs)
         batch.labels = {
-            name: torch.cat([label[name] for label in labels]) for name in self.properties
+            prop.name: torch.cat([label[prop.name] for label in labels]) for prop in self.properties
         }
         batch.index = torch.tensor(indices)
         return batch

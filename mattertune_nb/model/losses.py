@@ -19,7 +19,7 @@ from mattertune_nb.config.task import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mattertune_nb.config.task import PropertyConfig
+    from mattertune_nb.config.own_properties import PropertyConfig
 
 
 def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple[Tensor, int]:

@@ -11,12 +11,13 @@ from lightning.pytorch import LightningModule
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
-from mattertune_nb.model.freezing import freeze
+from mattertune_nb.model.freezing import freeze, freeze_unreached
+from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.hooks import (
     FiniteLoss,
     PlateauSteps,
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.own_properties import PropertyConfig
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.config.task import PropertyConfig
     from mattertune_nb.data.datasets import AtomsDataset
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
@@ -75,16 +76,15 @@ class FinetuneModuleBase(LightningModule):
         super().__init__()
         self._config = config = with_references_read(config)
         self.backbone = config.create_backbone()
+        self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
+        self.heads = PropertyHeads(config, self.backbone)
+        freeze_unreached(self.backbone, self.heads.trained)
         freeze(self.backbone, config.freeze)
         self.normalization = Normalization(config.normalizers)
-        coefficients: dict[str, float] = {p.name: p.loss_coefficient for p in config.properties}
-        self.metrics = torch.nn.ModuleDict(
-            {
-                stage: PropertyMetrics(config.property_names, coefficients)
-                for stage in ("val", "test")
-            }
-        )
-        self.sample = ErrorSample(config.property_names)
+        weights = {p.about().name: p.loss_coefficient for p in config.properties}
+        metrics = {s: PropertyMetrics(config.learnt, weights) for s in ("val", "test")}
+        self.metrics = torch.nn.ModuleDict(metrics)
+        self.sample = ErrorSample(config.learnt)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
         self.steps_in_time = math.inf
@@ -115,10 +115,8 @@ class FinetuneModuleBase(LightningModule):
     def predict_properties(
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
-        """Predict any of ``energy``, ``forces``, ``stresses``, configured or not; see :meth:`forward`."""
-        out = self.backbone(
-            batch, forces=FORCES.name in properties, stress=STRESSES.name in properties
-        )
+        """Predict any of :attr:`properties`: energy and gradients, configured or not, and one's own."""
+        out = self.heads.outputs(self.backbone, batch, properties)
         shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
         out[ENERGY.name] = out[ENERGY.name].double() + shift
         return {name: out[name] for name in properties}
@@ -135,14 +133,14 @@ class FinetuneModuleBase(LightningModule):
         num_atoms = labels["num_atoms"]
         total = predictions.get(ENERGY.name, next(iter(predictions.values()))).new_zeros(())
         for config in self._config.properties:
-            prediction, label = predictions[config.name], labels[config.name]
+            name = config.about().name
+            prediction, label = predictions[name], labels[name]
             if isinstance(config, EnergyPropertyConfig) and config.per_atom:
                 prediction, label = prediction / num_atoms, label / num_atoms
-            scale = self.normalization.scale(config.name).to(prediction.dtype)
-            losses[config.name] = compute_loss(
-                config.loss, prediction / scale, label.to(prediction.dtype) / scale
-            )
-            total = total + self._coefficient(config) * losses[config.name][0]
+            scale = (self.normalization.scale(name) * self.heads.spread(name)).to(prediction.dtype)
+            label = label.to(prediction.dtype) / scale
+            losses[name] = compute_loss(config.loss, prediction / scale, label)
+            total = total + self._coefficient(config) * losses[name][0]
         self._record(total, losses, predictions, labels)
         return total
 
@@ -201,7 +199,9 @@ class FinetuneModuleBase(LightningModule):
         self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> list[dict[str, Any]]:
         """Return one dict a structure, as :meth:`PropertyPredictor.predict` does."""
-        return split_predictions(self.predict_properties(batch, self._config.property_names), batch)
+        return split_predictions(
+            self.predict_properties(batch, self._config.property_names), batch, self.properties
+        )
 
     @override
     def configure_optimizers(self) -> Any:

@@ -45,7 +45,20 @@ class Spread(NamedTuple):
     rms: float
 
 
-class Normalization(nn.Module):
+class ExactBuffers(nn.Module):
+    """A module whose own buffers keep their format whatever that of the parameters becomes."""
+
+    @override
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        # `.half()` and `.float()` of a whole model must not take digits from −30 000 eV
+        exact = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in exact.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+
+class Normalization(ExactBuffers):
     """Shifts of the energy by element and scales of the losses, all kept in float64.
 
     The backbone stays physical: its energy plus the references is the prediction, and a scale only
@@ -137,6 +150,8 @@ class Normalization(nn.Module):
 
     def scale(self, name: PropertyName) -> Tensor:
         """Return what errors of a property are divided by in the loss, in the property's unit."""
+        if name not in self._PLACES:
+            return torch.ones_like(self.scales[0])
         return self.scales[self._PLACES.index(name)]
 
     def fit_shift(
@@ -238,15 +253,6 @@ class Normalization(nn.Module):
         if fitted is not None:
             state_dict.setdefault(f"{prefix}first_references", fitted)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-    @override
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        # `.half()` and `.float()` of a whole model must not take digits from −30 000 eV
-        exact = dict(self.named_buffers(recurse=False))
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, value in exact.items():
-            setattr(self, name, value.to(getattr(self, name).device))
-        return self
 
 
 def with_references_read(config: BackboneConfig) -> BackboneConfig:

@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mattertune_nb.config.properties import as_property
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.properties import Property, PropertyName
 
 
-def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list[dict[str, Any]]:
+def split_predictions(
+    predictions: dict[str, Tensor], batch: GraphBatch, properties: Mapping[PropertyName, Property]
+) -> list[dict[str, Any]]:
     """Cut batched predictions into one dict a structure.
+
+    Parameters
+    ----------
+    predictions
+        By name, as :meth:`FinetuneModuleBase.forward` returns them.
+    batch
+        The structures.
+    properties
+        What is said of each name.
 
     Returns
     -------
@@ -27,7 +39,7 @@ def split_predictions(predictions: dict[str, Tensor], batch: GraphBatch) -> list
     out: list[dict[str, Any]] = [{} for _ in n_atoms]
     periodic, always = batch.pbc.all(dim=1).tolist(), [True] * len(n_atoms)
     for name, values in predictions.items():
-        prop = as_property(name)
+        prop = properties[name]
         array = values.detach().double().cpu()
         parts = torch.split(array, n_atoms) if prop.of_atoms else array
         for result, part, has_meaning in zip(

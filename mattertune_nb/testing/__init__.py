@@ -20,6 +20,7 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.comparison import Prediction, compare, differences
+from mattertune_nb.testing.heads import heads_alike
 from mattertune_nb.testing.structures import (
     hard_structures,
     in_a_box,
@@ -55,7 +56,8 @@ def check_backbone(config: BackboneConfig) -> None:
         Lists every failure: untuned predictions against the vendor's own ASE calculator (1e-5
         eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
         float64, rotation, translation, permutation, periodic images, a finite gradient for each
-        trainable parameter, also where atoms have no neighbours, the tensors of a copy, the round trip
+        trainable parameter, also where atoms have no neighbours, heads and features alone and in a
+        batch, the tensors of a copy, the round trip
         through a checkpoint, and the rules for molecules and stress.
     """
     suite = _Suite(config)
@@ -240,6 +242,9 @@ class _Suite:
             yield from differences(
                 name, self.predict(atoms, double=True), self.predictions[name], 10
             )
+
+    def check_heads(self) -> Iterator[str]:
+        yield from heads_alike(self.double.backbone, self.config.implements, self.structures)
 
     # -- training -------------------------------------------------------------------------------
 

@@ -57,10 +57,10 @@ class MatterTunerConfig(StrictConfig):
         ConfigError
             Names the field and lists the metrics that will exist.
         """
-        names = self.model.property_names
+        learnt = self.model.learnt
         # training logs no errors beside its losses
-        train_losses = [n for n in metric_names(names, "train") if n.endswith("_loss")]
-        known = metric_names(names) + train_losses
+        train_losses = [n for n in metric_names(learnt, "train") if n.endswith("_loss")]
+        known = metric_names(learnt) + train_losses
         watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
         if self.trainer.early_stopping is not None:
             watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor

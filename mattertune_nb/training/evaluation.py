@@ -26,7 +26,6 @@ from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
-    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
 
@@ -80,13 +79,13 @@ def evaluate(
     DataError
         Where the file cannot be used, or holds no label at all.
     """
-    properties = model.hparams.property_names
-    present: list[PropertyName] = [
+    properties = model.hparams.learnt
+    present = [
         p for p in properties if any(dataset.labels(i, {p: "mask"}) for i in range(len(dataset)))
     ]
     # without any label the check says what there is instead
     check_dataset(dataset, dict.fromkeys(present or properties, "mask"), model.backbone.elements)
-    metrics = PropertyMetrics(present, dict.fromkeys(present, 1.0))
+    metrics = PropertyMetrics(present, {p.name: 1.0 for p in present})
     model.eval()
     graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"))
     outside: list[int] = []
@@ -94,9 +93,9 @@ def evaluate(
         unknown = torch.from_numpy(model.normalization.extrapolates(composition_counts(batch)))
         outside += batch.index[unknown].tolist()
         on_device = batch.to(model.device)
-        predictions = model.predict_properties(on_device, present)
+        predictions = model.predict_properties(on_device, [p.name for p in present])
         metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
-    if outside and ENERGY.name in present:
+    if outside and ENERGY in present:
         message = outside_in_words([dataset.frame(i) for i in sorted(outside)], len(dataset))
         warnings.warn(message, UserWarning, stacklevel=2)
     return {name: float(value) for name, value in metrics.compute().items()}
@@ -151,6 +150,10 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
         for prop in PROPERTIES.values():
             atoms.info.pop(prop.ase, None)
             atoms.arrays.pop(prop.ase, None)
+        for prop in (p for p in model.properties.values() if p.name not in PROPERTIES):
+            # under the key of the labels; ASE's calculators know no other names than its own
+            stored = atoms.arrays if prop.of_atoms else atoms.info
+            stored[prop.ase] = result.pop(prop.name)
         results = {PROPERTIES[name].ase: value for name, value in result.items()}
         atoms.calc = SinglePointCalculator(atoms, **results)
     text = io.StringIO()

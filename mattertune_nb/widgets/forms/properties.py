@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.config import task
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.config.task import PropertyConfig
 from mattertune_nb.widgets.forms.about import About
-from mattertune_nb.widgets.forms.annotations import members
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.lazy import Lazy
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.widgets.forms.editor import Path
 
-CLASSES: dict[str, Any] = {
-    get_args(cls.model_fields["name"].annotation)[0]: cls for cls in members(PropertyConfig)
-}
+CLASSES: dict[str, Any] = {prop.name: getattr(task, prop.config) for prop in PROPERTIES.values()}
 
 
 class PropertyRow:
@@ -73,6 +70,7 @@ class PropertyRows(Editor):
         self.default, self.help = about.default, about.mark()
         self.rows = {name: PropertyRow(name, changed) for name in CLASSES}
         self._order = list(CLASSES)
+        self._own: list[dict[str, Any]] = []
         for row in self.rows.values():
             row.switch.observe(self._on_change, "value")
         self.widget = VBox([row.widget for row in self.rows.values()], css="mt-form")
@@ -83,14 +81,16 @@ class PropertyRows(Editor):
 
     @override
     def get(self) -> list[dict[str, Any]]:
-        return [row.get() for row in self._learnt()]
+        return [*(row.get() for row in self._learnt()), *self._own]
 
     def _learnt(self) -> list[PropertyRow]:
         return [self.rows[name] for name in self._order if self.rows[name].switch.value]
 
     @override
     def _show(self, value: Any) -> None:
-        given = {item["name"]: item for item in value or []}
+        given = {item["name"]: item for item in value or [] if item.get("name") in CLASSES}
+        # what a config in Python or YAML has beside them is kept as it is
+        self._own = [item for item in value or [] if item.get("name") not in CLASSES]
         # a list keeps its order, and what is added comes last
         self._order = [*given, *(name for name in CLASSES if name not in given)]
         for name, row in self.rows.items():
@@ -108,4 +108,6 @@ class PropertyRows(Editor):
             own = [(p[1:], text) for p, text in problems if p[:1] == (i,)]
             row.settings.show_problems(own)
         texts = [text for p, text in problems if not p or p[0] not in range(len(learnt))]
-        self._say("choose at least one" if texts and not learnt else "; ".join(texts))
+        self._say(
+            "choose at least one" if texts and not learnt and not self._own else "; ".join(texts)
+        )

@@ -260,7 +260,7 @@ def _reserved(module: LightningModule) -> list[str]:
     """Return the metrics that will come, as far as they are known."""
     if not isinstance(module, FinetuneModuleBase):
         return []
-    return metrics_of([prop.name for prop in module.hparams.properties])
+    return metrics_of(module.hparams.property_names)
 
 
 class CurvesView(Pictured, W.VBox):  # type: ignore[misc]

@@ -291,10 +291,10 @@ def expected_of(run: Run) -> tuple[str | None, str, list[str]]:
     except MatterTuneError:  # where the config is needed, it is said that it cannot be read
         return None, "min", []
     checkpoint = config.trainer.checkpoint
-    properties = [prop.name for prop in config.model.properties]
+    properties = config.model.property_names
     return checkpoint.monitor, checkpoint.mode, metrics_of(properties)
 
 
 def metrics_of(properties: Iterable[str]) -> list[str]:
     """Return the metrics that a run records which learns some properties."""
-    return ["val/total_loss", *(MAIN[name] for name in properties), "lr"]
+    return ["val/total_loss", *(MAIN[name] for name in properties if name in MAIN), "lr"]

@@ -1,0 +1,165 @@
+"""Properties that a user names: any number of a structure or an atom; and the settings of any property."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Discriminator,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+)
+
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.properties import (
+    PROPERTIES,
+    Property,
+    outside_config_class,
+    outside_kinds,
+    own_property,
+)
+from mattertune_nb.config.task import (
+    BasePropertyConfig,
+    EnergyPropertyConfig,
+    ForcesPropertyConfig,
+    StressesPropertyConfig,
+)
+
+
+class OwnPropertyConfig(BasePropertyConfig):
+    """What a head of its own learns: any number, under any name and key, in any unit.
+
+    Its errors are counted in units of the spread of the training labels, so that the weight says the same
+    whatever the unit; metrics are in the unit of the labels.
+    """
+
+    name: str = setting(
+        ...,
+        "Under it predictions and errors stand, e.g. 'band_gap'.",
+        label="Name",
+        basic=True,
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        examples=["band_gap"],
+    )
+    key: str | None = setting(
+        None,
+        "Key of the label in the frames' info or arrays; not set: the name.",
+        label="Key of the label",
+        basic=True,
+        min_length=1,
+    )
+    unit: str = setting("", "Unit of the labels, for people.", label="Unit", basic=True)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if value in _TAKEN:
+            msg = f"'{value}' means something else already; choose another name"
+            raise ValueError(msg)
+        return value
+
+
+class GraphPropertyConfig(OwnPropertyConfig):
+    """Any number of a structure, such as a band gap, read from the features of its atoms."""
+
+    type: Literal["graph_property"] = setting(
+        "graph_property",
+        "Kind of property.",
+        label="Kind of property",
+        options={"graph_property": "any number of a structure"},
+    )
+    reduction: Literal["mean", "sum"] = setting(
+        "mean",
+        "How the atoms' numbers make that of the structure: the mean of what does not grow with it (a band "
+        "gap, an energy per atom), the sum of what does.",
+        label="Reduction",
+        basic=True,
+        options={"mean": "mean over atoms", "sum": "sum over atoms"},
+    )
+
+    def about(self) -> Property:
+        """Return what is said of the property."""
+        return own_property(
+            self.name,
+            "structure",
+            key=self.key,
+            unit=self.unit,
+            config=type(self).__name__,
+            reduction=self.reduction,
+        )
+
+
+class AtomPropertyConfig(OwnPropertyConfig):
+    """Any number of each atom, such as a charge or a magnetic moment.
+
+    Where the backbone has a head of its own for the name, such as CHGNet for ``magmoms``, that one is tuned.
+    """
+
+    type: Literal["atom_property"] = setting(
+        "atom_property",
+        "Kind of property.",
+        label="Kind of property",
+        options={"atom_property": "any number of each atom"},
+    )
+
+    def about(self) -> Property:
+        """Return what is said of the property."""
+        return own_property(
+            self.name, "atom", key=self.key, unit=self.unit, config=type(self).__name__
+        )
+
+
+_TAKEN = {*PROPERTIES, "stress", "free_energy", "energy_per_atom", "total", "num_atoms", "index"}
+
+
+def _kind_of(value: Any) -> str:
+    """Return what tells a property's settings from others: their type, or else their name."""
+    if isinstance(value, BasePropertyConfig):
+        kind: Any = getattr(value, "type", None) or value.about().name
+    else:
+        kind = (value.get("type") or value.get("name")) if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) and kind in _OURS else "outside"
+
+
+def _from_outside(value: Any) -> BasePropertyConfig:
+    if isinstance(value, BasePropertyConfig):
+        return value
+    if not isinstance(value, dict):
+        msg = f"expected the settings of a property, got {type(value).__name__}"
+        raise ValueError(msg)
+    kind = str(value.get("type") or value.get("name"))
+    kinds = outside_kinds()
+    if kind not in kinds:
+        known = [*_OURS, *kinds]
+        msg = f"unknown property '{kind}'.{did_you_mean(kind, known)} Allowed: {', '.join(known)}"
+        raise ConfigError(msg)
+    config_class = outside_config_class(kind)
+    if not (isinstance(config_class, type) and issubclass(config_class, BasePropertyConfig)):
+        msg = f"the property '{kind}' ({kinds[kind].value}) has no settings of a property"
+        raise ConfigError(msg)
+    return config_class.from_dict(value)
+
+
+_OURS = (*PROPERTIES, "graph_property", "atom_property")
+
+_OutsidePropertyConfig = Annotated[
+    BasePropertyConfig,
+    PlainValidator(_from_outside),
+    PlainSerializer(lambda config: config.to_dict(), return_type=dict[str, Any]),
+    WithJsonSchema({"type": "object", "title": "BasePropertyConfig"}),
+]
+
+PropertyConfig = Annotated[
+    Annotated[EnergyPropertyConfig, Tag("energy")]
+    | Annotated[ForcesPropertyConfig, Tag("forces")]
+    | Annotated[StressesPropertyConfig, Tag("stresses")]
+    | Annotated[GraphPropertyConfig, Tag("graph_property")]
+    | Annotated[AtomPropertyConfig, Tag("atom_property")]
+    | Annotated[_OutsidePropertyConfig, Tag("outside")],
+    Discriminator(_kind_of),
+]
+"""Settings of any property: of the table, of a number of one's own, or of a kind from another package."""

@@ -1,0 +1,53 @@
+"""What a backbone has heads of its own for, and its features: alike alone, in a batch, and turned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.config.properties import ENERGY, PROPERTIES, STRESSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ase import Atoms
+
+_SAME = 1e-6
+"""Largest difference of what has to be equal, in float64."""
+
+
+def heads_alike(
+    backbone: Backbone, implements: Sequence[str], structures: Mapping[str, Atoms]
+) -> Iterator[str]:
+    """Yield a line for each head of a backbone in float64 that depends on a batch or on the axes."""
+    names = [name for name in implements if name != ENERGY.name]
+    names += [FEATURES] if backbone.n_features else []
+    if not names:
+        return
+    chosen = {name: structures[name] for name in ("crystal", "molecule")}
+    together = _outputs(backbone, [*chosen.values()], names)
+    first = 0
+    for i, (name, atoms) in enumerate(chosen.items()):
+        turned = atoms.copy()
+        turned.rotate(40, (1, 2, 3), rotate_cell=True)
+        alone, after = (_outputs(backbone, [a], names) for a in (atoms, turned))
+        for head in names:
+            rows = slice(i, i + 1) if head == STRESSES.name else slice(first, first + len(atoms))
+            error = float((together[head][rows] - alone[head]).abs().max())
+            if not error < _SAME:
+                yield f"{name}: {head} in a batch off by {error:.2g}"
+            # of vectors and tensors only what a rotation makes of them would be equal
+            is_scalar = head not in PROPERTIES
+            if is_scalar and not torch.allclose(alone[head], after[head], atol=_SAME):
+                yield f"{name}: {head} change as it is turned"
+        first += len(atoms)
+
+
+def _outputs(
+    backbone: Backbone, structures: Sequence[Atoms], names: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    batch = backbone.collate([backbone.graph(atoms) for atoms in structures])
+    out: dict[str, torch.Tensor] = backbone(batch, stress=True, heads=names)
+    return out
