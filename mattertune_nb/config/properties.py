@@ -235,7 +235,7 @@ def as_property(given: Property | PropertyName) -> Property:
 
 def by_importance(properties: Iterable[Property]) -> list[Property]:
     """Return properties in the order in which they tell how good a model is."""
-    order = [p.name for p in RANKED]
+    properties, order = list(properties), [p.name for p in RANKED]
     known = sorted((p for p in properties if p.name in order), key=lambda p: order.index(p.name))
     return known + [p for p in properties if p.name not in order]
 
