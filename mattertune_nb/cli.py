@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mattertune_nb.config.errors import MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.properties import PROPERTIES, UNREFIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -277,6 +277,12 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
         if any(key in errors for errors in stages.values()):
             cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
             table.add_row(label, *cells)
+    told = {name for prop in PROPERTIES.values() for name in prop.metrics()}
+    for key in dict.fromkeys(k for errors in stages.values() for k in errors if k.endswith("_mae")):
+        if key not in told and not key.startswith(UNREFIT):
+            # a property of the user's own, in the unit of its labels
+            cells = (f"{e[key]:,.4g}" if key in e else "–" for e in stages.values())
+            table.add_row(key.removesuffix("_mae").replace("_", " "), *cells)
     return table
 
 
