@@ -68,6 +68,20 @@ def test_a_backbone(outside):
     assert shown.split() == ["True"]
 
 
+def test_a_property(outside):
+    shown = outside(
+        "my_property.py",
+        "import mattertune_nb as mt\n"
+        "from ase.build import bulk\n"
+        "config = mt.CHGNetBackboneConfig(properties=[{'type': 'band_gap'}])\n"
+        "again = mt.CHGNetBackboneConfig.from_yaml_text(config.to_yaml())\n"
+        "predictor = mt.FinetuneModuleBase(again).property_predictor()\n"
+        "(found,) = predictor.predict([bulk('Si')], ['band_gap'])\n"
+        "print(type(again.properties[0]).__name__, list(found))",
+    )
+    assert shown.strip() == "BandGapConfig ['band_gap']"
+
+
 def test_a_file_format(outside, tmp_path):
     (tmp_path / "my.dimers").write_text("2.1 -1.0\n2.3 -1.5\n")
     shown = outside(
