@@ -197,7 +197,13 @@ class Normalization(ExactBuffers):
             for n in self.config.get(ENERGY.name, [])
         )
 
-    def refit_shift(self, counts: Counts, residuals: NDArray[np.float64]) -> None:
+    def refit_shift(
+        self,
+        counts: Counts,
+        residuals: NDArray[np.float64],
+        *,
+        keep: Callable[[NDArray[np.float64]], bool],
+    ) -> None:
         """Fit the energy's shifts again, where that helps frames that are not fitted on.
 
         Parameters
@@ -205,13 +211,16 @@ class Normalization(ExactBuffers):
         counts, residuals
             As in :func:`fit_references`; label minus the prediction with the present references, of a
             sample of the training set.
+        keep
+            Called with the new references, (119,) in eV; tells whether they lower the held-out error.
         """
         span = self.span.cpu().numpy()
         # nothing was fitted where the backbone's own zero of energy was right
         span = span if span.any() else composition_span(counts)
         change = refit_references(counts, residuals, span)
-        self.change = None if change is None else torch.from_numpy(change).to(self.span.device)
-        if self.change is not None:
+        self.change = None
+        if change is not None and keep(self.references.cpu().numpy() + change):
+            self.change = torch.from_numpy(change).to(self.span.device)
             self.references += self.change
 
     def fit_scales(self, spreads: Mapping[PropertyName, Spread | None]) -> None:

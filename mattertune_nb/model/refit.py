@@ -13,13 +13,16 @@ from typing_extensions import override
 from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.samplers import FrameBatchSampler
 from mattertune_nb.model.energies import TableBuilder
-from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.model.loader import as_list, graph_dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lightning.pytorch import LightningModule, Trainer
     from numpy.typing import NDArray
 
     from mattertune_nb.model.energies import EnergyTable
+    from mattertune_nb.model.loader import GraphDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 
 MOST_FRAMES = 256
@@ -34,8 +37,8 @@ class ReferenceRefit(Callback):
 
     At a high learning rate the weights carry the zero of energy to and fro, and a run that ends early would
     keep a constant error that says nothing of the model. What is validated and kept has references of its
-    own; they are kept where they lower the error of frames not fitted on, see
-    :func:`mattertune_nb.model.references.refit_references`.
+    own; they are kept where they lower the error of frames not fitted on: of the other half of the sample,
+    see :func:`mattertune_nb.model.references.refit_references`, and of validation frames.
     """
 
     @override
@@ -60,33 +63,59 @@ class ReferenceRefit(Callback):
         normalization = module.normalization
         if not normalization.refits_energy or ENERGY.name not in module.hparams.property_names:
             return
-        table = _sample(trainer, module)
-        if table is not None:
-            normalization.refit_shift(table.counts, table.residuals(table.references))
+        dataset = graph_dataset(trainer.train_dataloader)
+        chosen = sample_indices(len(dataset), _per_validation(trainer))
+        table = _predicted(trainer, module, dataset, chosen)
+        if table is None:
+            return
+        before = table.references
+        judges = [
+            _predicted(trainer, module, held_out, sample_indices(len(held_out), most=len(chosen)))
+            for held_out in map(graph_dataset, as_list(trainer.val_dataloaders))
+        ]
+
+        def helps(references: NDArray[np.float64]) -> bool:
+            """Return whether the held-out frames agree, where there are any."""
+            seen = [judge for judge in judges if judge is not None]
+            return not seen or _error(seen, references) < _error(seen, before)
+
+        normalization.refit_shift(table.counts, table.residuals(before), keep=helps)
+
+
+def _error(tables: list[EnergyTable], references: NDArray[np.float64]) -> float:
+    return sum(
+        len(table.labels) * table.errors(references)["energy_per_atom_mae"] for table in tables
+    )
 
 
 @torch.no_grad()
-def _sample(trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
-    """Predict the energies of a sample of the training set, each process its share."""
-    dataset = graph_dataset(trainer.train_dataloader)
-    chosen = sample_indices(len(dataset), _per_validation(trainer))
+def _predicted(
+    trainer: Trainer, module: FinetuneModuleBase, dataset: GraphDataset, chosen: NDArray[np.int64]
+) -> EnergyTable | None:
+    """Predict the energies of some frames, each process its share."""
     mine = chosen[trainer.global_rank :: trainer.world_size]
     table = TableBuilder(module.normalization.references)
+    for positions in _batches(dataset, mine):
+        batch = dataset.collate([dataset[int(mine[k])] for k in positions]).to(module.device)
+        with trainer.precision_plugin.forward_context():
+            predictions = module.predict_properties(batch, ["energy"])
+        table.add(batch, predictions["energy"])
+    return table.build(trainer)
+
+
+def _batches(dataset: GraphDataset, indices: NDArray[np.int64]) -> Iterable[list[int]]:
+    """Return positions in a list of frames, in batches as large as those of training."""
+    if not len(indices):
+        return []
     settings = dataset.frames.loader
-    sampler = FrameBatchSampler(
-        len(mine),
+    return FrameBatchSampler(
+        len(indices),
         batch_size=settings.batch_size,
         max_atoms=settings.max_atoms,
-        n_atoms=None if settings.max_atoms is None else dataset.frames.take(mine).n_atoms(),
+        n_atoms=None if settings.max_atoms is None else dataset.frames.take(indices).n_atoms(),
         num_replicas=1,
         rank=0,
     )
-    for positions in sampler:
-        batch = dataset.collate([dataset[int(mine[k])] for k in positions]).to(module.device)
-        with trainer.precision_plugin.forward_context():
-            predictions = module.predict_properties(batch, [ENERGY.name])
-        table.add(batch, predictions[ENERGY.name])
-    return table.build(trainer)
 
 
 def _per_validation(trainer: Trainer) -> float:
@@ -96,7 +125,9 @@ def _per_validation(trainer: Trainer) -> float:
     return min(between / batches, 1.0) if np.isfinite(between) and np.isfinite(batches) else 1.0
 
 
-def sample_indices(n_frames: int, epochs_between: float = 1.0) -> NDArray[np.int64]:
+def sample_indices(
+    n_frames: int, epochs_between: float = 1.0, *, most: int = MOST_FRAMES
+) -> NDArray[np.int64]:
     """Return which frames are predicted, spread evenly over the set and the same each time."""
-    n = min(max(int(n_frames * epochs_between / SHARE), LEAST_FRAMES), MOST_FRAMES, n_frames)
+    n = min(max(int(n_frames * epochs_between / SHARE), LEAST_FRAMES), most, n_frames)
     return np.unique(np.linspace(0, n_frames - 1, n).round().astype(np.int64))
