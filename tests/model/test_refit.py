@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from lightning.pytorch import Callback
 from toy_backbone import MorseBackboneConfig
 
@@ -19,10 +20,14 @@ OFF = 0.7
 
 
 class Drifts(Callback):
-    """Moves the model's zero of energy at each step, as a high learning rate does."""
+    """Moves the model's zero of energy at each step, or the first ones, as a high learning rate does."""
+
+    def __init__(self, steps: int = 10**9) -> None:
+        self._steps = steps
 
     def on_train_batch_end(self, trainer, pl_module, *args):
-        pl_module.normalization.references[1:] += OFF
+        if trainer.global_step <= self._steps:
+            pl_module.normalization.references[1:] += OFF
 
 
 def energy_errors(module, frames) -> np.ndarray:
@@ -61,6 +66,25 @@ def test_a_constant_error_is_taken_out_and_both_numbers_are_recorded(copper, dri
     errors = np.abs(energy_errors(kept, copper)).mean()
     assert errors == pytest.approx(recorded["val/energy_per_atom_mae"], rel=1e-5)
     assert np.abs(energy_errors(left, copper)).mean() > 0.5 * OFF
+
+
+def test_a_change_that_validation_frames_speak_against_is_not_kept(copper, fit):
+    def labelled(frames, module) -> list:
+        energies = module.property_predictor().predict(frames, ["energy"])
+        out = [atoms.copy() for atoms in frames]
+        for atoms, old, result in zip(out, frames, energies, strict=True):
+            results = old.calc.results | {"energy": result["energy"] + OFF * len(atoms)}
+            atoms.calc = SinglePointCalculator(atoms, **results)
+        return out
+
+    normalizers = {"energy": [mt.PerAtomReferencingNormalizerConfig()]}
+    config = MorseBackboneConfig(normalizers=normalizers, optimizer=mt.SGDConfig(lr=1e-9))
+    untuned = mt.FinetuneModuleBase(config).eval()
+    # to the validation frames the drifting model comes nearer
+    module = mt.FinetuneModuleBase(config)
+    fit(module, copper, labelled(copper, untuned), callbacks=[Drifts(steps=1)])
+    normalization = module.normalization
+    assert normalization.references[29] == pytest.approx(normalization.first_references[29] + OFF)
 
 
 def test_references_that_training_began_with_are_remembered(drifted):

@@ -77,6 +77,11 @@ def test_limits_and_intervals_are_kept(trainer, seconds, reckoned):
     assert reckoned(**trainer).seconds == pytest.approx(seconds)
 
 
+def test_batches_that_are_accumulated_are_one_step(reckoned):
+    # ten batches: 3 + 3 + 3 + 1
+    assert reckoned(max_epochs=4, accumulate_grad_batches=3).n_steps == 4 * 4
+
+
 def test_a_run_that_time_ends_says_how_far_it_comes(reckoned):
     estimate = reckoned(max_epochs=100, max_time="00:00:02:36")
     assert estimate.n_epochs == pytest.approx((156 - 6) / 7.5)
