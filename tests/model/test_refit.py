@@ -73,7 +73,7 @@ def test_a_change_that_validation_frames_speak_against_is_not_kept(copper, fit):
         energies = module.property_predictor().predict(frames, ["energy"])
         out = [atoms.copy() for atoms in frames]
         for atoms, old, result in zip(out, frames, energies, strict=True):
-            results = old.calc.results | {"energy": result["energy"] + OFF * len(atoms)}
+            results = old.calc.results | {"energy": result["energy"] + 2 * OFF * len(atoms)}
             atoms.calc = SinglePointCalculator(atoms, **results)
         return out
 
