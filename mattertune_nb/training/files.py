@@ -86,13 +86,18 @@ def append_line(path: Path, data: dict[str, Any]) -> None:
         os.close(handle)
 
 
+_COUNTABLE = 2**53
+"""Steps and epochs beyond this are no longer exact as floats: no run counts so far."""
+
+
 def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     """Read the whole lines after `offset`, while another process may be writing.
 
     Returns
     -------
     records
-        One dict a line; a torn last line is left for the next call, a damaged one is skipped.
+        One dict a line; a torn last line is left for the next call; one that is damaged, or whose
+        step or epoch is no number, is skipped.
     offset
         Where the next call should begin.
     """
@@ -106,14 +111,22 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     try:
         # in one go, which is several times quicker than line by line
         records = json.loads(b"[" + b",".join(lines) + b"]")
-    except ValueError:
+    except (ValueError, RecursionError):
         # a line was torn by a crash or a full disk
         records = [record for line in lines if (record := _parsed(line)) is not None]
-    return [record for record in records if isinstance(record, dict)], offset + end
+    return [record for record in records if _is_record(record)], offset + end
 
 
 def _parsed(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _is_record(record: Any) -> bool:
+    # readers compare and plot steps and epochs
+    return isinstance(record, dict) and all(
+        type(record.get(key, 0)) in (int, float) and abs(record.get(key, 0)) < _COUNTABLE
+        for key in ("step", "epoch")
+    )

@@ -29,6 +29,6 @@ def drop_undone(
 def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -> dict[str, Any]:
     """Return the record of the validation whose weights are kept, empty before one."""
     # what was no finite number stands there as null
-    found = [r for r in records if r.get(monitor) is not None]
+    found = [r for r in records if isinstance(r.get(monitor), (int, float))]
     choose = min if mode == "min" else max
     return dict(choose(found, key=lambda r: r[monitor])) if found else {}

@@ -24,7 +24,7 @@ from mattertune_nb.training.files import (
     write_text,
 )
 from mattertune_nb.training.records import best_record, drop_undone
-from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive
+from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -202,12 +202,11 @@ class RunDirectory:
 
     def _written_status(self) -> Status | None:
         try:
-            data = json.loads(self.status_file.read_text(encoding="utf-8"))
-            status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
+            status = parse_status(json.loads(self.status_file.read_text(encoding="utf-8")))
             return replace(
                 status, heartbeat=max(status.heartbeat, self.status_file.stat().st_mtime)
             )
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def is_of_this_process(self) -> bool:

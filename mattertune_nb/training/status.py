@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
@@ -61,6 +61,30 @@ class Status:
         if self.state in ("starting", "finished"):
             return self.epoch, self.step
         return self.saved_epoch, self.saved_step
+
+
+def parse_status(data: Any) -> Status:
+    """Make a status of what its file holds.
+
+    Raises
+    ------
+    ValueError
+        Where a field is missing or is of another kind than the one that is written.
+    """
+    if not isinstance(data, dict) or data.get("state") not in get_args(State):
+        msg = "it has no known state"
+        raise ValueError(msg)
+    status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
+    counts = (status.epoch, status.step, status.pid, status.saved_epoch, status.saved_step)
+    if not (
+        all(type(count) is int and 0 <= count < 2**31 for count in counts)
+        and type(status.heartbeat) in (int, float)
+        and isinstance(status.host, str)
+        and isinstance(status.error, str | None)
+    ):
+        msg = "a field is of another kind"
+        raise ValueError(msg)
+    return status
 
 
 def is_alive(status: Status) -> bool:

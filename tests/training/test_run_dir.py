@@ -292,3 +292,47 @@ def test_a_crashed_run_goes_on_at_its_checkpoint_and_not_where_it_was_last_seen(
     assert run.status().goes_on_at == (2, 10)
     run.claim()
     assert (run.status().epoch, run.status().step) == (2, 10)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[]",
+        '{"state": ["running"]}',
+        '{"state": "dancing"}',
+        '{"state": "running", "pid": "7"}',
+        '{"state": "running", "pid": 1e400}',
+        '{"state": "stopped", "step": null}',
+        '{"state": "running", "heartbeat": {}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_status_of_another_shape_reads_as_damaged(small_config, written):
+    run, _ = RunDirectory.create(small_config())
+    run.status_file.write_text(written)
+    status = run.status()
+    assert status.state == "crashed"
+    assert "no readable status file" in (status.error or "")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "7",
+        '{"step": "4", "val/loss": 0.1}',
+        '{"step": null, "val/loss": 0.1}',
+        '{"step": 1e400, "val/loss": 0.1}',
+        '{"epoch": [1], "val/loss": 0.1}',
+        '{"step": 5, "val/loss": "low"}',
+        "[" * 100_000,
+    ],
+)
+def test_a_record_of_another_shape_does_not_spoil_the_others(small_config, bad):
+    run, _ = RunDirectory.create(small_config())
+    monitor = run.config().trainer.checkpoint.monitor
+    good = [json.dumps({"epoch": 0, "step": step, monitor: 1.0 / step}) for step in (1, 2)]
+    resumed = '{"kind": "resumed", "step": 9}'
+    run.metrics_file.write_text(
+        "\n".join([good[0], bad.replace("val/loss", monitor), resumed, good[1], ""])
+    )
+    assert run.best_metrics()["step"] == 2
