@@ -123,10 +123,10 @@ def test_a_number_of_each_atom_is_learnt_beside_the_energy(crystals, copper, pla
     for atoms, labelled in zip(frames, copper, strict=False):
         atoms.info["energy"] = labelled.get_potential_energy()
     nearest = mt.AtomPropertyConfig(name="nearest", unit="Å")
-    model = mt.FinetuneModuleBase(config(mt.EnergyPropertyConfig(), nearest))
-    fitted(model, frames, plain_trainer(max_epochs=25))
+    model = mt.FinetuneModuleBase(config(mt.EnergyPropertyConfig(), nearest, lr=5e-3))
+    fitted(model, frames, plain_trainer(max_epochs=40, check_val_every_n_epoch=40))
     after = evaluate(model, dataset(frames))
-    assert after["nearest_mae"] < 0.9 * model.baseline["baseline/nearest_mae"]
+    assert after["nearest_mae"] < 0.8 * model.baseline["baseline/nearest_mae"]
     assert "energy_per_atom_mae" in after
     assert model.property_predictor().predict(frames[1:2])[0]["nearest"].shape == (8,)
 
