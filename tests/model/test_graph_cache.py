@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from toy_backbone import MorseBackboneConfig
 
@@ -10,9 +12,15 @@ from mattertune_nb.backbones.backbone import Backbone
 from mattertune_nb.model.loader import graph_dataset
 
 
+@functools.cache
+def model() -> mt.FinetuneModuleBase:
+    return mt.FinetuneModuleBase(MorseBackboneConfig())
+
+
 @pytest.fixture
 def built(monkeypatch):
     """Count the graphs that are built in this process."""
+    model()  # tries its gradients on a graph of its own
     count = []
     original = Backbone.graph
     monkeypatch.setattr(
@@ -28,8 +36,7 @@ def loader(frames, **settings):
         batch_size=3,
         **settings,
     )
-    module = mt.FinetuneModuleBase(MorseBackboneConfig())
-    return module.create_dataloader(data.create_datasets()["train"], has_labels=True)
+    return model().create_dataloader(data.create_datasets()["train"], has_labels=True)
 
 
 def test_the_second_run_builds_none(copper, built):

@@ -109,20 +109,26 @@ def _single(about: About, nested: Nested, changed: Any) -> Editor:
 def _config_choice(
     about: About, configs: list[Any], nested: Nested, changed: Callable[[], None]
 ) -> Editor:
-    tag = tag_field(configs[0]) or ""
+    # a base class, which stands for what other packages bring, has no tag
+    tags = {config: tag for config in configs if (tag := tag_field(config))}
     editors: Makers = {}
-    for config in configs:
+    for config, tag in tags.items():
         key = str(config.model_fields[tag].default)
         make = partial(nested, config, changed) if len(config.model_fields) > 1 else None
         editors[key] = (kind_text(config), make)
+
+    def kind_of(raw: Any) -> str:
+        found = [str(raw[tag]) for tag in tags.values() if tag in raw]
+        return next((kind for kind in found if kind in editors), found[0])
+
     choice = _ConfigChoice(
         about,
         editors,
-        lambda raw: str(raw[tag]),
+        kind_of,
         changed,
         wide=any(len(config.model_fields) - 1 > _FEW for config in configs),
     )
-    choice.tag = tag
+    choice.tag = next(iter(tags.values()))
     return choice
 
 

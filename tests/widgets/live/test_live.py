@@ -191,6 +191,8 @@ def test_a_least_number_of_epochs_does_not_outweigh_an_interrupt(tmp_path):
 
 
 def test_a_second_interrupt_ends_at_once_and_is_no_systemexit(tmp_path):
+    # whatever tests before it in this process have left
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(RunStopped, match="Interrupted twice"):
         toy_trainer(tmp_path, mt.LiveCurves(), Interrupt(times=2)).fit(Toy())
     # and the next cell can be interrupted as ever
