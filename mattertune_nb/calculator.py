@@ -299,16 +299,16 @@ def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str
     """
     counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
     outside = np.flatnonzero(model.normalization.extrapolates(counts))
-    return outside_in_words([atoms[int(i)] for i in outside], len(atoms))
-
-
-def outside_in_words(outside: Sequence[Atoms], n_structures: int) -> str:
-    """Say which of so many structures :func:`outside_references` is about; nothing where there are none."""
-    if not outside:
+    if not len(outside):
         return ""
-    formula = outside[0].get_chemical_formula()
+    return outside_in_words(len(outside), len(atoms), atoms[int(outside[0])])
+
+
+def outside_in_words(n_outside: int, n_structures: int, first: Atoms) -> str:
+    """Say of how many structures, and of which first, :func:`outside_references` is true."""
+    formula = first.get_chemical_formula()
     return (
-        f"{len(outside)} of {n_structures} structures (first: {formula}) have a composition for "
+        f"{n_outside} of {n_structures} structures (first: {formula}) have a composition for "
         "which the reference energies are not known: compare their energies only "
         "with others of the same composition. Forces and stress are not affected."
     )

@@ -53,7 +53,7 @@ def fit_references(
     """
     per_atom = residuals / counts.sum(axis=1)
     fractions, present = _fractions(counts)
-    span = composition_span(counts)
+    span = _span_of(fractions, present, counts.shape[1])
     design = fractions @ span[:, present].T
 
     solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
@@ -79,9 +79,15 @@ def fit_references(
 def composition_span(counts: Counts) -> NDArray[np.float64]:
     """Return an orthonormal basis of the compositions of frames, (rank, 119)."""
     fractions, present = _fractions(counts)
+    return _span_of(fractions, present, counts.shape[1])
+
+
+def _span_of(
+    fractions: NDArray[np.float64], present: NDArray[np.intp], n_elements: int
+) -> NDArray[np.float64]:
     _, singular, vt = np.linalg.svd(fractions, full_matrices=False)
     rank = int((singular > singular[0] * 1e-8).sum())
-    span = np.zeros((rank, counts.shape[1]))
+    span = np.zeros((rank, n_elements))
     span[:, present] = vt[:rank]
     return span
 

@@ -69,13 +69,14 @@ class ReferenceRefit(Callback):
         if table is None:
             return
         before = table.references
-        judges = [
-            _predicted(trainer, module, held_out, sample_indices(len(held_out), most=len(chosen)))
-            for held_out in map(graph_dataset, as_list(trainer.val_dataloaders))
-        ]
 
         def helps(references: NDArray[np.float64]) -> bool:
             """Return whether the held-out frames agree, where there are any."""
+            held_out = [graph_dataset(loader) for loader in as_list(trainer.val_dataloaders)]
+            judges = [
+                _predicted(trainer, module, frames, sample_indices(len(frames), most=len(chosen)))
+                for frames in held_out
+            ]
             seen = [judge for judge in judges if judge is not None]
             return not seen or _error(seen, references) < _error(seen, before)
 
@@ -83,9 +84,7 @@ class ReferenceRefit(Callback):
 
 
 def _error(tables: list[EnergyTable], references: NDArray[np.float64]) -> float:
-    return sum(
-        len(table.labels) * table.errors(references)["energy_per_atom_mae"] for table in tables
-    )
+    return sum(len(table.labels) * table.errors(references)[ENERGY.main_metric] for table in tables)
 
 
 @torch.no_grad()
@@ -98,8 +97,8 @@ def _predicted(
     for positions in _batches(dataset, mine):
         batch = dataset.collate([dataset[int(mine[k])] for k in positions]).to(module.device)
         with trainer.precision_plugin.forward_context():
-            predictions = module.predict_properties(batch, ["energy"])
-        table.add(batch, predictions["energy"])
+            predictions = module.predict_properties(batch, [ENERGY.name])
+        table.add(batch, predictions[ENERGY.name])
     return table.build(trainer)
 
 

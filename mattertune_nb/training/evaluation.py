@@ -96,7 +96,7 @@ def evaluate(
         predictions = model.predict_properties(on_device, [p.name for p in present])
         metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
     if outside and ENERGY in present:
-        message = outside_in_words([dataset.frame(i) for i in sorted(outside)], len(dataset))
+        message = outside_in_words(len(outside), len(dataset), dataset.frame(min(outside)))
         warnings.warn(message, UserWarning, stacklevel=2)
     return {name: float(value) for name, value in metrics.compute().items()}
 
