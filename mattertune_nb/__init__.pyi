@@ -74,13 +74,13 @@ from .demo import (
 )
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
-from .training.background import Run as Run
 from .training.config import MatterTunerConfig as MatterTunerConfig
 from .training.estimate import (
     Estimate as Estimate,
     estimate as estimate,
 )
 from .training.result import TuneResult as TuneResult
+from .training.run import Run as Run
 from .training.tuner import (
     MatterTuner as MatterTuner,
 )

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.datasets import LoaderSettings, as_dataset
 from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
@@ -117,8 +117,7 @@ class PropertyPredictor:
         # all structures in this process, also where the model's Trainer has several
         loader = graph_loader(
             GraphDataset(frames, model.backbone),
-            batch_size=self.batch_size or 1,
-            max_atoms=max_atoms,
+            LoaderSettings(batch_size=self.batch_size or 1, max_atoms=max_atoms),
         )
         was_training = model.training
         model.eval()

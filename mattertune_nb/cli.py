@@ -151,7 +151,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
-    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run import Run
 
     written = Run.attach(run).report(output, data)
     console.print(f"Wrote {written}.", soft_wrap=True, markup=False)

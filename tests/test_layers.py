@@ -19,10 +19,11 @@ WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
 VENDORS = {"chgnet": "chgnet", "pymatgen": "chgnet", "sevenn": "sevennet", "e3nn": "sevennet"}
 
 
-def imports(path: Path) -> set[str]:
-    """Return everything a file imports, inside functions too."""
+def imports(path: Path, *, at_once: bool = False) -> set[str]:
+    """Return everything a file imports, inside functions and for type checkers too, or `at_once`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -36,10 +37,22 @@ def layer(path: Path) -> str:
     return first.removesuffix(".py")
 
 
+CONVENIENCES = {
+    "model/module.py": {"calculator"},
+    "training/run.py": {"widgets"},
+}
+"""What a model or a run offers from a layer above, imported where it is asked for and not before."""
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_module_imports_only_from_its_left(path):
     own = layer(path)
-    allowed = {own, *(LAYERS[: LAYERS.index(own)] if own in LAYERS else LAYERS + TOP)}
+    left = {own, *(LAYERS[: LAYERS.index(own)] if own in LAYERS else LAYERS + TOP)}
+    allowed = left | CONVENIENCES.get(str(path.relative_to(ROOT)), set())
+    at_once = {
+        n.split(".")[1] for n in imports(path, at_once=True) if n.startswith("mattertune_nb.")
+    }
+    assert at_once <= left
     for name in imports(path):
         assert name != "mattertune_nb", "modules never import the package root"
         if name.startswith("mattertune_nb."):
@@ -106,24 +119,13 @@ def test_the_top_level_holds_nothing_else():
     assert {name for name in top if not name.startswith(".")} <= ALLOWED_AT_THE_TOP
 
 
-BY_NAME = {
-    "model/module.py": {"calculator"},
-    "training/background.py": {"training", "widgets"},
-    "training/module_class.py": set(),  # a class that the user names
-}
-"""Layers above that are looked up by name: what a model or a run offers as a convenience."""
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_only_the_known_conveniences_look_above_by_name(path):
-    text = path.read_text(encoding="utf-8")
-    own = str(path.relative_to(ROOT))
-    used = set(re.findall(r"[\"']mattertune_nb\.(\w+)[\w.]*:\w+[\"']", text))
-    if "resolve_name(" in text or "import_module(" in text or "__import__" in text:
-        assert own in BY_NAME, f"{own} looks something up by name"
-        assert used <= BY_NAME[own]
-    else:
-        assert not used
+def test_only_classes_that_a_user_names_are_looked_up_by_name():
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if re.search(r"resolve_name\(|import_module\(|__import__", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["training/module_class.py"]
 
 
 @pytest.mark.parametrize(

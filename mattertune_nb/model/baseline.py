@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -93,12 +94,10 @@ class ZeroShotBaseline(Callback):
         normalization = module.normalization
         # over the same dataset as the epochs, so that each graph is built once
         dataset = graph_dataset(trainer.train_dataloader)
-        settings = dataset.frames.loader
         loader = graph_loader(
             dataset,
-            batch_size=settings.batch_size,
-            max_atoms=settings.max_atoms,
-            num_workers=settings.num_workers,
+            # each once, in the data's order
+            replace(dataset.frames.loader, shuffle=False, pin_memory=False),
             num_replicas=trainer.world_size,
             rank=trainer.global_rank,
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.datasets import AtomsDataset, LoaderSettings
 
 _OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
 
@@ -121,32 +121,37 @@ def sample_bytes(sample: Sample) -> int:
 
 
 def graph_loader(
-    dataset: GraphDataset,
-    *,
-    batch_size: int,
-    max_atoms: int | None = None,
-    shuffle: bool = False,
-    seed: int = 0,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-    num_replicas: int = 1,
-    rank: int = 0,
+    dataset: GraphDataset, settings: LoaderSettings, *, num_replicas: int = 1, rank: int = 0
 ) -> StatefulDataLoader[Any]:
-    """Return a loader that can be resumed in the middle of an epoch and never pads an evaluation."""
+    """Return a loader that can be resumed in the middle of an epoch and never pads an evaluation.
+
+    Parameters
+    ----------
+    dataset
+        The graphs.
+    settings
+        How they are batched.
+    num_replicas, rank
+        Number of processes that share the data, and which of them this is.
+    """
     frames = dataset.frames
     sampler = FrameBatchSampler(
         len(frames),
-        batch_size=batch_size,
-        max_atoms=max_atoms,
-        n_atoms=None if max_atoms is None else frames.n_atoms(),
-        shuffle=shuffle,
-        seed=seed,
+        batch_size=settings.batch_size,
+        max_atoms=settings.max_atoms,
+        n_atoms=None if settings.max_atoms is None else frames.n_atoms(),
+        shuffle=settings.shuffle,
+        seed=settings.seed,
         num_replicas=num_replicas,
         rank=rank,
-        pad=shuffle,
+        pad=settings.shuffle,
     )
     return frame_loader(
-        dataset, sampler, dataset.collate, num_workers=num_workers, pin_memory=pin_memory
+        dataset,
+        sampler,
+        dataset.collate,
+        num_workers=settings.num_workers,
+        pin_memory=settings.pin_memory,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import pkgutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
-    from ase.calculators.calculator import Calculator
     from lightning.pytorch import Callback
     from torch import Tensor
     from torchdata.stateful_dataloader import StatefulDataLoader
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
     from mattertune_nb.config.own_properties import PropertyConfig
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
@@ -234,12 +234,8 @@ class FinetuneModuleBase(LightningModule):
         dataset: AtomsDataset | Sequence[Atoms],
         has_labels: bool,
         *,
-        shuffle: bool | None = None,
-        batch_size: int | None = None,
-        max_atoms: int | None = None,
-        num_workers: int | None = None,
-        pin_memory: bool | None = None,
         cache: bool = True,
+        **settings: Any,
     ) -> StatefulDataLoader[Any]:
         """Return a loader of graph batches; what is not given comes from the dataset's own settings.
 
@@ -249,30 +245,26 @@ class FinetuneModuleBase(LightningModule):
             A dataset of a data module, or any list of :class:`ase.Atoms`.
         has_labels
             Whether the batches carry labels.
-        shuffle, batch_size, max_atoms, num_workers, pin_memory
-            Override the settings that the data module has put on the dataset.
         cache
             Keep the graphs for the next epoch and the next run, as far as the settings' bounds allow.
+        **settings
+            Fields of :class:`~mattertune_nb.data.datasets.LoaderSettings`, e.g. ``batch_size=4``, in place
+            of those that the data module has put on the dataset.
         """
         frames = as_dataset(dataset)
-        settings = frames.loader
+        loader = replace(frames.loader, **settings)
         labels = self._config.labels if has_labels else None
         graphs = GraphDataset(
             frames,
             self.backbone,
             labels,
-            memory_mb=settings.graph_memory_mb if cache else 0.0,
-            disk_mb=settings.graph_disk_mb if cache else 0.0,
+            memory_mb=loader.graph_memory_mb if cache else 0.0,
+            disk_mb=loader.graph_disk_mb if cache else 0.0,
         )
         trainer = self._trainer
         return graph_loader(
             graphs,
-            batch_size=settings.batch_size if batch_size is None else batch_size,
-            max_atoms=settings.max_atoms if max_atoms is None else max_atoms,
-            shuffle=settings.shuffle if shuffle is None else shuffle,
-            seed=settings.seed,
-            num_workers=settings.num_workers if num_workers is None else num_workers,
-            pin_memory=settings.pin_memory if pin_memory is None else pin_memory,
+            loader,
             num_replicas=1 if trainer is None else trainer.world_size,
             rank=0 if trainer is None else trainer.global_rank,
         )
@@ -340,11 +332,14 @@ class FinetuneModuleBase(LightningModule):
         model.load_state_dict(state, strict=strict)
         return model.eval()
 
-    def ase_calculator(self, **kwargs: Any) -> Calculator:
+    def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
         """Return an ASE calculator, :class:`mattertune_nb.MatterTuneCalculator`, with this model."""
-        # the calculator is a layer above, so it is looked up by name and not imported
-        return pkgutil.resolve_name("mattertune_nb.calculator:MatterTuneCalculator")(self, **kwargs)
+        from mattertune_nb.calculator import MatterTuneCalculator
 
-    def property_predictor(self, **kwargs: Any) -> Any:
+        return MatterTuneCalculator(self, **kwargs)
+
+    def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
         """Return a batched predictor, :class:`mattertune_nb.PropertyPredictor`, with this model."""
-        return pkgutil.resolve_name("mattertune_nb.calculator:PropertyPredictor")(self, **kwargs)
+        from mattertune_nb.calculator import PropertyPredictor
+
+        return PropertyPredictor(self, **kwargs)

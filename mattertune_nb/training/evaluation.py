@@ -12,7 +12,7 @@ import torch
 from mattertune_nb.calculator import outside_in_words
 from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.datasets import LoaderSettings, XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
@@ -89,7 +89,7 @@ def evaluate(
     model.eval()
     graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"))
     outside: list[int] = []
-    for batch in graph_loader(graphs, batch_size=batch_size, max_atoms=max_atoms):
+    for batch in graph_loader(graphs, LoaderSettings(batch_size=batch_size, max_atoms=max_atoms)):
         unknown = torch.from_numpy(model.normalization.extrapolates(composition_counts(batch)))
         outside += batch.index[unknown].tolist()
         on_device = batch.to(model.device)

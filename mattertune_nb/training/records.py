@@ -1,11 +1,15 @@
-"""What counts of a record of metrics, and which validation is the best."""
+"""Records of metrics: read as they grow, what counts of them, which validation is the best."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.training.files import read_lines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.training.run_dir import RunDirectory
 
 
 def drop_undone(
@@ -32,3 +36,67 @@ def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -
     found = [r for r in records if isinstance(r.get(monitor), (int, float))]
     choose = min if mode == "min" else max
     return dict(choose(found, key=lambda r: r[monitor])) if found else {}
+
+
+# a record says when it was written: no two files begin alike, as their inodes may be
+_BEGINNING = 64
+
+
+class RecordReader:
+    """Reads a growing record of metrics piece by piece, each line once.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self._forget()
+
+    def _forget(self) -> None:
+        self._offset = 0
+        self._start = b""
+        self._records: list[dict[str, Any]] = []
+
+    def new_records(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return what was written since the last call.
+
+        Returns
+        -------
+        records
+            The new records, with those of resumes; all of them where the run was resumed from an
+            earlier step, or was made anew under the same name.
+        restarted
+            Whether the earlier ones no longer count.
+        """
+        replaced = self._is_replaced()
+        if replaced:
+            self._forget()
+        elif not self._run.metrics_file.exists():
+            return [], False
+        records, self._offset = read_lines(self._run.metrics_file, self._offset)
+        if self._offset and not self._start:
+            self._start = self._beginning(min(self._offset, _BEGINNING))
+        if any(record.get("kind") == "resumed" for record in records):
+            self._records = drop_undone([*self._records, *records], keep_resumes=True)
+            return self._records, True
+        self._records += records
+        return records, replaced
+
+    def _is_replaced(self) -> bool:
+        """Return whether the file is not the one that was read so far."""
+        if not self._offset:
+            return False
+        file = self._run.metrics_file
+        if not file.exists():
+            # a run that is made anew has none yet; where a directory is being deleted, the old one counts
+            return self._run.status().state == "starting"
+        return file.stat().st_size < self._offset or (
+            self._beginning(len(self._start)) != self._start
+        )
+
+    def _beginning(self, n: int) -> bytes:
+        with self._run.metrics_file.open("rb") as file:
+            return file.read(n)

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from mattertune_nb.config.errors import RunError
-from mattertune_nb.training.background import Run
 from mattertune_nb.training.files import write_text
+from mattertune_nb.training.run import Run
 
 
 class RunsFolder:

@@ -19,7 +19,6 @@ from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.background import Run, start_run
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.files import write_json, write_text
 from mattertune_nb.training.hardware import check_hardware
@@ -27,7 +26,9 @@ from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.result import TuneResult
+from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.start import start_run
 from mattertune_nb.training.stop import RunStopped, StopRequest
 from mattertune_nb.training.summary import write_summary
 from mattertune_nb.training.supervisor import RunSupervisor

@@ -9,7 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.datasets import LoaderSettings, as_dataset
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 
@@ -140,7 +140,7 @@ def test_a_loader_made_for_other_processes_than_there_are_is_refused(copper, pla
     graphs = GraphDataset(
         as_dataset(copper), module.backbone, {"energy": "error", "forces": "error"}
     )
-    half = graph_loader(graphs, batch_size=2, num_replicas=2)
+    half = graph_loader(graphs, LoaderSettings(batch_size=2), num_replicas=2)
     with pytest.raises(mt.TrainingError, match="among 2 processes, and the Trainer has 1"):
         plain_trainer().fit(module, half)
 

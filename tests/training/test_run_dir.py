@@ -15,13 +15,13 @@ import pytest
 from lightning.pytorch import Callback
 
 import mattertune_nb as mt
-from mattertune_nb.training.background import start_run
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.start import start_run
 
 CLAIM = """
 import sys, time
-from mattertune_nb.training.background import start_run
+from mattertune_nb.training.start import start_run
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.config.errors import RunError
 run = RunDirectory(sys.argv[1])

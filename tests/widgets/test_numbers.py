@@ -14,8 +14,8 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.training.background import Run
 from mattertune_nb.training.headlines import in_words, validation_in_words
+from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress

@@ -19,9 +19,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.background import RecordReader, Run
 from mattertune_nb.training.kernel import widgets_served
 from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.records import RecordReader
+from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stop import RunStopped
 from mattertune_nb.training.supervisor import RunSupervisor

@@ -23,7 +23,7 @@ from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run import Run
     from mattertune_nb.training.status import Status
 
 _HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.picture import only_widgets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run import Run
     from mattertune_nb.widgets.live.series import CurveData
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run import Run
 
 MAX_POINTS = 2000
 MAX_PANELS = 16

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
-    from mattertune_nb.training.background import Run
+    from mattertune_nb.training.run import Run
     from mattertune_nb.widgets.views.parity_data import ParityData
 
 N_WORST = 6

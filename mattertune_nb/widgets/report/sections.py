@@ -19,8 +19,8 @@ from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 
 if TYPE_CHECKING:
     from mattertune_nb.data.datasets import DatasetConfig
-    from mattertune_nb.training.background import Run
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.run import Run
 
 
 def summary(run: Run) -> str:

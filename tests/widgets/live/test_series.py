@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mattertune_nb.training.background import RecordReader
 from mattertune_nb.training.files import append_line
+from mattertune_nb.training.records import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.scales import panel_colors
 from mattertune_nb.widgets.live.series import MAX_POINTS, CurveData, Series, metrics_of

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
-from mattertune_nb.data.validation import look_at_dataset
-from mattertune_nb.training.files import read_lines, write_text
-from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.files import write_text
 from mattertune_nb.training.kernel import widgets_served
-from mattertune_nb.training.records import drop_undone
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
 from mattertune_nb.training.summary import summary_of
 from mattertune_nb.training.verdict import Verdict, verdict
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.status import Status
+    from mattertune_nb.widgets.live.dashboard import Dashboard
 
 
 class Run:
@@ -169,15 +166,15 @@ class Run:
 
     def model(self) -> FinetuneModuleBase:
         """Return the model with the best weights so far."""
-        model: FinetuneModuleBase = pkgutil.resolve_name(
-            "mattertune_nb.training.evaluation:load_model"
-        )(self.path)
-        return model
+        from mattertune_nb.training.evaluation import load_model
 
-    def dashboard(self) -> Any:
+        return load_model(self.path)
+
+    def dashboard(self) -> Dashboard:
         """Return a live view for notebooks: curves, log, Stop and Resume."""
-        # widgets are a layer above, so the class is looked up by name and not imported
-        return pkgutil.resolve_name("mattertune_nb.widgets.live.dashboard:dashboard")(self)
+        from mattertune_nb.widgets.live.dashboard import dashboard
+
+        return dashboard(self)
 
     def report(self, path: str | Path | None = None, dataset: Any = None) -> Path:
         """Write the run into one HTML file that opens without a kernel, and return where it is.
@@ -194,10 +191,9 @@ class Run:
         DataError
             Where the file cannot be written.
         """
-        written: Path = pkgutil.resolve_name("mattertune_nb.widgets.report.report:report")(
-            self, path, dataset
-        )
-        return written
+        from mattertune_nb.widgets.report.report import report
+
+        return report(self, path, dataset)
 
 
 def _last_lines(file: Path, n: int) -> list[str]:
@@ -206,100 +202,3 @@ def _last_lines(file: Path, n: int) -> list[str]:
     with file.open("rb") as handle:
         handle.seek(max(file.stat().st_size - 400 * n, 0))
         return handle.read().decode(errors="replace").splitlines()[-n:]
-
-
-def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> Run:
-    """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
-
-    The run's process reads all of the data before it trains; here a few dozen structures of each
-    set are looked at, so that this returns at once however many there are.
-
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    is_machine_checked
-        Whether it is known already that this machine allows the run; to ask takes torch.
-
-    Raises
-    ------
-    MatterTuneError
-        Before anything is written, where config, data or this machine do not allow the run.
-    """
-    if not is_machine_checked:
-        check_hardware(config.trainer, in_notebook=False)
-    config.model.require_installed()
-    for logger in config.trainer.loggers:
-        logger.require_installed()
-    if config.run.module_class is None:
-        config.check_monitors()
-    config.check_length()
-    # what is wrong with most of the data is said now, and not in the other process's log
-    for dataset in config.data.create_datasets().values():
-        look_at_dataset(dataset, config.model.labels)
-    directory, _ = RunDirectory.create(config)
-    return Run(directory.path).start()
-
-
-# a record says when it was written: no two files begin alike, as their inodes may be
-_BEGINNING = 64
-
-
-class RecordReader:
-    """Reads a growing record of metrics piece by piece, each line once.
-
-    Parameters
-    ----------
-    run
-        The run's directory.
-    """
-
-    def __init__(self, run: RunDirectory) -> None:
-        self._run = run
-        self._forget()
-
-    def _forget(self) -> None:
-        self._offset = 0
-        self._start = b""
-        self._records: list[dict[str, Any]] = []
-
-    def new_records(self) -> tuple[list[dict[str, Any]], bool]:
-        """Return what was written since the last call.
-
-        Returns
-        -------
-        records
-            The new records, with those of resumes; all of them where the run was resumed from an
-            earlier step, or was made anew under the same name.
-        restarted
-            Whether the earlier ones no longer count.
-        """
-        replaced = self._is_replaced()
-        if replaced:
-            self._forget()
-        elif not self._run.metrics_file.exists():
-            return [], False
-        records, self._offset = read_lines(self._run.metrics_file, self._offset)
-        if self._offset and not self._start:
-            self._start = self._beginning(min(self._offset, _BEGINNING))
-        if any(record.get("kind") == "resumed" for record in records):
-            self._records = drop_undone([*self._records, *records], keep_resumes=True)
-            return self._records, True
-        self._records += records
-        return records, replaced
-
-    def _is_replaced(self) -> bool:
-        """Return whether the file is not the one that was read so far."""
-        if not self._offset:
-            return False
-        file = self._run.metrics_file
-        if not file.exists():
-            # a run that is made anew has none yet; where a directory is being deleted, the old one counts
-            return self._run.status().state == "starting"
-        return file.stat().st_size < self._offset or (
-            self._beginning(len(self._start)) != self._start
-        )
-
-    def _beginning(self, n: int) -> bytes:
-        with self._run.metrics_file.open("rb") as file:
-            return file.read(n)
