@@ -34,6 +34,7 @@ from .config.optim import (
 from .config.own_properties import (
     AtomPropertyConfig as AtomPropertyConfig,
     GraphPropertyConfig as GraphPropertyConfig,
+    VectorPropertyConfig as VectorPropertyConfig,
 )
 from .config.run import RunConfig as RunConfig
 from .config.schedules import (

@@ -184,10 +184,8 @@ class Backbone(nn.Module, ABC):
             symmetric = (strain + strain.mT) / 2
             moved = positions + (positions.unsqueeze(1) @ symmetric[batch.batch]).squeeze(1)
             cell = cell + cell @ symmetric
-        centre, neighbor = batch.edge_index
-        shifts = batch.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[batch.batch[centre]]
         # differences are taken in float64: far from the origin float32 would lose their digits
-        edge_vectors = (moved[neighbor] - moved[centre] + shifts.squeeze(1)).to(dtype)
+        edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
         out = self.outputs(batch, edge_vectors, heads)
         energy = out[ENERGY.name]
         if not leaves:

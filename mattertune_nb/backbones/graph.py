@@ -118,6 +118,12 @@ class GraphBatch:
         """Return the batch in page-locked memory, from where copies to a GPU are faster."""
         return self._map(lambda tensor: tensor.pin_memory())
 
+    def edge_vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """Return the vectors from centre to neighbour, (E, 3), at other positions and in other cells."""
+        centre, neighbor = self.edge_index
+        shifts = self.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[self.batch[centre]]
+        return positions[neighbor] - positions[centre] + shifts.squeeze(1)
+
     def clone_for_autograd(self) -> Self:
         """Return the batch with tensors that autograd may save; those of inference mode are cloned."""
         return self._map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)

@@ -1,4 +1,4 @@
-"""Properties that a user names: any number of a structure or an atom; and the settings of any property."""
+"""Properties that a user names: any number or vector of a structure, any number of an atom."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from mattertune_nb.config.task import (
     BasePropertyConfig,
     EnergyPropertyConfig,
     ForcesPropertyConfig,
+    L2MAELossConfig,
+    LossConfig,
     StressesPropertyConfig,
 )
 
@@ -113,6 +115,45 @@ class AtomPropertyConfig(OwnPropertyConfig):
         )
 
 
+class VectorPropertyConfig(OwnPropertyConfig):
+    """Any vector of a structure, such as the dipole moment of a molecule, which turns as the structure does.
+
+    It is read from the features of pairs of atoms, along the lines between them.
+    """
+
+    type: Literal["vector_property"] = setting(
+        "vector_property",
+        "Kind of property.",
+        label="Kind of property",
+        options={"vector_property": "any vector of a structure"},
+    )
+    loss: LossConfig = setting(
+        L2MAELossConfig,
+        "How an error is counted; 'mae' takes each component by itself, which depends on the axes.",
+        label="Loss",
+        basic=True,
+    )
+    reduction: Literal["mean", "sum"] = setting(
+        "sum",
+        "How the atoms' vectors make that of the structure: the sum of what grows with it (a dipole "
+        "moment), the mean of what does not (a polarization).",
+        label="Reduction",
+        basic=True,
+        options={"sum": "sum over atoms", "mean": "mean over atoms"},
+    )
+
+    def about(self) -> Property:
+        """Return what is said of the property."""
+        return own_property(
+            self.name,
+            "vector",
+            key=self.key,
+            unit=self.unit,
+            config=type(self).__name__,
+            reduction=self.reduction,
+        )
+
+
 _TAKEN = {*PROPERTIES, "stress", "free_energy", "energy_per_atom", "total", "num_atoms", "index"}
 
 
@@ -144,7 +185,7 @@ def _from_outside(value: Any) -> BasePropertyConfig:
     return config_class.from_dict(value)
 
 
-_OURS = (*PROPERTIES, "graph_property", "atom_property")
+_OURS = (*PROPERTIES, "graph_property", "atom_property", "vector_property")
 
 _OutsidePropertyConfig = Annotated[
     BasePropertyConfig,
@@ -159,6 +200,7 @@ PropertyConfig = Annotated[
     | Annotated[StressesPropertyConfig, Tag("stresses")]
     | Annotated[GraphPropertyConfig, Tag("graph_property")]
     | Annotated[AtomPropertyConfig, Tag("atom_property")]
+    | Annotated[VectorPropertyConfig, Tag("vector_property")]
     | Annotated[_OutsidePropertyConfig, Tag("outside")],
     Discriminator(_kind_of),
 ]

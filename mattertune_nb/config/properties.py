@@ -17,11 +17,12 @@ PropertyName = str
 GROUP = "mattertune_nb.properties"
 """Entry points by which other packages bring kinds of properties: each names a class of settings."""
 
-Kind = Literal["structure", "voigt", "atom", "atom_vector"]
-"""One number a structure, six a structure, one number an atom, or a vector an atom."""
+Kind = Literal["structure", "vector", "voigt", "atom", "atom_vector"]
+"""One number, a vector or six numbers a structure; one number or a vector an atom."""
 
 _COLUMNS: dict[Kind, tuple[int, ...]] = {
     "structure": (),
+    "vector": (3,),
     "voigt": (6,),
     "atom": (),
     "atom_vector": (3,),
@@ -192,15 +193,17 @@ def own_property(
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Property:
     """Return what is said of a property that a user named: it is shown under that name, in its unit."""
+    title = name.replace("_", " ")
     return Property(
         name,
         ase=key or name,
         kind=kind,
         unit=unit,
-        quantities=(Quantity(name, name.replace("_", " "), unit),),
+        quantities=(Quantity(name, title, unit),),
         config=config,
         factor=1.0,
         key_field="key",
+        components=tuple(f"{title} {axis}" for axis in "xyz") if kind == "vector" else (),
         reduction=reduction,
     )
 

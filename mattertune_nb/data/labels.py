@@ -178,6 +178,8 @@ def _parse(
             expected, fits = "one number", array.size == 1
         case "voigt":
             expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3))
+        case "vector":
+            expected, fits = "3 numbers", shape in ((3,), (1, 3))
         case _:
             wanted = prop.shape(len(atoms))
             expected, fits = str(wanted), shape == wanted
@@ -197,7 +199,7 @@ def _parse(
     if prop.kind == "voigt" and array.size == 9:
         matrix = array.reshape(3, 3)
         array = np.array([(matrix[i, j] + matrix[j, i]) / 2 for i, j in _VOIGT])
-    return array, None
+    return array.ravel() if prop.kind == "vector" else array, None
 
 
 def mask_remedy(label: Property | str) -> str:

@@ -1,7 +1,8 @@
-"""Heads of ours for what a backbone does not predict: numbers of structures and of atoms."""
+"""Heads of ours for what a backbone does not predict: numbers and vectors of structures and atoms."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -27,16 +28,15 @@ if TYPE_CHECKING:
 _WIDTH = 64
 """Neurons of each of the two hidden layers."""
 
+_N_RADIAL = 8
+"""Gaussians that tell the distance of two atoms."""
 
-class PropertyHead(ExactBuffers):
-    """A small perceptron on the features of each atom, summed or averaged where it is about the structure.
 
-    What it starts from is the mean of the training labels; its last layer starts at zero.
+class PropertyHead(ExactBuffers, ABC):
+    """Reads a property from the features of atoms, in units of the spread of the training labels.
 
     Parameters
     ----------
-    n_features
-        Number of features of an atom.
     prop
         What is predicted.
     """
@@ -45,27 +45,20 @@ class PropertyHead(ExactBuffers):
     spread: Tensor
     fitted: Tensor
 
-    def __init__(self, n_features: int, prop: Property) -> None:
+    def __init__(self, prop: Property) -> None:
         super().__init__()
         self.prop = prop
-        last = nn.Linear(_WIDTH, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(
-            nn.LayerNorm(n_features),
-            nn.Linear(n_features, _WIDTH),
-            nn.SiLU(),
-            nn.Linear(_WIDTH, _WIDTH),
-            nn.SiLU(),
-            last,
-        )
         self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
         self.register_buffer("fitted", torch.tensor(False))
 
+    @abstractmethod
+    def of_atoms(self, features: Tensor, batch: GraphBatch) -> Tensor:
+        """Return what each atom has of the property, (N,) or (N, 3), before mean and spread."""
+
     @override
     def forward(self, features: Tensor, batch: GraphBatch) -> Tensor:
-        """Return the property in its unit and in float64: (N,) of atoms, (B,) of structures.
+        """Return the property in its unit and in float64: (N,) of atoms, (B,) or (B, 3) of structures.
 
         Parameters
         ----------
@@ -74,12 +67,15 @@ class PropertyHead(ExactBuffers):
         batch
             The structures.
         """
-        values: Tensor = self.layers(features).squeeze(-1).double()
-        values = self.mean + self.spread * values
+        values = self.mean + self.spread * self.of_atoms(features, batch).double()
         if self.prop.of_atoms:
             return values
-        total: Tensor = values.new_zeros(len(batch.n_atoms)).index_add(0, batch.batch, values)
-        return total if self.prop.reduction == "sum" else total / batch.n_atoms
+        n_atoms = batch.n_atoms
+        total: Tensor = values.new_zeros(len(n_atoms), *values.shape[1:])
+        total = total.index_add(0, batch.batch, values)
+        if self.prop.reduction == "sum":
+            return total
+        return total / n_atoms.view(-1, *[1] * (total.ndim - 1))
 
     def fit(self, labels: Iterable[tuple[NDArray[np.float64], int]]) -> None:
         """Take mean and spread of labels.
@@ -92,20 +88,103 @@ class PropertyHead(ExactBuffers):
         Notes
         -----
         Where the numbers of atoms are summed, the mean is that of an atom's share, and the spread that of
-        what is left.
+        what is left. Vectors have no mean, as no direction is told from others.
         """
         found = [(np.ravel(value), n) for value, n in labels]
         self.fitted.fill_(True)
         if not found:
             return
         values = np.concatenate([value for value, _ in found])
-        shares: NDArray[np.float64] = np.ones(len(values))
-        if not self.prop.of_atoms and self.prop.reduction == "sum":
-            shares = np.array([n for _, n in found], dtype=np.float64)
-        mean = float(values @ shares / (shares @ shares))
-        spread = float(np.std(values - mean * shares))
+        if self.prop.kind == "vector":
+            mean, spread = 0.0, float(np.sqrt(np.square(values).mean()))
+        else:
+            shares: NDArray[np.float64] = np.ones(len(values))
+            if not self.prop.of_atoms and self.prop.reduction == "sum":
+                shares = np.array([n for _, n in found], dtype=np.float64)
+            mean = float(values @ shares / (shares @ shares))
+            spread = float(np.std(values - mean * shares))
         self.mean.fill_(mean)
         self.spread.fill_(spread if spread > 0 else 1.0)
+
+
+class ScalarHead(PropertyHead):
+    """A small perceptron on the features of each atom, whose last layer starts at zero.
+
+    Parameters
+    ----------
+    n_features
+        Number of features of an atom.
+    prop
+        What is predicted: a number of each atom or of a structure.
+    """
+
+    def __init__(self, n_features: int, prop: Property) -> None:
+        super().__init__(prop)
+        self.layers = nn.Sequential(
+            nn.LayerNorm(n_features),
+            nn.Linear(n_features, _WIDTH),
+            nn.SiLU(),
+            nn.Linear(_WIDTH, _WIDTH),
+            nn.SiLU(),
+            _zero(nn.Linear(_WIDTH, 1)),
+        )
+
+    @override
+    def of_atoms(self, features: Tensor, batch: GraphBatch) -> Tensor:
+        values: Tensor = self.layers(features).squeeze(-1)
+        return values
+
+
+class VectorHead(PropertyHead):
+    """Vectors from each atom to its neighbours, weighted by a perceptron on both and on their distance.
+
+    The features are scalars, so that what comes of it turns as the structure does, and fades smoothly at
+    the cutoff. Two atoms alike that see each other give nothing, as symmetry demands.
+
+    Parameters
+    ----------
+    n_features
+        Number of features of an atom.
+    prop
+        What is predicted: a vector of a structure.
+    cutoff
+        Of the backbone's neighbour list, in Å.
+    """
+
+    centres: Tensor
+
+    def __init__(self, n_features: int, prop: Property, cutoff: float) -> None:
+        super().__init__(prop)
+        self.cutoff = cutoff
+        self.norm = nn.LayerNorm(n_features)
+        self.centre, self.neighbor = (nn.Linear(n_features, _WIDTH) for _ in range(2))
+        self.distance = nn.Linear(_N_RADIAL, _WIDTH, bias=False)
+        self.layers = nn.Sequential(
+            nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU(), _zero(nn.Linear(_WIDTH, 1))
+        )
+        centres = torch.linspace(0.0, cutoff, _N_RADIAL)
+        self.register_buffer("centres", centres, persistent=False)
+
+    @override
+    def of_atoms(self, features: Tensor, batch: GraphBatch) -> Tensor:
+        centre, neighbor = batch.edge_index
+        edges = batch.edge_vectors(batch.positions, batch.cell).to(features.dtype)
+        lengths = torch.linalg.vector_norm(edges, dim=1, keepdim=True)
+        width = self.cutoff / _N_RADIAL
+        radial = torch.exp(-(((lengths - self.centres) / width) ** 2) / 2)
+        normed = self.norm(features)
+        hidden = self.centre(normed)[centre] + self.neighbor(normed)[neighbor]
+        fade = (torch.cos(torch.pi * (lengths / self.cutoff).clamp(max=1.0)) + 1) / 2
+        weights = self.layers(hidden + self.distance(radial)) * fade
+        vectors = features.new_zeros(len(features), 3)
+        return vectors.index_add(0, centre, weights * edges / lengths)
+
+
+def _zero(layer: nn.Linear) -> nn.Linear:
+    """Return a layer whose output is zero until it learns."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class PropertyHeads(nn.ModuleDict):
@@ -138,7 +217,11 @@ class PropertyHeads(nn.ModuleDict):
                 )
                 raise ConfigError(msg)
             # a user's name may be that of one of a module's own methods
-            self[f"{_PREFIX}{prop.name}"] = PropertyHead(backbone.n_features, prop)
+            self[f"{_PREFIX}{prop.name}"] = (
+                VectorHead(backbone.n_features, prop, backbone.cutoff)
+                if prop.kind == "vector"
+                else ScalarHead(backbone.n_features, prop)
+            )
 
     def named(self) -> dict[str, PropertyHead]:
         """Return the heads by the names of their properties."""

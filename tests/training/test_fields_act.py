@@ -211,6 +211,7 @@ OTHERS = {
     # tests/model/test_own_properties.py
     mt.AtomPropertyConfig: OWN,
     mt.GraphPropertyConfig: OWN | {"reduction"},
+    mt.VectorPropertyConfig: OWN | {"reduction"},
     mt.TrainerConfig: {
         *TRAINER,
         "max_time",
