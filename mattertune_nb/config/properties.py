@@ -105,6 +105,10 @@ class Property:
         """The unit that a person reads it in."""
         return self.quantities[0].unit
 
+    def with_unit(self, text: str) -> str:
+        """Return words about a number of it with the unit that a person reads, e.g. ``error (meV/Å)``."""
+        return f"{text} ({self.shown_unit})" if self.shown_unit else text
+
     @property
     def main_metric(self) -> str:
         """The error that is shown first, e.g. ``energy_per_atom_mae``."""

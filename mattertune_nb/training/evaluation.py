@@ -101,6 +101,14 @@ def evaluate(
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
+def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
+    """Return a model as it was before training, with heads of ours at the mean of the training labels."""
+    with torch.random.fork_rng():
+        untuned = type(tuned)(tuned.hparams)
+    untuned.heads.begin_as(tuned.heads)
+    return untuned.to(tuned.device).eval()
+
+
 def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[str, float]]:
     """Return the errors of a run's model before and after.
 
@@ -112,8 +120,7 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     """
     tuned = load_model(run)
     stages = {TUNED: evaluate(tuned, dataset)}
-    with torch.random.fork_rng():
-        untuned = type(tuned)(tuned.hparams)
+    untuned = untuned_of(tuned)
     stages[UNTUNED] = evaluate(untuned, dataset)
     untuned.normalization.load_state_dict(tuned.normalization.state_dict())
     untuned.normalization.begin_again()

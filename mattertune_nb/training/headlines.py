@@ -41,10 +41,6 @@ def _headline(prop: Property, quantity: Quantity, kind: str) -> Headline:
     return Headline(f"{quantity.title} {kind.upper()}", quantity.unit, prop.factor, untuned)
 
 
-TITLES = {name: prop.title for name, prop in PROPERTIES.items()}
-UNITS = {name: prop.shown_unit for name, prop in PROPERTIES.items()}
-"""What a person calls each property, and its unit; energies are read per atom."""
-
 HEADLINES: dict[str, Headline] = {
     f"val/{quantity.name}_{kind}": _headline(prop, quantity, kind)
     for kind in ("mae", "rmse")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.properties import FORCES, RANKED
+from mattertune_nb.config.properties import FORCES, by_importance
 from mattertune_nb.training.evaluation import label_keys
-from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
 from mattertune_nb.widgets.views.pairs import parity_data
@@ -53,7 +52,7 @@ class Predictions:
     @property
     def ranked_by(self) -> PropertyName:
         """The property whose errors tell the worst structures: forces where there are any."""
-        return next(prop.name for prop in RANKED if prop.name in self.data)
+        return by_importance(values.about for values in self.data.values())[0].name
 
     def errors(self) -> NDArray[np.float64]:
         """Return the mean absolute error of each structure, (n,); NaN where it has no label."""
@@ -89,8 +88,8 @@ def parity(predictions: Predictions) -> str:
     n, total = len(predictions.frames), predictions.total
     part = f"{number(n)} of {number(total)} frames, evenly spread," if n < total else f"{n} frames"
     rows = [
-        [f"{TITLES[name]} ({UNITS[name]})", number(v.mae), number(v.rmse), v.r2_words()]
-        for name, v in predictions.data.items()
+        [v.about.with_unit(v.about.title), number(v.mae), number(v.rmse), v.r2_words()]
+        for v in predictions.data.values()
     ]
     return (
         paragraph(f"Best weights on {part} of {predictions.frames.name}.", "faint")
@@ -101,20 +100,19 @@ def parity(predictions: Predictions) -> str:
 
 def worst(predictions: Predictions) -> str:
     """Return the structures with the largest errors, their atoms coloured by the error of the force."""
-    name, errors = predictions.ranked_by, predictions.errors()
+    errors = predictions.errors()
+    about = predictions.data[predictions.ranked_by].about
     order = np.argsort(-np.nan_to_num(errors, nan=-1.0))[:N_WORST]
     parts = []
     for i in (int(i) for i in order if np.isfinite(errors[i])):
         atoms = predictions.frames[i]
         caption = (
-            f"{PurePath(predictions.frames.source(i)).name}: {number(errors[i])} {UNITS[name]}"
+            f"{PurePath(predictions.frames.source(i)).name}: {number(errors[i])} {about.shown_unit}"
         )
         shown = Shown(atoms, values=_of_atoms(predictions, i), label="force error (meV/Å)")
         title = f"{atoms.get_chemical_formula()}, {caption}"
         parts.append(picture(draw_structure(shown), title, caption))
-    said = (
-        f"Mean absolute error of the {TITLES[name]} in each of the {len(parts)} worst structures."
-    )
+    said = f"Mean absolute error of the {about.title} in each of the {len(parts)} worst structures."
     return paragraph(said, "faint") + f'<div class="pairs">{"".join(parts)}</div>'
 
 

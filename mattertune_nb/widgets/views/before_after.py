@@ -10,7 +10,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
-from mattertune_nb.training.headlines import TITLES, UNITS
+from mattertune_nb.training.evaluation import untuned_of
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
@@ -122,10 +122,10 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs)
         errors = (
-            f"{TITLES[name]} "
+            f"{values.about.title} "
             + " -> ".join(f"{data[name].mae:.4g}" for data in self._stages.values())
-            + f" {UNITS[name]}"
-            for name in self._stages.get(TUNED, {})
+            + f" {values.about.shown_unit}"
+            for name, values in self._stages.get(TUNED, {}).items()
         )
         text = f"mean absolute error, {' -> '.join(self._stages)}: {', '.join(errors)}"
         return bundle | {"text/plain": text}
@@ -179,7 +179,7 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
         words, sign = gain(reference[name].mae, values.mae)
         cells = "".join(f"<td {right}>{number(data[name].mae)}</td>" for data in stages.values())
         rows.append(
-            f"<tr><td {left}>{TITLES[name]} ({UNITS[name]})</td>{cells}"
+            f"<tr><td {left}>{values.about.with_unit(values.about.title)}</td>{cells}"
             f'<td {left}><b style="color:{_COLORS[sign]}">{words}</b></td></tr>'
         )
     return (
@@ -215,12 +215,3 @@ def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | W.HTML:
         return view
     view.close()
     return message_of(view.work.error)
-
-
-def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
-    """Return the backbone of a tuned model as it was; no random numbers are drawn."""
-    import torch
-
-    with torch.random.fork_rng():
-        untuned = type(tuned)(tuned.hparams)
-    return untuned.to(tuned.device).eval()

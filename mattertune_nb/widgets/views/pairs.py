@@ -8,7 +8,6 @@ import numpy as np
 
 from mattertune_nb.calculator import PropertyPredictor, outside_references
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.widgets.page.work import Step
 from mattertune_nb.widgets.views.parity_data import ParityData, frame_pairs
 
@@ -40,9 +39,10 @@ class Pairs:
 
     def __init__(self, models: Sequence[FinetuneModuleBase], dataset: AtomsDataset) -> None:
         self.models, self.dataset = list(models), dataset
+        self._properties = models[-1].properties
         self.note = ""
         self._parts: list[dict[PropertyName, list[ParityData]]] = [
-            {name: [] for name in PROPERTIES} for _ in self.models
+            {name: [] for name in self._properties} for _ in self.models
         ]
 
     def steps(self) -> Iterator[Step]:
@@ -56,7 +56,7 @@ class Pairs:
         n = len(self.dataset)
         labels: dict[int, dict[str, Any]] = {}
         for i in range(n):
-            found = self.dataset.labels(i, dict.fromkeys(PROPERTIES, "mask"))
+            found = self.dataset.labels(i, dict.fromkeys(self._properties.values(), "mask"))
             if found:
                 labels[i] = found
             if i % _READ_AT_A_TIME == 0:
@@ -69,12 +69,13 @@ class Pairs:
         structures = [frames.frame(k) for k in range(len(frames))]
         self.note = outside_references(self.models[-1], structures)
         present = set().union(*labels.values())
-        wanted = [name for name in PROPERTIES if name in present]
+        wanted = [name for name in self._properties if name in present]
         streams = [PropertyPredictor(model).stream(frames, wanted) for model in self.models]
         for done, results in enumerate(zip(*streams, strict=True), 1):
             for parts, (k, prediction) in zip(self._parts, results, strict=True):
                 i, numbers = int(used[k]), structures[k].numbers
-                for name, values in frame_pairs(i, numbers, labels[i], prediction).items():
+                pairs = frame_pairs(i, numbers, labels[i], prediction, self._properties.values())
+                for name, values in pairs.items():
                     parts[name].append(values)
             yield Step("predicting", done, len(frames), "frames")
 

@@ -12,7 +12,6 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.training.headlines import TITLES, UNITS
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
@@ -159,7 +158,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         """Offer what there is to choose, and show what is chosen."""
         self._filling = True
-        names = [(TITLES[name].capitalize(), name) for name in self._data]
+        names = [(values.about.title.capitalize(), name) for name, values in self._data.items()]
         if [name for _, name in names] != [name for _, name in self.property.options]:
             first = FORCES.name if FORCES.name in self._data else next(iter(self._data), None)
             kept = self.property.value if self.property.value in self._data else first
@@ -215,7 +214,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             chosen = name == self.property.value
             shown = (self._shown or values) if chosen else values
             part = shown.of_element(self.element.value) if chosen else ""
-            title = f"{TITLES[name]}{part} ({UNITS[name]})"
+            title = values.about.with_unit(f"{values.about.title}{part}")
             cells = (number(shown.mae), number(shown.rmse), shown.r2_words(), f"{len(shown):,}")
             weight = "600" if chosen else "400"
             rows.append(
@@ -307,7 +306,7 @@ def _offer(control: W.Dropdown, options: list[tuple[str, Any]]) -> None:
 
 def _elements(values: ParityData, parts: dict[int, ParityData]) -> list[tuple[str, int]]:
     """Return the elements to choose from with their errors."""
-    unit = UNITS[values.name]
+    unit = values.about.shown_unit
     found = [
         (f"{chemical_symbols[z]}: MAE {number(part.mae)} {unit}", z) for z, part in parts.items()
     ]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.config.properties import FORCES, PROPERTIES, Property
+from mattertune_nb.config.properties import FORCES, Property
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from numpy.typing import NDArray
@@ -27,12 +27,12 @@ _FAR = 3.0
 
 @dataclass(frozen=True)
 class ParityData:
-    """Components of one property in meV units, one after the other, frame by frame.
+    """Components of one property as people read them, in meV units, one after the other, frame by frame.
 
     Attributes
     ----------
-    name
-        The property.
+    about
+        What is said of the property.
     label, prediction
         (m,); energies per atom.
     frame
@@ -45,7 +45,7 @@ class ParityData:
         Norm of the force label on its atom, of a whole frame the largest, (m,); NaN where there is none.
     """
 
-    name: PropertyName
+    about: Property
     label: NDArray[np.float64]
     prediction: NDArray[np.float64]
     frame: NDArray[np.int64]
@@ -63,23 +63,18 @@ class ParityData:
         columns = {
             field: np.concatenate([getattr(part, field) for part in parts])
             for field in cls.__dataclass_fields__
-            if field != "name"
+            if field != "about"
         }
-        return cls(parts[0].name, **columns)
+        return cls(parts[0].about, **columns)
 
     def take(self, rows: NDArray[Any]) -> Self:
         """Return some of the components."""
         columns = {
             field: getattr(self, field)[rows]
             for field in self.__dataclass_fields__
-            if field != "name"
+            if field != "about"
         }
         return replace(self, **columns)
-
-    @property
-    def about(self) -> Property:
-        """What is said of the property."""
-        return PROPERTIES[self.name]
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -131,11 +126,11 @@ class ParityData:
 
     def axis_titles(self) -> tuple[str, str]:
         """Return what the axes show in words."""
-        unit = self.about.shown_unit
-        if not self._relative:
-            return f"label ({unit})", f"prediction ({unit})"
-        shifted = f", shifted by {signed(-self.shift)}" if self.shift else ""
-        return f"label − mean ({unit})", f"prediction − mean label{shifted} ({unit})"
+        across, up = "label", "prediction"
+        if self._relative:
+            shifted = f", shifted by {signed(-self.shift)}" if self.shift else ""
+            across, up = "label − mean", f"prediction − mean label{shifted}"
+        return self.about.with_unit(across), self.about.with_unit(up)
 
     def place(self, row: int) -> str:
         """Return what a component is of, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
@@ -178,6 +173,7 @@ def frame_pairs(
     numbers: NDArray[np.int64],
     labels: Mapping[str, Any],
     prediction: Mapping[str, Any],
+    properties: Iterable[Property],
 ) -> dict[PropertyName, ParityData]:
     """Pair the labels of one frame with its prediction, both in eV units; what either lacks is left out."""
     n = len(numbers)
@@ -185,7 +181,8 @@ def frame_pairs(
     if FORCES.name in labels:
         norms = FORCES.factor * np.linalg.norm(np.asarray(labels[FORCES.name]), axis=1)
     found: dict[PropertyName, ParityData] = {}
-    for name, prop in PROPERTIES.items():
+    for prop in properties:
+        name = prop.name
         if name not in labels or name not in prediction:
             continue
         factor = prop.factor / (n if prop.shown_per_atom else 1)
@@ -194,7 +191,7 @@ def frame_pairs(
         m = len(label)
         each = len(prop.component_names)
         found[name] = ParityData(
-            name,
+            prop,
             label,
             guess,
             frame=np.full(m, index),
@@ -244,7 +241,7 @@ def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDatase
         for what in ("label", "prediction", "error"):
             numbers = getattr(values, what).tolist()
             cells = [""] * start + numbers + [""] * (total - start - m)
-            columns[f"{prop.title} {what} ({prop.shown_unit})"] = cells
+            columns[prop.with_unit(f"{prop.title} {what}")] = cells
         start += m
     return columns
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mattertune_nb.training.headlines import UNITS
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, INK
 from mattertune_nb.widgets.views.bins import bin_edges, histogram
@@ -120,7 +119,7 @@ class ParityFigure:
             self._ring.update(x=x, y=y)
 
     def _hover(self, values: ParityData) -> list[str]:
-        unit = UNITS[values.name]
+        unit = values.about.shown_unit
         error = values.error
         return [
             f"{short_source(self._dataset, int(values.frame[i]))}<br>{values.place(i)}"
@@ -148,10 +147,10 @@ class ParityFigure:
             x=(edges[1:] + edges[:-1]) / 2,
             y=counts,
             width=np.diff(edges),
-            hovertemplate=f"error %{{x:.3g}} {UNITS[values.name]}: %{{y}}<extra></extra>",
+            hovertemplate=f"error %{{x:.3g}} {values.about.shown_unit}: %{{y}}<extra></extra>",
         )
         top = np.log10(max(int(counts.max()), 1))
-        self.widget.update_xaxes(title=f"error ({UNITS[values.name]})", row=2, col=1)
+        self.widget.update_xaxes(title=values.about.with_unit("error"), row=2, col=1)
         self.widget.update_yaxes(range=[-0.3, top + 0.15], row=2, col=1)
 
     def _on_point(self, points: Any) -> None:

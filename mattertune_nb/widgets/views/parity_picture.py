@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.training.headlines import UNITS
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
@@ -39,7 +38,7 @@ def draw_parity(
         below.stairs(counts, edges, fill=True, color=BLUE)
         below.axvline(0, color="0.6", lw=1)
         below.set_yscale("log")
-        below.set_xlabel(f"error ({UNITS[values.name]})", fontsize=8)
+        below.set_xlabel(values.about.with_unit("error"), fontsize=8)
         below.set_ylabel("count", fontsize=8)
         below.tick_params(labelsize=7)
     return figure

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from plotly.callbacks import Points
 
 import mattertune_nb as mt
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.training.evaluation import evaluate
 from mattertune_nb.widgets.views.parity import ParityView
 from mattertune_nb.widgets.views.parity_data import ParityData
@@ -185,7 +186,7 @@ def many(n: int, frames: int) -> ParityData:
     label = rng.normal(size=n)
     frame, zero = np.arange(n) % frames, np.zeros(n, int)
     prediction = label + 0.1 * rng.normal(size=n)
-    return ParityData("forces", label, prediction, frame, zero, zero, zero + 1, np.abs(label))
+    return ParityData(FORCES, label, prediction, frame, zero, zero, zero + 1, np.abs(label))
 
 
 def test_a_million_points_are_a_density(dataset, chgnet):
@@ -221,7 +222,7 @@ def test_values_that_are_the_same_up_to_rounding_are_shown(dataset, chgnet):
     values = many(10_000, len(dataset))
     label = 1000 * (1 + 1e-16 * np.arange(10_000) / 1000)
     same = ParityData(
-        "forces", label, label + 2e-13, values.frame, values.component, values.atom,
+        FORCES, label, label + 2e-13, values.frame, values.component, values.atom,
         values.element, np.abs(label),
     )  # fmt: skip
     assert ParityView(chgnet, dataset, {"forces": same}).picture().startswith(b"\x89PNG")

@@ -11,6 +11,7 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.data import chemical_symbols
 
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES
 from mattertune_nb.data.datasets import XYZDatasetConfig
 from mattertune_nb.widgets.page.export import csv_text
 from mattertune_nb.widgets.views.parity_data import (
@@ -25,7 +26,7 @@ def forces(label, prediction, element=None, frame=None) -> ParityData:
     label = np.asarray(label, float)
     n = len(label)
     return ParityData(
-        "forces",
+        FORCES,
         label,
         np.asarray(prediction, float),
         frame=np.zeros(n, int) if frame is None else np.asarray(frame),
@@ -40,7 +41,7 @@ def energies(label, prediction) -> ParityData:
     """Return pairs of energies with these values."""
     n = len(label)
     return ParityData(
-        "energy",
+        ENERGY,
         np.asarray(label, float),
         np.asarray(prediction, float),
         frame=np.arange(n),
@@ -65,7 +66,8 @@ def copper(copper_xyz):
             "forces": labels["forces"] + rng.normal(scale=0.05, size=(len(atoms), 3)),
             "stresses": labels["stresses"] - 0.001,
         }
-        pairs.append((labels, prediction, frame_pairs(i, atoms.numbers, labels, prediction)))
+        found = frame_pairs(i, atoms.numbers, labels, prediction, PROPERTIES.values())
+        pairs.append((labels, prediction, found))
     return frames, pairs
 
 
