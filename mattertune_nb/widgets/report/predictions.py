@@ -19,9 +19,11 @@ from mattertune_nb.widgets.views.structure_picture import draw_structure
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mattertune_nb.config.properties import PropertyName
+    from mattertune_nb.config.properties import Property, PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
     from mattertune_nb.training.run import Run
     from mattertune_nb.widgets.views.parity_data import ParityData
@@ -43,16 +45,20 @@ class Predictions:
         Labels and predictions by property, in meV units.
     total
         How many structures there were to choose from.
+    learnt
+        What the model has learnt.
     """
 
     frames: AtomsDataset
     data: dict[PropertyName, ParityData]
     total: int
+    learnt: Sequence[Property]
 
     @property
     def ranked_by(self) -> PropertyName:
-        """The property whose errors tell the worst structures: forces where there are any."""
-        return by_importance(values.about for values in self.data.values())[0].name
+        """The property whose errors tell the worst structures: of what was learnt, forces where they are."""
+        known = [prop for prop in self.learnt if prop.name in self.data]
+        return by_importance(known or [values.about for values in self.data.values()])[0].name
 
     def errors(self) -> NDArray[np.float64]:
         """Return the mean absolute error of each structure, (n,); NaN where it has no label."""
@@ -80,7 +86,7 @@ def predict(run: Run, dataset: Any = None) -> Predictions:
     total = len(frames)
     if total > MAX_FRAMES:
         frames = frames.take(np.linspace(0, total - 1, MAX_FRAMES).round().astype(int))
-    return Predictions(frames, parity_data(model, frames), total)
+    return Predictions(frames, parity_data(model, frames), total, model.hparams.learnt)
 
 
 def parity(predictions: Predictions) -> str:

@@ -109,7 +109,7 @@ def test_evaluation_has_the_same_untuned_numbers(model, frames, tmp_path, monkey
 
 def test_the_report_has_their_parity_and_worst_structures(model, frames):
     data = parity_data(model, dataset(frames))
-    predictions = Predictions(dataset(frames), data, len(frames))
+    predictions = Predictions(dataset(frames), data, len(frames), model.hparams.learnt)
     assert "dipole (eÅ)" in parity(predictions)
     errors = [np.nan if i == 0 else 0.0 for i in range(len(frames))]
     np.testing.assert_array_equal(np.isnan(predictions.errors()), np.isnan(errors))
