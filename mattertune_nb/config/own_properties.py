@@ -154,6 +154,9 @@ class VectorPropertyConfig(OwnPropertyConfig):
         )
 
 
+OWN_KINDS = (GraphPropertyConfig, AtomPropertyConfig, VectorPropertyConfig)
+"""Settings of the properties that a user names."""
+
 _TAKEN = {*PROPERTIES, "stress", "free_energy", "energy_per_atom", "total", "num_atoms", "index"}
 
 
@@ -185,7 +188,7 @@ def _from_outside(value: Any) -> BasePropertyConfig:
     return config_class.from_dict(value)
 
 
-_OURS = (*PROPERTIES, "graph_property", "atom_property", "vector_property")
+_OURS = (*PROPERTIES, *(kind.model_fields["type"].default for kind in OWN_KINDS))
 
 _OutsidePropertyConfig = Annotated[
     BasePropertyConfig,

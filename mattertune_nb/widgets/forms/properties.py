@@ -1,7 +1,8 @@
-"""What is learnt: a row each for energy, forces and stress."""
+"""What is learnt: a row each for energy, forces and stress, and as many of one's own as there are."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -9,11 +10,15 @@ from typing_extensions import override
 
 from mattertune_nb.config import task
 from mattertune_nb.config.model import ModelConfig
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.own_properties import OWN_KINDS
+from mattertune_nb.config.properties import PROPERTIES, outside_config_class, outside_kinds
 from mattertune_nb.widgets.forms.about import About
+from mattertune_nb.widgets.forms.annotations import kind_text
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.lazy import Lazy
+from mattertune_nb.widgets.forms.lists import Rows
+from mattertune_nb.widgets.forms.nested_fields import Choice
 from mattertune_nb.widgets.page.controls import Box, Checkbox, VBox, shared
 
 if TYPE_CHECKING:
@@ -59,6 +64,32 @@ class PropertyRow:
         self.switch.value = value is not None
 
 
+def own_kinds() -> dict[str, Any]:
+    """Return the classes of settings of properties that a user names, those of other packages too."""
+    ours = {cls.model_fields["type"].default: cls for cls in OWN_KINDS}
+    return ours | {kind: outside_config_class(kind) for kind in outside_kinds()}
+
+
+class OwnProperties(Rows):
+    """Properties that a user names: any number or vector of a structure, any number of an atom."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        about = About.of(ModelConfig, "properties", "model.").called("Properties of your own")
+        super().__init__(about, self._new, changed)
+        self.add_button.description = "Add a property of your own"
+
+    def _new(self) -> Choice:
+        kinds: dict[str, tuple[str, Callable[[], Editor] | None]] = {
+            kind: (
+                kind_text(cls),
+                partial(ConfigEditor, cls, self._changed, prefix="model.properties."),
+            )
+            for kind, cls in own_kinds().items()
+        }
+        about = About.of(ModelConfig, "properties", "model.").called("Kind of property")
+        return Choice(about, kinds, lambda raw: str(raw["type"]), self._changed, wide=True)
+
+
 class PropertyRows(Editor):
     """The list of properties of a model, a row for each that there can be."""
 
@@ -70,18 +101,20 @@ class PropertyRows(Editor):
         self.default, self.help = about.default, about.mark()
         self.rows = {name: PropertyRow(name, changed) for name in CLASSES}
         self._order = list(CLASSES)
-        self._own: list[dict[str, Any]] = []
+        self.own = OwnProperties(changed)
         for row in self.rows.values():
             row.switch.observe(self._on_change, "value")
-        self.widget = VBox([row.widget for row in self.rows.values()], css="mt-form")
+        self.widget = VBox(
+            [*(row.widget for row in self.rows.values()), self.own.widget], css="mt-form"
+        )
 
     @override
     def inner_editors(self) -> Iterable[Editor]:
-        return [row.settings for row in self._learnt()]
+        return [*(row.settings for row in self._learnt()), *self.own.rows]
 
     @override
     def get(self) -> list[dict[str, Any]]:
-        return [*(row.get() for row in self._learnt()), *self._own]
+        return [*(row.get() for row in self._learnt()), *self.own.get()]
 
     def _learnt(self) -> list[PropertyRow]:
         return [self.rows[name] for name in self._order if self.rows[name].switch.value]
@@ -89,8 +122,7 @@ class PropertyRows(Editor):
     @override
     def _show(self, value: Any) -> None:
         given = {item["name"]: item for item in value or [] if item.get("name") in CLASSES}
-        # what a config in Python or YAML has beside them is kept as it is
-        self._own = [item for item in value or [] if item.get("name") not in CLASSES]
+        self.own.set([item for item in value or [] if item.get("name") not in CLASSES])
         # a list keeps its order, and what is added comes last
         self._order = [*given, *(name for name in CLASSES if name not in given)]
         for name, row in self.rows.items():
@@ -100,6 +132,7 @@ class PropertyRows(Editor):
     def find(self, text: str) -> None:
         for row in self._learnt():
             row.settings.find(text)
+        self.own.find(text)
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
@@ -107,7 +140,10 @@ class PropertyRows(Editor):
         for i, row in enumerate(learnt):
             own = [(p[1:], text) for p, text in problems if p[:1] == (i,)]
             row.settings.show_problems(own)
-        texts = [text for p, text in problems if not p or p[0] not in range(len(learnt))]
-        self._say(
-            "choose at least one" if texts and not learnt and not self._own else "; ".join(texts)
-        )
+        placed = [
+            (p[0] - len(learnt), p[1:], text) for p, text in problems if p and isinstance(p[0], int)
+        ]
+        self.own.show_problems([((i, *rest), text) for i, rest, text in placed if i >= 0])
+        texts = [text for p, text in problems if not p or not isinstance(p[0], int)]
+        has_none = not learnt and not self.own.rows
+        self._say("choose at least one" if texts and has_none else "; ".join(texts))
