@@ -120,13 +120,14 @@ class ScalarHead(PropertyHead):
 
     def __init__(self, n_features: int, prop: Property) -> None:
         super().__init__(prop)
+        last = _zero(nn.Linear(_WIDTH, 1))
         self.layers = nn.Sequential(
             nn.LayerNorm(n_features),
             nn.Linear(n_features, _WIDTH),
             nn.SiLU(),
             nn.Linear(_WIDTH, _WIDTH),
             nn.SiLU(),
-            _zero(nn.Linear(_WIDTH, 1)),
+            last,
         )
 
     @override
