@@ -129,10 +129,15 @@ class AtomsDataset:
         k = int(self.indices[i])
         return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
 
+    def file(self, i: int) -> str:
+        """Return the file that structure `i` comes from."""
+        k = int(self.indices[i])
+        of_frame = getattr(_reader(self._frames), "file", None)
+        return self.name if of_frame is None else str(of_frame(k))
+
     def n_atoms(self) -> NDArray[np.int64]:
         """Return the (len,) numbers of atoms; parses nothing where the source knows them."""
-        source = self._frames.frames if isinstance(self._frames, CachedFrames) else self._frames
-        known = getattr(source, "n_atoms", None)
+        known = getattr(_reader(self._frames), "n_atoms", None)
         if known is not None:
             return np.asarray(known[self.indices], dtype=np.int64)
         return np.array([len(self._frames[int(k)]) for k in self.indices], dtype=np.int64)
@@ -148,6 +153,11 @@ class AtomsDataset:
         part = copy.copy(self)
         part.loader = loader
         return part
+
+
+def _reader(frames: Frames) -> Frames:
+    """Return what is behind a cache."""
+    return frames.frames if isinstance(frames, CachedFrames) else frames
 
 
 def as_dataset(frames: AtomsDataset | Sequence[Atoms]) -> AtomsDataset:

@@ -29,12 +29,15 @@ class MatterTuneDataModule(LightningDataModule):
     ----------
     datasets
         ``"train"``, ``"validation"`` and perhaps ``"test"``, once :meth:`setup` was called.
+    notes
+        What is to be said of how they were divided, a sentence each.
     """
 
     def __init__(self, config: AutoSplitDataModuleConfig | ManualSplitDataModuleConfig) -> None:
         super().__init__()
         self._config = config
         self.datasets: dict[str, AtomsDataset] = {}
+        self.notes: list[str] = []
 
     @property
     def hparams(  # type: ignore[override]
@@ -70,7 +73,8 @@ class MatterTuneDataModule(LightningDataModule):
         """
         del stage
         if not self.datasets:
-            self.datasets = self.hparams.create_datasets()
+            divided = self.hparams.create_datasets()
+            self.datasets, self.notes = dict(divided), list(divided.notes)
 
     def reseed(self, seed: int) -> None:
         """Let another seed of a run draw other batches from the same split; 0 leaves them as they are."""

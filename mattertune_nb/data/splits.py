@@ -1,123 +1,37 @@
-"""Which structures are trained on, validated on and tested on, and how they are batched."""
+"""Which structures are trained on, validated on and tested on."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import Field, field_validator, model_validator
-from typing_extensions import override
 
-from mattertune_nb.config.base import HyperParameters, setting
+from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, about
-from mattertune_nb.data.datasets import AtomsDataset, DatasetConfig, LoaderSettings
+from mattertune_nb.data.batch_settings import BatchSettings, recorded
+from mattertune_nb.data.datasets import DatasetConfig
+from mattertune_nb.data.dividing import DividedData
+from mattertune_nb.data.overlap import without_overlap
+from mattertune_nb.data.part_sizes import part_sizes
+from mattertune_nb.data.rules import by_number, divide
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
-STAGES = ("train", "validation", "test")
-"""Names of the data sets of a run."""
+    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dividing import Division
+    from mattertune_nb.data.part_sizes import Sizes
 
-_STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
+_LARGE = 20_000
+"""Frames that are read in a moment."""
 
-
-class _DataModuleConfig(HyperParameters):
-    """What all splits share: how structures are batched."""
-
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
-        "auto",
-        "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
-        "frames need small batches. Lower it where memory runs out.",
-        label="Batch size",
-        basic=True,
-        unit="structures",
-        kinds={"int": "fixed", "literal": "by the size of the data"},
-        group="batches",
-    )
-    max_atoms: int | None = setting(
-        None,
-        "Atoms a batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
-        "runs out of memory. A larger structure is a batch of its own.",
-        label="Atoms per batch",
-        unit="atoms",
-        ge=1,
-        group="batches",
-    )
-    num_workers: int = setting(
-        0,
-        "Processes that prepare batches; 0: the training process itself.",
-        label="Worker processes",
-        unit="processes",
-        ge=0,
-        group="batches",
-    )
-    graph_memory_mb: float = setting(
-        1000.0,
-        "Memory for graphs of all sets together, in each process that prepares batches; those used last "
-        "are kept, so that the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
-        label="Memory for graphs",
-        unit="MB",
-        ge=0,
-        group="batches",
-    )
-    graph_disk_mb: float = setting(
-        2000.0,
-        "Graphs kept in your cache folder, so that the next run on the same structures builds none; "
-        "0: none.",
-        label="Disk for graphs",
-        unit="MB",
-        ge=0,
-        group="batches",
-    )
-    pin_memory: bool = setting(
-        True,
-        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
-        label="Page-locked memory",
-        group="batches",
-    )
-
-    @override
-    def __getitem__(self, name: str) -> Any:
-        # a checkpoint names a list of structures, and the run's config.yaml holds it: once, and not per save
-        left_out = {name: {"atoms_list"}}
-        return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
-
-    def structures_per_batch(self, n_train: int) -> int:
-        """Return the number of structures a batch for a training set of `n_train`."""
-        if self.batch_size != "auto":
-            return self.batch_size
-        return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
-
-    def _batched(
-        self, datasets: dict[str, AtomsDataset], seed: int, what: str
-    ) -> dict[str, AtomsDataset]:
-        """Attach the loaders' settings; only training is shuffled."""
-        for stage in ("train", "validation"):
-            if not len(datasets[stage]):
-                msg = f"{what}: no structure is left for {stage}."
-                raise DataError(msg)
-        # each set keeps its own graphs, so that the bound is divided among them
-        atoms = {stage: int(dataset.n_atoms().sum()) for stage, dataset in datasets.items()}
-        share = self.graph_memory_mb / max(sum(atoms.values()), 1)
-        return {
-            stage: dataset.with_loader(
-                LoaderSettings(
-                    batch_size=self.structures_per_batch(len(datasets["train"])),
-                    max_atoms=self.max_atoms,
-                    num_workers=self.num_workers,
-                    pin_memory=self.pin_memory,
-                    graph_memory_mb=share * atoms[stage],
-                    graph_disk_mb=self.graph_disk_mb,
-                    shuffle=stage == "train",
-                    seed=seed,
-                )
-            )
-            for stage, dataset in datasets.items()
-        }
+Split = Literal[
+    "auto", "random", "blocks", "groups", "composition", "similarity", "order", "permutation"
+]
+"""Rules by which one data set is divided."""
 
 
-class AutoSplitDataModuleConfig(_DataModuleConfig):
+class AutoSplitDataModuleConfig(BatchSettings):
     """One data set, divided at random or in its order."""
 
     type: Literal["auto_split"] = setting(
@@ -131,7 +45,8 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
     )
     train_split: int | float = setting(
         0.8,
-        "Part trained on: a fraction (0.8) or a number of structures (24).",
+        "Part trained on: a fraction (0.8), about which each frame is placed by itself, or a number of "
+        "structures (24), of which just so many are taken.",
         label="Training part",
         basic=True,
         gt=0,
@@ -151,12 +66,42 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         ge=0,
         kinds={"float": "fraction", "int": "number of structures"},
     )
-    shuffle: bool = setting(
-        True,
-        "Divide at random; False: training first, then validation, then test, in the order of the "
-        "file, for frames of one trajectory. The order of training is drawn anew each epoch anyway.",
-        label="Split at random",
+    split: Split = setting(
+        "auto",
+        "What decides the side of a frame; equal structures are always on one. 'auto': blocks where the "
+        "frames plainly follow one another in time, else at random. A frame of a random split is placed by "
+        "what it holds, so that a frame that is added moves no other. 'blocks' keeps neighbours of a "
+        "trajectory together, 'groups' frames with the same `group_key`, 'composition' those with the same "
+        "shares of elements, 'similarity' those that are alike. 'order' takes training first, then "
+        "validation, then test, as the file has them; 'permutation' is the random split of versions before "
+        "0.3, by the frame's number and not by what it holds.",
+        label="Divided by",
         basic=True,
+        options={
+            "auto": "what the frames are",
+            "random": "chance",
+            "blocks": "blocks of a trajectory",
+            "groups": "groups",
+            "composition": "composition",
+            "similarity": "similarity",
+            "order": "order of the file",
+            "permutation": "chance, as before 0.3",
+        },
+    )
+    group_key: str | None = setting(
+        None,
+        "For 'groups': the key of `atoms.info` whose value is a frame's group, 'file' for the file that it "
+        "comes from, or 'composition'.",
+        label="Group",
+        min_length=1,
+    )
+    block_length: int | None = setting(
+        None,
+        "For 'blocks': consecutive frames that stay together; not set: a tenth of the trajectory, as a "
+        "power of two, so that the blocks stay until it has grown to the double.",
+        label="Length of a block",
+        unit="frames",
+        ge=1,
     )
     shuffle_seed: int = setting(
         42,
@@ -165,6 +110,20 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         ge=0,
         le=2**32 - 1,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, data: Any) -> Any:
+        """Take ``shuffle`` of versions before 0.3, and of MatterTune, for the rule that it meant."""
+        if not isinstance(data, dict) or "shuffle" not in data:
+            return data
+        data = dict(data)
+        shuffle = data.pop("shuffle")
+        if not isinstance(shuffle, bool) or "split" in data:
+            given = f"; split is '{data['split']}' already" if "split" in data else ""
+            msg = f"is the old name of split: true is 'permutation', false is 'order'{given}"
+            raise about(msg, "shuffle")
+        return data | {"split": "permutation" if shuffle else "order"}
 
     @field_validator("train_split", "validation_split", "test_split")
     @classmethod
@@ -188,68 +147,74 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
                 f"Training, Validation and Test part add up to {total:g}, more than all; lower one"
             )
             raise about(text, "train_split")
+        if self.split == "groups" and self.group_key is None:
+            text = "is needed for split 'groups'"
+            raise about(text, "group_key")
         return self
 
-    def split_indices(self, n: int) -> dict[str, NDArray[np.int64]]:
-        """Divide `n` structures; the same for a seed on any machine.
-
-        Parameters
-        ----------
-        n
-            Number of structures.
-
-        Returns
-        -------
-        dict
-            For each of ``"train"``, ``"validation"`` and, where it is asked for, ``"test"`` the
-            positions of its structures, ascending.
+    def sizes(self, n: int) -> Sizes:
+        """Return how large the parts of `n` structures are to be.
 
         Raises
         ------
         DataError
             The parts are more than there is, or one is left empty.
         """
-        train, test = _count(self.train_split, n), _count(self.test_split, n)
-        if self.validation_split == "auto":
-            validation = max(n - train - test, 0)
-        else:
-            validation = _count(self.validation_split, n)
-            fractions = (self.train_split, self.validation_split, float(self.test_split))
-            if all(isinstance(part, float) for part in fractions) and self.test_split < 1:
-                # rounding must neither lose a structure nor ask for one too many
-                left = n - validation - test
-                train = left if sum(fractions) > 1 - 1e-9 else min(train, left)
-        text = f"{train} for training, {validation} for validation, {test} for a test, of {n}"
-        if train + validation + test > n:
-            msg = f"the split asks for more structures than there are ({text}). Lower train_split."
-            raise DataError(msg)
-        for stage, count, remedy in (
-            ("training", train, "Raise train_split"),
-            ("validation", validation, "Lower train_split"),
-            ("the test", test or not self.test_split, "Raise test_split"),
-        ):
-            if not count:
-                msg = (
-                    f"the split leaves no structure for {stage} ({text}). "
-                    f"{remedy}, or add structures."
-                )
-                raise DataError(msg)
-        order: NDArray[np.int64] = np.arange(n, dtype=np.int64)
-        if self.shuffle:
-            # RandomState's stream is frozen, that of newer generators may change with NumPy
-            order = np.random.RandomState(self.shuffle_seed).permutation(n).astype(np.int64)
-        ends = np.cumsum([train, validation, test])
-        taken = np.split(order[: ends[-1]], ends[:-1])
-        return {
-            stage: np.sort(part) for stage, part in zip(STAGES, taken, strict=True) if len(part)
-        }
+        return part_sizes(n, self.train_split, self.validation_split, self.test_split)
 
-    def create_datasets(self) -> dict[str, AtomsDataset]:
-        """Open the data set and divide it.
+    def divide(self, dataset: AtomsDataset) -> Division:
+        """Divide a data set; the same for a seed on any machine.
 
         Returns
         -------
-        dict
+        Division
+            For each of ``"train"``, ``"validation"`` and, where it is asked for, ``"test"`` the positions
+            of its structures, ascending; the rule that was taken, and what is to be said of it.
+
+        Raises
+        ------
+        DataError
+            A frame cannot be read, the parts are more than there is, or one is left empty.
+        """
+        return divide(
+            dataset,
+            self.split,
+            self._sizes_of(dataset),
+            seed=self.shuffle_seed,
+            group_key=self.group_key,
+            block_length=self.block_length,
+        )
+
+    def _sizes_of(self, dataset: AtomsDataset) -> Sizes:
+        try:
+            return self.sizes(len(dataset))
+        except DataError as exc:
+            msg = f"{dataset.name}: {exc}"
+            raise DataError(msg) from None
+
+    def sources(self) -> dict[str, AtomsDataset]:
+        """Open the data set whole, and see that it can be divided; no frame is read.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or a part is left empty.
+        """
+        dataset = self.dataset.create_dataset()
+        self._sizes_of(dataset)
+        return {"dataset": dataset}
+
+    def create_datasets(self, *, approximate: bool = False) -> DividedData:
+        """Open the data set and divide it.
+
+        Parameters
+        ----------
+        approximate
+            Whether parts of about the right size are enough, for which no frame of a large file is read.
+
+        Returns
+        -------
+        DividedData
             ``"train"``, ``"validation"`` and perhaps ``"test"``; each one's ``indices`` are the frames
             of the source that it holds.
 
@@ -258,17 +223,34 @@ class AutoSplitDataModuleConfig(_DataModuleConfig):
         DataError
             The source cannot be read, or a part is left empty.
         """
+        dataset = self.sources()["dataset"]
+        if approximate and len(dataset) > _LARGE:
+            division = by_number(len(dataset), self._sizes_of(dataset), self.shuffle_seed)
+        else:
+            division = self.divide(dataset)
+        taken = {stage: dataset.take(part) for stage, part in division.parts.items()}
+        batched = self.batched(taken, self.shuffle_seed, dataset.name)
+        return DividedData(batched, division.rule, division.notes)
+
+    def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
+        """Open the data set and take just these frames of it, as a run recorded them.
+
+        Parameters
+        ----------
+        indices
+            For each part the positions of its frames in the source.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or has no such frames.
+        """
         dataset = self.dataset.create_dataset()
-        try:
-            parts = self.split_indices(len(dataset))
-        except DataError as exc:
-            msg = f"{dataset.name}: {exc}"
-            raise DataError(msg) from None
-        taken = {stage: dataset.take(part) for stage, part in parts.items()}
-        return self._batched(taken, self.shuffle_seed, dataset.name)
+        taken = {stage: recorded(dataset, part) for stage, part in indices.items()}
+        return DividedData(self.batched(taken, self.shuffle_seed, dataset.name), "record")
 
 
-class ManualSplitDataModuleConfig(_DataModuleConfig):
+class ManualSplitDataModuleConfig(BatchSettings):
     """A data set each for training and validation; the way to keep trajectories apart."""
 
     type: Literal["manual_split"] = setting(
@@ -288,29 +270,54 @@ class ManualSplitDataModuleConfig(_DataModuleConfig):
         42, "Seed of the order of training.", label="Seed of the order", ge=0, le=2**32 - 1
     )
 
-    def create_datasets(self) -> dict[str, AtomsDataset]:
-        """Open the data sets.
-
-        Returns
-        -------
-        dict
-            ``"train"``, ``"validation"`` and perhaps ``"test"``.
+    def sources(self) -> dict[str, AtomsDataset]:
+        """Open the data sets; no frame is read.
 
         Raises
         ------
         DataError
             A source cannot be read.
         """
-        sources = {"train": self.train, "validation": self.validation, "test": self.test}
-        opened = {k: source.create_dataset() for k, source in sources.items() if source is not None}
-        return self._batched(opened, self.shuffle_seed, "data")
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {k: source.create_dataset() for k, source in given.items() if source is not None}
+
+    def create_datasets(self, *, approximate: bool = False) -> DividedData:
+        """Open the data sets; frames of validation or test that are trained on are left out of them.
+
+        Parameters
+        ----------
+        approximate
+            Whether they are only to be opened, for which no frame is read.
+
+        Returns
+        -------
+        DividedData
+            ``"train"``, ``"validation"`` and perhaps ``"test"``.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read, or all frames of one are trained on.
+        """
+        opened = self.sources()
+        notes: list[str] = []
+        if not approximate:
+            opened, notes = without_overlap(opened)
+        return DividedData(self.batched(opened, self.shuffle_seed, "data"), "files", notes)
+
+    def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
+        """Open the data sets and take just these frames of each, as a run recorded them.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read, or has no such frames.
+        """
+        opened = self.sources()
+        taken = {k: recorded(opened[k], part) for k, part in indices.items() if k in opened}
+        return DividedData(self.batched(taken, self.shuffle_seed, "data"), "record")
 
 
 DataModuleConfig = Annotated[
     AutoSplitDataModuleConfig | ManualSplitDataModuleConfig, Field(discriminator="type")
 ]
-
-
-def _count(part: int | float, n: int) -> int:
-    """Return how many of `n` structures a fraction or a number of them means."""
-    return math.floor(part * n + 0.5 + 1e-9) if isinstance(part, float) else part

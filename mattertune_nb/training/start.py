@@ -40,7 +40,7 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
         config.check_monitors()
     config.check_length()
     # what is wrong with most of the data is said now, and not in the other process's log
-    for dataset in config.data.create_datasets().values():
+    for dataset in config.data.sources().values():
         look_at_dataset(dataset, config.model.labels)
     directory, _ = RunDirectory.create(config)
     return Run(directory.path).start()

@@ -68,7 +68,7 @@ def make_trial(
     config.check_length()
     check_trainer(config)
     start = clock()
-    datasets = config.data.create_datasets()
+    datasets = config.data.create_datasets(approximate=True)
     for dataset in datasets.values():
         look_at_dataset(dataset, config.model.labels)
     check_batches(config, len(datasets["train"]))

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
+from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
@@ -181,9 +182,14 @@ class MatterTuner:
         data.reseed(self.config.run.seed)
         module = self.module_class(self.config.model)
         required = self.config.model.labels
-        for dataset in data.datasets.values():
+        elements: dict[str, tuple[str, ...]] = {}
+        for stage, dataset in data.datasets.items():
             summary = check_dataset(dataset, required, module.backbone.elements)
             module.normalization.check_given(summary.elements)
+            elements[stage] = summary.elements
+        data.notes += untrained_elements(elements)
+        for note in data.notes if _rank() == 0 else ():
+            warnings.warn(note, UserWarning, stacklevel=3)
         check_batches(self.config, len(data.datasets["train"]))
         return module, data
 
@@ -209,6 +215,8 @@ class MatterTuner:
             quiet_lightning()
             trainer = build_trainer(run, config, stop, callbacks)
             try:
+                for note in data.notes:
+                    log.info(note)
                 if trainer.is_global_zero:
                     _write_splits(run, data)
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -40,7 +40,7 @@ def test_each_stage_sees_its_frames(config):
     plain.fit(model, data)
     plain.test(model, data, verbose=False)
     plain.predict(model, data)
-    parts = config.split_indices(10)
+    parts = config.divide(config.sources()["dataset"]).parts
     assert sorted(chain(*frames(model, "train"))) == parts["train"].tolist()
     assert sorted(chain(*frames(model, "train", 1))) == parts["train"].tolist()
     assert frames(model, "train") != frames(model, "train", 1)
@@ -80,7 +80,7 @@ def test_data_are_opened_once_for_all_stages(config):
 def test_the_split_can_be_recorded(config):
     data = MatterTuneDataModule(config)
     data.setup("fit")
-    parts = config.split_indices(10)
+    parts = config.divide(config.sources()["dataset"]).parts
     assert data.split_indices() == {stage: part.tolist() for stage, part in parts.items()}
 
 

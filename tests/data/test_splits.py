@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
 from mattertune_nb.config.errors import ConfigError, DataError
-from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.datasets import AtomsDataset, AtomsListDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.splits import (
     AutoSplitDataModuleConfig,
     DataModuleConfig,
@@ -19,12 +21,22 @@ SOURCE = XYZDatasetConfig(src="a.xyz")
 FRACTIONS = st.floats(0.05, 0.6)
 
 
+class Numbered(AtomsDataset):
+    """Frames of one atom, each at its own place."""
+
+    def __init__(self, n):
+        frames = [Atoms("Cu", [[float(x), 0, 0]]) for x in range(n)]
+        super().__init__(frames, "a.xyz")
+
+
 def split(n, **fields):
-    return AutoSplitDataModuleConfig(dataset=SOURCE, **fields).split_indices(n)
+    config = AutoSplitDataModuleConfig(dataset=SOURCE, **{"split": "permutation"} | fields)
+    return config.divide(Numbered(n)).parts
 
 
 def sizes(n, **fields):
-    return [len(part) for part in split(n, **fields).values()]
+    asked = AutoSplitDataModuleConfig(dataset=SOURCE, **fields).sizes(n)
+    return [count for count in asked.counts if count]
 
 
 def test_four_fifths_are_trained_on_by_default():
@@ -52,13 +64,11 @@ def test_parts_are_fractions_or_numbers(fields, expected):
     FRACTIONS,
     st.floats(0.05, 0.3),
     st.floats(0, 0.1) | st.integers(0, 1),
-    st.booleans(),
+    st.sampled_from(["order", "permutation"]),
     st.integers(0, 2**32 - 1),
 )
-def test_parts_are_disjoint_ascending_and_within_the_data(
-    n, train, validation, test, shuffle, seed
-):
-    fields = {"validation_split": validation, "shuffle": shuffle, "shuffle_seed": seed}
+def test_parts_are_disjoint_ascending_and_within_the_data(n, train, validation, test, rule, seed):
+    fields = {"validation_split": validation, "split": rule, "shuffle_seed": seed}
     fields |= {"test_split": test if test * n > 0.5 else 0}
     parts = list(split(n, train_split=train, **fields).values())
     together = np.concatenate(parts)
@@ -79,8 +89,8 @@ def test_a_seed_gives_this_very_split_on_any_machine():
     assert split(12, shuffle_seed=8)["validation"].tolist() != [4, 9]
 
 
-def test_without_shuffling_the_file_is_cut_in_its_order():
-    parts = split(10, shuffle=False, train_split=0.6, validation_split=0.2, test_split=0.2)
+def test_by_order_the_file_is_cut_as_it_is():
+    parts = split(10, split="order", train_split=0.6, validation_split=0.2, test_split=0.2)
     assert [part.tolist() for part in parts.values()] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
 
 
@@ -114,6 +124,7 @@ def test_a_split_that_cannot_be_is_refused_with_its_numbers(n, fields, words):
         ({"train_split": 0}, "train_split: Training part must be above 0; got 0"),
         ({"train_split": 0.9, "validation_split": 0.2}, "add up to 1.1"),
         ({"validation_split": -3}, "validation_split: cannot be negative"),
+        ({"split": "groups"}, "group_key: is needed for split 'groups'"),
         ({"batch_size": 0}, "batch_size: "),
         ({"max_atoms": 0}, "max_atoms: "),
         ({"num_workers": -1}, "num_workers: "),
@@ -138,8 +149,12 @@ def test_the_data_sets_know_their_frames_and_how_they_are_batched(copper_xyz):
         shuffle_seed=5,
     )
     datasets = config.create_datasets()
-    assert list(datasets) == ["train", "validation", "test"]
-    for stage, part in config.split_indices(10).items():
+    assert {k: len(dataset) for k, dataset in datasets.items()} == {
+        "train": 7,
+        "validation": 2,
+        "test": 1,
+    }
+    for stage, part in config.divide(config.sources()["dataset"]).parts.items():
         assert datasets[stage].indices.tolist() == part.tolist()
         loader = datasets[stage].loader
         assert (loader.batch_size, loader.max_atoms, loader.num_workers) == (3, 20, 2)
@@ -179,7 +194,8 @@ def test_a_manual_split_opens_each_source(copper_xyz):
         train_split=FRACTIONS | st.integers(1, 100),
         validation_split=st.just("auto") | st.floats(0.05, 0.3) | st.integers(1, 100),
         test_split=st.floats(0, 0.1) | st.integers(0, 100),
-        shuffle=st.booleans(),
+        split=st.sampled_from(["auto", "random", "blocks", "composition", "order"]),
+        block_length=st.none() | st.integers(1, 100),
         shuffle_seed=st.integers(0, 2**32 - 1),
         batch_size=st.integers(1, 100),
         max_atoms=st.none() | st.integers(1, 10_000),
@@ -215,8 +231,60 @@ def test_every_setting_is_described():
 
 @pytest.mark.parametrize(("n_train", "size"), [(1, 1), (25, 1), (80, 2), (160, 4), (5000, 16)])
 def test_the_batch_follows_the_size_of_the_training_set_unless_given(copper, n_train, size):
-    dataset = AtomsListDatasetConfig(atoms_list=copper(1) * (n_train + 1))
-    config = AutoSplitDataModuleConfig(dataset=dataset, train_split=n_train)
-    assert config.create_datasets()["train"].loader.batch_size == size
+    dataset = AtomsListDatasetConfig(atoms_list=copper(1))
+    config = AutoSplitDataModuleConfig(dataset=dataset)
+    assert config.structures_per_batch(n_train) == size
     config.batch_size = 3
-    assert config.create_datasets()["validation"].loader.batch_size == 3
+    assert config.structures_per_batch(n_train) == 3
+
+
+@pytest.mark.parametrize(("shuffle", "rule"), [(True, "permutation"), (False, "order")])
+def test_a_config_of_before_means_what_it_meant(shuffle, rule):
+    old = {"dataset": {"type": "xyz", "src": "a.xyz"}, "type": "auto_split", "shuffle": shuffle}
+    config = AutoSplitDataModuleConfig.from_dict(old)
+    assert config.split == rule
+    assert "shuffle" not in config.to_dict()
+    with pytest.raises(ConfigError, match="shuffle: is the old name of split"):
+        AutoSplitDataModuleConfig.from_dict(old | {"split": "random"})
+
+
+def test_the_same_file_for_two_sets_is_refused(copper_xyz):
+    def divided(train, validation):
+        return ManualSplitDataModuleConfig(
+            train=XYZDatasetConfig(src=copper_xyz, index=train),
+            validation=XYZDatasetConfig(src=copper_xyz, index=validation),
+        ).create_datasets()
+
+    with pytest.raises(
+        DataError, match="10 frames are given for both train and validation, frame 0"
+    ):
+        divided(":", ":")
+    with pytest.raises(DataError, match=r"2 frames .*, frame 4 first\. Set index"):
+        divided(":6", "4:")
+    assert divided(":6", "6:").notes == ()
+
+
+def test_a_structure_that_is_trained_on_does_not_validate(copper):
+    frames = copper(6)
+    again = frames[1].copy()  # with another label
+    again.info["energy"] = 5.0
+    config = ManualSplitDataModuleConfig(
+        train=AtomsListDatasetConfig(atoms_list=frames[:4]),
+        validation=AtomsListDatasetConfig(atoms_list=[again, *frames[4:]]),
+        test=AtomsListDatasetConfig(atoms_list=[frames[4], frames[0], copper(7)[6]]),
+    )
+    divided = config.create_datasets()
+    assert divided["validation"].indices.tolist() == [1, 2]
+    assert divided["test"].indices.tolist() == [0, 2]
+    assert "1 of 3 frames for validation are also in train and left out" in divided.notes[0]
+    assert "atoms_list, frame 0 is atoms_list, frame 1" in divided.notes[0]
+    assert "1 of 3 frames for test are also in validation" in divided.notes[2]
+    config.validation = config.train
+    with pytest.raises(DataError, match="all frames for validation are also in train"):
+        config.create_datasets()
+
+
+def test_an_element_that_training_lacks_is_said():
+    assert untrained_elements({"train": ("H", "O"), "validation": ("O",)}) == []
+    (note,) = untrained_elements({"train": ("H", "O"), "validation": ("H", "Na")})
+    assert "Na is in validation and not in train" in note

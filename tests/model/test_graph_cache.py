@@ -30,9 +30,12 @@ def built(monkeypatch):
 
 
 def loader(frames, **settings):
+    held_out = frames[0].copy()
+    held_out.calc = frames[0].calc
+    held_out.positions += 0.1
     data = mt.ManualSplitDataModuleConfig(
         train=mt.AtomsListDatasetConfig(atoms_list=frames),
-        validation=mt.AtomsListDatasetConfig(atoms_list=frames[:1]),
+        validation=mt.AtomsListDatasetConfig(atoms_list=[held_out]),
         batch_size=3,
         **settings,
     )

@@ -153,13 +153,15 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
         "train_split": 4,
         "validation_split": 2,
         "test_split": 1,
-        "shuffle": False,
+        "split": "order",
+        "group_key": "other_set",
+        "block_length": 3,
         "shuffle_seed": 3,
         **BATCHES,
     },
     mt.ManualSplitDataModuleConfig: {
-        "train": mt.XYZDatasetConfig(src="other.xyz"),
-        "validation": mt.XYZDatasetConfig(src="other.xyz"),
+        "train": mt.XYZDatasetConfig(src="other.xyz", index="6:"),
+        "validation": mt.XYZDatasetConfig(src="other.xyz", index=":6"),
         "test": mt.XYZDatasetConfig(src="other.xyz"),
         "shuffle_seed": 3,
         **BATCHES,
@@ -182,6 +184,11 @@ BESIDE: dict[tuple[type[StrictConfig], str], dict[str, Any]] = {
     (mt.SGDConfig, "dampening"): {"momentum": 0.9},
     (mt.MultiStepLRConfig, "gamma"): {"milestones": [2]},
     (mt.ReduceOnPlateauConfig, "cooldown"): {"patience": 1},
+    (mt.AutoSplitDataModuleConfig, "group_key"): {"split": "groups", "group_key": "set"},
+    (mt.AutoSplitDataModuleConfig, "block_length"): {
+        "split": "blocks",
+        "dataset": mt.XYZDatasetConfig(src=mt.demo_data("train")),
+    },
 }
 """What else has to be set for a field to matter."""
 
@@ -240,8 +247,8 @@ def copper(copper_xyz, tmp_path, monkeypatch):
     """Put the copper where the configs of this file look for it, in two files and two databases."""
     monkeypatch.chdir(tmp_path)
     frames = read(copper_xyz, ":")
-    for atoms in frames:
-        atoms.info["my_energy"] = 1.0
+    for i, atoms in enumerate(frames):
+        atoms.info |= {"my_energy": 1.0, "set": i // 2, "other_set": i % 7}
         atoms.arrays["my_forces"] = np.ones((len(atoms), 3))
         atoms.info["my_stress"] = np.ones(6)
     for part, name in ((frames, "copper"), (frames[::-1], "other")):

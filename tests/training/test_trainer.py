@@ -167,14 +167,14 @@ def test_resume_refused_leaves_the_config_as_it_was(morse_config):
 
 
 def test_a_run_goes_on_with_the_frames_that_it_began_with(morse_config, copper_xyz):
-    config = morse_config(max_epochs=1, data={"train_split": 0.7})
+    config = morse_config(max_epochs=1, data={"train_split": 10})
     mt.MatterTuner(config).tune()
     run = RunDirectory(config.run.root / "run")
     splits, text = run.splits_file.read_text(), copper_xyz.read_text()
 
     copper_xyz.write_text(text + text)
     config.trainer.max_epochs = 2
-    with pytest.raises(mt.RunError, match="train: 10 frames then, 20 now; validation: 4") as info:
+    with pytest.raises(mt.RunError, match=r"train: 10 frames then, .* now; validation: 4") as info:
         mt.MatterTuner(config).resume(run)
     assert run.status().state == "failed"
     assert run.status().error == str(info.value)

@@ -1,4 +1,4 @@
-"""What a data file holds and how its frames are divided, as a person reads it."""
+"""What a data file holds, as a person reads it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import Contents, read_contents
 from mattertune_nb.widgets.page.controls import HTML, Button, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
-from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_COLORS = {"train": BLUE, "validation": GREEN, "test": "#e8833a"}
-_WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class SourceView:
@@ -160,43 +156,3 @@ def _label_html(contents: Contents, label: str) -> str:
         return f'<span class="mt-none">no {label}</span>'
     share = "all frames" if n == contents.n_read else f"{n} of {contents.n_read} frames"
     return f"<b>{label}</b> ({PROPERTIES[label].unit}) under {key}: {share}"
-
-
-def split_html(data: Any, sizes: Mapping[str, int]) -> str:
-    """Return the split of a data config in frames, as a bar with its numbers.
-
-    Parameters
-    ----------
-    data
-        The config; its own code divides.
-    sizes
-        Frames of the data set in each field, as far as they are known.
-    """
-    counts: dict[str, int] = {}
-    unused = 0
-    if hasattr(data, "split_indices"):
-        n = sizes.get("dataset")
-        if n is None:
-            return ""
-        try:
-            counts = {stage: len(part) for stage, part in data.split_indices(n).items()}
-        except MatterTuneError as exc:
-            return error_html(str(exc), css="mt-alert")
-        unused = n - sum(counts.values())
-    else:
-        counts = {stage: sizes[stage] for stage in _WORDS if stage in sizes}
-    parts = [(f"{n} {_WORDS[stage]}", n, _COLORS[stage]) for stage, n in counts.items()]
-    parts += [(f"{unused} not used", unused, GREY)] if unused else []
-    if not parts:
-        return ""
-    text = " · ".join(words for words, _, _ in parts)
-    bar = "".join(
-        f'<span style="flex:{n} 0 3px;background:{color}"></span>' for _, n, color in parts
-    )
-    legend = "".join(
-        f'<span><i style="background:{color}"></i>{words}</span>' for words, _, color in parts
-    )
-    return (
-        f'<div role="img" aria-label="{text}" class="mt-split"><div class="mt-bar">{bar}</div>'
-        f'<div class="mt-legend">{legend}</div></div>'
-    )

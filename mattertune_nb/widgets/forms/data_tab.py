@@ -10,12 +10,12 @@ from typing_extensions import override
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.about import About
-from mattertune_nb.widgets.forms.contents_view import SourceView, split_html
+from mattertune_nb.widgets.forms.contents_view import SourceView
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.nested_fields import Choice
 from mattertune_nb.widgets.forms.placement import BATCHES
-from mattertune_nb.widgets.page.controls import HTML
+from mattertune_nb.widgets.forms.split_view import SplitView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ class DataTab(Editor):
     def __init__(self, changed: Callable[[], None], learn_stresses: Callable[[], None]) -> None:
         super().__init__(changed)
         self.views = {name: SourceView(learn_stresses) for name in _SOURCES}
-        self.split = HTML()
+        self.split = SplitView()
         self.choice = Choice(
             About.of(MatterTunerConfig, "data").called("Validation frames"),
             {kind: (_KINDS[kind], partial(self._make, cls)) for kind, cls in self.CLASSES.items()},
@@ -69,7 +69,7 @@ class DataTab(Editor):
         )
         for name in editor.first.keys() & self.views.keys():
             editor.add_below(name, self.views[name].widget)
-        editor.add_before_rest(self.split)
+        editor.add_before_rest(self.split.widget)
         return editor
 
     def editor(self, name: str) -> Editor:
@@ -81,7 +81,7 @@ class DataTab(Editor):
         """Show what is known at once of the files of a config, and how their frames are divided."""
         for name, view in self.views.items():
             view.say(notes.get(name, ""))
-        self.split.value = split_html(data, sizes)
+        self.split.show(data, sizes)
 
     @override
     def inner_editors(self) -> Iterable[Editor]:

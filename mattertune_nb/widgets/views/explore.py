@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.data.similar import surroundings
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
@@ -22,7 +23,7 @@ from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable, FrameRows
 from mattertune_nb.widgets.views.exact_xyz import write_exact
 from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
-from mattertune_nb.widgets.views.similarity import principal_components, surroundings, too_large
+from mattertune_nb.widgets.views.similarity import principal_components, too_large
 from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 

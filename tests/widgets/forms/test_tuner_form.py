@@ -495,10 +495,19 @@ def test_the_red_line_at_start_goes_with_its_cause(tuner_form, tmp_path):
 
 def test_the_split_is_drawn_in_frames_whichever_way_it_is_chosen(tuner_form):
     split = tuner_form.editor.data.split
+
+    def drawn(text):
+        end = time.monotonic() + 30
+        while text not in split.value and time.monotonic() < end:
+            time.sleep(0.05)
+        return split.value
+
     tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
-    assert 'aria-label="128 training · 32 validation"' in split.value
-    tuner_form.editor.editor("data", "train_split").inner.control.value = "0.5"
-    assert 'aria-label="80 training · 80 validation"' in split.value
+    assert 'aria-label="about 128 training · 32 validation"' in split.value
+    assert 'aria-label="128 training · 32 validation"' in drawn("Divided by blocks.")
+    assert "the frames follow one another in time" in split.value
+    tuner_form.editor.editor("data", "split").control.value = "random"
+    assert 'aria-label="126 training · 34 validation"' in drawn('"126')
     tuner_form.config = mt.demo_config()
     assert 'aria-label="160 training · 40 validation · 60 test"' in split.value
     data = mt.AutoSplitDataModuleConfig(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from mattertune_nb.widgets.views.similarity import principal_components, surroundings
+from mattertune_nb.data.similar import surroundings
+from mattertune_nb.widgets.views.similarity import principal_components
 
 
 def test_a_structure_that_is_moved_turned_or_numbered_anew_is_the_same():

@@ -59,9 +59,10 @@ def test_parity_takes_the_labels_that_a_run_was_trained_on(file, tmp_path):
         atoms.info["energy"] = 0.0
     ase.io.write(file, frames)
     dataset = mt.XYZDatasetConfig(src=file, energy_key="dft_energy", forces_key="dft_forces")
+    train, validation = (dataset.model_copy(update={"index": part}) for part in (":3", "3:"))
     config = mt.MatterTunerConfig(
         model=mt.CHGNetBackboneConfig(),
-        data=mt.ManualSplitDataModuleConfig(train=dataset, validation=dataset),
+        data=mt.ManualSplitDataModuleConfig(train=train, validation=validation),
         trainer=mt.TrainerConfig(max_epochs=1, accelerator="cpu"),
         run=mt.RunConfig(name="named", root=tmp_path),
     )

@@ -1,0 +1,130 @@
+"""How structures are batched, whichever way they are divided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from mattertune_nb.config.base import HyperParameters, setting
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.datasets import LoaderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
+
+
+class BatchSettings(HyperParameters):
+    """What all splits share: how structures are batched."""
+
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto",
+        "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
+        "frames need small batches. Lower it where memory runs out.",
+        label="Batch size",
+        basic=True,
+        unit="structures",
+        kinds={"int": "fixed", "literal": "by the size of the data"},
+        group="batches",
+    )
+    max_atoms: int | None = setting(
+        None,
+        "Atoms a batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
+        "runs out of memory. A larger structure is a batch of its own.",
+        label="Atoms per batch",
+        unit="atoms",
+        ge=1,
+        group="batches",
+    )
+    num_workers: int = setting(
+        0,
+        "Processes that prepare batches; 0: the training process itself.",
+        label="Worker processes",
+        unit="processes",
+        ge=0,
+        group="batches",
+    )
+    graph_memory_mb: float = setting(
+        1000.0,
+        "Memory for graphs of all sets together, in each process that prepares batches; those used last "
+        "are kept, so that the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
+        label="Memory for graphs",
+        unit="MB",
+        ge=0,
+        group="batches",
+    )
+    graph_disk_mb: float = setting(
+        2000.0,
+        "Graphs kept in your cache folder, so that the next run on the same structures builds none; "
+        "0: none.",
+        label="Disk for graphs",
+        unit="MB",
+        ge=0,
+        group="batches",
+    )
+    pin_memory: bool = setting(
+        True,
+        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
+        label="Page-locked memory",
+        group="batches",
+    )
+
+    @override
+    def __getitem__(self, name: str) -> Any:
+        # a checkpoint names a list of structures, and the run's config.yaml holds it: once, and not per save
+        left_out = {name: {"atoms_list"}}
+        return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
+
+    def structures_per_batch(self, n_train: int) -> int:
+        """Return the number of structures a batch for a training set of `n_train`."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
+
+    def batched(
+        self, datasets: Mapping[str, AtomsDataset], seed: int, what: str
+    ) -> dict[str, AtomsDataset]:
+        """Attach the loaders' settings; only training is shuffled."""
+        for stage in ("train", "validation"):
+            if not len(datasets[stage]):
+                msg = f"{what}: no structure is left for {stage}."
+                raise DataError(msg)
+        # each set keeps its own graphs, so that the bound is divided among them
+        atoms = {stage: int(dataset.n_atoms().sum()) for stage, dataset in datasets.items()}
+        share = self.graph_memory_mb / max(sum(atoms.values()), 1)
+        return {
+            stage: dataset.with_loader(
+                LoaderSettings(
+                    batch_size=self.structures_per_batch(len(datasets["train"])),
+                    max_atoms=self.max_atoms,
+                    num_workers=self.num_workers,
+                    pin_memory=self.pin_memory,
+                    graph_memory_mb=share * atoms[stage],
+                    graph_disk_mb=self.graph_disk_mb,
+                    shuffle=stage == "train",
+                    seed=seed,
+                )
+            )
+            for stage, dataset in datasets.items()
+        }
+
+
+def recorded(dataset: AtomsDataset, frames: Sequence[int]) -> AtomsDataset:
+    """Return the data set of these frames of the source, by their numbers there, as a record has them.
+
+    Raises
+    ------
+    DataError
+        One of them does not belong to the data set.
+    """
+    place = {k: i for i, k in enumerate(dataset.indices.tolist())}
+    absent = next((k for k in frames if k not in place), None)
+    if absent is not None:
+        msg = f"{dataset.name}: has no frame {absent} any more. Restore the file."
+        raise DataError(msg)
+    return dataset.take([place[k] for k in frames])

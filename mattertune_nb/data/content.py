@@ -1,0 +1,155 @@
+"""By which frames are known again, wherever they stand: hashes of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.plain import calculator_results
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_VERSION = 1
+_WORTH_KEEPING = 0.5  # s that reading took
+_DECIMALS = 4  # Å; files write positions with more digits, and programs agree in these
+
+
+@dataclass(frozen=True)
+class FrameKeys:
+    """Hashes of the frames of a data set, (n,) uint64 each.
+
+    Attributes
+    ----------
+    structure
+        Of species, positions, cell and periodicity, to 0.0001 Å: equal where two frames are the same
+        structure, whatever their labels.
+    content
+        Of all that a frame holds, to the last digit, its labels too.
+    species
+        Of the species in their order and the periodicity: equal along a trajectory.
+    composition
+        Of the shares of the elements: equal for a cell and its supercell.
+    """
+
+    structure: NDArray[np.uint64]
+    content: NDArray[np.uint64]
+    species: NDArray[np.uint64]
+    composition: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.structure)
+
+    def names(self) -> list[str]:
+        """Return each frame's name in a record: 16 digits of its structure, 16 of all that it holds."""
+        pairs = zip(self.structure.tolist(), self.content.tolist(), strict=True)
+        return [f"{structure:016x}{content:016x}" for structure, content in pairs]
+
+
+def frame_keys(dataset: AtomsDataset) -> FrameKeys:
+    """Return the hashes of all frames of a data set, kept in the user's cache folder where reading is slow.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    cache = _cache_file(dataset)
+    kept = None if cache is None else _load(cache, len(dataset))
+    if kept is None:
+        begun = time.monotonic()
+        kept = np.empty((len(fields(FrameKeys)), len(dataset)), dtype=np.uint64)
+        for i in range(len(dataset)):
+            kept[:, i] = _keys(dataset.frame(i))
+        if cache is not None and time.monotonic() - begun > _WORTH_KEEPING:
+            _save(cache, kept)
+    return FrameKeys(*kept)
+
+
+def text_key(text: str) -> int:
+    """Return the 64-bit hash of a text."""
+    return _hash(text.encode())
+
+
+def numbers_of(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
+    """Return a number in [0, 1) for each key, (n,), uniform over keys and seeds, the same on any machine."""
+    # the finalizer of SplitMix64; arithmetic of uint64 arrays wraps around
+    mixed = keys + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _keys(atoms: Atoms) -> tuple[int, int, int, int]:
+    numbers = np.asarray(atoms.numbers, dtype=np.int64)
+    species = numbers.tobytes() + np.asarray(atoms.pbc, dtype=np.int64).tobytes()
+    present, counts = np.unique(numbers, return_counts=True)
+    shares = counts // np.gcd.reduce(counts) if len(counts) else counts
+    geometry = [np.asarray(atoms.cell.array), np.asarray(atoms.positions)]
+    # adding zero makes −0 to 0
+    rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in geometry)
+    exact = b"".join(np.ascontiguousarray(a).tobytes() for a in geometry)
+    arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
+    carried = (atoms.info, arrays, calculator_results(atoms))
+    held = [b"|".join(_bytes(k) + b"=" + _bytes(d[k]) for k in sorted(d, key=str)) for d in carried]
+    return (
+        _hash(species + rounded),
+        _hash(b"#".join([species, exact, *held])),
+        _hash(species),
+        _hash(np.stack([present, shares]).tobytes()),
+    )
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return (
+            repr((value.shape, value.dtype.kind)).encode() + np.ascontiguousarray(value).tobytes()
+        )
+    return repr(value).encode()
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def _cache_file(dataset: AtomsDataset) -> Path | None:
+    """Return where the hashes are kept for the state that the file is in, where there is one."""
+    try:
+        path = Path(dataset.name).expanduser().absolute()
+        stat = path.stat()
+    except (OSError, RuntimeError):
+        return None
+    taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8).hexdigest()
+    state = f"{_VERSION} {path} {stat.st_size} {stat.st_mtime_ns} {taken}"
+    return cache_folder("keys") / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
+
+
+def _load(cache: Path, n: int) -> NDArray[np.uint64] | None:
+    try:
+        kept: NDArray[np.uint64] = np.load(cache, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    is_whole = kept.dtype == np.uint64 and kept.shape == (len(fields(FrameKeys)), n)
+    return kept if is_whole else None
+
+
+def _save(cache: Path, keys: NDArray[np.uint64]) -> None:
+    """Keep hashes; a folder that cannot be written only costs that frames are read again."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
+            np.save(file, keys)
+        Path(file.name).replace(cache)
+    except OSError:
+        return

@@ -1,0 +1,93 @@
+"""Frames that stand on two sides of a division, where each side is a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.content import frame_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+
+def without_overlap(
+    datasets: Mapping[str, AtomsDataset],
+) -> tuple[dict[str, AtomsDataset], list[str]]:
+    """Leave out of validation and of the test what is trained on.
+
+    Structures are compared, to 0.0001 Å, and not their labels.
+
+    Returns
+    -------
+    datasets
+        The data sets, of which training has no structure in common with another.
+    notes
+        A sentence for each that was made smaller, and where validation and test have structures in common.
+
+    Raises
+    ------
+    DataError
+        Frames of one file are given for training and another set, or nothing is left of one.
+    """
+    kept: dict[str, AtomsDataset] = {}
+    keys: dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]] = {}
+    notes = []
+    for stage, dataset in datasets.items():
+        own, keep = frame_keys(dataset).structure, np.ones(len(dataset), dtype=bool)
+        for other in kept:
+            shared = np.isin(own, keys[other]) & keep
+            if not shared.any():
+                continue
+            i = int(np.argmax(shared))
+            j = int(np.argmax(keys[other] == own[i]))
+            like = f"e.g. {dataset.source(i)} is {kept[other].source(j)}"
+            n_shared = (
+                f"{int(shared.sum())} of {len(dataset)} frames for {stage} are also in {other}"
+            )
+            if other != "train":
+                notes.append(f"{n_shared} ({like}), by which the best weights are chosen.")
+                continue
+            _refuse_same_file(stage, dataset, kept[other])
+            if shared.all():
+                msg = f"all frames for {stage} are also in {other} ({like}). Take other frames."
+                raise DataError(msg)
+            notes.append(f"{n_shared} and left out of {stage} ({like}).")
+            keep &= ~shared
+        kept[stage] = dataset if keep.all() else dataset.take(np.flatnonzero(keep))
+        keys[stage] = own[keep]
+    return kept, notes
+
+
+def untrained_elements(elements: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a sentence for each data set with elements that training lacks, by the elements of each."""
+    notes = []
+    for stage, present in elements.items():
+        absent = [symbol for symbol in present if symbol not in elements["train"]]
+        if absent:
+            notes.append(
+                f"{', '.join(absent)} is in {stage} and not in train: no reference energy is fitted for it, "
+                "and the errors of the energy there say nothing. Train on such frames too, or leave them out."
+            )
+    return notes
+
+
+def _refuse_same_file(stage: str, dataset: AtomsDataset, training: AtomsDataset) -> None:
+    """Refuse frames of one file that are given for two sets: that is no coincidence but a slip."""
+    try:
+        if not Path(dataset.name).expanduser().samefile(Path(training.name).expanduser()):
+            return
+    except (OSError, RuntimeError):  # structures in memory
+        return
+    both = np.intersect1d(dataset.indices, training.indices)
+    if len(both):
+        msg = (
+            f"{dataset.name}: {len(both)} frames are given for both train and {stage}, frame {both[0]} "
+            "first. Set index so that they share none, or divide one data set (data.type: auto_split)."
+        )
+        raise DataError(msg)

@@ -1,0 +1,59 @@
+"""Whether frames follow one another in time, judged by how far atoms move from one to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.datasets import AtomsDataset
+
+_LOOKED_AT = 48
+_LAG = 8
+_FEWEST = 6
+_NEAR = 0.65
+"""Of the way of eight steps; diffusion has 0.35 after one, frames drawn at random 1."""
+
+
+def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
+    """Return whether frames plainly come from trajectories: neighbours resemble each other.
+
+    In some dozens of places, spread over the set, the atoms' way to the next frame is compared with that to
+    a frame up to eight steps away. Frames of one trajectory that are so far apart that they resemble each
+    other no more than any two do are none for this purpose.
+
+    Parameters
+    ----------
+    dataset
+        The structures, in the order of their file.
+    species
+        (n,) equal where two frames have the same species in the same order.
+    """
+    n = len(dataset)
+    ratios: list[float] = []
+    places = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(int)).tolist()
+    for i in places:
+        last = i
+        while last + 1 < n and last - i < _LAG and species[last + 1] == species[i]:
+            last += 1
+        if last - i < 3:
+            continue
+        near = displacement(dataset.frame(i), dataset.frame(i + 1))
+        far = displacement(dataset.frame(i), dataset.frame(last))
+        if far > 0:
+            ratios.append(near / far)
+    is_usual = len(ratios) >= max(_FEWEST, len(places) / 2)
+    return is_usual and float(np.median(ratios)) < _NEAR
+
+
+def displacement(before: Atoms, after: Atoms) -> float:
+    """Return the root mean square way of the atoms from one frame to another in Å, by the shortest images."""
+    way = after.positions - before.positions
+    if before.cell.rank == 3 and before.pbc.any():
+        scaled = np.linalg.solve(before.cell.array.T, way.T).T
+        way = way - np.round(scaled) * before.pbc @ before.cell.array
+    return float(np.sqrt(np.square(way).sum(axis=1).mean()))

@@ -1,0 +1,137 @@
+"""How the frames of a data config are divided, as a bar with its numbers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.widgets.forms.placement import BATCHES
+from mattertune_nb.widgets.page.controls import HTML
+from mattertune_nb.widgets.page.style import error_html, note_html
+from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.data.dividing import DividedData
+
+_COLORS = {"train": BLUE, "validation": GREEN, "test": "#e8833a"}
+_WORDS = {"train": "training", "validation": "validation", "test": "test"}
+_DELAY = 0.7  # s in which another edit may follow
+_MOST = 20_000
+"""Frames of a file of which a page reads all."""
+
+
+class SplitView:
+    """The division: at once by the sizes that are asked for, and as it is once the frames were read."""
+
+    def __init__(self) -> None:
+        self.widget = HTML()
+        self._lock = threading.Lock()
+        self._asked: Any = None
+        self._known: tuple[Any, str] | None = None
+
+    @property
+    def value(self) -> str:
+        """What is shown."""
+        return str(self.widget.value)
+
+    def show(self, data: Any, sizes: Mapping[str, int]) -> None:
+        """Show the division of a data config.
+
+        Parameters
+        ----------
+        data
+            The config; its own code divides.
+        sizes
+            Frames of the data set in each field, as far as they are known.
+        """
+        asked = _identity(data), dict(sizes)
+        with self._lock:
+            self._asked = asked
+            if self._known is not None and self._known[0] == asked:
+                self.widget.value = self._known[1]
+                return
+        self.widget.value, is_exact = expected_html(data, sizes)
+        if not is_exact and sum(sizes.values()) <= _MOST:
+            args = data.model_copy(deep=True), asked
+            threading.Thread(
+                target=self._divide, args=args, daemon=True, name="mattertune_nb split"
+            ).start()
+
+    def _divide(self, data: Any, asked: Any) -> None:
+        threading.Event().wait(_DELAY)
+        if self._asked != asked:
+            return
+        try:
+            found = divided_html(data.create_datasets(), sum(asked[1].values()))
+        except (MatterTuneError, OSError) as exc:
+            found = error_html(str(exc), css="mt-alert")
+        with self._lock:
+            if self._asked == asked:
+                self._known = asked, found
+                self.widget.value = found
+
+
+def _identity(data: Any) -> str:
+    left_out = {name: {"atoms_list"} for name in ("dataset", "train", "validation", "test")}
+    dump = data.model_dump(mode="json", exclude=left_out | dict.fromkeys(BATCHES, True))
+    stamps = []
+    for name in left_out:
+        source: Any = getattr(getattr(data, name, None), "src", None)
+        try:
+            stamps.append(source.expanduser().stat().st_mtime_ns)
+        except (OSError, RuntimeError, AttributeError):
+            stamps.append(None)
+    return json.dumps([dump, stamps])
+
+
+def expected_html(data: Any, sizes: Mapping[str, int]) -> tuple[str, bool]:
+    """Return the division by the sizes alone, and whether reading the frames would tell no more."""
+    if not hasattr(data, "sizes"):
+        counts = {stage: sizes[stage] for stage in _WORDS if stage in sizes}
+        return bar_html(counts), len(counts) < 2
+    n = sizes.get("dataset")
+    if n is None:
+        return "", True
+    try:
+        asked = data.sizes(n)
+    except MatterTuneError as exc:
+        return error_html(str(exc), css="mt-alert"), True
+    counts = {stage: k for stage, k in zip(_WORDS, asked.counts, strict=True) if k}
+    return bar_html(counts, unused=n - sum(counts.values()), about="about "), False
+
+
+def divided_html(datasets: DividedData, n: int) -> str:
+    """Return a division of `n` frames with what is to be said of it."""
+    counts = {stage: len(dataset) for stage, dataset in datasets.items()}
+    said = list(datasets.notes)
+    if datasets.rule not in ("files", "random"):
+        said.insert(0, f"Divided by {datasets.rule}.")
+    return bar_html(counts, unused=n - sum(counts.values())) + _notes(said)
+
+
+def bar_html(counts: Mapping[str, int], *, unused: int = 0, about: str = "") -> str:
+    """Return a bar of the parts with their numbers of frames."""
+    parts = [(f"{n} {_WORDS[stage]}", n, _COLORS[stage]) for stage, n in counts.items()]
+    parts += [(f"{unused} not used", unused, GREY)] if unused else []
+    if not parts:
+        return ""
+    text = about + " · ".join(words for words, _, _ in parts)
+    bar = "".join(
+        f'<span style="flex:{n} 0 3px;background:{color}"></span>' for _, n, color in parts
+    )
+    legend = "".join(
+        f'<span><i style="background:{color}"></i>{about}{words}</span>'
+        for words, _, color in parts
+    )
+    return (
+        f'<div role="img" aria-label="{text}" class="mt-split"><div class="mt-bar">{bar}</div>'
+        f'<div class="mt-legend">{legend}</div></div>'
+    )
+
+
+def _notes(said: Sequence[str]) -> str:
+    return "".join(note_html(text) for text in said)
