@@ -102,6 +102,11 @@ class PropertyPredictor:
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Predict batch by batch, in the order of the structures, as :meth:`predict` does.
 
+        Parameters
+        ----------
+        atoms, properties
+            As for :meth:`predict`.
+
         Yields
         ------
         tuple
@@ -166,6 +171,8 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     dtype
         Number format of the backbone, ``"float32"`` or ``"float64"``; another than the model's is that of a
         copy. Not given: the model's.
+    **kwargs
+        Given to ASE's own class.
 
     Raises
     ------
@@ -220,6 +227,15 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Compute everything at once, as the forces cost little beside the energy.
+
+        Parameters
+        ----------
+        atoms
+            The structure; not given: that of the last call.
+        properties
+            What has to be there, by ASE's names.
+        system_changes
+            What has changed since, by ASE's names.
 
         Raises
         ------

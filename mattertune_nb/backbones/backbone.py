@@ -60,6 +60,11 @@ class Backbone(nn.Module, ABC):
     def graph(self, atoms: Atoms) -> Graph:
         """Build the graph of a structure.
 
+        Parameters
+        ----------
+        atoms
+            The structure; labels and calculators on it are not read.
+
         Raises
         ------
         DataError
@@ -75,7 +80,13 @@ class Backbone(nn.Module, ABC):
         return neighbor_graph(atoms, self.cutoff)
 
     def collate(self, graphs: Sequence[Graph]) -> GraphBatch:
-        """Join graphs into a batch."""
+        """Join graphs into a batch.
+
+        Parameters
+        ----------
+        graphs
+            Of single structures, in their order.
+        """
         return collate_graphs(graphs)
 
     @abstractmethod
@@ -107,7 +118,13 @@ class Backbone(nn.Module, ABC):
         return {ENERGY.name: self.energy(batch, edge_vectors)}
 
     def features(self, batch: GraphBatch) -> Tensor:
-        """Return what the model has made of each atom and its surroundings, (N, n_features)."""
+        """Return what the model has made of each atom and its surroundings, (N, n_features).
+
+        Parameters
+        ----------
+        batch
+            The structures.
+        """
         features: Tensor = self(batch, forces=False, heads=[FEATURES])[FEATURES]
         return features
 
@@ -116,6 +133,11 @@ class Backbone(nn.Module, ABC):
 
         An adapter whose layers need more than an edge, such as an angle, says so here. The others then get
         a gradient of zero, as distributed training waits for one of each parameter from every process.
+
+        Parameters
+        ----------
+        batch
+            The structures.
         """
         return batch.edge_index.shape[1] > 0
 

@@ -112,7 +112,20 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_dict(cls, data: Any, *, source: str = "") -> Self:
-        """Validate plain data, e.g. what YAML holds; `source` is named in the error."""
+        """Validate plain data, e.g. what YAML holds; `source` is named in the error.
+
+        Parameters
+        ----------
+        data
+            A mapping of settings.
+        source
+            Where it is from, named in errors.
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown, missing or not allowed.
+        """
         if not isinstance(data, dict):
             where = source or cls.__name__
             msg = f"{where}: expected a mapping of settings, got {type(data).__name__}."
@@ -126,7 +139,18 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand."""
+        """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be read, or a setting is unknown, missing or not allowed.
+        """
         try:
             text = Path(path).expanduser().read_text(encoding="utf-8-sig")
         except (OSError, RuntimeError) as exc:  # the latter of a home folder that is not there
@@ -140,7 +164,20 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_yaml_text(cls, text: str, *, source: str = "") -> Self:
-        """Read a config from YAML that is at hand; `source` is named in the error."""
+        """Read a config from YAML that is at hand; `source` is named in the error.
+
+        Parameters
+        ----------
+        text
+            The YAML.
+        source
+            Where it is from, named in errors.
+
+        Raises
+        ------
+        ConfigError
+            It is not valid YAML, or a setting is unknown, missing or not allowed.
+        """
         try:
             data = load_yaml(text)
         except yaml.YAMLError as exc:

@@ -29,7 +29,15 @@ class ConfigError(MatterTuneError, ValueError):
     def from_problems(
         cls, where: str, problems: Iterable[tuple[tuple[str | int, ...], str]]
     ) -> ConfigError:
-        """Build the one-line error from the problems of single fields."""
+        """Build the one-line error from the problems of single fields.
+
+        Parameters
+        ----------
+        where
+            The file or class, named first.
+        problems
+            Path and message of each field.
+        """
         problems = tuple(problems)
         text = "; ".join(
             f"{'.'.join(map(str, path))}: {text}" if path else text for path, text in problems

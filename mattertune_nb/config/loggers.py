@@ -46,7 +46,7 @@ class CSVLoggerConfig(_LoggerConfig):
     )
 
     def create_logger(self, default_dir: Path = Path()) -> CSVLogger:
-        """Build the logger for any Trainer."""
+        """Build the logger; it writes into `default_dir` where the settings name no folder."""
         from lightning.pytorch.loggers import CSVLogger
 
         return CSVLogger(**self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir))
@@ -71,7 +71,7 @@ class TensorBoardLoggerConfig(_LoggerConfig):
     prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
-        """Build the logger for any Trainer; `MissingExtraError` where tensorboard is missing."""
+        """Build the logger, see CSV's `default_dir`; `MissingExtraError` where tensorboard is missing."""
         self.require_installed()
         from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -104,7 +104,7 @@ class WandbLoggerConfig(_LoggerConfig):
     tags: list[str] = setting(list, "Tags of the run.", label="Tags")
 
     def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
-        """Build the logger for any Trainer; `MissingExtraError` where wandb is missing."""
+        """Build the logger, see CSV's `default_dir`; `MissingExtraError` where wandb is missing."""
         self.require_installed()
         from lightning.pytorch.loggers import WandbLogger
 

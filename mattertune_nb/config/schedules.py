@@ -41,7 +41,7 @@ class _Schedule(StrictConfig):
         return [self]
 
     def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build torch's scheduler of the same name."""
+        """Build torch's scheduler of the same name for an `optimizer`."""
         from torch.optim import lr_scheduler
 
         name = type(self).__name__.removesuffix("Config")
@@ -156,7 +156,7 @@ class ReduceOnPlateauConfig(StrictConfig):
     )
 
     def create_scheduler(self, optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:
-        """Build :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`."""
+        """Build :class:`torch.optim.lr_scheduler.ReduceLROnPlateau` for an `optimizer`."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
         return ReduceLROnPlateau(optimizer, **self.model_dump(exclude={"name", "monitor"}))
@@ -219,7 +219,7 @@ class CosineAnnealingLRConfig(_Schedule):
 
     @override
     def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build :class:`torch.optim.lr_scheduler.CosineAnnealingLR`, without a warm-up; needs `T_max`."""
+        """Build a cosine for an `optimizer`, without a warm-up; needs `T_max`."""
         assert self.T_max is not None, "parts() gives the length"
         return stretching_cosine(optimizer, self.T_max, self.eta_min)
 

@@ -89,7 +89,7 @@ class BatchSettings(HyperParameters):
     def batched(
         self, datasets: Mapping[str, AtomsDataset], seed: int, what: str
     ) -> dict[str, AtomsDataset]:
-        """Attach the loaders' settings; only training is shuffled."""
+        """Give `datasets` their loaders' settings; training is shuffled by `seed`; errors name `what`."""
         for stage in ("train", "validation"):
             if not len(datasets[stage]):
                 msg = f"{what}: no structure is left for {stage}."

@@ -66,6 +66,11 @@ class MatterTuneDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Open and divide the data, once for all stages.
 
+        Parameters
+        ----------
+        stage
+            Lightning's name of what is to come; the same is done for all.
+
         Raises
         ------
         DataError
@@ -77,7 +82,13 @@ class MatterTuneDataModule(LightningDataModule):
             self.datasets, self.notes = dict(divided), list(divided.notes)
 
     def reseed(self, seed: int) -> None:
-        """Let another seed of a run draw other batches from the same split; 0 leaves them as they are."""
+        """Let another seed of a run draw other batches from the same split; 0 leaves them as they are.
+
+        Parameters
+        ----------
+        seed
+            Of the run.
+        """
         self.datasets = {
             stage: dataset.with_loader(
                 replace(dataset.loader, seed=(dataset.loader.seed + seed) % 2**32)

@@ -163,7 +163,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         return part_sizes(n, self.train_split, self.validation_split, self.test_split)
 
     def divide(self, dataset: AtomsDataset) -> Division:
-        """Divide a data set; the same for a seed on any machine.
+        """Divide a `dataset`; the same for a seed on any machine.
 
         Returns
         -------
@@ -306,7 +306,7 @@ class ManualSplitDataModuleConfig(BatchSettings):
         return DividedData(self.batched(opened, self.shuffle_seed, "data"), "files", notes)
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
-        """Open the data sets and take just these frames of each, as a run recorded them.
+        """Open the data sets and take just the frames of each that `indices` names, as a run recorded them.
 
         Raises
         ------

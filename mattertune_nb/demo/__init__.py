@@ -20,12 +20,25 @@ def demo_data(split: Split) -> Path:
 
     Each is of trajectories of its own: two of 80 frames to train on, one of 40 to choose the best
     weights by, one of 60 that training never sees.
+
+    Parameters
+    ----------
+    split
+        ``"train"``, ``"validation"`` or ``"test"``.
     """
     return Path(__file__).parent / f"ethanol_{split}.xyz"
 
 
 def demo_config(root: Path = Path("runs"), name: str | None = None) -> MatterTunerConfig:
-    """Return the config of the demo: CHGNet on ethanol, a few minutes on two cores."""
+    """Return the config of the demo: CHGNet on ethanol, a few minutes on two cores.
+
+    Parameters
+    ----------
+    root
+        Folder of runs.
+    name
+        Of the run; not given: the time and the backbone.
+    """
     return MatterTunerConfig(
         model=CHGNetBackboneConfig(),
         data=ManualSplitDataModuleConfig(

@@ -115,14 +115,14 @@ class FinetuneModuleBase(LightningModule):
     def predict_properties(
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
-        """Predict any of :attr:`properties`: energy and gradients, configured or not, and one's own."""
+        """Predict `properties` of a `batch`: energy and gradients, configured or not, and one's own."""
         out = self.heads.outputs(self.backbone, batch, properties)
         shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
         out[ENERGY.name] = out[ENERGY.name].double() + shift
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
-        """Return labels, NaN where missing, ``num_atoms``, ``index``, and of a refit ``refit`` (B,) in eV."""
+        """Return labels of a `batch`, NaN: none, ``num_atoms``, ``index``, of a refit ``refit`` (B,), eV."""
         labels = {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
         change = self.normalization.change_of_shift(batch.numbers, batch.batch, len(batch.n_atoms))
         return labels if change is None else labels | {"refit": change}
@@ -333,13 +333,13 @@ class FinetuneModuleBase(LightningModule):
         return model.eval()
 
     def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
-        """Return an ASE calculator, :class:`mattertune_nb.MatterTuneCalculator`, with this model."""
+        """Return :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are its others."""
         from mattertune_nb.calculator import MatterTuneCalculator
 
         return MatterTuneCalculator(self, **kwargs)
 
     def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
-        """Return a batched predictor, :class:`mattertune_nb.PropertyPredictor`, with this model."""
+        """Return :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are its others."""
         from mattertune_nb.calculator import PropertyPredictor
 
         return PropertyPredictor(self, **kwargs)

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 def create_optimizer(
     config: OptimizerConfig, parameters: Iterable[torch.nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Build the optimizer over the trainable ones of `parameters`."""
+    """Build the optimizer over the trainable ones of `parameters`.
+
+    Parameters
+    ----------
+    config
+        Kind and settings.
+    parameters
+        Of a model; frozen ones are left out.
+    """
     return config.create_optimizer([p for p in parameters if p.requires_grad])
 
 

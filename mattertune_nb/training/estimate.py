@@ -117,7 +117,15 @@ class Estimate:
 
     @classmethod
     def from_trial(cls, config: MatterTunerConfig, trial: Trial) -> Self:
-        """Reckon what a run takes whose batches are those of the trial."""
+        """Reckon what a run takes whose batches are those of the trial.
+
+        Parameters
+        ----------
+        config
+            Settings of the run.
+        trial
+            What its first steps took on this machine.
+        """
         settings = config.trainer
         length = length_of_run(settings, trial.train_batches, trial.val_batches)
         # each epoch ends with `last`; the best weights are written at most once a validation
@@ -186,6 +194,11 @@ def estimate(config: MatterTunerConfig) -> Estimate:
 
     A process of its own makes a trial of a few steps on the config's data, which takes some ten seconds;
     nothing is written or kept.
+
+    Parameters
+    ----------
+    config
+        Settings of the run; its data are read, and nothing is written.
 
     Raises
     ------

@@ -51,6 +51,11 @@ class Run:
     def attach(cls, path: str | Path) -> Run:
         """Return the run in a directory, running or not, e.g. after a restart of the kernel.
 
+        Parameters
+        ----------
+        path
+            The run's directory.
+
         Raises
         ------
         RunError
@@ -85,7 +90,13 @@ class Run:
         return verdict(summary_of(self.directory))
 
     def log_tail(self, n_lines: int = 40) -> str:
-        """Return the last lines of the log, and of what was printed; half of each if both are long."""
+        """Return the last lines of the log, and of what was printed; half of each if both are long.
+
+        Parameters
+        ----------
+        n_lines
+            The most lines that are returned.
+        """
         log = _last_lines(self.directory.log_file, n_lines)
         printed = _last_lines(self.directory.console_file, n_lines)
         n_printed = min(len(printed), max(n_lines // 2, n_lines - len(log)))
@@ -132,6 +143,11 @@ class Run:
         A cosine schedule whose length is that of the run is stretched, so the learning rate rises
         again to where it would have been.
 
+        Parameters
+        ----------
+        epochs
+            How many more.
+
         Raises
         ------
         RunError
@@ -153,6 +169,13 @@ class Run:
 
         In a notebook, Stop and all other widgets work meanwhile. Interrupting the kernel ends the wait and
         not the run.
+
+        Parameters
+        ----------
+        timeout
+            The most seconds; not given: as long as it takes.
+        poll
+            Seconds between two looks at the run.
         """
         end = None if timeout is None else time.monotonic() + timeout
         try:

@@ -130,6 +130,13 @@ class MatterTuner:
 
         The run's ``config.yaml`` is replaced where the tuner's config is another.
 
+        Parameters
+        ----------
+        run
+            Its directory.
+        callbacks
+            Further callbacks of Lightning, which are no part of the config.
+
         Raises
         ------
         RunError

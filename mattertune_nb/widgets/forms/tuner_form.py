@@ -145,7 +145,13 @@ class TunerForm(ConfigForm):
             _ = self.config_tab
 
     def take(self, config: MatterTunerConfig) -> None:
-        """Show another config."""
+        """Show another config.
+
+        Parameters
+        ----------
+        config
+            What the form shows from now on.
+        """
         self.config = config
 
     def _learn_stresses(self) -> None:

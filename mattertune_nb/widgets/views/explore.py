@@ -323,7 +323,13 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 
 
 def explore(dataset: Any) -> ExploreView | W.HTML:
-    """Show formulas, sizes, energies, forces, stresses and similarity of a dataset, a list or a file."""
+    """Show formulas, sizes, energies, forces, stresses and similarity of a dataset, a list or a file.
+
+    Parameters
+    ----------
+    dataset
+        A dataset, its config, a list of structures, or a file.
+    """
     try:
         return ExploreView(open_structures(dataset))
     except MatterTuneError as exc:
