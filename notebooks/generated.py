@@ -15,6 +15,7 @@ import mattertune_nb as mt
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.cli import app
+from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.widgets.forms.about import MISSING, About, first_line
 from mattertune_nb.widgets.forms.annotations import (
@@ -61,7 +62,11 @@ def _places(cls: type[BaseModel], prefix: str = "") -> Iterator[tuple[type[BaseM
 
 def _section(cls: type[BaseModel], place: str) -> str:
     shared = ModelConfig.model_fields if issubclass(cls, BackboneConfig) else {}
-    rows = [_row(About.of(cls, name)) for name in cls.model_fields if name not in shared]
+    rows = [
+        _row(About.of(cls, name), is_fixed=_is_fixed(cls, name))
+        for name in cls.model_fields
+        if name not in shared
+    ]
     beside = " Beside these it has all settings of [ModelConfig](#modelconfig)." if shared else ""
     lines = [f"## {cls.__name__}", "", _escaped(first_line(cls)) + beside, ""]
     if place:
@@ -72,11 +77,16 @@ def _section(cls: type[BaseModel], place: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _row(about: About) -> str:
+def _is_fixed(cls: type[BaseModel], name: str) -> bool:
+    return issubclass(cls, StrictConfig) and cls.is_fixed(name)
+
+
+def _row(about: About, *, is_fixed: bool) -> str:
+    kept = " *A resumed run has to keep it.*" if is_fixed else ""
     return _line(
         [
             f"{_escaped(about.label)}<br>`{about.path}`",
-            _escaped(about.field.description or ""),
+            _escaped(about.field.description or "") + kept,
             type_text(about.annotation, about.extra.get("options", {})),
             _escaped(", ".join(filter(None, (about.unit, about.bounds)))),
             _default(about),

@@ -59,6 +59,8 @@ class BackboneConfig(ModelConfig, ABC):
     ``mattertune_nb.backbones``, by which files and checkpoints find it again.
     """
 
+    fields_are_fixed: ClassVar[bool] = True
+
     name: str = setting(..., "Backbone, the name of its entry point.", label="Backbone")
 
     requires: ClassVar[tuple[str, ...]] = ()

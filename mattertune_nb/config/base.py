@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +30,7 @@ def setting(
     kinds: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
     files: tuple[str, ...] = (),
+    fixed: bool | None = None,
     **kwargs: Any,
 ) -> Any:
     """Declare a config field; forms, CLI help and docs are made from what is said here.
@@ -54,12 +55,17 @@ def setting(
         Words for values that only code understands, e.g. ``{"cuda": "NVIDIA GPU (CUDA)"}``.
     files
         Patterns of names, where the value is a file that a form offers to choose or to upload.
+    fixed
+        Whether a run that is resumed has to keep it; where the value is a group of settings, its kind, as
+        each of them says it for itself. Not given: as the class has it, see ``fields_are_fixed``.
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
     given: dict[str, Any] = {"unit": unit, "group": group, "kinds": kinds, "basic": basic}
     given |= {"options": options, "files": files}
     extra: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if fixed is not None:
+        extra["fixed"] = fixed
     if label is not None:
         kwargs["title"] = label
     if callable(default):
@@ -90,6 +96,9 @@ class StrictConfig(BaseModel):
         ser_json_inf_nan="constants",
         protected_namespaces=(),
     )
+
+    fields_are_fixed: ClassVar[bool] = False
+    """Whether a run that is resumed has to keep the fields that a class declares and says nothing else of."""
 
     def __init__(self, **data: Any) -> None:
         try:
@@ -187,6 +196,17 @@ class StrictConfig(BaseModel):
             msg = f"{where}: not valid YAML ({getattr(exc, 'problem', None) or exc})."
             raise ConfigError(msg) from exc
         return cls.from_dict(data, source=source)
+
+    @classmethod
+    def is_fixed(cls, name: str) -> bool:
+        """Return whether a run that is resumed has to keep a field."""
+        extra = cls.model_fields[name].json_schema_extra
+        if isinstance(extra, dict) and "fixed" in extra:
+            return bool(extra["fixed"])
+        *_, declares = (
+            c for c in cls.__mro__ if issubclass(c, StrictConfig) and name in c.model_fields
+        )
+        return declares.fields_are_fixed
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain builtins, the form that files and checkpoints hold."""

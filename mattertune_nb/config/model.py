@@ -31,12 +31,18 @@ class ModelConfig(HyperParameters):
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
         "What is predicted and trained on.",
         label="Properties",
+        fixed=True,
         basic=True,
         min_length=1,
         group="properties and losses",
     )
     optimizer: OptimizerConfig = setting(
-        AdamWConfig, "How weights are updated.", label="Optimizer", basic=True, group="optimizer"
+        AdamWConfig,
+        "How weights are updated.",
+        label="Optimizer",
+        fixed=True,
+        basic=True,
+        group="optimizer",
     )
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
@@ -50,6 +56,7 @@ class ModelConfig(HyperParameters):
         lambda: {ENERGY.name: [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
         label="Normalizers",
+        fixed=True,
         group="normalization",
     )
     final_stage: float = setting(
@@ -65,6 +72,7 @@ class ModelConfig(HyperParameters):
         "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "
         "use it against overfitting on a few dozen frames.",
         label="Frozen parameters",
+        fixed=True,
         group="frozen weights",
     )
 

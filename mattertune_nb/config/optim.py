@@ -56,7 +56,7 @@ class AdamConfig(_OptimizerConfig):
     weight_decay: float = setting(
         0.0, "L2 penalty added to the gradient.", label="Weight decay", ge=0
     )
-    amsgrad: bool = setting(False, "Use the AMSGrad variant.", label="AMSGrad")
+    amsgrad: bool = setting(False, "Use the AMSGrad variant.", label="AMSGrad", fixed=True)
 
 
 class AdamWConfig(_OptimizerConfig):
@@ -78,7 +78,7 @@ class AdamWConfig(_OptimizerConfig):
     weight_decay: float = setting(
         0.01, "Decoupled weight decay; raise it against overfitting.", label="Weight decay", ge=0
     )
-    amsgrad: bool = setting(False, "Use the AMSGrad variant.", label="AMSGrad")
+    amsgrad: bool = setting(False, "Use the AMSGrad variant.", label="AMSGrad", fixed=True)
 
 
 class SGDConfig(_OptimizerConfig):

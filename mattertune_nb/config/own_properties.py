@@ -43,6 +43,7 @@ class OwnPropertyConfig(BasePropertyConfig):
         ...,
         "Under it predictions and errors stand, e.g. 'band_gap'.",
         label="Name",
+        fixed=True,
         basic=True,
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
         examples=["band_gap"],
@@ -51,6 +52,7 @@ class OwnPropertyConfig(BasePropertyConfig):
         None,
         "Key of the label in the frames' info or arrays; not set: the name.",
         label="Key of the label",
+        fixed=True,
         basic=True,
         min_length=1,
     )
@@ -79,6 +81,7 @@ class GraphPropertyConfig(OwnPropertyConfig):
         "How the atoms' numbers make that of the structure: the mean of what does not grow with it (a band "
         "gap, an energy per atom), the sum of what does.",
         label="Reduction",
+        fixed=True,
         basic=True,
         options={"mean": "mean over atoms", "sum": "sum over atoms"},
     )

@@ -41,6 +41,7 @@ class RunConfig(StrictConfig):
         0,
         "Seed of every random number of the run.",
         label="Random seed",
+        fixed=True,
         basic=True,
         ge=0,
         le=2**32 - 1,

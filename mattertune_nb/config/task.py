@@ -107,6 +107,7 @@ class EnergyPropertyConfig(BasePropertyConfig):
         True,
         "Divide the error by the number of atoms in the loss, so that large cells do not dominate.",
         label="Error per atom",
+        fixed=True,
     )
 
 
@@ -126,6 +127,7 @@ class ForcesPropertyConfig(BasePropertyConfig):
         True,
         "Take forces as the gradient of the energy; a direct head is for backbones that have one.",
         label="Gradient of the energy",
+        fixed=True,
     )
 
 
@@ -139,6 +141,7 @@ class StressesPropertyConfig(BasePropertyConfig):
         True,
         "Take the stress as the gradient of the energy with respect to strain.",
         label="Gradient of the energy",
+        fixed=True,
     )
 
 
@@ -157,6 +160,7 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
         "prediction of the training set by a robust regression, and kept only where it lowers the "
         "held-out error.",
         label="Reference energies",
+        fixed=True,
         basic=True,
         unit="eV",
         kinds={"none": "fitted", "dict": "given here", "str": "in a file"},
@@ -184,12 +188,14 @@ class MeanStdNormalizerConfig(StrictConfig):
         "Shift added to each predicted energy, per atom; not set: the mean of label - prediction "
         "over the training set. Forces and stress are never shifted.",
         label="Mean",
+        fixed=True,
         basic=True,
     )
     std: float | None = setting(
         None,
         "Errors are divided by it in the loss; not set: that of the training labels.",
         label="Standard deviation",
+        fixed=True,
         basic=True,
         gt=0,
     )
@@ -208,6 +214,7 @@ class RMSNormalizerConfig(StrictConfig):
         None,
         "Errors are divided by it in the loss; not set: that of the training labels.",
         label="Root mean square",
+        fixed=True,
         basic=True,
         gt=0,
     )

@@ -174,6 +174,7 @@ class _DatasetConfig(StrictConfig):
         None,
         "Key of the total energy (eV); not set: ASE's standard 'energy'.",
         label="Energy label",
+        fixed=True,
         min_length=1,
         group="names of labels",
     )
@@ -181,6 +182,7 @@ class _DatasetConfig(StrictConfig):
         None,
         "Key of the forces (eV/Å); not set: ASE's standard 'forces'.",
         label="Forces label",
+        fixed=True,
         min_length=1,
         group="names of labels",
     )
@@ -188,6 +190,7 @@ class _DatasetConfig(StrictConfig):
         None,
         "Key of the stress (eV/Å³, ASE's sign, 6 or 9 numbers); not set: ASE's standard 'stress'.",
         label="Stress label",
+        fixed=True,
         min_length=1,
         group="names of labels",
     )
@@ -215,6 +218,7 @@ class XYZDatasetConfig(_DatasetConfig):
         ":",
         "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth.",
         label="Frames",
+        fixed=True,
     )
     cache_mb: float = setting(
         256.0,
@@ -260,6 +264,7 @@ class DBDatasetConfig(_DatasetConfig):
         "",
         "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.",
         label="Selected rows",
+        fixed=True,
         basic=True,
     )
     cache_mb: float = setting(

@@ -41,13 +41,14 @@ class AutoSplitDataModuleConfig(BatchSettings):
         options={"auto_split": "split one data set"},
     )
     dataset: DatasetConfig = setting(
-        ..., "Where the structures come from.", label="Data set", basic=True
+        ..., "Where the structures come from.", label="Data set", fixed=True, basic=True
     )
     train_split: int | float = setting(
         0.8,
         "Part trained on: a fraction (0.8), about which each frame is placed by itself, or a number of "
         "structures (24), of which just so many are taken.",
         label="Training part",
+        fixed=True,
         basic=True,
         gt=0,
         kinds={"float": "fraction", "int": "number of structures"},
@@ -56,6 +57,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         "auto",
         "Part validated on: a fraction or a number; 'auto': all that the others leave.",
         label="Validation part",
+        fixed=True,
         basic=True,
         kinds={"float": "fraction", "int": "number of structures"},
     )
@@ -63,6 +65,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         0,
         "Part kept for a test after training: a fraction or a number.",
         label="Test part",
+        fixed=True,
         ge=0,
         kinds={"float": "fraction", "int": "number of structures"},
     )
@@ -76,6 +79,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         "validation, then test, as the file has them; 'permutation' is the random split of versions before "
         "0.3, by the frame's number and not by what it holds.",
         label="Divided by",
+        fixed=True,
         basic=True,
         options={
             "auto": "what the frames are",
@@ -93,6 +97,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         "For 'groups': the key of `atoms.info` whose value is a frame's group, 'file' for the file that it "
         "comes from, or 'composition'.",
         label="Group",
+        fixed=True,
         min_length=1,
     )
     block_length: int | None = setting(
@@ -100,6 +105,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         "For 'blocks': consecutive frames that stay together; not set: a tenth of the trajectory, as a "
         "power of two, so that the blocks stay until it has grown to the double.",
         label="Length of a block",
+        fixed=True,
         unit="frames",
         ge=1,
     )
@@ -107,6 +113,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         42,
         "Seed of the division and of the order of training.",
         label="Seed of the split",
+        fixed=True,
         ge=0,
         le=2**32 - 1,
     )
@@ -259,15 +266,22 @@ class ManualSplitDataModuleConfig(BatchSettings):
         label="Kind of split",
         options={"manual_split": "a data set for each part"},
     )
-    train: DatasetConfig = setting(..., "Structures to train on.", label="Training set", basic=True)
+    train: DatasetConfig = setting(
+        ..., "Structures to train on.", label="Training set", fixed=True, basic=True
+    )
     validation: DatasetConfig = setting(
-        ..., "Structures to validate on.", label="Validation set", basic=True
+        ..., "Structures to validate on.", label="Validation set", fixed=True, basic=True
     )
     test: DatasetConfig | None = setting(
         None, "Structures for a test after training.", label="Test set"
     )
     shuffle_seed: int = setting(
-        42, "Seed of the order of training.", label="Seed of the order", ge=0, le=2**32 - 1
+        42,
+        "Seed of the order of training.",
+        label="Seed of the order",
+        fixed=True,
+        ge=0,
+        le=2**32 - 1,
     )
 
     def sources(self) -> dict[str, AtomsDataset]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -48,13 +48,18 @@ class WholeCheckpointIO(TorchCheckpointIO):
             log.warning("Could not write %s (%s); the older checkpoint is kept.", target, exc)
 
 
-def newest_whole_checkpoint(run: RunDirectory) -> Path | None:
+class Saved(NamedTuple):
+    """A checkpoint that was read to its end."""
+
+    path: Path
+    contents: dict[str, Any]
+
+
+def newest_whole_checkpoint(run: RunDirectory) -> Saved | None:
     """Return the newest checkpoint that can be read to its end, or ``None``."""
     for path in run.checkpoints_newest_first():
         try:
-            read_checkpoint(path)
+            return Saved(path, read_checkpoint(path))
         except TrainingError as exc:
             log.warning("%s", exc)
-        else:
-            return path
     return None

@@ -16,10 +16,10 @@ class MatterTunerConfig(StrictConfig):
     """Everything that a run needs: what to tune, on what, how, and where its record goes."""
 
     model: AnyBackboneConfig = setting(
-        ..., "Backbone, properties, losses and optimizer.", label="Model", basic=True
+        ..., "Backbone, properties, losses and optimizer.", label="Model", fixed=True, basic=True
     )
     data: DataModuleConfig = setting(
-        ..., "Structures with labels, and how they are split.", label="Data", basic=True
+        ..., "Structures with labels, and how they are split.", label="Data", fixed=True, basic=True
     )
     trainer: TrainerConfig = setting(
         TrainerConfig, "How long, and on what hardware.", label="Training", basic=True

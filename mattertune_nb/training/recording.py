@@ -50,7 +50,7 @@ class RunLogger(Logger):
         epoch = int(values.pop("epoch", self.epoch))
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
         try:
-            self._run.append_metrics("metrics", epoch, step or 0, finite)  # type: ignore[arg-type]
+            self._run.append_metrics("metrics", epoch, step or 0, finite)
         except OSError as exc:
             log.warning("Could not record the metrics of step %d (%s).", step or 0, exc)
 

@@ -12,18 +12,29 @@ if TYPE_CHECKING:
     from mattertune_nb.training.run_dir import RunDirectory
 
 
+CHANGED = "changed"
+"""Kind of the record that a resume with other settings writes: ``settings`` has what each was and is; where
+the best weights are chosen by another measure from then on, ``best_step`` is the validation of the best of
+those that were still there, ``None`` where none was measured so."""
+
+
 def drop_undone(
     records: Sequence[dict[str, Any]], *, keep_resumes: bool = False
 ) -> list[dict[str, Any]]:
     """Drop records of steps that were lost when a run was resumed from an earlier checkpoint.
 
-    The records that say that it was resumed are dropped too, unless `keep_resumes`.
+    The records that say that it was resumed are dropped too, unless `keep_resumes`. Those that say which
+    settings were changed then stay: they hold however often the steps after them are done again.
     """
     kept: list[dict[str, Any]] = []
     for record in records:
         if record.get("kind") == "resumed":
+            changes = []
             while kept and kept[-1].get("step", 0) >= record.get("step", 0):
-                kept.pop()
+                last = kept.pop()
+                if last.get("kind") == CHANGED:
+                    changes.append(last)
+            kept += reversed(changes)
             if not keep_resumes:
                 continue
         kept.append(record)
@@ -32,8 +43,13 @@ def drop_undone(
 
 def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -> dict[str, Any]:
     """Return the record of the validation whose weights are kept, empty before one."""
-    # what was no finite number stands there as null
-    found = [r for r in records if isinstance(r.get(monitor), (int, float))]
+    found: list[Mapping[str, Any]] = []
+    for record in records:
+        if record.get("kind") == CHANGED and "best_step" in record:
+            # of the weights before, only those of one validation were still there
+            found = [r for r in found if r["step"] == record["best_step"]]
+        elif isinstance(record.get(monitor), (int, float)):
+            found.append(record)  # what was no finite number stands there as null
     choose = min if mode == "min" else max
     return dict(choose(found, key=lambda r: r[monitor])) if found else {}
 

@@ -63,6 +63,7 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.splits_file = self.path / "splits.json"
+        self.frames_file = self.path / "frames.json"
         self.summary_file = self.path / "summary.json"
         self.versions_file = self.path / "versions.json"
         self.log_file = self.path / "log.txt"
@@ -289,8 +290,8 @@ class RunDirectory:
             self.write_status(state, epoch=epoch, step=step, error=error)
             self.stop_file.unlink(missing_ok=True)
 
-    def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
-        """Append a record; `kind` is ``metrics``, or ``resumed`` where step `step` is the next one."""
+    def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> None:
+        """Append a record; `kind` is ``metrics``, ``changed``, or ``resumed`` where `step` is next."""
         record = {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
         append_line(self.metrics_file, record)
 
@@ -300,6 +301,13 @@ class RunDirectory:
             splits = json.loads(self.splits_file.read_text(encoding="utf-8"))
             return {stage: list(indices) for stage, indices in splits.items()}
         except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def frame_prints(self) -> dict[str, str]:
+        """Return by what the frames of each set are known again, empty where nothing readable says it."""
+        try:
+            return dict(json.loads(self.frames_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             return {}
 
     def metrics(self) -> list[dict[str, Any]]:

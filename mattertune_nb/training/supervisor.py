@@ -20,13 +20,17 @@ from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.headlines import validation_in_words
 from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.records import CHANGED
+from mattertune_nb.training.resuming import settings_for_checkpoint
 from mattertune_nb.training.stop import RunStopped
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.pace import Pace
+    from mattertune_nb.training.resuming import Resumption
     from mattertune_nb.training.run_dir import RunDirectory
     from mattertune_nb.training.stop import StopRequest
 
@@ -46,19 +50,30 @@ class RunSupervisor(Checkpoint):
     ----------
     run
         The run's directory.
+    config
+        Its settings, which checkpoints keep.
     stop
         Asked at each optimizer step.
     pace
         Measures the last weights where the run ends in mid-epoch.
-    save_every
-        Minutes between two saves of `last` in the middle of an epoch.
+    resumption
+        What is new in a run that is resumed.
     """
 
-    def __init__(self, run: RunDirectory, stop: StopRequest, pace: Pace, save_every: float) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: MatterTunerConfig,
+        stop: StopRequest,
+        pace: Pace,
+        resumption: Resumption,
+    ) -> None:
         self._run = run
+        self._settings = settings_for_checkpoint(config)
+        self._resumption = resumption
         self._stop = stop
         self._pace = pace
-        self._save_seconds = save_every * 60
+        self._save_seconds = config.run.save_every * 60
         self._saved_at = time.monotonic()
         self._heartbeat_at = 0.0
         self._is_removed = False
@@ -91,7 +106,10 @@ class RunSupervisor(Checkpoint):
             _set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
             self._rng = []
             if trainer.is_global_zero:
-                self._run.append_metrics("resumed", trainer.current_epoch, self._step, {})
+                place = trainer.current_epoch, self._step
+                self._run.append_metrics("resumed", *place, {})
+                if self._resumption.changed:
+                    self._run.append_metrics(CHANGED, *place, self._resumption.record())
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -171,6 +189,7 @@ class RunSupervisor(Checkpoint):
     ) -> None:
         # each process draws its own numbers; all of them are here whenever a checkpoint is made
         checkpoint["rng"] = gathered(trainer, _rng_state())
+        checkpoint["settings"] = self._settings
 
     @override
     def on_load_checkpoint(

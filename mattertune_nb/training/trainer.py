@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from typing_extensions import override
@@ -17,8 +18,10 @@ from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
+from mattertune_nb.training.new_settings import NewSettings
 from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.resuming import Resumption
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stop import StopRequest
 from mattertune_nb.training.supervisor import RunSupervisor
@@ -30,10 +33,23 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.callbacks import ModelCheckpointConfig
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.resuming import Kept
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """The run's own `best`; its state is kept apart from that of a user's checkpoints."""
+    """The run's own `best`; its state is kept apart from that of a user's checkpoints.
+
+    Parameters
+    ----------
+    kept
+        Where a resumed run chooses by another measure: the best so far.
+    **kwargs
+        As for Lightning's.
+    """
+
+    def __init__(self, kept: Kept | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._kept = kept
 
     @property
     def state_key(self) -> str:
@@ -43,6 +59,9 @@ class BestCheckpoint(ModelCheckpoint):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        if self._kept is not None:
+            self._begin_with(self._kept)
+            return
         # `last` was saved before the last weights were measured, see Pace.measure_last
         best = Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}"
         if not trainer.ckpt_path or not best.is_file():
@@ -51,22 +70,37 @@ class BestCheckpoint(ModelCheckpoint):
         if checkpoint["global_step"] == trainer.global_step:
             self.load_state_dict(checkpoint["callbacks"][self.state_key])
 
+    def _begin_with(self, kept: Kept) -> None:
+        self.best_k_models, self.kth_best_model_path, self.best_model_path = {}, "", ""
+        self.best_model_score = None
+        # no value yet: as Lightning begins
+        self.kth_value = torch.tensor(math.inf if self.mode == "min" else -math.inf)
+        if kept.score is not None:
+            path = str(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
+            score = torch.tensor(kept.score)
+            self.best_k_models = {path: score}
+            self.kth_best_model_path = self.best_model_path = path
+            self.best_model_score = self.kth_value = score
+
 
 def build_trainer(
     run: RunDirectory,
     config: MatterTunerConfig,
     stop: StopRequest,
     callbacks: Sequence[Callback] = (),
+    resumption: Resumption | None = None,
 ) -> Trainer:
     """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
+    new = resumption or Resumption()
     settings = config.trainer
-    own: list[Callback] = [LearningRateMonitor(logging_interval="step")]
+    own: list[Callback] = [NewSettings(new), LearningRateMonitor(logging_interval="step")]
     own += _user_checkpoints(settings.checkpoint, run)
     if settings.early_stopping is not None:
         own.append(settings.early_stopping.create_callback())
     if settings.ema is not None:
         own.append(settings.ema.create_callback())
     best = BestCheckpoint(
+        new.kept,
         dirpath=run.checkpoints,
         filename=run.best.stem,
         monitor=settings.checkpoint.monitor,
@@ -75,7 +109,7 @@ def build_trainer(
     )
     # the supervisor comes last, so that `last` holds what all others have decided
     pace = Pace(stop)
-    own += [pace, best, RunSupervisor(run, stop, pace, config.run.save_every)]
+    own += [pace, best, RunSupervisor(run, config, stop, pace, new)]
     kwargs: dict[str, Any] = {
         "logger": [RunLogger(run), *settings.create_loggers(run.path)],
         "default_root_dir": run.path,

@@ -21,14 +21,15 @@ from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
-from mattertune_nb.training.files import write_json, write_text
+from mattertune_nb.training.files import write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, importable_name
 from mattertune_nb.training.result import TuneResult
+from mattertune_nb.training.resuming import check_data, keep_as_best, resumption, write_data_record
 from mattertune_nb.training.run import Run
-from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
 from mattertune_nb.training.start import start_run
 from mattertune_nb.training.stop import RunStopped, StopRequest
 from mattertune_nb.training.summary import write_summary
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.resuming import Resumption
     from mattertune_nb.training.status import State
 
 
@@ -128,7 +130,9 @@ class MatterTuner:
     ) -> TuneResult:
         """Go on with a run from its newest whole checkpoint, or from the start if there is none.
 
-        The run's ``config.yaml`` is replaced where the tuner's config is another.
+        The run's ``config.yaml`` is replaced where the tuner's config is another. What of it may change takes
+        effect from the checkpoint on, a learning rate or a schedule as if it had been so from the start, and
+        is recorded.
 
         Parameters
         ----------
@@ -140,21 +144,28 @@ class MatterTuner:
         Raises
         ------
         RunError
-            Where another process is training the run, or its data are not those that it began with.
+            Where another process is training the run, its data are not those that it began with, or a setting
+            is another that a run has to keep, such as the backbone; nothing is written then.
         MatterTuneError
             Where config, data or this machine do not allow the run.
         """
         if not isinstance(run, RunDirectory):
             run = RunDirectory.open(run)
+        saved = newest_whole_checkpoint(run)
+        try:
+            new = resumption(run, saved, self.config)
+        except RunError as exc:
+            if CLAIMED_BY in os.environ:  # this process was started for it
+                _write_end(run, "failed", error=str(exc))
+            raise
         if _rank() == 0:  # the others train with it
             run.claim()
-        checkpoint = newest_whole_checkpoint(run)
         try:
             with _beating(run):
                 self._check(callbacks)
                 module, data = self._prepare()
-                if checkpoint is not None:
-                    _check_splits(run, data)
+                if saved is not None:
+                    check_data(run, data)
         except MatterTuneError as exc:
             _write_end(run, "failed", error=str(exc))
             raise
@@ -165,9 +176,11 @@ class MatterTuner:
             self.config = _with_run(self.config, place)
             if self.config.to_yaml() != run.config_file.read_text(encoding="utf-8"):
                 write_text(run.config_file, self.config.to_yaml())
-            if checkpoint is None:
+            if saved is None:
                 run.append_metrics("resumed", 0, 0, {})
-        return self._fit(run, self.config, module, data, callbacks, checkpoint)
+            keep_as_best(run, new.kept)
+        checkpoint = None if saved is None else saved.path
+        return self._fit(run, self.config, module, data, callbacks, checkpoint, new)
 
     def _check(self, callbacks: Sequence[Callback]) -> None:
         check_hardware(self.config.trainer)
@@ -208,6 +221,7 @@ class MatterTuner:
         data: MatterTuneDataModule,
         callbacks: Sequence[Callback],
         checkpoint: Path | None,
+        new: Resumption | None = None,
         *,
         is_new: bool = False,
     ) -> TuneResult:
@@ -220,12 +234,12 @@ class MatterTuner:
             warnings.catch_warnings(),
         ):
             quiet_lightning()
-            trainer = build_trainer(run, config, stop, callbacks)
+            trainer = build_trainer(run, config, stop, callbacks, new)
             try:
                 for note in data.notes:
                     log.info(note)
                 if trainer.is_global_zero:
-                    _write_splits(run, data)
+                    write_data_record(run, data)
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             except BaseException as exc:
                 if _is_stop(exc):
@@ -250,34 +264,6 @@ class MatterTuner:
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:
     """Give signs of life in the first process of a run: the status is its own."""
     return beating(run.status_file) if _rank() == 0 else nullcontext()
-
-
-def _write_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
-    try:
-        write_json(run.splits_file, data.split_indices())
-    except OSError as exc:
-        msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
-        raise RunError(msg) from exc
-
-
-def _check_splits(run: RunDirectory, data: MatterTuneDataModule) -> None:
-    """Refuse other frames than the weights were made with: some trained on would be validated on."""
-    then = run.splits()
-    if not {"train", "validation"} <= then.keys():
-        return  # damaged, and no reason to lose the run
-    before = {stage: then[stage] for stage in ("train", "validation")}
-    changes = []
-    for stage, now in data.split_indices().items():
-        old = before.get(stage, now)
-        if now != old:
-            others = " others" if len(now) == len(old) else ""
-            changes.append(f"{stage}: {len(old)} frames then, {len(now)}{others} now")
-    if changes:
-        msg = (
-            f"{run.path}: the data have changed since the run began ({'; '.join(changes)}). Start a new "
-            "run, or restore the file and its split."
-        )
-        raise RunError(msg)
 
 
 def _with_module_class(

@@ -52,10 +52,11 @@ def _tensors(value: Any):
 
 
 def records(run: RunDirectory) -> list[dict[str, Any]]:
-    """Return the record of metrics, to seven digits."""
+    """Return the record of metrics, to seven digits, without what says that settings were changed."""
     return [
         {k: round(v, 7) if isinstance(v, float) else v for k, v in record.items() if k != "time"}
         for record in run.metrics()
+        if record["kind"] == "metrics"
     ]
 
 

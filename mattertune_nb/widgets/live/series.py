@@ -12,10 +12,11 @@ import numpy as np
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES, UNREFIT
 from mattertune_nb.training.headlines import HEADLINES, MAIN
+from mattertune_nb.training.records import CHANGED
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -63,6 +64,9 @@ class Series:
 
     def __len__(self) -> int:
         return len(self._points)
+
+    def __iter__(self) -> Iterator[Point]:
+        return iter(self._points)
 
     def add(self, step: float, epoch: float, value: float, seconds: float = 0.0) -> None:
         """Add a point; now and then half of all are dropped, which is O(1) a point."""
@@ -191,6 +195,10 @@ class CurveData:
                 self._clock.clear()
                 self._time = None
                 continue
+            if record.get("kind") == CHANGED:
+                if "best_step" in record:
+                    self._choose_anew(record["best_step"])
+                continue
             step, epoch = record.get("step", 0), record.get("epoch", 0)
             self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
             # an epoch's last step tells its length
@@ -203,6 +211,14 @@ class CurveData:
             for name, value in record.items():
                 if isinstance(value, (int, float)) and name not in ("time", "epoch", "step"):
                     self._add(name, step, epoch, float(value))
+
+    def _choose_anew(self, step: float | None) -> None:
+        """Begin with the point of one validation, if any, as the best are chosen by another measure now."""
+        if self.monitor is None:
+            return
+        panel = self._place(self.monitor)[0]
+        points = [p for series in panel.series.values() for p in series if p.step == step]
+        panel.best = self.kept = points[0] if points else None
 
     def _add(self, name: str, step: float, epoch: float, value: float) -> None:
         if name.startswith("baseline/"):

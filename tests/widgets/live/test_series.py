@@ -172,3 +172,17 @@ def test_the_length_of_an_epoch_is_seen_once_one_has_ended(per_epoch):
     for step in range(3 * per_epoch):
         data.add([{"step": step, "epoch": step // per_epoch, "train/total_loss": 1.0}])
         assert data.epoch_length() == (per_epoch if step >= per_epoch else None)
+
+
+def test_the_best_is_chosen_anew_where_a_resume_changed_the_measure():
+    data = CurveData(monitor="val/forces_mae")
+    values = [(0, 0.1), (5, 0.3), (10, 0.2)]
+    data.add({"kind": "metrics", "step": s, "epoch": s, "val/forces_mae": v} for s, v in values)
+    assert data.kept.step == 0
+    data.add([{"kind": "changed", "step": 11, "best_step": 5, "best_score": 0.3, "settings": {}}])
+    assert data.kept.step == 5
+    assert not any("best" in title for title in data.panels)
+    data.add([{"kind": "metrics", "step": 15, "epoch": 3, "val/forces_mae": 0.25}])
+    assert data.kept.step == 15
+    data.add([{"kind": "changed", "step": 16, "best_step": None, "best_score": None}])
+    assert data.kept is None

@@ -1,0 +1,226 @@
+"""What a resume asks of the run so far: whether data and settings are still those, and what is new."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.changes import Change, changes
+from mattertune_nb.config.errors import ConfigError, RunError, TrainingError
+from mattertune_nb.data.content import frame_keys
+from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.model.normalization import with_references_read
+from mattertune_nb.training.files import write_json, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.module import MatterTuneDataModule
+    from mattertune_nb.training.checkpoints import Saved
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.run_dir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The weights that are the best by a new measure, among those that are still there.
+
+    Attributes
+    ----------
+    path
+        Their checkpoint; ``None`` where none was measured so, and the best is sought anew.
+    step
+        Step of the record of their validation.
+    score
+        What they are by the new measure.
+    """
+
+    path: Path | None = None
+    step: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What is new in a resumed run.
+
+    Attributes
+    ----------
+    changed
+        Settings that differ from those of its newest checkpoint.
+    before
+        The settings of that checkpoint as plain data.
+    kept
+        Where the best weights are chosen by another measure: the best so far.
+    """
+
+    changed: tuple[Change, ...] = ()
+    before: Mapping[str, Any] | None = None
+    kept: Kept | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return what the record of metrics says of it, see :func:`records.best_record`."""
+        said: dict[str, Any] = {
+            "settings": {change.path: [change.before, change.after] for change in self.changed}
+        }
+        if self.kept is not None:
+            said |= {"best_step": self.kept.step, "best_score": self.kept.score}
+        return said
+
+
+def settings_for_checkpoint(config: MatterTunerConfig) -> dict[str, Any]:
+    """Return the settings that a checkpoint keeps beside those of model and data."""
+    plain = config.to_dict()
+    return {name: plain[name] for name in ("trainer", "run")}
+
+
+def resumption(run: RunDirectory, saved: Saved | None, config: MatterTunerConfig) -> Resumption:
+    """Compare the settings of a resumed run with those of its newest checkpoint.
+
+    Raises
+    ------
+    RunError
+        Where one differs that the run has to keep; names it, and says what to do.
+    """
+    if saved is None:
+        return Resumption()  # nothing of it is trained
+    before = _settings_before(run, saved.contents)
+    now = config.model_copy(update={"model": with_references_read(config.model)})
+    changed = [
+        change
+        for change in changes(before, now)
+        if change.path not in ("run.name", "run.root", "run.module_class")
+    ]
+    fixed = [change for change in changed if change.is_fixed]
+    if fixed:
+        msg = (
+            f"{run.path}: a resumed run has to keep {'; '.join(map(str, fixed))}. Set it back, or start a "
+            f"new run from these weights, with the new setting and model.checkpoint: {run.path}."
+        )
+        raise RunError(msg)
+    kept = _kept(run, saved, before, config, changed)
+    return Resumption(tuple(changed), before, kept)
+
+
+def _settings_before(run: RunDirectory, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        before = run.config().to_dict()  # checkpoints of version 0.2 hold a part
+    except ConfigError:
+        before = {}
+    held = {
+        "model": checkpoint["hyper_parameters"],
+        "data": checkpoint.get("datamodule_hyper_parameters"),
+        **checkpoint.get("settings", {}),
+    }
+    return before | {name: value for name, value in held.items() if value is not None}
+
+
+def _kept(
+    run: RunDirectory,
+    saved: Saved,
+    before: Mapping[str, Any],
+    config: MatterTunerConfig,
+    changed: list[Change],
+) -> Kept | None:
+    """Return the best weights by the new measure, ``None`` where the measure is as before."""
+    now, then = config.trainer.checkpoint, before.get("trainer", {}).get("checkpoint", {})
+    if counts_otherwise(now.monitor, changed):
+        return Kept()
+    if (now.monitor, now.mode) == (then.get("monitor"), then.get("mode")):
+        return None
+    values = {record["step"]: record.get(now.monitor) for record in run.metrics()}
+    candidates = []
+    for path in dict.fromkeys((run.best, saved.path)):
+        step = _last_step(path)
+        score = values.get(step)
+        if isinstance(score, float):
+            candidates.append(Kept(path, step, score))
+    choose = min if now.mode == "min" else max
+    return choose(candidates, key=lambda kept: kept.score or 0.0, default=Kept())
+
+
+def counts_otherwise(monitor: str, changed: Iterable[Change]) -> bool:
+    """Return whether a metric is a loss that is counted in another way than before."""
+    is_loss = monitor.endswith("_loss")
+    return is_loss and any(".loss" in change.path.removeprefix("model") for change in changed)
+
+
+def _last_step(path: Path) -> int:
+    """Return the step under which a checkpoint's validation is recorded, -1 where it cannot be read."""
+    try:
+        return int(read_checkpoint(path)["global_step"]) - 1
+    except TrainingError:
+        return -1
+
+
+def keep_as_best(run: RunDirectory, kept: Kept | None) -> None:
+    """Put the weights that are the best by a new measure where a run's best are."""
+    if kept is not None and kept.path not in (None, run.best):
+        with kept.path.open("rb") as file:
+            write_whole(run.best, lambda target: shutil.copyfileobj(file, target))
+
+
+def write_data_record(run: RunDirectory, data: MatterTuneDataModule) -> None:
+    """Write which frames a run trains and validates on, and by what they are known again.
+
+    Raises
+    ------
+    RunError
+        Where the directory cannot be written.
+    """
+    try:
+        write_json(run.splits_file, data.split_indices())
+        write_json(run.frames_file, _prints(data))
+    except OSError as exc:
+        msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
+        raise RunError(msg) from exc
+
+
+def check_data(run: RunDirectory, data: MatterTuneDataModule) -> None:
+    """Refuse other frames than the weights were made with: some trained on would be validated on.
+
+    Raises
+    ------
+    RunError
+        Says what has changed.
+    """
+    then = run.splits()
+    if not {"train", "validation"} <= then.keys():
+        return  # damaged, and no reason to lose the run
+    before = {stage: then[stage] for stage in ("train", "validation")}
+    found = []
+    for stage, now in data.split_indices().items():
+        old = before.get(stage, now)
+        if now != old:
+            others = " others" if len(now) == len(old) else ""
+            found.append(f"{stage}: {len(old)} frames then, {len(now)}{others} now")
+    prints = run.frame_prints()
+    if not found:
+        found += [
+            f"{stage}: other structures or labels in {data.datasets[stage].name}"
+            for stage, now in _prints(data).items()
+            if prints.get(stage, now) != now
+        ]
+    if found:
+        msg = (
+            f"{run.path}: the data have changed since the run began ({'; '.join(found)}). Start a new "
+            "run, or restore the file and its split."
+        )
+        raise RunError(msg)
+
+
+def _prints(data: MatterTuneDataModule) -> dict[str, str]:
+    return {
+        stage: _print(data.datasets[stage])
+        for stage in ("train", "validation")
+        if stage in data.datasets
+    }
+
+
+def _print(dataset: AtomsDataset) -> str:
+    """Return a hash of the structures of a set and all that they hold, wherever its file is."""
+    return hashlib.sha256("".join(frame_keys(dataset).names()).encode()).hexdigest()
