@@ -22,15 +22,17 @@ from mattertune_nb.data.datasets import LoaderSettings, as_dataset
 from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
-    from mattertune_nb.model.module import FinetuneModuleBase
 
 _FORMATS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -41,7 +43,7 @@ class PropertyPredictor:
     Parameters
     ----------
     model
-        A tuned, or an untuned, model.
+        A tuned, or an untuned, model; a run, its directory or a checkpoint, whose best model is loaded.
     batch_size
         Structures a batch.
     max_atoms
@@ -51,12 +53,12 @@ class PropertyPredictor:
 
     def __init__(
         self,
-        model: FinetuneModuleBase,
+        model: FinetuneModuleBase | str | Path | RunLike,
         *,
         batch_size: int | None = None,
         max_atoms: int | None = None,
     ) -> None:
-        self.model = model
+        self.model = _loaded(model)
         self.batch_size = batch_size
         self.max_atoms = max_atoms
 
@@ -138,6 +140,14 @@ class PropertyPredictor:
             model.train(was_training)
 
 
+def _loaded(model: FinetuneModuleBase | str | Path | RunLike) -> FinetuneModuleBase:
+    return (
+        model
+        if isinstance(model, FinetuneModuleBase)
+        else FinetuneModuleBase.load_from_checkpoint(model)
+    )
+
+
 def _checked(
     model: FinetuneModuleBase,
     atoms: Sequence[Atoms] | AtomsDataset,
@@ -165,7 +175,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     Parameters
     ----------
     model
-        A tuned, or an untuned, model.
+        A tuned, or an untuned, model; a run, its directory or a checkpoint, whose best model is loaded.
     device
         Where to compute, e.g. ``"cuda"``; not given: where the model is.
     dtype
@@ -187,12 +197,13 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: FinetuneModuleBase,
+        model: FinetuneModuleBase | str | Path | RunLike,
         device: str | torch.device | None = None,
         dtype: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        model = _loaded(model)
         if dtype is not None:
             model = _in_format(model, dtype)
         if device is not None:

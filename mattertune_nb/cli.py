@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -251,6 +252,8 @@ def _as_root() -> list[str]:
 
 def main() -> None:
     """Run the command line; an error meant for people is one line and no traceback."""
+    # each command that trains prints the verdict itself
+    warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
     try:
         app()
     except MatterTuneError as exc:

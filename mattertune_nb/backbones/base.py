@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path  # noqa: TC003  pydantic reads it
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import PrivateAttr, model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
+from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ class BackboneConfig(ModelConfig, ABC):
     fields_are_fixed: ClassVar[bool] = True
 
     name: str = setting(..., "Backbone, the name of its entry point.", label="Backbone")
+    checkpoint: Path | None = setting(
+        None,
+        "Weights to start from: the folder of a run that tuned this backbone, or its checkpoint. Energies "
+        "start from its zero.",
+        label="Start from",
+    )
 
     requires: ClassVar[tuple[str, ...]] = ()
     """Packages that have to be installed, by the names they are imported by."""
@@ -74,6 +82,14 @@ class BackboneConfig(ModelConfig, ABC):
 
     _architecture: dict[str, Any] | None = PrivateAttr(None)
     """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""
+
+    _start: Any = PrivateAttr(None)
+    """What builds the model of a checkpoint that is being loaded, see ``model/starting.py``."""
+
+    @field_validator("checkpoint", mode="before")
+    @classmethod
+    def _take_a_run(cls, value: Any) -> Any:
+        return value if value is None else path_of(value)
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:

@@ -73,8 +73,9 @@ class CHGNetBackboneConfig(BackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "A checkpoint of CHGNet's own trainer, in place of the vendor's weights.",
-        label="Checkpoint file",
+        "Weights in place of the vendor's: the folder of a run that tuned CHGNet, or its checkpoint, whose "
+        "zero of energy is kept; or a checkpoint of CHGNet's own trainer.",
+        label="Start from",
     )
 
     @override

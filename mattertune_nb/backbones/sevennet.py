@@ -94,8 +94,9 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "A checkpoint of SevenNet's own trainer, in place of the vendor's weights.",
-        label="Checkpoint file",
+        "Weights in place of the vendor's: the folder of a run that tuned SevenNet, or its checkpoint, whose "
+        "zero of energy is kept; or a checkpoint of SevenNet's own trainer.",
+        label="Start from",
     )
 
     @model_validator(mode="after")

@@ -47,9 +47,9 @@ class ZeroShotBaseline(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast("FinetuneModuleBase", pl_module)
         check_processes(trainer.train_dataloader, trainer.world_size)
-        tuned_before = bool(module.baseline)
-        if tuned_before and (trainer.ckpt_path or trainer.global_step):
+        if module.baseline and (trainer.ckpt_path or trainer.global_step):
             return  # this run's own baseline, which goes on
+        tuned_before = bool(module.baseline) or module.start is not None
         if len(module.heads):
             module.heads.fit(graph_dataset(trainer.train_dataloader).frames)
         was_training = module.training

@@ -13,6 +13,21 @@ from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.model.devices import require_device
 
 
+def is_of_ours(path: Path) -> bool:
+    """Return whether a path is that of a run, or a checkpoint of this package and not of a vendor's."""
+    if path.is_dir():
+        return True
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # what else it may be is for the vendor to say
+        return False
+    return _is_checkpoint(contents)
+
+
+def _is_checkpoint(contents: Any) -> bool:
+    return isinstance(contents, dict) and {"state_dict", "hyper_parameters"} <= set(contents)
+
+
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Read a checkpoint that this package wrote.
 
@@ -40,12 +55,10 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as exc:
         msg = f"{path}: the checkpoint is damaged or cut short. Use another one."
         raise TrainingError(msg) from exc
-    if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(
-        checkpoint
-    ):
+    if not _is_checkpoint(checkpoint):
         msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
         raise TrainingError(msg)
-    return checkpoint
+    return dict(checkpoint)
 
 
 def warn_of_own_class(checkpoint: dict[str, Any], path: str | Path) -> None:

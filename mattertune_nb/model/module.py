@@ -10,12 +10,10 @@ import torch
 from lightning.pytorch import LightningModule
 from typing_extensions import override
 
-from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
 from mattertune_nb.model.baseline import ZeroShotBaseline
-from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.hooks import (
@@ -26,6 +24,7 @@ from mattertune_nb.model.hooks import (
     adapt_hooks,
 )
 from mattertune_nb.model.loader import GraphDataset, graph_loader
+from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
 from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization, with_references_read
@@ -33,6 +32,7 @@ from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, ru
 from mattertune_nb.model.predictions import split_predictions
 from mattertune_nb.model.refit import ReferenceRefit
 from mattertune_nb.model.sample import ErrorSample
+from mattertune_nb.model.starting import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
     from mattertune_nb.config.own_properties import PropertyConfig
+    from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.datasets import AtomsDataset
 
@@ -68,14 +69,26 @@ class FinetuneModuleBase(LightningModule):
     eV, forces in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
     """
 
+    arguments: dict[str, Any]
+    """What a user's own class was given beside the config."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         adapt_hooks(cls, FinetuneModuleBase.configure_callbacks)
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note what a user's own class is given beside the config, which checkpoints keep."""
+        module = super().__new__(cls)
+        object.__setattr__(module, "arguments", own_arguments(module, args, kwargs))
+        return module
+
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self._config = config = with_references_read(config)
-        self.backbone = config.create_backbone()
+        start = start_of(config)
+        self.backbone = config.create_backbone() if start is None else start.backbone(config)
+        self.start = start.settings if start is not None and start.is_tuned else None
+        """Settings of the backbone that a run had tuned before, whose weights this model began with."""
         self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
         self.heads = PropertyHeads(config, self.backbone)
         freeze_unreached(self.backbone, self.heads.trained)
@@ -87,6 +100,8 @@ class FinetuneModuleBase(LightningModule):
         self.sample = ErrorSample(config.learnt)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
+        if start is not None:
+            start.give_weights(self)
         self.steps_in_time = math.inf
         """Optimizer steps that the run's time leaves room for."""
 
@@ -275,6 +290,9 @@ class FinetuneModuleBase(LightningModule):
         checkpoint["module_class"] = type(self).__qualname__
         if self.backbone.architecture is not None:
             checkpoint["architecture"] = self.backbone.architecture
+        if self.start is not None:
+            checkpoint["start"] = dict(self.start)
+        checkpoint |= arguments_for_checkpoint(self.arguments)
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -284,7 +302,7 @@ class FinetuneModuleBase(LightningModule):
     @override
     def load_from_checkpoint(  # type: ignore[override]
         cls,
-        checkpoint_path: str | Path,
+        checkpoint_path: str | Path | RunLike,
         map_location: Any = "cpu",
         *,
         strict: bool = True,
@@ -292,45 +310,30 @@ class FinetuneModuleBase(LightningModule):
     ) -> Self:
         """Load a model, its backbone and references from a checkpoint alone.
 
-        A model that was trained in float64 is loaded in float64. A user's own class is not imported:
-        call its ``load_from_checkpoint``, or :meth:`Run.model`, for what it does otherwise.
+        It computes in the number format that it was trained in. A user's own class is not imported: call
+        its ``load_from_checkpoint``, or :meth:`Run.model`, for what it does otherwise; its arguments beside
+        the config are those that it was trained with.
 
         Parameters
         ----------
         checkpoint_path
-            The file.
+            The file, or a run or its directory, of which the best is taken.
         map_location
             Device of the model.
         strict
             Whether the checkpoint has to hold each weight of the model and no other.
         **kwargs
-            Given to the class.
+            Given to the class, in place of what it was trained with.
 
         Raises
         ------
         ConfigError
-            Where this machine has no such device.
+            Where this machine has no such device, or the class was given what no checkpoint can hold.
         TrainingError
             Where the file is missing, damaged, or holds anything but tensors and builtins.
         """
-        checkpoint = read_checkpoint(checkpoint_path, map_location=map_location)
-        settings = checkpoint["hyper_parameters"]
-        config = backbone_config_class(settings["name"]).from_dict(
-            settings, source=str(checkpoint_path)
-        )
-        config._architecture = checkpoint.get("architecture")
-        model = cls(config, **kwargs)
-        config._architecture = None
-        if cls is FinetuneModuleBase:
-            warn_of_own_class(checkpoint, checkpoint_path)
-        model.on_load_checkpoint(checkpoint)
-        state = checkpoint["state_dict"]
-        name, _ = next(model.backbone.named_parameters(prefix="backbone"))
-        # of smaller formats float32 holds every digit
-        if name in state and state[name].dtype == torch.float64:
-            model.backbone.double()
-        model.load_state_dict(state, strict=strict)
-        return model.eval()
+        base = FinetuneModuleBase
+        return load(cls, checkpoint_path, map_location, kwargs, strict=strict, base=base)
 
     def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
         """Return :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are its others."""

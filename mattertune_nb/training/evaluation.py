@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mattertune_nb.calculator import outside_in_words
-from mattertune_nb.config.errors import DataError, RunError
+from mattertune_nb.config.errors import ConfigError, DataError, RunError, TrainingError
+from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.datasets import LoaderSettings, XYZDatasetConfig
 from mattertune_nb.data.labels import LabelKeys
@@ -26,10 +27,11 @@ from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
+    from mattertune_nb.config.places import RunLike
     from mattertune_nb.data.datasets import AtomsDataset
 
 
-def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleBase:
+def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> FinetuneModuleBase:
     """Load the best model of a run, of the class that trained it, or the model of a checkpoint file.
 
     Raises
@@ -41,14 +43,13 @@ def load_model(run: str | Path, *, map_location: Any = "cpu") -> FinetuneModuleB
     ConfigError
         Where the run's ``module_class`` cannot be imported.
     """
-    path, module_class = Path(run), FinetuneModuleBase
+    path, module_class = path_of(run), FinetuneModuleBase
     if path.is_dir():
         directory = RunDirectory.open(path)
         path = directory.best if directory.best.is_file() else directory.last
         if not path.is_file():
-            msg = (
-                f"{run}: the run has no checkpoint yet. Resume it with: mattertune-nb resume {run}"
-            )
+            place = directory.path
+            msg = f"{place}: the run has no checkpoint yet. Resume it with: mattertune-nb resume {place}"
             raise RunError(msg)
         module_class = import_module_class(directory.config().run.module_class)
     return module_class.load_from_checkpoint(path, map_location=map_location)
@@ -104,7 +105,7 @@ def evaluate(
 def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
     """Return a model as it was before training, with heads of ours at the mean of the training labels."""
     with torch.random.fork_rng():
-        untuned = type(tuned)(tuned.hparams)
+        untuned = type(tuned)(tuned.hparams, **tuned.arguments)
     untuned.heads.begin_as(tuned.heads)
     return untuned.to(tuned.device).eval()
 
@@ -116,11 +117,17 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     -------
     dict
         Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``untuned, energies
-        re-referenced`` (the same with the run's reference energies) and ``tuned``.
+        re-referenced`` (the same with the run's reference energies) and ``tuned``; the last alone, with a
+        warning, where the weights that the run began with are gone.
     """
     tuned = load_model(run)
     stages = {TUNED: evaluate(tuned, dataset)}
-    untuned = untuned_of(tuned)
+    try:
+        untuned = untuned_of(tuned)
+    except (ConfigError, TrainingError) as exc:
+        # the weights that it began with came from a run or a file that is gone
+        warnings.warn(f"The errors before training are left out: {exc}", UserWarning, stacklevel=2)
+        return stages
     stages[UNTUNED] = evaluate(untuned, dataset)
     untuned.normalization.load_state_dict(tuned.normalization.state_dict())
     untuned.normalization.begin_again()

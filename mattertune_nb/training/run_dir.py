@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import shutil
 import socket
 import time
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
     append_line,
@@ -25,6 +24,7 @@ from mattertune_nb.training.files import (
 )
 from mattertune_nb.training.records import best_record, drop_undone
 from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive, parse_status
+from mattertune_nb.training.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,17 +35,6 @@ CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""
 
 _CLAIM_SECONDS = 10.0
-
-_RECORDED = (
-    "mattertune-nb",
-    "torch",
-    "lightning",
-    "torchmetrics",
-    "ase",
-    "numpy",
-    "chgnet",
-    "sevenn",
-)
 
 
 class RunDirectory:
@@ -70,10 +59,10 @@ class RunDirectory:
         self.console_file = self.path / "console.txt"
         self.validation_file = self.path / "validation.json"
         self.stop_file = self.path / "STOP"
-        self.checkpoints = self.path / "checkpoints"
-        self.best = self.checkpoints / "best.ckpt"
-        self.last = self.checkpoints / "last.ckpt"
-        self.previous = self.checkpoints / "last-previous.ckpt"
+        self.checkpoints = self.path / CHECKPOINTS
+        self.best = self.checkpoints / BEST
+        self.last = self.checkpoints / LAST
+        self.previous = self.checkpoints / PREVIOUS
         self.next = self.checkpoints / "next.ckpt"
 
     @classmethod
@@ -116,7 +105,7 @@ class RunDirectory:
         try:
             run.checkpoints.mkdir()
             write_text(run.config_file, config.to_yaml())
-            write_json(run.versions_file, _versions())
+            write_json(run.versions_file, versions())
             run.write_status("starting")
         except OSError as exc:
             run.remove()
@@ -161,6 +150,7 @@ class RunDirectory:
         error: str | None = None,
         pid: int | None = None,
         saved: tuple[int, int] | None = None,
+        note: str = "",
     ) -> None:
         """Replace the status file.
 
@@ -174,6 +164,8 @@ class RunDirectory:
             The process that trains; this one where not given.
         saved
             Epoch and step of the newest checkpoint; as before where not given.
+        note
+            What a person should know of the result.
         """
         before = self._written_status() or Status(state)
         saved_epoch, saved_step = saved or (before.saved_epoch, before.saved_step)
@@ -187,6 +179,7 @@ class RunDirectory:
             error,
             saved_epoch,
             saved_step,
+            note,
         )
         write_json(self.status_file, asdict(status))
 
@@ -281,13 +274,20 @@ class RunDirectory:
         if not self.status().is_active:  # it ended in the meantime, see :meth:`end`
             self.stop_file.unlink(missing_ok=True)
 
-    def end(self, state: State, epoch: int | None, step: int | None, error: str | None) -> None:
+    def end(
+        self,
+        state: State,
+        epoch: int | None,
+        step: int | None,
+        error: str | None,
+        note: str = "",
+    ) -> None:
         """Write how the run ended; a request to stop that came too late is void.
 
         Nothing is written where the directory was removed, or another run was made in its place.
         """
         if self.is_of_this_process():
-            self.write_status(state, epoch=epoch, step=step, error=error)
+            self.write_status(state, epoch=epoch, step=step, error=error, note=note)
             self.stop_file.unlink(missing_ok=True)
 
     def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> None:
@@ -332,13 +332,3 @@ def _free_name(root: Path, backbone: str) -> str:
         n += 1
         name = f"{stem}-{n}"
     return name
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in _RECORDED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

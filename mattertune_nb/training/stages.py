@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 UNTUNED = "untuned"
 """The backbone as it is."""
 
+AT_START = "at its start"
+"""What a run is compared with that began with the weights of another one."""
+
 REREFERENCED = "untuned, energies re-referenced"
 """The same with the run's reference energies."""
 

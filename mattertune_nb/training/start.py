@@ -34,6 +34,10 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
     if not is_machine_checked:
         check_hardware(config.trainer, in_notebook=False)
     config.model.require_installed()
+    if config.model.checkpoint is not None:
+        from mattertune_nb.model.starting import start_of  # takes torch
+
+        start_of(config.model)
     for logger in config.trainer.loggers:
         logger.require_installed()
     if config.run.module_class is None:

@@ -38,6 +38,8 @@ class Status:
         Message of the error that ended the run.
     saved_epoch, saved_step
         Where the newest checkpoint stands; 0 where none has been written.
+    note
+        What a person should know of a run that has ended, e.g. that it predicts worse than before.
     """
 
     state: State
@@ -49,6 +51,7 @@ class Status:
     error: str | None = None
     saved_epoch: int = 0
     saved_step: int = 0
+    note: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -80,6 +83,7 @@ def parse_status(data: Any) -> Status:
         all(type(count) is int and 0 <= count < 2**31 for count in counts)
         and type(status.heartbeat) in (int, float)
         and isinstance(status.host, str)
+        and isinstance(status.note, str)
         and isinstance(status.error, str | None)
     ):
         msg = "a field is of another kind"

@@ -20,6 +20,7 @@ from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.starting import built_from
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.hardware import check_hardware
@@ -32,14 +33,16 @@ from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
 from mattertune_nb.training.start import start_run
 from mattertune_nb.training.stop import RunStopped, StopRequest
-from mattertune_nb.training.summary import write_summary
+from mattertune_nb.training.summary import summary_of, write_summary
 from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
+from mattertune_nb.training.verdict import EndedWorse, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from mattertune_nb.training.checkpoints import Saved
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.resuming import Resumption
     from mattertune_nb.training.status import State
@@ -163,7 +166,7 @@ class MatterTuner:
         try:
             with _beating(run):
                 self._check(callbacks)
-                module, data = self._prepare()
+                module, data = self._prepare(saved)
                 if saved is not None:
                     check_data(run, data)
         except MatterTuneError as exc:
@@ -193,14 +196,19 @@ class MatterTuner:
         self.config.check_length()
         check_trainer(self.config, callbacks)
 
-    def _prepare(self) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
-        """Read and check data before anything is written."""
+    def _prepare(
+        self, saved: Saved | None = None
+    ) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
+        """Read and check data before anything is written; `saved` are the weights that follow, if any."""
         seed_everything(self.config.run.seed, workers=True, verbose=False)
         data = MatterTuneDataModule(self.config.data)
         data.prepare_data()
         data.setup("fit")
         data.reseed(self.config.run.seed)
-        module = self.module_class(self.config.model)
+        model = self.config.model
+        # the file of the weights that the run began with may be gone
+        module = self.module_class(model if saved is None else built_from(saved.contents, model))
+        module.hparams._start = None
         required = self.config.model.labels
         elements: dict[str, tuple[str, ...]] = {}
         for stage, dataset in data.datasets.items():
@@ -253,11 +261,16 @@ class MatterTuner:
                     text = f"{type(exc).__name__}: {exc}"
                     _write_end(run, "failed", trainer.current_epoch, trainer.global_step, text)
                     raise
+            note = _worse_in_words(run)
+            if note:
+                log.warning("%s", note)
         error = None
         if _rank() == 0 and not run.last.is_file():
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
-        _write_end(run, state, trainer.current_epoch, trainer.global_step, error)
+        _write_end(run, state, trainer.current_epoch, trainer.global_step, error, note)
+        if note:
+            warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=3)
         return TuneResult(_with_best_weights(module, run), trainer, Run(run.path))
 
 
@@ -312,6 +325,14 @@ def _rank() -> int:
     return int(getattr(rank_zero_only, "rank", 0))
 
 
+def _worse_in_words(run: RunDirectory) -> str:
+    """Return what a run says that predicts something worse than before, empty otherwise."""
+    if _rank() != 0:
+        return ""
+    judged = verdict(summary_of(run))
+    return str(judged) if judged.worse else ""
+
+
 def _with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
     if run.best.is_file():
         module.load_state_dict(read_checkpoint(run.best)["state_dict"])
@@ -325,10 +346,11 @@ def _write_end(
     epoch: int | None = None,
     step: int | None = None,
     error: str | None = None,
+    note: str = "",
 ) -> None:
     os.environ.pop(_RUN_VARIABLE, None)
     try:
-        run.end(state, epoch, step, error)
+        run.end(state, epoch, step, error, note)
         if run.is_of_this_process():
             write_summary(run)
     except OSError as exc:  # a full disk; readers will see that the process has gone

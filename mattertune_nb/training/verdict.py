@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.properties import RANKED
-from mattertune_nb.training.stages import REREFERENCED, UNTUNED, gain
+from mattertune_nb.training.stages import AT_START, REREFERENCED, UNTUNED, gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,13 @@ TOLD = {prop.main_metric: prop for prop in RANKED}
 """Errors that are told, in the order in which they are, and what each is of."""
 
 _FEW_FRAMES = 50
+
+_FAR = 2.0
+"""An error that many times that before training speaks of steps that are too long."""
+
+
+class EndedWorse(UserWarning):
+    """A run predicts something worse than the model that it began with."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(
             note=f"no validation was recorded; the training loss went from {first:.3g} to {last:.3g}"
         )
-    changes = _changes(summary.baseline, summary.best)
+    changes = _changes(summary.baseline, summary.best, is_second=_is_second(summary))
     best = int(summary.best.get("epoch", 0)) + 1, summary.n_epochs
     is_measured = any(change.before is not None for change in changes)
     note = "" if is_measured or not changes else "the untuned model was not measured"
@@ -128,7 +135,14 @@ def short(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
-def _changes(baseline: Mapping[str, float], best: Mapping[str, Any]) -> tuple[Change, ...]:
+def _is_second(summary: Summary) -> bool:
+    """Return whether a run began with weights of another one, and not with the vendor's."""
+    return summary.settings.get("model.checkpoint") is not None
+
+
+def _changes(
+    baseline: Mapping[str, float], best: Mapping[str, Any], *, is_second: bool
+) -> tuple[Change, ...]:
     changes = []
     for metric, prop in TOLD.items():
         after = best.get(f"val/{metric}")
@@ -137,6 +151,7 @@ def _changes(baseline: Mapping[str, float], best: Mapping[str, Any]) -> tuple[Ch
         before, than = baseline.get(f"baseline/referenced_{metric}"), REREFERENCED
         if before is None:
             before, than = baseline.get(f"baseline/{metric}"), UNTUNED
+        than = than.replace(UNTUNED, AT_START) if is_second else than
         in_unit = None if before is None else prop.factor * before
         changes.append(Change(prop.title, prop.shown_unit, in_unit, prop.factor * after, than))
     return tuple(changes)
@@ -146,6 +161,10 @@ def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str
     """Return what is likely to help, the likeliest first."""
     tries = []
     epoch, n_epochs = best
+    rate = summary.settings.get("model.optimizer.lr")
+    if any(change.before and change.after > _FAR * change.before for change in worse):
+        than = f" than {rate:g}, e.g. {rate / 10:g}" if isinstance(rate, float) else ""
+        return f"Try: a lower learning rate{than}."
     if epoch == n_epochs:
         tries.append("train longer, as the last epoch is the best")
     elif epoch <= max(n_epochs // 4, 1):

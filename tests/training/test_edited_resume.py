@@ -255,14 +255,14 @@ def test_each_setting_says_whether_a_run_has_to_keep_it():
         if issubclass(cls, StrictConfig) and cls.is_fixed(name)
     }
     assert kept == {
-        *(f"MorseBackboneConfig.{n}" for n in ("name", "fault", "properties", "optimizer")),
-        *(f"MorseBackboneConfig.{n}" for n in ("normalizers", "freeze")),
+        *(f"MorseBackboneConfig.{n}" for n in ("name", "checkpoint", "fault", "properties")),
+        *(f"MorseBackboneConfig.{n}" for n in ("optimizer", "normalizers", "freeze")),
         "AdamWConfig.amsgrad",
         "RunConfig.seed",
         *(f"AutoSplitDataModuleConfig.{n}" for n in ("dataset", "train_split", "test_split")),
         *(
             f"AutoSplitDataModuleConfig.{n}"
-            for n in ("validation_split", "shuffle", "shuffle_seed")
+            for n in ("validation_split", "split", "group_key", "block_length", "shuffle_seed")
         ),
         *(f"XYZDatasetConfig.{n}" for n in ("index", "energy_key", "forces_key", "stress_key")),
         "EnergyPropertyConfig.per_atom",

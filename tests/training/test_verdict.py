@@ -56,6 +56,13 @@ def test_an_early_best_epoch_asks_for_a_lower_learning_rate():
     assert "lower learning rate" in verdict(summary(best=best)).advice
 
 
+def test_errors_far_above_those_before_ask_for_a_lower_learning_rate_than_that_of_the_run():
+    best = BEST | {"val/forces_mae": 106.0, "epoch": 11}
+    told = str(verdict(summary(best=best, settings={"model.optimizer.lr": 0.5})))
+    assert told.startswith("Worse than before in forces: forces 238 → 106\u202f000 meV/Å")
+    assert told.endswith("Try: a lower learning rate than 0.5, e.g. 0.05.")
+
+
 def test_what_is_the_same_to_two_digits_is_no_gain():
     same = {"epoch": 0, "val/forces_mae": 0.236, "val/energy_per_atom_mae": 0.0046}
     judged = verdict(summary(best=same))

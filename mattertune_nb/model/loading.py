@@ -1,0 +1,120 @@
+"""A model from a checkpoint alone: its backbone, its weights, its number format, a user's own arguments."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.places import checkpoint_file
+from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
+from mattertune_nb.model.starting import built_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mattertune_nb.config.places import RunLike
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+M = TypeVar("M", bound="FinetuneModuleBase")
+
+_STORED = (bool, int, float, str, type(None), torch.Tensor)
+"""What a checkpoint holds without code, also in lists, tuples and mappings."""
+
+
+def load(
+    cls: type[M],
+    place: str | Path | RunLike,
+    map_location: Any,
+    arguments: Mapping[str, Any],
+    *,
+    strict: bool,
+    base: type[FinetuneModuleBase],
+) -> M:
+    """Load a model; see :meth:`FinetuneModuleBase.load_from_checkpoint`.
+
+    Parameters
+    ----------
+    cls
+        The class to make.
+    place, map_location, strict
+        As there.
+    arguments
+        For the class; what is not given is as it was when the checkpoint was made.
+    base
+        The class that users' classes are derived from.
+    """
+    file = checkpoint_file(place)
+    contents = read_checkpoint(file, map_location=map_location)
+    settings = contents["hyper_parameters"]
+    config = backbone_config_class(settings["name"]).from_dict(settings, source=str(file))
+    given = {**_kept_arguments(cls, contents), **arguments}
+    missing = [name for name in contents.get("arguments_left_out", ()) if name not in given]
+    if missing and cls is not base:
+        msg = (
+            f"{file}: {cls.__name__} was given {', '.join(missing)}, which no checkpoint can hold. Give it "
+            "again, as an argument of load_from_checkpoint."
+        )
+        raise ConfigError(msg)
+    model = cls(built_from(contents, config), **given)
+    model.hparams._start = None
+    if cls is base:
+        warn_of_own_class(contents, file)
+    model.on_load_checkpoint(contents)
+    state = contents["state_dict"]
+    _take_format(model, state)
+    model.load_state_dict(state, strict=strict)
+    return model.eval()
+
+
+def _take_format(model: FinetuneModuleBase, state: Mapping[str, Any]) -> None:
+    """Let backbone and heads compute in the number format of their weights, in which they were measured."""
+    for name in ("backbone", "heads"):
+        part = getattr(model, name)
+        first = next((key for key, _ in part.named_parameters(prefix=name) if key in state), None)
+        if first is not None:
+            part.to(state[first].dtype)
+
+
+def own_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a user's own class beside the config, by name."""
+    try:
+        bound = inspect.signature(type(model).__init__).bind(model, *args, **kwargs)
+    except TypeError:
+        return {}  # the constructor says what is wrong with them
+    named = dict(list(bound.arguments.items())[2:])
+    for name, parameter in inspect.signature(type(model).__init__).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named |= named.pop(name, {})
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            named.pop(name, None)
+    return named
+
+
+def arguments_for_checkpoint(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint holds of the arguments of a user's own class."""
+    stored = {name: value for name, value in arguments.items() if _is_stored(value)}
+    left_out = [name for name in arguments if name not in stored]
+    found: dict[str, Any] = {"arguments": stored} if stored else {}
+    return found | ({"arguments_left_out": left_out} if left_out else {})
+
+
+def _is_stored(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_stored(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_stored(v) for k, v in value.items())
+    return type(value) in _STORED
+
+
+def _kept_arguments(cls: type[Any], contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a checkpoint that a class takes."""
+    kept: dict[str, Any] = contents.get("arguments", {})
+    parameters = inspect.signature(cls.__init__).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return dict(kept)
+    return {name: value for name, value in kept.items() if name in parameters}

@@ -1,0 +1,124 @@
+"""From what a model starts: the vendor's weights, or those of a run that tuned them before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import ConfigError, TrainingError
+from mattertune_nb.config.model import ModelConfig
+from mattertune_nb.config.places import checkpoint_file
+from mattertune_nb.model.checkpoint import is_of_ours, read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+@dataclass(frozen=True)
+class Start:
+    """What builds a backbone again without the file that its weights came from.
+
+    Attributes
+    ----------
+    settings
+        Of the backbone whose weights were tuned first, as plain data.
+    architecture
+        ``Backbone.architecture`` of it, where it has one.
+    is_tuned
+        Whether a run had tuned the weights before.
+    weights
+        Those of a run, by the names of a checkpoint; ``None`` where they follow.
+    """
+
+    settings: Mapping[str, Any]
+    architecture: dict[str, Any] | None = None
+    is_tuned: bool = False
+    weights: Mapping[str, torch.Tensor] | None = None
+
+    def backbone(self, config: BackboneConfig) -> Backbone:
+        """Build the backbone; what a config says of it beside its weights holds."""
+        root = type(config).from_dict(dict(self.settings))
+        root._architecture = self.architecture
+        own = set(type(config).model_fields) - set(ModelConfig.model_fields)
+        for name in own - {"name", "checkpoint", "pretrained_model"}:
+            value = getattr(config, name)
+            if value != type(config).model_fields[name].get_default(call_default_factory=True):
+                root = root.model_copy(update={name: value})
+        return root.create_backbone()
+
+    def give_weights(self, module: FinetuneModuleBase) -> None:
+        """Put the weights of a run into a module, with its heads of the same names and reference energies."""
+        if self.weights is None:
+            return
+        backbone = {
+            name.removeprefix("backbone."): value
+            for name, value in self.weights.items()
+            if name.startswith("backbone.")
+        }
+        module.backbone.load_state_dict(backbone)
+        own = module.heads.state_dict()
+        heads = {
+            name: self.weights[f"heads.{name}"]
+            for name, value in own.items()
+            if f"heads.{name}" in self.weights
+            and self.weights[f"heads.{name}"].shape == value.shape
+        }
+        module.heads.load_state_dict(own | heads)
+        if not module.normalization.references.any():
+            # none are given: the zero of energy that the run has found
+            for name in ("references", "span"):
+                getattr(module.normalization, name).copy_(self.weights[f"normalization.{name}"])
+            module.normalization.first_references.copy_(module.normalization.references)
+
+
+def start_of(config: BackboneConfig) -> Start | None:
+    """Return what a config's ``checkpoint`` starts from, where that is a run or a checkpoint of ours.
+
+    Raises
+    ------
+    ConfigError
+        Where it is of another backbone, or a folder without a checkpoint.
+    """
+    if isinstance(config._start, Start):
+        return config._start
+    if config.checkpoint is None:
+        return None
+    if not config.checkpoint.exists():
+        msg = f"checkpoint: {config.checkpoint} does not exist."
+        raise ConfigError(msg)
+    if not is_of_ours(config.checkpoint):
+        return None
+    try:
+        contents = read_checkpoint(checkpoint_file(config.checkpoint))
+    except TrainingError as exc:
+        msg = f"checkpoint: {exc}"
+        raise ConfigError(msg) from exc
+    tuned = contents["hyper_parameters"]["name"]
+    if tuned != config.name:
+        msg = (
+            f"checkpoint: {config.checkpoint} was tuned with {tuned}, and this is {config.name}. Choose "
+            f"the backbone {tuned}, or another checkpoint."
+        )
+        raise ConfigError(msg)
+    start = start_in(contents)
+    return Start(start.settings, start.architecture, is_tuned=True, weights=contents["state_dict"])
+
+
+def built_from(contents: Mapping[str, Any], config: BackboneConfig) -> BackboneConfig:
+    """Return a config whose model is built as that of a checkpoint, also where its files are gone."""
+    config = config.model_copy()
+    config._start = start_in(contents)
+    return config
+
+
+def start_in(contents: Mapping[str, Any]) -> Start:
+    """Return what builds the model of a checkpoint, whose weights follow."""
+    before = contents.get("start")
+    settings = contents["hyper_parameters"] if before is None else before
+    return Start(settings, contents.get("architecture"), is_tuned=before is not None)
