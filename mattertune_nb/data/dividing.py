@@ -58,12 +58,19 @@ class DividedData(dict[str, "AtomsDataset"]):
         ``"record"`` where a run's own record said it.
     notes
         What is to be said of it, a sentence each.
+    n_source
+        Frames of each source, by its field in the config.
     """
 
     def __init__(
-        self, datasets: Mapping[str, AtomsDataset], rule: str, notes: Sequence[str] = ()
+        self,
+        datasets: Mapping[str, AtomsDataset],
+        rule: str,
+        sources: Mapping[str, AtomsDataset],
+        notes: Sequence[str] = (),
     ) -> None:
         super().__init__(datasets)
+        self.n_source = {name: len(source) for name, source in sources.items()}
         self.rule = rule
         self.notes = tuple(notes)
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch import LightningDataModule
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.overlap import untrained_elements
+from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dividing import DividedData
     from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
+    from mattertune_nb.data.validation import DatasetSummary
 
 
 class MatterTuneDataModule(LightningDataModule):
@@ -31,6 +38,10 @@ class MatterTuneDataModule(LightningDataModule):
         ``"train"``, ``"validation"`` and perhaps ``"test"``, once :meth:`setup` was called.
     notes
         What is to be said of how they were divided, a sentence each.
+    rule
+        By what they were divided.
+    n_source
+        Frames of each source, by its field in the config.
     """
 
     def __init__(self, config: AutoSplitDataModuleConfig | ManualSplitDataModuleConfig) -> None:
@@ -38,6 +49,8 @@ class MatterTuneDataModule(LightningDataModule):
         self._config = config
         self.datasets: dict[str, AtomsDataset] = {}
         self.notes: list[str] = []
+        self.rule = ""
+        self.n_source: dict[str, int] = {}
 
     @property
     def hparams(  # type: ignore[override]
@@ -78,8 +91,59 @@ class MatterTuneDataModule(LightningDataModule):
         """
         del stage
         if not self.datasets:
-            divided = self.hparams.create_datasets()
-            self.datasets, self.notes = dict(divided), list(divided.notes)
+            self._take(self.hparams.create_datasets())
+
+    def restore(self, indices: Mapping[str, Sequence[int]]) -> None:
+        """Open the data and take just these frames, as a run recorded them.
+
+        Parameters
+        ----------
+        indices
+            For each data set the numbers of its frames in their source.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read, or has no such frames.
+        """
+        self._take(self.hparams.take(indices))
+
+    def _take(self, divided: DividedData) -> None:
+        self.datasets, self.notes = dict(divided), list(divided.notes)
+        self.rule, self.n_source = divided.rule, dict(divided.n_source)
+
+    def check(
+        self, required: Mapping[Any, Literal["error", "mask"]], elements: Collection[str]
+    ) -> list[DatasetSummary]:
+        """Read every structure of every data set, see :func:`~mattertune_nb.data.validation.check_dataset`.
+
+        Parameters
+        ----------
+        required
+            The labels that training needs, and whether a structure without one is an error or is masked.
+        elements
+            Symbols that the backbone knows.
+
+        Returns
+        -------
+        list
+            What each data set holds.
+
+        Raises
+        ------
+        DataError
+            A structure cannot be trained on.
+        """
+        found = {
+            k: check_dataset(dataset, required, elements) for k, dataset in self.datasets.items()
+        }
+        self.notes += untrained_elements({k: summary.elements for k, summary in found.items()})
+        return list(found.values())
+
+    def say_notes(self, rank: int = 0) -> None:
+        """Warn of what is to be known of the data; of several processes the first one does."""
+        for note in self.notes if rank == 0 else ():
+            warnings.warn(note, UserWarning, stacklevel=4)
 
     def reseed(self, seed: int) -> None:
         """Let another seed of a run draw other batches from the same split; 0 leaves them as they are.

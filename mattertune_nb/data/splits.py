@@ -230,14 +230,15 @@ class AutoSplitDataModuleConfig(BatchSettings):
         DataError
             The source cannot be read, or a part is left empty.
         """
-        dataset = self.sources()["dataset"]
+        sources = self.sources()
+        dataset = sources["dataset"]
         if approximate and len(dataset) > _LARGE:
             division = by_number(len(dataset), self._sizes_of(dataset), self.shuffle_seed)
         else:
             division = self.divide(dataset)
         taken = {stage: dataset.take(part) for stage, part in division.parts.items()}
         batched = self.batched(taken, self.shuffle_seed, dataset.name)
-        return DividedData(batched, division.rule, division.notes)
+        return DividedData(batched, division.rule, sources, division.notes)
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
         """Open the data set and take just these frames of it, as a run recorded them.
@@ -254,7 +255,8 @@ class AutoSplitDataModuleConfig(BatchSettings):
         """
         dataset = self.dataset.create_dataset()
         taken = {stage: recorded(dataset, part) for stage, part in indices.items()}
-        return DividedData(self.batched(taken, self.shuffle_seed, dataset.name), "record")
+        batched = self.batched(taken, self.shuffle_seed, dataset.name)
+        return DividedData(batched, "record", {"dataset": dataset})
 
 
 class ManualSplitDataModuleConfig(BatchSettings):
@@ -314,10 +316,9 @@ class ManualSplitDataModuleConfig(BatchSettings):
             A source cannot be read, or all frames of one are trained on.
         """
         opened = self.sources()
-        notes: list[str] = []
-        if not approximate:
-            opened, notes = without_overlap(opened)
-        return DividedData(self.batched(opened, self.shuffle_seed, "data"), "files", notes)
+        kept, notes = (opened, []) if approximate else without_overlap(opened)
+        batched = self.batched(kept, self.shuffle_seed, "data")
+        return DividedData(batched, "files", opened, notes)
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
         """Open the data sets and take just the frames of each that `indices` names, as a run recorded them.
@@ -329,7 +330,7 @@ class ManualSplitDataModuleConfig(BatchSettings):
         """
         opened = self.sources()
         taken = {k: recorded(opened[k], part) for k, part in indices.items() if k in opened}
-        return DividedData(self.batched(taken, self.shuffle_seed, "data"), "record")
+        return DividedData(self.batched(taken, self.shuffle_seed, "data"), "record", opened)
 
 
 DataModuleConfig = Annotated[

@@ -24,6 +24,7 @@ from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.split_record import say_what_was_trained_on
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
         warning, where the weights that the run began with are gone.
     """
     tuned = load_model(run)
+    if Path(run).is_dir():
+        say_what_was_trained_on(RunDirectory.open(run), dataset)
     stages = {TUNED: evaluate(tuned, dataset)}
     try:
         untuned = untuned_of(tuned)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pkgutil
+from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.model.module import FinetuneModuleBase
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.config import MatterTunerConfig
 
 
 def import_module_class(name: str | None) -> type[FinetuneModuleBase]:
@@ -33,3 +37,13 @@ def importable_name(module_class: type[FinetuneModuleBase]) -> str | None:
     """Return the name of a user's class, ``None`` where no other process could import it."""
     name = f"{module_class.__module__}:{module_class.__qualname__}"
     return None if module_class.__module__ == "__main__" or "<locals>" in name else name
+
+
+def with_module_class(
+    config: MatterTunerConfig, module_class: type[FinetuneModuleBase]
+) -> MatterTunerConfig:
+    """Name an importable subclass in the config, so that another process can resume the run."""
+    name = importable_name(module_class)
+    if module_class is FinetuneModuleBase or name is None:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"module_class": name})})

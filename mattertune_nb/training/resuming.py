@@ -1,25 +1,21 @@
-"""What a resume asks of the run so far: whether data and settings are still those, and what is new."""
+"""What a resume asks of the run so far: whether its settings are still those, and what is new."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.changes import Change, changes
 from mattertune_nb.config.errors import ConfigError, RunError, TrainingError
-from mattertune_nb.data.content import frame_keys
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.normalization import with_references_read
-from mattertune_nb.training.files import write_json, write_whole
+from mattertune_nb.training.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from mattertune_nb.data.datasets import AtomsDataset
-    from mattertune_nb.data.module import MatterTuneDataModule
     from mattertune_nb.training.checkpoints import Saved
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.run_dir import RunDirectory
@@ -162,65 +158,3 @@ def keep_as_best(run: RunDirectory, kept: Kept | None) -> None:
     if kept is not None and kept.path not in (None, run.best):
         with kept.path.open("rb") as file:
             write_whole(run.best, lambda target: shutil.copyfileobj(file, target))
-
-
-def write_data_record(run: RunDirectory, data: MatterTuneDataModule) -> None:
-    """Write which frames a run trains and validates on, and by what they are known again.
-
-    Raises
-    ------
-    RunError
-        Where the directory cannot be written.
-    """
-    try:
-        write_json(run.splits_file, data.split_indices())
-        write_json(run.frames_file, _prints(data))
-    except OSError as exc:
-        msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
-        raise RunError(msg) from exc
-
-
-def check_data(run: RunDirectory, data: MatterTuneDataModule) -> None:
-    """Refuse other frames than the weights were made with: some trained on would be validated on.
-
-    Raises
-    ------
-    RunError
-        Says what has changed.
-    """
-    then = run.splits()
-    if not {"train", "validation"} <= then.keys():
-        return  # damaged, and no reason to lose the run
-    before = {stage: then[stage] for stage in ("train", "validation")}
-    found = []
-    for stage, now in data.split_indices().items():
-        old = before.get(stage, now)
-        if now != old:
-            others = " others" if len(now) == len(old) else ""
-            found.append(f"{stage}: {len(old)} frames then, {len(now)}{others} now")
-    prints = run.frame_prints()
-    if not found:
-        found += [
-            f"{stage}: other structures or labels in {data.datasets[stage].name}"
-            for stage, now in _prints(data).items()
-            if prints.get(stage, now) != now
-        ]
-    if found:
-        msg = (
-            f"{run.path}: the data have changed since the run began ({'; '.join(found)}). Start a new "
-            "run, or restore the file and its split."
-        )
-        raise RunError(msg)
-
-
-def _prints(data: MatterTuneDataModule) -> dict[str, str]:
-    return {
-        stage: _print(data.datasets[stage])
-        for stage in ("train", "validation")
-        if stage in data.datasets
-    }
-
-
-def _print(dataset: AtomsDataset) -> str:
-    """Return a hash of the structures of a set and all that they hold, wherever its file is."""
-    return hashlib.sha256("".join(frame_keys(dataset).names()).encode()).hexdigest()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS
+from mattertune_nb.data.dividing import STAGES
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
     append_line,
@@ -52,7 +53,6 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.splits_file = self.path / "splits.json"
-        self.frames_file = self.path / "frames.json"
         self.summary_file = self.path / "summary.json"
         self.versions_file = self.path / "versions.json"
         self.log_file = self.path / "log.txt"
@@ -64,6 +64,7 @@ class RunDirectory:
         self.last = self.checkpoints / LAST
         self.previous = self.checkpoints / PREVIOUS
         self.next = self.checkpoints / "next.ckpt"
+        self._splits: tuple[tuple[int, int], dict[str, list[int]]] | None = None
 
     @classmethod
     def create(cls, config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
@@ -298,16 +299,13 @@ class RunDirectory:
     def splits(self) -> dict[str, list[int]]:
         """Return the frames of the source that each set holds; none where the file is absent or damaged."""
         try:
-            splits = json.loads(self.splits_file.read_text(encoding="utf-8"))
-            return {stage: list(indices) for stage, indices in splits.items()}
+            stat = self.splits_file.stat()
+            if self._splits is None or self._splits[0] != (stat.st_mtime_ns, stat.st_size):
+                written = json.loads(self.splits_file.read_text(encoding="utf-8"))
+                parts = {stage: list(written[stage]) for stage in STAGES if stage in written}
+                self._splits = (stat.st_mtime_ns, stat.st_size), parts
+            return self._splits[1]
         except (OSError, ValueError, TypeError, AttributeError):
-            return {}
-
-    def frame_prints(self) -> dict[str, str]:
-        """Return by what the frames of each set are known again, empty where nothing readable says it."""
-        try:
-            return dict(json.loads(self.frames_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
             return {}
 
     def metrics(self) -> list[dict[str, Any]]:

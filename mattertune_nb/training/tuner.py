@@ -16,8 +16,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
-from mattertune_nb.data.overlap import untrained_elements
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.starting import built_from
@@ -26,11 +24,12 @@ from mattertune_nb.training.files import write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
-from mattertune_nb.training.module_class import import_module_class, importable_name
+from mattertune_nb.training.module_class import import_module_class, with_module_class
 from mattertune_nb.training.result import TuneResult
-from mattertune_nb.training.resuming import check_data, keep_as_best, resumption, write_data_record
+from mattertune_nb.training.resuming import keep_as_best, resumption
 from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
+from mattertune_nb.training.split_record import SplitRecord, check_record, write_record
 from mattertune_nb.training.start import start_run
 from mattertune_nb.training.stop import RunStopped, StopRequest
 from mattertune_nb.training.summary import summary_of, write_summary
@@ -73,7 +72,7 @@ class MatterTuner:
         module_class: type[FinetuneModuleBase] | None = None,
     ) -> None:
         self._own_class = module_class
-        self.config = config if module_class is None else _with_module_class(config, module_class)
+        self.config = config if module_class is None else with_module_class(config, module_class)
 
     @functools.cached_property
     def module_class(self) -> type[FinetuneModuleBase]:
@@ -104,6 +103,7 @@ class MatterTuner:
         """
         self._check(callbacks)
         module, data = self._prepare()
+        data.say_notes(_rank())
         run, config = _create_or_join(self.config)
         return self._fit(run, config, module, data, callbacks, None, is_new=True)
 
@@ -166,9 +166,11 @@ class MatterTuner:
         try:
             with _beating(run):
                 self._check(callbacks)
-                module, data = self._prepare(saved)
-                if saved is not None:
-                    check_data(run, data)
+                record = None if saved is None else SplitRecord.read(run)
+                module, data = self._prepare(saved, record)
+                if record is not None:
+                    check_record(run, record, data)
+                data.say_notes(_rank())
         except MatterTuneError as exc:
             _write_end(run, "failed", error=str(exc))
             raise
@@ -197,12 +199,14 @@ class MatterTuner:
         check_trainer(self.config, callbacks)
 
     def _prepare(
-        self, saved: Saved | None = None
+        self, saved: Saved | None = None, record: SplitRecord | None = None
     ) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
-        """Read and check data before anything is written; `saved` are the weights that follow, if any."""
+        """Read and check data before anything is written; `saved` and `record` are of a run that goes on."""
         seed_everything(self.config.run.seed, workers=True, verbose=False)
         data = MatterTuneDataModule(self.config.data)
         data.prepare_data()
+        if record is not None:
+            data.restore(record.parts)
         data.setup("fit")
         data.reseed(self.config.run.seed)
         model = self.config.model
@@ -210,14 +214,8 @@ class MatterTuner:
         module = self.module_class(model if saved is None else built_from(saved.contents, model))
         module.hparams._start = None
         required = self.config.model.labels
-        elements: dict[str, tuple[str, ...]] = {}
-        for stage, dataset in data.datasets.items():
-            summary = check_dataset(dataset, required, module.backbone.elements)
+        for summary in data.check(required, module.backbone.elements):
             module.normalization.check_given(summary.elements)
-            elements[stage] = summary.elements
-        data.notes += untrained_elements(elements)
-        for note in data.notes if _rank() == 0 else ():
-            warnings.warn(note, UserWarning, stacklevel=3)
         check_batches(self.config, len(data.datasets["train"]))
         return module, data
 
@@ -247,7 +245,7 @@ class MatterTuner:
                 for note in data.notes:
                     log.info(note)
                 if trainer.is_global_zero:
-                    write_data_record(run, data)
+                    write_record(run, data)
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             except BaseException as exc:
                 if _is_stop(exc):
@@ -277,16 +275,6 @@ class MatterTuner:
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:
     """Give signs of life in the first process of a run: the status is its own."""
     return beating(run.status_file) if _rank() == 0 else nullcontext()
-
-
-def _with_module_class(
-    config: MatterTunerConfig, module_class: type[FinetuneModuleBase]
-) -> MatterTunerConfig:
-    """Name an importable subclass in the config, so that another process can resume the run."""
-    name = importable_name(module_class)
-    if module_class is FinetuneModuleBase or name is None:
-        return config
-    return _with_run(config, {"module_class": name})
 
 
 def _with_run(config: MatterTunerConfig, update: dict[str, Any]) -> MatterTunerConfig:

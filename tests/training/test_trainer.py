@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 
 import pytest
@@ -165,51 +164,6 @@ def test_resume_refused_leaves_the_config_as_it_was(morse_config):
     with pytest.raises(mt.RunError, match="is training this run"):
         mt.MatterTuner(config).resume(run)
     assert run.config_file.read_text() == before
-
-
-def test_a_run_goes_on_with_the_frames_that_it_began_with(morse_config, copper_xyz):
-    config = morse_config(max_epochs=1, data={"train_split": 10})
-    mt.MatterTuner(config).tune()
-    run = RunDirectory(config.run.root / "run")
-    splits, text = run.splits_file.read_text(), copper_xyz.read_text()
-
-    copper_xyz.write_text(text + text)
-    config.trainer.max_epochs = 2
-    with pytest.raises(mt.RunError, match=r"train: 10 frames then, .* now; validation: 4") as info:
-        mt.MatterTuner(config).resume(run)
-    assert run.status().state == "failed"
-    assert run.status().error == str(info.value)
-    assert run.splits_file.read_text() == splits
-
-    copper_xyz.write_text(text)
-    # the same number, divided otherwise
-    run.splits_file.write_text(json.dumps(json.loads(splits) | {"train": [*range(4, 14)]}))
-    with pytest.raises(mt.RunError, match="train: 10 frames then, 10 others now"):
-        mt.MatterTuner(config).resume(run)
-    run.splits_file.write_text(splits)
-
-    config.data.batch_size = 5
-    mt.MatterTuner(config).resume(run)
-    assert run.status().state == "finished"
-    assert run.status().step == 7
-
-
-@pytest.mark.parametrize("lost", ["checkpoints", "splits"])
-def test_other_frames_are_no_matter_where_nothing_is_known_of_the_first(
-    lost, morse_config, copper_xyz
-):
-    config = morse_config(max_epochs=1)
-    mt.MatterTuner(config).tune()
-    run = RunDirectory(config.run.root / "run")
-    if lost == "checkpoints":
-        for path in run.checkpoints_newest_first():
-            path.unlink()
-    else:
-        run.splits_file.write_text("[]")
-    copper_xyz.write_text(copper_xyz.read_text() * 2)
-    config.trainer.max_epochs = 2
-    mt.MatterTuner(config).resume(run)
-    assert run.status().state == "finished"
 
 
 def test_the_record_survives_a_disk_that_is_full_for_a_while(morse_config, monkeypatch):

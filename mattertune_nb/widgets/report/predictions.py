@@ -10,6 +10,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import FORCES, by_importance
 from mattertune_nb.training.evaluation import label_keys
+from mattertune_nb.training.split_record import datasets_of
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
 from mattertune_nb.widgets.views.pairs import parity_data
@@ -80,7 +81,7 @@ def predict(run: Run, dataset: Any = None) -> Predictions:
     """
     model = run.model()
     if dataset is None:
-        frames = run.config().data.create_datasets()["validation"]
+        frames = datasets_of(run.directory)["validation"]
     else:
         frames = open_structures(dataset, label_keys(run.path))
     total = len(frames)

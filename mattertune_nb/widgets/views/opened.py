@@ -10,6 +10,7 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import label_keys, load_model
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.split_record import datasets_of
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def training_set(model_or_run: Any) -> Callable[[], AtomsDataset] | None:
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return None
     try:
-        data = RunDirectory.open(path).config().data
+        run = RunDirectory.open(path)
+        run.config()
     except MatterTuneError:
         return None
-    return partial(_training_part, data)
+    return partial(_training_part, run)
 
 
-def _training_part(data: Any) -> AtomsDataset:
-    part: AtomsDataset = data.create_datasets()["train"]
-    return part
+def _training_part(run: RunDirectory) -> AtomsDataset:
+    return datasets_of(run)["train"]
