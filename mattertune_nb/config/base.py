@@ -199,7 +199,13 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def is_fixed(cls, name: str) -> bool:
-        """Return whether a run that is resumed has to keep a field."""
+        """Return whether a run that is resumed has to keep a field.
+
+        Parameters
+        ----------
+        name
+            Of the field.
+        """
         extra = cls.model_fields[name].json_schema_extra
         if isinstance(extra, dict) and "fixed" in extra:
             return bool(extra["fixed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +39,18 @@ class ZeroShotBaseline(Callback):
     """
 
     @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        loop = trainer.fit_loop
+        if stage == "fit" and not trainer.ckpt_path and trainer.global_step and loop.done:
+            progress: Any = loop.epoch_progress.current
+            msg = (
+                f"This Trainer has trained its {progress.processed} epochs, {trainer.global_step} steps, so "
+                "that another fit would train nothing. Make a new Trainer, or raise "
+                "trainer.fit_loop.max_epochs first."
+            )
+            raise TrainingError(msg)
+
+    @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # a model that was loaded, or tuned before, comes in eval mode, and Lightning leaves it there
         if not pl_module.training:
@@ -50,6 +63,13 @@ class ZeroShotBaseline(Callback):
         if module.baseline and (trainer.ckpt_path or trainer.global_step):
             return  # this run's own baseline, which goes on
         tuned_before = bool(module.baseline) or module.start is not None
+        if module.baseline:
+            warnings.warn(
+                "This model was tuned before: baseline/… are its errors before this fit, and not those of "
+                "the untuned backbone.",
+                UserWarning,
+                stacklevel=2,
+            )
         if len(module.heads):
             module.heads.fit(graph_dataset(trainer.train_dataloader).frames)
         was_training = module.training

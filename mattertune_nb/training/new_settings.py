@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
@@ -41,6 +42,8 @@ class NewSettings(Callback):
     def __init__(self, resumption: Resumption) -> None:
         self._new = resumption
         self._schedules: list[dict[str, Any]] = []
+        self.note = ""
+        """Why nothing was trained, where nothing was."""
 
     @override
     def on_load_checkpoint(
@@ -60,14 +63,14 @@ class NewSettings(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast("FinetuneModuleBase", pl_module)
-        if not self._new.changed or not trainer.ckpt_path:
+        if not trainer.ckpt_path:
             return
         for change in self._new.changed:
             log.info("changed since step %d: %s", trainer.global_step, change)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EarlyStopping):
-                self._renew_early_stopping(callback)
-        if _has_own_optimizer(module):
+                self._renew_early_stopping(trainer, callback)
+        if not self._new.changed or _has_own_optimizer(module):
             return
         (optimizer,) = trainer.optimizers
         changed = {change.path for change in self._new.changed}
@@ -145,11 +148,28 @@ class NewSettings(Callback):
             return None, found[1]
         return found[0], found[1]
 
-    def _renew_early_stopping(self, callback: EarlyStopping) -> None:
-        """Give early stopping its own patience, and let it forget a best that is counted otherwise now."""
-        for change in self._new.changed:
-            if change.path == "trainer.early_stopping.patience":
-                callback.patience = change.after
+    def _renew_early_stopping(self, trainer: Trainer, callback: EarlyStopping) -> None:
+        """Give early stopping its own patience, and let it forget a best that is counted otherwise now.
+
+        A run that it has ended stays ended, unless its settings are others.
+        """
+        edited = {
+            change.path: change.after
+            for change in self._new.changed
+            if change.path.startswith("trainer.early_stopping.")
+        }
+        callback.patience = edited.get("trainer.early_stopping.patience", callback.patience)
+        has_ended = callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+        if has_ended and not edited and not counts_otherwise(callback.monitor, self._new.changed):
+            trainer.should_stop = True
+            if trainer.fit_loop._can_stop_early:
+                self.note = (
+                    f"Early stopping on {callback.monitor} has ended this run, so that nothing was trained "
+                    "now. To go on, raise its patience or turn it off (trainer.early_stopping)."
+                )
+                log.warning("%s", self.note)
+            return
+        callback.stopping_reason = EarlyStoppingReason.NOT_STOPPED
         if counts_otherwise(callback.monitor, self._new.changed):
             infinity = callback.best_score.new_tensor(float("inf"))
             callback.best_score = infinity if callback.mode == "min" else -infinity

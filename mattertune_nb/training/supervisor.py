@@ -79,6 +79,9 @@ class RunSupervisor(Checkpoint):
         self._is_removed = False
         self._step = -1
         self._rng: list[dict[str, Any]] = []
+        self._ends_at_step = False
+        self.is_cut = False
+        """Whether a callback ended an epoch before its last batch, so that a resume has its rest to do."""
         self.started = False
         """Whether training has begun, so that there is something to keep."""
 
@@ -121,10 +124,18 @@ class RunSupervisor(Checkpoint):
     ) -> None:
         self._heartbeat(trainer)
         if trainer.global_step == self._step:
-            return  # gradients are still being accumulated
-        self._step = trainer.global_step
+            # gradients are still being accumulated: who ended the run here ends it at the step
+            self._ends_at_step = self._ends_at_step or trainer.should_stop
+            trainer.should_stop = False
+            return
+        trainer.should_stop = trainer.should_stop or self._ends_at_step
+        self._step, self._ends_at_step = trainer.global_step, False
         stop = self._should_stop(trainer)
         if _validation_follows(trainer):
+            return
+        if not stop and _cuts_the_epoch(trainer):
+            self._save(trainer, trainer.current_epoch)
+            self.is_cut = True
             return
         if trainer.is_last_batch:
             if _is_last_epoch(trainer):
@@ -149,6 +160,11 @@ class RunSupervisor(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._heartbeat(trainer, force=True)
         stop = self._should_stop(trainer)
+        if self.is_cut:
+            # what was measured since is no place to go on from exactly
+            if trainer.is_global_zero and self._run.last.is_file():
+                self._run.last.touch()
+            return
         self._save(trainer, trainer.current_epoch + 1)
         if stop and not _is_last_epoch(trainer):
             raise RunStopped
@@ -159,6 +175,9 @@ class RunSupervisor(Checkpoint):
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking and not self.is_cut and _cuts_the_epoch(trainer):
+            self._save(trainer, trainer.current_epoch)
+            self.is_cut = True
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
@@ -245,9 +264,20 @@ class RunSupervisor(Checkpoint):
 
 
 def _validation_follows(trainer: Trainer) -> bool:
-    loop = trainer.fit_loop
+    """Return whether a validation is due, and not only because a callback ends the run."""
+    loop, ends = trainer.fit_loop, trainer.should_stop
     assert loop._data_fetcher is not None
-    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    trainer.should_stop = False
+    try:
+        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    finally:
+        trainer.should_stop = ends
+
+
+def _cuts_the_epoch(trainer: Trainer) -> bool:
+    """Return whether a callback ends the run in the middle of an epoch."""
+    ends = trainer.should_stop and trainer.fit_loop._can_stop_early
+    return ends and not trainer.is_last_batch
 
 
 def _is_last_epoch(trainer: Trainer) -> bool:

@@ -10,32 +10,40 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from lightning.pytorch.utilities import rank_zero_only
 
 from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
-from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.starting import built_from
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
+from mattertune_nb.training.ending import (
+    RUN_VARIABLE,
+    has_stopped_early,
+    is_stop,
+    own,
+    rank,
+    with_best_weights,
+    worse_in_words,
+    write_end,
+)
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, with_module_class
+from mattertune_nb.training.new_settings import NewSettings
 from mattertune_nb.training.result import TuneResult
 from mattertune_nb.training.resuming import keep_as_best, resumption
 from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
 from mattertune_nb.training.split_record import SplitRecord, check_record, write_record
 from mattertune_nb.training.start import start_run
-from mattertune_nb.training.stop import RunStopped, StopRequest
-from mattertune_nb.training.summary import summary_of, write_summary
+from mattertune_nb.training.stop import StopRequest
 from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
-from mattertune_nb.training.verdict import EndedWorse, verdict
+from mattertune_nb.training.verdict import EndedWorse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +56,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-_RUN_VARIABLE = "MATTERTUNE_NB_RUN"
-"""Tells the processes that Lightning starts for a distributed run which directory to join."""
 
 
 class MatterTuner:
@@ -103,7 +108,7 @@ class MatterTuner:
         """
         self._check(callbacks)
         module, data = self._prepare()
-        data.say_notes(_rank())
+        data.say_notes(rank())
         run, config = _create_or_join(self.config)
         return self._fit(run, config, module, data, callbacks, None, is_new=True)
 
@@ -159,9 +164,9 @@ class MatterTuner:
             new = resumption(run, saved, self.config)
         except RunError as exc:
             if CLAIMED_BY in os.environ:  # this process was started for it
-                _write_end(run, "failed", error=str(exc))
+                write_end(run, "failed", error=str(exc))
             raise
-        if _rank() == 0:  # the others train with it
+        if rank() == 0:  # the others train with it
             run.claim()
         try:
             with _beating(run):
@@ -170,13 +175,13 @@ class MatterTuner:
                 module, data = self._prepare(saved, record)
                 if record is not None:
                     check_record(run, record, data)
-                data.say_notes(_rank())
+                data.say_notes(rank())
         except MatterTuneError as exc:
-            _write_end(run, "failed", error=str(exc))
+            write_end(run, "failed", error=str(exc))
             raise
-        if _rank() == 0:
+        if rank() == 0:
             RunDirectory.open(run.path)  # may have been removed while the data were read
-            os.environ[_RUN_VARIABLE] = str(run.path.absolute())
+            os.environ[RUN_VARIABLE] = str(run.path.absolute())
             place = {"root": run.path.parent, "name": run.path.name}
             self.config = _with_run(self.config, place)
             if self.config.to_yaml() != run.config_file.read_text(encoding="utf-8"):
@@ -192,8 +197,8 @@ class MatterTuner:
         for logger in self.config.trainer.loggers:
             logger.require_installed()
         # a user's module or callback may log what is watched
-        own = [c for c in callbacks if not isinstance(c, ProgressBar)]
-        if self.module_class is FinetuneModuleBase and not own:
+        theirs = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if self.module_class is FinetuneModuleBase and not theirs:
             self.config.check_monitors()
         self.config.check_length()
         check_trainer(self.config, callbacks)
@@ -236,7 +241,7 @@ class MatterTuner:
         with (
             _beating(run),
             stop.catching_signals(),
-            logging_to(run.log_file, is_first=_rank() == 0),
+            logging_to(run.log_file, is_first=rank() == 0),
             warnings.catch_warnings(),
         ):
             quiet_lightning()
@@ -248,98 +253,61 @@ class MatterTuner:
                     write_record(run, data)
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             except BaseException as exc:
-                if _is_stop(exc):
+                if is_stop(exc):
                     state = "stopped"
-                elif is_new and isinstance(exc, MatterTuneError) and not _has_started(trainer):
-                    if _rank() == 0:
+                elif (
+                    is_new
+                    and isinstance(exc, MatterTuneError)
+                    and not own(trainer, RunSupervisor).started
+                ):
+                    if rank() == 0:
                         run.remove()
                     raise
                 else:
                     log.exception("The run failed.")
                     text = f"{type(exc).__name__}: {exc}"
-                    _write_end(run, "failed", trainer.current_epoch, trainer.global_step, text)
+                    write_end(run, "failed", trainer.current_epoch, trainer.global_step, text)
                     raise
-            note = _worse_in_words(run)
+            supervisor, settings = own(trainer, RunSupervisor), own(trainer, NewSettings)
+            if supervisor.is_cut and not has_stopped_early(trainer):
+                state = "stopped"
+            note = worse_in_words(run)
             if note:
                 log.warning("%s", note)
         error = None
-        if _rank() == 0 and not run.last.is_file():
+        if rank() == 0 and not run.last.is_file():
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
-        _write_end(run, state, trainer.current_epoch, trainer.global_step, error, note)
-        if note:
+        epoch = None if supervisor.is_cut else trainer.current_epoch
+        note = " ".join(filter(None, (settings.note, note)))
+        write_end(run, state, epoch, trainer.global_step, error, note)
+        if settings.note:
+            warnings.warn(f"{run.path}: {settings.note}", UserWarning, stacklevel=3)
+        elif note:
             warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=3)
-        return TuneResult(_with_best_weights(module, run), trainer, Run(run.path))
+        return TuneResult(with_best_weights(module, run), trainer, Run(run.path))
 
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:
     """Give signs of life in the first process of a run: the status is its own."""
-    return beating(run.status_file) if _rank() == 0 else nullcontext()
+    return beating(run.status_file) if rank() == 0 else nullcontext()
 
 
 def _with_run(config: MatterTunerConfig, update: dict[str, Any]) -> MatterTunerConfig:
     return config.model_copy(update={"run": config.run.model_copy(update=update)})
 
 
-def _is_stop(exc: BaseException) -> bool:
-    """Return whether a run ends because it was asked to, also by a second Ctrl-C."""
-    # Lightning leaves by SystemExit when it has been interrupted
-    cause = exc.__context__ if isinstance(exc, SystemExit) else exc
-    return isinstance(cause, (RunStopped, KeyboardInterrupt))
-
-
-def _has_started(trainer: Trainer) -> bool:
-    return any(c.started for c in trainer.callbacks if isinstance(c, RunSupervisor))  # type: ignore[attr-defined]
-
-
 def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
     """Make the run's directory, or find the one that the first process of a distributed run made."""
-    if _rank() == 0:
+    if rank() == 0:
         run, config = RunDirectory.create(config)
-        os.environ[_RUN_VARIABLE] = str(run.path.absolute())
+        os.environ[RUN_VARIABLE] = str(run.path.absolute())
         return run, config
-    if _RUN_VARIABLE in os.environ:
-        path = Path(os.environ[_RUN_VARIABLE])
+    if RUN_VARIABLE in os.environ:
+        path = Path(os.environ[RUN_VARIABLE])
     elif config.run.name is not None:
         path = config.run.root / config.run.name
     else:
         msg = "run.name: give the run a name, so that all processes of the job find its directory."
         raise RunError(msg)
     return RunDirectory(path), config
-
-
-def _rank() -> int:
-    """Return which process of a distributed run this is; known before a Trainer exists."""
-    return int(getattr(rank_zero_only, "rank", 0))
-
-
-def _worse_in_words(run: RunDirectory) -> str:
-    """Return what a run says that predicts something worse than before, empty otherwise."""
-    if _rank() != 0:
-        return ""
-    judged = verdict(summary_of(run))
-    return str(judged) if judged.worse else ""
-
-
-def _with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
-    if run.best.is_file():
-        module.load_state_dict(read_checkpoint(run.best)["state_dict"])
-    return module.eval()
-
-
-@rank_zero_only
-def _write_end(
-    run: RunDirectory,
-    state: State,
-    epoch: int | None = None,
-    step: int | None = None,
-    error: str | None = None,
-    note: str = "",
-) -> None:
-    os.environ.pop(_RUN_VARIABLE, None)
-    try:
-        run.end(state, epoch, step, error, note)
-        if run.is_of_this_process():
-            write_summary(run)
-    except OSError as exc:  # a full disk; readers will see that the process has gone
-        log.warning("Could not write that the run is %s (%s).", state, exc)

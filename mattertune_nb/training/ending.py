@@ -1,0 +1,89 @@
+"""How a run ends: what its status says of it, and what a person is told."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from lightning.pytorch.utilities import rank_zero_only
+
+from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.training.stop import RunStopped
+from mattertune_nb.training.summary import summary_of, write_summary
+from mattertune_nb.training.verdict import verdict
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.run_dir import RunDirectory
+    from mattertune_nb.training.status import State
+
+C = TypeVar("C", bound=Callback)
+
+log = logging.getLogger(__name__)
+
+RUN_VARIABLE = "MATTERTUNE_NB_RUN"
+"""Tells the processes that Lightning starts for a distributed run which directory to join."""
+
+
+def is_stop(exc: BaseException) -> bool:
+    """Return whether a run ends because it was asked to, also by a second Ctrl-C."""
+    # Lightning leaves by SystemExit when it has been interrupted
+    cause = exc.__context__ if isinstance(exc, SystemExit) else exc
+    return isinstance(cause, (RunStopped, KeyboardInterrupt))
+
+
+def own(trainer: Trainer, kind: type[C]) -> C:
+    """Return the callback of a kind that each run has."""
+    return next(c for c in trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
+
+
+def has_stopped_early(trainer: Trainer) -> bool:
+    """Return whether early stopping has ended a run."""
+    return any(
+        c.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+        for c in trainer.early_stopping_callbacks
+    )
+
+
+def rank() -> int:
+    """Return which process of a distributed run this is; known before a Trainer exists."""
+    return int(getattr(rank_zero_only, "rank", 0))
+
+
+def worse_in_words(run: RunDirectory) -> str:
+    """Return what a run says that predicts something worse than before, empty otherwise."""
+    if rank() != 0:
+        return ""
+    judged = verdict(summary_of(run))
+    return str(judged) if judged.worse else ""
+
+
+def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
+    """Return a model with the best weights of its run, where there are any."""
+    if run.best.is_file():
+        module.load_state_dict(read_checkpoint(run.best)["state_dict"])
+    return module.eval()
+
+
+@rank_zero_only
+def write_end(
+    run: RunDirectory,
+    state: State,
+    epoch: int | None = None,
+    step: int | None = None,
+    error: str | None = None,
+    note: str = "",
+) -> None:
+    """Write how a run ended, once for all of its processes."""
+    os.environ.pop(RUN_VARIABLE, None)
+    try:
+        run.end(state, epoch, step, error, note)
+        if run.is_of_this_process():
+            write_summary(run)
+    except OSError as exc:  # a full disk; readers will see that the process has gone
+        log.warning("Could not write that the run is %s (%s).", state, exc)
