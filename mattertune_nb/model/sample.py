@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.properties import Property, PropertyName
 
 MAX_POINTS = 1000
+MAX_FRAMES = 2000
 N_WORST = 6
 
 
@@ -43,8 +44,10 @@ class ErrorSample:
         self.loader = 0
         # a generator of its own: plots must not change the order of training
         self._rng = np.random.default_rng(0)
+        self._frame_rng = np.random.default_rng(1)
         self._points = {prop.name: np.empty((0, 3)) for prop in self._properties}
         self._worst: list[tuple[float, int, int]] = []
+        self._frames = np.empty((0, 3))
 
     def add(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         """Add a batch; energies are compared per atom."""
@@ -87,10 +90,28 @@ class ErrorSample:
             if np.isfinite(error)
         ]
         self._worst = sorted([*self._worst, *found])[-N_WORST:]
+        first = [(index, error) for error, loader, index in found if loader == 0]
+        new = np.c_[np.array(first).reshape(-1, 2), self._frame_rng.random(len(first))]
+        keyed = np.concatenate([self._frames, new])
+        if len(keyed) > MAX_FRAMES:
+            keyed = keyed[np.argpartition(keyed[:, 2], -MAX_FRAMES)[-MAX_FRAMES:]]
+        self._frames = keyed
 
     def points(self) -> dict[str, list[list[float]]]:
         """Return ``[label, prediction]`` pairs of each property, energies in eV/atom."""
         return {name: values[:, :2].tolist() for name, values in self._points.items()}
+
+    @property
+    def ranked_by(self) -> Property:
+        """The property whose errors tell how well a structure is predicted."""
+        return self._ranked_by
+
+    def frames(self) -> list[tuple[int, float]]:
+        """Return index and error of structures of the first loader, at most :data:`MAX_FRAMES` of them.
+
+        The error is that by which :meth:`worst` ranks.
+        """
+        return [(int(index), float(error)) for index, error in self._frames[:, :2]]
 
     def worst(self) -> list[tuple[int, int, float]]:
         """Return loader, index in its dataset and error of the worst structures, the worst first.

@@ -58,6 +58,7 @@ class RunDirectory:
         self.log_file = self.path / "log.txt"
         self.console_file = self.path / "console.txt"
         self.validation_file = self.path / "validation.json"
+        self.distances_file = self.path / "distances.json"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
         self.best = self.checkpoints / BEST

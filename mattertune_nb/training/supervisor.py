@@ -191,6 +191,8 @@ class RunSupervisor(Checkpoint):
                     "epoch": trainer.current_epoch,
                     "step": trainer.global_step,
                     "points": sample.points(),
+                    "ranked_by": sample.ranked_by.name,
+                    "frames": sample.frames(),
                     "worst": [
                         {
                             "error": error,

@@ -19,6 +19,7 @@ from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.new_settings import NewSettings
+from mattertune_nb.training.novelty_callback import NoveltyRecorder
 from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.recording import RunLogger
 from mattertune_nb.training.resuming import Resumption
@@ -109,7 +110,7 @@ def build_trainer(
     )
     # the supervisor comes last, so that `last` holds what all others have decided
     pace = Pace(stop)
-    own += [pace, best, RunSupervisor(run, config, stop, pace, new)]
+    own += [NoveltyRecorder(run), pace, best, RunSupervisor(run, config, stop, pace, new)]
     kwargs: dict[str, Any] = {
         "logger": [RunLogger(run), *settings.create_loggers(run.path)],
         "default_root_dir": run.path,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 import mattertune_nb as mt
@@ -22,7 +23,10 @@ TESTS = Path(__file__).parents[1]
 def two_processes(copper, tmp_path_factory):
     """Return the folder of a finished run over two processes."""
     folder = tmp_path_factory.mktemp("two")
-    write(folder / "frames.xyz", [*copper, *copper[:1]])
+    ninth = copper[0].copy()
+    ninth.positions[0] += 0.02
+    ninth.calc = SinglePointCalculator(ninth, **copper[0].calc.results)
+    write(folder / "frames.xyz", [*copper, ninth])
     path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("distributed_run.py")), str(folder)],

@@ -8,6 +8,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.widgets.live.curve_controls import CurveControls
 from mattertune_nb.widgets.live.curves import CurvesFigure
+from mattertune_nb.widgets.live.distance_view import DistanceView
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.validation_view import ValidationView
 from mattertune_nb.widgets.page.connection import CONNECTION_STYLE
@@ -41,7 +42,7 @@ class Section(Protocol):
         """Show nothing until :meth:`refresh` finds something: the run begins anew."""
 
 
-SECTIONS: list[Callable[[Run], Section]] = [ValidationView, LogView]
+SECTIONS: list[Callable[[Run], Section]] = [ValidationView, DistanceView, LogView]
 """What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""
 
 

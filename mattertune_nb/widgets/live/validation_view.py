@@ -62,13 +62,13 @@ class ValidationView:
         # an older version kept no structures
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
-            ranked_by = by_importance(map(_about, data["points"]))[0]
+            ranked_by = by_importance(map(about_property, data["points"]))[0]
             self._worst.value = draw_worst(worst, ranked_by)
             self._worst.layout.display = None
         self._seen = written
 
 
-def _about(name: str) -> Property:
+def about_property(name: str) -> Property:
     """Return what is said of a property; of a user's own the record has the name alone."""
     own = own_property(name, "structure", key=None, unit="", config="")
     return PROPERTIES.get(name, own)
@@ -81,7 +81,7 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
     shown = {name: array for name, array in finite.items() if len(array)}
     figure, axes = new_figure(1, max(len(shown), 1), 3.3 * max(len(shown), 1), 3.0)
     for ax, (name, array) in zip(axes, shown.items(), strict=False):
-        prop = _about(name)
+        prop = about_property(name)
         title, unit = prop.title, prop.shown_unit
         values = prop.factor * array
         if prop.has_references:

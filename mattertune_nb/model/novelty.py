@@ -1,0 +1,170 @@
+"""How far structures are from those that are trained on, by what a backbone makes of them.
+
+A structure is described by the mean of the features of its atoms (``Backbone.features``). Distances are
+Euclidean and counted in that of two training structures that are drawn at random (the median over pairs), so
+that 1 is as far as training structures are from one another, and 0 is a structure that is trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.content import frame_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.model.loader import GraphDataset
+
+_MOST_TRAINING, _MOST_OTHERS, _MOST_PAIRED = 4000, 2000, 1000
+"""Structures that are described, and that are compared with one another; of more, evenly spread ones."""
+
+_ATOMS = 2000
+_VERSION = 1
+
+NEAR = 0.15
+"""A random split of unlike structures is at 0.3 to 0.5, of a few that were shaken or strained at 0.05."""
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Distances of one data set to the training set.
+
+    Attributes
+    ----------
+    positions
+        (n,) of the structures in their data set.
+    distances
+        (n,) to the nearest training structure; 1 is the distance of two training structures.
+    """
+
+    positions: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    @property
+    def median(self) -> float:
+        """The usual distance."""
+        return float(np.median(self.distances))
+
+
+def measure_novelty(datasets: Mapping[str, GraphDataset], backbone: Backbone) -> dict[str, Novelty]:
+    """Measure how far the structures of each data set beside ``"train"`` are from those.
+
+    Parameters
+    ----------
+    datasets
+        The data sets, ``"train"`` among them.
+    backbone
+        The model that describes them; left as it is.
+
+    Returns
+    -------
+    dict
+        By data set; empty where the backbone has no features or training structures are all alike.
+    """
+    from scipy.spatial.distance import cdist
+
+    if backbone.n_features is None:
+        return {}
+    described = {}
+    for stage, dataset in datasets.items():
+        most = _MOST_TRAINING if stage == "train" else _MOST_OTHERS
+        positions = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), most)).astype(int))
+        described[stage] = positions, describe(dataset, positions, backbone)
+    training = described.pop("train")[1]
+    unit = _usual_distance(training)
+    if not unit > 0:
+        return {}
+    return {
+        stage: Novelty(positions, cdist(features, training).min(axis=1) / unit)
+        for stage, (positions, features) in described.items()
+    }
+
+
+def describe(
+    dataset: GraphDataset, positions: NDArray[np.int64], backbone: Backbone
+) -> NDArray[np.float64]:
+    """Return the mean features of structures, (n, n_features), kept in the user's cache folder."""
+    frames = dataset.frames.take(positions)
+    cache = _cache_file(frame_keys(frames).structure, backbone)
+    try:
+        kept: NDArray[np.float64] = np.load(cache, allow_pickle=False)
+        if kept.shape == (len(positions), backbone.n_features):
+            return kept
+    except (OSError, ValueError, EOFError):
+        pass
+    n_atoms, start = frames.n_atoms(), 0
+    parts = []
+    device = next(backbone.parameters()).device
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        while start < len(positions):
+            n = max(int(np.searchsorted(np.cumsum(n_atoms[start:]), _ATOMS, side="right")), 1)
+            # not by a loader, which would draw a random number and so change the run
+            batch = dataset.collate([dataset[int(i)] for i in positions[start : start + n]]).to(
+                device
+            )
+            features = backbone.features(batch).double()
+            sums = features.new_zeros(n_graphs := len(batch.n_atoms), features.shape[1])
+            means = sums.index_add(0, batch.batch, features) / batch.n_atoms[:, None]
+            parts.append(means.cpu().numpy())
+            start += n_graphs
+    finally:
+        backbone.train(was_training)
+    described: NDArray[np.float64] = np.concatenate(parts)
+    _save(cache, described)
+    return described
+
+
+def too_near(novelty: Novelty) -> str | None:
+    """Return in words that structures are much nearer to training than those are to one another, or None."""
+    if novelty.median >= NEAR:
+        return None
+    return (
+        f"the frames for validation resemble frames that are trained on: their distance to the nearest is "
+        f"{novelty.median:.2g} of that between two training frames. Their errors hold for such frames, and "
+        "may say little about others; divide by groups, composition or blocks (data.split), or validate on a "
+        "file of its own."
+    )
+
+
+def _usual_distance(training: NDArray[np.float64]) -> float:
+    from scipy.spatial.distance import cdist
+
+    n = len(training)
+    if n < 2:
+        return 0.0
+    chosen = training[np.unique(np.linspace(0, n - 1, min(n, _MOST_PAIRED)).astype(int))]
+    pairs = cdist(chosen, chosen)[np.triu_indices(len(chosen), 1)]
+    return float(np.median(pairs))
+
+
+def _cache_file(structure: NDArray[np.uint64], backbone: Backbone) -> Path:
+    content = hashlib.sha256(f"{_VERSION} {backbone.graph_kind}".encode())
+    for name, tensor in backbone.state_dict().items():
+        content.update(name.encode())
+        content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
+    content.update(structure.tobytes())
+    return cache_folder("descriptors") / f"{content.hexdigest()[:32]}.npy"
+
+
+def _save(cache: Path, described: NDArray[np.float64]) -> None:
+    """Keep descriptors; a folder that cannot be written only costs that they are computed again."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
+            np.save(file, described)
+        Path(file.name).replace(cache)
+    except OSError:
+        return
