@@ -134,7 +134,7 @@ class PropertyPredictor:
                 predictions = model.predict_properties(on_device, properties)
                 parts = split_predictions(predictions, on_device, model.properties)
                 for index, part in zip(batch.index.tolist(), parts, strict=True):
-                    _require_finite(part, frames.frame(index), frames.source(index))
+                    _require_finite(part, frames.frame(index), frames.source(index), model)
                     yield index, part
         finally:
             model.train(was_training)
@@ -276,7 +276,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         finally:
             self.model.train(was_training)
         (result,) = split_predictions(predictions, batch, self.model.properties)
-        _require_finite(result, self.atoms, "the structure")
+        _require_finite(result, self.atoms, "the structure", self.model)
         self.results = {
             p.ase if p.name in PROPERTIES else p.name: result[p.name]
             for p in wanted
@@ -297,8 +297,19 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
     return model
 
 
-def _require_finite(result: dict[str, Any], atoms: Atoms, what: str) -> None:
-    """Refuse an energy that is no number, with what makes it so where that is known."""
+def _require_finite(
+    result: dict[str, Any], atoms: Atoms, what: str, model: FinetuneModuleBase
+) -> None:
+    """Refuse numbers that are none, with what makes them so where that is known."""
+    if next(model.backbone.parameters()).dtype == torch.float16:
+        found = (name for name, value in result.items() if not np.isfinite(value).all())
+        wrong = next(found, None)
+        if wrong is not None:
+            msg = (
+                f"{what}: the {wrong} are not all finite in half precision (float16), too narrow for "
+                "this model. Use model.float(), or model.bfloat16()."
+            )
+            raise DataError(msg)
     if not np.isfinite(result.get(ENERGY.name, 0.0)):
         pair = same_place(atoms)
         reason = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
@@ -235,3 +236,18 @@ def test_atoms_in_the_same_place_are_named_and_give_no_nan(chgnet):
         atoms.get_potential_energy()
     with pytest.raises(mt.DataError, match=r"frame 1: .*atoms 1 and 2 are in the same place"):
         chgnet.property_predictor().predict([bulk("Cu"), atoms])
+
+
+def test_half_precision_that_is_too_narrow_is_named(chgnet, monkeypatch):
+    model = copy.deepcopy(chgnet).half()
+    with torch.no_grad():
+        next(model.backbone.parameters()).fill_(torch.nan)
+    with pytest.raises(mt.DataError, match=r"half precision \(float16\).*model\.float\(\)"):
+        model.property_predictor().predict([bulk("Cu")])
+
+
+def test_a_map_of_devices_that_are_not_there_is_no_damaged_file(chgnet, tmp_path):
+    contents = {"state_dict": chgnet.state_dict(), "hyper_parameters": dict(chgnet.hparams)}
+    torch.save(contents, tmp_path / "model.ckpt")
+    with pytest.raises(mt.ConfigError, match="cannot be used on this machine"):
+        mt.FinetuneModuleBase.load_from_checkpoint(tmp_path / "model.ckpt", {"cpu": "xpu:7"})

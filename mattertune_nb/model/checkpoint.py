@@ -44,6 +44,9 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise TrainingError(msg)
     if isinstance(map_location, (str, torch.device)):
         require_device(map_location)
+    elif isinstance(map_location, dict):
+        for device in map_location.values():
+            require_device(device)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as exc:

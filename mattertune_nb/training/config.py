@@ -47,6 +47,16 @@ class MatterTunerConfig(StrictConfig):
             )
             raise about(text, "model", "lr_scheduler", "T_max")
 
+    def monitors(self) -> dict[str, str]:
+        """Return the metrics that are watched, by the setting that names each."""
+        watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
+        if self.trainer.early_stopping is not None:
+            watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor
+        for schedule in self.model.schedules:
+            if isinstance(schedule, ReduceOnPlateauConfig):
+                watched["model.lr_scheduler.monitor"] = schedule.monitor
+        return watched
+
     def check_monitors(self) -> None:
         """Refuse a monitor that neither training nor validation of these properties will log.
 
@@ -61,13 +71,7 @@ class MatterTunerConfig(StrictConfig):
         # training logs no errors beside its losses
         train_losses = [n for n in metric_names(learnt, "train") if n.endswith("_loss")]
         known = metric_names(learnt) + train_losses
-        watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
-        if self.trainer.early_stopping is not None:
-            watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor
-        for schedule in self.model.schedules:
-            if isinstance(schedule, ReduceOnPlateauConfig):
-                watched["model.lr_scheduler.monitor"] = schedule.monitor
-        for field, monitor in watched.items():
+        for field, monitor in self.monitors().items():
             if monitor not in known:
                 hint = did_you_mean(monitor, known)
                 msg = f"{field}: '{monitor}' will not exist.{hint} Allowed: {', '.join(known)}."

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.utilities import rank_zero_only
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.training.stop import RunStopped
@@ -34,7 +36,17 @@ def is_stop(exc: BaseException) -> bool:
     """Return whether a run ends because it was asked to, also by a second Ctrl-C."""
     # Lightning leaves by SystemExit when it has been interrupted
     cause = exc.__context__ if isinstance(exc, SystemExit) else exc
+    if isinstance(cause, ProcessRaisedException):
+        return RunStopped.__name__ in str(cause)  # of a process that Lightning forked or spawned
     return isinstance(cause, (RunStopped, KeyboardInterrupt))
+
+
+def place_of(trainer: Trainer, run: RunDirectory) -> tuple[int, int]:
+    """Return epoch and step at which a fit has ended, in whatever process it was."""
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        status = run.status()
+        return status.saved_epoch, status.saved_step
+    return trainer.current_epoch, trainer.global_step
 
 
 def own(trainer: Trainer, kind: type[C]) -> C:
@@ -66,7 +78,9 @@ def worse_in_words(run: RunDirectory) -> str:
 def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
     """Return a model with the best weights of its run, where there are any."""
     if run.best.is_file():
-        module.load_state_dict(read_checkpoint(run.best)["state_dict"])
+        contents = read_checkpoint(run.best)
+        module.load_state_dict(contents["state_dict"])
+        module.baseline = dict(contents.get("baseline", module.baseline))
     return module.eval()
 
 

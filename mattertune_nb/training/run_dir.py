@@ -49,6 +49,8 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        # where Lightning forks or spawns processes, they train for the one that opened the directory
+        self._pid = os.getpid()
         self.config_file = self.path / "config.yaml"
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "metrics.jsonl"
@@ -175,7 +177,7 @@ class RunDirectory:
             state,
             before.epoch if epoch is None else epoch,
             before.step if step is None else step,
-            pid or os.getpid(),
+            pid or self._pid,
             socket.gethostname(),
             time.time(),
             error,
@@ -208,7 +210,7 @@ class RunDirectory:
     def is_of_this_process(self) -> bool:
         """Return whether the directory is still there and no other run was made in its place."""
         status = self._written_status()
-        return self.config_file.exists() and (status is None or status.pid == os.getpid())
+        return self.config_file.exists() and (status is None or status.pid == self._pid)
 
     def is_stopping(self) -> bool:
         """Return whether the run was asked to stop."""

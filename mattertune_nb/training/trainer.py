@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from typing_extensions import override
 
-from mattertune_nb.config.errors import ConfigError, MatterTuneError, did_you_mean
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
@@ -28,7 +28,7 @@ from mattertune_nb.training.stop import StopRequest
 from mattertune_nb.training.supervisor import RunSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lightning.pytorch import LightningModule
 
@@ -84,6 +84,31 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.kth_value = score
 
 
+class MonitorsLogged(Callback):
+    """Says which metric of the validation is watched and was not logged, before Lightning stumbles over it.
+
+    Parameters
+    ----------
+    monitors
+        By the setting that names each.
+    """
+
+    def __init__(self, monitors: Mapping[str, str]) -> None:
+        self._monitors = monitors
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        logged = trainer.callback_metrics
+        for setting, monitor in self._monitors.items():
+            if monitor.startswith("val/") and monitor not in logged and not trainer.sanity_checking:
+                there = ", ".join(name for name in logged if name.startswith("val/")) or "nothing"
+                msg = (
+                    f"{setting}: '{monitor}' was not logged in validation, but {there}. A validation_step "
+                    "of your own has to call self._compute_loss(predictions, labels), or to log that metric."
+                )
+                raise TrainingError(msg)
+
+
 def build_trainer(
     run: RunDirectory,
     config: MatterTunerConfig,
@@ -94,7 +119,8 @@ def build_trainer(
     """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
     new = resumption or Resumption()
     settings = config.trainer
-    own: list[Callback] = [NewSettings(new), LearningRateMonitor(logging_interval="step")]
+    own: list[Callback] = [NewSettings(new), MonitorsLogged(config.monitors())]
+    own.append(LearningRateMonitor(logging_interval="step"))
     own += _user_checkpoints(settings.checkpoint, run)
     if settings.early_stopping is not None:
         own.append(settings.early_stopping.create_callback())

@@ -23,6 +23,7 @@ from mattertune_nb.training.ending import (
     has_stopped_early,
     is_stop,
     own,
+    place_of,
     rank,
     with_best_weights,
     worse_in_words,
@@ -266,7 +267,7 @@ class MatterTuner:
                 else:
                     log.exception("The run failed.")
                     text = f"{type(exc).__name__}: {exc}"
-                    write_end(run, "failed", trainer.current_epoch, trainer.global_step, text)
+                    write_end(run, "failed", *place_of(trainer, run), text)
                     raise
             supervisor, settings = own(trainer, RunSupervisor), own(trainer, NewSettings)
             if supervisor.is_cut and not has_stopped_early(trainer):
@@ -278,9 +279,9 @@ class MatterTuner:
         if rank() == 0 and not run.last.is_file():
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
-        epoch = None if supervisor.is_cut else trainer.current_epoch
+        epoch, step = place_of(trainer, run)
         note = " ".join(filter(None, (settings.note, note)))
-        write_end(run, state, epoch, trainer.global_step, error, note)
+        write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
         if settings.note:
             warnings.warn(f"{run.path}: {settings.note}", UserWarning, stacklevel=3)
         elif note:

@@ -114,3 +114,17 @@ def test_a_second_fit_of_a_model_says_what_it_is_compared_with(morse_config):
     fit()
     with pytest.warns(UserWarning, match="errors before this fit, and not those of the untuned"):
         fit()
+
+
+class NoLoss(mt.FinetuneModuleBase):
+    """Its validation computes no loss."""
+
+    def validation_step(self, batch, batch_idx=0, dataloader_idx=0):
+        self(batch)
+
+
+@pytest.mark.parametrize("early", [None, mt.EarlyStoppingConfig()])
+def test_a_validation_without_the_watched_metric_is_told_in_a_sentence(early, morse_config):
+    config = morse_config(max_epochs=1, early_stopping=early)
+    with pytest.raises(mt.TrainingError, match=r"'val/total_loss' was not logged.*_compute_loss"):
+        mt.MatterTuner(config, module_class=NoLoss).tune()

@@ -336,3 +336,29 @@ def test_a_record_of_another_shape_does_not_spoil_the_others(small_config, bad):
         "\n".join([good[0], bad.replace("val/loss", monitor), resumed, good[1], ""])
     )
     assert run.best_metrics()["step"] == 2
+
+
+NOTEBOOK = """
+import sys
+import mattertune_nb as mt
+config = mt.MatterTunerConfig.from_yaml(sys.argv[1])
+result = mt.MatterTuner(config).tune()
+assert result.model.baseline["baseline/forces_mae"] > 0
+"""
+
+
+def test_processes_that_are_forked_for_a_notebook_leave_a_status_of_their_own(
+    morse_config, tmp_path
+):
+    config = morse_config(max_epochs=2, devices=2, strategy="ddp_notebook", data={"batch_size": 1})
+    config.to_yaml(tmp_path / "config.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK, str(tmp_path / "config.yaml")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    status = RunDirectory(config.run.root / "run").status()
+    assert (status.state, status.epoch, status.step) == ("finished", 2, 10)
