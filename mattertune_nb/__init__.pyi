@@ -65,6 +65,7 @@ from .data.datasets import (
     XYZDatasetConfig as XYZDatasetConfig,
 )
 from .data.module import MatterTuneDataModule as MatterTuneDataModule
+from .data.open_dataset import open_dataset as open_dataset
 from .data.splits import (
     AutoSplitDataModuleConfig as AutoSplitDataModuleConfig,
     ManualSplitDataModuleConfig as ManualSplitDataModuleConfig,

@@ -61,6 +61,7 @@ FUNCTIONS = {
     "create_optimizer",
     "demo_config",
     "demo_data",
+    "open_dataset",
     "estimate",
     "explore",
     "parity",

@@ -126,12 +126,14 @@ def _hash(data: bytes) -> int:
 def _cache_file(dataset: AtomsDataset) -> Path | None:
     """Return where the hashes are kept for the state that the file is in, where there is one."""
     try:
-        path = Path(dataset.name).expanduser().absolute()
-        stat = path.stat()
+        paths = [path.absolute() for path in dataset.files()]
+        stats = [(str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in paths]
     except (OSError, RuntimeError):
         return None
+    if any(path.is_dir() for path in paths):
+        return None  # what changes in a folder leaves its time of change as it is
     taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8).hexdigest()
-    state = f"{_VERSION} {path} {stat.st_size} {stat.st_mtime_ns} {taken}"
+    state = f"{_VERSION} {stats} {taken}"
     return cache_folder("keys") / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from mattertune_nb.config.base import StrictConfig, setting
-from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.file_source import FileSource
 from mattertune_nb.data.frames import CachedFrames, DBFrames
 from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
-from mattertune_nb.data.xyz import STRUCTURE_FILES, open_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,6 +130,9 @@ class AtomsDataset:
     def source(self, i: int) -> str:
         """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""
         k = int(self.indices[i])
+        where = getattr(_reader(self._frames), "where", None)
+        if where is not None:
+            return str(where(k))
         return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
 
     def file(self, i: int) -> str:
@@ -134,6 +140,11 @@ class AtomsDataset:
         k = int(self.indices[i])
         of_frame = getattr(_reader(self._frames), "file", None)
         return self.name if of_frame is None else str(of_frame(k))
+
+    def files(self) -> list[Path]:
+        """Return the files that the data set is read from; none of structures in memory."""
+        paths = getattr(_reader(self._frames), "paths", None)
+        return [Path(self.name).expanduser()] if paths is None else list(paths)
 
     def n_atoms(self) -> NDArray[np.int64]:
         """Return the (len,) numbers of atoms; parses nothing where the source knows them."""
@@ -201,24 +212,11 @@ class _DatasetConfig(StrictConfig):
         return LabelKeys(self.energy_key, self.forces_key, self.stress_key)
 
 
-class XYZDatasetConfig(_DatasetConfig):
+class XYZDatasetConfig(FileSource, _DatasetConfig):
     """Structures of an extended-XYZ file, or of any other file that ASE reads."""
 
     type: Literal["xyz"] = setting(
         "xyz", "Kind of source.", label="Kind of source", options={"xyz": "file of structures"}
-    )
-    src: Path = setting(
-        ...,
-        "The file; extended XYZ is read frame by frame, however long it is.",
-        label="File",
-        basic=True,
-        files=STRUCTURE_FILES,
-    )
-    index: str = setting(
-        ":",
-        "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth.",
-        label="Frames",
-        fixed=True,
     )
     cache_mb: float = setting(
         256.0,
@@ -228,27 +226,16 @@ class XYZDatasetConfig(_DatasetConfig):
         ge=0,
     )
 
-    @field_validator("index")
-    @classmethod
-    def _check_index(cls, value: str) -> str:
-        _slice(value)
-        return value
-
     def create_dataset(self) -> AtomsDataset:
         """Open the file.
 
         Raises
         ------
         DataError
-            See :func:`~mattertune_nb.data.xyz.open_frames`; or `index` leaves no frame.
+            See :func:`~mattertune_nb.data.opening.open_frames`; or `index` leaves no frame.
         """
-        frames = open_frames(self.src)
-        indices = np.arange(len(frames))[_slice(self.index)]
-        if not len(indices):
-            msg = f"{self.src}: index '{self.index}' leaves none of its {len(frames)} frames."
-            raise DataError(msg)
-        cached = CachedFrames(frames, self.cache_mb)
-        return AtomsDataset(cached, str(self.src), self.keys, indices=indices)
+        frames, name, indices = self.open_source()
+        return AtomsDataset(CachedFrames(frames, self.cache_mb), name, self.keys, indices=indices)
 
 
 class DBDatasetConfig(_DatasetConfig):
@@ -274,6 +261,10 @@ class DBDatasetConfig(_DatasetConfig):
         unit="MB",
         ge=0,
     )
+
+    def files(self) -> list[Path]:
+        """Return the database file."""
+        return [self.src]
 
     def create_dataset(self) -> AtomsDataset:
         """Open the database.
@@ -330,17 +321,3 @@ class AtomsListDatasetConfig(_DatasetConfig):
 DatasetConfig = Annotated[
     XYZDatasetConfig | DBDatasetConfig | AtomsListDatasetConfig, Field(discriminator="type")
 ]
-
-
-def _slice(text: str) -> slice:
-    """Return the slice that a text such as ``"10:100:2"`` says.
-
-    Raises
-    ------
-    ValueError
-        It says none.
-    """
-    if not re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?[1-9]\d*)?\s*)?", text):
-        msg = f"expected a slice such as ':', ':100' or '::10', got '{text}'"
-        raise ValueError(msg)
-    return slice(*(int(part) if part.strip() else None for part in text.split(":")))

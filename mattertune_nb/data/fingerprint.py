@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 def fingerprint(source: DatasetConfig) -> str:
     """Return the SHA-256 of a source: of its file as it is, or of structures in memory as plain data.
 
+    Of several files it is that of their own, one after the other.
+
     Raises
     ------
     DataError
@@ -25,9 +28,26 @@ def fingerprint(source: DatasetConfig) -> str:
     if isinstance(source, AtomsListDatasetConfig):
         plain = [atoms_to_plain(atoms) for atoms in source.atoms_list]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    digests = []
     try:
-        with source.src.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        for path in source.files():
+            with path.expanduser().open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as exc:
         msg = f"{source.src}: cannot be read ({exc.strerror})."
         raise DataError(msg) from exc
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def file_stamps(source: DatasetConfig) -> list[list[Any]]:
+    """Return path, size and time of change (ns) of each file of a source, as far as they are there."""
+    if isinstance(source, AtomsListDatasetConfig):
+        return []
+    stamps: list[list[Any]] = []
+    with contextlib.suppress(DataError, OSError, RuntimeError):  # said when it is opened
+        for path in source.files():
+            stat = path.expanduser().stat()
+            stamps.append([str(path), stat.st_size, stat.st_mtime_ns])
+    return stamps

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.frames import Frames
 
 _VERSION = 1
 _CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
 _MOST_ATOMS = 10**9
 _PROPERTIES = re.compile(rb"[Pp]roperties\s*=\s*[\"']?([^\"'\s]+)")
 _LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
-_COMPRESSED = (".gz", ".bz2", ".xz")
 
 STRUCTURE_FILES = (
     "*.xyz",
     "*.extxyz",
     "*.xyz.gz",
     "*.extxyz.gz",
+    "*.xyz.xz",
+    "*.extxyz.xz",
     "*.traj",
     "*.cif",
     "*.vasp",
@@ -46,6 +46,8 @@ STRUCTURE_FILES = (
     "aims*.out",
     "*.castep",
     "*.pwo",
+    "*.json",
+    "*.aselmdb",
 )
 """Names of the files of structures that people keep, of the many formats that ASE reads."""
 
@@ -131,39 +133,6 @@ class IndexedXYZ:
         except OSError:
             return -1, 0
         return stat.st_size, stat.st_mtime_ns
-
-
-def open_frames(path: str | Path) -> Frames:
-    """Open a file of structures: XYZ by index, any other format that ASE knows as a whole.
-
-    Raises
-    ------
-    DataError
-        The file is missing, empty, truncated, or of a format unknown to ASE.
-    """
-    import ase.io
-    from ase.io.formats import UnknownFileTypeError, filetype
-
-    path = existing_file(path)
-    try:
-        compressed = path.suffix.lower() in _COMPRESSED
-        if not compressed and filetype(str(path)) == "extxyz":
-            return IndexedXYZ(path)
-        frames = ase.io.read(str(path), index=":", do_not_split_by_at_sign=True)
-    except DataError:
-        raise
-    except UnknownFileTypeError as exc:
-        msg = (
-            f"{path}: ASE knows no such format. Convert it, e.g. to extended XYZ with ase.io.write."
-        )
-        raise DataError(msg) from exc
-    except Exception as exc:  # each of ASE's readers raises its own errors
-        msg = f"{path}: cannot be read ({type(exc).__name__}: {exc}). Check that it is complete."
-        raise DataError(msg) from exc
-    if not frames:
-        msg = f"{path}: holds no structure. Check that the file is complete."
-        raise DataError(msg)
-    return list(frames)
 
 
 def existing_file(path: str | Path) -> Path:

@@ -11,7 +11,8 @@ import pytest
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data import xyz
-from mattertune_nb.data.xyz import IndexedXYZ, open_frames
+from mattertune_nb.data.opening import open_frames
+from mattertune_nb.data.xyz import IndexedXYZ
 
 
 def same(one, two):
@@ -136,7 +137,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
         open_frames(tmp_path / "none.xyz")
     with pytest.raises(DataError, match="no such home folder"):
         open_frames("~nosuchuser/a.xyz")
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="holds no file of structures"):
         open_frames(tmp_path)
 
 

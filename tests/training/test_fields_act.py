@@ -135,6 +135,9 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     mt.XYZDatasetConfig: {
         "src": "other.xyz",
         "index": ":3",
+        "further": ["other.xyz"],
+        "format": "xyz",
+        "skip_bad_files": True,
         "cache_mb": 0.0,
         "energy_key": "my_energy",
         "forces_key": "my_forces",
@@ -184,6 +187,7 @@ BESIDE: dict[tuple[type[StrictConfig], str], dict[str, Any]] = {
     (mt.SGDConfig, "dampening"): {"momentum": 0.9},
     (mt.MultiStepLRConfig, "gamma"): {"milestones": [2]},
     (mt.ReduceOnPlateauConfig, "cooldown"): {"patience": 1},
+    (mt.XYZDatasetConfig, "skip_bad_files"): {"further": ["none.xyz"]},
     (mt.AutoSplitDataModuleConfig, "group_key"): {"split": "groups", "group_key": "set"},
     (mt.AutoSplitDataModuleConfig, "block_length"): {
         "split": "blocks",
@@ -306,7 +310,10 @@ def effect(config: Any) -> Any:
             stage: (dataset.name, dataset.indices.tolist(), dataset.loader, len(dataset))
             for stage, dataset in config.create_datasets().items()
         }
-    dataset = config.create_dataset()
+    try:
+        dataset = config.create_dataset()
+    except mt.DataError:
+        return "refused"
     kept = dataset._frames[0] is dataset._frames[0]
     return dataset.name, len(dataset), repr(dataset.labels(0)), kept
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
+from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.training.estimate import Estimate, TrialProcess, trial_settings
 from mattertune_nb.widgets.page.controls import HTML
 from mattertune_nb.widgets.page.style import note_html
@@ -156,7 +157,7 @@ def _sources(config: MatterTunerConfig) -> Iterator[DatasetConfig]:
 
 
 def _is_there(source: DatasetConfig) -> bool:
-    return isinstance(source, AtomsListDatasetConfig) or source.src.expanduser().is_file()
+    return isinstance(source, AtomsListDatasetConfig) or bool(file_stamps(source))
 
 
 def _key(config: MatterTunerConfig) -> str:
@@ -165,7 +166,6 @@ def _key(config: MatterTunerConfig) -> str:
     for source in _sources(config):
         if isinstance(source, AtomsListDatasetConfig):
             stamps += [[len(atoms), float(atoms.positions.sum())] for atoms in source.atoms_list]
-        elif source.src.expanduser().is_file():
-            file = source.src.expanduser().stat()
-            stamps.append([file.st_size, file.st_mtime])
+        else:
+            stamps += [stamp[1:] for stamp in file_stamps(source)]
     return json.dumps([trial_settings(config), stamps])

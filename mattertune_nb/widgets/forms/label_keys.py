@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.labels import keys_to_set, likely_keys
 
 if TYPE_CHECKING:
@@ -104,11 +105,8 @@ def _take_back(dataset: Any, filled: dict[str, str]) -> bool:
 
 
 def _identity(dataset: Any) -> Any:
-    try:
-        changed = dataset.src.expanduser().stat().st_mtime_ns
-    except (OSError, RuntimeError):  # of a home folder that is not there
-        changed = None
-    part = dataset.model_dump(include={"index", "selection"})
+    changed = file_stamps(dataset)
+    part = dataset.model_dump(include={"index", "selection", "further", "format", "skip_bad_files"})
     return type(dataset), str(dataset.src), changed, part
 
 

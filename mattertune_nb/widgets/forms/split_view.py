@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.widgets.forms.placement import BATCHES
 from mattertune_nb.widgets.page.controls import HTML
 from mattertune_nb.widgets.page.style import error_html, note_html
@@ -78,14 +79,8 @@ class SplitView:
 def _identity(data: Any) -> str:
     left_out = {name: {"atoms_list"} for name in ("dataset", "train", "validation", "test")}
     dump = data.model_dump(mode="json", exclude=left_out | dict.fromkeys(BATCHES, True))
-    stamps = []
-    for name in left_out:
-        source: Any = getattr(getattr(data, name, None), "src", None)
-        try:
-            stamps.append(source.expanduser().stat().st_mtime_ns)
-        except (OSError, RuntimeError, AttributeError):
-            stamps.append(None)
-    return json.dumps([dump, stamps])
+    sources = [getattr(data, name, None) for name in left_out]
+    return json.dumps([dump, [file_stamps(source) for source in sources if source is not None]])
 
 
 def expected_html(data: Any, sizes: Mapping[str, int]) -> tuple[str, bool]:

@@ -1,0 +1,1 @@
+"""Readers of sources of structures, each one file."""

@@ -1,0 +1,19 @@
+"""ASE databases in SQLite, row by row; what a row holds beside its structure is looked at for labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mattertune_nb.data.frames import DBFrames
+from mattertune_nb.data.readers.reader import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    del path
+    return head.startswith(b"SQLite format 3\0")
+
+
+READER = Reader("db", _takes, DBFrames, ("*.db",))

@@ -1,0 +1,80 @@
+"""Compressed files, unpacked once into the user's cache folder and read from there."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.readers.reader import Reader
+
+if TYPE_CHECKING:
+    from mattertune_nb.data.frames import Frames
+
+_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_LEFT_FREE = 1e9  # bytes of the cache's disk
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    return bool(head) and path.suffix.lower() in _OPEN
+
+
+def unpacked(path: Path) -> Path:
+    """Return the unpacked copy of a file, made where there is none of the file's present state.
+
+    Raises
+    ------
+    DataError
+        The file is damaged or cut off, or the cache cannot hold it.
+    """
+    stat = path.stat()
+    state = f"{path} {stat.st_size} {stat.st_mtime_ns}"
+    folder = cache_folder("unpacked") / hashlib.sha256(str(path).encode()).hexdigest()[:24]
+    # under its own name, by which its format is told
+    target = folder / hashlib.sha256(state.encode()).hexdigest()[:16] / path.stem
+    if target.is_file():
+        return target
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier state
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _OPEN[path.suffix.lower()](path, "rb") as packed,
+            tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as file,
+        ):
+            while chunk := packed.read(1 << 22):
+                if shutil.disk_usage(target.parent).free < _LEFT_FREE:
+                    msg = f"{path}: the disk of {folder} is too full to unpack it. Unpack it elsewhere."
+                    raise DataError(msg)
+                file.write(chunk)
+    except DataError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except (OSError, EOFError, lzma.LZMAError) as exc:
+        shutil.rmtree(folder, ignore_errors=True)
+        msg = f"{path}: cannot be unpacked ({type(exc).__name__}: {exc}). Copy it again."
+        raise DataError(msg) from exc
+    Path(file.name).replace(target)
+    return target
+
+
+def _open(path: Path) -> Frames:
+    from mattertune_nb.data.opening import open_one
+
+    copy = unpacked(path)
+    if copy.stat().st_size == 0:
+        msg = f"{path}: holds nothing once it is unpacked. Check that it was written completely."
+        raise DataError(msg)
+    try:
+        return open_one(copy)
+    except DataError as exc:
+        raise DataError(str(exc).replace(str(copy), str(path))) from None
+
+
+READER = Reader("compressed", _takes, _open, ("*.xyz.gz", "*.extxyz.gz", "*.xyz.xz", "*.extxyz.xz"))

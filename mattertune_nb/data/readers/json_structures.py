@@ -1,0 +1,165 @@
+"""Structures as JSON: records of CHGNet and MPtrj, lists of MatterTune, and lists of plain arrays."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.readers.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ase import Atoms
+
+    from mattertune_nb.data.frames import Frames
+
+_KBAR_TO_GPA = -0.1
+"""VASP's stress in kbar is positive under compression, ours in ASE's sign under tension."""
+
+_OF_GEOMETRY = (
+    *("numbers", "atomic_numbers", "symbols", "species"),
+    *("positions", "pos", "cell", "lattice", "pbc", "structure", "natoms", "num_atoms"),
+)
+
+
+def _takes(path: Path, head: bytes) -> bool:
+    del path
+    text = head.lstrip()
+    if not text.startswith((b"[", b"{")):
+        return False
+    # ASE's own JSON databases begin with the number of a row, or with what they hold
+    return text.startswith(b"[") or b'"structure"' in head or b"pymatgen" in head
+
+
+def _open(path: Path) -> Frames:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            data = json.load(file)
+    except (OSError, ValueError) as exc:
+        msg = f"{path}: no valid JSON ({exc}). Check that it is complete."
+        raise DataError(msg) from exc
+    frames: list[Atoms] = []
+    for name, record in _records(data):
+        where = f"{path}, frame {len(frames)}{f' ({name})' if name else ''}"
+        try:
+            frames.append(_from_pymatgen(record) if "structure" in record else _from_arrays(record))
+        except DataError as exc:
+            msg = f"{where}: {exc}"
+            raise DataError(msg) from None
+        except (KeyError, TypeError, ValueError, IndexError) as exc:
+            msg = f"{where}: no structure that is understood ({type(exc).__name__}: {exc})."
+            raise DataError(msg) from exc
+        if name:
+            frames[-1].info.setdefault("id", name)
+    if not frames:
+        msg = f"{path}: holds no structure. Check that the file is complete."
+        raise DataError(msg)
+    return frames
+
+
+def _records(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the record of each frame with its name: of a list, of columns, or of MPtrj's nested mappings."""
+    if isinstance(data, list):
+        yield from (("", record) for record in data)
+    elif not isinstance(data, dict):
+        msg = f"expected a list or a mapping of structures, got {type(data).__name__}."
+        raise DataError(msg)
+    elif isinstance(data.get("structure"), list):
+        columns = {k: v for k, v in data.items() if isinstance(v, list)}
+        for i in range(len(data["structure"])):
+            yield "", {k: column[i] for k, column in columns.items()}
+    elif "structure" in data:
+        yield "", data
+    else:
+        for outer, part in data.items():
+            if isinstance(part, dict) and "structure" not in part:
+                yield from ((str(inner), record) for inner, record in part.items())
+            else:
+                yield str(outer), part
+
+
+def _from_pymatgen(record: dict[str, Any]) -> Atoms:
+    """Return a structure of CHGNet or MPtrj: energies per atom, stress in kbar with VASP's sign."""
+    from ase import Atoms, units
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    given = record["structure"]
+    given = json.loads(given) if isinstance(given, str) else given
+    symbols, scaled = [], []
+    for i, site in enumerate(given["sites"]):
+        (species, *others) = site["species"]
+        if others or species["occu"] != 1:
+            msg = f"site {i} is occupied by more than one element or in part; order the structure first."
+            raise DataError(msg)
+        symbols.append(species["element"])
+        scaled.append(site["abc"])
+    atoms = Atoms(
+        symbols, cell=given["lattice"]["matrix"], pbc=given["lattice"].get("pbc", [True] * 3)
+    )
+    atoms.set_scaled_positions(np.reshape(np.array(scaled, dtype=float), (-1, 3)))
+    n = len(atoms)
+    results: dict[str, Any] = {}
+    if record.get("energy_per_atom") is not None:
+        results["energy"] = float(record["energy_per_atom"]) * n
+    if record.get("force") is not None:
+        results["forces"] = np.array(record["force"], dtype=float).reshape(n, 3)
+    if record.get("stress") is not None:
+        stress = np.array(record["stress"], dtype=float).reshape(3, 3) * _KBAR_TO_GPA * units.GPa
+        results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
+    if record.get("magmom") is not None:
+        results["magmoms"] = np.array(record["magmom"], dtype=float).reshape(n)
+    atoms.info |= {
+        k: v
+        for k, v in record.items()
+        if isinstance(v, (int, float, str)) and k not in ("energy_per_atom", "structure")
+    }
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def _from_arrays(record: dict[str, Any]) -> Atoms:
+    """Return a structure of plain arrays, in eV and Å; other entries keep their names."""
+    from ase import Atoms
+
+    kind = next(
+        (k for k in ("numbers", "atomic_numbers", "symbols", "species") if k in record), None
+    )
+    place = next((k for k in ("positions", "pos") if k in record), None)
+    if kind is None or place is None:
+        there = ", ".join(map(str, record)) or "nothing"
+        msg = f"has no atomic numbers or no positions, only {there}."
+        raise DataError(msg)
+    cell = record.get("cell", record.get("lattice"))
+    cell = None if cell is None else np.array(cell, dtype=float)
+    cell = cell.reshape(3, 3) if cell is not None and cell.size == 9 else cell
+    has_cell = cell is not None and bool(np.any(cell))
+    atoms = Atoms(
+        record[kind],
+        positions=np.array(record[place], dtype=float).reshape(-1, 3),
+        cell=cell,
+        pbc=record.get("pbc", has_cell),
+    )
+    n = len(atoms)
+    for key, value in record.items():
+        if key in _OF_GEOMETRY or value is None:
+            continue
+        array = np.array(value) if isinstance(value, list) else None
+        if array is None or array.dtype.kind not in "biuf":
+            atoms.info[key] = value
+        elif array.size == 1:
+            atoms.info[key] = array.ravel()[0]
+        elif array.size == 9 and array.shape[-2:] == (3, 3) and "force" not in key.lower():
+            atoms.info[key] = array.reshape(3, 3)  # also as a batch of one
+        elif array.shape[:1] == (n,) and array.ndim <= 2 and "stress" not in key.lower():
+            atoms.arrays[key] = array
+        else:
+            atoms.info[key] = array
+    return atoms
+
+
+READER = Reader("json", _takes, _open, ("*.json",))

@@ -1,0 +1,102 @@
+"""What a reader of structures is, and which there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mattertune_nb.data.frames import Frames
+
+GROUP = "mattertune_nb.datasets"
+"""Entry points by which other packages add readers: a name, and where its :class:`Reader` is."""
+
+HEAD = 4096
+"""Bytes from the beginning of a file by which its format is told."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one kind of source is read.
+
+    Attributes
+    ----------
+    name
+        Of the format, as a config's ``format`` has it.
+    takes
+        Whether a file or folder is of this kind, by its path and its first bytes (none of a folder).
+    open
+        Opens it; raises a :class:`DataError` that names the file where it cannot.
+    patterns
+        Names that such files usually have, e.g. ``"*.xyz"``; by them a form and a folder find files.
+    """
+
+    name: str
+    takes: Callable[[Path, bytes], bool]
+    open: Callable[[Path], Frames]
+    patterns: tuple[str, ...] = ()
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    """Return all readers in the order in which they are asked; ASE reads what none of them takes."""
+    from mattertune_nb.data.readers import ase_db, compressed, deepmd, extxyz, json_structures, lmdb
+
+    others = [point.load() for point in entry_points(group=GROUP)]
+    own = (compressed, deepmd, lmdb, ase_db, json_structures, extxyz)
+    return (*others, *(module.READER for module in own))
+
+
+def reader_of(path: Path, name: str | None = None) -> Reader:
+    """Return the reader of a file or folder.
+
+    Parameters
+    ----------
+    path
+        What is to be read.
+    name
+        Of a reader, or of one of ASE's formats; not given: told from the path and the content.
+
+    Raises
+    ------
+    DataError
+        There is no reader of that name.
+    """
+    from mattertune_nb.data.readers.ase_files import ase_reader, is_ase_format
+
+    if name is not None:
+        named = next((reader for reader in readers() if reader.name == name), None)
+        if named is not None:
+            return named
+        if is_ase_format(name):
+            return ase_reader(name)
+        known = [reader.name for reader in readers()]
+        msg = (
+            f"format: '{name}' is no format.{did_you_mean(name, known)} There are {', '.join(known)}, and "
+            "those of ASE (ase info --formats)."
+        )
+        raise DataError(msg)
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    found = next((reader for reader in readers() if reader.takes(path, head)), None)
+    return found or ase_reader()
+
+
+def patterns() -> tuple[str, ...]:
+    """Return the names of files that some reader takes, without those of ASE's formats."""
+    return tuple(dict.fromkeys(p for reader in readers() for p in reader.patterns))
+
+
+def matches(path: Path, names: tuple[str, ...]) -> bool:
+    """Return whether a file's name is one of some patterns, whatever its case."""
+    return any(fnmatch(path.name.lower(), pattern.lower()) for pattern in names)
