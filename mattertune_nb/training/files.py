@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
 
 _UNFINISHED = ".unfinished"
+_MAKING_SECONDS = 60.0
 
 # temporary files are private; what replaces a file is as readable as any other new one
 _UMASK = os.umask(0)
@@ -56,6 +60,45 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """Make a folder under another name, to which it is renamed once all is in it.
+
+    Parameters
+    ----------
+    path
+        The folder, which must not be there.
+
+    Raises
+    ------
+    FileExistsError
+        Where it is.
+    """
+    for left in path.parent.glob(f".*{_UNFINISHED}"):
+        if time.time() - left.stat().st_mtime > _MAKING_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)  # its process was killed
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    folder = path.with_name(f".{path.name}-{os.getpid()}-{time.time_ns()}{_UNFINISHED}")
+    folder.mkdir()
+    try:
+        yield folder
+        try:
+            folder.rename(path)
+        except OSError as exc:
+            if path.exists():  # made by another process in the meantime
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from exc
+            raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def is_without_files(path: Path) -> bool:
+    """Return whether a folder is there that holds no file, as when its maker was killed."""
+    return path.is_dir() and not any(found.is_file() for found in path.rglob("*"))
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file at once."""
     write_whole(path, lambda file: file.write(text.encode()))
@@ -84,6 +127,12 @@ def append_line(path: Path, data: dict[str, Any]) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
+
+
+def sync(path: Path) -> None:
+    """Have on the disk what was written to a file, where there is one."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 _COUNTABLE = 2**53

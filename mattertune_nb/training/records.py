@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.training.files import read_lines
@@ -39,6 +40,36 @@ def drop_undone(
                 continue
         kept.append(record)
     return kept
+
+
+def made_record(kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of now."""
+    return {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
+
+
+def complete(
+    run: RunDirectory, written: Sequence[Mapping[str, Any]], known: Sequence[dict[str, Any]]
+) -> None:
+    """Write what a checkpoint knows to be recorded and the record lacks: a kill or a torn line lost it.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    written
+        What counts of its record.
+    known
+        The last records before the checkpoint.
+    """
+    there = [_without_time(record) for record in written]
+    for record in known:
+        if _without_time(record) not in there:
+            # of now: what lies before a resume is no time in training
+            run.append({**record, "time": time.time()})
+
+
+def _without_time(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "time"}
 
 
 def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -> dict[str, Any]:

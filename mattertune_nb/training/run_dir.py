@@ -18,12 +18,14 @@ from mattertune_nb.data.dividing import STAGES
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
     append_line,
+    is_without_files,
+    made_whole,
     read_lines,
     remove_unfinished,
     write_json,
     write_text,
 )
-from mattertune_nb.training.records import best_record, drop_undone
+from mattertune_nb.training.records import best_record, drop_undone, made_record
 from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive, parse_status
 from mattertune_nb.training.versions import versions
 
@@ -49,7 +51,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # where Lightning forks or spawns processes, they train for the one that opened the directory
+        # where Lightning forks or spawns processes, they train for the one that made or claimed it
         self._pid = os.getpid()
         self.config_file = self.path / "config.yaml"
         self.status_file = self.path / "status.json"
@@ -90,9 +92,15 @@ class RunDirectory:
             root.mkdir(parents=True, exist_ok=True)
             name = name or _free_name(root, config.model.name)
             path = root / name
-            if cls(path).is_refused():
+            if cls(path).is_refused() or is_without_files(path):
                 cls(path).remove()  # so that the name is free once its cause is mended
-            path.mkdir()
+            config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
+            with made_whole(path) as folder:
+                run = cls(folder)
+                run.checkpoints.mkdir()
+                write_text(run.config_file, config.to_yaml())
+                write_json(run.versions_file, versions())
+                run.write_status("starting")
         except FileExistsError as exc:
             msg = (
                 f"The run name '{name}' is in use in {root}. Choose another run.name, or continue "
@@ -104,18 +112,7 @@ class RunDirectory:
                 f"Cannot make a run directory in {root} ({exc.strerror}). Choose another run.root."
             )
             raise RunError(msg) from exc
-        run = cls(path)
-        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
-        try:
-            run.checkpoints.mkdir()
-            write_text(run.config_file, config.to_yaml())
-            write_json(run.versions_file, versions())
-            run.write_status("starting")
-        except OSError as exc:
-            run.remove()
-            msg = f"Cannot write to {path} ({exc.strerror}). Choose another run.root."
-            raise RunError(msg) from exc
-        return run, config
+        return cls(path), config
 
     def is_refused(self) -> bool:
         """Return whether the run's process ended before it trained: the data or the machine was wrong."""
@@ -224,6 +221,7 @@ class RunDirectory:
         RunError
             Where another process is training it, or the directory is gone.
         """
+        self._pid = os.getpid()
         with self._claiming():
             status = self.status()
             claimed_by = int(os.environ.get(CLAIMED_BY, "0"))
@@ -296,8 +294,11 @@ class RunDirectory:
 
     def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> None:
         """Append a record; `kind` is ``metrics``, ``changed``, or ``resumed`` where `step` is next."""
-        record = {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
-        append_line(self.metrics_file, record)
+        self.append(made_record(kind, epoch, step, values))
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append a record as it is."""
+        append_line(self.metrics_file, dict(record))
 
     def splits(self) -> dict[str, list[int]]:
         """Return the frames of the source that each set holds; none where the file is absent or damaged."""

@@ -24,7 +24,9 @@ class RunsFolder:
 
     def runs(self) -> list[Run]:
         """Return all runs, the newest first."""
-        found = [(file.stat().st_mtime, file.parent) for file in self.root.glob("*/config.yaml")]
+        # one that begins with a dot is being made
+        files = (f for f in self.root.glob("*/config.yaml") if not f.parent.name.startswith("."))
+        found = [(file.stat().st_mtime, file.parent) for file in files]
         return [Run(path) for _, path in sorted(found, reverse=True)]
 
     def run(self, name: str) -> Run:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
@@ -17,10 +14,11 @@ from mattertune_nb.config.errors import RunError
 from mattertune_nb.data.plain import atoms_to_plain
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
-from mattertune_nb.training.files import write_json
+from mattertune_nb.training.files import sync, write_json
 from mattertune_nb.training.headlines import validation_in_words
-from mattertune_nb.training.recording import RunLogger
-from mattertune_nb.training.records import CHANGED
+from mattertune_nb.training.random_state import rng_state, set_rng_state
+from mattertune_nb.training.recording import RunLogger, unwritten
+from mattertune_nb.training.records import CHANGED, complete
 from mattertune_nb.training.resuming import settings_for_checkpoint
 from mattertune_nb.training.stop import RunStopped
 
@@ -79,6 +77,8 @@ class RunSupervisor(Checkpoint):
         self._is_removed = False
         self._step = -1
         self._rng: list[dict[str, Any]] = []
+        self._unwritten: list[dict[str, Any]] = []
+        self._loaded: list[dict[str, Any]] = []
         self._ends_at_step = False
         self.is_cut = False
         """Whether a callback ended an epoch before its last batch, so that a resume has its rest to do."""
@@ -106,11 +106,13 @@ class RunSupervisor(Checkpoint):
         self._tell_epoch(trainer)
         if self._rng:
             # over another number of processes than before there is no exact way to go on
-            _set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
+            set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
             self._rng = []
             if trainer.is_global_zero:
                 place = trainer.current_epoch, self._step
+                written = self._run.metrics()
                 self._run.append_metrics("resumed", *place, {})
+                complete(self._run, written, self._loaded)
                 if self._resumption.changed:
                     self._run.append_metrics(CHANGED, *place, self._resumption.record())
 
@@ -209,19 +211,21 @@ class RunSupervisor(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         # each process draws its own numbers; all of them are here whenever a checkpoint is made
-        checkpoint["rng"] = gathered(trainer, _rng_state())
+        checkpoint["rng"] = gathered(trainer, rng_state())
         checkpoint["settings"] = self._settings
+        written = [record for logger in _loggers(trainer) for record in logger.recent]
+        checkpoint["records"] = [*written, *self._unwritten]
 
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._rng = list(checkpoint.get("rng", []))
+        self._loaded = list(checkpoint.get("records", []))
 
     def _tell_epoch(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, RunLogger):
-                logger.epoch = trainer.current_epoch
+        for logger in _loggers(trainer):
+            logger.epoch = trainer.current_epoch
 
     def _should_stop(self, trainer: Trainer) -> bool:
         """Return whether all processes end here; a run whose directory is gone ends at once."""
@@ -240,7 +244,12 @@ class RunSupervisor(Checkpoint):
 
     def _save(self, trainer: Trainer, next_epoch: int) -> None:
         last, new = self._run.last, self._run.next
+        # Lightning writes them after this hook, of which the checkpoint says that it is done
+        self._unwritten = unwritten(trainer)
+        if trainer.is_global_zero:
+            sync(self._run.metrics_file)
         trainer.save_checkpoint(new, weights_only=False)
+        self._unwritten = []
         self._saved_at = time.monotonic()
         if trainer.is_global_zero and new.exists():
             if last.exists():
@@ -265,6 +274,10 @@ class RunSupervisor(Checkpoint):
             )
 
 
+def _loggers(trainer: Trainer) -> list[RunLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+
+
 def _validation_follows(trainer: Trainer) -> bool:
     """Return whether a validation is due, and not only because a callback ends the run."""
     loop, ends = trainer.fit_loop, trainer.should_stop
@@ -286,24 +299,3 @@ def _is_last_epoch(trainer: Trainer) -> bool:
     limits = trainer.max_epochs, trainer.max_steps
     epochs_done = limits[0] not in (None, -1) and trainer.current_epoch + 1 >= limits[0]
     return bool(epochs_done or (limits[1] != -1 and trainer.global_step >= limits[1]))
-
-
-def _rng_state() -> dict[str, Any]:
-    """Return the state of all generators as builtins and tensors, which load without unpickling."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  the global one
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [np.asarray(keys).tolist(), int(position), int(has_gauss), float(gauss)],
-        "python": list(random.getstate()),
-    }
-
-
-def _set_rng_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
-    keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, gauss))  # noqa: NPY002
-    version, internal, gauss_next = state["python"]
-    random.setstate((version, tuple(internal), gauss_next))

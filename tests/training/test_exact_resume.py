@@ -16,6 +16,7 @@ from stopping import NoisyModule, StopAfter, assert_same, records, weights
 
 import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.supervisor import RunSupervisor
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -211,3 +212,54 @@ def test_over_two_processes(morse_config, tmp_path):
     assert_same(run_in_two("stopped", BATCH, 3), never)
     assert len(records(never)) > 15
     assert weights(never.last).isfinite().all()
+
+
+SAVES = {"save_every": 1e-6}
+"""Save after each step."""
+
+
+@pytest.mark.parametrize("saves", [2, 5, 6, 8], ids="after {} saves".format)
+def test_a_kill_between_a_checkpoint_and_its_record_loses_no_record(
+    saves, morse_config, monkeypatch
+):
+    class LogsMore(NoisyModule):
+        """Logs at the end of an epoch, too, which is recorded after the epoch's checkpoint."""
+
+        def on_train_epoch_end(self):
+            self.log("train/epochs", float(self.current_epoch))
+
+    save, left = RunSupervisor._save, [saves]
+
+    def killed_after(self, *args):
+        save(self, *args)
+        left[0] -= 1
+        if not left[0]:
+            os._exit(9)
+
+    never = morse_config("never", run=SAVES)
+    mt.MatterTuner(never, module_class=LogsMore).tune()
+    config = morse_config("killed", run=SAVES)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(RunSupervisor, "_save", killed_after)
+        mt.MatterTuner(config, module_class=LogsMore).tune()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    mt.MatterTuner(config, module_class=LogsMore).resume(config.run.root / "killed")
+    run, whole = (RunDirectory(config.run.root / name) for name in ("killed", "never"))
+    assert any("train/epochs" in record for record in run.metrics())
+    assert_same(run, whole)
+
+
+@pytest.mark.parametrize("stop", [(BATCH, 3), (EPOCH, 1)])
+@pytest.mark.parametrize("left", [0.0, 0.5], ids=["lost", "torn"])
+def test_a_last_line_that_is_torn_is_completed(left, stop, morse_config):
+    never = never_stopped(morse_config("never"))
+    config = morse_config("torn")
+    run = RunDirectory(config.run.root / "torn")
+    mt.MatterTuner(config, module_class=NoisyModule).tune([StopAfter(run, *stop)])
+    lines = run.metrics_file.read_bytes().splitlines(keepends=True)
+    lines[-1] = lines[-1][: int(left * len(lines[-1]))]
+    run.metrics_file.write_bytes(b"".join(lines))
+    mt.MatterTuner(config, module_class=NoisyModule).resume(run)
+    assert_same(run, never)

@@ -362,3 +362,35 @@ def test_processes_that_are_forked_for_a_notebook_leave_a_status_of_their_own(
     assert done.returncode == 0, done.stderr
     status = RunDirectory(config.run.root / "run").status()
     assert (status.state, status.epoch, status.step) == ("finished", 2, 10)
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "versions.json", "status.json"])
+def test_a_kill_while_a_directory_is_made_leaves_its_name_free(file, morse_config, monkeypatch):
+    from mattertune_nb.training import files
+
+    config = morse_config()
+    child = os.fork()
+    if child == 0:
+        whole = files.write_whole
+        monkeypatch.setattr(
+            files,
+            "write_whole",
+            lambda path, write: os._exit(9) if path.name == file else whole(path, write),
+        )
+        RunDirectory.create(config)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not list(mt.runs(config.run.root).rows)
+    monkeypatch.setattr(files, "_MAKING_SECONDS", -1.0)
+    run, _ = RunDirectory.create(config)
+    assert [path.name for path in config.run.root.iterdir()] == ["run"]
+    assert run.status().state == "starting"
+
+
+def test_folders_that_an_older_version_left_without_a_file_are_no_runs(morse_config):
+    config = morse_config()
+    (config.run.root / "run" / "checkpoints").mkdir(parents=True)
+    run, _ = RunDirectory.create(config)
+    assert run.config().run.name == "run"
+    with pytest.raises(mt.RunError, match="is in use"):
+        RunDirectory.create(config)
