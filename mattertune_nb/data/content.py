@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 import time
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,15 @@ import numpy as np
 
 from mattertune_nb.data.cache_folder import cache_folder
 from mattertune_nb.data.plain import calculator_results
+from mattertune_nb.data.watched import watched
+from mattertune_nb.data.xyz_geometry import plain_geometry
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from numpy.typing import NDArray
 
     from mattertune_nb.data.datasets import AtomsDataset
 
-_VERSION = 1
+_VERSION = 2
 _WORTH_KEEPING = 0.5  # s that reading took
 _DECIMALS = 4  # Å; files write positions with more digits, and programs agree in these
 
@@ -35,7 +37,7 @@ class FrameKeys:
         Of species, positions, cell and periodicity, to 0.0001 Å: equal where two frames are the same
         structure, whatever their labels.
     content
-        Of all that a frame holds, to the last digit, its labels too.
+        Of all that a frame holds, to the last digit, its labels too; of extended XYZ that of its text.
     species
         Of the species in their order and the periodicity: equal along a trajectory.
     composition
@@ -69,8 +71,8 @@ def frame_keys(dataset: AtomsDataset) -> FrameKeys:
     if kept is None:
         begun = time.monotonic()
         kept = np.empty((len(fields(FrameKeys)), len(dataset)), dtype=np.uint64)
-        for i in range(len(dataset)):
-            kept[:, i] = _keys(dataset.frame(i))
+        for i in watched(range(len(dataset)), f"Reading {dataset.name}"):
+            kept[:, i] = _keys(dataset, i)
         if cache is not None and time.monotonic() - begun > _WORTH_KEEPING:
             _save(cache, kept)
     return FrameKeys(*kept)
@@ -91,24 +93,43 @@ def numbers_of(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _keys(atoms: Atoms) -> tuple[int, int, int, int]:
-    numbers = np.asarray(atoms.numbers, dtype=np.int64)
-    species = numbers.tobytes() + np.asarray(atoms.pbc, dtype=np.int64).tobytes()
-    present, counts = np.unique(numbers, return_counts=True)
-    shares = counts // np.gcd.reduce(counts) if len(counts) else counts
-    geometry = [np.asarray(atoms.cell.array), np.asarray(atoms.positions)]
-    # adding zero makes −0 to 0
-    rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in geometry)
-    exact = b"".join(np.ascontiguousarray(a).tobytes() for a in geometry)
+def _keys(dataset: AtomsDataset, i: int) -> tuple[int, int, int, int]:
+    block = dataset.block(i)
+    geometry = None if block is None else plain_geometry(block)
+    if block is not None and geometry is not None:
+        return _of_geometry(*geometry, held=block)
+    atoms = dataset.frame(i)
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     carried = (atoms.info, arrays, calculator_results(atoms))
     held = [b"|".join(_bytes(k) + b"=" + _bytes(d[k]) for k in sorted(d, key=str)) for d in carried]
-    return (
-        _hash(species + rounded),
-        _hash(b"#".join([species, exact, *held])),
-        _hash(species),
-        _hash(np.stack([present, shares]).tobytes()),
+    numbers = np.asarray(atoms.numbers, dtype=np.int64)
+    exact = atoms.cell.array.tobytes() + np.ascontiguousarray(atoms.positions).tobytes()
+    return _of_geometry(
+        numbers, atoms.positions, atoms.cell.array, atoms.pbc, held=b"#".join([exact, *held])
     )
+
+
+def _of_geometry(
+    numbers: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    pbc: NDArray[np.bool_],
+    *,
+    held: bytes,
+) -> tuple[int, int, int, int]:
+    species = numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
+    # adding zero makes −0 to 0
+    rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in (cell, positions))
+    return _hash(species + rounded), _hash(species + held), *_of_species(species)
+
+
+@lru_cache(maxsize=1024)  # frames that follow one another mostly have the same
+def _of_species(species: bytes) -> tuple[int, int]:
+    """Return the hashes of species and composition, from atomic numbers and three flags as int64."""
+    numbers = np.frombuffer(species, dtype=np.int64)[:-3]
+    present, counts = np.unique(numbers, return_counts=True)
+    shares = counts // np.gcd.reduce(counts) if len(counts) else counts
+    return _hash(species), _hash(np.stack([present, shares]).tobytes())
 
 
 def _bytes(value: Any) -> bytes:

@@ -135,6 +135,11 @@ class AtomsDataset:
             return str(where(k))
         return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
 
+    def block(self, i: int) -> bytes | None:
+        """Return structure `i` as its file has it, where that is text with an index."""
+        block = getattr(_reader(self._frames), "block", None)
+        return None if block is None else block(int(self.indices[i]))
+
     def file(self, i: int) -> str:
         """Return the file that structure `i` comes from."""
         k = int(self.indices[i])

@@ -79,6 +79,12 @@ class ManyFrames:
         part, k = self._place(i)
         return self._parts[part][k]
 
+    def block(self, i: int) -> bytes | None:
+        """Return frame `i` as its file has it, where that is text with an index."""
+        part, k = self._place(i)
+        block = getattr(self._parts[part], "block", None)
+        return None if block is None else bytes(block(k))
+
     def file(self, i: int) -> str:
         """Return the file of frame `i`."""
         return str(self.paths[self._place(i)[0]])

@@ -105,18 +105,9 @@ class IndexedXYZ:
         """
         from ase.io.extxyz import read_xyz
 
-        if not -len(self) <= i < len(self):
-            msg = f"{self.path} has {len(self)} frames, there is no frame {i}"
-            raise IndexError(msg)
+        block = self.block(i)
         i %= len(self)
-        start, end = self._index[i, 0], self._index[i + 1, 0]
         where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
-        if self._stamp() != self._opened:
-            msg = f"{self.path}: the file has changed since it was opened. Open it again."
-            raise DataError(msg)
-        with self.path.open("rb") as file:
-            file.seek(start)
-            block = file.read(end - start)
         _refuse_columns(block, where)
         try:
             return next(iter(read_xyz(io.StringIO(block.decode("utf-8")), 0)))
@@ -125,6 +116,28 @@ class IndexedXYZ:
             cut = " The file may be truncated." if i == len(self) - 1 else ""
             msg = f"{where}: not a valid frame ({reason}).{cut} Correct or remove it."
             raise DataError(msg) from exc
+
+    def block(self, i: int) -> bytes:
+        """Return frame `i` as the file has it.
+
+        Raises
+        ------
+        DataError
+            The file has changed since it was indexed.
+        IndexError
+            No such frame.
+        """
+        if not -len(self) <= i < len(self):
+            msg = f"{self.path} has {len(self)} frames, there is no frame {i}"
+            raise IndexError(msg)
+        i %= len(self)
+        start, end = self._index[i, 0], self._index[i + 1, 0]
+        if self._stamp() != self._opened:
+            msg = f"{self.path}: the file has changed since it was opened. Open it again."
+            raise DataError(msg)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
 
     def _stamp(self) -> tuple[int, int]:
         """Return size and time of change (ns) of the file; (-1, 0) once it is gone."""
