@@ -74,6 +74,7 @@ from .demo import (
     demo_config as demo_config,
     demo_data as demo_data,
 )
+from .doctor.check import check as check
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
 from .training.config import MatterTunerConfig as MatterTunerConfig

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -86,6 +87,35 @@ def estimate(
     found = estimate(override_settings(MatterTunerConfig.from_yaml(config), set_ or []))
     for line in (str(found), *found.hints):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Structures with labels.")],
+    backbone: Annotated[
+        str | None, typer.Option(help="Untuned, it predicts a sample: units, signs, outliers.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="What to validate on, compared with each file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what is wrong with data before training; exits with 1 where there is an error."""
+    from mattertune_nb.doctor.check import check as look
+    from mattertune_nb.doctor.finding import joined
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("")
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        report = joined([look(f, backbone, validation=validation, progress=show) for f in files])
+    console.print(
+        report.to_json() if as_json else str(report), soft_wrap=True, markup=False, highlight=False
+    )
+    if not report.is_sound:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -57,6 +57,7 @@ PUBLIC = [
 
 FUNCTIONS = {
     "before_after",
+    "check",
     "compare",
     "create_optimizer",
     "demo_config",

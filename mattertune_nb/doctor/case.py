@@ -1,0 +1,39 @@
+"""What rules are given, and the list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from mattertune_nb.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from mattertune_nb.doctor.facts import Facts
+    from mattertune_nb.doctor.predicted import Predicted
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data as they are looked at.
+
+    Attributes
+    ----------
+    facts
+        Of the frames.
+    source
+        What messages call them.
+    predicted
+        What the untuned backbone says of some of them, where there is one.
+    elements
+        Symbols that the backbone knows; ``None``: any.
+    """
+
+    facts: Facts
+    source: str
+    predicted: Predicted | None = None
+    elements: tuple[str, ...] | None = None
+
+
+Rule: TypeAlias = Callable[[Case], Iterable[Finding]]
+"""Looks at a data set and says what it finds."""

@@ -1,0 +1,151 @@
+"""The doctor: reads data once, asks an untuned backbone about a sample, and says what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
+from mattertune_nb.doctor import (
+    geometry,
+    labels,
+    model_order,
+    model_outliers,
+    model_units,
+    pairs,
+)
+from mattertune_nb.doctor.case import Case
+from mattertune_nb.doctor.facts import gather
+from mattertune_nb.doctor.finding import Report, ordered
+from mattertune_nb.doctor.predicted import predict
+from mattertune_nb.doctor.sets import against_training
+
+if TYPE_CHECKING:
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.doctor.finding import Finding
+    from mattertune_nb.doctor.predicted import Predicted
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+RULES = (
+    *geometry.RULES,
+    *labels.RULES,
+    *pairs.RULES,
+    *model_units.RULES,
+    *model_order.RULES,
+    *model_outliers.RULES,
+)
+"""All rules about one data set, in the order in which they are told."""
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def check(
+    data: Any,
+    backbone: str | BackboneConfig | None = None,
+    *,
+    validation: Any = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Look for what is wrong with data before training on them.
+
+    Without a backbone, structures and labels are looked at by themselves: some ten thousand frames take
+    seconds. With one, its untuned weights predict a sample, which tells units, signs, forces of other atoms
+    and frames, mixed settings and outliers.
+
+    Parameters
+    ----------
+    data
+        A file, a dataset or its config, or a list of structures with labels.
+    backbone
+        Name of a backbone or its config; not given: none is asked.
+    validation
+        The data to validate on, in the same forms; it is compared with `data`.
+    progress
+        Told what is done, how many frames of it are, and of how many.
+
+    Returns
+    -------
+    Report
+        What was found; ``report.is_sound`` where there is no error.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read.
+    ConfigError
+        There is no such backbone.
+    """
+    model = None if backbone is None else untuned_model(backbone)
+    given = [data] if validation is None else [data, validation]
+    cases = [look_at(_opened(one), model, progress=progress or _silent) for one in given]
+    findings = [finding for case in cases for finding in findings_of(case)]
+    if validation is not None:
+        findings += against_training(cases[1], cases[0])
+    return Report(
+        ordered(findings),
+        sum(len(case.facts) for case in cases),
+        sum(len(case.predicted) for case in cases if case.predicted is not None),
+    )
+
+
+def look_at(
+    dataset: AtomsDataset,
+    model: FinetuneModuleBase | None = None,
+    predicted: Predicted | None = None,
+    progress: Progress = _silent,
+) -> Case:
+    """Read a data set, and let a model predict a sample of it.
+
+    Parameters
+    ----------
+    dataset
+        The frames.
+    model
+        An untuned backbone; not given: nothing is predicted.
+    predicted
+        Its predictions, where they are known already.
+    progress
+        Told what is done, how many frames of it are, and of how many.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    n = len(dataset)
+    facts = gather(dataset, lambda done: progress("reading", done, n))
+    elements = None if model is None else model.backbone.elements
+    case = Case(facts, Path(dataset.name).name, predicted, elements)
+    if model is None or predicted is not None or list(geometry.unknown_elements(case)):
+        return case
+    predicted = predict(model, facts, lambda done: progress("predicting", done, n))
+    return replace(case, predicted=predicted)
+
+
+def findings_of(case: Case) -> list[Finding]:
+    """Return what all rules find in a `case`, in their order."""
+    return [finding for rule in RULES for finding in rule(case)]
+
+
+def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
+    """Return a `backbone` as its vendor has trained it, by its name or config."""
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+    config = backbone_config_class(backbone)() if isinstance(backbone, str) else backbone
+    return FinetuneModuleBase(config.model_copy(update={"normalizers": {}})).eval()
+
+
+def _opened(data: Any) -> AtomsDataset:
+    if isinstance(data, (str, Path)):
+        data = XYZDatasetConfig(src=Path(data))
+    opened: AtomsDataset = (
+        data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)
+    )
+    return opened

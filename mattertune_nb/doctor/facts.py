@@ -1,0 +1,199 @@
+"""What is known of each frame of a data set, gathered in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import covalent_radii
+
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.data.content import frame_keys, text_key
+from mattertune_nb.data.validation import geometry_problem
+from mattertune_nb.model.references import N_ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.content import FrameKeys
+    from mattertune_nb.data.datasets import AtomsDataset
+
+OVERLAP = 0.5
+"""Of the sum of two covalent radii; the shortest bonds of molecules under pressure have 0.7."""
+
+_REACH = 3.0  # Å; atoms farther apart overlap in no structure
+_BOND = 1.25
+"""Atoms nearer than so many times the sum of their covalent radii are bonded."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the frames of a data set; NaN where a frame has no such label.
+
+    Attributes
+    ----------
+    dataset
+        The frames.
+    keys
+        By which frames are known again.
+    counts
+        Atoms of each element, (n, 119).
+    n_atoms
+        (n,).
+    energy
+        In eV, (n,).
+    net_force
+        Length of the sum of the forces divided by the number of atoms, (n,) in eV/Å.
+    force_rms, force_max
+        Root mean square of the components and largest norm, (n,) in eV/Å.
+    force_key
+        Equal where two frames have the same forces to the last digit, (n,); 0 without any.
+    unmoved
+        Whether all forces are exactly zero though the surroundings of some atom are not symmetric, (n,).
+    stress
+        (n, 6) in eV/Å³.
+    volume
+        (n,) in Å³; NaN where not all three directions are periodic.
+    periodic
+        Which directions are, (n, 3).
+    filling
+        Volume of the atoms, as spheres of their covalent radii, over that of the cell, (n,); also where the
+        cell is not periodic.
+    gap
+        Widest empty layer of the cell along one of its axes, (n,) in Å.
+    closest
+        Smallest distance of two atoms over the sum of their covalent radii, (n,).
+    closest_pair
+        Which atoms these are, (n, 2).
+    crossing
+        Bonds that there would be through the faces of the cell, were it periodic where it is not, (n,).
+    broken
+        Why a frame cannot be looked at, by its position.
+    """
+
+    dataset: AtomsDataset
+    keys: FrameKeys
+    counts: NDArray[np.int64]
+    n_atoms: NDArray[np.int64]
+    energy: NDArray[np.float64]
+    net_force: NDArray[np.float64]
+    force_rms: NDArray[np.float64]
+    force_max: NDArray[np.float64]
+    force_key: NDArray[np.uint64]
+    unmoved: NDArray[np.bool_]
+    stress: NDArray[np.float64]
+    volume: NDArray[np.float64]
+    periodic: NDArray[np.bool_]
+    filling: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    closest: NDArray[np.float64]
+    closest_pair: NDArray[np.int64]
+    crossing: NDArray[np.int64]
+    broken: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.n_atoms)
+
+    def numbers_of(self, rows: NDArray[np.intp] | list[int]) -> tuple[int, ...]:
+        """Return the numbers that the file gives to some frames."""
+        return tuple(self.dataset.indices[rows].tolist())
+
+
+def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: None) -> Facts:
+    """Read every frame and say what is known of it.
+
+    Parameters
+    ----------
+    dataset
+        The frames.
+    progress
+        Told how many frames are done.
+    """
+    n = len(dataset)
+    nan = np.full(n, np.nan)
+    counts = np.zeros((n, N_ELEMENTS), np.int64)
+    energy, net, rms, top, volume, filling, gap = (nan.copy() for _ in range(7))
+    force_key, unmoved = np.zeros(n, np.uint64), np.zeros(n, bool)
+    stress, periodic = np.full((n, 6), np.nan), np.zeros((n, 3), bool)
+    closest, pair, crossing = np.full(n, np.inf), np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
+    broken: dict[int, str] = {}
+    for i in range(n):
+        atoms = dataset.frame(i)
+        counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
+        problem = geometry_problem(atoms)
+        if problem:
+            broken[i] = problem
+            continue
+        periodic[i] = atoms.pbc
+        labels = dataset.labels(i)
+        energy[i] = labels.get(ENERGY.name, np.nan)
+        stress[i] = labels.get(STRESSES.name, np.nan)
+        distances = _Contacts(atoms)
+        closest[i], pair[i] = distances.closest()
+        crossing[i] = distances.n_crossing
+        if atoms.cell.rank == 3:
+            inside = (4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum()
+            filling[i], gap[i] = inside / atoms.cell.volume, _widest_gap(atoms)
+            volume[i] = atoms.cell.volume if atoms.pbc.all() else np.nan
+        forces = labels.get(FORCES.name)
+        if forces is not None:
+            forces = np.asarray(forces)
+            net[i] = np.linalg.norm(forces.sum(axis=0)) / len(atoms)
+            rms[i] = np.sqrt(np.square(forces).mean())
+            top[i] = np.linalg.norm(forces, axis=1).max()
+            force_key[i] = text_key(forces.tobytes().hex())
+            unmoved[i] = not forces.any() and distances.is_asymmetric()
+        progress(i + 1)
+    return Facts(
+        dataset, frame_keys(dataset), counts, counts.sum(axis=1), energy, net, rms, top, force_key,
+        unmoved, stress, volume, periodic, filling, gap, closest, pair, crossing, broken,
+    )  # fmt: skip
+
+
+class _Contacts:
+    """Pairs of atoms of a structure that are nearer than 3 Å, as if it were periodic where it has a cell."""
+
+    def __init__(self, atoms: Atoms) -> None:
+        from vesin import NeighborList
+
+        has_cell = atoms.cell.rank == 3
+        box = np.asarray(atoms.cell.array) if has_cell else np.eye(3)
+        found = NeighborList(cutoff=_REACH, full_list=True)
+        i, j, shift, vectors, d = found.compute(atoms.positions, box, has_cell, "ijSDd")
+        # where it is said not to be periodic, a neighbour beyond the face is none
+        own = ~(shift.astype(bool) & ~atoms.pbc).any(axis=1)
+        radii = covalent_radii[atoms.numbers]
+        ratio = d / (radii[i.astype(int)] + radii[j.astype(int)])
+        self.n_crossing = int(((ratio < _BOND) & ~own).sum()) // 2
+        self._i, self._j = i[own].astype(int), j[own].astype(int)
+        self._ratio, self._vectors, self._d = ratio[own], vectors[own], d[own]
+        self._n = len(atoms)
+
+    def closest(self) -> tuple[float, tuple[int, int]]:
+        """Return the smallest distance over the sum of covalent radii, and the two atoms."""
+        if not len(self._ratio):
+            return np.inf, (0, 0)
+        k = int(self._ratio.argmin())
+        return float(self._ratio[k]), (int(self._i[k]), int(self._j[k]))
+
+    def is_asymmetric(self) -> bool:
+        """Return whether some atom has neighbours on one side: by symmetry alone its force is not zero."""
+        if not len(self._d):
+            return False
+        pull = np.zeros((self._n, 3))
+        np.add.at(pull, self._i, self._vectors / np.maximum(self._d, 0.1)[:, None] ** 7)
+        size = np.zeros(self._n)
+        np.add.at(size, self._i, 1 / np.maximum(self._d, 0.1) ** 6)
+        return bool((np.linalg.norm(pull, axis=1) > 1e-3 * np.maximum(size, 1e-12)).any())
+
+
+def _widest_gap(atoms: Atoms) -> float:
+    """Return the widest empty layer along an axis of the cell in Å, from atom to atom."""
+    scaled = np.sort(atoms.cell.scaled_positions(atoms.positions) % 1.0, axis=0)
+    steps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0).max(axis=0)
+    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    return float((steps * heights).max())

@@ -1,0 +1,129 @@
+"""What is found in data: each with its evidence in numbers, its frames, and what to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Severity = Literal["error", "warning"]
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or may be.
+
+    Parameters
+    ----------
+    id
+        Its name, e.g. ``forces-unit``; the same in every version.
+    severity
+        ``error`` where training on it cannot end well, ``warning`` where a person has to judge.
+    message
+        What is wrong with the evidence in numbers, in a sentence.
+    remedy
+        What to do.
+    frames
+        Frames of the file that show it, from 0; empty where it is about the whole set.
+    source
+        The file, or which set.
+    settings
+        Where settings are the remedy: values by their dotted path below the data set's config.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    remedy: str
+    frames: tuple[int, ...] = ()
+    source: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def where(self) -> str:
+        """Return the file and the first of the frames in words."""
+        if not self.frames:
+            return self.source
+        shown = ", ".join(map(str, self.frames[:_SHOWN]))
+        more = f" and {len(self.frames) - _SHOWN} more" if len(self.frames) > _SHOWN else ""
+        word = "frame" if len(self.frames) == 1 else "frames"
+        return f"{self.source}, {word} {shown}{more}"
+
+    def __str__(self) -> str:
+        return f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found in one or two data sets, errors first.
+
+    Parameters
+    ----------
+    findings
+        What was found.
+    n_frames
+        How many frames were looked at.
+    n_predicted
+        How many of them were predicted by the untuned backbone; 0 without one.
+    """
+
+    findings: tuple[Finding, ...]
+    n_frames: int
+    n_predicted: int = 0
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """What has to be mended before training."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What a person has to judge."""
+        return [finding for finding in self.findings if finding.severity == "warning"]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no error; warnings alone are sound."""
+        return not self.errors
+
+    def to_json(self) -> str:
+        """Return all of it as JSON."""
+        return json.dumps(asdict(self) | {"is_sound": self.is_sound}, indent=2, ensure_ascii=False)
+
+    def summary(self) -> str:
+        """Return in a sentence how many frames were looked at and what was found."""
+        looked = f"{self.n_frames} frames looked at"
+        if self.n_predicted:
+            looked += f", {self.n_predicted} of them predicted"
+        if not self.findings:
+            return f"{looked}: nothing found."
+        counts = [(len(self.errors), "error"), (len(self.warnings), "warning")]
+        words = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
+        return f"{looked}: {', '.join(words)}."
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary(), *map(str, self.findings)])
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Return several reports as one, errors first."""
+    return Report(
+        ordered([finding for report in reports for finding in report]),
+        sum(report.n_frames for report in reports),
+        sum(report.n_predicted for report in reports),
+    )
+
+
+def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return findings with errors first, else as they were found."""
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))

@@ -1,0 +1,213 @@
+"""Rules about structures: atoms on one another, cells that do not fit, periodicity, elements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mattertune_nb.doctor.facts import OVERLAP
+from mattertune_nb.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.case import Case
+
+_OTHER_VOLUME = 2.2
+_EMPTY_LAYER = 4.0  # Å more than the others have
+_FEW_FRAMES = 3
+_LARGE = 20
+"""Times the median number of atoms."""
+
+
+def broken_frames(case: Case) -> Iterator[Finding]:
+    """Find frames that cannot be computed at all."""
+    rows = sorted(case.facts.broken)
+    if rows:
+        yield Finding(
+            "unusable-structure",
+            "error",
+            f"{len(rows)} of {len(case.facts)} frames cannot be computed, e.g. {case.facts.broken[rows[0]]}",
+            "",
+            case.facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def overlapping_atoms(case: Case) -> Iterator[Finding]:
+    """Find atoms that lie on one another."""
+    facts = case.facts
+    rows = np.flatnonzero(facts.closest < OVERLAP)
+    if not len(rows):
+        return
+    worst = int(rows[facts.closest[rows].argmin()])
+    atoms, (i, j) = facts.dataset.frame(worst), facts.closest_pair[worst].tolist()
+    distance = atoms.get_distance(i, j, mic=bool(atoms.pbc.any())) if i != j else np.nan
+    apart = "an atom and its own image" if i == j else f"atoms {i} and {j}"
+    length = (
+        "" if np.isnan(distance) else f" ({atoms.symbols[i]}–{atoms.symbols[j]} {distance:.2f} Å)"
+    )
+    yield Finding(
+        "overlapping-atoms",
+        "error",
+        f"in {len(rows)} of {len(facts)} frames atoms are nearer than {OVERLAP:g} of the sum of their "
+        f"covalent radii, e.g. {apart}{length}.",
+        "Check units of the positions, the cell and its periodicity, or take these frames out.",
+        facts.numbers_of(rows),
+        case.source,
+    )
+
+
+def wrong_cells(case: Case) -> Iterator[Finding]:
+    """Find cells that hold far more room for each atom than those of the other frames."""
+    facts = case.facts
+    has_cell = np.isfinite(facts.filling) & facts.periodic.any(axis=1)
+    if has_cell.sum() < _FEW_FRAMES:
+        return
+    rows = np.flatnonzero(has_cell)
+    room = 1 / facts.filling[rows]
+    usual = np.array([np.median(room[alike]) for alike in _alike(facts.keys.composition[rows])])
+    gap = facts.gap[rows]
+    is_odd = (room > _OTHER_VOLUME * usual) | (room < usual / _OTHER_VOLUME)
+    is_odd |= (gap > np.median(gap) + _EMPTY_LAYER) & (room > 1.25 * usual)
+    # where many differ, they are another kind of structure and no slip
+    if is_odd.any() and is_odd.mean() < 0.5:
+        k = int(np.flatnonzero(is_odd)[np.abs(np.log(room / usual))[is_odd].argmax()])
+        yield Finding(
+            "wrong-cell",
+            "error",
+            f"{int(is_odd.sum())} of {len(facts)} frames have a cell that does not fit its atoms: e.g. frame "
+            f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume an atom that "
+            f"others of its composition have, and an empty layer of {gap[k]:.1f} Å.",
+            "Check the lattice vectors of these frames, or take them out.",
+            facts.numbers_of(rows[is_odd]),
+            case.source,
+        )
+
+
+def lost_periodicity(case: Case) -> Iterator[Finding]:
+    """Find crystals that are said not to be periodic: atoms would be bonded through the faces of the cell."""
+    facts = case.facts
+    rows = np.flatnonzero((facts.crossing > 0) & ~facts.periodic.all(axis=1))
+    # a molecule that just touches the face of its box is no crystal
+    rows = rows[facts.crossing[rows] >= np.maximum(1, facts.n_atoms[rows] ** (2 / 3) / 4)]
+    if len(rows):
+        yield Finding(
+            "lost-periodicity",
+            "error",
+            f"{len(rows)} of {len(facts)} frames have a cell that is not periodic in all directions, though "
+            f"atoms are bonded through its faces (frame {facts.numbers_of(rows[:1])[0]}: "
+            f"{facts.crossing[rows[0]]} bonds).",
+            'Set pbc="T T T" in the file, or take the cell away if these are clusters.',
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def mixed_periodicity(case: Case) -> Iterator[Finding]:
+    """Find frames of one composition of which some are periodic and some are not."""
+    facts = case.facts
+    species = facts.keys.composition
+    odd: list[int] = []
+    for alike in _groups(species):
+        periodic = facts.periodic[alike].any(axis=1)
+        if 0 < periodic.sum() < len(alike):
+            odd += alike[periodic if periodic.sum() * 2 < len(alike) else ~periodic].tolist()
+    if odd:
+        yield Finding(
+            "mixed-periodicity",
+            "warning",
+            f"{len(odd)} of {len(facts)} frames differ in pbc from others of the same composition.",
+            "Check pbc; a molecule in a box and a crystal have different energies.",
+            facts.numbers_of(sorted(odd)),
+            case.source,
+        )
+
+
+def large_frames(case: Case) -> Iterator[Finding]:
+    """Find frames so large that a batch with one of them needs many times the memory of others."""
+    facts = case.facts
+    limit = _LARGE * np.median(facts.n_atoms)
+    rows = np.flatnonzero(facts.n_atoms > limit)
+    if len(rows):
+        most = int(facts.n_atoms.max())
+        yield Finding(
+            "large-frames",
+            "warning",
+            f"{len(rows)} frames have up to {most} atoms, {most / np.median(facts.n_atoms):.0f} times the "
+            "median: a batch with one of them takes that much more memory.",
+            f"Batch by atoms: max_atoms: {most}.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def unknown_elements(case: Case) -> Iterator[Finding]:
+    """Find elements that the backbone never saw."""
+    if case.elements is None:
+        return
+    facts = case.facts
+    known = {chemical_symbols.index(symbol) for symbol in case.elements}
+    for z in np.flatnonzero(facts.counts.any(axis=0)).tolist():
+        if z not in known:
+            rows = np.flatnonzero(facts.counts[:, z])
+            yield Finding(
+                "unknown-element",
+                "error",
+                f"{chemical_symbols[z]} is in {len(rows)} frames, and the backbone does not know it.",
+                "Take these frames out, or choose another backbone.",
+                facts.numbers_of(rows),
+                case.source,
+            )
+
+
+def rare_elements(case: Case) -> Iterator[Finding]:
+    """Find elements that hardly occur, which no training can learn."""
+    facts = case.facts
+    if len(facts) < 10 * _FEW_FRAMES:
+        return
+    n_frames = (facts.counts > 0).sum(axis=0)
+    for z in np.flatnonzero((n_frames > 0) & (n_frames < _FEW_FRAMES)).tolist():
+        rows = np.flatnonzero(facts.counts[:, z])
+        yield Finding(
+            "rare-element",
+            "warning",
+            f"{chemical_symbols[z]} is in {len(rows)} of {len(facts)} frames only.",
+            "Add frames with it, or take these out; its reference energy rests on them alone.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+RULES = (
+    broken_frames,
+    overlapping_atoms,
+    wrong_cells,
+    lost_periodicity,
+    mixed_periodicity,
+    large_frames,
+    unknown_elements,
+    rare_elements,
+)
+
+
+def _groups(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
+    """Return the rows of each group of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    cuts = np.flatnonzero(np.diff(keys[order].astype(np.float64)) != 0) + 1
+    return np.split(order, cuts)
+
+
+def _alike(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
+    """Return for each row the rows with which it is compared: those of its group, or all of a small one."""
+    everything = np.arange(len(keys))
+    found: list[NDArray[np.intp]] = [everything] * len(keys)
+    for group in _groups(keys):
+        if len(group) >= _FEW_FRAMES:
+            for row in group.tolist():
+                found[row] = group
+    return found

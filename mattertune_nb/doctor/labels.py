@@ -1,0 +1,203 @@
+"""Rules about labels by themselves: placeholders, magnitudes, sums, one label on two structures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import median_abs_deviation
+
+from mattertune_nb.doctor.finding import Finding
+from mattertune_nb.doctor.predicted import about_references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.case import Case
+
+_DIFFERENT = 3
+_REPEATED = 0.02
+"""Share of frames with one and the same energy."""
+
+_NET_FORCE = 0.02  # eV/Å an atom; DFT without a correction of the drift leaves 0.007
+_LARGE_FORCE = 100.0  # eV/Å, of a whole set
+_LARGE_STRESS = 3.0  # eV/Å³, 480 GPa
+_PER_ATOM_GAIN = 5.0
+
+
+def placeholder_energies(case: Case) -> Iterator[Finding]:
+    """Find energies that are zero, or the same in structures that differ."""
+    facts = case.facts
+    has = np.flatnonzero(np.isfinite(facts.energy))
+    if len(np.unique(facts.keys.structure[has])) < _DIFFERENT:
+        return
+    values, of_frame, counts = np.unique(facts.energy[has], return_inverse=True, return_counts=True)
+    for k, value in enumerate(values.tolist()):
+        rows = has[of_frame == k]
+        if len(np.unique(facts.keys.structure[rows])) < 2:
+            continue
+        is_zero = value == 0.0
+        if is_zero or (counts[k] >= _DIFFERENT and counts[k] > _REPEATED * len(has)):
+            yield Finding(
+                "placeholder-energy",
+                "error",
+                f"{counts[k]} of {len(has)} frames have the energy {value:.8g} eV though their structures "
+                "differ.",
+                "Give the computed energies, or take these frames out.",
+                facts.numbers_of(rows),
+                case.source,
+            )
+    rows = has[facts.energy[has] == 0.0]
+    if len(rows) == 1:
+        yield Finding(
+            "placeholder-energy",
+            "error",
+            "the energy of one frame is exactly zero.",
+            "Give the computed energy, or take the frame out.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def placeholder_forces(case: Case) -> Iterator[Finding]:
+    """Find forces that are all zero where the surroundings of the atoms are not symmetric."""
+    rows = np.flatnonzero(case.facts.unmoved)
+    if len(rows):
+        yield Finding(
+            "placeholder-forces",
+            "error",
+            f"all forces are exactly zero in {len(rows)} of {len(case.facts)} frames, though no symmetry "
+            "makes them so.",
+            'Give the computed forces, or leave the label out and set missing: "mask".',
+            case.facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def placeholder_stresses(case: Case) -> Iterator[Finding]:
+    """Find stresses that are zero, or the same in structures that differ."""
+    facts = case.facts
+    has = np.flatnonzero(np.isfinite(facts.stress).all(axis=1))
+    if not len(has):
+        return
+    values, of_frame = np.unique(facts.stress[has], axis=0, return_inverse=True)
+    for k in range(len(values)):
+        rows = has[of_frame.ravel() == k]
+        n = len(np.unique(facts.keys.structure[rows]))
+        is_zero = not values[k].any()
+        if (is_zero and (n >= 2 or len(has) == 1)) or (
+            n >= _DIFFERENT and len(rows) > _REPEATED * len(has)
+        ):
+            what = "zero" if is_zero else "the same"
+            yield Finding(
+                "placeholder-stress",
+                "error",
+                f"the stress of {len(rows)} of {len(has)} frames is {what} in all six components.",
+                'Give the computed stresses, or leave the label out and set missing: "mask".',
+                facts.numbers_of(rows),
+                case.source,
+            )
+
+
+def repeated_forces(case: Case) -> Iterator[Finding]:
+    """Find frames of different structures that carry the very same forces."""
+    facts = case.facts
+    has = np.flatnonzero((facts.force_key > 0) & (facts.force_max > 0))
+    _, of_frame, counts = np.unique(facts.force_key[has], return_inverse=True, return_counts=True)
+    rows = [
+        has[of_frame == k]
+        for k in np.flatnonzero(counts > 1)
+        if len(np.unique(facts.keys.structure[has[of_frame == k]])) > 1
+    ]
+    if rows:
+        found = np.sort(np.concatenate(rows))
+        yield Finding(
+            "foreign-forces",
+            "error",
+            f"{len(found)} of {len(facts)} frames share their forces, to the last digit, with a frame of "
+            "another structure.",
+            "The forces of one of them were written to the other: read them again from the calculation.",
+            facts.numbers_of(found),
+            case.source,
+        )
+
+
+def net_force(case: Case) -> Iterator[Finding]:
+    """Find forces that do not add up to zero."""
+    facts = case.facts
+    rows = np.flatnonzero((facts.net_force > _NET_FORCE) & (facts.n_atoms > 1))
+    if len(rows):
+        worst = float(facts.net_force[rows].max())
+        yield Finding(
+            "net-force",
+            "warning",
+            f"the forces of {len(rows)} of {len(facts)} frames do not add up to zero: up to {worst:.3g} eV/Å "
+            "an atom are left, which no potential can learn.",
+            "Check whether forces of fixed atoms were set to zero, or an external field or drift is in them.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def impossible_magnitudes(case: Case) -> Iterator[Finding]:
+    """Find sets whose forces or stresses are larger than any calculation gives."""
+    facts = case.facts
+    rms = facts.force_rms[np.isfinite(facts.force_rms)]
+    if len(rms) and np.median(rms) > _LARGE_FORCE:
+        yield Finding(
+            "forces-unit",
+            "error",
+            f"forces of {np.median(rms):.3g} eV/Å on average are those of no structure.",
+            "Say the unit of the forces, e.g. units.forces: meV/Å.",
+            source=case.source,
+        )
+    rows = np.flatnonzero(np.abs(facts.stress).max(axis=1) > _LARGE_STRESS)
+    if len(rows):
+        most = float(np.abs(facts.stress[rows]).max())
+        yield Finding(
+            "stress-unit",
+            "error",
+            f"a stress of {most:.3g} eV/Å³ ({160.2 * most:,.0f} GPa) in {len(rows)} frames is that of no "
+            "structure.",
+            "Say its unit: kbar (VASP) or GPa; or take these frames out.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
+def energies_per_atom(case: Case) -> Iterator[Finding]:
+    """Find sets whose energies do not grow with the number of atoms."""
+    facts = case.facts
+    has = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 0))
+    sizes = facts.n_atoms[has]
+    if len(has) < 10 or sizes.max() < 1.5 * sizes.min():
+        return
+    # both in eV of the label: what is left of it as a total, and as an energy per atom
+    total = _spread(about_references(facts.counts[has], facts.energy[has]) * sizes)
+    per_atom = _spread(about_references(facts.counts[has], facts.energy[has] * sizes))
+    if per_atom * _PER_ATOM_GAIN < total:
+        yield Finding(
+            "energy-per-atom",
+            "error",
+            f"the energies do not grow with the number of atoms: one energy an element leaves {total:.3g} eV "
+            f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
+            "Multiply them by the number of atoms, or name the key of the total energy (energy_key).",
+            source=case.source,
+        )
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    return float(median_abs_deviation(values, scale="normal"))
+
+
+RULES = (
+    placeholder_energies,
+    placeholder_forces,
+    placeholder_stresses,
+    repeated_forces,
+    net_force,
+    impossible_magnitudes,
+    energies_per_atom,
+)

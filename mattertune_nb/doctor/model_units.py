@@ -1,0 +1,164 @@
+"""Units, signs and order of labels, told by slopes and correlations with the untuned backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.doctor.finding import Finding
+from mattertune_nb.doctor.predicted import correlation_of, forces_of, slope_of
+from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.case import Case
+
+CORRELATION = 0.9
+"""Below it a slope says nothing."""
+
+_FEWEST = 8
+_OFF = 1.6
+"""A label so many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
+
+_UNLIKE = 0.5
+
+
+def force_units(case: Case) -> Iterator[Finding]:
+    """Find forces in another unit or with the other sign, in the whole set or in some frames."""
+    facts, predicted = case.facts, case.predicted
+    if predicted is None:
+        return
+    rows, labels, guesses = forces_of(case)
+    if not rows:
+        return
+    label, guess = (np.concatenate([part.ravel() for part in parts]) for parts in (labels, guesses))
+    correlation, slope = correlation_of(label, guess), slope_of(label, guess)
+    if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
+        yield _unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
+        return
+    # in single frames the bulk of the set is the measure: a frame's own slope has to be far from it
+    odd = []
+    for row, own, other in zip(rows, labels, guesses, strict=True):
+        own_slope = slope_of(own.ravel(), other.ravel())
+        is_told = abs(correlation_of(own.ravel(), other.ravel())) >= CORRELATION and len(own) > 1
+        if is_told and not 1 / (2 * _OFF) < own_slope < 2 * _OFF:
+            odd.append((row, own_slope))
+    if odd:
+        typical = float(np.median([value for _, value in odd]))
+        what = "the other sign" if typical < 0 else "another unit"
+        yield Finding(
+            "forces-unit",
+            "error",
+            f"the forces of {len(odd)} of {len(predicted)} frames looked at are {times(typical)} what the "
+            f"untuned model says, with a correlation above {CORRELATION:g} in each: they have {what}.",
+            "Convert them, or take these frames out.",
+            facts.numbers_of([row for row, _ in odd]),
+            case.source,
+        )
+
+
+def energy_units(case: Case) -> Iterator[Finding]:
+    """Find energies in another unit, with the other sign, or an atom."""
+    if case.predicted is None:
+        return
+    which, label, guess = case.predicted.without_references(case.facts)
+    if len(which) < _FEWEST or not guess.std():
+        return
+    correlation, slope = correlation_of(label, guess), _robust_slope(label, guess)
+    if abs(correlation) < CORRELATION or 1 / _OFF < slope < _OFF:
+        return
+    sizes = case.facts.n_atoms[case.predicted.rows[which]]
+    # where sizes differ, that energies do not grow with them is told without a model
+    if slope > 0 and sizes.max() < 1.5 * sizes.min() and 1 / _OFF < slope * np.median(sizes) < _OFF:
+        yield Finding(
+            "energy-per-atom",
+            "error",
+            f"energies vary {times(slope)} as much as the untuned model says (correlation "
+            f"{correlation:.2f}), "
+            f"and structures have {np.median(sizes):.0f} atoms: they are energies per atom.",
+            "Multiply them by the number of atoms, or name the key of the total energy (energy_key).",
+            source=case.source,
+        )
+        return
+    yield _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+
+
+def stress_units(case: Case) -> Iterator[Finding]:
+    """Find stresses in another unit, with the other sign, in another order, or virials."""
+    facts, predicted = case.facts, case.predicted
+    if predicted is None:
+        return
+    label, guess = facts.stress[predicted.rows], predicted.stress
+    has = np.isfinite(label).all(axis=1) & np.isfinite(guess).all(axis=1)
+    if has.sum() < _FEWEST:
+        return
+    label, guess, volume = label[has], guess[has], facts.volume[predicted.rows[has]]
+    correlation, slope = correlation_of(label, guess), slope_of(label, guess)
+    virial = guess * volume[:, None]
+    of_virial, virial_slope = correlation_of(label, virial), slope_of(label, virial)
+    is_virial = abs(of_virial) >= CORRELATION and 1 / _OFF < abs(virial_slope) < _OFF
+    if is_virial and (abs(of_virial) > abs(correlation) or not 1 / _OFF < abs(slope) < _OFF):
+        sign = "−" if virial_slope < 0 else ""
+        yield Finding(
+            "stress-is-virial",
+            "error",
+            f"the stresses are virials: their correlation with {sign}volume × stress of the untuned model "
+            f"is {abs(of_virial):.2f}, with the stress itself {correlation:.2f}.",
+            "Say that they are virials, or write stress = −virial / volume.",
+            source=case.source,
+        )
+        return
+    if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
+        yield _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
+        return
+    shear, of_model = label[:, 3:], guess[:, 3:]
+    vasp = correlation_of(shear[:, [1, 2, 0]], of_model)
+    if vasp > CORRELATION and correlation_of(shear, of_model) < _UNLIKE:
+        yield Finding(
+            "stress-order",
+            "error",
+            f"the shear components are in VASP's order xy yz zx: so read they correlate {vasp:.2f} with the "
+            f"untuned model, in Voigt's order {correlation_of(shear, of_model):.2f}.",
+            "Write them as xx yy zz yz xz xy.",
+            source=case.source,
+        )
+
+
+def _unit_finding(
+    what: str,
+    known: Mapping[str, float],
+    slope: float,
+    correlation: float,
+    case: Case,
+    setting: str,
+) -> Finding:
+    """Return the finding of a whole set of labels in another unit or with the other sign."""
+    unit = nearest_unit(abs(slope), known) if not 1 / _OFF < abs(slope) < _OFF else None
+    signed = "have the other sign" if slope < 0 else ""
+    in_unit = f"are in {unit}" if unit else "are in an unknown unit"
+    says = " and ".join(filter(None, (signed, "" if signed and unit is None else in_unit)))
+    plural = {"energy": "energies", "stress": "stresses"}.get(what, what)
+    default = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"}[what]
+    return Finding(
+        f"{what}-unit" if slope > 0 else f"{what}-sign",
+        "error",
+        f"the {plural} {says}: they are {times(slope)} what the untuned model says, at a correlation of "
+        f"{abs(correlation):.2f}.",
+        f"Say so where the data set is chosen ({setting}), or convert them to {default}.",
+        source=case.source,
+        settings={setting: unit} if unit and slope > 0 else {},
+    )
+
+
+def _robust_slope(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
+    """Return the same from the half of the frames whose energies vary most."""
+    a, b = label - np.median(label), guess - np.median(guess)
+    half = np.abs(b) >= np.median(np.abs(b))
+    return float(np.median(a[half] / b[half])) if b[half].all() else slope_of(a, b)
+
+
+RULES = (force_units, energy_units, stress_units)

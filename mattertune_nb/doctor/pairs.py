@@ -1,0 +1,166 @@
+"""Rules about pairs of frames: duplicates, labels that contradict each other, steps of a trajectory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from mattertune_nb.config.properties import FORCES
+from mattertune_nb.data.trajectory import displacement
+from mattertune_nb.doctor.finding import Finding
+from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.facts import Facts
+
+_NEAR = 0.01  # Å, root mean square over the atoms, of structures whose labels have to agree
+_SAME = 0.002  # Å, of those that are one structure
+_UNEXPLAINED = 0.005  # eV/atom
+_STEP = 0.2  # Å, up to which the mean force over a step gives the change of energy
+_FEWEST_STEPS = 10
+_CORRELATION = 0.9
+_OFF = 1.5
+_N_PROJECTIONS = 8
+
+
+def duplicates(case: Case) -> Iterator[Finding]:
+    """Find structures that occur more than once, with the same labels and with others."""
+    facts = case.facts
+    same: set[int] = set()
+    differ: list[tuple[float, int, int]] = []
+    for i, j, distance in _close_pairs(facts):
+        difference = abs(_change(facts, i, j)) / facts.n_atoms[i]
+        if difference > _UNEXPLAINED:
+            differ.append((float(difference), i, j))
+        elif distance <= _SAME:
+            same |= {i, j}
+    if differ:
+        most, i, j = max(differ)
+        rows = sorted({row for _, *pair in differ for row in pair})
+        a, b = facts.numbers_of([i, j])
+        yield Finding(
+            "differing-labels",
+            "error",
+            f"{len(rows)} of {len(facts)} frames are structures that occur again with another energy: frames "
+            f"{a} and {b} differ by {1000 * most:.3g} meV/atom more than their forces explain.",
+            "Two settings of DFT are mixed, or labels belong to other frames: keep those of one calculation.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+    if same:
+        yield Finding(
+            "duplicates",
+            "warning",
+            f"{len(same)} of {len(facts)} frames are structures that occur more than once, to "
+            f"{_SAME:g} Å, with the same labels.",
+            "Keep one of each: the others add weight and no knowledge.",
+            facts.numbers_of(sorted(same)),
+            case.source,
+        )
+
+
+def energies_against_forces(case: Case) -> Iterator[Finding]:
+    """Find trajectories along which the energy does not change as the forces say."""
+    facts = case.facts
+    changes, works = [], []
+    for i in range(len(facts) - 1):
+        j = i + 1
+        if (
+            facts.keys.species[i] != facts.keys.species[j]
+            or facts.keys.structure[i] == facts.keys.structure[j]
+        ):
+            continue
+        if not (
+            np.isfinite(facts.energy[[i, j]]).all() and np.isfinite(facts.force_rms[[i, j]]).all()
+        ):
+            continue
+        before, after = facts.dataset.frame(i), facts.dataset.frame(j)
+        if displacement(before, after) > _STEP or not np.allclose(
+            before.cell.array, after.cell.array
+        ):
+            continue
+        changes.append(facts.energy[j] - facts.energy[i])
+        works.append(_work(facts, i, j))
+    if len(changes) < _FEWEST_STEPS or not np.std(works) or not np.std(changes):
+        return
+    change, work = np.array(changes), np.array(works)
+    correlation = float(np.corrcoef(change, work)[0, 1])
+    slope = float(change @ work / (work @ work))
+    if abs(correlation) < _CORRELATION or 1 / _OFF < slope < _OFF:
+        return
+    unit = nearest_unit(abs(slope), ENERGY_UNITS)
+    what = (
+        "the sign of the forces is wrong"
+        if slope < 0
+        else "energies and forces are not in eV and eV/Å"
+    )
+    guess = f" (the energy as in {unit}, or the forces)" if unit and slope > 0 else ""
+    yield Finding(
+        "forces-against-energy",
+        "error",
+        f"over {len(changes)} steps of a trajectory the energy changes {times(slope)} as much as the forces "
+        f"say (correlation {correlation:.2f}): {what}{guess}.",
+        "Say the units, or the sign, in which the file has them.",
+        source=case.source,
+    )
+
+
+RULES = (duplicates, energies_against_forces)
+
+
+def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
+    """Return pairs of frames of the same species that differ by no more than 0.01 Å, and by how much."""
+    pairs: list[tuple[int, int, float]] = []
+    rng = np.random.default_rng(0)
+    usable = np.array([i not in facts.broken for i in range(len(facts))], dtype=bool)
+    for key in np.unique(facts.keys.species[usable]):
+        rows = np.flatnonzero((facts.keys.species == key) & usable)
+        if len(rows) < 2:
+            continue
+        # equal structures have equal projections, and near ones near projections
+        n = int(facts.n_atoms[rows[0]])
+        directions = rng.normal(size=(3 * n + 9, _N_PROJECTIONS)) / np.sqrt(3 * n)
+        points = np.array([_vector(facts, i) @ directions for i in rows.tolist()])
+        tree = KDTree(points)
+        reach = 3 * _NEAR * np.sqrt(_N_PROJECTIONS)
+        for a, b in sorted(tree.query_pairs(reach)):
+            i, j = int(rows[a]), int(rows[b])
+            one, other = facts.dataset.frame(i), facts.dataset.frame(j)
+            is_same_cell = np.allclose(one.cell.array, other.cell.array, atol=_NEAR)
+            distance = displacement(one, other)
+            if is_same_cell and distance <= _NEAR:
+                pairs.append((i, j, distance))
+    return pairs
+
+
+def _vector(facts: Facts, i: int) -> NDArray[np.float64]:
+    atoms = facts.dataset.frame(i)
+    return np.concatenate([atoms.positions.ravel(), atoms.cell.array.ravel()])
+
+
+def _change(facts: Facts, i: int, j: int) -> float:
+    """Return how the energies of two frames differ beyond what the forces between them explain, in eV."""
+    difference = facts.energy[j] - facts.energy[i]
+    if not np.isfinite(difference):
+        return 0.0
+    if np.isfinite(facts.force_rms[[i, j]]).all():
+        difference -= _work(facts, i, j)
+    return float(difference)
+
+
+def _work(facts: Facts, i: int, j: int) -> float:
+    """Return the change of energy that the mean force over a step gives, in eV."""
+    before, after = facts.dataset.frame(i), facts.dataset.frame(j)
+    way = after.positions - before.positions
+    if before.cell.rank == 3 and before.pbc.any():
+        scaled = before.cell.scaled_positions(way)
+        way = way - np.round(scaled) * before.pbc @ before.cell.array
+    forces = [np.asarray(facts.dataset.labels(k, {FORCES: "error"})[FORCES.name]) for k in (i, j)]
+    return float(-((forces[0] + forces[1]) / 2 * way).sum())

@@ -1,0 +1,163 @@
+"""What the untuned backbone says of a sample of the frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.doctor.facts import OVERLAP
+from mattertune_nb.model.references import fit_references
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.facts import Facts
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+SAMPLE = 120
+"""Frames that are predicted at most."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of some frames beside their labels, in eV units.
+
+    Attributes
+    ----------
+    rows
+        Positions of the frames in the data set, ascending, (k,).
+    energy
+        (k,).
+    forces
+        (n_atoms, 3) of each frame.
+    stress
+        (k, 6); NaN where a frame is not periodic.
+    """
+
+    rows: NDArray[np.int64]
+    energy: NDArray[np.float64]
+    forces: list[NDArray[np.float64]]
+    stress: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def without_references(
+        self, facts: Facts
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+        """Return frames with energies, and both energies per atom less one energy an element.
+
+        Returns
+        -------
+        which
+            Positions in the sample, (m,).
+        label, prediction
+            In eV/atom, each about its own reference energies, (m,).
+        """
+        rows = self.rows
+        which = np.flatnonzero(np.isfinite(facts.energy[rows]))
+        if not len(which):
+            return which, self.energy[which], self.energy[which]
+        counts = facts.counts[rows[which]]
+        label, prediction = (
+            about_references(counts, energies)
+            for energies in (facts.energy[rows[which]], self.energy[which])
+        )
+        return which, label, prediction
+
+
+def about_references(
+    counts: NDArray[np.int64], energies: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return energies per atom less one fitted energy an element, (n,)."""
+    references, _ = fit_references(counts, energies)
+    return np.asarray((energies - counts @ references) / counts.sum(axis=1))
+
+
+def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
+    """Return which frames to predict: half spread evenly, half those whose labels are the most unusual."""
+    # what lies on one another has no energy to speak of
+    usable = np.flatnonzero(facts.closest >= OVERLAP)
+    usable = usable[~np.isin(usable, list(facts.broken))]
+    if len(usable) <= n:
+        return usable
+    even = usable[np.linspace(0, len(usable) - 1, n // 2).astype(int)]
+    oddness: NDArray[np.float64] = np.zeros(len(facts))
+    for column in (facts.energy / facts.n_atoms, facts.force_rms, facts.force_max, facts.closest):
+        middle = np.nanmedian(column) if np.isfinite(column).any() else 0.0
+        spread = np.nanmedian(np.abs(column - middle)) if np.isfinite(column).any() else 0.0
+        if spread > 0:
+            oddness = np.fmax(oddness, np.abs(column - middle) / spread)
+    rest = np.setdiff1d(usable, even)
+    odd = rest[np.argsort(-oddness[rest])[: n - len(even)]]
+    return np.union1d(even, odd)
+
+
+def predict(
+    model: FinetuneModuleBase, facts: Facts, progress: Callable[[int], None] = lambda _: None
+) -> Predicted:
+    """Predict a sample of the frames with the untuned backbone.
+
+    Parameters
+    ----------
+    model
+        The backbone, with no reference energies of other data.
+    facts
+        The frames.
+    progress
+        Told how many are done.
+
+    Raises
+    ------
+    DataError
+        The backbone cannot take one of the frames.
+    """
+    rows = choose(facts)
+    results: list[dict[str, Any]] = []
+    names = [ENERGY.name, FORCES.name, STRESSES.name]
+    for _, result in model.property_predictor().stream(facts.dataset.take(rows), names):
+        results.append(result)
+        progress(len(results))
+    nothing = np.full(6, np.nan)
+    return Predicted(
+        rows,
+        np.array([result[ENERGY.name] for result in results]),
+        [result[FORCES.name] for result in results],
+        np.array([result.get(STRESSES.name, nothing) for result in results]).reshape(-1, 6),
+    )
+
+
+def forces_of(
+    case: Case,
+) -> tuple[list[int], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Return predicted frames that have forces, with label and prediction, (n, 3) in eV/Å."""
+    assert case.predicted is not None
+    rows, labels, guesses = [], [], []
+    for row, guess in zip(case.predicted.rows.tolist(), case.predicted.forces, strict=True):
+        label = case.facts.dataset.labels(row, {FORCES: "mask"}).get(FORCES.name)
+        if label is not None:
+            rows.append(row)
+            labels.append(np.asarray(label, dtype=np.float64))
+            guesses.append(np.asarray(guess, dtype=np.float64))
+    return rows, labels, guesses
+
+
+def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return Pearson's coefficient of all components; zero where one of both does not vary."""
+    a, b = np.ravel(a), np.ravel(b)
+    if len(a) < 2 or not a.std() or not b.std():
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def slope_of(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
+    """Return by what the prediction is to be multiplied for the labels, by least squares."""
+    a, b = np.ravel(label), np.ravel(guess)
+    square = float(b @ b)
+    return float(a @ b) / square if square else 1.0

@@ -1,0 +1,188 @@
+"""What the doctor finds without a backbone, on real structures with one fault each."""
+
+from __future__ import annotations
+
+import json
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import mattertune_nb as mt
+
+
+def labelled(atoms, **changed):
+    """Return a structure with EMT's labels, some of them changed."""
+    atoms = atoms.copy()
+    atoms.calc = EMT()
+    labels = {
+        "energy": atoms.get_potential_energy(),
+        "forces": atoms.get_forces(),
+        "stress": atoms.get_stress(),
+    }
+    atoms.calc = SinglePointCalculator(atoms, **labels | changed)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def copper():
+    """Return forty rattled and strained crystals of copper with EMT's labels."""
+    rng, frames = np.random.default_rng(0), []
+    for i in range(40):
+        atoms = bulk("Cu", cubic=True, a=3.5 + 0.01 * i) * (1 + i % 2, 1, 1)
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        frames.append(labelled(atoms))
+    return frames
+
+
+def ids(report) -> set[str]:
+    return {finding.id for finding in report}
+
+
+def with_frame(frames, i, atoms):
+    return [*frames[:i], atoms, *frames[i + 1 :]]
+
+
+def test_sound_data_have_no_findings(copper):
+    report = mt.check(copper, validation=[labelled(bulk("Cu", cubic=True, a=3.77))])
+    assert not len(report)
+    assert report.is_sound
+    assert "41 frames looked at: nothing found" in str(report)
+
+
+def test_every_finding_says_where_why_and_what_to_do(copper):
+    atoms = copper[3].copy()
+    atoms.positions[1] = atoms.positions[0] + 0.1
+    report = mt.check(with_frame(copper, 3, atoms))
+    (finding,) = [f for f in report if f.id == "overlapping-atoms"]
+    assert finding.severity == "error"
+    assert finding.frames == (3,)
+    assert "atoms 0 and 1 (Cu–Cu 0.17 Å)" in finding.message
+    assert finding.remedy
+    assert not report.is_sound
+    assert json.loads(report.to_json())["findings"][0]["frames"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("id_", "label", "value"),
+    [
+        ("placeholder-energy", "energy", 0.0),
+        ("placeholder-forces", "forces", np.zeros((8, 3))),
+        ("stress-unit", "stress", np.full(6, -251.0)),
+        ("net-force", "forces", np.full((8, 3), 0.2)),
+    ],
+)
+def test_a_label_that_cannot_be_one_is_found_in_its_frame(copper, id_, label, value):
+    report = mt.check(with_frame(copper, 5, labelled(copper[5], **{label: value})))
+    (finding,) = [f for f in report if f.id == id_]
+    assert finding.frames == (5,)
+
+
+def test_forces_of_another_frame_are_found_in_both(copper):
+    foreign = labelled(copper[7], forces=copper[9].get_forces())
+    (finding,) = mt.check(with_frame(copper, 7, foreign))
+    assert (finding.id, finding.frames) == ("foreign-forces", (7, 9))
+
+
+def test_an_atom_in_the_middle_of_a_symmetric_crystal_may_have_no_force():
+    frames = [labelled(bulk("Cu", cubic=True, a=3.5 + 0.02 * i)) for i in range(6)]
+    for atoms in frames:
+        atoms.calc.results["forces"] = np.zeros((4, 3))
+    assert "placeholder-forces" not in ids(mt.check(frames))
+
+
+def test_energies_per_atom_do_not_grow_with_the_structure(copper):
+    frames = [labelled(a, energy=a.get_potential_energy() / len(a) - 3.5) for a in copper]
+    assert ids(mt.check(frames)) == {"energy-per-atom"}
+
+
+def test_one_structure_with_two_energies_is_an_error_and_with_one_a_warning(copper):
+    twice = mt.check([*copper, labelled(copper[2])])
+    assert ids(twice) == {"duplicates"}
+    assert twice.is_sound
+    other = labelled(copper[2], energy=copper[2].get_potential_energy() + 0.3)
+    report = mt.check([*copper, other])
+    (finding,) = report.errors
+    assert (finding.id, finding.frames) == ("differing-labels", (2, 40))
+
+
+def test_two_structures_that_differ_as_much_as_their_forces_say_are_no_contradiction(copper):
+    atoms = copper[2].copy()
+    atoms.positions[0] += [0.02, 0.0, 0.0]
+    assert not len(mt.check([*copper, labelled(atoms)]))
+
+
+def test_a_crystal_without_periodicity_and_a_cell_too_long_are_found(copper):
+    cluster = copper[4].copy()
+    cluster.pbc = False
+    stretched = copper[6].copy()
+    stretched.set_cell(1.7 * stretched.cell.array)
+    report = mt.check(with_frame(with_frame(copper, 4, cluster), 6, stretched))
+    frames = {finding.id: finding.frames for finding in report}
+    assert frames["lost-periodicity"] == (4,)
+    assert frames["wrong-cell"] == (6,)
+    assert frames["mixed-periodicity"] == (4,)
+
+
+def test_a_molecule_in_a_box_is_no_crystal():
+    frames = []
+    for i in range(12):
+        atoms = molecule("CH3CH2OH", vacuum=3.0)
+        atoms.rattle(0.03, seed=i)
+        frames.append(atoms)
+    assert not len(mt.check(frames))
+
+
+def test_energies_are_compared_with_the_forces_along_a_trajectory(copper):
+    rng, atoms, frames = np.random.default_rng(1), copper[0].copy(), []
+    for _ in range(30):
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+        frames.append(labelled(atoms))
+    assert not len(mt.check(frames))
+    turned = [labelled(a, forces=-a.get_forces()) for a in frames]
+    (finding,) = mt.check(turned)
+    assert finding.id == "forces-against-energy"
+    assert "sign" in finding.message
+    changed = [labelled(a, energy=a.get_potential_energy() / 27.211386) for a in frames]
+    (finding,) = mt.check(changed)
+    assert "Hartree" in finding.message
+
+
+def test_validation_is_compared_with_training(copper):
+    gold = labelled(bulk("Au", cubic=True))
+    stretched = [labelled(bulk("Cu", cubic=True, a=4.3 + 0.01 * i)) for i in range(3)]
+    report = mt.check(copper, validation=[copper[0], gold, *stretched])
+    found = {finding.id: finding for finding in reversed(report.findings)}
+    assert found["validation-in-training"].severity == "error"
+    assert found["validation-in-training"].frames == (0,)
+    assert found["element-not-trained"].frames == (1,)
+    assert "volume" in found["range-not-trained"].message
+
+
+def test_elements_that_hardly_occur_are_told(copper):
+    assert "rare-element" in ids(mt.check([*copper, labelled(bulk("Ag", cubic=True))]))
+
+
+def test_the_command_exits_with_1_for_errors_alone(copper, tmp_path):
+    from typer.testing import CliRunner
+
+    from mattertune_nb.cli import app
+
+    sound, twice, broken = (tmp_path / f"{name}.xyz" for name in ("sound", "twice", "broken"))
+    ase.io.write(sound, copper)
+    ase.io.write(twice, [*copper, copper[0]])
+    ase.io.write(broken, [labelled(a, energy=0.0) for a in copper])
+    results = {
+        p.stem: CliRunner().invoke(app, ["check", str(p), "--json"]) for p in (sound, twice, broken)
+    }
+    assert {name: r.exit_code for name, r in results.items()} == {
+        "sound": 0,
+        "twice": 0,
+        "broken": 1,
+    }
+    (finding,) = json.loads(results["broken"].stdout)["findings"]
+    assert finding["id"] == "placeholder-energy"
+    assert finding["source"] == "broken.xyz"
