@@ -141,7 +141,7 @@ class MatterTuneDataModule(LightningDataModule):
         return list(found.values())
 
     def say_notes(self, rank: int = 0) -> None:
-        """Warn of what is to be known of the data; of several processes the first one does."""
+        """Warn of what is to be known of the data; of several processes the one of `rank` 0 does."""
         for note in self.notes if rank == 0 else ():
             warnings.warn(note, UserWarning, stacklevel=4)
 

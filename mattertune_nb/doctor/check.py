@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
+from mattertune_nb.data.datasets import AtomsDataset, as_dataset
+from mattertune_nb.data.open_dataset import open_dataset
 from mattertune_nb.doctor import (
     geometry,
     labels,
@@ -62,7 +63,7 @@ def check(
     Parameters
     ----------
     data
-        A file, a dataset or its config, or a list of structures with labels.
+        A file, folder or pattern, a dataset or its config, or a list of structures with labels.
     backbone
         Name of a backbone or its config; not given: none is asked.
     validation
@@ -144,8 +145,5 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
 
 def _opened(data: Any) -> AtomsDataset:
     if isinstance(data, (str, Path)):
-        data = XYZDatasetConfig(src=Path(data))
-    opened: AtomsDataset = (
-        data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)
-    )
-    return opened
+        return open_dataset(data)
+    return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)  # type: ignore[no-any-return]
