@@ -23,8 +23,8 @@ from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.outside import outside_references
 from mattertune_nb.model.predictions import split_predictions
-from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -326,26 +326,3 @@ def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -
     message = outside_references(model, atoms)
     if message:
         warnings.warn(message, UserWarning, stacklevel=3)
-
-
-def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str:
-    """Say where the reference energies, fitted or given, say nothing about a composition.
-
-    With one ratio of H to O in the training set, for example, the energy of a structure with
-    another ratio is known only up to a constant.
-    """
-    counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
-    outside = np.flatnonzero(model.normalization.extrapolates(counts))
-    if not len(outside):
-        return ""
-    return outside_in_words(len(outside), len(atoms), atoms[int(outside[0])])
-
-
-def outside_in_words(n_outside: int, n_structures: int, first: Atoms) -> str:
-    """Say of how many structures, and of which first, :func:`outside_references` is true."""
-    formula = first.get_chemical_formula()
-    return (
-        f"{n_outside} of {n_structures} structures (first: {formula}) have a composition for "
-        "which the reference energies are not known: compare their energies only "
-        "with others of the same composition. Forces and stress are not affected."
-    )

@@ -146,4 +146,4 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
 def _opened(data: Any) -> AtomsDataset:
     if isinstance(data, (str, Path)):
         return open_dataset(data)
-    return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)  # type: ignore[no-any-return]
+    return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mattertune_nb.calculator import outside_in_words
 from mattertune_nb.config.errors import ConfigError, DataError, RunError, TrainingError
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
@@ -21,6 +20,7 @@ from mattertune_nb.model.energies import composition_counts
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.outside import outside_in_words
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.module_class import import_module_class
 from mattertune_nb.training.run_dir import RunDirectory
