@@ -20,6 +20,7 @@ from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.file_source import FileSource
 from mattertune_nb.data.frames import CachedFrames, DBFrames
 from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
+from mattertune_nb.data.mattertune_names import from_mattertune
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
 
 if TYPE_CHECKING:
@@ -324,5 +325,7 @@ class AtomsListDatasetConfig(_DatasetConfig):
 
 
 DatasetConfig = Annotated[
-    XYZDatasetConfig | DBDatasetConfig | AtomsListDatasetConfig, Field(discriminator="type")
+    XYZDatasetConfig | DBDatasetConfig | AtomsListDatasetConfig,
+    Field(discriminator="type"),
+    BeforeValidator(from_mattertune),
 ]
