@@ -9,16 +9,14 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
-    from torch import Tensor
 
 
 class LateEMA(EMAWeightAveraging):
     """An exponential moving average that is the model itself until averaging begins.
 
     Lightning's is until then the model as it was before the fit: that would be validated and saved, without
-    the reference energies that are fitted at the beginning. Nor does it average buffers of integers, such as
-    a backbone's table of elements: rounding would mix them up. Reference energies that are fitted to the
-    averaged model become those of the model in training, too, so that the average of both is what was fitted.
+    the reference energies that are fitted at the beginning. Buffers are those of the model in training, as an
+    average of integers, such as a backbone's table of elements, would mix them up.
 
     Parameters
     ----------
@@ -29,26 +27,12 @@ class LateEMA(EMAWeightAveraging):
     """
 
     def __init__(self, decay: float, start_step: int = 0) -> None:
-        super().__init__(decay=decay, update_starting_at_step=start_step)
-
-        def average(averaged: Tensor, current: Tensor, _: Tensor | int) -> Tensor:
-            if not averaged.is_floating_point():
-                return current
-            return decay * averaged + (1 - decay) * current
-
-        self._kwargs["avg_fn"] = average
+        super().__init__(decay=decay, use_buffers=False, update_starting_at_step=start_step)
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._follow(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
-
-    @override
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        measured = {name: value.clone() for name, value in _shared(pl_module).items()}
-        super().on_validation_epoch_end(trainer, pl_module)
-        for name, value in _shared(pl_module).items():
-            value.copy_(measured[name])
 
     @override
     def on_save_checkpoint(
@@ -65,7 +49,3 @@ class LateEMA(EMAWeightAveraging):
     def _follow(self, pl_module: LightningModule) -> None:
         if self._average_model is not None and not int(self._average_model.n_averaged):
             self._average_model.module.load_state_dict(pl_module.state_dict())
-
-
-def _shared(module: LightningModule) -> dict[str, Tensor]:
-    return {k: v for k, v in module.named_buffers() if k == "normalization.references"}

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch import LightningDataModule
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from collections.abc import Collection, Mapping, Sequence
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.datasets import AtomsDataset, LoaderSettings
     from mattertune_nb.data.dividing import DividedData
     from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
     from mattertune_nb.data.validation import DatasetSummary
@@ -153,10 +155,26 @@ class MatterTuneDataModule(LightningDataModule):
         seed
             Of the run.
         """
+        self._with_loaders(lambda loader: replace(loader, seed=(loader.seed + seed) % 2**32))
+
+    @property
+    def batch_size(self) -> int:
+        """Structures a batch once :meth:`setup` was called; Lightning's ``BatchSizeFinder`` sets it."""
+        if not self.datasets:
+            msg = "the data have no batch size before setup() has opened them"
+            raise AttributeError(msg)
+        return next(iter(self.datasets.values())).loader.batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        if any(dataset.loader.max_atoms is not None for dataset in self.datasets.values()):
+            msg = "batch_size: max_atoms says how large a batch is. Set it to None to find a batch size."
+            raise ConfigError(msg)
+        self._with_loaders(lambda loader: replace(loader, batch_size=size))
+
+    def _with_loaders(self, change: Callable[[LoaderSettings], LoaderSettings]) -> None:
         self.datasets = {
-            stage: dataset.with_loader(
-                replace(dataset.loader, seed=(dataset.loader.seed + seed) % 2**32)
-            )
+            stage: dataset.with_loader(change(dataset.loader))
             for stage, dataset in self.datasets.items()
         }
 

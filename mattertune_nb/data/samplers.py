@@ -96,6 +96,18 @@ class FrameBatchSampler(DistributedSampler[Any]):
         self._resume: int | None = None
         self._start = 0  # batches of the epoch that the iteration under way left out
 
+    def in_order(self) -> FrameBatchSampler:
+        """Return the same batches of the same data, never shuffled."""
+        return FrameBatchSampler(
+            self.length,
+            batch_size=self.batch_size,
+            max_atoms=self.max_atoms,
+            n_atoms=self._sizes,
+            num_replicas=self.num_replicas,
+            rank=self.rank,
+            pad=self.pad,
+        )
+
     def __len__(self) -> int:
         """Return the number of batches an epoch on each process."""
         return self._batches_per_rank
@@ -132,7 +144,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
         self.epoch, self._resume = state["epoch"], state["drawn"]
         if state["drawn"] >= state["batches"]:
             self.epoch, self._resume = state["epoch"] + 1, None
-        elif state["batches"] != len(self):
+        elif state["drawn"] and state["batches"] != len(self):
             msg = (
                 f"the run stopped in an epoch of {state['batches']} batches, now there are {len(self)}. "
                 "Resume with the same data, batch size and number of processes."
@@ -208,6 +220,12 @@ class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
     _place: dict[str, Any] | None = None
     _is_placed = False
 
+    def __init__(self, dataset: Any, sampler: Any = None, **kwargs: Any) -> None:
+        if isinstance(dataset, _Fetch) and not isinstance(sampler, FrameBatchSampler):
+            # Lightning's own, for overfit_batches, would give single structures
+            sampler = dataset.batches.in_order()
+        super().__init__(dataset, sampler=sampler, **kwargs)
+
     def __iter__(self) -> Any:
         # Lightning may ask for several iterators before it takes the first batch of one
         if self._place is not None and not (self._is_placed and self._iterator._num_yielded):
@@ -219,31 +237,28 @@ class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sampler's place after the last batch that was handed out."""
-        if not isinstance(self.sampler, FrameBatchSampler):  # Lightning's own, for overfit_batches
-            return dict(super().state_dict())
         iterator = self._iterator
-        return self.sampler.state_dict(0 if iterator is None else iterator._num_yielded)
+        yielded = 0 if iterator is None else iterator._num_yielded
+        state: dict[str, Any] = self.sampler.state_dict(yielded)
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next iteration begin where the state was taken."""
-        if isinstance(self.sampler, FrameBatchSampler):
-            self._place, self._is_placed = state_dict, False
-        else:
-            super().load_state_dict(state_dict)
+        self._place, self._is_placed = state_dict, False
 
 
 class _Fetch(Dataset[list[Any]]):
     """Map a list of indices to the list of their samples."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, batches: FrameBatchSampler) -> None:
         self.dataset = dataset
+        self.batches = batches
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, indices: int | list[int]) -> list[Any]:
-        # a single index comes where Lightning puts its own sampler in (overfit_batches)
-        return [self.dataset[i] for i in ([indices] if isinstance(indices, int) else indices)]
+    def __getitem__(self, indices: list[int]) -> list[Any]:
+        return [self.dataset[i] for i in indices]
 
 
 def frame_loader(
@@ -279,7 +294,7 @@ def frame_loader(
         # torchdata 0.11 calls what torch 2.13 has deprecated
         warnings.filterwarnings("ignore", message=".*set_vital.*")
         return FrameLoader(
-            _Fetch(dataset),
+            _Fetch(dataset, sampler),
             sampler=sampler,
             batch_size=None,
             collate_fn=collate_fn,

@@ -80,7 +80,7 @@ class ZeroShotBaseline(Callback):
             module.baseline |= {f"baseline/{name}": value for name, value in untuned.items()}
         if tuned_before or not bool(module.normalization.fitted):
             # the data of this run may have another zero of energy than those of the last
-            self._fit(trainer, module, held_out)
+            _fit(trainer, module, held_out)
         if held_out is not None:
             module.baseline |= {
                 f"baseline/referenced_{name}": value
@@ -108,54 +108,64 @@ class ZeroShotBaseline(Callback):
         metrics.reset()
         return table.build(trainer)
 
-    def _fit(
-        self, trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None
-    ) -> None:
-        normalization = module.normalization
-        # over the same dataset as the epochs, so that each graph is built once
-        dataset = graph_dataset(trainer.train_dataloader)
-        loader = graph_loader(
-            dataset,
-            # each once, in the data's order
-            replace(dataset.frames.loader, shuffle=False, pin_memory=False),
-            num_replicas=trainer.world_size,
-            rank=trainer.global_rank,
-        )
-        table = TableBuilder(module.normalization.references)
-        moments: dict[PropertyName, NDArray[np.float64]]
-        moments = {p.name: np.zeros(3) for p in PROPERTIES.values() if not p.has_references}
-        for batch in _limited(loader, module, 1.0):
-            if normalization.fits_energy and ENERGY.name in batch.labels:
-                with trainer.precision_plugin.forward_context():
-                    predictions = module.predict_properties(batch, [ENERGY.name])
-                _check_finite(predictions, batch, trainer.train_dataloader)
-                table.add(batch, predictions[ENERGY.name])
-            elif ENERGY.name in batch.labels:
-                table.add(batch, torch.zeros_like(batch.labels[ENERGY.name]))
-            for name in moments:
-                if name in batch.labels:
-                    labels = batch.labels[name].cpu().numpy()
-                    labels = labels[np.isfinite(labels)]
-                    moments[name] += labels.size, labels.sum(), np.square(labels).sum()
-        energies = table.build(trainer)
-        spreads = {name: _spread(np.sum(gathered(trainer, m), 0)) for name, m in moments.items()}
-        if energies is not None:
-            if normalization.fits_energy:
-                judge = held_out or energies
-                before = judge.errors(_references(module))["energy_per_atom_mae"]
-                normalization.fit_shift(
-                    energies.counts,
-                    energies.residuals(_references(module)),
-                    keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
-                )
-            per_atom = all(
-                p.per_atom for p in module.hparams.properties if isinstance(p, EnergyPropertyConfig)
+
+def fit_normalization(trainer: Trainer, module: FinetuneModuleBase) -> None:
+    """Fit what heads and normalizers leave open, where nothing of it is fitted yet, and measure nothing."""
+    if bool(module.normalization.fitted):
+        return
+    module.heads.fit(graph_dataset(trainer.train_dataloader).frames)
+    was_training = module.training
+    module.eval()
+    _fit(trainer, module, None)
+    module.train(was_training)
+
+
+def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None) -> None:
+    normalization = module.normalization
+    # over the same dataset as the epochs, so that each graph is built once
+    dataset = graph_dataset(trainer.train_dataloader)
+    loader = graph_loader(
+        dataset,
+        # each once, in the data's order
+        replace(dataset.frames.loader, shuffle=False, pin_memory=False),
+        num_replicas=trainer.world_size,
+        rank=trainer.global_rank,
+    )
+    table = TableBuilder(module.normalization.references)
+    moments: dict[PropertyName, NDArray[np.float64]]
+    moments = {p.name: np.zeros(3) for p in PROPERTIES.values() if not p.has_references}
+    for batch in _limited(loader, module, 1.0):
+        if normalization.fits_energy and ENERGY.name in batch.labels:
+            with trainer.precision_plugin.forward_context():
+                predictions = module.predict_properties(batch, [ENERGY.name])
+            _check_finite(predictions, batch, trainer.train_dataloader)
+            table.add(batch, predictions[ENERGY.name])
+        elif ENERGY.name in batch.labels:
+            table.add(batch, torch.zeros_like(batch.labels[ENERGY.name]))
+        for name in moments:
+            if name in batch.labels:
+                labels = batch.labels[name].cpu().numpy()
+                labels = labels[np.isfinite(labels)]
+                moments[name] += labels.size, labels.sum(), np.square(labels).sum()
+    energies = table.build(trainer)
+    spreads = {name: _spread(np.sum(gathered(trainer, m), 0)) for name, m in moments.items()}
+    if energies is not None:
+        if normalization.fits_energy:
+            judge = held_out or energies
+            before = judge.errors(_references(module))["energy_per_atom_mae"]
+            normalization.fit_shift(
+                energies.counts,
+                energies.residuals(_references(module)),
+                keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
             )
-            labels = energies.loss_labels(_references(module), per_atom=per_atom)
-            rms = float(np.sqrt(np.square(labels).mean()))
-            spreads[ENERGY.name] = Spread(float(np.std(labels)), rms)
-        if not bool(normalization.fitted):
-            normalization.fit_scales(spreads)
+        per_atom = all(
+            p.per_atom for p in module.hparams.properties if isinstance(p, EnergyPropertyConfig)
+        )
+        labels = energies.loss_labels(_references(module), per_atom=per_atom)
+        rms = float(np.sqrt(np.square(labels).mean()))
+        spreads[ENERGY.name] = Spread(float(np.std(labels)), rms)
+    if not bool(normalization.fitted):
+        normalization.fit_scales(spreads)
 
 
 def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:

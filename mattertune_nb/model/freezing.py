@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
 
 
-def freeze(backbone: nn.Module, patterns: Sequence[str]) -> None:
-    """Exclude the parameters whose names fit a pattern from training.
+def freeze(backbone: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
+    """Exclude the parameters whose names fit a pattern from training; return the names of all that are.
 
     Raises
     ------
@@ -37,6 +37,7 @@ def freeze(backbone: nn.Module, patterns: Sequence[str]) -> None:
     if not any(p.requires_grad for p in backbone.parameters()):
         msg = f"freeze: {patterns} leaves nothing to train."
         raise ConfigError(msg)
+    return frozenset(n for n, p in backbone.named_parameters() if not p.requires_grad)
 
 
 def freeze_unreached(backbone: Backbone, outputs: Sequence[str]) -> None:

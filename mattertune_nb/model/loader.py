@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ase import Atoms
     from torchdata.stateful_dataloader import StatefulDataLoader
@@ -156,9 +157,11 @@ def graph_loader(
 
 
 def as_list(given: Any) -> list[Any]:
-    """Return one, several or none, as Lightning's Trainer may have loaders and plugins, as a list."""
+    """Return one, several, named or none, as Lightning's Trainer may have loaders and plugins, as a list."""
     if given is None:
         return []
+    if isinstance(given, Mapping):
+        return list(given.values())
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
@@ -191,7 +194,7 @@ def check_processes(loader: Any, world_size: int) -> None:
     sampler = getattr(loader, "sampler", None)
     if isinstance(sampler, FrameBatchSampler) and sampler.num_replicas != world_size:
         msg = (
-            f"The training loader divides its data among {sampler.num_replicas} processes, and the "
+            f"The loader divides its data among {sampler.num_replicas} processes, and the "
             f"Trainer has {world_size}. Give the data as a MatterTuneDataModule, which asks for its "
             "loaders once the processes are known."
         )

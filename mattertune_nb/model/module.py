@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from lightning.pytorch import LightningModule
 from typing_extensions import override
 
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
@@ -29,10 +28,11 @@ from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
-from mattertune_nb.model.predictions import split_predictions
+from mattertune_nb.model.predictions import INDEX, OrderedPredictions, split_predictions
 from mattertune_nb.model.refit import ReferenceRefit
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.starting import start_of
+from mattertune_nb.model.tools import Findable, LightningTools
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
 
 
-class FinetuneModuleBase(LightningModule):
+class FinetuneModuleBase(Findable):
     """Fine-tunes a pretrained backbone under any Lightning Trainer.
 
     Parameters
@@ -92,7 +92,7 @@ class FinetuneModuleBase(LightningModule):
         self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
         self.heads = PropertyHeads(config, self.backbone)
         freeze_unreached(self.backbone, self.heads.trained)
-        freeze(self.backbone, config.freeze)
+        self.held = freeze(self.backbone, config.freeze)
         self.normalization = Normalization(config.normalizers)
         weights = {p.about().name: p.loss_coefficient for p in config.properties}
         metrics = {s: PropertyMetrics(config.learnt, weights) for s in ("val", "test")}
@@ -213,10 +213,10 @@ class FinetuneModuleBase(LightningModule):
     def predict_step(
         self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> list[dict[str, Any]]:
-        """Return one dict a structure, as :meth:`PropertyPredictor.predict` does."""
-        return split_predictions(
-            self.predict_properties(batch, self._config.property_names), batch, self.properties
-        )
+        """Return a dict a structure as :meth:`PropertyPredictor.predict` does, with its ``index``."""
+        predictions = self.predict_properties(batch, self._config.property_names)
+        parts = split_predictions(predictions, batch, self.properties)
+        return [{INDEX: i, **part} for i, part in zip(batch.index.tolist(), parts, strict=True)]
 
     @override
     def configure_optimizers(self) -> Any:
@@ -239,6 +239,8 @@ class FinetuneModuleBase(LightningModule):
             PlateauSteps,
             ResumeLoader,
             FiniteLoss,
+            OrderedPredictions,
+            LightningTools,
         )
         # Lightning asks anew for each fit, validate and test
         there = {type(c) for c in self.trainer.callbacks}  # type: ignore[attr-defined]

@@ -34,8 +34,21 @@ def create_optimizer(
         Kind and settings.
     parameters
         Of a model; frozen ones are left out.
+
+    Raises
+    ------
+    ConfigError
+        Where all of them are held.
     """
-    return config.create_optimizer([p for p in parameters if p.requires_grad])
+    trained = [p for p in parameters if p.requires_grad]
+    if not trained:
+        msg = (
+            "There is nothing to train, as all parameters are frozen. Where that is Lightning's "
+            "BackboneFinetuning: energies, forces and stresses are the backbone's own, so hold a part of it "
+            "with model.freeze instead."
+        )
+        raise ConfigError(msg)
+    return config.create_optimizer(trained)
 
 
 def create_lr_schedulers(

@@ -1,18 +1,50 @@
-"""Batched predictions, one structure at a time."""
+"""Batched predictions, one structure at a time, in the order of the data."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.pytorch import Callback
+from typing_extensions import override
+
+from mattertune_nb.model.loader import as_list, check_processes
+from mattertune_nb.model.processes import gathered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lightning.pytorch import LightningModule, Trainer
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.config.properties import Property, PropertyName
+
+
+INDEX = "index"
+"""Where a prediction says which structure of the data it is of."""
+
+
+class OrderedPredictions(Callback):
+    """Let ``Trainer.predict`` return the predictions of all processes, in the order of the data.
+
+    What a user's own ``predict_step`` returns is left as it is.
+    """
+
+    @override
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for loader in as_list(trainer.predict_dataloaders):
+            check_processes(loader, trainer.world_size)
+
+    @override
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size == 1:
+            return
+        for batches in trainer.predict_loop._predictions:
+            found = list(chain.from_iterable(gathered(trainer, batches)))
+            if all(isinstance(batch, list) and batch and INDEX in batch[0] for batch in found):
+                batches[:] = sorted(found, key=lambda batch: batch[0][INDEX])
 
 
 def split_predictions(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from typing_extensions import override
 
 from mattertune_nb.config.stretching import tell_remaining
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.stop import StopRequest
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.1
 """A validation in mid-epoch, at the end of a run, takes at most so much of the run's time."""
@@ -100,16 +103,40 @@ class Pace(Callback):
             step = math.inf if self._before is None else self._before
             seconds = step * int(sum(trainer.num_val_batches))
         affordable = seconds < SHARE * (time.monotonic() - self._began)
-        if not trainer.strategy.reduce_boolean_decision(affordable):
+        if trainer.strategy.reduce_boolean_decision(affordable):
+            _validate(trainer)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.enable_validation or not any(
+            isinstance(callback, StochasticWeightAveraging)
+            for callback in trainer.callbacks  # type: ignore[attr-defined]
+        ):
             return
-        # as Lightning's training loop does it
-        trainer.validating = True
-        connector = trainer._logger_connector
-        first = connector._first_loop_iter
-        trainer.fit_loop.epoch_loop.val_loop.run()
-        trainer.training = True
-        connector._first_loop_iter = first
+        # Lightning puts the average in place after the last validation: it is measured, and may be the best
+        log.info("The average of the weights (SWA):")
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
-                # some wait for the end of the epoch, which does not come
-                callback.on_train_epoch_end(trainer, trainer.lightning_module)
+                callback._last_global_step_saved = -1
+        # of the last step and epoch, which Lightning has counted already
+        loop = trainer.fit_loop
+        loop.epoch_progress.current.completed -= 1
+        loop.epoch_loop._batches_that_stepped -= 1
+        _validate(trainer)
+        loop.epoch_progress.current.completed += 1
+        loop.epoch_loop._batches_that_stepped += 1
+
+
+def _validate(trainer: Trainer) -> None:
+    """Validate within a fit, outside of Lightning's own intervals, and let checkpoints see what it finds."""
+    # as Lightning's training loop does it
+    trainer.validating = True
+    connector = trainer._logger_connector
+    first = connector._first_loop_iter
+    trainer.fit_loop.epoch_loop.val_loop.run()
+    trainer.training = True
+    connector._first_loop_iter = first
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint):
+            # some wait for the end of the epoch, which does not come
+            callback.on_train_epoch_end(trainer, trainer.lightning_module)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    LearningRateFinder,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ProgressBar,
+)
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
@@ -35,6 +42,12 @@ if TYPE_CHECKING:
     from mattertune_nb.config.callbacks import ModelCheckpointConfig
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.resuming import Kept
+
+
+_FINDERS: dict[type[Callback], tuple[str, str]] = {
+    LearningRateFinder: ("model.optimizer.lr", "lr_find"),
+    BatchSizeFinder: ("data.batch_size", "scale_batch_size"),
+}
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -159,6 +172,15 @@ def check_trainer(config: MatterTunerConfig, callbacks: Sequence[Callback] = ())
     ConfigError
         Names the field, or says what Lightning says of it.
     """
+    for callback in callbacks:
+        if type(callback) in _FINDERS:
+            field, method = _FINDERS[type(callback)]
+            msg = (
+                f"{type(callback).__name__} would train with another {field} than the run's config says. "
+                f"Find it first, with Lightning's Tuner(Trainer(…)).{method}(model, datamodule=…), and set "
+                "it there."
+            )
+            raise ConfigError(msg)
     known = set(inspect.signature(Trainer.__init__).parameters)
     for name in config.trainer.additional_trainer_kwargs:
         if name not in known:

@@ -33,3 +33,8 @@ if __name__ == "__main__":
     predictions = model.property_predictor().predict(read(folder / "frames.xyz", ":"))
     energies = [prediction["energy"] for prediction in predictions]
     (folder / f"energies_{trainer.global_rank}.json").write_text(json.dumps(energies))
+
+    loader = model.create_dataloader(read(folder / "frames.xyz", ":"), False, max_atoms=9)
+    results = [result for batch in trainer.predict(model, loader) for result in batch]
+    indexed = [(result["index"], result["energy"]) for result in results]
+    (folder / f"indexed_{trainer.global_rank}.json").write_text(json.dumps(indexed))

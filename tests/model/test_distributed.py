@@ -55,6 +55,14 @@ def test_each_process_predicts_all_structures(two_processes):
     assert first == pytest.approx(second)
 
 
+def test_a_trainer_predicts_in_the_order_of_the_data_over_processes(two_processes):
+    energies = json.loads((two_processes / "energies_0.json").read_text())
+    for rank in (0, 1):
+        found = json.loads((two_processes / f"indexed_{rank}.json").read_text())
+        assert [index for index, _ in found] == list(range(9))
+        assert [energy for _, energy in found] == pytest.approx(energies)
+
+
 def test_the_checkpoint_opens_in_one_process_and_has_the_same_errors(
     two_processes, plain_trainer, morse_installed
 ):

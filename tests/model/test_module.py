@@ -136,12 +136,13 @@ def test_testing_and_predicting(copper, plain_trainer):
     assert tested == {k.replace("val/", "test/"): v for k, v in validated.items()}
 
     batches = trainer.predict(module, module.create_dataloader(copper, False, batch_size=3))
+    assert [result["index"] for batch in batches for result in batch] == list(range(len(copper)))
     for ours, theirs in zip(
         [result for batch in batches for result in batch],
         module.property_predictor().predict(copper),
         strict=True,
     ):
-        assert ours.keys() == theirs.keys()
+        assert ours.keys() == {"index", *theirs}
         for name, value in theirs.items():
             assert ours[name] == pytest.approx(value, abs=1e-6)
 

@@ -1,0 +1,105 @@
+"""Lightning's own tools on our module: finders, averages of weights, fine-tuning in stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, WeightAveraging
+from typing_extensions import override
+
+from mattertune_nb.model.baseline import ZeroShotBaseline, fit_normalization
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from lightning.pytorch import Trainer
+    from torch.optim.swa_utils import AveragedModel
+
+    from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+class Findable(LightningModule):
+    """What Lightning's ``Tuner`` looks for in a module, and what its trials need."""
+
+    _config: BackboneConfig
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, which ``Tuner.lr_find`` sets."""
+        return self._config.optimizer.lr
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        optimizer = self._config.optimizer.model_copy()
+        optimizer.lr = rate
+        # the config that was given may be another model's, too
+        self._config = self._config.model_copy(update={"optimizer": optimizer})
+
+    @override
+    def on_train_start(self) -> None:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        # finders put all callbacks aside, and with them what fits the references
+        if not any(isinstance(callback, ZeroShotBaseline) for callback in callbacks):
+            fit_normalization(self.trainer, cast("FinetuneModuleBase", self))
+
+
+class LightningTools(Callback):
+    """Completes what Lightning's callbacks do, each in the hook after theirs.
+
+    An average of weights takes buffers from the model in training: integers and flags cannot be averaged.
+    Reference energies that are fitted to the averaged model become those of the model in training, too.
+    What the config freezes stays so when ``BackboneFinetuning`` sets the backbone free, and schedules take in
+    the parameters that it adds. A schedule is made anew for a batch size that was found.
+    """
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if any(isinstance(c, BatchSizeFinder) for c in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.strategy.setup_optimizers(trainer)
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for average in _averages(trainer):
+            average.use_buffers = False
+            if not int(average.n_averaged):
+                # validated before averaging begins, it has the references and scales that were fitted
+                _copy_buffers(pl_module, average.module)
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not any(isinstance(c, BackboneFinetuning) for c in trainer.callbacks):  # type: ignore[attr-defined]
+            return
+        module = cast("FinetuneModuleBase", pl_module)
+        for name, parameter in module.backbone.named_parameters():
+            if name in module.held:
+                parameter.requires_grad_(False)
+        for config in trainer.lr_scheduler_configs:
+            for scheduler in getattr(config.scheduler, "_schedulers", [config.scheduler]):
+                _take_in(scheduler)
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for average in _averages(trainer):
+            measured = cast("FinetuneModuleBase", average.module).normalization.references
+            cast("FinetuneModuleBase", pl_module).normalization.references.copy_(measured)
+
+
+def _averages(trainer: Trainer) -> Iterator[AveragedModel]:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+            yield callback._average_model
+
+
+def _copy_buffers(source: torch.nn.Module, target: torch.nn.Module) -> None:
+    for theirs, ours in zip(target.buffers(), source.buffers(), strict=True):
+        theirs.copy_(ours)
+
+
+def _take_in(scheduler: Any) -> None:
+    """Let one of torch's schedules change the rate of groups that its optimizer has got since, too."""
+    rates = getattr(scheduler, "base_lrs", None)
+    if rates is not None:
+        rates += [group["lr"] for group in scheduler.optimizer.param_groups[len(rates) :]]
