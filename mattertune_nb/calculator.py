@@ -17,7 +17,7 @@ from ase.calculators.calculator import (
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, DataError
-from mattertune_nb.config.properties import ENERGY, PROPERTIES
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.data.datasets import LoaderSettings, as_dataset
 from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
@@ -25,6 +25,7 @@ from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.outside import outside_references
 from mattertune_nb.model.predictions import split_predictions
+from mattertune_nb.model.turns import predicting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,18 +127,14 @@ class PropertyPredictor:
             GraphDataset(frames, model.backbone),
             LoaderSettings(batch_size=self.batch_size or 1, max_atoms=max_atoms),
         )
-        was_training = model.training
-        model.eval()
-        try:
-            for batch in loader:
-                on_device = batch.to(model.device)
+        for batch in loader:
+            on_device = batch.to(model.device)
+            with predicting(model):
                 predictions = model.predict_properties(on_device, properties)
-                parts = split_predictions(predictions, on_device, model.properties)
-                for index, part in zip(batch.index.tolist(), parts, strict=True):
-                    _require_finite(part, frames.frame(index), frames.source(index), model)
-                    yield index, part
-        finally:
-            model.train(was_training)
+            parts = split_predictions(predictions, on_device, model.properties)
+            for index, part in zip(batch.index.tolist(), parts, strict=True):
+                _require_finite(part, frames.frame(index), frames.source(index), model)
+                yield index, part
 
 
 def _loaded(model: FinetuneModuleBase | str | Path | RunLike) -> FinetuneModuleBase:
@@ -170,7 +167,9 @@ def _checked(
 class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     """An ASE calculator with energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt).
 
-    The stress is available where all three directions are periodic.
+    The stress is available where all three directions are periodic; ``energies``, what each atom adds to the
+    energy, its reference included, where the backbone tells them. Threads may share a calculator or a model:
+    they are served one after the other.
 
     Parameters
     ----------
@@ -210,7 +209,10 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             require_device(device)
             model = model.to(device)
         self.model = model
-        own = [name for name in model.properties if name not in PROPERTIES]
+        self._known = dict(model.properties)
+        if model.backbone.has_atom_energies:
+            self._known[ATOM_ENERGIES.name] = ATOM_ENERGIES
+        own = [name for name in self._known if name not in PROPERTIES]
         # what ASE's calculators have, by instance
         self.__dict__["implemented_properties"] = [*self.implemented_properties, *own]
         self._composition: tuple[int, ...] | None = None
@@ -224,6 +226,14 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             return list(all_changes)
         changes: list[str] = super().check_state(atoms, tol)
         return changes
+
+    @override
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        # each thread gets what belongs to its own structure
+        with self.model.turns.lock:
+            return super().get_property(name, atoms, allow_calculation)
 
     def _fingerprint(self) -> list[float]:
         """Return numbers that change with the weights and the reference energies."""
@@ -254,10 +264,11 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             Where the stress of a structure is asked for that is not periodic in three directions.
         DataError
             Where the backbone does not know an element.
+        TrainingError
+            Where another thread is fitting the model.
         """
         super().calculate(atoms, properties, system_changes)
-        self._weights = self._fingerprint()
-        wanted = list(self.model.properties.values())
+        wanted = list(self._known.values())
         if not self.atoms.pbc.all():
             for prop in (p for p in wanted if p.needs_periodicity and p.ase in (properties or ())):
                 msg = f"The {prop.title} needs a cell that is periodic in all three directions."
@@ -269,13 +280,10 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             self._composition = composition
         backbone = self.model.backbone
         batch = backbone.collate([backbone.graph(self.atoms)]).to(self.model.device)
-        was_training = self.model.training
-        self.model.eval()
-        try:
+        with predicting(self.model):
+            self._weights = self._fingerprint()
             predictions = self.model.predict_properties(batch, [p.name for p in wanted])
-        finally:
-            self.model.train(was_training)
-        (result,) = split_predictions(predictions, batch, self.model.properties)
+        (result,) = split_predictions(predictions, batch, self._known)
         _require_finite(result, self.atoms, "the structure", self.model)
         self.results = {
             p.ase if p.name in PROPERTIES else p.name: result[p.name]

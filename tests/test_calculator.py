@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from ase.filters import FrechetCellFilter
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
+from lightning.pytorch import Callback, Trainer, seed_everything
 from toy_backbone import MorseBackboneConfig, MorseCalculator
 
 import mattertune_nb as mt
@@ -251,3 +255,97 @@ def test_a_map_of_devices_that_are_not_there_is_no_damaged_file(chgnet, tmp_path
     torch.save(contents, tmp_path / "model.ckpt")
     with pytest.raises(mt.ConfigError, match="cannot be used on this machine"):
         mt.FinetuneModuleBase.load_from_checkpoint(tmp_path / "model.ckpt", {"cpu": "xpu:7"})
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+def test_threads_share_a_calculator_and_each_gets_its_own_structures_results(morse):
+    structures = [bulk("Cu", cubic=True) * (1 + i % 2, 1, 1) for i in range(12)]
+    for seed, atoms in enumerate(structures):
+        atoms.rattle(0.05, seed=seed)
+    expected = morse.property_predictor().predict(structures)
+    calculator = morse.ase_calculator()
+
+    def results(atoms: Atoms) -> tuple[float, np.ndarray]:
+        atoms = atoms.copy()
+        atoms.calc = calculator
+        return atoms.get_potential_energy(), atoms.get_forces()
+
+    with ThreadPoolExecutor(4) as threads:
+        for (energy, forces), theirs in zip(
+            threads.map(results, structures * 5), expected * 5, strict=True
+        ):
+            assert energy == pytest.approx(theirs["energy"], abs=1e-5)
+            assert forces == pytest.approx(theirs["forces"], abs=1e-5)
+
+
+def test_a_calculator_beside_a_fit_in_another_thread_is_refused_and_the_fit_goes_on(
+    morse_config, copper
+):
+    data = mt.MatterTuneDataModule(morse_config().data)
+    weights, refused, seen = [], [], []
+    for is_watched in (False, True):
+        seed_everything(0, verbose=False)
+        model = mt.FinetuneModuleBase(morse_config().model)
+        copper.calc = model.ase_calculator()
+        energy = copper.get_potential_energy()
+        trained = threading.Event()
+
+        class InTheFitsOwnThread(Callback):
+            def on_train_batch_end(self, *args, calculator=copper.calc, event=trained):
+                seen.append(calculator.get_potential_energy(bulk("Cu")))
+                event.set()
+
+        trainer = Trainer(
+            max_epochs=5,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[InTheFitsOwnThread()],
+        )
+        fit = threading.Thread(target=trainer.fit, args=(model,), kwargs={"datamodule": data})
+        fit.start()
+        trained.wait(60)
+        while is_watched and fit.is_alive():
+            try:
+                copper.get_potential_energy()
+                model.property_predictor().predict([copper])
+            except mt.TrainingError as exc:
+                refused.append(str(exc))
+            time.sleep(0.01)
+        fit.join(60)
+        assert trainer.state.status == "finished"
+        assert copper.get_potential_energy() != energy
+        weights.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert "being trained in another thread" in refused[0]
+    assert len(seen) == 2 * 25
+    for ours, theirs in zip(*weights, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+# -- energies of atoms ---------------------------------------------------------------------------
+
+
+def test_energies_of_atoms_add_up_to_the_energy_with_its_references(chgnet, copper):
+    model = copy.deepcopy(chgnet)
+    references, _ = fit_references(np.eye(N_ELEMENTS, dtype=int)[[29]], np.array([-3.0]))
+    model.normalization.references += torch.from_numpy(references)
+    copper.calc = model.ase_calculator()
+    energies = copper.get_potential_energies()
+    assert energies.shape == (len(copper),)
+    assert energies.sum() == pytest.approx(copper.get_potential_energy(), abs=1e-4)
+    # a crystal whose atoms are all alike has one energy
+    alike = bulk("Cu", cubic=True)
+    alike.calc = model.ase_calculator()
+    each = alike.get_potential_energies()
+    assert each == pytest.approx(np.full(4, alike.get_potential_energy() / 4), abs=1e-4)
+
+
+def test_energies_of_atoms_are_refused_where_a_backbone_has_none(morse, copper):
+    copper.calc = morse.ase_calculator()
+    assert "energies" not in copper.calc.implemented_properties
+    with pytest.raises(PropertyNotImplementedError):
+        copper.get_potential_energies()

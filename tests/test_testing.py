@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from toy_backbone import HeadedMorseBackboneConfig, MorseBackboneConfig
 
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
 from mattertune_nb.backbones.sevennet import SevenNetBackboneConfig
+from mattertune_nb.config.callbacks import EMAConfig
 from mattertune_nb.config.task import PerAtomReferencingNormalizerConfig
 from mattertune_nb.testing import check_backbone
 
@@ -80,12 +82,26 @@ def test_a_backbone_with_heads_and_features_conforms(morse_installed):
     [
         ("features that lean on an axis", "heads: crystal: features change as it is turned"),
         ("heads that see the batch", "heads: crystal: forces in a batch off by"),
+        (
+            "energies of atoms that miss some",
+            "heads: crystal: the energies of atoms differ from the energy by",
+        ),
     ],
 )
 def test_what_is_wrong_with_heads_is_listed(morse_installed, fault, found):
     with pytest.raises(AssertionError, match="does not conform") as error:
         check_backbone(HeadedMorseBackboneConfig(fault=fault))
     assert found in str(error.value)
+
+
+def test_an_average_that_rounds_integers_is_told(morse_installed, monkeypatch):
+    monkeypatch.setattr(
+        EMAConfig, "create_callback", lambda config: EMAWeightAveraging(decay=config.decay)
+    )
+    with pytest.raises(
+        AssertionError, match=r"averages of weights: decay 0\.9: 'backbone\.table' is"
+    ):
+        check_backbone(MorseBackboneConfig())
 
 
 def test_every_failure_is_listed_in_one_error(morse_installed):

@@ -43,6 +43,9 @@ class MorseBackbone(Backbone):
         self.fault = fault
         if fault in ("an unused parameter", "a parameter without effect"):
             self.unused = nn.Parameter(torch.ones(3))
+        self.register_buffer(
+            "table", 2 * torch.arange(100)
+        )  # of integers, as vendors have of elements
         if fault == "a parameter for angles":
             self.angular = nn.Parameter(torch.ones(3))
 
@@ -55,7 +58,8 @@ class MorseBackbone(Backbone):
     def reaches_all(self, batch: GraphBatch) -> bool:
         return self.fault == "a parameter for angles" or super().reaches_all(batch)
 
-    def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
+    def pairs(self, edge_vectors: torch.Tensor) -> torch.Tensor:
+        """Return half of the energy of each pair, which its centre has."""
         if self.fault == "float32 inside":
             edge_vectors = edge_vectors.float()
         r = edge_vectors.norm(dim=1)
@@ -72,6 +76,14 @@ class MorseBackbone(Backbone):
             pair = pair + 0 * self.unused.sum()
         if self.fault == "a parameter for angles" and len(pair) > 2:
             pair = pair * self.angular.mean()
+        return pair
+
+    def atom_energies(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
+        pair = self.pairs(edge_vectors)
+        return pair.new_zeros(len(batch.numbers)).index_add(0, batch.edge_index[0], pair)
+
+    def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
+        pair = self.pairs(edge_vectors)
         centre = batch.edge_index[0]
         energy = pair.new_zeros(len(batch.n_atoms)).index_add(0, batch.batch[centre], pair)
         if self.fault == "the vendor is off":
@@ -136,6 +148,7 @@ class HeadedMorseBackbone(MorseBackbone):
     """The same with heads of its own for forces and stress, and two features of each atom."""
 
     n_features = 2
+    has_atom_energies = True
 
     def __init__(self, fault: str | None) -> None:
         super().__init__(fault)
@@ -164,6 +177,10 @@ class HeadedMorseBackbone(MorseBackbone):
             if self.fault == "features that lean on an axis":
                 pair = pair + 0.01 * edge_vectors[:, 2:] ** 2
             out[FEATURES] = zeros[:, :2].index_add(0, centre, pair)
+        if "energies" in heads:
+            out["energies"] = self.atom_energies(batch, edge_vectors)
+            if self.fault == "energies of atoms that miss some":
+                out["energies"] = 0.9 * out["energies"]
         if self.fault == "heads that see the batch":
             out |= {name: out[name] + len(batch.n_atoms) for name in heads}
         return out

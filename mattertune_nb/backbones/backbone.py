@@ -42,6 +42,8 @@ class Backbone(nn.Module, ABC):
         builtins and tensors. A checkpoint keeps it, see ``BackboneConfig._architecture``.
     n_features
         Number of features of an atom that :meth:`outputs` can give; ``None`` where it has none.
+    has_atom_energies
+        Whether :meth:`outputs` can give ``energies``, what each atom adds to the energy.
     """
 
     label: str
@@ -49,6 +51,7 @@ class Backbone(nn.Module, ABC):
     elements: tuple[str, ...]
     architecture: dict[str, Any] | None = None
     n_features: int | None = None
+    has_atom_energies: bool = False
 
     @property
     def graph_kind(self) -> str:
@@ -113,7 +116,8 @@ class Backbone(nn.Module, ABC):
             As for :meth:`energy`.
         heads
             Names of what the config's ``implements`` has beside the energy, e.g. ``forces`` (N, 3) in eV/Å,
-            or :data:`FEATURES`: scalars that turning a structure leaves as they are, (N, n_features).
+            :data:`FEATURES`, scalars that turning a structure leaves as they are, (N, n_features), or
+            ``energies``, what each atom adds to the energy in eV, (N,).
         """
         return {ENERGY.name: self.energy(batch, edge_vectors)}
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, paired_edges
-from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -49,6 +49,7 @@ class CHGNetBackbone(Backbone):
         self.bond_cutoff = float(model.graph_converter.bond_graph_cutoff)
         self.elements = tuple(chemical_symbols[1:95])
         self.n_features = int(model.model_args["atom_fea_dim"])
+        self.has_atom_energies = bool(model.mlp_first)
 
     @property
     @override
@@ -142,19 +143,29 @@ class CHGNetBackbone(Backbone):
             layer = model.atom_conv_layers[-1]
             hook = layer.register_forward_hook(lambda _module, _given, out: last.append(out))
         try:
-            computed = model._compute(graph, compute_magmom=MAGMOMS in heads)
+            computed = model._compute(
+                graph,
+                compute_magmom=MAGMOMS in heads,
+                return_site_energies=ATOM_ENERGIES.name in heads,
+            )
         finally:
             if hook is not None:
                 hook.remove()
         energy: Tensor = computed["e"]
+        energies = torch.cat(computed.get("site_energies", (energy,)))
         if model.is_intensive:
             energy = energy * batch.n_atoms
         if model.composition_model is not None:
             per_element = model.composition_model.fc.weight[0]
             # under autocast the vendor's energy is in a smaller format than its parameters
             energy = energy.to(per_element.dtype)
-            energy = energy.index_add(0, batch.batch, per_element[batch.numbers - 1])
+            references = per_element[batch.numbers - 1]
+            energy = energy.index_add(0, batch.batch, references)
+            if ATOM_ENERGIES.name in heads:
+                energies = energies.to(per_element.dtype) + references
         out = {ENERGY.name: energy}
+        if ATOM_ENERGIES.name in heads:
+            out[ATOM_ENERGIES.name] = energies
         if MAGMOMS in heads:
             out[MAGMOMS] = torch.cat(computed["m"])
         if FEATURES in heads:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -37,6 +37,7 @@ class SevenNetBackbone(Backbone):
     """
 
     element_index: Tensor
+    has_atom_energies = True
 
     def __init__(self, model: Any, label: str, modality: str | None) -> None:
         super().__init__()
@@ -88,6 +89,8 @@ class SevenNetBackbone(Backbone):
             # the vendor's one-hot encoding is float32 whatever the weights are
             data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in module(data).items()}
         out[ENERGY.name] = data[KEY.PRED_TOTAL_ENERGY].view(-1)
+        if ATOM_ENERGIES.name in heads:
+            out[ATOM_ENERGIES.name] = data[KEY.ATOMIC_ENERGY].view(-1)
         return out
 
 

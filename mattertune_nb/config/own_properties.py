@@ -160,7 +160,16 @@ class VectorPropertyConfig(OwnPropertyConfig):
 OWN_KINDS = (GraphPropertyConfig, AtomPropertyConfig, VectorPropertyConfig)
 """Settings of the properties that a user names."""
 
-_TAKEN = {*PROPERTIES, "stress", "free_energy", "energy_per_atom", "total", "num_atoms", "index"}
+_TAKEN = {
+    *PROPERTIES,
+    "stress",
+    "free_energy",
+    "energies",
+    "energy_per_atom",
+    "total",
+    "num_atoms",
+    "index",
+}
 
 
 def _kind_of(value: Any) -> str:

@@ -176,6 +176,16 @@ STRESSES = Property(
     needs_periodicity=True,
 )
 
+ATOM_ENERGIES = Property(
+    "energies",
+    ase="energies",
+    kind="atom",
+    unit="eV",
+    quantities=(Quantity("energies", "energy of an atom", "meV"),),
+    config="",
+)
+"""What each atom adds to the energy, of backbones that say so; it is predicted and not trained on."""
+
 PROPERTIES: dict[PropertyName, Property] = {p.name: p for p in (ENERGY, FORCES, STRESSES)}
 """What every backbone predicts: the energy and its gradients."""
 

@@ -12,7 +12,14 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES, Property
+from mattertune_nb.config.properties import (
+    ATOM_ENERGIES,
+    ENERGY,
+    FORCES,
+    PROPERTIES,
+    STRESSES,
+    Property,
+)
 from mattertune_nb.model.normalization import ExactBuffers
 
 if TYPE_CHECKING:
@@ -244,7 +251,7 @@ class PropertyHeads(nn.ModuleDict):
     ) -> dict[str, Tensor]:
         """Predict properties with a backbone and its heads, nothing more; the energy is always there."""
         ours = {name: head for name, head in self.named().items() if name in properties}
-        theirs = [name for name in self.direct if name in properties]
+        theirs = [name for name in (*self.direct, ATOM_ENERGIES.name) if name in properties]
         out: dict[str, Tensor] = backbone(
             batch,
             forces=FORCES.name in properties,

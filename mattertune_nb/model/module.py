@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from typing_extensions import override
 
-from mattertune_nb.config.properties import ENERGY, PROPERTIES
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.datasets import as_dataset
-from mattertune_nb.model.baseline import ZeroShotBaseline
+from mattertune_nb.model.callbacks import own_callbacks
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
-from mattertune_nb.model.hooks import (
-    FiniteLoss,
-    PlateauSteps,
-    ResumeLoader,
-    ValidationMetrics,
-    adapt_hooks,
-)
+from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
 from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
-from mattertune_nb.model.predictions import INDEX, OrderedPredictions, split_predictions
-from mattertune_nb.model.refit import ReferenceRefit
+from mattertune_nb.model.predictions import INDEX, split_predictions
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.starting import start_of
-from mattertune_nb.model.tools import Findable, LightningTools
+from mattertune_nb.model.tools import Findable
+from mattertune_nb.model.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +94,7 @@ class FinetuneModuleBase(Findable):
         self.sample = ErrorSample(config.learnt)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
+        self.turns = Turns()
         if start is not None:
             start.give_weights(self)
         self.steps_in_time = math.inf
@@ -134,6 +129,9 @@ class FinetuneModuleBase(Findable):
         out = self.heads.outputs(self.backbone, batch, properties)
         shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
         out[ENERGY.name] = out[ENERGY.name].double() + shift
+        if ATOM_ENERGIES.name in out:
+            of_elements = self.normalization.references[batch.numbers]
+            out[ATOM_ENERGIES.name] = out[ATOM_ENERGIES.name].double() + of_elements
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
@@ -232,19 +230,7 @@ class FinetuneModuleBase(Findable):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """Return the callbacks that make the numbers the same under any Trainer."""
-        kinds = (
-            ZeroShotBaseline,
-            ReferenceRefit,
-            ValidationMetrics,
-            PlateauSteps,
-            ResumeLoader,
-            FiniteLoss,
-            OrderedPredictions,
-            LightningTools,
-        )
-        # Lightning asks anew for each fit, validate and test
-        there = {type(c) for c in self.trainer.callbacks}  # type: ignore[attr-defined]
-        return [kind() for kind in kinds if kind not in there]
+        return own_callbacks(self.trainer)
 
     def create_dataloader(
         self,

@@ -19,6 +19,7 @@ from ase.data import atomic_numbers
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.testing.averages import averages_alike
 from mattertune_nb.testing.comparison import Prediction, compare, differences
 from mattertune_nb.testing.heads import heads_alike
 from mattertune_nb.testing.structures import (
@@ -57,8 +58,8 @@ def check_backbone(config: BackboneConfig) -> None:
         eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
         float64, rotation, translation, permutation, periodic images, a finite gradient for each
         trainable parameter, also where atoms have no neighbours, heads and features alone and in a
-        batch, the tensors of a copy, the round trip
-        through a checkpoint, and the rules for molecules and stress.
+        batch, the tensors of a copy, averages of the weights, the round trip through a checkpoint, and
+        the rules for molecules and stress.
     """
     suite = _Suite(config)
     failures: list[str] = []
@@ -307,6 +308,9 @@ class _Suite:
         )
         for name in mine.keys() ^ copied.keys():
             yield f"only the {'model' if name in mine else 'copy'} has '{name}'"
+
+    def check_averages_of_weights(self) -> Iterator[str]:
+        yield from averages_alike(self.model, self.structures, self.predictions)
 
     def check_checkpoint(self) -> Iterator[str]:
         from lightning.pytorch import Trainer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
-from mattertune_nb.config.properties import ENERGY, PROPERTIES, STRESSES
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES, STRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ def heads_alike(
     """Yield a line for each head of a backbone in float64 that depends on a batch or on the axes."""
     names = [name for name in implements if name != ENERGY.name]
     names += [FEATURES] if backbone.n_features else []
+    names += [ATOM_ENERGIES.name] if backbone.has_atom_energies else []
     if not names:
         return
     chosen = {name: structures[name] for name in ("crystal", "molecule")}
@@ -42,6 +43,10 @@ def heads_alike(
             is_scalar = head not in PROPERTIES
             if is_scalar and not torch.allclose(alone[head], after[head], atol=_SAME):
                 yield f"{name}: {head} change as it is turned"
+        if ATOM_ENERGIES.name in names:
+            error = float((alone[ATOM_ENERGIES.name].sum() - alone[ENERGY.name]).abs().max())
+            if not error < _SAME * len(atoms):
+                yield f"{name}: the energies of atoms differ from the energy by {error:.2g} eV"
         first += len(atoms)
 
 

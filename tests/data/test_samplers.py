@@ -168,7 +168,3 @@ def test_a_state_of_other_batches_is_refused_within_an_epoch():
     new = FrameBatchSampler(10, batch_size=3)
     new.load_state_dict(old.state_dict())  # at the end of an epoch nothing is left to go on with
     assert len(list(new)) == 4
-
-
-def test_a_single_index_makes_a_batch_of_one():
-    assert loader(0).dataset[3] == [3]
