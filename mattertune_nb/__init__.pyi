@@ -13,6 +13,11 @@ from .config.callbacks import (
     EMAConfig as EMAConfig,
     ModelCheckpointConfig as ModelCheckpointConfig,
 )
+from .config.cosine_schedules import (
+    CosineAnnealingLRConfig as CosineAnnealingLRConfig,
+    CosineAnnealingWarmRestartsConfig as CosineAnnealingWarmRestartsConfig,
+    OneCycleLRConfig as OneCycleLRConfig,
+)
 from .config.errors import (
     ConfigError as ConfigError,
     DataError as DataError,
@@ -23,6 +28,7 @@ from .config.errors import (
 )
 from .config.loggers import (
     CSVLoggerConfig as CSVLoggerConfig,
+    ImportedLoggerConfig as ImportedLoggerConfig,
     TensorBoardLoggerConfig as TensorBoardLoggerConfig,
     WandbLoggerConfig as WandbLoggerConfig,
 )
@@ -37,9 +43,8 @@ from .config.own_properties import (
     VectorPropertyConfig as VectorPropertyConfig,
 )
 from .config.run import RunConfig as RunConfig
-from .config.schedules import (
+from .config.schedule_kinds import (
     ConstantLRConfig as ConstantLRConfig,
-    CosineAnnealingLRConfig as CosineAnnealingLRConfig,
     ExponentialConfig as ExponentialConfig,
     LinearLRConfig as LinearLRConfig,
     MultiStepLRConfig as MultiStepLRConfig,

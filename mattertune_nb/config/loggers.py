@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -9,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from mattertune_nb.config.base import StrictConfig, setting
-from mattertune_nb.config.errors import MissingExtraError, did_you_mean
+from mattertune_nb.config.errors import ConfigError, MissingExtraError, did_you_mean
+from mattertune_nb.config.messages import shown
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+    from collections.abc import Callable
+
+    from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 
 class _LoggerConfig(StrictConfig):
@@ -112,8 +117,89 @@ class WandbLoggerConfig(_LoggerConfig):
         return WandbLogger(**options)
 
 
+class ImportedLoggerConfig(_LoggerConfig):
+    """Any other logger of Lightning's, or of another package, by the path of its class."""
+
+    type: Literal["imported"] = setting(
+        "imported",
+        "Kind of logger.",
+        label="Kind of logger",
+        options={"imported": "another, by its import path"},
+    )
+    path: str = setting(
+        ...,
+        "Where the class is, e.g. 'lightning.pytorch.loggers.MLFlowLogger'.",
+        label="Import path",
+        basic=True,
+        pattern=r"^[A-Za-z_]\w*(\.\w+)+$",
+        examples=["lightning.pytorch.loggers.MLFlowLogger"],
+    )
+    arguments: dict[str, Any] = setting(
+        dict,
+        "Arguments of the class; a 'save_dir' that it takes is the run's own folder where not given.",
+        label="Arguments",
+        basic=True,
+    )
+
+    def require_installed(self) -> None:
+        """Refuse a class that is not there, is no logger, or does not take the arguments.
+
+        Raises
+        ------
+        MissingExtraError
+            Where a package is missing.
+        ConfigError
+            Otherwise.
+        """
+        self._checked(Path())
+
+    def create_logger(self, default_dir: Path = Path()) -> Logger:
+        """Build the logger, see CSV's `default_dir`."""
+        kind, arguments = self._checked(default_dir)
+        try:
+            return kind(**arguments)
+        except ModuleNotFoundError as exc:
+            raise _missing(self.path, exc) from exc
+
+    def _checked(self, default_dir: Path) -> tuple[Callable[..., Logger], dict[str, Any]]:
+        """Return the class and its arguments."""
+        kind = _logger_class(self.path)
+        signature = inspect.signature(kind)
+        place = {"save_dir": str(default_dir)} if "save_dir" in signature.parameters else {}
+        arguments = place | self.arguments
+        try:
+            signature.bind(**arguments)
+        except TypeError as exc:
+            msg = f"trainer.loggers: {self.path} cannot be made with these arguments: {exc}."
+            raise ConfigError(msg) from exc
+        return kind, arguments
+
+
+def _logger_class(path: str) -> type[Logger]:
+    from lightning.pytorch.loggers import Logger
+
+    try:
+        kind = pkgutil.resolve_name(path)
+    except ModuleNotFoundError as exc:
+        raise _missing(path, exc) from exc
+    except (ImportError, AttributeError) as exc:
+        msg = f"trainer.loggers: there is no {path} ({exc}). Check the path."
+        raise ConfigError(msg) from exc
+    if not isinstance(kind, type) or not issubclass(kind, Logger):
+        msg = f"trainer.loggers: {path} is no logger of Lightning's."
+        raise ConfigError(msg)
+    return kind
+
+
+def _missing(path: str, exc: ModuleNotFoundError) -> MissingExtraError:
+    return MissingExtraError(
+        f"trainer.loggers: {path} needs a package: {' '.join(str(exc).split())}."
+    )
+
+
 LoggerConfig = Annotated[
-    CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig, Field(discriminator="type")
+    CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig | ImportedLoggerConfig,
+    Field(discriminator="type"),
 ]
 
 _BY_NAME: dict[str, type[CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig]] = {
@@ -123,13 +209,18 @@ _BY_NAME: dict[str, type[CSVLoggerConfig | TensorBoardLoggerConfig | WandbLogger
 }
 
 
-def logger_from_string(name: str) -> CSVLoggerConfig | TensorBoardLoggerConfig | WandbLoggerConfig:
-    """Return the default config of the logger called `name`."""
-    if name not in _BY_NAME:
-        hint = did_you_mean(name, _BY_NAME)
-        msg = f"unknown logger '{name}'.{hint} Allowed: {', '.join(_BY_NAME)}."
-        raise ValueError(msg)
-    return _BY_NAME[name]()
+def logger_from_string(name: str) -> LoggerConfig:
+    """Return the default config of a logger by its short name, or by the import path of its class."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]()
+    if "." in name:
+        return ImportedLoggerConfig(path=name)
+    hint = did_you_mean(name, _BY_NAME)
+    msg = (
+        f"unknown logger {shown(name)}.{hint} Allowed: {', '.join(_BY_NAME)}, or the import path of any of "
+        "Lightning's, e.g. lightning.pytorch.loggers.MLFlowLogger"
+    )
+    raise ValueError(msg)
 
 
 def _place(save_dir: Path | None, default_dir: Path) -> dict[str, str]:

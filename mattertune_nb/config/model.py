@@ -7,15 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from mattertune_nb.config.base import HyperParameters, setting
+from mattertune_nb.config.cosine_schedules import CosineAnnealingLRConfig
 from mattertune_nb.config.errors import about
 from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
 from mattertune_nb.config.own_properties import PropertyConfig  # noqa: TC001  pydantic reads it
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
-from mattertune_nb.config.schedules import (
-    CosineAnnealingLRConfig,
-    LRSchedulerConfig,
-    check_sequence,
-)
+from mattertune_nb.config.schedules import LRSchedulerConfig, check_sequence
 from mattertune_nb.config.task import (
     EnergyPropertyConfig,
     ForcesPropertyConfig,

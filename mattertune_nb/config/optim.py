@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
-from mattertune_nb.config.errors import about
+from mattertune_nb.config.errors import ConfigError, about
+from mattertune_nb.config.messages import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,15 +28,66 @@ class _OptimizerConfig(StrictConfig):
         gt=0,
     )
 
-    def create_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Build torch's optimizer of the same name over `parameters`."""
+    lr_factors: dict[str, Annotated[float, Field(gt=0)]] = setting(
+        dict,
+        "Factors of the learning rate for parameters whose names fit a pattern, e.g. "
+        "`{'*embedding*': 0.1}`; of several patterns the first counts.",
+        label="Factors for some parameters",
+        fixed=True,
+        examples=[{"*embedding*": 0.1}],
+    )
+
+    def create_optimizer(
+        self, parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]]
+    ) -> torch.optim.Optimizer:
+        """Build torch's optimizer of the same name.
+
+        Parameters
+        ----------
+        parameters
+            With their names, where some have a rate of their own; the prefix ``backbone.`` is left out of
+            what patterns are compared with, as in ``freeze``.
+
+        Raises
+        ------
+        ConfigError
+            Where a pattern fits no parameter, or they have no names.
+        """
         import torch
 
         kind: type[torch.optim.Optimizer] = getattr(
             torch.optim, type(self).__name__.removesuffix("Config")
         )
-        optimizer: torch.optim.Optimizer = kind(parameters, **self.model_dump(exclude={"name"}))
+        given = [p if isinstance(p, tuple) else ("", p) for p in parameters]
+        groups: Any = self._groups(given) if self.lr_factors else [p for _, p in given]
+        settings = self.model_dump(exclude={"name", "lr_factors"})
+        optimizer: torch.optim.Optimizer = kind(groups, **settings)
         return optimizer
+
+    def _groups(self, given: list[tuple[str, torch.nn.Parameter]]) -> list[dict[str, Any]]:
+        """Return torch's groups of parameters: those of no pattern, which have the full rate, first."""
+        groups: dict[str, list[torch.nn.Parameter]] = {
+            pattern: [] for pattern in ("others", *self.lr_factors)
+        }
+        names = [name.removeprefix("backbone.") for name, _ in given]
+        if not all(names):
+            msg = "lr_factors: the parameters have no names; give module.named_parameters()."
+            raise ConfigError(msg)
+        for name, (_, parameter) in zip(names, given, strict=True):
+            fits = (pattern for pattern in self.lr_factors if fnmatchcase(name, pattern))
+            groups[next(fits, "others")].append(parameter)
+        for pattern in self.lr_factors:
+            if not groups[pattern]:
+                msg = (
+                    f"lr_factors: {shown(pattern)} fits no parameter that is trained and fits no pattern "
+                    f"before it, e.g. '{names[0]}'."
+                )
+                raise ConfigError(msg)
+        return [
+            {"params": params, "lr": self.lr * self.lr_factors.get(name, 1.0), "name": name}
+            for name, params in groups.items()
+            if params
+        ]
 
 
 class AdamConfig(_OptimizerConfig):

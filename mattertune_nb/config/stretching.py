@@ -6,74 +6,175 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch.optim.lr_scheduler import LRScheduler
+
+
+class Stretching:
+    """What schedules share that end with the run; beside one of torch's in the bases of a class.
+
+    A run that is resumed to train longer stretches them: torch's own would load their old length, and at the
+    end of it let the rate rise again. A run that its time will end shortens them, see :func:`tell_remaining`.
+    """
+
+    T_max: int
+    eta_min: float
+    ends_with_run: bool
+    optimizer: torch.optim.Optimizer
+    base_lrs: list[Any]
+    last_epoch: int
+    remaining: float | None = None
+    progress: float | None = None
+
+    def height(self, share: float) -> float:
+        """Return where between `eta_min`, 0, and the full rate, 1, a share of the schedule is."""
+        raise NotImplementedError
+
+    def get_lr(self) -> list[Any]:
+        """Return the rates of the next interval."""
+        if self.remaining is None or self.last_epoch == 0:
+            rates: list[Any] = super().get_lr()  # type: ignore[misc]
+            return rates
+        done = self.last_epoch - 1
+        left = min(self.remaining, max(self.T_max - self.last_epoch, 0)) + 1
+        if self.progress is None:
+            self.progress = done / (done + left)
+            self.move(self.share(done), self.progress)
+        before = self.progress
+        self.progress += (1 - before) / left
+        self.move(before, self.progress)
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the schedule, without how much time is left."""
+        passing = ("remaining", "ends_with_run")
+        state: dict[str, Any] = super().state_dict()  # type: ignore[misc]
+        return {k: v for k, v in state.items() if k not in passing}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at the same interval of a schedule of this one's length."""
+        length = self.T_max
+        super().load_state_dict(state_dict)  # type: ignore[misc]
+        before = self.progress
+        if before is None:
+            before = self.share(self.last_epoch)
+        # the time that a resumed run has is new
+        self.T_max, self.progress = length, None
+        changed = state_dict["T_max"] != length or state_dict.get("progress") is not None
+        if self.last_epoch > 0 and changed:
+            self.move(before, self.share(self.last_epoch))
+
+    def share(self, intervals: int) -> float:
+        """Return which part of the schedule so many intervals are."""
+        return min(intervals / self.T_max, 1.0)
+
+    def move(self, before: float, after: float) -> None:
+        """Take the rates from one share of the schedule to another; what a plateau took stays off."""
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            at_full = self.height(before) * (base - self.eta_min)
+            kept = (group["lr"] - self.eta_min) / at_full if at_full > 0 else 1.0
+            group["lr"] = self.eta_min + kept * self.height(after) * (base - self.eta_min)
 
 
 def stretching_cosine(
     optimizer: torch.optim.Optimizer, length: int, eta_min: float, *, ends_with_run: bool = False
 ) -> LRScheduler:
-    """Return torch's schedule, which ends with the run.
-
-    A run that is resumed to train longer stretches it: torch's own would load its old length, and at the end
-    of it let the rate rise again. A run that its time will end shortens it, see :func:`tell_remaining`.
+    """Return torch's cosine, see :class:`Stretching`.
 
     Parameters
     ----------
+    optimizer
+        Whose rates fall.
     length
         In intervals.
+    eta_min
+        Rate at the end.
     ends_with_run
         Whether the length is that of the run, and not one of its own.
     """
     from torch.optim.lr_scheduler import CosineAnnealingLR
 
-    class StretchingCosine(CosineAnnealingLR):
+    class StretchingCosine(Stretching, CosineAnnealingLR):
         def __init__(self) -> None:
             self.ends_with_run = ends_with_run
-            self.remaining: float | None = None
-            self.progress: float | None = None
-            super().__init__(optimizer, T_max=length, eta_min=eta_min)
+            self.remaining = self.progress = None
+            CosineAnnealingLR.__init__(self, optimizer, T_max=length, eta_min=eta_min)
 
-        def get_lr(self) -> list[float | torch.Tensor]:
-            if self.remaining is None or self.last_epoch == 0:
-                return super().get_lr()
-            done = self.last_epoch - 1
-            left = min(self.remaining, max(self.T_max - self.last_epoch, 0)) + 1
-            if self.progress is None:
-                self.progress = done / (done + left)
-                self._move(self._share(done), self.progress)
-            before = self.progress
-            self.progress += (1 - before) / left
-            self._move(before, self.progress)
-            return [group["lr"] for group in self.optimizer.param_groups]
-
-        def state_dict(self) -> dict[str, Any]:
-            passing = ("remaining", "ends_with_run")
-            return {k: v for k, v in super().state_dict().items() if k not in passing}
-
-        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            length = self.T_max
-            super().load_state_dict(state_dict)
-            before = self.progress
-            if before is None:
-                before = self._share(self.last_epoch)
-            # the time that a resumed run has is new
-            self.T_max, self.progress = length, None
-            changed = state_dict["T_max"] != length or state_dict.get("progress") is not None
-            if self.last_epoch > 0 and changed:
-                self._move(before, self._share(self.last_epoch))
-
-        def _share(self, intervals: int) -> float:
-            return min(intervals / self.T_max, 1.0)
-
-        def _move(self, before: float, after: float) -> None:
-            """Take the rates from one share of the schedule to another; what a plateau took stays off."""
-            for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-                at_full = _height(before) * (base - eta_min)
-                kept = (group["lr"] - eta_min) / at_full if at_full > 0 else 1.0
-                group["lr"] = eta_min + kept * _height(after) * (base - eta_min)
+        def height(self, share: float) -> float:
+            return _half_cosine(share)
 
     return StretchingCosine()
+
+
+def stretching_cycle(
+    optimizer: torch.optim.Optimizer,
+    length: int,
+    height: Callable[[float], float],
+    *,
+    ends_with_run: bool = False,
+) -> LRScheduler:
+    """Return a schedule of any shape, see :class:`Stretching`.
+
+    Parameters
+    ----------
+    optimizer
+        Whose rates change.
+    length
+        In intervals; the rates stay where they are after it.
+    height
+        The factor of the full rate at each share of the schedule, above 0.
+    ends_with_run
+        Whether the length is that of the run, and not one of its own.
+    """
+    from torch.optim.lr_scheduler import LRScheduler
+
+    class Cycle(LRScheduler):
+        def get_lr(self) -> list[float | torch.Tensor]:
+            if self.last_epoch == 0:
+                return [base * height(0.0) for base in self.base_lrs]
+            schedule: Any = self
+            schedule.move(schedule.share(self.last_epoch - 1), schedule.share(self.last_epoch))
+            return [group["lr"] for group in self.optimizer.param_groups]
+
+    class StretchingCycle(Stretching, Cycle):
+        eta_min = 0.0
+
+        def __init__(self) -> None:
+            self.ends_with_run = ends_with_run
+            self.T_max = length
+            self.remaining = self.progress = None
+            Cycle.__init__(self, optimizer)
+
+        def height(self, share: float) -> float:
+            return height(share)
+
+    return StretchingCycle()
+
+
+def one_cycle(
+    pct_start: float, div_factor: float, final_div_factor: float
+) -> Callable[[float], float]:
+    """Return the shape of torch's ``OneCycleLR``: up along half a cosine, and further down along another.
+
+    Parameters
+    ----------
+    pct_start
+        Share of the schedule at which the rate is full.
+    div_factor
+        What the full rate is divided by at the start.
+    final_div_factor
+        What that is divided by at the end.
+    """
+    start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
+
+    def height(share: float) -> float:
+        if share < pct_start:
+            return start + (1 - start) * (1 - _half_cosine(share / pct_start))
+        return end + (1 - end) * _half_cosine((share - pct_start) / (1 - pct_start))
+
+    return height
 
 
 def tell_remaining(scheduler: Any, intervals: float) -> None:
@@ -91,21 +192,21 @@ def tell_remaining(scheduler: Any, intervals: float) -> None:
             part.remaining = intervals
 
 
-def _height(share: float) -> float:
+def _half_cosine(share: float) -> float:
     return (1 + math.cos(math.pi * share)) / 2
 
 
 def one_after_the_other(
     optimizer: torch.optim.Optimizer, schedulers: list[LRScheduler], milestones: list[int]
 ) -> LRScheduler:
-    """Return torch's sequence of schedules, whose cosine ends with the run also after a resume.
+    """Return torch's sequence of schedules, whose last ends with the run also after a resume.
 
     Parameters
     ----------
     schedulers, milestones
         At ``milestones[i]`` the schedule ``schedulers[i + 1]`` takes over.
     """
-    from torch.optim.lr_scheduler import CosineAnnealingLR, SequentialLR
+    from torch.optim.lr_scheduler import SequentialLR
 
     class Sequence(SequentialLR):
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -118,7 +219,7 @@ def one_after_the_other(
             # a warm-up keeps the length that it began with; what follows it begins that much earlier
             starts = zip(state_dict["_milestones"], self._milestones, strict=False)
             for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):
-                if isinstance(scheduler, CosineAnnealingLR):
+                if isinstance(scheduler, Stretching):
                     scheduler.T_max = max(scheduler.T_max + own - loaded, 1)
             super().load_state_dict(state_dict)
 

@@ -169,6 +169,14 @@ class TrainerConfig(StrictConfig):
     check_val_every_n_epoch: int = setting(
         1, "Validate every N epochs.", label="Epochs between validations", ge=1, group="validation"
     )
+    check_val_every_n_steps: int | None = setting(
+        None,
+        "Validate every N optimizer steps, counted over the ends of epochs, in place of both above. With "
+        "several batches per step, a last step of an epoch that has fewer counts as a part of one.",
+        label="Optimizer steps between validations",
+        ge=1,
+        group="validation",
+    )
     num_sanity_val_steps: int = setting(
         0,
         "Validation batches tried before training; -1: all. Data are checked anyway.",
@@ -199,7 +207,8 @@ class TrainerConfig(StrictConfig):
     )
     loggers: list[LoggerConfig] = setting(
         list,
-        "Further records of the metrics: 'csv', 'tensorboard', 'wandb', or their configs.",
+        "Further records of the metrics: 'csv', 'tensorboard', 'wandb', the import path of any other "
+        "logger of Lightning's, or their configs.",
         label="Loggers",
         group="logging",
     )
@@ -260,6 +269,14 @@ class TrainerConfig(StrictConfig):
         if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
             text = f"Least epochs, {self.min_epochs}, exceed Epochs, {self.max_epochs}"
             raise about(text, "min_epochs")
+        if self.check_val_every_n_steps is not None and (
+            self.val_check_interval is not None or self.check_val_every_n_epoch != 1
+        ):
+            text = (
+                "Optimizer steps between validations stands in place of Interval of validations and Epochs "
+                "between validations; leave those at their defaults"
+            )
+            raise about(text, "check_val_every_n_steps")
         own = {*type(self).model_fields, "callbacks", "logger"}
         clash = sorted(own & set(self.additional_trainer_kwargs))
         if clash:
@@ -290,7 +307,13 @@ class TrainerConfig(StrictConfig):
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        kwargs = self.model_dump(exclude=left_out)
+        kwargs = self.model_dump(exclude={*left_out, "check_val_every_n_steps"})
+        if self.check_val_every_n_steps is not None:
+            # Lightning counts batches, and over epochs where it is told of none
+            kwargs["val_check_interval"] = (
+                self.check_val_every_n_steps * self.accumulate_grad_batches
+            )
+            kwargs["check_val_every_n_epoch"] = None
         if self.gradient_clip_val is None:
             kwargs.pop("gradient_clip_algorithm")
         return kwargs | self.additional_trainer_kwargs

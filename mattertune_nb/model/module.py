@@ -218,7 +218,7 @@ class FinetuneModuleBase(Findable):
 
     @override
     def configure_optimizers(self) -> Any:
-        optimizer = create_optimizer(self.hparams.optimizer, self.parameters())
+        optimizer = create_optimizer(self.hparams.optimizer, self.named_parameters())
         schedules = self.hparams.schedules
         if not schedules:
             return optimizer

@@ -7,11 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.schedules import (
-    LRSchedulerConfig,
-    ReduceOnPlateauConfig,
-    schedule_interval,
-)
+from mattertune_nb.config.schedule_kinds import ReduceOnPlateauConfig
+from mattertune_nb.config.schedules import LRSchedulerConfig, schedule_interval
 from mattertune_nb.config.stretching import one_after_the_other
 
 if TYPE_CHECKING:
@@ -24,23 +21,24 @@ if TYPE_CHECKING:
 
 
 def create_optimizer(
-    config: OptimizerConfig, parameters: Iterable[torch.nn.Parameter]
+    config: OptimizerConfig,
+    parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]],
 ) -> torch.optim.Optimizer:
     """Build the optimizer over the trainable ones of `parameters`.
 
     Parameters
     ----------
     config
-        Kind and settings.
+        Its settings.
     parameters
-        Of a model; frozen ones are left out.
+        ``module.parameters()``; ``module.named_parameters()`` where some have a rate of their own.
 
     Raises
     ------
     ConfigError
-        Where all of them are held.
+        Where all of them are held, or a pattern of ``lr_factors`` fits none.
     """
-    trained = [p for p in parameters if p.requires_grad]
+    trained = [p for p in parameters if (p[1] if isinstance(p, tuple) else p).requires_grad]
     if not trained:
         msg = (
             "There is nothing to train, as all parameters are frozen. Where that is Lightning's "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.cosine_schedules import CosineAnnealingLRConfig, OneCycleLRConfig
 from mattertune_nb.config.errors import ConfigError, about, did_you_mean
 from mattertune_nb.config.properties import metric_names
 from mattertune_nb.config.run import RunConfig
-from mattertune_nb.config.schedules import CosineAnnealingLRConfig, ReduceOnPlateauConfig
+from mattertune_nb.config.schedule_kinds import ReduceOnPlateauConfig
 from mattertune_nb.config.trainer import TrainerConfig
 from mattertune_nb.data.splits import DataModuleConfig
 
@@ -38,7 +39,7 @@ class MatterTunerConfig(StrictConfig):
         last = timed[-1] if timed else None
         if (
             self.trainer.is_open_ended
-            and isinstance(last, CosineAnnealingLRConfig)
+            and isinstance(last, CosineAnnealingLRConfig | OneCycleLRConfig)
             and last.T_max is None
         ):
             text = (

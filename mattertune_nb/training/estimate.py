@@ -323,10 +323,16 @@ def _hints(
     if config.trainer.early_stopping is None:
         hints.append("Early stopping ends the run once nothing improves.")
     if validation > _MUCH_VALIDATION * epoch:
-        every = config.trainer.check_val_every_n_epoch
+        steps, epochs = (
+            config.trainer.check_val_every_n_steps,
+            config.trainer.check_val_every_n_epoch,
+        )
+        rarer = f"{5 * epochs} epochs (check_val_every_n_epoch)"
+        if steps is not None:
+            rarer = f"{5 * steps} steps (check_val_every_n_steps)"
         hints.append(
             f"Validation takes {100 * validation / epoch:.0f} % of the time: validate less often, "
-            f"e.g. every {5 * every} epochs (check_val_every_n_epoch)."
+            f"e.g. every {rarer}."
         )
     if trial.device.endswith("CPU"):
         hints.append("A machine with a GPU is many times faster; the same config runs there.")

@@ -64,7 +64,11 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
     interval = 1.0 if fast or config.val_check_interval is None else config.val_check_interval
     every_batches = interval if isinstance(interval, int) else max(int(train * interval), 1)
     every_epochs = 1 if fast else config.check_val_every_n_epoch
-    a_pass = train // every_batches if val else 0
+    a_pass: float = train // every_batches if val else 0
+    is_over_epochs = config.check_val_every_n_steps is not None and not fast
+    if is_over_epochs and val:
+        every_batches = (config.check_val_every_n_steps or 0) * accumulated
+        a_pass = train / every_batches
 
     max_epochs: float = _LIGHTNINGS_EPOCHS
     if fast:
@@ -80,11 +84,13 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
 
     average = a_pass / every_epochs
     if math.isinf(max_epochs) and math.isinf(max_steps):
-        return RunLength(train, val, None, steps_per_epoch, a_pass, average, sanity)
+        return RunLength(train, val, None, steps_per_epoch, int(a_pass), average, sanity)
     steps = int(min(max_epochs * steps_per_epoch, max_steps))
     whole, rest = divmod(steps, steps_per_epoch)
-    validations = whole // every_epochs * a_pass
-    if val and rest and (whole + 1) % every_epochs == 0:
+    validations = int(whole // every_epochs * a_pass)
+    if is_over_epochs:
+        validations = (whole * train + rest * accumulated) // every_batches if val else 0
+    elif val and rest and (whole + 1) % every_epochs == 0:
         validations += rest * accumulated // every_batches
     epochs = whole + rest * accumulated / train
     return RunLength(train, val, epochs, steps, validations, average, sanity)

@@ -191,6 +191,9 @@ def check_trainer(config: MatterTunerConfig, callbacks: Sequence[Callback] = ())
             raise ConfigError(msg)
     # nothing is written before a fit
     run = RunDirectory(config.run.root / (config.run.name or "trial"))
+    # a logger may begin a run at a server, so it is made once; its arguments are checked elsewhere
+    without = config.trainer.model_copy(update={"loggers": []})
+    config = config.model_copy(update={"trainer": without})
     logging.disable(logging.INFO)
     try:
         build_trainer(run, config, StopRequest(run), callbacks)

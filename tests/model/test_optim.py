@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
+from mattertune_nb.model.optim import create_lr_schedulers
 
 
 def after_steps(config) -> list[float]:
@@ -54,6 +55,41 @@ def test_the_optimizer_is_torchs_own_and_leaves_frozen_parameters_out():
     assert optimizer.param_groups[0]["lr"] == 0.3
 
 
+def test_some_parameters_have_a_rate_of_their_own_under_any_schedule(copper, fit):
+    seen = []
+
+    class Watch(Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            names = {id(p): name for name, p in pl_module.backbone.named_parameters()}
+            seen.append(
+                {
+                    (group["name"], *(names[id(p)] for p in group["params"])): group["lr"]
+                    for group in optimizer.param_groups
+                }
+            )
+
+    config = MorseBackboneConfig(
+        optimizer=mt.AdamWConfig(lr=1e-3, lr_factors={"r*": 0.1, "[rw]*": 2.0}),
+        lr_scheduler=mt.LinearLRConfig(start_factor=0.5, total_iters=1),
+    )
+    fit(mt.FinetuneModuleBase(config), copper[:2], max_epochs=2, callbacks=[Watch()])
+    groups = {("others", "depth"): 1.0, ("r*", "r0"): 0.1, ("[rw]*", "width"): 2.0}
+    for rates, share in zip(seen, (0.5e-3, 1e-3), strict=True):
+        assert rates == pytest.approx({key: factor * share for key, factor in groups.items()})
+
+
+def test_a_pattern_of_a_rate_that_fits_nothing_is_refused(copper, fit):
+    config = MorseBackboneConfig(optimizer=mt.AdamWConfig(lr_factors={"*": 0.1, "embedding*": 2.0}))
+    with pytest.raises(
+        mt.ConfigError, match=r"'?\"embedding\*\" fits no parameter.*e\.g\. 'depth'"
+    ):
+        fit(mt.FinetuneModuleBase(config), copper[:2])
+    with pytest.raises(mt.ConfigError, match=r"give module\.named_parameters\(\)"):
+        mt.create_optimizer(config.optimizer, [torch.nn.Parameter(torch.ones(1))])
+    with pytest.raises(mt.ConfigError, match="Factors for some parameters"):
+        mt.AdamWConfig(lr_factors={"*": 0.0})
+
+
 class Rates(Callback):
     """Keeps the learning rate that each step is made with."""
 
@@ -92,6 +128,12 @@ def rates(copper, fit):
         (mt.ConstantLRConfig(factor=0.5, total_iters=1), [0.5, 0.5, 1, 1, 1, 1, 1, 1]),
         (mt.CosineAnnealingLRConfig(T_max=2, interval="epoch", eta_min=2e-7),
          [1, 1, 0.6, 0.6, 0.2, 0.2, 0.6, 0.6]),
+        (mt.CosineAnnealingWarmRestartsConfig(T_0=1, T_mult=2),
+         [1, 1, 1, 1, 0.5, 0.5, 1, 1]),
+        (mt.CosineAnnealingWarmRestartsConfig(T_0=4, interval="step", eta_min=5e-7),
+         [1, 0.9267767, 0.75, 0.5732233, 1, 0.9267767, 0.75, 0.5732233]),
+        (mt.OneCycleLRConfig(T_max=4, pct_start=0.5, div_factor=10, final_div_factor=10, interval="step"),
+         [0.1, 0.55, 1, 0.505, 0.01, 0.01, 0.01, 0.01]),
         # one after the other
         ([mt.ConstantLRConfig(factor=0.5, total_iters=2), mt.ExponentialConfig(gamma=0.1)],
          [0.5, 0.5, 0.5, 0.5, 1, 1, 0.1, 0.1]),
@@ -101,6 +143,9 @@ def rates(copper, fit):
         ([mt.CosineAnnealingLRConfig(T_max=4, warmup=2, interval="step"),
           mt.StepLRConfig(step_size=2, gamma=0.1, interval="step")],
          [0.01, 0.505, 1, 0.5, 1, 1, 0.1, 0.1]),
+        ([mt.ConstantLRConfig(factor=0.5, total_iters=4, interval="step"),
+          mt.OneCycleLRConfig(pct_start=0.5, div_factor=10, final_div_factor=10)],
+         [0.5, 0.5, 0.5, 0.5, 0.1, 0.55, 1, 0.505]),
     ],
 )  # fmt: skip
 def test_the_schedules(rates, schedule, expected):
@@ -114,6 +159,54 @@ def test_a_cosine_takes_its_length_from_the_run(rates):
     assert rates(mt.CosineAnnealingLRConfig(), max_epochs=-1, max_steps=4) == pytest.approx(
         expected[::2], abs=1e-6
     )
+
+
+def test_one_cycle_over_a_run_is_torchs_own(rates):
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    # torch reaches the last rate at the last step, and here it would be reached at the one after it
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=9, pct_start=(0.25 * 8 + 1) / 9, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(8):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert rates(mt.OneCycleLRConfig(pct_start=0.25)) == pytest.approx(expected)
+
+
+def test_one_cycle_stretches_with_a_run_that_trains_longer():
+    def built(n_steps: int):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        (entry,) = create_lr_schedulers(
+            [mt.OneCycleLRConfig()], optimizer, n_steps=n_steps, n_epochs=1
+        )
+        return optimizer, entry["scheduler"]
+
+    optimizer, short = built(10)
+    for _ in range(10):
+        optimizer.step()
+        short.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1 / 25e4)
+    after, longer = built(20)
+    after.load_state_dict(optimizer.state_dict())
+    longer.load_state_dict(short.state_dict())
+    never, whole = built(20)
+    for _ in range(10):
+        never.step()
+        whole.step()
+    for _ in range(9):
+        assert after.param_groups[0]["lr"] == pytest.approx(never.param_groups[0]["lr"])
+        for optimizer, schedule in ((after, longer), (never, whole)):
+            optimizer.step()
+            schedule.step()
+
+
+def test_warm_restarts_beside_a_plateau_are_refused():
+    schedules = [mt.CosineAnnealingWarmRestartsConfig(), mt.ReduceOnPlateauConfig()]
+    with pytest.raises(mt.ConfigError, match="whatever a plateau has taken off"):
+        MorseBackboneConfig(lr_scheduler=schedules)
 
 
 def test_a_cosine_over_accumulated_batches_counts_optimizer_steps(rates):

@@ -74,6 +74,7 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     },
     mt.AdamConfig: {
         "lr": 0.1,
+        "lr_factors": {"x": 0.5},
         "betas": (0.5, 0.6),
         "eps": 0.1,
         "weight_decay": 0.1,
@@ -81,6 +82,7 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     },
     mt.AdamWConfig: {
         "lr": 0.1,
+        "lr_factors": {"x": 0.5},
         "betas": (0.5, 0.6),
         "eps": 0.1,
         "weight_decay": 0.1,
@@ -88,6 +90,7 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     },
     mt.SGDConfig: {
         "lr": 0.1,
+        "lr_factors": {"x": 0.5},
         "momentum": 0.9,
         "weight_decay": 0.1,
         "dampening": 0.1,
@@ -97,6 +100,19 @@ CHANGES: dict[type[StrictConfig], dict[str, Any]] = {
     mt.MultiStepLRConfig: {"interval": "step", "milestones": [3], "gamma": 0.9},
     mt.ExponentialConfig: {"interval": "step", "gamma": 0.9},
     mt.CosineAnnealingLRConfig: {"interval": "epoch", "T_max": 5, "eta_min": 0.1, "warmup": 2},
+    mt.OneCycleLRConfig: {
+        "interval": "epoch",
+        "T_max": 5,
+        "pct_start": 0.5,
+        "div_factor": 3.0,
+        "final_div_factor": 3.0,
+    },
+    mt.CosineAnnealingWarmRestartsConfig: {
+        "interval": "step",
+        "T_0": 3,
+        "T_mult": 2,
+        "eta_min": 0.1,
+    },
     mt.LinearLRConfig: {
         "interval": "step",
         "start_factor": 0.5,
@@ -230,6 +246,7 @@ OTHERS = {
         "checkpoint",
         "ema",
         "loggers",
+        "check_val_every_n_steps",
         "additional_trainer_kwargs",
     },
     mt.RunConfig: {"name", "root", "module_class", "save_every", "seed"},
@@ -237,6 +254,7 @@ OTHERS = {
     mt.PerAtomReferencingNormalizerConfig: {"per_element_references", "refit"},
     mt.MeanStdNormalizerConfig: {"mean", "std"},
     mt.RMSNormalizerConfig: {"rms"},
+    mt.ImportedLoggerConfig: {"type", "path", "arguments"},  # tests/config/test_loggers.py
     mt.WandbLoggerConfig: set(mt.WandbLoggerConfig.model_fields),  # the package may be missing
     mt.MatterTunerConfig: {"model", "data", "trainer", "run"},
 }
@@ -342,7 +360,7 @@ def _averages(callback: Any) -> list[Any]:
 def descent(config: Any) -> list[float]:
     """Return where a few steps down a curve that turns lead."""
     x = torch.nn.Parameter(torch.tensor([1.0, 3.0]))
-    optimizer = config.create_optimizer([x])
+    optimizer = config.create_optimizer([("x", x)])
     for i in range(6):
         optimizer.zero_grad()
         ((x - 2) ** 2 * (6 - i) ** 3).sum().backward()

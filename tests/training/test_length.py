@@ -32,6 +32,13 @@ CASES = {
         "check_val_every_n_epoch": 2,
         "val_check_interval": 2,
     },
+    "a validation every five steps, over epochs": {"max_epochs": 3, "check_val_every_n_steps": 5},
+    "a validation every second step of accumulated batches": {
+        "max_epochs": -1,
+        "max_steps": 8,
+        "accumulate_grad_batches": 3,
+        "check_val_every_n_steps": 2,
+    },
     "a part of the data": {
         "max_epochs": 2,
         "additional_trainer_kwargs": {"limit_train_batches": 0.5, "limit_val_batches": 2},

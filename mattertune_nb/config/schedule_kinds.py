@@ -1,0 +1,199 @@
+"""Learning-rate schedules that fall by steps, or hold; and what all schedules share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.errors import about
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+
+class Schedule(StrictConfig):
+    """What all schedules share."""
+
+    def length(self, total: int | None) -> int | None:
+        """Return after how many intervals the next schedule of a sequence takes over.
+
+        Parameters
+        ----------
+        total
+            Intervals left in the run; ``None`` where the run has no fixed length.
+        """
+        return None
+
+    def parts(self, total: int | None) -> list[Any]:
+        """Return the plain schedules that this one is made of, in their order.
+
+        Parameters
+        ----------
+        total
+            As in :meth:`length`.
+        """
+        return [self]
+
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        """Build torch's scheduler of the same name for an `optimizer`."""
+        from torch.optim import lr_scheduler
+
+        name = type(self).__name__.removesuffix("Config")
+        kind = getattr(lr_scheduler, name if name.endswith("LR") else f"{name}LR")
+        scheduler: LRScheduler = kind(optimizer, **self.model_dump(exclude={"name", "interval"}))
+        return scheduler
+
+
+class CountingScheduleConfig(Schedule):
+    """What the schedules that count epochs by default share."""
+
+    interval: Literal["epoch", "step"] = setting(
+        "epoch",
+        "What the schedule counts: epochs, or optimizer steps.",
+        label="Counted in",
+        options={"epoch": "epochs", "step": "optimizer steps"},
+    )
+
+
+class StepLRConfig(CountingScheduleConfig):
+    """Multiply the rate by `gamma` every `step_size` intervals."""
+
+    name: Literal["step"] = setting(
+        "step", "Kind of schedule.", label="Kind of schedule", options={"step": "steps down"}
+    )
+    step_size: int = setting(
+        10, "Intervals between two reductions.", label="Length of a step", basic=True, ge=1
+    )
+    gamma: float = setting(
+        0.5, "Factor of each reduction.", label="Factor of each step", basic=True, gt=0
+    )
+
+
+class MultiStepLRConfig(CountingScheduleConfig):
+    """Multiply the rate by `gamma` at each milestone."""
+
+    name: Literal["multi_step"] = setting(
+        "multi_step",
+        "Kind of schedule.",
+        label="Kind of schedule",
+        options={"multi_step": "steps down at milestones"},
+    )
+    milestones: list[Annotated[int, Field(ge=1)]] = setting(
+        ...,
+        "Intervals at which the rate is reduced, ascending.",
+        label="Milestones",
+        basic=True,
+        min_length=1,
+    )
+    gamma: float = setting(
+        0.1, "Factor of each reduction.", label="Factor at each milestone", basic=True, gt=0
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if sorted(self.milestones) != self.milestones:
+            text = f"Milestones must ascend, e.g. {sorted(self.milestones)}; got {self.milestones}"
+            raise about(text, "milestones")
+        return self
+
+
+class ExponentialConfig(CountingScheduleConfig):
+    """Multiply the rate by `gamma` every interval."""
+
+    name: Literal["exponential"] = setting(
+        "exponential",
+        "Kind of schedule.",
+        label="Kind of schedule",
+        options={"exponential": "exponential decay"},
+    )
+    gamma: float = setting(
+        0.95, "Factor of each interval.", label="Factor of each interval", basic=True, gt=0
+    )
+
+
+class ReduceOnPlateauConfig(StrictConfig):
+    """Multiply the rate by `factor` once a validation metric has stopped improving."""
+
+    name: Literal["reduce_on_plateau"] = setting(
+        "reduce_on_plateau",
+        "Kind of schedule.",
+        label="Kind of schedule",
+        options={"reduce_on_plateau": "reduce on a plateau"},
+    )
+    monitor: str = setting(
+        "val/total_loss", "Metric that is watched.", label="Watched metric", basic=True
+    )
+    mode: Literal["min", "max"] = setting(
+        "min",
+        "Whether the metric should fall or rise.",
+        label="Better is",
+        options={"min": "smaller", "max": "larger"},
+    )
+    factor: float = setting(
+        0.5, "Factor of each reduction.", label="Factor of each reduction", basic=True, gt=0, lt=1
+    )
+    patience: int = setting(
+        10,
+        "Validations without improvement before a reduction.",
+        label="Patience",
+        basic=True,
+        ge=0,
+    )
+    threshold: float = setting(
+        1e-4, "Smallest relative change that counts.", label="Smallest relative change", ge=0
+    )
+    cooldown: int = setting(
+        0, "Validations to wait after a reduction.", label="Wait after a reduction", ge=0
+    )
+    min_lr: float = setting(
+        0.0, "Lower bound of the learning rate.", label="Lowest learning rate", ge=0
+    )
+
+    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:
+        """Build :class:`torch.optim.lr_scheduler.ReduceLROnPlateau` for an `optimizer`."""
+        from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+        return ReduceLROnPlateau(optimizer, **self.model_dump(exclude={"name", "monitor"}))
+
+
+class LinearLRConfig(CountingScheduleConfig):
+    """Change the rate linearly from `start_factor` to `end_factor` of its value; a warm-up."""
+
+    name: Literal["linear"] = setting(
+        "linear",
+        "Kind of schedule.",
+        label="Kind of schedule",
+        options={"linear": "linear, a warm-up"},
+    )
+    start_factor: float = setting(
+        1 / 3, "Factor at the start.", label="Factor at the start", basic=True, gt=0, le=1
+    )
+    end_factor: float = setting(
+        1.0, "Factor at the end.", label="Factor at the end", basic=True, ge=0, le=1
+    )
+    total_iters: int = setting(5, "Length in intervals.", label="Length", basic=True, ge=1)
+
+    @override
+    def length(self, total: int | None) -> int | None:
+        return self.total_iters
+
+
+class ConstantLRConfig(CountingScheduleConfig):
+    """Hold the rate at `factor` of its value for `total_iters` intervals."""
+
+    name: Literal["constant"] = setting(
+        "constant",
+        "Kind of schedule.",
+        label="Kind of schedule",
+        options={"constant": "held at a fraction"},
+    )
+    factor: float = setting(1 / 3, "Factor while it lasts.", label="Factor", basic=True, gt=0, le=1)
+    total_iters: int = setting(5, "Length in intervals.", label="Length", basic=True, ge=1)
+
+    @override
+    def length(self, total: int | None) -> int | None:
+        return self.total_iters
