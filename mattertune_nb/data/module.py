@@ -13,9 +13,7 @@ from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mattertune_nb.data.datasets import AtomsDataset, LoaderSettings
     from mattertune_nb.data.dividing import DividedData
