@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path  # noqa: TC003  pydantic reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr, field_validator, model_validator
@@ -89,7 +89,10 @@ class BackboneConfig(ModelConfig, ABC):
     @field_validator("checkpoint", mode="before")
     @classmethod
     def _take_a_run(cls, value: Any) -> Any:
-        return value if value is None else path_of(value)
+        # what is no place of a run is told by the type of the field
+        given = getattr(value, "run", value)
+        is_place = isinstance(given, str | Path) or hasattr(given, "path")
+        return path_of(value) if is_place else value
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:

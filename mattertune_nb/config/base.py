@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.messages import problems_of, unknown_setting
-from mattertune_nb.config.yaml import dump_yaml, load_yaml
+from mattertune_nb.config.messages import problems_of, shown, unknown_setting
+from mattertune_nb.config.yaml import dump_yaml, load_yaml, yaml_problem
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, KeysView
@@ -100,11 +100,13 @@ class StrictConfig(BaseModel):
     fields_are_fixed: ClassVar[bool] = False
     """Whether a run that is resumed has to keep the fields that a class declares and says nothing else of."""
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as exc:
             raise config_error(type(self), exc) from None
+        except UnicodeEncodeError as exc:
+            raise _no_text(type(self), exc) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and name not in type(self).model_fields:
@@ -118,6 +120,8 @@ class StrictConfig(BaseModel):
             # pydantic runs `after` validators on the changed model and leaves it changed
             self.__dict__.update(before)
             raise config_error(type(self), exc) from None
+        except UnicodeEncodeError as exc:
+            raise _no_text(type(self), exc) from None
 
     @classmethod
     def from_dict(cls, data: Any, *, source: str = "") -> Self:
@@ -142,7 +146,7 @@ class StrictConfig(BaseModel):
         try:
             return cls(**{str(key): value for key, value in data.items()})
         except ConfigError as exc:
-            if source:
+            if source and exc.problems:
                 raise ConfigError.from_problems(source, exc.problems) from None
             raise
 
@@ -193,7 +197,7 @@ class StrictConfig(BaseModel):
             mark = getattr(exc, "problem_mark", None)
             line = f"line {mark.line + 1}" if mark else ""
             where = ", ".join(filter(None, (source, line))) or cls.__name__
-            msg = f"{where}: not valid YAML ({getattr(exc, 'problem', None) or exc})."
+            msg = f"{where}: not valid YAML ({yaml_problem(exc)})."
             raise ConfigError(msg) from exc
         return cls.from_dict(data, source=source)
 
@@ -254,6 +258,13 @@ class HyperParameters(StrictConfig):
 def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
     """Turn pydantic's report into one line that names each field."""
     return ConfigError.from_problems(cls.__name__, problems_of(cls, exc))
+
+
+def _no_text(cls: type[BaseModel], exc: UnicodeEncodeError) -> ConfigError:
+    text = shown(str(exc.object)).encode("ascii", "backslashreplace").decode()
+    return ConfigError(
+        f"{cls.__name__}: {text} holds a part of a character that cannot be written."
+    )
 
 
 def _code(value: Any, indent: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LONGEST = 80
+"""Characters of what was given that a message repeats."""
+
+
+_LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST + 1},}}")
+
+
+def cut(text: str) -> str:
+    """Return a text as a message repeats it: without its end where it is long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 class MatterTuneError(Exception):
-    """Base of every error whose message alone is enough for a user; the CLI prints no traceback."""
+    """Base of every error whose message alone is enough for a user; the CLI prints no traceback.
+
+    Parameters
+    ----------
+    message
+        One line. What it repeats of a file or a setting is cut where it is one long word; paths are not.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_LONG_WORD.sub(lambda word: cut(word[0]), message))
 
 
 class ConfigError(MatterTuneError, ValueError):
@@ -40,7 +62,8 @@ class ConfigError(MatterTuneError, ValueError):
         """
         problems = tuple(problems)
         text = "; ".join(
-            f"{'.'.join(map(str, path))}: {text}" if path else text for path, text in problems
+            f"{'.'.join(cut(str(part)) for part in path)}: {text}" if path else text
+            for path, text in problems
         )
         error = cls(f"{where}: {text}" if where else text)
         error.problems = problems
@@ -70,5 +93,5 @@ class TrainingError(MatterTuneError, RuntimeError):
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
-    matches = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    matches = get_close_matches(word[:LONGEST], list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{matches[0]}'?" if matches else ""

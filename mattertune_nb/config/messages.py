@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
-from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.errors import LONGEST, ConfigError, cut, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 Path = tuple[str | int, ...]
-
-_LONGEST = 80
-"""Characters of a value that a message repeats."""
 
 _WANTED = {
     "int_parsing": "a whole number",
@@ -81,7 +78,7 @@ def problems_of(cls: type[BaseModel], exc: ValidationError) -> list[tuple[Path, 
             of_kind = f": say of which {tag}" if tag else ""
             problems.setdefault(path, []).append(f"{setting.label} is required{of_kind}")
         elif cause is not None:
-            texts.append(str(cause))
+            texts.append(_cut_short(str(cause), error["input"]))
         elif kind in _WANTED:
             _, phrases, _ = wanted.setdefault(setting.path, (setting, [], error["input"]))
             phrase = _phrase(kind, context, setting.field)
@@ -100,6 +97,12 @@ def problems_of(cls: type[BaseModel], exc: ValidationError) -> list[tuple[Path, 
 _EXAMPLED = {_WANTED[kind] for kind in _WITH_EXAMPLE}
 
 
+def _cut_short(text: str, given: Any) -> str:
+    """Return what a validator says, where it repeats what was given without its end."""
+    is_long = isinstance(given, str) and len(given) > LONGEST
+    return text.replace(given, cut(given)) if is_long else text
+
+
 def shown(value: Any) -> str:
     """Return a value as a message repeats it, cut where it is long."""
     if isinstance(value, str):
@@ -109,8 +112,14 @@ def shown(value: Any) -> str:
     elif isinstance(value, bool):
         text = "true" if value else "false"
     else:
-        text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+        try:
+            text = repr(value)
+        except (
+            ValueError,
+            RecursionError,
+        ):  # of a number of thousands of digits, or nested as deeply
+            text = f"a {type(value).__name__}"
+    return cut(text)
 
 
 def label_of(name: str, field: FieldInfo) -> str:
@@ -166,7 +175,7 @@ def _setting(cls: type[BaseModel], loc: Path, *, unknown: bool) -> _Setting:
         elif isinstance(part, int):
             label, in_dict = f"{label}, number {part + 1},", False
         elif in_dict:
-            label, in_dict = f"{label} of {part}", False
+            label, in_dict = f"{label} of {cut(str(part))}", False
         elif not (unknown and i == len(loc) - 1):
             continue
         kept.append(part)

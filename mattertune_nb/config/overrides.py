@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from mattertune_nb.config.errors import ConfigError, did_you_mean
-from mattertune_nb.config.yaml import load_yaml
+from mattertune_nb.config.errors import ConfigError, cut, did_you_mean
+from mattertune_nb.config.yaml import load_yaml, yaml_problem
 
 if TYPE_CHECKING:
     from mattertune_nb.config.base import StrictConfig
@@ -28,13 +28,14 @@ def override_settings(config: C, changes: list[str]) -> C:
     for change in changes:
         field, separator, text = change.partition("=")
         if not separator or not field:
-            msg = f"--set {change}: write FIELD=VALUE, e.g. trainer.max_epochs=5."
+            msg = f"--set {cut(change)}: write FIELD=VALUE, e.g. trainer.max_epochs=5."
             raise ConfigError(msg)
         try:
             value = load_yaml(text)
         except yaml.YAMLError as exc:
-            reason = getattr(exc, "problem", None) or exc
-            msg = f"--set {change}: the value is not valid YAML ({reason}). Quote it."
+            msg = (
+                f"--set {cut(change)}: the value is not valid YAML ({yaml_problem(exc)}). Quote it."
+            )
             raise ConfigError(msg) from exc
         given.add(tuple(field.split(".")))
         *parents, last = field.split(".")
@@ -73,8 +74,12 @@ def _drop_old_kind(data: Any, given: set[tuple[str, ...]], error: ConfigError) -
     return dropped
 
 
+def _is_index(name: str, target: list[Any]) -> bool:
+    return name.isdecimal() and len(name) < 10 and int(name) < len(target)
+
+
 def _child(target: Any, name: str, field: str) -> Any:
-    if isinstance(target, list) and name.isdigit() and int(name) < len(target):
+    if isinstance(target, list) and _is_index(name, target):
         return target[int(name)]
     if isinstance(target, dict) and name in target:
         if target[name] is None:
@@ -84,5 +89,5 @@ def _child(target: Any, name: str, field: str) -> Any:
         hint = did_you_mean(name, target) or f" Allowed: {', '.join(target)}."
     else:
         hint = f" It has {len(target)} entries." if isinstance(target, list) else ""
-    msg = f"--set {field}: there is no '{name}' there.{hint}"
+    msg = f"--set {cut(field)}: there is no '{cut(name)}' there.{hint}"
     raise ConfigError(msg)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Any
 
 import yaml
+
+from mattertune_nb.config.errors import cut
+
+_DEEPEST = 200
+"""Brackets in brackets; what PyYAML takes for more grows with their square."""
 
 _MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
@@ -20,16 +26,24 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                problem = "the name of a setting must be a word"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            if key.tag != _MERGE:
-                key.tag = _TEXT
+            _as_word(key)
             if key.value in seen:
-                problem = f"'{key.value}' is set twice"
+                problem = f"'{cut(key.value)}' is set twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
+        self.flatten_mapping(node)
+        for key, _ in node.value:  # those of the mappings that it merges
+            _as_word(key)
         return super().construct_mapping(node, deep)
+
+
+def _as_word(key: yaml.Node) -> None:
+    """Let the name of a setting be the word that stands there."""
+    if not isinstance(key, yaml.ScalarNode):
+        problem = "the name of a setting must be a word"
+        raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+    if key.tag != _MERGE:
+        key.tag = _TEXT
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,6 +72,11 @@ _Loader.add_constructor(
 )
 
 
+def yaml_problem(exc: yaml.YAMLError) -> str:
+    """Return what is wrong with a text, without the text."""
+    return cut(" ".join(str(getattr(exc, "problem", None) or exc).split()))
+
+
 def dump_yaml(data: Any) -> str:
     """Return plain data as YAML that :func:`load_yaml` and other readers understand alike."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
@@ -72,6 +91,10 @@ def load_yaml(text: str) -> Any:
     yaml.YAMLError
         It is not valid, sets a key twice, or is nested too deeply.
     """
+    depths = accumulate((mark in "[{") - (mark in "]}") for mark in text)
+    if max(depths, default=0) > _DEEPEST:
+        msg = "nested too deeply"
+        raise yaml.YAMLError(msg)
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError:

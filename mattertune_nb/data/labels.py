@@ -30,6 +30,9 @@ Labels = dict[str, "float | NDArray[np.float64]"]
 
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
+_NAMED = 20
+"""Names of labels that a message lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelKeys:
@@ -210,7 +213,8 @@ def mask_remedy(label: Property | str) -> str:
 def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> str:
     """Say that a label is missing, what there is instead, and what to do."""
     numeric = [name for name, value in stored.items() if _numbers(value) is not None]
-    found = ", ".join(numeric) or (
+    others = f" and {len(numeric) - _NAMED} others" if len(numeric) > _NAMED else ""
+    found = ", ".join(numeric[:_NAMED]) + others or (
         "no labels; a calculator's results count only for the positions they were computed at"
     )
     likely = [name for name in likely_keys(atoms).get(prop.name, []) if name != key]

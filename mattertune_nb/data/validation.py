@@ -146,6 +146,15 @@ def geometry_problem(atoms: Atoms) -> str | None:
     """Return why no neighbour list of a structure can be made, or None."""
     if len(atoms) == 0:
         return "has no atoms. Remove the frame."
+    from ase.data import chemical_symbols
+
+    beyond = (atoms.numbers < 0) | (atoms.numbers >= len(chemical_symbols))
+    if beyond.any():
+        i = int(np.argmax(beyond))
+        return (
+            f"atom {i} has the atomic number {atoms.numbers[i]}, which is no element's. Correct or remove "
+            "the frame."
+        )
     finite = np.isfinite(atoms.positions).all(axis=1)
     if not finite.all():
         return (

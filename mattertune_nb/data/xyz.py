@@ -236,7 +236,9 @@ def _refuse_columns(block: bytes, where: str) -> None:
     found = _PROPERTIES.search(lines[1]) if len(lines) > 2 else None
     if found is None:
         return
-    declared = sum(int(count) for count in found[1].split(b":")[2::3] if count.isdigit())
+    counts = (count for count in found[1].split(b":")[2::3] if count.isdigit())
+    # of thousands of digits Python makes no number
+    declared = sum(int(count[:18]) for count in counts)
     present = len(lines[2].split())
     if declared > max(present, _LEAST_COLUMNS):
         msg = (

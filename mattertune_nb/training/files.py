@@ -7,10 +7,11 @@ import errno
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,35 +136,45 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-_COUNTABLE = 2**53
-"""Steps and epochs beyond this are no longer exact as floats: no run counts so far."""
+class Lines(NamedTuple):
+    """What was read of a record of metrics.
 
-
-def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Read the whole lines after `offset`, while another process may be writing.
-
-    Returns
-    -------
+    Attributes
+    ----------
     records
-        One dict a line; a torn last line is left for the next call; one that is damaged, or whose
-        step or epoch is no number, is skipped.
+        One mapping a line.
     offset
         Where the next call should begin.
+    damaged
+        Lines that are none, and were left out.
+    """
+
+    records: list[dict[str, Any]]
+    offset: int
+    damaged: int = 0
+
+
+def read_lines(path: Path, offset: int = 0) -> Lines:
+    """Read the whole lines after `offset`, while another process may be writing.
+
+    A torn last line is left for the next call. A line is left out that is torn, or holds what no run writes:
+    readers compare and plot what they get.
     """
     if not path.exists():
-        return [], 0
+        return Lines([], 0)
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read()
     end = data.rfind(b"\n") + 1
-    lines = data[:end].splitlines()
+    lines = [line for line in data[:end].splitlines() if line.strip()]
     try:
         # in one go, which is several times quicker than line by line
-        records = json.loads(b"[" + b",".join(lines) + b"]")
+        found = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
         # a line was torn by a crash or a full disk
-        records = [record for line in lines if (record := _parsed(line)) is not None]
-    return [record for record in records if _is_record(record)], offset + end
+        found = [_parsed(line) for line in lines]
+    records = [record for record in found if _is_record(record)]
+    return Lines(records, offset + end, max(len(lines) - len(records), 0))
 
 
 def _parsed(line: bytes) -> Any:
@@ -173,9 +184,27 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
+_NO_METRICS: dict[str, Callable[[Any], bool]] = {
+    "kind": lambda value: isinstance(value, str),
+    "settings": lambda value: isinstance(value, dict),
+    # seconds since 1970 that a calendar knows
+    "time": lambda value: _is_number(value) and 0 <= value < 2**35,
+    # beyond this they are no longer exact as floats: no run counts so far
+    "step": lambda value: _is_number(value) and 0 <= value < 2**53,
+    "epoch": lambda value: _is_number(value) and 0 <= value < 2**53,
+}
+
+
 def _is_record(record: Any) -> bool:
-    # readers compare and plot steps and epochs
     return isinstance(record, dict) and all(
-        type(record.get(key, 0)) in (int, float) and abs(record.get(key, 0)) < _COUNTABLE
-        for key in ("step", "epoch")
+        _NO_METRICS[key](value) if key in _NO_METRICS else value is None or _is_number(value)
+        for key, value in record.items()
     )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -_LARGEST <= value <= _LARGEST
+
+
+_LARGEST = sys.float_info.max
+"""What is infinite or no number stands in a record as ``null``."""

@@ -105,6 +105,8 @@ class RecordReader:
     def _forget(self) -> None:
         self._offset = 0
         self._start = b""
+        self.damaged = 0
+        """Lines that were left out, see :func:`~mattertune_nb.training.files.read_lines`."""
         self._records: list[dict[str, Any]] = []
 
     def new_records(self) -> tuple[list[dict[str, Any]], bool]:
@@ -123,7 +125,8 @@ class RecordReader:
             self._forget()
         elif not self._run.metrics_file.exists():
             return [], False
-        records, self._offset = read_lines(self._run.metrics_file, self._offset)
+        records, self._offset, damaged = read_lines(self._run.metrics_file, self._offset)
+        self.damaged += damaged
         if self._offset and not self._start:
             self._start = self._beginning(min(self._offset, _BEGINNING))
         if any(record.get("kind") == "resumed" for record in records):

@@ -47,6 +47,8 @@ class Summary:
         The record whose weights are kept as best, in eV; its ``epoch`` is counted from 0.
     training_loss
         The first and the last that were recorded.
+    damaged
+        Records that could not be read.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Summary:
     baseline: dict[str, float] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     training_loss: tuple[float, float] | None = None
+    damaged: int = 0
 
 
 _known: dict[str, tuple[list[int], Summary]] = {}
@@ -124,7 +127,7 @@ def _from_json(data: dict[str, Any]) -> Summary:
 
 
 def _summarise(run: RunDirectory) -> Summary:
-    written = read_lines(run.metrics_file)[0]
+    written, _, damaged = read_lines(run.metrics_file)
     records = drop_undone(written)
     settings: dict[str, Any] = {}
     sources: tuple[str, ...] = ()
@@ -151,6 +154,7 @@ def _summarise(run: RunDirectory) -> Summary:
         _baseline(records),
         best_record(records, monitor, mode),
         (losses[0], losses[-1]) if losses else None,
+        damaged,
     )
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import tempfile
 import tracemalloc
+import warnings
+from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
+import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data import xyz
 from mattertune_nb.data.opening import open_frames
+from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.data.xyz import IndexedXYZ
 
 
@@ -188,3 +195,91 @@ def test_a_header_cannot_ask_for_more_columns_than_there_are(tmp_path):
     path.write_text(f"1\nProperties=species:S:1:pos:R:3:x:R:{10**30}\nCu 0 0 0\n")
     with pytest.raises(DataError, match=r"declares 10+4 columns, but the first atom has 4"):
         open_frames(path)
+
+
+# -- whatever stands in a file -------------------------------------------------------------------
+
+COLUMNS = [
+    *("species:S:1:pos:R:3", "species:S:1:pos:R:3:forces:R:3", "species:S:1:pos:R:3:Z:I:1"),
+    *("Z:I:1:pos:R:3", "species:S:1:pos:R:1" + "0" * 30, "species:S:1:pos:R:" + "9" * 5000),
+    *(
+        "pos:R:3",
+        "species:S:1",
+        "species:S:0:pos:R:3",
+        "species:S:1:pos:R:-3",
+        "species:R:1:pos:S:3",
+    ),
+    *("species:S:1:pos:R", "", "species:S:1:pos:R:3:pos:R:3", "species:S:1:pos:R:2000:a:R:1"),
+    *("species:S:1:pos:R:3:move_mask:L:1", "species:S:3:pos:R:3", "species:S:1:pos:R:0"),
+]
+INFO = [
+    *("energy=1", "energy=abc", 'energy="1 2 3"', 'stress="1 2"', "virial=1", 'pbc="T T"', "pbc=9"),
+    *(
+        'Lattice="1 0 0 0 1 0 0 0 1"',
+        'Lattice="1 0 0"',
+        'Lattice="nan 0 0 0 1 0 0 0 1"',
+        "Lattice=1",
+    ),
+    *('Lattice="1e300 0 0 0 1e300 0 0 0 1e300"', "=", '"', "{", "x", 'a="[[1,2],[3]]"', "_JSON=1"),
+]
+ATOMS = [
+    *(
+        "Cu 0 0 0",
+        "O 1 1 1 0.1 0.2 0.3",
+        "X 0 0 0",
+        "Zz 1 2 3",
+        "500 0 0 0",
+        "-1 0 0 0",
+        "H nan 0 0",
+    ),
+    *("H 0 0", "", "H 0 0 0 a b c", "0 0 0 0", "Cu 0 0 0 300", "H 0 0 0 T", "É 0 0 0"),
+]
+COUNTS = ["x", "-1", "1e3", "9" * 5000, "999999999", "", "²"]
+
+
+@st.composite
+def frames_of_text(draw) -> str:
+    """Return frames of an XYZ file with odd headers, columns and numbers."""
+    out = []
+    for _ in range(draw(st.integers(1, 3))):
+        atoms = draw(st.lists(st.sampled_from(ATOMS), max_size=3))
+        count = draw(st.sampled_from([str(len(atoms))] * 12 + COUNTS))
+        info = draw(st.lists(st.sampled_from(INFO), max_size=3))
+        columns = draw(st.sampled_from(COLUMNS))
+        out += [count, " ".join([f"Properties={columns}", *info]), *atoms]
+    return "\n".join(out) + draw(st.sampled_from(["\n", ""]))
+
+
+def read_or_refuse(text: str) -> None:
+    labels = dict.fromkeys(("energy", "forces", "stresses"), "mask")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frames.xyz"
+        path.write_text(text, encoding="utf-8")
+        with contextlib.suppress(mt.MatterTuneError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = mt.XYZDatasetConfig(src=path).create_dataset()
+            for elements in (None, ["Cu", "O"]):
+                with contextlib.suppress(mt.MatterTuneError):
+                    check_dataset(dataset, labels, elements)
+
+
+@settings(max_examples=60)
+@given(frames_of_text())
+def test_any_frame_is_read_or_refused_in_words(text):
+    read_or_refuse(text)
+
+
+@pytest.mark.long
+@settings(max_examples=6000)
+@given(frames_of_text())
+def test_any_frame_is_read_or_refused_in_words_many(text):
+    read_or_refuse(text)
+
+
+@pytest.mark.parametrize("number", ["500", "-1", "119"])
+def test_a_number_that_is_no_elements_is_refused_with_its_atom(number, tmp_path):
+    path = tmp_path / "frames.xyz"
+    path.write_text(f"2\nProperties=Z:I:1:pos:R:3\n1 0 0 0\n{number} 0 0 1\n")
+    dataset = mt.XYZDatasetConfig(src=path).create_dataset()
+    with pytest.raises(mt.DataError, match=f"frame 0: atom 1 has the atomic number {number}"):
+        check_dataset(dataset, {}, ["H"])

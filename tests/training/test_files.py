@@ -26,11 +26,12 @@ def test_a_torn_last_line_waits_for_its_end(tmp_path):
     append_line(path, {"step": 1})
     with path.open("a") as file:
         file.write('{"step": 2')
-    records, offset = read_lines(path)
+    records, offset, damaged = read_lines(path)
     assert records == [{"step": 1}]
+    assert not damaged
     with path.open("a") as file:
         file.write("}\n")
-    assert read_lines(path, offset) == ([{"step": 2}], path.stat().st_size)
+    assert read_lines(path, offset) == ([{"step": 2}], path.stat().st_size, 0)
 
 
 def test_a_line_torn_by_a_crash_spoils_no_other(tmp_path):
@@ -40,8 +41,31 @@ def test_a_line_torn_by_a_crash_spoils_no_other(tmp_path):
         file.write('{"step": 2')
     append_line(path, {"step": 3})
     append_line(path, {"step": 4})
-    assert [r["step"] for r in read_lines(path)[0]] == [1, 3, 4]
+    read = read_lines(path)
+    assert [r["step"] for r in read.records] == [1, 3, 4]
+    assert read.damaged == 1
 
 
 def test_no_file_yet_is_no_record(tmp_path):
-    assert read_lines(tmp_path / "metrics.jsonl") == ([], 0)
+    assert read_lines(tmp_path / "metrics.jsonl") == ([], 0, 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("3", "[]", "null", '"step"', "{", "[" * 3000),
+        *('{"step": -1}', '{"step": "1"}', '{"epoch": NaN}', '{"step": 1e60}', '{"time": []}'),
+        *('{"time": 1e300}', '{"kind": 1}', '{"mine": "a"}', '{"mine": Infinity}', '{"lr": {}}'),
+        f'{{"mine": {"9" * 400}}}',
+    ],
+    ids=lambda line: line[:20],
+)
+def test_a_line_that_no_run_writes_is_left_out_and_counted(line, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append_line(path, {"step": 1, "mine": None, "val/total_loss": 0.5})
+    with path.open("a") as file:
+        file.write(f"{line}\n\n")
+    append_line(path, {"step": 2})
+    read = read_lines(path)
+    assert [record["step"] for record in read.records] == [1, 2]
+    assert read.damaged == 1

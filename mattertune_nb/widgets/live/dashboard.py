@@ -149,6 +149,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                 records, restarted = self._reader.new_records()
                 if restarted:
                     self._forget()
+                self.data.damaged = self._reader.damaged
                 if records or restarted:
                     self.data.add(records)
                 if restarted or self._is_changed(status):

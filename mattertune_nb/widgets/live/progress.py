@@ -45,6 +45,8 @@ class Progress:
         Seconds left.
     memory
         Of the training process, in GB.
+    damaged
+        Records of metrics that cannot be read.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Progress:
     eta: float | None = None
     memory: float | None = None
     rate_unit: str = "structures"
+    damaged: int = 0
 
     @property
     def epoch_in_words(self) -> str:
@@ -83,7 +86,15 @@ def read_progress(
     active = status.is_active
     memory = _memory(status.pid) if active else None
     if config is None:
-        return Progress(run.name, status.state, status.epoch, None, status.step, memory=memory)
+        return Progress(
+            run.name,
+            status.state,
+            status.epoch,
+            None,
+            status.step,
+            memory=memory,
+            damaged=data.damaged,
+        )
     max_epochs = config.trainer.max_epochs
     max_epochs = None if max_epochs in (None, -1) else max_epochs
     n_train = len(run.directory.splits().get("train", ()))
@@ -112,6 +123,7 @@ def read_progress(
         rate=rate,
         eta=eta,
         memory=memory,
+        damaged=data.damaged,
     )
 
 
@@ -136,6 +148,7 @@ def progress_html(progress: Progress) -> str:
     color = _COLORS.get(progress.state, "#8a8f98")
     steps = f" of {progress.max_steps}" if progress.max_steps else ""
     facts = f"{progress.epoch_in_words} · step {progress.step}{steps}"
+    facts += damage_in_words(progress.damaged)
     now = ""
     if progress.rate is not None:
         now += f" · {progress.rate:.3g} {progress.rate_unit}/s"
@@ -159,6 +172,13 @@ def progress_html(progress: Progress) -> str:
         'style="height:6px;border-radius:3px;background:rgba(128,128,128,.25);margin:4px 0">'
         f'<div style="height:6px;border-radius:3px;width:{width:.1f}%;background:{color}"></div></div></div>'
     )
+
+
+def damage_in_words(damaged: int) -> str:
+    """Return how many records of metrics could not be read, to be put behind a state; nothing for none."""
+    if not damaged:
+        return ""
+    return f" · {damaged} damaged record{'s' * (damaged > 1)} left out"
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.summary import Summary, summary_of
 from mattertune_nb.training.verdict import TOLD, Verdict, verdict
 from mattertune_nb.widgets.live.differences import differences
-from mattertune_nb.widgets.live.progress import duration
+from mattertune_nb.widgets.live.progress import damage_in_words, duration
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
@@ -78,6 +78,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             # what most people look for is in sight without scrolling
             row = {"run": run.name, "state": status.state, "verdict": told}
             row |= _row(run, status, summary, judged) | {
+                "state": status.state + damage_in_words(summary.damaged),
                 "note": self.folder.note(run.name),
                 "settings": ", ".join(f"{k}={v}" for k, v in differing.items()) or _NONE,
             }

@@ -159,6 +159,8 @@ class CurveData:
         self, monitor: str | None = None, mode: str = "min", reserved: Iterable[str] = ()
     ) -> None:
         self.version = 0
+        self.damaged = 0
+        """Records that could not be read."""
         # told by who knows it; what is here otherwise is worked out of the record
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[object, Figure | None] | None = None
