@@ -463,6 +463,21 @@ def test_the_run_s_seed_name_and_root_act(morse_config, tmp_path):
     assert not set(numbers[0]) & set(numbers[2])
 
 
+def test_the_run_s_seed_rules_what_is_random_in_a_step(morse_config):
+    """All frames are in one batch, so that their order is no reason for other weights."""
+
+    class Drops(mt.FinetuneModuleBase):
+        def training_step(self, batch, batch_idx):
+            return torch.nn.functional.dropout(super().training_step(batch, batch_idx), 0.5)
+
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 5)):
+        config = morse_config(name, run={"seed": seed}, data={"batch_size": 9}, max_epochs=6)
+        model = mt.MatterTuner(config, module_class=Drops).tune().model
+        weights.append([parameter.tolist() for parameter in model.backbone.parameters()])
+    assert weights[0] == weights[1] != weights[2]
+
+
 def test_the_run_s_seed_draws_other_batches_from_the_same_split(morse_config):
     weights, splits = [], []
     for name, seed in (("a", 0), ("b", 0), ("c", 5)):

@@ -354,6 +354,23 @@ def test_the_schedule_is_previewed(advised_form):
     assert "from 0.001 to 0.001" in advised_form._preview.value
 
 
+def test_one_cycle_and_warm_restarts_are_chosen_and_previewed(advised_form):
+    config = mt.demo_config()
+    config.model.optimizer = mt.AdamWConfig(lr=1e-3)
+    config.trainer.max_epochs = 20
+    advised_form.config = config
+    schedule = advised_form.editor.editor("model", "lr_scheduler").inner
+    schedule.kind.value = "one_cycle"
+    assert isinstance(advised_form.config.model.lr_scheduler, mt.OneCycleLRConfig)
+    assert advised_form._advisor.wait()
+    assert "over 20 epochs, from 4e-05 to" in advised_form._preview.value
+    schedule.kind.value = "warm_restarts"
+    restarts = advised_form.config.model.lr_scheduler
+    assert isinstance(restarts, mt.CosineAnnealingWarmRestartsConfig)
+    assert advised_form._advisor.wait()
+    assert "from 0.001 to 2.45e-05" in advised_form._preview.value
+
+
 def wait_for_start(form):
     """Wait for what becomes of a press of the button, which a kernel does not."""
     while form.start_button.disabled:
