@@ -259,6 +259,7 @@ def test_each_setting_says_whether_a_run_has_to_keep_it():
         *(f"MorseBackboneConfig.{n}" for n in ("name", "checkpoint", "fault", "properties")),
         *(f"MorseBackboneConfig.{n}" for n in ("optimizer", "normalizers", "freeze")),
         "AdamWConfig.amsgrad",
+        "AdamWConfig.lr_factors",
         "RunConfig.seed",
         *(f"AutoSplitDataModuleConfig.{n}" for n in ("dataset", "train_split", "test_split")),
         *(

@@ -43,6 +43,14 @@ CASES = {
         },
         [(BATCH, 1), (EPOCH, 1), (EPOCH, 2)],
     ),
+    "validation every four steps, over epochs": (
+        {"check_val_every_n_steps": 4},
+        [(BATCH, 2), (BATCH, 4), (BATCH, 7), (VALIDATION, 2)],
+    ),
+    "rates of their own": (
+        {"model": {"optimizer": mt.AdamWConfig(lr=1e-2, lr_factors={"r0": 0.1})}},
+        [(BATCH, 3)],
+    ),
     "average of weights": (
         {"ema": {"decay": 0.9}, "val_check_interval": 2},
         [(BATCH, 3), (VALIDATION, 2), (EPOCH, 1)],
@@ -72,6 +80,8 @@ SCHEDULES = [
     mt.LinearLRConfig(total_iters=2),
     mt.ConstantLRConfig(total_iters=2),
     mt.CosineAnnealingLRConfig(interval="epoch", warmup=1),
+    mt.OneCycleLRConfig(),
+    mt.CosineAnnealingWarmRestartsConfig(T_0=3, interval="step"),
     [mt.LinearLRConfig(total_iters=4, interval="step"), mt.CosineAnnealingLRConfig()],
     [mt.ConstantLRConfig(total_iters=2, interval="step"), mt.CosineAnnealingLRConfig(warmup=4)],
 ]
