@@ -310,9 +310,16 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
         if any(key in errors for errors in stages.values()):
             cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
             table.add_row(label, *cells)
+    # of validation sets with a name of their own
+    for key in dict.fromkeys(k for errors in stages.values() for k in errors if "/" in k):
+        name, _, metric = key.rpartition("/")
+        if metric in _ROWS:
+            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
+            table.add_row(f"{name}: {_ROWS[metric]}", *cells)
     told = {name for prop in PROPERTIES.values() for name in prop.metrics()}
     for key in dict.fromkeys(k for errors in stages.values() for k in errors if k.endswith("_mae")):
-        if key not in told and not key.startswith(UNREFIT):
+        metric = key.rpartition("/")[2]
+        if metric not in told and not metric.startswith(UNREFIT):
             # a property of the user's own, in the unit of its labels
             cells = (f"{e[key]:,.4g}" if key in e else "–" for e in stages.values())
             table.add_row(key.removesuffix("_mae").replace("_", " "), *cells)

@@ -77,7 +77,8 @@ class BatchSettings(HyperParameters):
     @override
     def __getitem__(self, name: str) -> Any:
         # a checkpoint names a list of structures, and the run's config.yaml holds it: once, and not per save
-        left_out = {name: {"atoms_list"}}
+        several = isinstance(getattr(self, name), dict)
+        left_out: Any = {name: {"__all__": {"atoms_list"}} if several else {"atoms_list"}}
         return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
 
     def structures_per_batch(self, n_train: int) -> int:

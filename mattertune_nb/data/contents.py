@@ -84,7 +84,7 @@ def read_contents(
         numbers.update(np.unique(atoms.numbers).tolist())
         least, most = found.n_atoms if found.n_read else (len(atoms), len(atoms))
         found.n_atoms = min(least, len(atoms)), max(most, len(atoms))
-        for label in read_labels(atoms, dataset.keys, dict.fromkeys(PROPERTIES, "mask")):
+        for label in read_labels(atoms, dataset.keys_of(i), dict.fromkeys(PROPERTIES, "mask")):
             found.labels[label] += 1
         found.n_read += 1
         now = time.monotonic()

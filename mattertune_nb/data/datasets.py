@@ -126,7 +126,11 @@ class AtomsDataset:
         """
         everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(PROPERTIES, "mask")
         wanted = everything if missing is None else missing
-        return read_labels(self.frame(i), self.keys, wanted, source=self.source(i))
+        return read_labels(self.frame(i), self.keys_of(i), wanted, source=self.source(i))
+
+    def keys_of(self, i: int) -> LabelKeys:
+        """Return the names of the labels of structure `i`."""
+        return self.keys
 
     def source(self, i: int) -> str:
         """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""

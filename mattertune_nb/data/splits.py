@@ -11,6 +11,7 @@ from mattertune_nb.config.errors import DataError, about
 from mattertune_nb.data.batch_settings import BatchSettings, recorded
 from mattertune_nb.data.datasets import DatasetConfig
 from mattertune_nb.data.dividing import DividedData
+from mattertune_nb.data.named_sets import ValidationConfig, open_sets
 from mattertune_nb.data.overlap import without_overlap
 from mattertune_nb.data.part_sizes import part_sizes
 from mattertune_nb.data.rules import by_number, divide
@@ -271,8 +272,13 @@ class ManualSplitDataModuleConfig(BatchSettings):
     train: DatasetConfig = setting(
         ..., "Structures to train on.", label="Training set", fixed=True, basic=True
     )
-    validation: DatasetConfig = setting(
-        ..., "Structures to validate on.", label="Validation set", fixed=True, basic=True
+    validation: ValidationConfig = setting(
+        ...,
+        "Structures to validate on; or several sets by name, which have errors of their own beside those of "
+        "all together, e.g. val/bulk/forces_mae of the set 'bulk'.",
+        label="Validation set",
+        fixed=True,
+        basic=True,
     )
     test: DatasetConfig | None = setting(
         None, "Structures for a test after training.", label="Test set"
@@ -295,7 +301,12 @@ class ManualSplitDataModuleConfig(BatchSettings):
             A source cannot be read.
         """
         given = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {k: source.create_dataset() for k, source in given.items() if source is not None}
+        return {k: open_sets(source) for k, source in given.items() if source is not None}
+
+    @property
+    def validation_names(self) -> list[str]:
+        """Names of the validation sets, where they have any."""
+        return list(self.validation) if isinstance(self.validation, dict) else []
 
     def create_datasets(self, *, approximate: bool = False) -> DividedData:
         """Open the data sets; frames of validation or test that are trained on are left out of them.

@@ -94,7 +94,7 @@ def check_dataset(
         if problem:
             msg = f"{dataset.source(i)}: {problem}"
             raise DataError(msg)
-        for label in read_labels(atoms, dataset.keys, required, source=dataset.source(i)):
+        for label in read_labels(atoms, dataset.keys_of(i), required, source=dataset.source(i)):
             counts[label] += 1
         for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
             columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
@@ -134,7 +134,7 @@ def _raise_absent(dataset: AtomsDataset, prop: Property) -> None:
         msg = f"{dataset.name}: holds no structure."
         raise DataError(msg)
     try:
-        read_labels(dataset.frame(0), dataset.keys, {prop: "error"}, source=dataset.source(0))
+        dataset.labels(0, {prop: "error"})
     except DataError as exc:
         # the remedy is not to mask it, as there is none at all
         text = str(exc).replace(mask_remedy(prop), f"take the {prop.name} out of the properties")

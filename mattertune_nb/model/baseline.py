@@ -95,16 +95,21 @@ class ZeroShotBaseline(Callback):
         metrics: Any = module.metrics["val"]
         metrics.reset()
         table = TableBuilder(module.normalization.references)
-        for loader in _validation_loaders(trainer):
+        loaders = _validation_loaders(trainer)
+        module.named_errors.begin(trainer.val_dataloaders, module.device)
+        for k, loader in enumerate(loaders):
             for batch in _limited(loader, module, trainer.limit_val_batches):
                 with trainer.precision_plugin.forward_context():
                     predictions = module(batch)["predicted_properties"]
                 _check_finite(predictions, batch, loader)
                 labels = module.batch_to_labels(batch)
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
+                module.named_errors.add(predictions, labels, k)
                 if ENERGY.name in predictions:
                     table.add(batch, predictions[ENERGY.name])
         module.baseline = {f"baseline/{k}": float(v) for k, v in metrics.compute().items()}
+        named = module.named_errors.compute()
+        module.baseline |= {f"baseline/{name}": float(value) for name, value in named.items()}
         metrics.reset()
         return table.build(trainer)
 

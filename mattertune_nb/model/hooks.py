@@ -30,20 +30,32 @@ if TYPE_CHECKING:
 
 
 class ValidationMetrics(Callback):
-    """Log the exact errors over the whole set, of all loaders together, at the end of an evaluation."""
+    """Log the exact errors over the whole set, of all loaders together, at the end of an evaluation.
+
+    Sets that have a name have errors of their own beside them, e.g. ``val/bulk/forces_mae``.
+    """
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _metrics(pl_module, "val").reset()
-        cast("FinetuneModuleBase", pl_module).sample.reset()
+        _begin(pl_module, "val", trainer.val_dataloaders)
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _metrics(pl_module, "test").reset()
-        cast("FinetuneModuleBase", pl_module).sample.reset()
+        _begin(pl_module, "test", trainer.test_dataloaders)
 
     @override
     def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        cast("FinetuneModuleBase", pl_module).sample.loader = dataloader_idx
+
+    @override
+    def on_test_batch_start(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
@@ -188,7 +200,15 @@ def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:
     return cast("PropertyMetrics", cast("FinetuneModuleBase", module).metrics[stage])
 
 
+def _begin(module: LightningModule, stage: str, loaders: Any) -> None:
+    _metrics(module, stage).reset()
+    ours = cast("FinetuneModuleBase", module)
+    ours.sample.reset()
+    ours.named_errors.begin(loaders, ours.device)
+
+
 def _log(module: LightningModule, stage: str) -> None:
-    values = _metrics(module, stage).compute()
+    named = cast("FinetuneModuleBase", module).named_errors.compute()
+    values = _metrics(module, stage).compute() | named
     # the values are the same in every process already; sync_dist only quiets Lightning's advice
     module.log_dict({f"{stage}/{k}": v.float() for k, v in values.items()}, sync_dist=True)

@@ -20,6 +20,7 @@ from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
 from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
+from mattertune_nb.model.named_errors import NamedErrors
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
 from mattertune_nb.model.predictions import INDEX, split_predictions
@@ -92,6 +93,7 @@ class FinetuneModuleBase(Findable):
         metrics = {s: PropertyMetrics(config.learnt, weights) for s in ("val", "test")}
         self.metrics = torch.nn.ModuleDict(metrics)
         self.sample = ErrorSample(config.learnt)
+        self.named_errors = NamedErrors(config.learnt)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
         self.turns = Turns()
@@ -175,19 +177,19 @@ class FinetuneModuleBase(Findable):
         stage = None if self._trainer is None else self._trainer.state.stage
         match _STAGES.get("" if stage is None else stage.value):
             case "train":
-                size = len(labels["num_atoms"])
                 values = {
                     f"train/{name}_loss": loss for name, (loss, count) in losses.items() if count
                 }
                 self.log_dict(
                     {"train/total_loss": total.detach()}
                     | {k: v.detach() for k, v in values.items()},
-                    batch_size=size,
+                    batch_size=len(labels["num_atoms"]),
                 )
             case "val" | "test" as name:
                 metrics: Any = self.metrics[name]
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
                 metrics.update_losses(losses)
+                self.named_errors.add(predictions, labels, self.sample.loader)
                 self.sample.add(predictions, labels)
 
     @override

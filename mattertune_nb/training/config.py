@@ -72,6 +72,8 @@ class MatterTunerConfig(StrictConfig):
         # training logs no errors beside its losses
         train_losses = [n for n in metric_names(learnt, "train") if n.endswith("_loss")]
         known = metric_names(learnt) + train_losses
+        for name in getattr(self.data, "validation_names", ()):
+            known += [m for m in metric_names(learnt, f"val/{name}") if not m.endswith("_loss")]
         for field, monitor in self.monitors().items():
             if monitor not in known:
                 hint = did_you_mean(monitor, known)

@@ -69,13 +69,15 @@ def validated_stages(
         Errors as in :func:`~mattertune_nb.training.evaluation.evaluate` under :data:`UNTUNED`,
         :data:`REREFERENCED` and ``tuned, best epoch …``, counted from 1.
     """
-    untuned = {k.removeprefix("baseline/"): v for k, v in baseline.items()}
-    referenced = {
-        k.removeprefix("referenced_"): v for k, v in untuned.items() if k.startswith("referenced_")
-    }
+    measured = {k.removeprefix("baseline/"): v for k, v in baseline.items()}
+    prefix = "referenced_"
+    referenced = {k.removeprefix(prefix): v for k, v in measured.items() if k.startswith(prefix)}
+    untuned = {k: v for k, v in measured.items() if not k.startswith(prefix)}
+    # of sets with a name it is not known what other references would make of their energies
+    as_before = {k: v for k, v in untuned.items() if not ("/" in k and "energy" in k)}
     tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
     return {
         UNTUNED: untuned,
-        REREFERENCED: untuned | referenced,
+        REREFERENCED: as_before | referenced,
         f"{TUNED}, best epoch {best['epoch'] + 1}": tuned,
     }

@@ -68,6 +68,9 @@ def values(annotation: Any, metadata: Any = ()) -> st.SearchStrategy[Any]:
         return st.sampled_from(args)
     if origin is list:
         return st.lists(values(args[0]), min_size=1, max_size=2)
+    if origin is dict:
+        names = st.sampled_from(["bulk", "slab-2", "a.b", "no", "1e3", "007"])
+        return st.dictionaries(names, values(args[1]), min_size=1, max_size=2)
     if origin is tuple:
         return st.tuples(*map(values, args))
     if annotation is bool:

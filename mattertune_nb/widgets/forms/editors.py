@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from mattertune_nb.widgets.forms.annotations import (
+    config_classes,
     finite_options,
     is_config,
     is_object,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Nested = Callable[[type[BaseModel], Callable[[], None]], Editor]
     Makers = dict[str, tuple[str, Callable[[], Editor] | None]]
 
+_SEVERAL = "several"
 _FEW = 2
 """A config with no more settings than this fits in a column."""
 
@@ -59,7 +61,8 @@ def make_editor(about: About, nested: Nested, changed: Callable[[], None]) -> Ed
         return Simple(about, changed, options)
     kinds = members(annotation)
     configs = [m for m in kinds if is_config(m)]
-    others = [m for m in kinds if not is_config(m)]
+    several = [m for m in kinds if get_origin(m) is dict and configs and config_classes(m)]
+    others = [m for m in kinds if not is_config(m) and m not in several]
     if others and len(kinds) > 1:
         return _kind_choice(about, nested, changed)
     if is_optional(annotation):
@@ -74,7 +77,7 @@ def make_editor(about: About, nested: Nested, changed: Callable[[], None]) -> Ed
         within = about.typed(inner, _kind(inner))
         return Optional(about, lambda: make_editor(within, nested, changed), changed)
     if len(configs) > 1:
-        return _config_choice(about, configs, nested, changed)
+        return _config_choice(about, configs, nested, changed, has_several=bool(several))
     if configs:
         return Section(about, partial(nested, configs[0], changed), changed)
     return _single(about.typed(others[0]), nested, changed)
@@ -107,7 +110,12 @@ def _single(about: About, nested: Nested, changed: Any) -> Editor:
 
 
 def _config_choice(
-    about: About, configs: list[Any], nested: Nested, changed: Callable[[], None]
+    about: About,
+    configs: list[Any],
+    nested: Nested,
+    changed: Callable[[], None],
+    *,
+    has_several: bool = False,
 ) -> Editor:
     # a base class, which stands for what other packages bring, has no tag
     tags = {config: tag for config in configs if (tag := tag_field(config))}
@@ -116,8 +124,13 @@ def _config_choice(
         key = str(config.model_fields[tag].default)
         make = partial(nested, config, changed) if len(config.model_fields) > 1 else None
         editors[key] = (kind_text(config), make)
+    if has_several:
+        # kept as they are: they are written in YAML or Python
+        editors[_SEVERAL] = ("several by name", lambda: FromPython(about, changed))
 
     def kind_of(raw: Any) -> str:
+        if has_several and not any(tag in raw for tag in tags.values()):
+            return _SEVERAL
         found = [str(raw[tag]) for tag in tags.values() if tag in raw]
         return next((kind for kind in found if kind in editors), found[0])
 

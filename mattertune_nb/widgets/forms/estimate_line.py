@@ -152,7 +152,9 @@ class EstimateLine:
 def _sources(config: MatterTunerConfig) -> Iterator[DatasetConfig]:
     for name in ("dataset", "train", "validation", "test"):
         source = getattr(config.data, name, None)
-        if source is not None:
+        if isinstance(source, dict):
+            yield from source.values()
+        elif source is not None:
             yield source
 
 

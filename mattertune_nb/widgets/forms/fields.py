@@ -171,7 +171,7 @@ class OptionalValue(Editor):
 
 
 class FromPython(Editor):
-    """Shows how many structures there are, which only Python can give."""
+    """Shows how many structures there are, or which sets by name, which YAML or Python gives."""
 
     wide = True
 
@@ -188,7 +188,10 @@ class FromPython(Editor):
     @override
     def _show(self, value: Any) -> None:
         self._raw = value
-        self.control.value = f"{len(value)} structures, given in Python"
+        if isinstance(value, dict):
+            self.control.value = f"{', '.join(value)}, given in YAML or Python"
+        else:
+            self.control.value = f"{len(value)} structures, given in Python"
 
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:

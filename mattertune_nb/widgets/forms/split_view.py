@@ -79,7 +79,8 @@ class SplitView:
 def _identity(data: Any) -> str:
     left_out = {name: {"atoms_list"} for name in ("dataset", "train", "validation", "test")}
     dump = data.model_dump(mode="json", exclude=left_out | dict.fromkeys(BATCHES, True))
-    sources = [getattr(data, name, None) for name in left_out]
+    given = [getattr(data, name, None) for name in left_out]
+    sources = [s for one in given for s in (one.values() if isinstance(one, dict) else [one])]
     return json.dumps([dump, [file_stamps(source) for source in sources if source is not None]])
 
 

@@ -41,6 +41,8 @@ _BASELINES = {
     for metric, headline in HEADLINES.items()
     for recorded, name in headline.untuned.items()
 }
+_NAMED_SET = re.compile(r"^val/([^/]+)/([^/]+)$")
+_STAGE_AND_SET = re.compile(r"^(val|test)/[^/]+/(?=[^/]+$)")
 _STAGE = re.compile(
     r"^(train|training|val|valid|validation|test)[/_]|/dataloader_idx_\d+$|_(step|epoch)$"
 )
@@ -226,7 +228,7 @@ class CurveData:
         if name.startswith("baseline/"):
             self._add_line(name, value)
             return
-        if name in _NOT_DRAWN and name != self.monitor:
+        if _STAGE_AND_SET.sub(r"\1/", name) in _NOT_DRAWN and name != self.monitor:
             return
         route = self._routes.get(name)
         if route is None:
@@ -252,7 +254,15 @@ class CurveData:
 
     def _place(self, name: str) -> tuple[Panel, str, float]:
         """Return the panel of a metric, its name there, and the factor to the panel's unit."""
-        if name in HEADLINES:
+        named = _NAMED_SET.match(name)
+        if named and f"val/{named[2]}" in HEADLINES:
+            headline = HEADLINES[f"val/{named[2]}"]
+            metric = f"val/{named[2]}"
+            panel = self.panels.setdefault(
+                metric, Panel(headline.title, headline.unit, best_of=metric)
+            )
+            place = panel, named[1], headline.factor
+        elif name in HEADLINES:
             headline = HEADLINES[name]
             panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
             place = panel, "validation", headline.factor

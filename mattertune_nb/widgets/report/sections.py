@@ -96,7 +96,13 @@ def _sources(config: MatterTunerConfig) -> dict[str, DatasetConfig]:
     if isinstance(config.data, AutoSplitDataModuleConfig):
         return {"train, validation, test": config.data.dataset}
     parts = {s: getattr(config.data, s) for s in ("train", "validation", "test")}
-    return {stage: source for stage, source in parts.items() if source is not None}
+    found: dict[str, DatasetConfig] = {}
+    for stage, source in parts.items():
+        if isinstance(source, dict):
+            found |= {f"{stage} ({name})": one for name, one in source.items()}
+        elif source is not None:
+            found[stage] = source
+    return found
 
 
 def _name(source: DatasetConfig) -> str:
