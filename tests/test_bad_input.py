@@ -27,7 +27,11 @@ def labelled(atoms: Atoms, **changes) -> Atoms:
 
 
 def frames(n: int = 6) -> list[Atoms]:
-    return [labelled(molecule("CH3CH2OH")) for _ in range(n)]
+    ethanol = molecule("CH3CH2OH")
+    stretched = [ethanol.copy() for _ in range(n)]
+    for i, atoms in enumerate(stretched):
+        atoms.positions *= 1 + 0.001 * i
+    return [labelled(atoms) for atoms in stretched]
 
 
 def config_for(tmp_path: Path, atoms: list[Atoms] | None = None, **fields) -> mt.MatterTunerConfig:
@@ -113,8 +117,9 @@ def test_labels_of_the_wrong_shape(tmp_path):
 
 
 def test_labels_under_an_unexpected_key(tmp_path):
-    atoms = [molecule("CH3CH2OH") for _ in range(6)]
+    atoms = frames()
     for frame in atoms:
+        frame.calc = None
         frame.info["REF_energy"] = -1.0
         frame.arrays["REF_forces"] = np.zeros((9, 3))
     message = refuse(config_for(tmp_path, atoms))
