@@ -13,6 +13,8 @@ from mattertune_nb.data.content import frame_keys
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from mattertune_nb.data.datasets import AtomsDataset
 
 
@@ -36,7 +38,7 @@ def without_overlap(
         Frames of one file are given for training and another set, or nothing is left of one.
     """
     kept: dict[str, AtomsDataset] = {}
-    keys: dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]] = {}
+    keys: dict[str, NDArray[np.uint64]] = {}
     notes = []
     for stage, dataset in datasets.items():
         own, keep = frame_keys(dataset).structure, np.ones(len(dataset), dtype=bool)
@@ -53,7 +55,8 @@ def without_overlap(
             if other != "train":
                 notes.append(f"{n_shared} ({like}), by which the best weights are chosen.")
                 continue
-            _refuse_same_file(stage, dataset, kept[other])
+            trained = np.isin(keys[other], own[shared])
+            _refuse_same_frames(stage, dataset, shared, kept[other], trained)
             if shared.all():
                 msg = f"all frames for {stage} are also in {other} ({like}). Take other frames."
                 raise DataError(msg)
@@ -77,17 +80,26 @@ def untrained_elements(elements: Mapping[str, Sequence[str]]) -> list[str]:
     return notes
 
 
-def _refuse_same_file(stage: str, dataset: AtomsDataset, training: AtomsDataset) -> None:
+def _refuse_same_frames(
+    stage: str,
+    dataset: AtomsDataset,
+    shared: NDArray[np.bool_],
+    training: AtomsDataset,
+    trained: NDArray[np.bool_],
+) -> None:
     """Refuse frames of one file that are given for two sets: that is no coincidence but a slip."""
-    try:
-        if not Path(dataset.name).expanduser().samefile(Path(training.name).expanduser()):
-            return
-    except (OSError, RuntimeError):  # structures in memory
-        return
-    both = np.intersect1d(dataset.indices, training.indices)
-    if len(both):
+    of_training = {_place(training, int(j)) for j in np.flatnonzero(trained)} - {None}
+    both = [int(i) for i in np.flatnonzero(shared) if _place(dataset, int(i)) in of_training]
+    if both:
         msg = (
-            f"{dataset.name}: {len(both)} frames are given for both train and {stage}, frame {both[0]} "
-            "first. Set index so that they share none, or divide one data set (data.type: auto_split)."
+            f"{dataset.source(both[0])}: given for both train and {stage}, as are {len(both)} frames in all. "
+            "Set index, or take other files, so that they share none, or divide one data set (data.type: "
+            "auto_split)."
         )
         raise DataError(msg)
+
+
+def _place(dataset: AtomsDataset, i: int) -> tuple[str, str] | None:
+    """Return the file of a structure and its place there; None of structures in memory."""
+    path = Path(dataset.file(i)).expanduser().resolve()
+    return (str(path), dataset.source(i).rpartition(", ")[2]) if path.exists() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import write
 from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
@@ -256,12 +257,25 @@ def test_the_same_file_for_two_sets_is_refused(copper_xyz):
         ).create_datasets()
 
     with pytest.raises(
-        DataError, match="10 frames are given for both train and validation, frame 0"
+        DataError, match=r"frame 0: given for both train and validation, as are 10 fr"
     ):
         divided(":", ":")
-    with pytest.raises(DataError, match=r"2 frames .*, frame 4 first\. Set index"):
+    with pytest.raises(DataError, match=r"frame 4: given for both .*, as are 2 frames in all"):
         divided(":6", "4:")
     assert divided(":6", "6:").notes == ()
+
+
+def test_a_file_that_trains_is_no_part_of_a_folder_that_validates(copper_xyz, copper, tmp_path):
+    (tmp_path / "held").mkdir()
+    write(tmp_path / "held" / "other.xyz", copper(3, seed=5))
+    (tmp_path / "held" / "again.xyz").symlink_to(copper_xyz)
+    config = ManualSplitDataModuleConfig(
+        train=XYZDatasetConfig(src=copper_xyz), validation=XYZDatasetConfig(src=tmp_path / "held")
+    )
+    with pytest.raises(DataError, match=r"again\.xyz, frame 0: given for both .* 10 frames"):
+        config.create_datasets()
+    (tmp_path / "held" / "again.xyz").unlink()
+    assert len(config.create_datasets()["validation"]) == 3
 
 
 def test_a_structure_that_is_trained_on_does_not_validate(copper):
