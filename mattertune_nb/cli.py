@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from mattertune_nb.config.errors import MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.config.properties import PROPERTIES, UNREFIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mattertune_nb.training.result import TuneResult
 
 app = typer.Typer(
@@ -32,8 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
-
-_ROWS = {prop.main_metric: f"{prop.title} ({prop.shown_unit})" for prop in PROPERTIES.values()}
 
 
 def _print_version(asked: bool) -> None:
@@ -91,9 +85,14 @@ def estimate(
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Structures with labels.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Structures with labels, or a run's settings as YAML.")
+    ],
     backbone: Annotated[
-        str | None, typer.Option(help="Untuned, it predicts a sample: units, signs, outliers.")
+        str | None,
+        typer.Option(
+            help="Untuned, it predicts a sample: units, signs, outliers; of YAML its own."
+        ),
     ] = None,
     validation: Annotated[
         Path | None, typer.Option(help="What to validate on, compared with each file.")
@@ -101,8 +100,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Look for what is wrong with data before training; exits with 1 where there is an error."""
-    from mattertune_nb.doctor.check import check as look
     from mattertune_nb.doctor.finding import joined
+    from mattertune_nb.training.check_file import check_file
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("")
@@ -110,7 +109,7 @@ def check(
         def show(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total)
 
-        report = joined([look(f, backbone, validation=validation, progress=show) for f in files])
+        report = joined([check_file(f, backbone, validation, progress=show) for f in files])
     console.print(
         report.to_json() if as_json else str(report), soft_wrap=True, markup=False, highlight=False
     )
@@ -146,6 +145,7 @@ def evaluate(
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
     from mattertune_nb.data.datasets import XYZDatasetConfig
+    from mattertune_nb.training.error_table import error_table
     from mattertune_nb.training.evaluation import evaluate_stages, label_keys
 
     trained = label_keys(run)
@@ -207,6 +207,7 @@ def demo(
     """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
     from mattertune_nb.data.datasets import XYZDatasetConfig
     from mattertune_nb.demo import demo_config, demo_data
+    from mattertune_nb.training.error_table import error_table
     from mattertune_nb.training.evaluation import evaluate_stages
     from mattertune_nb.training.tuner import MatterTuner
 
@@ -297,35 +298,6 @@ def _say_error(message: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
 
-def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Return a table of mean absolute errors in meV units, a column for each stage of a model.
-
-    A dash stands where a stage has no such error; what no stage has is left out.
-    """
-    table = Table(title=Text(title))
-    table.add_column("mean absolute error")
-    for stage in stages:
-        table.add_column(stage, justify="right")
-    for key, label in _ROWS.items():
-        if any(key in errors for errors in stages.values()):
-            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
-            table.add_row(label, *cells)
-    # of validation sets with a name of their own
-    for key in dict.fromkeys(k for errors in stages.values() for k in errors if "/" in k):
-        name, _, metric = key.rpartition("/")
-        if metric in _ROWS:
-            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
-            table.add_row(f"{name}: {_ROWS[metric]}", *cells)
-    told = {name for prop in PROPERTIES.values() for name in prop.metrics()}
-    for key in dict.fromkeys(k for errors in stages.values() for k in errors if k.endswith("_mae")):
-        metric = key.rpartition("/")[2]
-        if metric not in told and not metric.startswith(UNREFIT):
-            # a property of the user's own, in the unit of its labels
-            cells = (f"{e[key]:,.4g}" if key in e else "–" for e in stages.values())
-            table.add_row(key.removesuffix("_mae").replace("_", " "), *cells)
-    return table
-
-
 def _progress_bar() -> Any:
     from lightning.pytorch.callbacks import RichProgressBar
 
@@ -334,6 +306,7 @@ def _progress_bar() -> Any:
 
 def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
+    from mattertune_nb.training.error_table import error_table
     from mattertune_nb.training.stages import validated_stages
     from mattertune_nb.training.summary import summary_of
     from mattertune_nb.training.verdict import verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning"]
 
 _SHOWN = 8
+_COLORS: dict[str, str] = {"error": "#d32f2f", "warning": "#f9a825"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,26 @@ class Report:
         counts = [(len(self.errors), "error"), (len(self.warnings), "warning")]
         words = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
         return f"{looked}: {', '.join(words)}."
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Return the report that :meth:`to_json` wrote as `text`."""
+        data = json.loads(text)
+        findings = (Finding(**f | {"frames": tuple(f["frames"])}) for f in data["findings"])
+        return cls(tuple(findings), data["n_frames"], data["n_predicted"])
+
+    def to_html(self) -> str:
+        """Return all of it as HTML: a line that sums up, and a block for each finding."""
+        blocks = "".join(
+            f'<div style="border-left:4px solid {_COLORS[f.severity]};padding:2px 8px;margin:6px 0">'
+            f"<b>{f.severity}</b> <code>{html.escape(f.id)}</code> {html.escape(f.where())}<br>"
+            f"{html.escape(f.message)} <i>{html.escape(f.remedy)}</i></div>"
+            for f in self.findings
+        )
+        return f'<div style="line-height:1.4">{html.escape(self.summary())}{blocks}</div>'
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def __str__(self) -> str:
         return "\n".join([self.summary(), *map(str, self.findings)])

@@ -12,8 +12,8 @@ import sys
 from rich.console import Console
 
 import mattertune_nb as mt
-from mattertune_nb.cli import error_table
 from mattertune_nb.config.overrides import override_settings
+from mattertune_nb.training.error_table import error_table
 from mattertune_nb.training.stages import validated_stages
 
 

@@ -16,6 +16,7 @@ from mattertune_nb.widgets.forms.form import ConfigEditor
 from mattertune_nb.widgets.forms.nested_fields import Choice
 from mattertune_nb.widgets.forms.placement import BATCHES
 from mattertune_nb.widgets.forms.split_view import SplitView
+from mattertune_nb.widgets.page.controls import VBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,11 @@ class DataTab(Editor):
         Called after a change.
     learn_stresses
         Called where a person wants to train on the stresses of a file.
+
+    Attributes
+    ----------
+    below
+        The place for what looks at the data, below their split.
     """
 
     CLASSES: ClassVar[dict[str, type[BaseModel]]] = {
@@ -48,6 +54,7 @@ class DataTab(Editor):
         super().__init__(changed)
         self.views = {name: SourceView(learn_stresses) for name in _SOURCES}
         self.split = SplitView()
+        self.below = VBox()
         self.choice = Choice(
             About.of(MatterTunerConfig, "data").called("Validation frames"),
             {kind: (_KINDS[kind], partial(self._make, cls)) for kind, cls in self.CLASSES.items()},
@@ -69,7 +76,7 @@ class DataTab(Editor):
         )
         for name in editor.first.keys() & self.views.keys():
             editor.add_below(name, self.views[name].widget)
-        editor.add_before_rest(self.split.widget)
+        editor.add_before_rest(VBox([self.split.widget, self.below]))
         return editor
 
     def editor(self, name: str) -> Editor:

@@ -23,6 +23,7 @@ from mattertune_nb.training.start import start_run
 from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
+from mattertune_nb.widgets.forms.data_check import DataCheck
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 from mattertune_nb.widgets.forms.fields import Simple
 from mattertune_nb.widgets.forms.form import ConfigForm
@@ -81,6 +82,8 @@ class TunerForm(ConfigForm):
         )
         super().__init__(config, editor)
         self._tabs = editor
+        self.data_check = DataCheck(lambda: self.config)
+        editor.data.below.children = [self.data_check.widget]
         self._config_tab: ConfigTab | None = None
         self._text_page = VBox()
         editor.add_page("Code", self._text_page)

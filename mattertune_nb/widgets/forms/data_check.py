@@ -1,0 +1,104 @@
+"""A button that has the data looked at before training, and what was found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.doctor.finding import Report
+from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox
+from mattertune_nb.widgets.page.style import error_html, note_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.training.config import MatterTunerConfig
+
+_START = "Check the data"
+_ABOUT = "units, signs, placeholders, duplicates, outliers; the untuned backbone predicts a sample"
+
+
+class DataCheck:
+    """Runs ``mattertune-nb check`` on the form's config, in a process of its own: the kernel stays free.
+
+    Parameters
+    ----------
+    config
+        Returns the config as it stands.
+    """
+
+    def __init__(self, config: Callable[[], MatterTunerConfig]) -> None:
+        self._config = config
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self.report: Report | None = None
+        self.button = Button(description=_START, icon="stethoscope", css="mt-add")
+        self.button.on_click(lambda _: self.cancel() if self.is_running else self.start())
+        self._note, self._found = HTML(note_html(_ABOUT)), HTML()
+        self.widget = VBox([HBox([self.button, self._note], css="mt-line"), self._found])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the data are being looked at."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def text(self) -> str:
+        """What is said of the data, as HTML."""
+        return str(self._found.value)
+
+    def start(self) -> None:
+        """Look at the data of the config as it stands; an earlier look is forgotten."""
+        try:
+            settings = self._config().to_yaml()
+        except MatterTuneError as exc:
+            self._found.value = error_html(str(exc))
+            return
+        self.report, self._found.value = None, ""
+        self.button.description, self.button.icon = "Cancel", "times"
+        self._thread = threading.Thread(target=self._look, args=(settings,), daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End the look; nothing is shown of it."""
+        if self._process is not None:
+            self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the look has ended, for `timeout` seconds at most."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _look(self, settings: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "config.yaml"
+            file.write_text(settings, encoding="utf-8")
+            command = [sys.executable, "-m", "mattertune_nb.cli", "check", "--json", str(file)]
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            began = time.monotonic()
+            while True:
+                try:
+                    out, errors = self._process.communicate(timeout=1.0)
+                    break
+                except subprocess.TimeoutExpired:
+                    self._note.value = note_html(f"looking … {time.monotonic() - began:.0f} s")
+        self._show(out, errors, self._process.returncode)
+
+    def _show(self, out: str, errors: str, code: int) -> None:
+        self.button.description, self.button.icon = _START, "stethoscope"
+        self._note.value = note_html("cancelled" if code < 0 else _ABOUT)
+        if code in (0, 1) and out.lstrip().startswith("{"):
+            self.report = Report.from_json(out)
+            self._found.value = self.report.to_html()
+        elif code >= 0:
+            # the command's last line is the sentence that it ends with
+            said = errors.strip().splitlines() or [f"the check ended with code {code}"]
+            self._found.value = error_html(said[-1].removeprefix("Error: "))
