@@ -29,7 +29,7 @@ _MUCH_VALIDATION = 0.25
 # bytes of what is written beside the checkpoints: two records a logged step, one a validation, and the
 # sample of the last validation with the log, config and splits
 _STEP_RECORDS, _VALIDATION_RECORD, _OTHER_FILES = 300, 500, 70_000
-_OWN_CHECKPOINTS = 3  # best, last and the one before
+_BEST, _LAST = 1, 2  # checkpoints: the best; the last and the one before
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Estimate:
             n_validations=n_validations if ends else None,
             memory=memory,
             gpu_memory=gpu_memory,
-            disk=_disk(config, trial.checkpoint, n_steps, n_validations),
+            disk=_disk(config, trial.checkpoint, n_epochs, train, n_steps, n_validations),
             device=trial.device,
             may_end_earlier=settings.early_stopping is not None or most is not None,
             hints=_hints(config, trial, seconds, train + validation, validation),
@@ -294,10 +294,17 @@ def _digits(value: float) -> str:
 
 
 def _disk(
-    config: MatterTunerConfig, checkpoint: int, n_steps: int | None, n_validations: int | None
+    config: MatterTunerConfig,
+    checkpoint: int,
+    n_epochs: float | None,
+    train_seconds: float,
+    n_steps: int | None,
+    n_validations: int | None,
 ) -> int:
     own = config.trainer.checkpoint
-    n_checkpoints = _OWN_CHECKPOINTS
+    n_checkpoints = _BEST + _LAST
+    if n_epochs is not None and n_epochs <= 1 and train_seconds < 60 * config.run.save_every:
+        n_checkpoints -= 1  # it is saved once
     if own.keeps_more:
         n_checkpoints += (n_validations or 0) if own.save_top_k == -1 else own.save_top_k
         n_checkpoints += own.save_last

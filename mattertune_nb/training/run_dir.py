@@ -152,6 +152,7 @@ class RunDirectory:
         pid: int | None = None,
         saved: tuple[int, int] | None = None,
         note: str = "",
+        steps_per_epoch: int | None = None,
     ) -> None:
         """Replace the status file.
 
@@ -167,6 +168,8 @@ class RunDirectory:
             Epoch and step of the newest checkpoint; as before where not given.
         note
             What a person should know of the result.
+        steps_per_epoch
+            Optimizer steps of an epoch; as before where not given.
         """
         before = self._written_status() or Status(state)
         saved_epoch, saved_step = saved or (before.saved_epoch, before.saved_step)
@@ -181,6 +184,7 @@ class RunDirectory:
             saved_epoch,
             saved_step,
             note,
+            before.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
         )
         write_json(self.status_file, asdict(status))
 

@@ -40,6 +40,8 @@ class Status:
         Where the newest checkpoint stands; 0 where none has been written.
     note
         What a person should know of a run that has ended, e.g. that it predicts worse than before.
+    steps_per_epoch
+        Optimizer steps of an epoch; 0 before training has begun.
     """
 
     state: State
@@ -52,6 +54,7 @@ class Status:
     saved_epoch: int = 0
     saved_step: int = 0
     note: str = ""
+    steps_per_epoch: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -79,6 +82,7 @@ def parse_status(data: Any) -> Status:
         raise ValueError(msg)
     status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
     counts = (status.epoch, status.step, status.pid, status.saved_epoch, status.saved_step)
+    counts += (status.steps_per_epoch,)
     if not (
         all(type(count) is int and 0 <= count < 2**31 for count in counts)
         and type(status.heartbeat) in (int, float)

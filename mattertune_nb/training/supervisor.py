@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,6 +105,7 @@ class RunSupervisor(Checkpoint):
         self.started = True
         self._step = trainer.global_step
         self._tell_epoch(trainer)
+        self._heartbeat(trainer, force=True)
         if self._rng:
             # over another number of processes than before there is no exact way to go on
             set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
@@ -270,12 +272,21 @@ class RunSupervisor(Checkpoint):
             return
         with contextlib.suppress(OSError):
             self._run.write_status(
-                "running", epoch=trainer.current_epoch, step=trainer.global_step, saved=saved
+                "running",
+                epoch=trainer.current_epoch,
+                step=trainer.global_step,
+                saved=saved,
+                steps_per_epoch=_steps_per_epoch(trainer),
             )
 
 
 def _loggers(trainer: Trainer) -> list[RunLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+
+
+def _steps_per_epoch(trainer: Trainer) -> int:
+    """Return the optimizer steps of an epoch, of which batches by atoms tell nothing in advance."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def _validation_follows(trainer: Trainer) -> bool:

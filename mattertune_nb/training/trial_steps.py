@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 import time
@@ -30,24 +31,35 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.trial_sample import DataSample
 
-_SECONDS = 6.5
-_MOST_BATCHES, _DOUBLINGS = 12, 4
+_SECONDS = 12.0
+_PARTS, _TIMES = (1 / 16, 1 / 4, 1.0), 3
+"""Sizes of batches as parts of the mean one, and how often each is measured at most."""
+_FEWEST = 2  # sizes that make a line
+
 _POLL = 0.005  # s
 
 
 class Line:
-    """A straight line through what was measured, neither of its coefficients negative."""
+    """A straight line through what was measured, neither of its coefficients negative.
 
-    def __init__(self) -> None:
-        self._points: list[tuple[float, float]] = []
+    Parameters
+    ----------
+    keep
+        Which of several measurements of a size counts: the least of times, as whatever else goes on makes
+        them longer; the most of memory.
+    """
+
+    def __init__(self, keep: Callable[[float, float], float] = min) -> None:
+        self._keep = keep
+        self._points: dict[float, float] = {}
 
     def add(self, size: float, value: float) -> None:
         """Add a measurement."""
-        self._points.append((size, value))
+        self._points[size] = self._keep(value, self._points.get(size, value))
 
     def at(self, size: float) -> float:
         """Return the value at a size."""
-        sizes, values = np.array(self._points).T
+        sizes, values = np.array(list(self._points.items())).T
         # errors are relative ones, and the largest batches are most like those of the run
         weights = sizes**0.5 / np.maximum(values, 1e-9)
         design = np.stack([np.ones_like(sizes), sizes], axis=1) * weights[:, None]
@@ -73,8 +85,8 @@ class Steps:
     train: Line = field(default_factory=Line)
     validation: Line = field(default_factory=Line)
     energy: Line = field(default_factory=Line)
-    memory: Line = field(default_factory=Line)
-    gpu_memory: Line = field(default_factory=Line)
+    memory: Line = field(default_factory=lambda: Line(max))
+    gpu_memory: Line = field(default_factory=lambda: Line(max))
 
     def __post_init__(self) -> None:
         trainer = self.config.trainer
@@ -93,20 +105,30 @@ class Steps:
         return f"the {name}" if name else "this CPU"
 
     def measure(self, sample: DataSample, size: float) -> None:
-        """Make steps on batches of growing size, up to `size`, and then more of that size.
+        """Make steps on batches of growing size, up to `size`, and then again.
 
-        Ends when the time for a trial is over; at least three batches are measured.
+        A size is measured again while there is time for it, and the largest is left out where it alone
+        takes longer than all of that.
         """
         sizes = [graph_size(s[1]) for s in sample.samples]
         smallest = sample.samples[int(np.argmin(sizes))]
         self._step(sample.graphs.collate([smallest]))  # the first one takes longer than any other
         begun = self.clock()
-        for i in range(_MOST_BATCHES):
-            chosen = list(_up_to(size * min(2.0 ** (i - _DOUBLINGS), 1.0), sizes))
-            total = sum(sizes[k] for k in chosen)
-            if i > 2 and self._seconds(total) > _SECONDS - (self.clock() - begun):
-                return
-            self._measure_one(sample.graphs.collate([sample.samples[k] for k in chosen]), total)
+        batches = [list(_up_to(size * part, sizes)) for part in _PARTS]
+        measured: set[int] = set()
+        for _ in range(_TIMES):
+            for chosen in batches:
+                total = sum(sizes[k] for k in chosen)
+                limit = math.inf if len(measured) < _FEWEST else _SECONDS
+                if total in measured:
+                    limit = _SECONDS - (self.clock() - begun)
+                if not measured or self._seconds(total) < limit:
+                    self._measure_one(
+                        sample.graphs.collate([sample.samples[k] for k in chosen]), total
+                    )
+                    measured.add(total)
+            # the first time from the smallest, which tells what larger ones take
+            batches.sort(key=len, reverse=True)
 
     def _seconds(self, size: float) -> float:
         return sum(line.at(size) for line in (self.train, self.validation, self.energy))

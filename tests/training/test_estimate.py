@@ -94,6 +94,13 @@ def test_memory_grows_with_the_epochs_in_which_a_large_batch_may_be_drawn(reckon
     assert found == [800, 900, 1000, 1000, 1000, 1000]
 
 
+def test_a_single_epoch_leaves_one_last_checkpoint_and_a_long_one_two(reckoned):
+    assert reckoned(max_epochs=1).disk == pytest.approx(2 * 5 * MB, rel=0.04)
+    assert reckoned(max_epochs=2).disk == pytest.approx(3 * 5 * MB, rel=0.04)
+    # 7 s of an epoch, and a save every 6 s
+    assert reckoned(max_epochs=1, run={"save_every": 0.1}).disk > 3 * 5 * MB
+
+
 def test_checkpoints_that_a_person_asks_for_are_on_the_disk(reckoned):
     plain, many, all_of_them = (
         reckoned(max_epochs=20, checkpoint=checkpoint).disk
@@ -141,6 +148,15 @@ def test_a_line_promises_nothing_negative():
     for x, y in ((10, 1.0), (20, 2.5), (40, 5.5)):
         line.add(x, y)
     assert 0 <= line.at(0) < 0.01
+
+
+def test_of_several_times_the_least_counts_and_of_memory_the_most():
+    times, memory = Line(), Line(max)
+    for x, y in ((10, 2.0), (20, 3.5), (20, 3.0), (20, 3.2)):
+        times.add(x, y)
+        memory.add(x, y)
+    assert times.at(40) == pytest.approx(5.0)
+    assert memory.at(20) == pytest.approx(3.5)
 
 
 PEAK = """

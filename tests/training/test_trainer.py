@@ -151,6 +151,16 @@ def test_a_second_ctrl_c_returns_the_model_too(morse_config):
     assert run.status().state == "finished"
 
 
+def test_the_status_knows_the_steps_of_an_epoch_of_batches_by_atoms(morse_config):
+    config = morse_config(
+        max_epochs=2, accumulate_grad_batches=2, data={"batch_size": 3, "max_atoms": 12}
+    )
+    mt.MatterTuner(config).tune()
+    status = RunDirectory(config.run.root / "run").status()
+    assert status.steps_per_epoch > 1
+    assert status.step == 2 * status.steps_per_epoch
+
+
 def test_resume_refused_leaves_the_config_as_it_was(morse_config):
     config = morse_config(max_epochs=1)
     mt.MatterTuner(config).tune()

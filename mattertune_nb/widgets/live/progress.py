@@ -98,7 +98,9 @@ def read_progress(
     max_epochs = config.trainer.max_epochs
     max_epochs = None if max_epochs in (None, -1) else max_epochs
     n_train = len(run.directory.splits().get("train", ()))
-    if n_train and config.data.max_atoms is None:
+    if status.steps_per_epoch:
+        data.steps_per_epoch = status.steps_per_epoch
+    elif n_train and config.data.max_atoms is None:
         per_batch = config.data.structures_per_batch(n_train) * _n_processes(config.trainer)
         batches = math.ceil(n_train / per_batch)
         data.steps_per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)

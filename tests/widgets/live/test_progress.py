@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_the_bar_is_as_long_as_what_is_done(run):
     assert 'aria-valuenow="25"' in progress_html(progress(run, epoch=3, step=9))
     assert "width:25.0%" in progress_html(progress(run, epoch=3, step=9))
     assert "step 9 of 36" in progress_html(progress(run, epoch=3, step=9))
+
+
+def test_batches_by_atoms_have_their_time_left_as_the_engine_knows_its_steps(run):
+    config = run.config()
+    config.data.max_atoms = 40
+    data = CurveData()
+    data.add({"time": 100.0 + i, "epoch": 0, "step": i} for i in range(4))
+    status = Status("running", 0, 3, os.getpid())
+    assert read_progress(run, config, status, data).eta is None
+    told = read_progress(run, config, replace(status, steps_per_epoch=5), data)
+    assert told.max_steps == 12 * 5
+    assert told.eta == pytest.approx(60 - 3)
+    assert told.rate == pytest.approx(10 / 5)
 
 
 def resident_bytes(pid: int) -> int:
