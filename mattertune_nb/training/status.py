@@ -81,8 +81,10 @@ def parse_status(data: Any) -> Status:
         msg = "it has no known state"
         raise ValueError(msg)
     status = Status(**{k: v for k, v in data.items() if k in Status.__dataclass_fields__})
-    counts = (status.epoch, status.step, status.pid, status.saved_epoch, status.saved_step)
-    counts += (status.steps_per_epoch,)
+    counts = (
+        *(status.epoch, status.step, status.steps_per_epoch, status.pid),
+        *(status.saved_epoch, status.saved_step),
+    )
     if not (
         all(type(count) is int and 0 <= count < 2**31 for count in counts)
         and type(status.heartbeat) in (int, float)

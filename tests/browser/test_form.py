@@ -126,7 +126,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     )
     output.get_by_label("Kind of schedule", exact=True).select_option("held at a fraction")
     lr = mt.demo_config().model.optimizer.lr
-    output.get_by_role("img", name=f"from {lr} to {lr}").wait_for()
+    output.get_by_role("img", name=f"from {lr / 3:.3g} to {lr}").wait_for()
     for tab, label in (("Data", "File"), ("Model", "Backbone"), ("Run", "Random seed")):
         output.get_by_role("tab", name=tab, exact=True).click()
         output.get_by_label(label, exact=True).first.wait_for()
@@ -145,7 +145,6 @@ def test_tabs_open_with_the_keyboard(notebook):
     notebook.run(0)
     output = notebook.output(0)
     output.get_by_role("tab", name="Model", exact=True).focus()
-    notebook.page.keyboard.press("ArrowRight")
     notebook.page.keyboard.press("ArrowRight")
     notebook.page.keyboard.press("Enter")
     output.get_by_label("Processor", exact=True).wait_for()

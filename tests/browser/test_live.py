@@ -83,7 +83,7 @@ def test_the_quickstart_from_start_to_end(notebook, lab):
     for cell in range(shown):
         notebook.run(cell)
     # word for word: Start is pressed, and the next cell is executed at once; there is one run
-    start = notebook.output(shown - 1).get_by_role("button", name="Start", exact=True).first
+    start = notebook.output(shown - 1).locator("button.mod-primary", has_text="Start")
     start.click()
     notebook.run(shown)
     output = notebook.output(shown)

@@ -160,11 +160,17 @@ class LiveCurves(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
+        # Lightning calls no teardown after an exception
+        self._give_back()
         if trainer.state.fn == TrainerFn.FITTING:
             self._end(trainer, "stopped" if isinstance(exception, RunStopped) else "failed")
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Leave signals and messages to the kernel, as before the fit."""
         self._release_signal()
         self._served.close()
         self._serve = time.sleep

@@ -314,3 +314,33 @@ def test_what_is_chosen_about_the_curves_is_heard_while_the_cell_trains(tmp_path
     assert reply["content"]["status"] == "ok", reply["content"]
     (said,) = [text for text in printed if "heard at" in text]
     assert 1 < int(said.split("[")[1].rstrip("]\n")) < 1000
+
+
+FIT_THAT_FAILS = """
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
+import mattertune_nb as mt
+
+class Broken(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        raise ValueError("broken")
+
+curves = mt.LiveCurves()
+trainer = Trainer(max_epochs=1, accelerator="cpu", callbacks=[curves, Broken()], logger=False,
+                  enable_progress_bar=False, enable_checkpointing=False)
+try:
+    trainer.fit(BoringModel())
+except ValueError:
+    print("failed")
+"""
+
+
+def test_after_a_fit_that_fails_the_kernel_hears_the_next_cell():
+    manager, client = start_new_kernel()
+    try:
+        client.execute_interactive(FIT_THAT_FAILS, timeout=120, output_hook=lambda _: None)
+        reply = client.execute_interactive("curves.view.title", timeout=30)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert reply["content"]["status"] == "ok", reply["content"]
