@@ -52,7 +52,7 @@ def page(browser, address, request):
     opened.mt_asked = []
     opened.on("request", lambda asked: opened.mt_asked.append(asked.url))
     opened.goto(address, timeout=180 * SECONDS)
-    opened.get_by_role("button", name="Start", exact=True).first.wait_for(timeout=180 * SECONDS)
+    opened.locator("button.mod-primary", has_text="Start").first.wait_for(timeout=180 * SECONDS)
     yield opened
     opened.close()
 
@@ -80,7 +80,7 @@ def test_a_run_is_filled_in_started_and_watched(page, address, request, tmp_path
     epochs = page.get_by_label("Epochs", exact=True).first
     epochs.fill("400")
     epochs.press("Enter")
-    page.get_by_role("button", name="Start", exact=True).first.click()
+    page.locator("button.mod-primary", has_text="Start").first.click()
     # the figure has traces and is seen
     page.wait_for_function(f"({DRAWN})() > 200", timeout=240 * SECONDS)
     drawn = page.evaluate(DRAWN)

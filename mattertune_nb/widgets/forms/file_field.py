@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 LARGEST_UPLOAD = 10_000_000
 """Bytes; Jupyter's servers cut a connection that sends more at once."""
 
-# the kernel never hears of an upload that was cut, so it is said beforehand
+# the kernel never hears of an upload that was cut, so it is said beforehand, as is the bound on the button
 _BOUND = (
-    f"Upload takes files of up to {LARGEST_UPLOAD // 10**6} MB: Jupyter drops a larger one without a word. "
-    "Choose it on the server with Browse, or first drop it into JupyterLab’s file browser."
+    f"Copy a file of up to {LARGEST_UPLOAD // 10**6} MB from this computer. Jupyter drops a larger one "
+    "without a word: put that into JupyterLab’s file browser, and choose it with Browse."
 )
 
 UPLOADS = "uploads"
@@ -49,11 +49,11 @@ class FileEditor(Simple):
         self.browse = Button(description="Browse", icon="folder-open", layout=narrow)
         self.upload = W.FileUpload(
             description="Upload",
-            tooltip=f"Copy a file of up to {LARGEST_UPLOAD // 10**6} MB from this computer",
+            tooltip=_BOUND,
             layout=narrow,
             style=shared(W.ButtonStyle),
         )
-        self._note = HTML(note_html(_BOUND), css="mt-row")
+        self._note = HTML(css="mt-row")
         self.browse.on_click(lambda _: self._toggle())
         self.upload.observe(self._on_upload, "value")
         self.widget.add_class("mt-file")

@@ -21,7 +21,7 @@ from mattertune_nb.widgets.forms.editors import make_editor
 from mattertune_nb.widgets.forms.lazy import Disclosure
 from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.forms.settings_table import settings_html
-from mattertune_nb.widgets.page.connection import CONNECTION_STYLE
+from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
 from mattertune_nb.widgets.page.controls import HTML, Box, VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
@@ -247,7 +247,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self._cls = type(config)
         self.problem = ""
         self.editor = editor or ConfigEditor(self._cls, self._on_change)
-        super().__init__([HTML(STYLE + CONNECTION_STYLE), self.editor.widget])
+        super().__init__([HTML(STYLE + CONNECTION_STYLE), Connection(), self.editor.widget])
         self.config = config
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

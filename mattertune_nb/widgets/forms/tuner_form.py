@@ -92,9 +92,9 @@ class TunerForm(ConfigForm):
         self.preset = self._tools.goal
         self._started: MatterTunerConfig | None = None
         self._below = VBox(css="mt-closed")
-        style, tabs = self.children  # type: ignore[has-type]
+        style, connection, tabs = self.children  # type: ignore[has-type]
         self._settings = VBox([self._tools.widget, tabs], css="mt-form")
-        self.children = [style, self._bar.widget, self._settings, self._below]
+        self.children = [style, connection, self._bar.widget, self._settings, self._below]
         self.add_class("mt-run-form")
         self.observe(self._on_new_config, "config")
         self._advisor = Advisor(self._on_answer)

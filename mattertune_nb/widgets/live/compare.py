@@ -47,8 +47,10 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         )
 
     def shown(self) -> None:
-        """Let the figure take the width of the cell."""
+        """Let the figures take the width of the cell."""
         self.curves.figure.fit_soon()
+        if isinstance(self.parallel, W.DOMWidget):
+            self.parallel._config = {"responsive": True}
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""

@@ -19,6 +19,7 @@ from mattertune_nb.widgets.live.progress import Progress, progress_html, read_pr
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData, expected_of
 from mattertune_nb.widgets.live.verdict_html import verdict_html
+from mattertune_nb.widgets.page.controls import shared
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
@@ -85,21 +86,32 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self.refresh()
 
     def _make_buttons(self) -> W.HBox:
+        narrow = shared(W.Layout, width="auto", min_width="80px")
         self.stop_button = W.Button(
             description="Stop",
+            layout=narrow,
             icon="stop",
             tooltip="End at the next optimizer step; the last state is saved",
         )
         self.resume_button = W.Button(
-            description="Resume", icon="play", tooltip="Go on from the last saved state"
+            description="Resume",
+            layout=narrow,
+            icon="play",
+            tooltip="Go on from the last saved state",
         )
         self.longer_button = W.Button(
             description="Train longer",
+            layout=narrow,
             icon="forward",
             tooltip="Raise the number of epochs and go on",
         )
         self.epochs = W.BoundedIntText(
-            10, min=1, max=100_000, description="epochs", layout=W.Layout(width="150px")
+            10,
+            min=1,
+            max=100_000,
+            description="epochs",
+            layout=W.Layout(width="120px"),
+            style={"description_width": "48px"},
         )
         self.stop_button.on_click(lambda _: self._do(self.run.stop))
         self.resume_button.on_click(lambda _: self._do(self.run.resume))

@@ -64,7 +64,11 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
         tickfont={"shadow": "none"},
         line=line | {"colorbar": {"title": {"text": shared[0], "side": "right"}}},
     )
-    figure = new_plotly_figure(height=340, margin={"l": 100, "r": 60, "t": 84, "b": 30})
+    # words beside the first axis end at it, a title above the last reaches beyond it
+    longest = max(len(word) for word in columns[0].get("ticktext", [""]))
+    figure = new_plotly_figure(
+        height=360, margin={"l": 40 + 7 * longest, "r": 90, "t": 96, "b": 30}
+    )
     figure.add_trace(trace)
     return figure
 

@@ -56,6 +56,7 @@ function render({ el }) {
   };
   bell.onclick = async () => { await Notification.requestPermission(); draw(); };
   bell.style.width = "36px";
+  el.style.width = "auto";
   draw();
   el.append(bell);
 }

@@ -19,6 +19,7 @@ from mattertune_nb.training.summary import Summary, summary_of
 from mattertune_nb.training.verdict import TOLD, Verdict, verdict
 from mattertune_nb.widgets.live.differences import differences
 from mattertune_nb.widgets.live.progress import damage_in_words, duration
+from mattertune_nb.widgets.page.connection import Connection
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
@@ -60,7 +61,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.rows: list[dict[str, str]] = []
         self._table = _Table() if has_front_end() else None
         self._opened = W.VBox()
-        super().__init__([] if self._table is None else [self._table, self._opened])
+        super().__init__([] if self._table is None else [self._table, self._opened, Connection()])
         if self._table is not None:
             self._table.on_msg(self._on_message)
         self.refresh()

@@ -98,13 +98,12 @@ function render({ model, el }) {
         cell.dataset.column = name;
         return cell;
       });
-      cells.splice(1, 0, element("td", { className: "mt-runs-actions" }, actions(row)));
+      cells[0].append(element("div", { className: "mt-runs-actions" }, actions(row)));
       const line = element("tr", {}, cells);
       line.dataset.tone = row.tone;
       line.dataset.active = row.active;
       return line;
     });
-    head.splice(1, 0, element("th", { textContent: "" }));
     table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), element("tbody", {}, body));
   }
 

@@ -11,7 +11,7 @@ from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.distance_view import DistanceView
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.validation_view import ValidationView
-from mattertune_nb.widgets.page.connection import CONNECTION_STYLE
+from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
 from mattertune_nb.widgets.page.picture import only_widgets
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class CurvesSection:
         self.figure = CurvesFigure(data)
         self.controls = CurveControls(self.figure.draw)
         parts = only_widgets(self.controls.widget, self.figure.widget)
-        self.widget = W.VBox(parts)
+        # a screen that has no room for curves beside their legends has a scroll bar
+        parts[1:] = [W.VBox(parts[1:], layout=W.Layout(min_width="470px", overflow="visible"))]
+        self.widget = W.VBox(parts, layout=W.Layout(overflow="auto"))
 
     def refresh(self) -> None:
         """Send what has changed to the page."""
@@ -77,7 +79,7 @@ class CurvesSection:
 _STYLE = """<style>
 .mt-sections > .widget-tab-contents { display: grid; padding: 6px 0 0; border: none;
   border-top: 1px solid var(--jp-border-color2, #bbb); }
-.mt-sections > .widget-tab-contents > * { grid-area: 1 / 1; min-width: 0; overflow: hidden auto; }
+.mt-sections > .widget-tab-contents > * { grid-area: 1 / 1; min-width: 0; overflow: auto; }
 .mt-sections > .widget-tab-contents > .lm-mod-hidden { display: flex !important; visibility: hidden; }
 .mt-sections > .widget-tab-contents > .mt-as-high { height: 0; min-height: 100%; }
 </style>"""
@@ -102,7 +104,7 @@ class Sections:
         self._tabs.add_class("mt-sections")
         for section in self.sections[1:]:
             section.widget.add_class("mt-as-high")
-        self.widget = W.VBox([W.HTML(_STYLE + CONNECTION_STYLE), self._tabs])
+        self.widget = W.VBox([W.HTML(_STYLE + CONNECTION_STYLE), Connection(), self._tabs])
 
     def refresh(self) -> None:
         """Let each section show what is new."""

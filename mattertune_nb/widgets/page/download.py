@@ -8,6 +8,7 @@ import anywidget
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.widgets.page.export import FORMATS, export
+from mattertune_nb.widgets.page.style import SELECT_STYLE
 
 if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Exportable
@@ -61,6 +62,7 @@ class Download(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = _ESM
+    _css = SELECT_STYLE
 
     def __init__(self, view: Exportable, name: str) -> None:
         super().__init__()

@@ -75,15 +75,17 @@ def save(view: Exportable, path: str | Path) -> Path:
     return target
 
 
-def render(figure: Figure, kind: str = "png", dpi: int = DPI) -> bytes:
-    """Return a matplotlib figure as PNG or SVG; the same figure gives the same bytes."""
+def render(
+    figure: Figure, kind: str = "png", dpi: int = DPI, *, transparent: bool = False
+) -> bytes:
+    """Return a matplotlib figure as PNG or SVG, with or without paper; the same one gives the same bytes."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
     # words stay words in an SVG, which other programs then find and edit
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mattertune_nb"}):
         metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
     return buffer.getvalue()
 
 

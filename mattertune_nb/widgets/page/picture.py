@@ -12,6 +12,7 @@ from mattertune_nb.widgets.page.export import DPI, render, save
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
 from mattertune_nb.widgets.page.style import error_html
+from mattertune_nb.widgets.page.theme import INK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,25 @@ def new_figure(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios)
     return figure, list(axes.ravel())
+
+
+def on_any_theme(figure: Figure) -> bytes:
+    """Return a figure as PNG without paper, in the ink of plots that is read on white and on dark grey.
+
+    Parameters
+    ----------
+    figure
+        Changed by this.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_color(INK)
+    for axes in figure.axes:
+        axes.tick_params(color=INK, labelcolor=INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(INK)
+    return render(figure, transparent=True)
 
 
 # JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place

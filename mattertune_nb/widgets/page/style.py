@@ -6,19 +6,34 @@ import html
 
 LABEL_WIDTH = "172px"
 
-STYLE = """<style>
+_ARROW = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath "
+    "fill='%23ccc' d='M5.2 5.9 9 9.7l3.8-3.8L14 7.1l-5 4.9-5-4.9z'/%3E%3C/svg%3E"
+)
+SELECT_STYLE = f"""
+[data-jp-theme-light="false"] .widget-dropdown > select {{ color-scheme: dark;
+  background-image: url("{_ARROW}"); }}
+[data-jp-theme-light="false"] .widget-dropdown > select option {{
+  background: var(--jp-layout-color1, #222); color: var(--jp-ui-font-color1, #eee); }}
+"""
+"""The arrow of a drop-down in a dark theme, where ipywidgets' own is black."""
+
+STYLE = (
+    f"<style>{SELECT_STYLE}</style>"
+    + """<style>
 .mt-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr));
   gap: 2px 20px; align-items: start; width: 100%; overflow: visible; }
 .mt-grid > .mt-wide, .mt-grid > .mt-message { grid-column: 1 / -1; }
 .mt-form, .mt-field { width: 100%; overflow: visible; }
 .mt-field { flex-flow: row wrap; align-items: center; }
 .mt-field > .mt-control { flex: 1 1 0; min-width: 0; width: auto; max-width: calc(100% - 104px); }
-.mt-field > .mt-beside { flex: 0 0 76px; width: 76px; }
+.mt-field > .mt-beside { flex: 0 0 auto; width: auto; min-width: 76px; }
 .mt-field > .mt-set { flex: 0 0 48px; width: 48px; }
 .mt-field > .mt-mark { flex: 0 0 24px; width: 24px; }
 .mt-beside, .mt-mark, .mt-set { margin: 0 0 0 2px; }
 .mt-mark .mt-unit { display: none; }
-.mt-beside .widget-html-content { display: flex; gap: 4px; align-items: center; font-size: 12px; }
+.mt-beside .widget-html-content { display: flex; gap: 4px; margin-right: 4px;
+  align-items: center; font-size: 12px; }
 .mt-unit { opacity: .8; white-space: nowrap; }
 .mt-set .widget-label-basic { font-size: 0; margin: 0; padding: 0; }
 .mt-set .widget-label-basic > span::after { content: 'set'; font-size: 12px; }
@@ -70,12 +85,12 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
   background-color: var(--jp-layout-color1, Field); }
 .mt-section { width: auto; min-width: 168px; text-align: left; background: none; }
 .mt-closed, .mt-miss { display: none !important; }
-.mt-run-form { overflow: visible; }
+.mt-run-form { overflow: visible; min-width: 0; container-type: inline-size; }
 .mt-start { position: sticky; top: 0; z-index: 5; align-items: center; gap: 4px; padding: 4px 0;
   background: var(--jp-layout-color0, white); border-bottom: 1px solid var(--jp-border-color2, #bbb); }
 .jp-OutputArea:has(.mt-run-form), .jp-OutputArea-child:has(.mt-run-form),
 .jp-OutputArea-output:has(.mt-run-form), .jp-Cell-outputWrapper:has(.mt-run-form),
-.jp-Cell:has(.mt-run-form) { overflow: visible !important; }
+.jp-Cell:has(.mt-run-form) { overflow: visible !important; min-width: 0; }
 .mt-start-text { flex: 1 1 auto; min-width: 0; overflow: visible; padding-left: 8px; }
 .mt-tools { flex-flow: row wrap; align-items: center; gap: 0 12px; overflow: visible; }
 .mt-file > .mt-control { flex: 1 1 300px; width: auto; max-width: none; }
@@ -98,14 +113,22 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
   { display: none; }
 .mt-file .widget-upload { font-size: 0; }
 .mt-file .widget-upload > i { font-size: 13px; }
-.mt-file .widget-upload::after { content: "Upload"; font-size: 13px; margin-left: 4px; }
+.mt-file .widget-upload::after { content: "Upload, up to 10 MB"; font-size: 13px; margin-left: 4px; }
 .mt-property > .mt-form { flex: 1 1 auto; width: auto; min-width: 0; }
 .mt-run-form select, .mt-run-form option { color-scheme: inherit; }
 .mt-run-form select option { background: var(--jp-layout-color1, white);
   color: var(--jp-ui-font-color1, black); }
-[data-jp-theme-light="false"] .mt-form select, [data-jp-theme-light="false"] .mt-run-form select
-  { color-scheme: dark; }
+@container (max-width: 540px) {
+  .mt-form .mt-control:not(.widget-checkbox) { flex-wrap: wrap; height: auto; }
+  .mt-form .mt-control:not(.widget-checkbox) > .widget-label { width: 100% !important; min-height: 0;
+    justify-content: flex-start; text-align: left; }
+  .mt-contents, .mt-split, .mt-chooser, .mt-error { margin-left: 0; }
+  .mt-card { grid-template-columns: max-content minmax(0, 1fr); margin-left: 0; }
+  .mt-start { flex-wrap: wrap; }
+  .mt-field > .mt-beside { min-width: 0; }
+}
 </style>"""
+)
 
 
 def error_html(text: str, *, css: str = "mt-error") -> str:

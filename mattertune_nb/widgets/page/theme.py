@@ -41,7 +41,7 @@ def template() -> go.layout.Template:
             "colorway": list(PALETTE),
             "hovermode": "closest",
             "showlegend": False,
-            "modebar": {"orientation": "v", "bgcolor": CLEAR, "color": INK},
+            "modebar": {"orientation": "h", "bgcolor": CLEAR, "color": INK},
             "margin": {"l": 60, "r": 20, "t": 30, "b": 45},
             "xaxis": axis,
             "yaxis": axis,

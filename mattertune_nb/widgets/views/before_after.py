@@ -14,7 +14,7 @@ from mattertune_nb.training.evaluation import untuned_of
 from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
-from mattertune_nb.widgets.page.picture import Message, Pictured
+from mattertune_nb.widgets.page.picture import Message, Pictured, on_any_theme
 from mattertune_nb.widgets.page.style import note_html, number
 from mattertune_nb.widgets.page.theme import GREEN, INK, RED
 from mattertune_nb.widgets.page.work import PATIENCE, Work
@@ -92,7 +92,7 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         self._figure = None
         self._table.value = error_table_html(self._stages) + note_html(self._pairs.note)
         if has_front_end():
-            self._image.value = self.picture() or b""
+            self._image.value = on_any_theme(self._drawn())
         if self.work.steps_done:
             self.renew_picture()
 
@@ -101,9 +101,11 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         if not self._stages:
             return None
         if self._figure is None:
-            shown = {stage: self._stages[stage] for stage in (REREFERENCED, TUNED)}
-            self._figure = draw_stages(shown)
+            self._figure = self._drawn()
         return self._figure
+
+    def _drawn(self) -> Figure:
+        return draw_stages({stage: self._stages[stage] for stage in (REREFERENCED, TUNED)})
 
     def numbers(self) -> Table | None:
         """Return every label with the prediction of each stage."""
@@ -183,8 +185,9 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
             f'<td {left}><b style="color:{_COLORS[sign]}">{words}</b></td></tr>'
         )
     return (
-        f'<table style="line-height:1.4"><thead><tr><th {left}>mean absolute error</th>{head}'
-        f"<th {left}>gain</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        '<div style="overflow-x:auto"><table style="line-height:1.4"><thead>'
+        f"<tr><th {left}>mean absolute error</th>{head}"
+        f"<th {left}>gain</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

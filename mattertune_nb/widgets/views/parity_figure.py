@@ -54,7 +54,7 @@ class ParityFigure:
         self.shown: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._steps = (0.0, 0.0)
         self.widget = new_plotly_figure(
-            width=WIDTH, height=HEIGHT, margin={"l": 62, "r": 12, "t": 8, "b": 42}, bargap=0
+            width=WIDTH, height=HEIGHT, margin={"l": 62, "r": 12, "t": 26, "b": 42}, bargap=0
         )
         self.widget.set_subplots(rows=2, cols=1, row_heights=[0.74, 0.26], vertical_spacing=0.17)
         self._add_traces()

@@ -98,7 +98,7 @@ def test_five_hundred_runs_are_listed_within_a_second(folder, tmp_path):
     table = mt.runs(many)
     assert time.process_time() - start < 2
     assert len(table) == 500
-    assert len(table.children) == 2  # and no widget a row
+    assert len(table.children) == 3  # and no widget a row
 
 
 def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
