@@ -20,7 +20,7 @@ from mattertune_nb.widgets.forms.lazy import Disclosure, Lazy
 from mattertune_nb.widgets.forms.model_tab import ModelTab
 from mattertune_nb.widgets.forms.placement import BATCHES, OPTIMIZER, tab_of
 from mattertune_nb.widgets.forms.search import basic_fields, is_found
-from mattertune_nb.widgets.page.controls import VBox
+from mattertune_nb.widgets.page.controls import VBox, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -212,7 +212,8 @@ class RunEditor(Editor):
         }
         self._ill: set[str] = set()
         self._hits: dict[str, int] = {}
-        self.widget = W.Tab([tab.widget for tab in self.tabs.values()], titles=tuple(self.tabs))
+        pages = [tab.widget for tab in self.tabs.values()]
+        self.widget = W.Tab(pages, titles=tuple(self.tabs), layout=shared(W.Layout))
         self.widget.observe(self._on_tab, "selected_index")
 
     def _on_tab(self, change: Any) -> None:

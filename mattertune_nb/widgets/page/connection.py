@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import anywidget
+import ipywidgets as W  # noqa: N812  the usual alias
+import traitlets
+
+from mattertune_nb.widgets.page.controls import shared
 
 LOST = "disconnected: execute the cell again"
 
@@ -22,6 +27,10 @@ class Connection(anywidget.AnyWidget):  # type: ignore[misc]
     """Nothing to see: marks the page's widgets where the kernel has died, as after a restart by hand."""
 
     _esm = Path(__file__).with_suffix(".js")
+
+    @traitlets.default("layout")  # type: ignore[untyped-decorator]
+    def _layout(self) -> Any:
+        return shared(W.Layout)
 
 
 def while_connected(inner: str, lost: str = LOST) -> str:
