@@ -66,7 +66,8 @@ class CHGNetBackboneConfig(BackboneConfig):
     )
     pretrained_model: Literal["0.3.0", "0.2.0", "r2scan"] = setting(
         "0.3.0",
-        "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies.",
+        "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies. Choose the functional that "
+        "is closest to that of your labels.",
         label="Pretrained weights",
         basic=True,
         options={"0.3.0": "0.3.0 (PBE)", "0.2.0": "0.2.0 (PBE)", "r2scan": "r2SCAN"},

@@ -77,7 +77,8 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     pretrained_model: Literal["7net-0", "7net-l3i5", "7net-mf-0"] = setting(
         "7net-0",
-        "Weights of the vendor; l3i5 is more accurate and slower, mf-0 has two modalities.",
+        "Weights of the vendor; l3i5 is more accurate and slower, mf-0 has two modalities. Choose "
+        "l3i5 where time allows.",
         label="Pretrained weights",
         basic=True,
         options={
@@ -88,7 +89,8 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     modality: str | None = setting(
         None,
-        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0.",
+        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0. Choose "
+        "that of your labels.",
         label="Level of theory",
         basic=True,
     )

@@ -25,47 +25,66 @@ class ModelCheckpointConfig(StrictConfig):
 
     monitor: str = setting(
         "val/total_loss",
-        "Metric that decides on the best weights, e.g. val/forces_mae.",
+        "Metric that decides on the best weights, e.g. val/forces_mae. Change it where one "
+        "property matters more than the total loss.",
         label="Metric of the best weights",
         basic=True,
     )
     mode: Literal["min", "max"] = setting(
         "min",
-        "Whether the metric should fall or rise.",
+        "Whether the metric should fall or rise. Errors and losses fall; change it for a score "
+        "such as R².",
         label="Best is",
         basic=True,
         options={"min": "the smallest", "max": "the largest"},
     )
     dirpath: Path | None = setting(
-        None, "Folder of the checkpoints; not set: the run's own.", label="Folder of checkpoints"
+        None,
+        "Folder of the checkpoints; not set: the run's own. Set it where the run's disk is small.",
+        label="Folder of checkpoints",
     )
     filename: str | None = setting(
         None,
-        "File name, may hold {epoch} and metrics; not set: 'best' in a run.",
+        "File name, may hold {epoch} and metrics; not set: 'best' in a run. Set it where several "
+        "are kept.",
         label="File name",
     )
     save_top_k: int = setting(
-        1, "How many of the best are kept; -1: all, 0: none.", label="Number of best kept", ge=-1
+        1,
+        "How many of the best are kept; -1: all, 0: none. Raise it to average or compare several "
+        "later.",
+        label="Number of best kept",
+        ge=-1,
     )
     save_last: bool = setting(
-        False, "Also keep a copy of the last state in `dirpath`.", label="Keep the last state too"
+        False,
+        "Also keep a copy of the last state in `dirpath`. A run keeps its own last state anyway.",
+        label="Keep the last state too",
     )
     every_n_epochs: int | None = setting(
-        None, "Save every N epochs only.", label="Epochs between saves", ge=1
+        None,
+        "Save every N epochs only. Raise it where epochs are short and saving takes much of the "
+        "time.",
+        label="Epochs between saves",
+        ge=1,
     )
     every_n_train_steps: int | None = setting(
-        None, "Save every N steps instead of epochs.", label="Steps between saves", ge=1
+        None,
+        "Save every N steps instead of epochs. Set it where an epoch takes hours.",
+        label="Steps between saves",
+        ge=1,
     )
     train_time_interval: float | None = setting(
         None,
-        "Save every so many minutes instead of epochs.",
+        "Save every so many minutes instead of epochs. Set it where an epoch takes hours.",
         label="Minutes between saves",
         unit="min",
         gt=0,
     )
     save_weights_only: bool = setting(
         False,
-        "Leave out the optimizer; smaller, but training cannot go on from it.",
+        "Leave out the optimizer; smaller, but training cannot go on from it. Turn it on where "
+        "the disk is short.",
         label="Weights alone",
     )
     auto_insert_metric_name: bool = setting(
@@ -107,41 +126,58 @@ class EarlyStoppingConfig(StrictConfig):
 
     monitor: str = setting(
         "val/total_loss",
-        "Metric that is watched, e.g. val/forces_mae.",
+        "Metric that is watched, e.g. val/forces_mae. Choose what you need most of the model.",
         label="Watched metric",
         basic=True,
     )
     patience: int = setting(
-        20, "Validations without improvement before stopping.", label="Patience", basic=True, ge=0
+        20,
+        "Validations without improvement before stopping. Raise it where the curve is noisy, as "
+        "with few validation frames.",
+        label="Patience",
+        basic=True,
+        ge=0,
     )
     min_delta: float = setting(
         0.0,
-        "Smallest change that counts, in the metric's unit.",
+        "Smallest change that counts, in the metric's unit. Raise it to stop once gains are below "
+        "what matters to you.",
         label="Smallest improvement",
         ge=0,
     )
     mode: Literal["min", "max"] = setting(
         "min",
-        "Whether the metric should fall or rise.",
+        "Whether the metric should fall or rise. Errors and losses fall; change it for a score "
+        "such as R².",
         label="Better is",
         options={"min": "smaller", "max": "larger"},
     )
     stopping_threshold: float | None = setting(
-        None, "Stop as soon as the metric is this good.", label="Good enough at"
+        None,
+        "Stop as soon as the metric is this good. Set it where a certain accuracy is enough.",
+        label="Good enough at",
     )
     divergence_threshold: float | None = setting(
-        None, "Stop as soon as the metric is this bad.", label="Hopeless at"
+        None,
+        "Stop as soon as the metric is this bad. Set it to end hopeless runs of a scan early.",
+        label="Hopeless at",
     )
     check_finite: bool = setting(
-        True, "Stop where the metric is NaN or infinite.", label="Stop at NaN or infinity"
+        True,
+        "Stop where the metric is NaN or infinite. Turn it off only to look for the cause.",
+        label="Stop at NaN or infinity",
     )
     check_on_train_epoch_end: bool = setting(
         False,
-        "Look at the end of the training epoch and not of the validation.",
+        "Look at the end of the training epoch and not of the validation. Turn it on to watch a "
+        "training metric.",
         label="Check after training epochs",
     )
     verbose: bool = setting(
-        False, "Say in the log each time the metric improves.", label="Log each improvement"
+        False,
+        "Say in the log each time the metric improves. Turn it on to follow a run by its log "
+        "alone.",
+        label="Log each improvement",
     )
 
     def create_callback(self) -> EarlyStopping:
@@ -163,7 +199,11 @@ class EMAConfig(StrictConfig):
         lt=1,
     )
     start_step: int = setting(
-        0, "Optimizer step at which averaging begins.", label="First averaged step", ge=0
+        0,
+        "Optimizer step at which averaging begins. Raise it past the first fall of the loss, "
+        "which is not worth averaging.",
+        label="First averaged step",
+        ge=0,
     )
 
     def create_callback(self) -> WeightAveraging:

@@ -40,14 +40,29 @@ class CSVLoggerConfig(_LoggerConfig):
     type: Literal["csv"] = setting(
         "csv", "Kind of logger.", label="Kind of logger", options={"csv": "CSV table"}
     )
-    save_dir: Path | None = setting(None, "Folder; not set: the run's own.", label="Folder")
-    name: str = setting("csv", "Folder below `save_dir`.", label="Subfolder")
-    version: int | str | None = setting(
-        None, "Folder below `name`; not set: numbered.", label="Version"
+    save_dir: Path | None = setting(
+        None,
+        "Folder; not set: the run's own. Set it to keep the records of many runs in one place.",
+        label="Folder",
     )
-    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
+    name: str = setting(
+        "csv", "Folder below `save_dir`. Set it to keep several records apart.", label="Subfolder"
+    )
+    version: int | str | None = setting(
+        None,
+        "Folder below `name`; not set: numbered. Set it where you look for it by name.",
+        label="Version",
+    )
+    prefix: str = setting(
+        "",
+        "Put before each metric's name. Set it where several runs write to one record.",
+        label="Prefix of metrics",
+    )
     flush_logs_every_n_steps: int = setting(
-        100, "Steps between two writes.", label="Steps between writes", ge=1
+        100,
+        "Steps between two writes. Lower it to see values sooner, raise it on a slow disk.",
+        label="Steps between writes",
+        ge=1,
     )
 
     def create_logger(self, default_dir: Path = Path()) -> CSVLogger:
@@ -68,12 +83,26 @@ class TensorBoardLoggerConfig(_LoggerConfig):
         label="Kind of logger",
         options={"tensorboard": "TensorBoard"},
     )
-    save_dir: Path | None = setting(None, "Folder; not set: the run's own.", label="Folder")
-    name: str = setting("tensorboard", "Folder below `save_dir`.", label="Subfolder")
-    version: int | str | None = setting(
-        None, "Folder below `name`; not set: numbered.", label="Version"
+    save_dir: Path | None = setting(
+        None,
+        "Folder; not set: the run's own. Set it to keep the records of many runs in one place.",
+        label="Folder",
     )
-    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
+    name: str = setting(
+        "tensorboard",
+        "Folder below `save_dir`. Set it to keep several records apart.",
+        label="Subfolder",
+    )
+    version: int | str | None = setting(
+        None,
+        "Folder below `name`; not set: numbered. Set it where you look for it by name.",
+        label="Version",
+    )
+    prefix: str = setting(
+        "",
+        "Put before each metric's name. Set it where several runs write to one record.",
+        label="Prefix of metrics",
+    )
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
         """Build the logger, see CSV's `default_dir`; `MissingExtraError` where tensorboard is missing."""
@@ -93,20 +122,40 @@ class WandbLoggerConfig(_LoggerConfig):
         "wandb", "Kind of logger.", label="Kind of logger", options={"wandb": "Weights & Biases"}
     )
     project: str = setting(
-        "mattertune_nb", "Project at Weights & Biases.", label="Project", basic=True
+        "mattertune_nb",
+        "Project at Weights & Biases. One for all runs that are to be compared.",
+        label="Project",
+        basic=True,
     )
     name: str | None = setting(
-        None, "Name of the run there; not set: chosen by wandb.", label="Name of the run"
+        None,
+        "Name of the run there; not set: chosen by wandb. Set it to that of the run to find it by "
+        "either.",
+        label="Name of the run",
     )
     save_dir: Path | None = setting(
-        None, "Folder of local files; not set: the run's own.", label="Folder"
+        None,
+        "Folder of local files; not set: the run's own. Set it where the run's disk is small.",
+        label="Folder",
     )
     offline: bool = setting(
-        False, "Keep the record local; `wandb sync` uploads it later.", label="Offline", basic=True
+        False,
+        "Keep the record local; `wandb sync` uploads it later. Turn it on on machines without a "
+        "network.",
+        label="Offline",
+        basic=True,
     )
-    log_model: bool = setting(False, "Upload checkpoints too.", label="Upload checkpoints")
-    prefix: str = setting("", "Put before each metric's name.", label="Prefix of metrics")
-    tags: list[str] = setting(list, "Tags of the run.", label="Tags")
+    log_model: bool = setting(
+        False,
+        "Upload checkpoints too. Turn it on to share the model, at some megabytes a run.",
+        label="Upload checkpoints",
+    )
+    prefix: str = setting(
+        "",
+        "Put before each metric's name. Set it where several runs write to one record.",
+        label="Prefix of metrics",
+    )
+    tags: list[str] = setting(list, "Tags of the run. Set them to filter runs there.", label="Tags")
 
     def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
         """Build the logger, see CSV's `default_dir`; `MissingExtraError` where wandb is missing."""

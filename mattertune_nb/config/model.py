@@ -26,7 +26,8 @@ class ModelConfig(HyperParameters):
 
     properties: list[PropertyConfig] = setting(
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
-        "What is predicted and trained on.",
+        "What is predicted and trained on. Add the stress where cells change in your simulations "
+        "and the file has it.",
         label="Properties",
         fixed=True,
         basic=True,
@@ -35,7 +36,7 @@ class ModelConfig(HyperParameters):
     )
     optimizer: OptimizerConfig = setting(
         AdamWConfig,
-        "How weights are updated.",
+        "How weights are updated. AdamW serves nearly all runs; change the learning rate first.",
         label="Optimizer",
         fixed=True,
         basic=True,
@@ -43,7 +44,8 @@ class ModelConfig(HyperParameters):
     )
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
-        "How the learning rate changes; a list is played one after the other.",
+        "How the learning rate changes; a list is played one after the other. Falling to zero "
+        "(cosine decay) gives the lowest errors where the length of the run is known.",
         label="Learning-rate schedule",
         basic=True,
         kinds={"none": "constant", "config": "one schedule", "list": "one after the other"},
@@ -51,14 +53,17 @@ class ModelConfig(HyperParameters):
     )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {ENERGY.name: [PerAtomReferencingNormalizerConfig()]},
-        "How labels are mapped to what the backbone predicts; undone by calculator and predictor.",
+        "How labels are mapped to what the backbone predicts; undone by calculator and predictor. "
+        "Leave the reference energies where your code has another zero of energy than the "
+        "backbone's data.",
         label="Normalizers",
         fixed=True,
         group="normalization",
     )
     final_stage: float = setting(
         0.75,
-        "Part of the run after which the properties' `final_loss_coefficient` hold, where set.",
+        "Part of the run after which the properties' `final_loss_coefficient` hold, where set. "
+        "Lower it to give the final weights more epochs.",
         label="Start of the final stage",
         gt=0,
         lt=1,

@@ -41,7 +41,7 @@ class OwnPropertyConfig(BasePropertyConfig):
 
     name: str = setting(
         ...,
-        "Under it predictions and errors stand, e.g. 'band_gap'.",
+        "Under it predictions and errors stand, e.g. 'band_gap'. Choose it once: a run keeps it.",
         label="Name",
         fixed=True,
         basic=True,
@@ -56,7 +56,12 @@ class OwnPropertyConfig(BasePropertyConfig):
         basic=True,
         min_length=1,
     )
-    unit: str = setting("", "Unit of the labels, for people.", label="Unit", basic=True)
+    unit: str = setting(
+        "",
+        "Unit of the labels, which stands beside errors and on axes; no number is converted.",
+        label="Unit",
+        basic=True,
+    )
 
     @field_validator("name")
     @classmethod

@@ -15,23 +15,30 @@ class RunConfig(StrictConfig):
 
     name: str | None = setting(
         None,
-        "Folder of the run below `root`; not set: backbone, date and time.",
+        "Folder of the run below `root`; not set: backbone, date and time. Set it to find the run "
+        "again among many.",
         label="Name",
         basic=True,
     )
     root: Path = setting(
-        Path("runs"), "Folder that holds all runs.", label="Folder of all runs", basic=True
+        Path("runs"),
+        "Folder that holds all runs. Change it where the notebook's disk is small, or a project "
+        "has its own.",
+        label="Folder of all runs",
+        basic=True,
     )
     module_class: str | None = setting(
         None,
-        "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'.",
+        "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'. Set "
+        "it for a loss or a metric that no setting has.",
         label="Your own module class",
         pattern=r"^[\w.]+:\w+$",
         examples=["package.module:Class"],
     )
     save_every: float = setting(
         5.0,
-        "Time between two saves of the last state within an epoch.",
+        "Time between two saves of the last state within an epoch. Lower it on machines that may "
+        "be taken away; a crash loses at most this.",
         label="Time between saves",
         basic=True,
         unit="min",
@@ -39,7 +46,7 @@ class RunConfig(StrictConfig):
     )
     seed: int = setting(
         0,
-        "Seed of every random number of the run.",
+        "Seed of every random number of the run. Change it to see how far results scatter.",
         label="Random seed",
         fixed=True,
         basic=True,

@@ -35,7 +35,8 @@ class HuberLossConfig(StrictConfig):
     )
     delta: float = setting(
         0.01,
-        "Error at which the loss turns from squared to absolute, in the property's unit.",
+        "Error at which the loss turns from squared to absolute, in the property's unit. Set it "
+        "to about the error that you expect in the end.",
         label="Turning point (delta)",
         basic=True,
         gt=0,
@@ -61,7 +62,13 @@ LossConfig = Annotated[
 class BasePropertyConfig(StrictConfig):
     """What all properties share."""
 
-    loss: LossConfig = setting(MAELossConfig, "How an error is counted.", label="Loss", basic=True)
+    loss: LossConfig = setting(
+        MAELossConfig,
+        "How an error is counted. 'mae' follows most frames, 'mse' the worst ones, 'huber' is "
+        "between; choose 'huber' or 'mae' where some labels are outliers.",
+        label="Loss",
+        basic=True,
+    )
     loss_coefficient: float = setting(
         1.0,
         "Weight in the total loss; 0 keeps the metrics but does not train on it.",
@@ -105,7 +112,9 @@ class EnergyPropertyConfig(BasePropertyConfig):
     )
     per_atom: bool = setting(
         True,
-        "Divide the error by the number of atoms in the loss, so that large cells do not dominate.",
+        "Divide the error by the number of atoms in the loss, so that large cells do not "
+        "dominate. Turn it off only where all frames have the same size and total energies are "
+        "wanted.",
         label="Error per atom",
         fixed=True,
     )
@@ -125,7 +134,8 @@ class ForcesPropertyConfig(BasePropertyConfig):
     )
     conservative: bool = setting(
         True,
-        "Take forces as the gradient of the energy; a direct head is for backbones that have one.",
+        "Take forces as the gradient of the energy; a direct head is for backbones that have one. "
+        "Keep it on for molecular dynamics, which drifts otherwise.",
         label="Gradient of the energy",
         fixed=True,
     )
@@ -139,7 +149,8 @@ class StressesPropertyConfig(BasePropertyConfig):
     )
     conservative: bool = setting(
         True,
-        "Take the stress as the gradient of the energy with respect to strain.",
+        "Take the stress as the gradient of the energy with respect to strain. Keep it on for "
+        "relaxations of cells.",
         label="Gradient of the energy",
         fixed=True,
     )
@@ -193,7 +204,8 @@ class MeanStdNormalizerConfig(StrictConfig):
     )
     std: float | None = setting(
         None,
-        "Errors are divided by it in the loss; not set: that of the training labels.",
+        "Errors are divided by it in the loss; not set: that of the training labels. Set it to "
+        "train several sets on one scale.",
         label="Standard deviation",
         fixed=True,
         basic=True,
@@ -212,7 +224,8 @@ class RMSNormalizerConfig(StrictConfig):
     )
     rms: float | None = setting(
         None,
-        "Errors are divided by it in the loss; not set: that of the training labels.",
+        "Errors are divided by it in the loss; not set: that of the training labels. Set it to "
+        "train several sets on one scale.",
         label="Root mean square",
         fixed=True,
         basic=True,

@@ -38,7 +38,8 @@ class TrainerConfig(StrictConfig):
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
         "auto",
-        "Kind of processor; 'auto' takes a GPU where there is one.",
+        "Kind of processor; 'auto' takes a GPU where there is one. Choose the CPU to leave a GPU "
+        "to others.",
         label="Processor",
         basic=True,
         options={
@@ -53,7 +54,8 @@ class TrainerConfig(StrictConfig):
     )
     devices: int | list[int] | Literal["auto"] = setting(
         1,
-        "How many devices, their indices as a list, or 'auto' for all.",
+        "How many devices, their indices as a list, or 'auto' for all. Set one index where others "
+        "share the machine.",
         label="Devices",
         options={"auto": "all"},
         group="hardware",
@@ -66,7 +68,11 @@ class TrainerConfig(StrictConfig):
         group="hardware",
     )
     num_nodes: int = setting(
-        1, "Machines of a cluster job.", label="Number of machines", ge=1, group="hardware"
+        1,
+        "Machines of a cluster job. Raise it only with a job that was given so many.",
+        label="Number of machines",
+        ge=1,
+        group="hardware",
     )
     precision: Precision = setting(
         "32-true",
@@ -86,7 +92,8 @@ class TrainerConfig(StrictConfig):
     )
     deterministic: bool | Literal["warn"] = setting(
         False,
-        "Use only algorithms that give the same bits each time; slower.",
+        "Use only algorithms that give the same bits each time; slower. Turn it on to repeat a "
+        "run on a GPU exactly; a CPU repeats anyway.",
         label="Deterministic algorithms",
         group="hardware",
         kinds={"literal": "warn only"},
@@ -102,18 +109,23 @@ class TrainerConfig(StrictConfig):
         group="training",
     )
     min_epochs: int | None = setting(
-        None, "Passes before early stopping may act.", label="Least epochs", ge=1, group="training"
+        None,
+        "Passes before early stopping may act. Set it where the first epochs make errors rise.",
+        label="Least epochs",
+        ge=1,
+        group="training",
     )
     max_steps: int = setting(
         -1,
-        "Optimizer steps at most; -1: no limit.",
+        "Optimizer steps at most; -1: no limit. Set it to compare data sets of different sizes at "
+        "equal cost.",
         label="Most optimizer steps",
         ge=-1,
         group="training",
     )
     min_steps: int | None = setting(
         None,
-        "Optimizer steps before early stopping may act.",
+        "Optimizer steps before early stopping may act. Set it where epochs are very short.",
         label="Least optimizer steps",
         ge=1,
         group="training",
@@ -137,7 +149,8 @@ class TrainerConfig(StrictConfig):
     )
     gradient_clip_algorithm: Literal["norm", "value"] = setting(
         "norm",
-        "Cut the norm of all gradients together, or each value.",
+        "Cut the norm of all gradients together, or each value. The norm keeps their direction; "
+        "leave it unless a recipe says otherwise.",
         label="Clipped quantity",
         options={"norm": "norm of all gradients", "value": "each value"},
         group="training",
@@ -167,7 +180,11 @@ class TrainerConfig(StrictConfig):
         },
     )
     check_val_every_n_epoch: int = setting(
-        1, "Validate every N epochs.", label="Epochs between validations", ge=1, group="validation"
+        1,
+        "Validate every N epochs. Raise it where validation takes much of the time.",
+        label="Epochs between validations",
+        ge=1,
+        group="validation",
     )
     check_val_every_n_steps: int | None = setting(
         None,
@@ -179,7 +196,8 @@ class TrainerConfig(StrictConfig):
     )
     num_sanity_val_steps: int = setting(
         0,
-        "Validation batches tried before training; -1: all. Data are checked anyway.",
+        "Validation batches tried before training; -1: all. Data are checked anyway. Set it to 0 "
+        "to start sooner, or raise it to try metrics of your own.",
         label="Validation steps before training",
         ge=-1,
         group="validation",
@@ -187,20 +205,23 @@ class TrainerConfig(StrictConfig):
 
     early_stopping: EarlyStoppingConfig | None = setting(
         None,
-        "Stop once a metric has stopped improving.",
+        "Stop once a metric has stopped improving. Turn it on where you do not know how many "
+        "epochs are needed.",
         label="Early stopping",
         basic=True,
         group="callbacks",
     )
     checkpoint: ModelCheckpointConfig = setting(
         ModelCheckpointConfig,
-        "Which metric decides on the best weights, and where they go.",
+        "Which metric decides on the best weights, and where they go. Change it where one "
+        "property matters most.",
         label="Best weights",
         group="callbacks",
     )
     ema: EMAConfig | None = setting(
         None,
-        "Validate and keep a running average of the weights instead of the last ones.",
+        "Validate and keep a running average of the weights instead of the last ones. Turn it on "
+        "where validation errors jump from epoch to epoch.",
         label="Averaged weights (EMA)",
         basic=True,
         group="callbacks",
@@ -214,7 +235,8 @@ class TrainerConfig(StrictConfig):
     )
     log_every_n_steps: int = setting(
         10,
-        "Optimizer steps between two logged training losses.",
+        "Optimizer steps between two logged training losses. Lower it for a smoother curve of a "
+        "short run.",
         label="Steps between logged losses",
         ge=1,
         group="logging",

@@ -43,7 +43,8 @@ class BatchSettings(HyperParameters):
     )
     num_workers: int = setting(
         0,
-        "Processes that prepare batches; 0: the training process itself.",
+        "Processes that prepare batches; 0: the training process itself. Raise it (2 to 4) where "
+        "a GPU waits for data; on a CPU they take cores from training.",
         label="Worker processes",
         unit="processes",
         ge=0,
@@ -69,7 +70,8 @@ class BatchSettings(HyperParameters):
     )
     pin_memory: bool = setting(
         True,
-        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU.",
+        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU. Turn it off "
+        "where the machine is short of memory.",
         label="Page-locked memory",
         group="batches",
     )

@@ -255,18 +255,23 @@ class DBDatasetConfig(_DatasetConfig):
         "db", "Kind of source.", label="Kind of source", options={"db": "ASE database"}
     )
     src: Path = setting(
-        ..., "The database file.", label="Database file", basic=True, files=("*.db", "*.json")
+        ...,
+        "The database file of ASE. Its rows are read when they are needed, however many there are.",
+        label="Database file",
+        basic=True,
+        files=("*.db", "*.json"),
     )
     selection: str = setting(
         "",
-        "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all.",
+        "Rows to use, in ASE's syntax, e.g. 'natoms<50'; empty: all. Set it to leave out what is "
+        "not converged, or for a quick look.",
         label="Selected rows",
         fixed=True,
         basic=True,
     )
     cache_mb: float = setting(
         256.0,
-        "Memory for rows read; those used last are kept.",
+        "Memory for rows read; those used last are kept. Raise it where reading is slow.",
         label="Memory for rows",
         unit="MB",
         ge=0,

@@ -34,7 +34,8 @@ class FileSource(StrictConfig):
     )
     index: str = setting(
         ":",
-        "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth.",
+        "Frames to use, as a Python slice: ':100' the first hundred, '::10' every tenth. Set it "
+        "for a quick look, or where neighbours of a trajectory are alike.",
         label="Frames",
         fixed=True,
     )

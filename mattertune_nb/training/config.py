@@ -17,15 +17,34 @@ class MatterTunerConfig(StrictConfig):
     """Everything that a run needs: what to tune, on what, how, and where its record goes."""
 
     model: AnyBackboneConfig = setting(
-        ..., "Backbone, properties, losses and optimizer.", label="Model", fixed=True, basic=True
+        ...,
+        "Backbone, properties, losses and optimizer. Begin with CHGNet; change it where errors "
+        "stay too high.",
+        label="Model",
+        fixed=True,
+        basic=True,
     )
     data: DataModuleConfig = setting(
-        ..., "Structures with labels, and how they are split.", label="Data", fixed=True, basic=True
+        ...,
+        "Structures with labels, and how they are split. Fill it in first: all else follows from "
+        "it.",
+        label="Data",
+        fixed=True,
+        basic=True,
     )
     trainer: TrainerConfig = setting(
-        TrainerConfig, "How long, and on what hardware.", label="Training", basic=True
+        TrainerConfig,
+        "How long, and on what hardware. Change the epochs where the estimate is too long, or the "
+        "last epoch is still the best.",
+        label="Training",
+        basic=True,
     )
-    run: RunConfig = setting(RunConfig, "Name, place and seed of the run.", label="Run", basic=True)
+    run: RunConfig = setting(
+        RunConfig,
+        "Name, place and seed of the run. Set a name to find it again among many.",
+        label="Run",
+        basic=True,
+    )
 
     def check_length(self) -> None:
         """Refuse a schedule that takes its length from a run that has none.

@@ -118,9 +118,9 @@ class Section(Lazy):
             False, description=about.label, icon="caret-right", css="mt-section"
         )
         self.switch.observe(self._on_switch, "value")
-        self.summary, self._summary = "", HTML()
         self._place = self.widget
         self._help = about.mark()
+        self.summary, self._summary = "", HTML(self._help)
         self._line = HBox([self.switch, self._summary], css="mt-line")
         self.widget = VBox([self._line, self._place], css="mt-form")
 
