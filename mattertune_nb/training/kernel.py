@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FROM_WIDGETS = ("comm_open", "comm_msg", "comm_close")
+# a page that is reloaded asks which widgets there are, where they do not answer it at once
+_FROM_WIDGETS = ("comm_open", "comm_msg", "comm_close", "comm_info_request")
 
 
-@contextmanager
+@contextlib.contextmanager
 def widgets_served() -> Iterator[Callable[[float], None]]:
     """Yield a sleep during which what is clicked or typed in widgets is heard.
 
@@ -97,7 +98,13 @@ def _handled(kernel: Any, frames: list[Any]) -> bool:
     kernel.set_parent(idents, message, channel="shell")
     kernel._publish_status("busy", "shell")
     try:
-        kernel.shell_handlers[header["msg_type"]](None, idents, message)
+        replies = kernel.shell_channel_thread.manager.get_subshell_to_shell_channel_socket(None)
+        answer = kernel.shell_handlers[header["msg_type"]](replies, idents, message)
+        if asyncio.iscoroutine(answer):
+            # none of these waits for anything, and the loop cannot run before the cell has ended
+            with contextlib.suppress(StopIteration):
+                answer.send(None)
+            answer.close()
     except Exception:
         log.exception("A widget's message could not be handled.")
     finally:

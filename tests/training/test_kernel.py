@@ -93,6 +93,19 @@ def test_a_click_is_heard_while_a_cell_waits_and_later_cells_come_in_order_once(
     assert execute(client, "print(signal.getsignal(signal.SIGINT) == before)") == "True"
 
 
+def test_a_page_that_is_reloaded_hears_which_widgets_there_are_while_a_cell_waits(kernel):
+    _, client = kernel
+    comm_id = execute(client, SETUP)
+    waiting = client.execute("wait(60)")
+    time.sleep(1)
+    asked = client.comm_info()
+    (answer,) = replies(client, [asked])
+    assert comm_id in answer["content"]["comms"]
+    click(client, comm_id)
+    (ended,) = replies(client, [waiting])
+    assert ended["content"]["status"] == "ok"
+
+
 def test_what_a_cell_prints_after_a_click_is_still_its_own(kernel):
     _, client = kernel
     comm_id = execute(client, SETUP)
