@@ -255,14 +255,9 @@ def serve_app(
     ] = Path(),
     port: Annotated[int, typer.Option(help="The next free one, where it is in use.")] = 8866,
 ) -> None:
-    """Serve form, dashboards and runs as a page without code; further options are Voila's.
-
-    On this machine alone, and with a token, which is in the address that is printed.
-    """
+    """Serve form and runs as a page without code, on this machine; further options are Voila's."""
     if importlib.util.find_spec("voila") is None:
-        msg = (
-            "The page is served by Voila, which is not installed: pip install 'mattertune-nb[app]'"
-        )
+        msg = "Voila, which serves the page, is not installed: pip install 'mattertune-nb[app]'"
         raise MissingExtraError(msg)
     from mattertune_nb.app.server import serve
 
