@@ -116,9 +116,10 @@ class NewSettings(Callback):
                 for _ in range(places.get(config.get("interval", ""), 0)):
                     config["scheduler"].step()
         for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
-            group["lr"] = new["lr"]
-            group.pop("initial_lr", None)
-            group |= {key: new[key] for key in ("initial_lr",) if key in new}
+            # some schedules keep their bounds there, and change the momentum, too
+            for name in group.keys() - new.keys():
+                del group[name]
+            group |= {name: value for name, value in new.items() if name != "params"}
         for config, new in zip(trainer.lr_scheduler_configs, schedules, strict=True):
             config.scheduler.load_state_dict(new["scheduler"].state_dict())
         is_other = any(change.path == "model.optimizer.lr" for change in self._new.changed)

@@ -71,6 +71,8 @@ SCHEDULES = {
         None,
         [mt.LinearLRConfig(total_iters=4, interval="step"), mt.CosineAnnealingLRConfig()],
     ),
+    "to one cycle": (mt.CosineAnnealingLRConfig(), mt.OneCycleLRConfig()),
+    "from one cycle": (mt.OneCycleLRConfig(), mt.StepLRConfig(step_size=1)),
     "beside a plateau": (
         [mt.CosineAnnealingLRConfig(), mt.ReduceOnPlateauConfig()],
         [mt.CosineAnnealingLRConfig(eta_min=1e-3), mt.ReduceOnPlateauConfig()],
