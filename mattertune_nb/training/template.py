@@ -10,6 +10,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.labels import keys_to_set, likely_keys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
@@ -37,7 +38,7 @@ def commented_config(data: Path, backbone: str) -> str:
         Where the file is there and cannot be read.
     """
     dataset = XYZDatasetConfig(src=data)
-    if data.exists():
+    if file_stamps(dataset):
         found = likely_keys(dataset.create_dataset().frame(0))
         dataset = dataset.model_copy(update=keys_to_set(found))
     config = MatterTunerConfig(

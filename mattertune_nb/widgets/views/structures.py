@@ -9,8 +9,9 @@ from ase import Atoms
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.data.datasets import AtomsDataset, XYZDatasetConfig, as_dataset
+from mattertune_nb.data.datasets import AtomsDataset, as_dataset
 from mattertune_nb.data.labels import LabelKeys, keys_to_set, likely_keys, stored_values
+from mattertune_nb.data.open_dataset import open_dataset
 from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
     Parameters
     ----------
     x
-        An Atoms, a list of them, a file, a dataset or its config. The last two say themselves how
-        their labels are named.
+        An Atoms, a list of them, a file, a folder, a pattern, a list of these, a dataset or its config. The
+        last two say themselves how their labels are named.
     keys
         Names of the labels in a file or list, where its first frame has them; otherwise, and for
         those not given, ASE's standard names or what the first frame has in their place.
@@ -38,8 +39,8 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
         x = x.create_dataset()
     if isinstance(x, AtomsDataset):
         dataset = x
-    elif isinstance(x, (str, Path)):
-        dataset = XYZDatasetConfig(src=Path(x)).create_dataset()
+    elif isinstance(x, (str, Path)) or _are_paths(x):
+        dataset = open_dataset(x)
     else:
         dataset = as_dataset(_checked([x] if isinstance(x, Atoms) else x))
     if not len(dataset):
@@ -48,6 +49,10 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
     if dataset is not x:
         dataset.keys = _named(dataset.frame(0), keys or LabelKeys())
     return dataset
+
+
+def _are_paths(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and bool(x) and all(isinstance(p, (str, Path)) for p in x)
 
 
 def _checked(structures: Any) -> Sequence[Atoms]:

@@ -73,3 +73,10 @@ def test_parity_takes_the_labels_that_a_run_was_trained_on(file, tmp_path):
     )
     for name in ("energy", "forces"):
         assert by_names.data[name].mae == by_config.data[name].mae
+
+
+def test_a_folder_and_a_list_of_files_are_opened(file, tmp_path):
+    (tmp_path / "more").mkdir()
+    ase.io.write(tmp_path / "more" / "b.xyz", ase.io.read(file, ":2"))
+    assert len(open_structures([file, tmp_path / "more"])) == 6
+    assert len(open_structures(str(tmp_path / "more"))) == 2
