@@ -18,6 +18,7 @@ from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.page.theme import BLUE, GREY
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mattertune_nb.training.run import Run
@@ -78,7 +79,8 @@ class DistanceView:
             return
         self._caption.value = distance_html(novelty)
         distances, errors = paired(novelty["validation"], data["frames"])
-        self._image.value = draw_distances(distances, errors, about_property(data["ranked_by"]))
+        figure = draw_distances(distances, errors, about_property(data["ranked_by"]))
+        self._image.value = render(figure)
         self._image.layout.display = None
 
 
@@ -104,8 +106,10 @@ def paired(
     return array[:, 0], array[:, 1]
 
 
-def draw_distances(distances: NDArray[np.float64], errors: NDArray[np.float64], prop: Any) -> bytes:
-    """Draw errors against distances as PNG, with the median of each fifth of the frames."""
+def draw_distances(
+    distances: NDArray[np.float64], errors: NDArray[np.float64], prop: Any
+) -> Figure:
+    """Draw errors against distances, with the median of each fifth of the frames."""
     figure, (ax,) = new_figure(1, 1, 6.0, 3.4)
     shown = prop.factor * errors
     ax.plot(distances, shown, ".", ms=5, alpha=0.6, color=BLUE)
@@ -120,4 +124,4 @@ def draw_distances(distances: NDArray[np.float64], errors: NDArray[np.float64], 
     ax.set_xlabel("distance to the nearest training frame (1: of two training frames)", fontsize=8)
     ax.set_ylabel(f"{prop.title} error ({prop.shown_unit})", fontsize=8)
     ax.tick_params(labelsize=7)
-    return render(figure)
+    return figure

@@ -55,6 +55,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         ("Errors", _said(lambda: sections.errors(run))),
         ("Curves", _said(lambda: sections.curves(run))),
         *shown,
+        ("Distance to training", _said(lambda: sections.distances(run))),
         ("Data", _said(lambda: sections.data(run.config(), run))),
         ("Settings", _said(lambda: sections.settings(run.config()))),
         ("Versions", _said(lambda: sections.versions(run))),

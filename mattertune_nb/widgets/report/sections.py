@@ -11,9 +11,12 @@ from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.headlines import HEADLINES, MAIN
+from mattertune_nb.training.novelty_record import read_novelty
 from mattertune_nb.training.stages import gain, validated_stages
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.series import CurveData, expected_of
+from mattertune_nb.widgets.live.validation_view import about_property
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 
@@ -76,6 +79,22 @@ def curves(run: Run) -> str:
         msg = "Nothing was recorded yet."
         raise RunError(msg)
     return picture(figure, "Loss, errors and learning rate of the run by step")
+
+
+def distances(run: Run) -> str:
+    """Return the errors of the last validation against the distance of each frame to training."""
+    novelty = read_novelty(run.directory)
+    try:
+        found = json.loads(run.directory.validation_file.read_text(encoding="utf-8"))
+        far, errors_ = paired(novelty["validation"], found["frames"])
+        prop = about_property(found["ranked_by"])
+    except (OSError, ValueError, KeyError, TypeError):
+        msg = "No distances to the training frames are known of this run."
+        raise RunError(msg) from None
+    figure = draw_distances(far, errors_, prop)
+    return picture(figure, "Error of each validation frame against its distance to training") + (
+        f"<p class='faint'>{distance_html(novelty)}</p>"
+    )
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:

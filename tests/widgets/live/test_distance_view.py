@@ -74,6 +74,13 @@ def test_frames_that_resemble_training_are_said(tuned, tmp_path):
     assert "no distances to the training frames are known" in view.text
 
 
+def test_the_report_shows_them_too(tuned):
+    page = tuned.report().read_text()
+    section = page[page.index("Distance to training") :]
+    assert "data:image/png" in section[: section.index("SHA-256")]
+    assert "Medians: validation " in section
+
+
 def test_an_error_belongs_to_its_frame():
     novelty = Novelty(np.array([0, 2, 4]), np.array([0.1, 0.2, 0.3]))
     distances, errors = paired(novelty, [[4, 9.0], [1, 5.0], [0, 7.0]])
