@@ -38,7 +38,8 @@ class NoveltyRecorder(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or self._run.distances_file.exists():
+        # the weights of a run that goes on are tuned
+        if not trainer.is_global_zero or trainer.ckpt_path or self._run.distances_file.exists():
             return
         module = cast("FinetuneModuleBase", pl_module)
         try:

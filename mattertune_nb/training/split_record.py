@@ -39,11 +39,14 @@ class SplitRecord:
         :meth:`~mattertune_nb.data.content.FrameKeys.names`; none where a version before 0.3 wrote it.
     n_source
         Frames of each source, by its field in the config; of which some may belong to no data set.
+    rule
+        By what they were divided, where that is known.
     """
 
     parts: dict[str, list[int]]
     names: dict[str, list[str]] = field(default_factory=dict)
     n_source: dict[str, int] = field(default_factory=dict)
+    rule: str = "record"
 
     @classmethod
     def read(cls, run: RunDirectory) -> SplitRecord | None:
@@ -55,9 +58,12 @@ class SplitRecord:
                 stage: list(map(str, part)) for stage, part in written.get("frames", {}).items()
             }
             n_source = {k: int(n) for k, n in written.get("of", {}).items()}
+            rule = str(written.get("rule", cls.rule))
         except (OSError, ValueError, TypeError, AttributeError):
             return None
-        return cls(parts, names, n_source) if {"train", "validation"} <= parts.keys() else None
+        return (
+            cls(parts, names, n_source, rule) if {"train", "validation"} <= parts.keys() else None
+        )
 
     def changes(self, datasets: Mapping[str, AtomsDataset]) -> list[str]:
         """Return in words which frames are not what they were, at most one of each data set."""
@@ -107,6 +113,7 @@ def check_record(run: RunDirectory, record: SplitRecord, data: MatterTuneDataMod
     RunError
         A frame is not what it was: some that the weights were trained on might be validated on.
     """
+    data.rule = record.rule
     changes = record.changes(data.datasets)
     if changes:
         msg = (

@@ -56,6 +56,7 @@ def test_frames_that_are_added_are_said_and_not_used(tuned, copper_xyz):
     ):
         mt.MatterTuner(config).resume(run)
     assert run.splits() == splits
+    assert json.loads(run.splits_file.read_text())["rule"] == "random"
     assert run.status().state == "finished"
     assert len(datasets_of(run)["train"]) == 9
 
