@@ -81,7 +81,8 @@ def unwritten(trainer: Trainer) -> list[dict[str, Any]]:
     """Return what Lightning is about to record of the optimizer step, or of the epoch, that just ended."""
     connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
     is_step = connector._first_loop_iter is not None
-    if is_step and not connector.should_update_logs:
+    # what a validation has measured is recorded before its last hook
+    if not trainer.training or (is_step and not connector.should_update_logs):
         return []
     metrics = convert_tensors_to_scalars(connector.metrics["log"])
     if not metrics:

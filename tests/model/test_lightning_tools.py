@@ -56,7 +56,9 @@ def test_validation_loaders_with_names_count_as_a_list_of_them_does(copper, plai
         parts = [module.create_dataloader(part, True) for part in (copper[4:6], copper[6:7])]
         trainer = plain_trainer()
         trainer.fit(module, train, dict(zip("ab", parts, strict=True)) if named else parts)
-        found.append((module.baseline, float(trainer.callback_metrics["val/total_loss"])))
+        # beside these, sets with names have errors of their own
+        pooled = {k: v for k, v in module.baseline.items() if k.count("/") == 1}
+        found.append((pooled, float(trainer.callback_metrics["val/total_loss"])))
     assert found[0] == found[1]
 
 
