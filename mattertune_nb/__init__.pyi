@@ -64,6 +64,7 @@ from .config.task import (
     StressesPropertyConfig as StressesPropertyConfig,
 )
 from .config.trainer import TrainerConfig as TrainerConfig
+from .config.units import LabelUnitsConfig as LabelUnitsConfig
 from .data.datasets import (
     AtomsListDatasetConfig as AtomsListDatasetConfig,
     DBDatasetConfig as DBDatasetConfig,

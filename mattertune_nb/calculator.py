@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
-from mattertune_nb.data.datasets import LoaderSettings, as_dataset
+from mattertune_nb.data.dataset import LoaderSettings, as_dataset
 from mattertune_nb.data.validation import same_place
 from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _FORMATS = {"float32": torch.float32, "float64": torch.float64}
 

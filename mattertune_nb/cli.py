@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from mattertune_nb.config.errors import MatterTuneError, MissingExtraError
+from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def evaluate(
     stress_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("stress"))] = None,
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
-    from mattertune_nb.data.datasets import XYZDatasetConfig
+    from mattertune_nb.data.datasets import dataset_config
     from mattertune_nb.training.error_table import error_table
     from mattertune_nb.training.evaluation import evaluate_stages, label_keys
 
@@ -153,8 +153,9 @@ def evaluate(
         "energy_key": energy_key or trained.energy,
         "forces_key": forces_key or trained.forces,
         "stress_key": stress_key or trained.stress,
+        "units": trained.units,
     }
-    stages = evaluate_stages(run, XYZDatasetConfig(src=data, **keys).create_dataset())
+    stages = evaluate_stages(run, dataset_config(data, **keys).create_dataset())
     console.print(error_table(stages, str(data)))
 
 
@@ -193,10 +194,20 @@ def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",
 ) -> None:
-    """Print a commented config to begin with; names of labels are those of the file."""
-    from mattertune_nb.training.template import commented_config
+    """Print a commented config to begin with; names of labels are those of the file.
 
-    sys.stdout.write(commented_config(data, backbone))
+    Where the file leaves open which of its values is a label, the config says so and the command ends
+    with what has to be set.
+    """
+    from mattertune_nb.training.template import first_config
+
+    first = first_config(data, backbone)
+    sys.stdout.write(first.text)
+    sys.stdout.flush()
+    for note in first.notes:
+        _say("Note:", "yellow", f"{note}.")
+    if first.questions:
+        raise DataError(" ".join(first.questions))
 
 
 @app.command()
@@ -283,13 +294,13 @@ def main() -> None:
     try:
         app()
     except MatterTuneError as exc:
-        _say_error(str(exc))
+        _say("Error:", "red", str(exc))
         raise SystemExit(1) from None
 
 
-def _say_error(message: str) -> None:
+def _say(kind: str, color: str, message: str) -> None:
     """Print one line, in which brackets are brackets and not rich's markup."""
-    line = Text.assemble(("Error:", "red"), " ", " ".join(message.split()))
+    line = Text.assemble((kind, color), " ", " ".join(message.split()))
     Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
 

@@ -74,6 +74,32 @@ def test_init_explains_the_fields_of_each_item_of_a_list():
             assert above.lstrip(" -").startswith("#") or line.strip() == "energy:"
 
 
+def test_init_asks_where_more_than_one_value_may_be_the_energy(frames_of_another_code, tmp_path):
+    for atoms in frames_of_another_code:
+        atoms.info["pbe_energy"] = atoms.info["dft_energy"] - 5.0
+    ase.io.write(tmp_path / "mine.xyz", frames_of_another_code)
+    process = subprocess.run(
+        [*COMMAND, "init", tmp_path / "mine.xyz"], capture_output=True, text=True
+    )
+    assert process.returncode == 1
+    assert "which of these is the energy: 'dft_energy' (4 of 4 frames" in process.stderr
+    config = yaml.safe_load(process.stdout)
+    assert config["data"]["dataset"]["energy_key"] is None
+    assert config["data"]["dataset"]["forces_key"] == "dft_forces"
+    for key in ("dft_energy", "pbe_energy"):
+        assert re.search(rf"#   energy_key: {key}  \(4 of 4 frames, -.* eV\)", process.stdout)
+
+
+def test_init_lists_the_stress_where_the_file_has_it(copper_xyz, tmp_path):
+    frames = ase.io.read(copper_xyz, ":")
+    for atoms in frames[:5]:
+        atoms.calc.results["stress"] = np.full(6, 0.01)
+    ase.io.write(tmp_path / "stressed.xyz", frames)
+    properties = yaml.safe_load(shell("init", tmp_path / "stressed.xyz"))["model"]["properties"]
+    assert [p["name"] for p in properties] == ["energy", "forces", "stresses"]
+    assert properties[-1]["missing"] == "mask"
+
+
 def test_init_names_the_labels_as_the_file_does(frames_of_another_code, tmp_path):
     ase.io.write(tmp_path / "mine.xyz", frames_of_another_code)
     dataset = yaml.safe_load(shell("init", tmp_path / "mine.xyz"))["data"]["dataset"]

@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from mattertune_nb.config.base import HyperParameters, setting
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.datasets import LoaderSettings
+from mattertune_nb.data.dataset import LoaderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
 

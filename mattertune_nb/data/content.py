@@ -20,7 +20,7 @@ from mattertune_nb.data.xyz_geometry import plain_geometry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _VERSION = 2
 _WORTH_KEEPING = 0.5  # s that reading took

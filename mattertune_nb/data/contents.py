@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.data.labels import read_labels
+from mattertune_nb.data.label_search import LabelSearch
+from mattertune_nb.data.labels import Remarks, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.label_choice import Choice
 
 _BREATH = 0.02
 """Seconds of reading after which other threads have their turn."""
@@ -36,6 +38,10 @@ class Contents:
         For each label, how many of the frames that were read have one that can be used.
     keys
         Under which name the data set looks for each.
+    choices
+        Which values of all frames may be each label.
+    notes
+        What a person should know of how they are read.
     """
 
     n_frames: int
@@ -44,6 +50,8 @@ class Contents:
     n_atoms: tuple[int, int] = (0, 0)
     labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PROPERTIES, 0))
     keys: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, Choice] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -78,13 +86,23 @@ def read_contents(
 
     found = Contents(len(dataset), keys={label: dataset.keys.name(label) for label in PROPERTIES})
     numbers: set[int] = set()
+    search, remarks = LabelSearch(), Remarks()
+
+    def sum_up() -> None:
+        found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
+        found.choices = {label: search.choose(label) for label in PROPERTIES}
+        found.notes = [*dataset.notes, *remarks.told()]
+
     begun = reported = turn = time.monotonic()
     for i in spread(len(dataset)):
         atoms = dataset.frame(i)
         numbers.update(np.unique(atoms.numbers).tolist())
         least, most = found.n_atoms if found.n_read else (len(atoms), len(atoms))
         found.n_atoms = min(least, len(atoms)), max(most, len(atoms))
-        for label in read_labels(atoms, dataset.keys_of(i), dict.fromkeys(PROPERTIES, "mask")):
+        search.add(atoms)
+        masked: dict[str, Any] = dict.fromkeys(PROPERTIES, "mask")
+        source, keys = dataset.source(i), dataset.keys_of(i)
+        for label in read_labels(atoms, keys, masked, source=source, remarks=remarks):
             found.labels[label] += 1
         found.n_read += 1
         now = time.monotonic()
@@ -92,12 +110,12 @@ def read_contents(
             time.sleep(_BREATH / 4)
             turn = time.monotonic()
         if now - reported > every:
-            found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
+            sum_up()
             reported = now
             yield found
             if now - begun > at_most:
                 break
-    found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
+    sum_up()
     yield found
 
 
@@ -108,3 +126,26 @@ def spread(n: int) -> Iterator[int]:
         i = int(f"{k:0{bits}b}"[::-1], 2) if bits else 0
         if i < n:
             yield i
+
+
+def search_labels(dataset: AtomsDataset, *, at_most: float) -> LabelSearch:
+    """Look at the values of frames that are spread over a data set, until all are read or a time is over.
+
+    Parameters
+    ----------
+    dataset
+        The structures.
+    at_most
+        Seconds after which the rest is left unread.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    search, begun = LabelSearch(), time.monotonic()
+    for i in spread(len(dataset)):
+        search.add(dataset.frame(i))
+        if time.monotonic() - begun > at_most:
+            break
+    return search

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.label_units import with_lengths
 from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.xyz import existing_file
 
@@ -50,6 +51,33 @@ class CachedFrames:
             atoms = self.frames[i]
             self.kept.put(i, atoms, frame_bytes(atoms))
         return atoms
+
+
+class ScaledFrames:
+    """Frames of a reader with positions and cells times a factor.
+
+    Parameters
+    ----------
+    frames
+        What is read.
+    factor
+        How many Å are one of the file's units of length.
+    """
+
+    def __init__(self, frames: Frames, factor: float) -> None:
+        self.frames = frames
+        self.factor = factor
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, i: int) -> Atoms:
+        return with_lengths(self.frames[i], self.factor)
+
+    @property
+    def n_atoms(self) -> Any:
+        """Numbers of atoms, where the reader knows them without parsing."""
+        return getattr(self.frames, "n_atoms", None)
 
 
 def frame_bytes(atoms: Atoms) -> int:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from difflib import SequenceMatcher
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, did_you_mean
 from mattertune_nb.config.properties import (
-    ENERGY,
-    FORCES,
     PROPERTIES,
-    STRESSES,
     Property,
     as_property,
 )
-from mattertune_nb.data.plain import calculator_results
+from mattertune_nb.config.units import LabelUnitsConfig
+from mattertune_nb.data.label_names import read_name
+from mattertune_nb.data.label_search import LabelSearch
+from mattertune_nb.data.label_units import UnitError, converted
+from mattertune_nb.data.values import numbers_of, quantity_of, shown_value, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Labels = dict[str, "float | NDArray[np.float64]"]
 """``{"energy": eV, "forces": (n, 3) eV/Å, "stresses": (6,) eV/Å³}``; a missing label has no key."""
 
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+_SYMMETRIC = 1e-6
+"""Entries of a stress that differ by less, relative to the largest, are rounded and not asymmetric."""
 
 _NAMED = 20
 """Names of labels that a message lists."""
@@ -36,17 +37,63 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class LabelKeys:
-    """Names under which a file keeps its labels; ``None`` stands for ASE's standard name."""
+    """Names under which a file keeps its labels, and their units.
+
+    Attributes
+    ----------
+    energy, forces, stress
+        A name; several, of which the first that a frame has counts, with ``|`` between them; ``None``
+        stands for ASE's standard name.
+    units
+        What the labels are given in.
+    """
 
     energy: str | None = None
     forces: str | None = None
     stress: str | None = None
+    units: LabelUnitsConfig = field(default_factory=LabelUnitsConfig)
+
+    def given(self, label: Property | str) -> str | None:
+        """Return the name that was given for a label, or None."""
+        key: str | None = getattr(self, as_property(label).key_field.removesuffix("_key"), None)
+        return key
 
     def name(self, label: Property | str) -> str:
         """Return the key of a label, e.g. ``"stress"`` for ``"stresses"``."""
-        prop = as_property(label)
-        key: str | None = getattr(self, prop.key_field.removesuffix("_key"), None)
-        return prop.ase if key is None else key
+        return self.given(label) or as_property(label).ase
+
+    def names(self, label: Property | str) -> tuple[str, ...]:
+        """Return the keys under which a label is looked for, in this order."""
+        return tuple(part.strip() for part in self.name(label).split("|"))
+
+
+@dataclass
+class Remarks:
+    """What was done to labels while they were read, to be told to a person.
+
+    Attributes
+    ----------
+    converted
+        From which unit each label was converted, and how.
+    asymmetric
+        Frames whose stress was averaged with its transpose.
+    apart
+        Largest difference of two of its entries, in eV/Å³.
+    """
+
+    converted: dict[str, str] = field(default_factory=dict)
+    asymmetric: int = 0
+    apart: float = 0.0
+
+    def told(self) -> list[str]:
+        """Return a sentence for each."""
+        notes = [f"{label}: {how}" for label, how in self.converted.items()]
+        if self.asymmetric:
+            notes.append(
+                f"the stress of {self.asymmetric} frames is asymmetric by up to {self.apart:.3g} eV/Å³; "
+                "the two halves are averaged"
+            )
+        return notes
 
 
 def read_labels(
@@ -55,6 +102,7 @@ def read_labels(
     missing: Mapping[Any, Literal["error", "mask"]] | None = None,
     *,
     source: str = "structure",
+    remarks: Remarks | None = None,
 ) -> Labels:
     """Read the labels of one structure in float64.
 
@@ -74,6 +122,8 @@ def read_labels(
         left out. ``None`` reads what there is; a label that cannot be used is then an error.
     source
         Name of the structure in errors, e.g. ``"a.xyz, frame 12"``.
+    remarks
+        Takes in what was done to the labels.
 
     Returns
     -------
@@ -86,17 +136,22 @@ def read_labels(
     DataError
         Names frame, field and remedy.
     """
-    keys = keys or LabelKeys()
+    keys, remarks = keys or LabelKeys(), remarks or Remarks()
     stored = stored_values(atoms)
     labels: Labels = {}
     for label in PROPERTIES if missing is None else missing:
         prop = as_property(label)
-        key = keys.name(prop)
+        names = keys.names(prop)
+        key = next((name for name in names if stored.get(name) is not None), names[0])
         value = stored.get(key)
         if value is None:
             problem = None if missing is None else _absent(atoms, stored, prop, key)
         else:
-            value, problem = _parse(atoms, prop, key, value)
+            try:
+                value, problem = _parse(atoms, prop, key, stored, keys.units, remarks)
+            except UnitError as exc:  # with no unit no frame can be used: nothing to be masked
+                msg = f"{source}: {prop.name} ('{key}'): {exc}"
+                raise DataError(msg) from None
         if problem is None:
             if value is not None:
                 labels[prop.name] = value
@@ -106,88 +161,46 @@ def read_labels(
     return labels
 
 
-def stored_values(atoms: Atoms) -> dict[str, Any]:
-    """Return all that a structure carries beside its geometry, by key; info comes first."""
-    results = calculator_results(atoms)
-    arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
-    return {k: v for k, v in {**results, **arrays, **atoms.info}.items() if v is not None}
-
-
 def likely_keys(atoms: Atoms) -> dict[str, list[str]]:
-    """Return for each label the keys that may hold it, the likeliest first.
+    """Return for each label the keys of one structure that may hold it, the likeliest first.
 
-    Judged by name and shape: a scalar with *energy* in its name, an (n, 3) array with *force*, 6
-    or 9 numbers with *stress*. A virial or a gradient is none, as its sign or its unit differs.
+    Judged by name and shape, see :mod:`mattertune_nb.data.label_names`. A virial or a gradient is none, as
+    its sign or its unit differs.
     """
-    found: dict[str, list[str]] = {label: [] for label in PROPERTIES}
-    for key, value in stored_values(atoms).items():
-        array, name = _numbers(value), key.lower()
-        if array is None:
-            continue
-        if "energy" in name and "per_atom" not in name and array.size == 1:
-            found[ENERGY.name].append(key)
-        elif "force" in name and array.shape == (len(atoms), 3):
-            found[FORCES.name].append(key)
-        elif "stress" in name and array.shape in ((6,), (9,), (3, 3)):
-            found[STRESSES.name].append(key)
-    for label, names in found.items():
-        names.sort(key=lambda k: -SequenceMatcher(None, k.lower(), PROPERTIES[label].ase).ratio())
-    return found
-
-
-def keys_to_set(found: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return the settings of a data set that name its labels, where they have no standard name.
-
-    Parameters
-    ----------
-    found
-        What :func:`likely_keys` returned.
-
-    Returns
-    -------
-    dict
-        E.g. ``{"energy_key": "REF_energy"}``.
-    """
-    return {
-        PROPERTIES[label].key_field: keys[0]
-        for label, keys in found.items()
-        if keys and PROPERTIES[label].ase not in keys
-    }
-
-
-def _numbers(value: Any) -> NDArray[np.float64] | None:
-    """Return a value in float64, or None where it is not made of numbers."""
-    if isinstance(value, (bool, str)):
-        return None
-    try:
-        array = np.asarray(value)
-        return array.astype(np.float64) if array.dtype.kind in "iuf" else None
-    except (TypeError, ValueError):
-        return None
+    search = LabelSearch()
+    search.add(atoms)
+    return {label: search.likely(label) for label in PROPERTIES}
 
 
 def _parse(
-    atoms: Atoms, prop: Property, key: str, value: Any
+    atoms: Atoms,
+    prop: Property,
+    key: str,
+    stored: Mapping[str, Any],
+    units: LabelUnitsConfig,
+    remarks: Remarks,
 ) -> tuple[float | NDArray[np.float64] | None, str | None]:
     """Return the label in its one form and None, or None and what is wrong with it."""
-    array = _numbers(value)
+    array, written = quantity_of(stored[key])
     label = prop.name
     remedy = f"Correct it, {mask_remedy(prop)}, or name another key with {prop.key_field}."
+    shown = shown_value(stored[key])
     if array is None:
-        return None, f"{label} ('{key}') is not made of numbers. {remedy}"
+        return None, f"{label} ('{key}') is not made of numbers: {shown}. {remedy}"
     shape = array.shape
     match prop.kind:
         case "structure":
             expected, fits = "one number", array.size == 1
         case "voigt":
-            expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3))
+            expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3), (1, 3, 3))
         case "vector":
             expected, fits = "3 numbers", shape in ((3,), (1, 3))
         case _:
             wanted = prop.shape(len(atoms))
             expected, fits = str(wanted), shape == wanted
     if not fits:
-        return None, f"{label} ('{key}') has shape {shape}, expected {expected}. {remedy}"
+        value = f": {shown}" if array.size < 10 else ""
+        return None, f"{label} ('{key}') has shape {shape}, expected {expected}{value}. {remedy}"
     bad = ~np.isfinite(array)
     if bad.any():
         atom = f" at atom {np.argwhere(bad)[0][0]}" if prop.of_atoms else ""
@@ -198,11 +211,29 @@ def _parse(
             f"a {prop.title} has no meaning. Set its pbc, or {mask_remedy(prop)}."
         )
     if prop.kind == "structure":
-        return float(array.reshape(())), None
-    if prop.kind == "voigt" and array.size == 9:
-        matrix = array.reshape(3, 3)
-        array = np.array([(matrix[i, j] + matrix[j, i]) / 2 for i, j in _VOIGT])
-    return array.ravel() if prop.kind == "vector" else array, None
+        array = array.reshape(())
+    if prop.kind == "vector":
+        array = array.ravel()
+    if prop.kind == "voigt":
+        array, apart = _voigt(array)
+        if apart > _SYMMETRIC * max(np.abs(array).max(), 1e-3):
+            remarks.asymmetric += 1
+            remarks.apart = max(remarks.apart, apart)
+    if prop.name in PROPERTIES:
+        array, how = converted(array, prop, key, stored, units, written, atoms)
+        if how is not None:
+            remarks.converted[label] = how
+    return (float(array) if prop.kind == "structure" else array), None
+
+
+def _voigt(array: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return six numbers, and how far the others of nine are from them."""
+    from ase.stress import full_3x3_to_voigt_6_stress
+
+    if array.size == 6:
+        return array, 0.0
+    matrix = array.reshape(3, 3)
+    return full_3x3_to_voigt_6_stress(matrix), float(np.abs(matrix - matrix.T).max())
 
 
 def mask_remedy(label: Property | str) -> str:
@@ -212,17 +243,37 @@ def mask_remedy(label: Property | str) -> str:
 
 def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> str:
     """Say that a label is missing, what there is instead, and what to do."""
-    numeric = [name for name, value in stored.items() if _numbers(value) is not None]
+    numeric = [name for name, value in stored.items() if numbers_of(value) is not None]
     others = f" and {len(numeric) - _NAMED} others" if len(numeric) > _NAMED else ""
-    found = ", ".join(numeric[:_NAMED]) + others or (
-        "no labels; a calculator's results count only for the positions they were computed at"
-    )
+    found = ", ".join(numeric[:_NAMED]) + others or "no labels"
+    if not numeric and atoms.calc is not None:
+        found += "; a calculator's results count only for the positions they were computed at"
     likely = [name for name in likely_keys(atoms).get(prop.name, []) if name != key]
     if likely:
         hint = f"Set {prop.key_field}='{likely[0]}', or {mask_remedy(prop)}."
     else:
         hint = f"Name its key with {prop.key_field}, or {mask_remedy(prop)}."
-        hint += did_you_mean(key, numeric)
-    if prop.name == STRESSES.name and any("virial" in name.lower() for name in numeric):
-        hint += " A virial is not a stress: stress = -virial / volume."
+        hint += did_you_mean(key, [name for name in numeric if _may_be(prop, name)])
+        hint += "".join(_other(prop, name) for name in numeric[:_NAMED])
     return f"no {prop.name} under '{key}' (found: {found}). {hint}"
+
+
+def _may_be(prop: Property, name: str) -> bool:
+    reading = read_name(name)
+    return reading.excluded is None and reading.label in (None, prop.name)
+
+
+def _other(prop: Property, name: str) -> str:
+    """Return what a value is that resembles a label and has to be asked for by name."""
+    reading = read_name(name)
+    if reading.label != prop.name:
+        return ""
+    if reading.kind == "virial":
+        return (
+            f" A virial is not a stress: {prop.key_field}='{name}' takes stress = -virial / volume."
+        )
+    if reading.kind == "gradient":
+        return f" {prop.key_field}='{name}' takes forces = -{name}."
+    if reading.excluded == "an energy per atom":
+        return f" {prop.key_field}='{name}' takes it times the number of atoms."
+    return f" '{name}' is {reading.excluded}." if reading.excluded else ""

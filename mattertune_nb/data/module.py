@@ -15,7 +15,7 @@ from mattertune_nb.data.validation import check_dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from mattertune_nb.data.datasets import AtomsDataset, LoaderSettings
+    from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
     from mattertune_nb.data.dividing import DividedData
     from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
     from mattertune_nb.data.validation import DatasetSummary
@@ -137,6 +137,8 @@ class MatterTuneDataModule(LightningDataModule):
         found = {
             k: check_dataset(dataset, required, elements) for k, dataset in self.datasets.items()
         }
+        for summary in found.values():
+            self.notes += [note for note in summary.notes if note not in self.notes]
         self.notes += untrained_elements({k: summary.elements for k, summary in found.items()})
         return list(found.values())
 

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 from typing_extensions import override
 
-from mattertune_nb.data.datasets import AtomsDataset, DatasetConfig
+from mattertune_nb.data.dataset import AtomsDataset
+from mattertune_nb.data.datasets import DatasetConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.data.content import FrameKeys
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.part_sizes import Sizes
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 CUTOFF = 6.0
 """Å; atoms farther apart do not see each other."""

@@ -19,7 +19,7 @@ from mattertune_nb.data.rules import by_number, divide
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.dividing import Division
     from mattertune_nb.data.part_sizes import Sizes
 

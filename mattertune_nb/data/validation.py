@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.config.properties import Property, as_property
-from mattertune_nb.data.labels import mask_remedy, read_labels
+from mattertune_nb.config.properties import PROPERTIES, Property, as_property
+from mattertune_nb.data.label_search import LabelSearch
+from mattertune_nb.data.labels import Remarks, mask_remedy, read_labels
+from mattertune_nb.data.values import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.label_choice import Choice
 
 _FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
 _TOUCHING = 1e-4  # Å
@@ -38,12 +41,15 @@ class DatasetSummary:
         (n_frames, n_elements) atoms of each element in each structure.
     labels
         Number of structures that have each of the required labels.
+    notes
+        What a person should know of how the labels were chosen and read, a sentence each.
     """
 
     n_atoms: NDArray[np.int64]
     elements: tuple[str, ...]
     composition: NDArray[np.int64]
     labels: dict[str, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def n_frames(self) -> int:
@@ -77,7 +83,8 @@ def check_dataset(
     DataError
         Names file, frame, field and remedy: a label that is missing or cannot be used, no atoms, a
         position that is no number, a periodic cell without volume, two atoms in one place, an unknown
-        element; or a label that no structure has, though it may be missing in some.
+        element; a label that no structure has, though it may be missing in some; or one that several
+        values may be, of which the config names none.
     """
     from ase.data import atomic_numbers, chemical_symbols
 
@@ -88,16 +95,27 @@ def check_dataset(
     counts = dict.fromkeys(wanted, 0)
     # a column for each element that occurs: one for each that there is would be a kilobyte a frame
     columns: dict[int, NDArray[np.int64]] = {}
+    search, remarks = LabelSearch(), Remarks()
     for i in range(len(dataset)):
         atoms = dataset.frame(i)
         problem = _problem(atoms, known)
         if problem:
             msg = f"{dataset.source(i)}: {problem}"
             raise DataError(msg)
-        for label in read_labels(atoms, dataset.keys_of(i), required, source=dataset.source(i)):
+        search.add(atoms)
+        try:
+            found = read_labels(
+                atoms, dataset.keys_of(i), required, source=dataset.source(i), remarks=remarks
+            )
+        except DataError as exc:
+            for k in range(i + 1, len(dataset)):
+                search.add(dataset.frame(k))
+            _raise_for_all(dataset, wanted, search, i, exc)
+        for label in found:
             counts[label] += 1
         for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
             columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
+    choices = _choices(dataset, wanted, search)
     for label, count in counts.items():
         if count == 0:
             _raise_absent(dataset, wanted[label])
@@ -109,7 +127,84 @@ def check_dataset(
         elements=tuple(chemical_symbols[z] for z in present),
         composition=composition,
         labels=counts,
+        notes=tuple(
+            f"{note}."
+            for note in (
+                *dataset.notes,
+                *remarks.told(),
+                *(note for choice in choices for note in choice.notes_of_standard()),
+                *_findings(dataset, wanted, search),
+            )
+        ),
     )
+
+
+def _choices(
+    dataset: AtomsDataset, wanted: Mapping[str, Property], search: LabelSearch
+) -> list[Choice]:
+    """Return what was found of each label that the config does not name.
+
+    Raises
+    ------
+    DataError
+        Several values may be a label, or the standard name holds something else.
+    """
+    choices = []
+    for label, prop in wanted.items():
+        if label not in PROPERTIES or dataset.keys.given(prop) is not None:
+            continue
+        choice = search.choose(label)
+        # where the standard name is a candidate, others that are only doubtful do not count
+        if choice.question is not None and prop.ase in choice.counts:
+            msg = f"{dataset.name}: {choice.question}"
+            raise DataError(msg)
+        if prop.ase in choice.excluded and choice.key is not None:
+            msg = (
+                f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, so that it is no label. "
+                f"Set {prop.key_field}='{choice.key}', or to '{prop.ase}' all the same."
+            )
+            raise DataError(msg)
+        choices.append(choice)
+    return choices
+
+
+def _findings(
+    dataset: AtomsDataset, wanted: Mapping[str, Property], search: LabelSearch
+) -> list[str]:
+    units = dataset.keys.units
+    own = {label: getattr(units, prop.ase, None) is None for label, prop in wanted.items()}
+    return [
+        finding
+        for label, prop in wanted.items()
+        if label in PROPERTIES
+        for finding in search.findings(label, dataset.keys.names(prop), unit_is_own=own[label])
+    ]
+
+
+def _raise_for_all(
+    dataset: AtomsDataset,
+    wanted: Mapping[str, Property],
+    search: LabelSearch,
+    i: int,
+    error: DataError,
+) -> NoReturn:
+    """Raise the error of one frame with what the others have, or the question that all of them ask."""
+    atoms, known = dataset.frame(i), ""
+    for label, prop in wanted.items():
+        if label not in PROPERTIES:
+            continue
+        if any(stored_values(atoms).get(name) is not None for name in dataset.keys.names(prop)):
+            continue
+        choice = search.choose(label)
+        if choice.question is not None and dataset.keys.given(prop) is None:
+            msg = f"{dataset.name}: {choice.question}"
+            raise DataError(msg) from None
+        if choice.counts and str(error).startswith(f"{dataset.source(i)}: no {label} "):
+            told = ", ".join(f"'{key}' in {n}" for key, n in choice.counts.items())
+            known = f" Of all {search.n_frames} frames: {told}."
+            break
+    msg = f"{error}{known}"
+    raise DataError(msg) from None
 
 
 def look_at_dataset(

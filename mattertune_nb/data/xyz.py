@@ -148,6 +148,15 @@ class IndexedXYZ:
         return stat.st_size, stat.st_mtime_ns
 
 
+def is_sqlite(path: Path) -> bool:
+    """Return whether a file is a database of SQLite, as ASE's are."""
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except (OSError, RuntimeError):
+        return False
+
+
 def existing_file(path: str | Path) -> Path:
     """Return the absolute path of a file that has something in it.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.data.datasets import AtomsDataset, as_dataset
+from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.open_dataset import open_dataset
 from mattertune_nb.doctor import (
     geometry,

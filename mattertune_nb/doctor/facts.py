@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.data.content import FrameKeys
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 OVERLAP = 0.5
 """Of the sum of two covalent radii; the shortest bonds of molecules under pressure have 0.7."""

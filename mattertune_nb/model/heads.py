@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _WIDTH = 64
 """Neurons of each of the two hidden layers."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
-    from mattertune_nb.data.datasets import AtomsDataset, LoaderSettings
+    from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
 
 _OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.own_properties import PropertyConfig
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
 

@@ -12,7 +12,8 @@ import torch
 from mattertune_nb.config.errors import ConfigError, DataError, RunError, TrainingError
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
-from mattertune_nb.data.datasets import LoaderSettings, XYZDatasetConfig
+from mattertune_nb.data.dataset import LoaderSettings
+from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
@@ -29,7 +30,7 @@ from mattertune_nb.training.stages import REREFERENCED, TUNED, UNTUNED
 
 if TYPE_CHECKING:
     from mattertune_nb.config.places import RunLike
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 
 def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> FinetuneModuleBase:
@@ -160,7 +161,7 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
         msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
         raise DataError(msg)
     model = load_model(run)
-    dataset = XYZDatasetConfig(src=source).create_dataset()
+    dataset = dataset_config(source).create_dataset()
     check_dataset(dataset, {}, model.backbone.elements)
     frames = [dataset.frame(i).copy() for i in range(len(dataset))]  # without the calculator
     for atoms, result in zip(frames, model.property_predictor().predict(frames), strict=True):

@@ -17,7 +17,7 @@ from mattertune_nb.training.files import write_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.dividing import DividedData
     from mattertune_nb.data.module import MatterTuneDataModule
     from mattertune_nb.training.run_dir import RunDirectory

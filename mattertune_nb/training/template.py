@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import PROPERTIES, STRESSES
+from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.config.yaml import dump_yaml
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.contents import search_labels
+from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.data.labels import keys_to_set, likely_keys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mattertune_nb.data.label_choice import Choice
 
 _HEAD = """\
 # A run of mattertune_nb: mattertune-nb fit config.yaml
@@ -24,11 +30,33 @@ _HEAD = """\
 
 """
 
+_SECONDS = 120.0
+"""How long the frames of a file are looked at for the names of its labels."""
 
-def commented_config(data: Path, backbone: str) -> str:
-    """Return a complete config as YAML with the description and unit of each field.
 
-    Names of labels are those of the file's first frame, if the file is there already.
+@dataclass
+class FirstConfig:
+    """A config to begin with.
+
+    Attributes
+    ----------
+    text
+        All settings as YAML with comments.
+    questions
+        What only a person can tell of the file's labels; the config cannot be run before.
+    notes
+        What a person should know of the file, a sentence each.
+    """
+
+    text: str = ""
+    questions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def first_config(data: Path, backbone: str) -> FirstConfig:
+    """Return a complete config with the description and unit of each field.
+
+    Names of labels are those that the file's frames have, if the file is there already.
 
     Raises
     ------
@@ -37,44 +65,116 @@ def commented_config(data: Path, backbone: str) -> str:
     DataError
         Where the file is there and cannot be read.
     """
-    dataset = XYZDatasetConfig(src=data)
+    first, said = FirstConfig(), _Said()
+    dataset, model = dataset_config(data), backbone_config_class(backbone)()
     if file_stamps(dataset):
-        found = likely_keys(dataset.create_dataset().frame(0))
-        dataset = dataset.model_copy(update=keys_to_set(found))
-    config = MatterTunerConfig(
-        model=backbone_config_class(backbone)(), data=AutoSplitDataModuleConfig(dataset=dataset)
-    )
-    return _HEAD + "\n".join(_lines(config, 0)) + "\n"
+        opened = dataset.create_dataset()
+        search = search_labels(opened, at_most=_SECONDS)
+        choices = {label: search.choose(label) for label in PROPERTIES}
+        names = {
+            PROPERTIES[label].key_field: choice.key
+            for label, choice in choices.items()
+            if choice.key not in (None, PROPERTIES[label].ase)
+        }
+        dataset = dataset.model_copy(update=names)
+        first.notes += opened.notes
+        for label, choice in choices.items():
+            first.notes += choice.notes
+            if choice.question is not None:
+                first.questions.append(f"{data}: {choice.question}")
+            if choice.key is not None:
+                first.notes += search.findings(label, [choice.key])
+            said.choice(choice)
+        stress = choices[STRESSES.name]
+        if stress.key is not None and not search.findings(STRESSES.name, [stress.key]):
+            opened.keys = dataset.keys
+            problem = _unreadable(opened)
+            if problem is None and stress.candidate is not None and stress.candidate.n_usable:
+                whole = stress.candidate.n_usable == search.n_frames
+                added = StressesPropertyConfig(missing="error" if whole else "mask")
+                model.properties = [*model.properties, added]
+            elif problem is not None:
+                said.lines.setdefault("stress_key", []).append(problem)
+    config = MatterTunerConfig(model=model, data=AutoSplitDataModuleConfig(dataset=dataset))
+    first.text = _HEAD + "\n".join(_lines(config, 0, said.lines)) + "\n"
+    return first
 
 
-def _lines(config: StrictConfig, indent: int) -> list[str]:
+def _unreadable(dataset: Any) -> str | None:
+    """Return why the stress of a data set cannot be used, where its unit leaves that open."""
+    try:
+        for i in range(min(len(dataset), 8)):
+            dataset.labels(i, {STRESSES.name: "mask"})
+    except DataError as exc:
+        return str(exc)
+    return None
+
+
+class _Said:
+    """What is said of the file above the names of its labels."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[str]] = {}
+
+    def choice(self, choice: Choice) -> None:
+        """Say what was found of a label: candidates to choose from, what was taken, and what it is not."""
+        prop = PROPERTIES[choice.label]
+        lines = self.lines.setdefault(prop.key_field, [])
+        field_name = prop.key_field
+        if choice.parts:
+            lines.append(f"{choice.question}")
+        elif choice.open:
+            lines.append(f"Which is the {prop.title}? Set one of these:")
+            lines += [
+                f"  {field_name}: {c.key}  ({c.told(choice.n_frames, prop.unit)})"
+                for c in choice.open
+            ]
+        elif choice.candidate is not None:
+            lines.append(
+                f"In the file: '{choice.key}', {choice.candidate.told(choice.n_frames, prop.unit)}."
+            )
+        lines += [f"{note[0].upper()}{note[1:]}." for note in choice.notes]
+        lines += [f"Not '{key}', which is {reason}." for key, reason in choice.excluded.items()]
+        for c in choice.other if choice.key is None and not choice.open else []:
+            follows = "stress = -virial / volume" if c.reading.kind == "virial" else "its negative"
+            lines.append(f"  {field_name}: {c.key}  would take {follows}.")
+
+
+def _lines(config: StrictConfig, indent: int, said: dict[str, list[str]]) -> list[str]:
     pad = " " * indent
     plain = config.to_dict()
     lines = []
     # what kind of thing it is comes first, also where a base class has other fields
     fields = type(config).model_fields.items()
-    for name, field in sorted(fields, key=lambda item: item[0] not in ("name", "type")):
-        extra = field.json_schema_extra
+    for name, declared in sorted(fields, key=lambda item: item[0] not in ("name", "type")):
+        extra = declared.json_schema_extra
         unit = f" [{extra['unit']}]" if isinstance(extra, dict) and extra.get("unit") else ""
-        comment = f"{field.description or ''}{unit}"
+        comment = f"{declared.description or ''}{unit}"
         lines += [f"{pad}# {line}" for line in textwrap.wrap(comment, 96 - indent)]
-        lines += _entry(name, getattr(config, name), plain[name], indent)
+        for text in said.get(name, ()):
+            lines += [f"{pad}# {line}" for line in textwrap.wrap(text, 96 - indent)]
+        lines += _entry(name, getattr(config, name), plain[name], indent, said)
     return lines
 
 
-def _entry(name: str, value: Any, plain: Any, indent: int) -> list[str]:
+def _entry(name: str, value: Any, plain: Any, indent: int, said: dict[str, list[str]]) -> list[str]:
     """Return an entry of a mapping; configs in it, also in lists and mappings, with comments."""
     pad = " " * indent
     if isinstance(value, StrictConfig):
-        return [f"{pad}{name}:", *_lines(value, indent + 2)]
+        return [f"{pad}{name}:", *_lines(value, indent + 2, said)]
     if isinstance(value, dict) and value:
-        entries = [_entry(key, v, plain[key], indent + 2) for key, v in value.items()]
+        entries = [_entry(key, v, plain[key], indent + 2, said) for key, v in value.items()]
         return [f"{pad}{name}:", *chain.from_iterable(entries)]
     if isinstance(value, list) and value and all(isinstance(v, StrictConfig) for v in value):
-        items = [_lines(item, indent + 2) for item in value]
-        marked = [[f"{pad}- {first.lstrip()}", *rest] for first, *rest in items]
+        items = [_lines(item, indent + 2, said) for item in value]
+        marked = [_marked(item, pad) for item in items]
         return [f"{pad}{name}:", *chain.from_iterable(marked)]
     return [f"{pad}{line}" for line in _dump({name: plain})]
+
+
+def _marked(item: list[str], pad: str) -> list[str]:
+    first, *rest = item
+    return [f"{pad}- {first.lstrip()}", *rest]
 
 
 def _dump(data: dict[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _EPOCHS, _STRUCTURES = 64, 100_000
 """Bounds of the batches among which the largest is sought."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.backbones.graph import Graph
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.loader import Sample
     from mattertune_nb.model.module import FinetuneModuleBase
 

@@ -19,7 +19,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rich.console import Console
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import AtomsDataset
+from mattertune_nb.data.dataset import AtomsDataset
 from mattertune_nb.doctor.check import findings_of, look_at, untuned_model
 from mattertune_nb.doctor.finding import Finding
 

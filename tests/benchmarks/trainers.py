@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 LR = 1e-4
 STRESS_WEIGHT = 0.1

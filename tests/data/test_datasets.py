@@ -17,12 +17,8 @@ from hypothesis.extra.numpy import arrays
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data import datasets
-from mattertune_nb.data.datasets import (
-    AtomsListDatasetConfig,
-    DBDatasetConfig,
-    XYZDatasetConfig,
-    as_dataset,
-)
+from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.datasets import AtomsListDatasetConfig, DBDatasetConfig, XYZDatasetConfig
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 

@@ -10,7 +10,8 @@ from ase.build import molecule
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.content import frame_keys
-from mattertune_nb.data.datasets import AtomsDataset, AtomsListDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.dataset import AtomsDataset
+from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.data.dividing import Units, block_length, place
 from mattertune_nb.data.part_sizes import Sizes
 from mattertune_nb.data.similar import clusters

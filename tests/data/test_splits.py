@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
 from mattertune_nb.config.errors import ConfigError, DataError
-from mattertune_nb.data.datasets import AtomsDataset, AtomsListDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.dataset import AtomsDataset
+from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.splits import (
     AutoSplitDataModuleConfig,

@@ -9,7 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import LoaderSettings, as_dataset
+from mattertune_nb.data.dataset import LoaderSettings, as_dataset
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 

@@ -9,7 +9,7 @@ from ase.build import bulk
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import LoaderSettings, as_dataset
+from mattertune_nb.data.dataset import LoaderSettings, as_dataset
 
 
 @pytest.fixture

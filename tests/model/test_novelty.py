@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import AtomsDataset
+from mattertune_nb.data.dataset import AtomsDataset
 from mattertune_nb.model.loader import GraphDataset
 from mattertune_nb.model.novelty import Novelty, describe, measure_novelty, too_near
 

@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.training.evaluation import evaluate
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import Contents, read_contents
-from mattertune_nb.widgets.page.controls import HTML, Button, VBox
+from mattertune_nb.widgets.page.controls import HTML, Button, Dropdown, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mattertune_nb.data.label_choice import Choice
 
 
 class SourceView:
@@ -23,12 +25,18 @@ class SourceView:
     ----------
     learn_stresses
         Called where a person wants to train on the stresses of the file.
+    name_label
+        Called with a setting and a name where a person says which value is a label.
     """
 
-    def __init__(self, learn_stresses: Callable[[], None]) -> None:
+    def __init__(
+        self, learn_stresses: Callable[[], None], name_label: Callable[[str, str], None]
+    ) -> None:
         self._learn_stresses = learn_stresses
+        self._name_label = name_label
         self._text = HTML()
         self.stress_button: Button | None = None
+        self.questions: dict[str, Dropdown] = {}
         self.widget = VBox([self._text], css="mt-contents")
 
     @property
@@ -40,6 +48,34 @@ class SourceView:
         """Show the line that is known at once."""
         self._text.value = note_html(note)
         self.offer_stresses(False)
+
+    def ask(self, choices: Sequence[Choice]) -> None:
+        """Let a person choose which of several values each of some labels is."""
+        asked = {PROPERTIES[choice.label].key_field: choice for choice in choices}
+        if asked.keys() == self.questions.keys() and all(
+            [value for _, value in self.questions[field].options][1:] == _keys(choice)
+            for field, choice in asked.items()
+        ):
+            return
+        self.questions = {field: self._question(field, c) for field, c in asked.items()}
+        self.offer_stresses(False)
+
+    def _question(self, field: str, choice: Choice) -> Dropdown:
+        prop = PROPERTIES[choice.label]
+        told = {c.key: c.told(choice.n_frames, prop.unit) for c in choice.open}
+        options = [
+            (f"{key}: {told.get(key, 'the first that a frame has')}", key) for key in _keys(choice)
+        ]
+        dropdown = Dropdown(
+            description=f"Which is the {prop.title}?",
+            options=[("not chosen: the run cannot start", ""), *options],
+            value="",
+            css="mt-ask",
+        )
+        dropdown.observe(
+            lambda change: change["new"] and self._name_label(field, change["new"]), "value"
+        )
+        return dropdown
 
     def show(self, contents: Contents | str) -> None:
         """Show what the file holds, or why it cannot be read."""
@@ -56,9 +92,14 @@ class SourceView:
                 description="The file holds stresses: train on them too", icon="plus", css="mt-add"
             )
             self.stress_button.on_click(lambda _: self._learn_stresses())
-        shown = [self._text, self.stress_button] if on else [self._text]
+        offered = [self.stress_button] if on and self.stress_button is not None else []
+        shown = [*self.questions.values(), self._text, *offered]
         if list(self.widget.children) != shown:
             self.widget.children = shown
+
+
+def _keys(choice: Choice) -> list[str]:
+    return [c.key for c in choice.open] or ["|".join(c.key for c in choice.parts)]
 
 
 class ContentsReader:
@@ -147,6 +188,7 @@ def contents_html(contents: Contents) -> str:
     return (
         f'<div class="mt-facts">{" · ".join(facts)}</div>'
         f'<div class="mt-facts">{" &nbsp; ".join(rows)}</div>{read}'
+        f"{''.join(note_html(f'{note}.') for note in contents.notes)}"
     )
 
 

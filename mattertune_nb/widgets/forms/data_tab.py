@@ -19,11 +19,12 @@ from mattertune_nb.widgets.forms.split_view import SplitView
 from mattertune_nb.widgets.page.controls import VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import BaseModel
 
     from mattertune_nb.widgets.forms.editor import Path
+    from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
 
 _KINDS = {"auto_split": "from the same file", "manual_split": "from a file of their own"}
 _SOURCES = ("dataset", "train", "validation", "test")
@@ -38,6 +39,8 @@ class DataTab(Editor):
         Called after a change.
     learn_stresses
         Called where a person wants to train on the stresses of a file.
+    name_label
+        Called with the field of a file, a setting and a name where a person says which value is a label.
 
     Attributes
     ----------
@@ -50,9 +53,16 @@ class DataTab(Editor):
         for cls in (AutoSplitDataModuleConfig, ManualSplitDataModuleConfig)
     }
 
-    def __init__(self, changed: Callable[[], None], learn_stresses: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        learn_stresses: Callable[[], None],
+        name_label: Callable[[str, str, str], None],
+    ) -> None:
         super().__init__(changed)
-        self.views = {name: SourceView(learn_stresses) for name in _SOURCES}
+        self.views = {
+            name: SourceView(learn_stresses, partial(name_label, name)) for name in _SOURCES
+        }
         self.split = SplitView()
         self.below = VBox()
         self.choice = Choice(
@@ -84,11 +94,12 @@ class DataTab(Editor):
         assert isinstance(self.choice.inner, ConfigEditor)
         return self.choice.inner.editors[name]
 
-    def show_contents(self, data: Any, notes: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+    def show_contents(self, data: Any, known: LabelKeyFiller) -> None:
         """Show what is known at once of the files of a config, and how their frames are divided."""
         for name, view in self.views.items():
-            view.say(notes.get(name, ""))
-        self.split.show(data, sizes)
+            view.say(known.notes.get(name, ""))
+            view.ask(known.questions.get(name, ()))
+        self.split.show(data, known.sizes)
 
     @override
     def inner_editors(self) -> Iterable[Editor]:

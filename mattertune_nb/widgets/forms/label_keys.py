@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.data.labels import keys_to_set, likely_keys
 
 if TYPE_CHECKING:
+    from mattertune_nb.data.label_choice import Choice
     from mattertune_nb.training.config import MatterTunerConfig
+
+_SECONDS = 0.5
+"""How long a file is looked at before the form goes on."""
 
 
 class LabelKeyFiller:
@@ -28,14 +32,17 @@ class LabelKeyFiller:
         A line for each data file of the last config, by its field.
     sizes
         How many frames each of them has, where it could be read.
+    questions
+        For each of them the labels that several values may be, while none of these is set.
     """
 
     def __init__(self, *, waiting: bool = False) -> None:
         self.waiting = waiting
         self.notes: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
+        self.questions: dict[str, list[Choice]] = {}
         self._lock = threading.Lock()
-        self._seen: dict[str, tuple[Any, dict[str, list[str]], str, int | None]] = {}
+        self._seen: dict[str, tuple[Any, dict[str, Choice], str, int | None]] = {}
         self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def look(self, config: MatterTunerConfig) -> None:
@@ -44,7 +51,7 @@ class LabelKeyFiller:
             if hasattr(getattr(config.data, name), "src"):
                 self._look(name, getattr(config.data, name))
 
-    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, list[str]], str, int | None]:
+    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, Choice], str, int | None]:
         with self._lock:
             identity = _identity(dataset)
             if name not in self._seen or self._seen[name][0] != identity:
@@ -71,7 +78,7 @@ class LabelKeyFiller:
             self.notes = dict.fromkeys(fields, "Looking into the data file …")
             return False
         changed = False
-        self.notes, self.sizes = {}, {}
+        self.notes, self.sizes, self.questions = {}, {}, {}
         for name in type(config.data).model_fields:
             dataset = getattr(config.data, name)
             if hasattr(dataset, "atoms_list"):
@@ -84,7 +91,7 @@ class LabelKeyFiller:
                 changed |= _take_back(dataset, filled)
                 filled = {
                     field: key
-                    for field, key in keys_to_set(found).items()
+                    for field, key in _names(found).items()
                     if getattr(dataset, field) is None
                 }
                 for field, key in filled.items():
@@ -92,6 +99,11 @@ class LabelKeyFiller:
                 changed |= bool(filled)
                 self._filled[name] = (file, filled)
             self.notes[name] = note
+            self.questions[name] = [
+                choice
+                for label, choice in found.items()
+                if choice.question and getattr(dataset, PROPERTIES[label].key_field) is None
+            ]
             if size is not None:
                 self.sizes[name] = size
         return changed
@@ -110,14 +122,27 @@ def _identity(dataset: Any) -> Any:
     return type(dataset), str(dataset.src), changed, part
 
 
-def _look_into(dataset: Any) -> tuple[dict[str, list[str]], str, int | None]:
+def _names(found: dict[str, Choice]) -> dict[str, str]:
+    """Return the settings that name the labels that are beyond doubt, where they have no standard name."""
+    return {
+        PROPERTIES[label].key_field: choice.key
+        for label, choice in found.items()
+        if choice.key is not None and choice.key != PROPERTIES[label].ase
+    }
+
+
+def _look_into(dataset: Any) -> tuple[dict[str, Choice], str, int | None]:
     try:
         frames = dataset.create_dataset()
-        found = likely_keys(frames.frame(0))
+        search = search_labels(frames, at_most=_SECONDS)
     except (MatterTuneError, OSError) as exc:
         return {}, str(exc), None
-    names = ", ".join(
-        f"{label} under {' or '.join(map(repr, found[label]))}" if found[label] else f"no {label}"
-        for label in PROPERTIES
-    )
+    found = {label: search.choose(label) for label in PROPERTIES}
+    names = ", ".join(_told(choice) for choice in found.values())
     return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)
+
+
+def _told(choice: Choice) -> str:
+    candidates = [c.key for c in choice.open or choice.parts]
+    keys = candidates or ([choice.key] if choice.key else []) + choice.same
+    return f"{choice.label} under {' or '.join(map(repr, keys))}" if keys else f"no {choice.label}"

@@ -195,11 +195,12 @@ class RunEditor(Editor):
         self,
         changed: Callable[[], None],
         learn_stresses: Callable[[], None],
+        name_label: Callable[[str, str, str], None],
         built: Callable[[ConfigEditor], None],
         training_note: W.Widget,
     ) -> None:
         super().__init__(changed)
-        self.data = DataTab(changed, learn_stresses)
+        self.data = DataTab(changed, learn_stresses, name_label)
         self._backbone: BackboneConfig | None = None
         self.model = Lazy(self._make_model, changed)
         self.training = Lazy(lambda: PartsTab(TRAINING, changed, built, training_note), changed)

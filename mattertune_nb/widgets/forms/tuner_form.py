@@ -77,6 +77,7 @@ class TunerForm(ConfigForm):
         editor = RunEditor(
             lambda: self._on_change(),
             self._learn_stresses,
+            self._name_label,
             self._mark_hardware,
             VBox([self._preview, self._machine]),
         )
@@ -167,6 +168,12 @@ class TunerForm(ConfigForm):
             config.model.properties = [*config.model.properties, added]
             self.config = config
 
+    def _name_label(self, source: str, field: str, key: str) -> None:
+        """Take what a person says is a label of a data file."""
+        config = self.config.model_copy(deep=True)
+        setattr(getattr(config.data, source), field, key)
+        self.config = config
+
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
             self.editor.set(self.config.to_dict())
@@ -196,7 +203,7 @@ class TunerForm(ConfigForm):
     def _show_data(self) -> None:
         """Show what is known of the data files, and have the rest read."""
         config = self._trait_values["config"]
-        self._tabs.data.show_contents(config.data, self._keys.notes, self._keys.sizes)
+        self._tabs.data.show_contents(config.data, self._keys)
         identities = self._identities()
         for name, (identity, _) in identities.items():
             found = self._reader.known(name, identity)

@@ -77,6 +77,7 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
   border-bottom: 1px solid var(--jp-border-color2, #bbb); }
 .mt-note { font-size: 12px; line-height: 1.4; opacity: .85; white-space: normal; }
 .mt-diff td { padding: 0 10px 0 0; text-align: left; font-size: 12px; line-height: 1.5; }
+.mt-ask { width: 100%; max-width: 640px; }
 .mt-add { align-self: flex-start; width: auto; padding: 0 14px; }
 .mt-form .widget-label { white-space: normal; line-height: 1.15; display: flex; align-items: center;
   justify-content: flex-end; text-align: right; height: auto;

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.config.properties import Property, PropertyName
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.training.run import Run
     from mattertune_nb.widgets.views.parity_data import ParityData
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.labels import likely_keys, stored_values
+from mattertune_nb.data.labels import likely_keys
+from mattertune_nb.data.values import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 FORCE, FORCE_ERROR = "force", "force_error"
 _TITLES = {FORCE: "force (meV/Å)", FORCE_ERROR: "force error (meV/Å)"}
@@ -44,7 +45,7 @@ def names_in(frames: AtomsDataset, index: int, *, with_model: bool) -> list[str]
     names = []
     if FORCES.name in frames.labels(index, {FORCES: "mask"}):
         names = [FORCE_ERROR] * with_model + [FORCE]
-    vectors = {*likely_keys(atoms)[FORCES.name], frames.keys.name(FORCES)}
+    vectors = {*likely_keys(atoms)[FORCES.name], *frames.keys.names(FORCES)}
     return names + [name for name in _stored(atoms) if name not in vectors]
 
 

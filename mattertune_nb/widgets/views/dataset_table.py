@@ -17,7 +17,7 @@ from mattertune_nb.widgets.views.shown import refuse_empty
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 FORCE = "force (meV/Å)"
 N_OUTLIERS = 8

@@ -16,7 +16,7 @@ from mattertune_nb.widgets.views.structures import open_structures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 
 def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _READ_AT_A_TIME = 50

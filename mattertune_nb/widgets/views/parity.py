@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.widgets.page.export import Table
     from mattertune_nb.widgets.views.parity_data import ParityData

@@ -9,13 +9,17 @@ from ase import Atoms
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.data.datasets import AtomsDataset, as_dataset
-from mattertune_nb.data.labels import LabelKeys, keys_to_set, likely_keys, stored_values
+from mattertune_nb.data.contents import search_labels
+from mattertune_nb.data.dataset import AtomsDataset, as_dataset
+from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.open_dataset import open_dataset
 from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_SECONDS = 0.5
+"""How long frames are looked at for the names of their labels."""
 
 
 def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
@@ -27,8 +31,8 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
         An Atoms, a list of them, a file, a folder, a pattern, a list of these, a dataset or its config. The
         last two say themselves how their labels are named.
     keys
-        Names of the labels in a file or list, where its first frame has them; otherwise, and for
-        those not given, ASE's standard names or what the first frame has in their place.
+        Names of the labels in a file or list, where its frames have them; otherwise, and for those not
+        given, ASE's standard names or what frames have in their place, where that is beyond doubt.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
         msg = "there is no structure to show: the list or dataset is empty."
         raise DataError(msg)
     if dataset is not x:
-        dataset.keys = _named(dataset.frame(0), keys or LabelKeys())
+        dataset.keys = _named(dataset, keys or LabelKeys())
     return dataset
 
 
@@ -69,10 +73,13 @@ def _checked(structures: Any) -> Sequence[Atoms]:
     return items
 
 
-def _named(atoms: Atoms, keys: LabelKeys) -> LabelKeys:
-    stored, found = stored_values(atoms), keys_to_set(likely_keys(atoms))
-    names = {}
-    for name in (prop.ase for prop in PROPERTIES.values()):
-        key = getattr(keys, name)
-        names[name] = key if key in stored else found.get(f"{name}_key")
-    return LabelKeys(**names)
+def _named(dataset: AtomsDataset, keys: LabelKeys) -> LabelKeys:
+    search = search_labels(dataset, at_most=_SECONDS)
+    names: dict[str, str | None] = {}
+    for label, prop in PROPERTIES.items():
+        choice, given = search.choose(label), keys.given(label)
+        if given is not None and any(key in search.keys for key in keys.names(label)):
+            names[prop.ase] = given
+        else:
+            names[prop.ase] = None if prop.ase in search.keys else choice.key
+    return LabelKeys(names["energy"], names["forces"], names["stress"], keys.units)

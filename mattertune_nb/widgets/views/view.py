@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ipywidgets as W  # noqa: N812  the usual alias
     from ase import Atoms
 
-    from mattertune_nb.data.datasets import AtomsDataset
+    from mattertune_nb.data.dataset import AtomsDataset
 
 _NEED_MODEL = ("prediction", "difference", FORCE_ERROR)
 _HEIGHT = "350px"

@@ -91,6 +91,22 @@ def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tune
     assert len(seen) == 2
 
 
+def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd_file):
+    text = odd_file.read_text().replace("REF_energy=", "pbe_energy=-1.5 REF_energy=")
+    text = text.replace("pbe_energy=-1.5", "pbe_energy=-2.5", 1)  # no constant
+    odd_file.write_text(text)
+    tuner_form.config = with_data(tuner_form, odd_file)
+    assert tuner_form.config.data.dataset.energy_key is None
+    view = tuner_form.editor.data.views["dataset"]
+    question = view.questions["energy_key"]
+    assert question in view.widget.children
+    told = {value: text for text, value in question.options}
+    assert told["pbe_energy"].startswith("pbe_energy: 60 of 60 frames, -2.5 to -1.5 eV")
+    question.value = "REF_energy"
+    assert tuner_form.config.data.dataset.energy_key == "REF_energy"
+    assert not view.questions
+
+
 def run_in_fresh_kernel(code):
     """Return what code printed where ASE is not imported yet."""
     return subprocess.run(

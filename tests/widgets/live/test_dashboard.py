@@ -15,7 +15,7 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.records import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory

@@ -14,7 +14,7 @@ from plotly.callbacks import BoxSelector, Points
 from scipy.stats import median_abs_deviation
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.widgets.views import explore as explore_module
 from mattertune_nb.widgets.views.dataset_table import DatasetTable, FrameRows
 from mattertune_nb.widgets.views.explore_figure import MAP, MAX_POINTS, N_FORMULAS

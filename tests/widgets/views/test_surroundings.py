@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
 
-from mattertune_nb.data.datasets import as_dataset
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.widgets.views.surroundings import (
     CENTRES,
     CUTOFF,

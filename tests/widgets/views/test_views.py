@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
 import mattertune_nb as mt
-from mattertune_nb.data.datasets import AtomsDataset
+from mattertune_nb.data.dataset import AtomsDataset
 from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.views.viewers.awake import MAX_LIVE, awake
 

@@ -1,0 +1,181 @@
+"""A data set: structures with labels, counted from 0, wherever they come from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.frames import CachedFrames
+from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.frames import Frames
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """How a data set is to be batched; a model's ``create_dataloader`` takes it as its default."""
+
+    batch_size: int = 8
+    max_atoms: int | None = None
+    num_workers: int = 0
+    graph_memory_mb: float = 1000.0
+    graph_disk_mb: float = 2000.0
+    pin_memory: bool = True
+    shuffle: bool = False
+    seed: int = 42
+
+
+class AtomsDataset:
+    """A map from 0, 1, … to clean structures, with their labels and where they come from.
+
+    Parameters
+    ----------
+    frames
+        All frames of the source; read when asked for.
+    name
+        The source in messages, e.g. the file's path.
+    keys
+        Names of the labels.
+    indices
+        The frames of the source that belong to the data set; all by default.
+    unit
+        What the source calls its entries.
+    numbers
+        The source's own number of each of its frames, where it is not its position (a row's id).
+
+    Attributes
+    ----------
+    indices
+        (len,) int64, position of each structure in the source, from 0 as ASE counts; the record
+        of a split.
+    loader
+        How it is to be batched.
+    notes
+        What a person should know of how the source was read, a sentence each.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        name: str,
+        keys: LabelKeys | None = None,
+        *,
+        indices: Sequence[int] | NDArray[np.int64] | None = None,
+        unit: str = "frame",
+        numbers: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.name = name
+        self.keys = keys or LabelKeys()
+        self.indices = np.arange(len(frames)) if indices is None else np.asarray(indices, np.int64)
+        self.loader = LoaderSettings()
+        self.notes: tuple[str, ...] = ()
+        self._frames = frames
+        self._unit = unit
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Atoms:
+        """Return structure `i` as a copy with species, positions, cell and pbc alone."""
+        from ase import Atoms
+
+        atoms = self.frame(i)
+        return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+    def frame(self, i: int) -> Atoms:
+        """Return structure `i` with all that the source says of it; shared, not to be changed.
+
+        Raises
+        ------
+        IndexError
+            There is no structure `i`.
+        """
+        return self._frames[int(self.indices[i])]
+
+    def labels(
+        self, i: int, missing: Mapping[Any, Literal["error", "mask"]] | None = None
+    ) -> Labels:
+        """Return the labels of structure `i` in float64.
+
+        Parameters
+        ----------
+        i
+            Position in the data set.
+        missing
+            The labels to read, and whether one that is missing or cannot be used is an error, see
+            :func:`read_labels`; by default all that can be used.
+        """
+        everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(PROPERTIES, "mask")
+        wanted = everything if missing is None else missing
+        return read_labels(self.frame(i), self.keys_of(i), wanted, source=self.source(i))
+
+    def keys_of(self, i: int) -> LabelKeys:
+        """Return the names of the labels of structure `i`."""
+        return self.keys
+
+    def source(self, i: int) -> str:
+        """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""
+        k = int(self.indices[i])
+        where = getattr(_reader(self._frames), "where", None)
+        if where is not None:
+            return str(where(k))
+        return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
+
+    def block(self, i: int) -> bytes | None:
+        """Return structure `i` as its file has it, where that is text with an index."""
+        block = getattr(_reader(self._frames), "block", None)
+        return None if block is None else block(int(self.indices[i]))
+
+    def file(self, i: int) -> str:
+        """Return the file that structure `i` comes from."""
+        k = int(self.indices[i])
+        of_frame = getattr(_reader(self._frames), "file", None)
+        return self.name if of_frame is None else str(of_frame(k))
+
+    def files(self) -> list[Path]:
+        """Return the files that the data set is read from; none of structures in memory."""
+        paths = getattr(_reader(self._frames), "paths", None)
+        return [Path(self.name).expanduser()] if paths is None else list(paths)
+
+    def n_atoms(self) -> NDArray[np.int64]:
+        """Return the (len,) numbers of atoms; parses nothing where the source knows them."""
+        known = getattr(_reader(self._frames), "n_atoms", None)
+        if known is not None:
+            return np.asarray(known[self.indices], dtype=np.int64)
+        return np.array([len(self._frames[int(k)]) for k in self.indices], dtype=np.int64)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> AtomsDataset:
+        """Return the data set of these structures, in this order; frames and cache are shared."""
+        part = copy.copy(self)
+        part.indices = self.indices[np.asarray(indices, dtype=np.int64)]
+        return part
+
+    def with_loader(self, loader: LoaderSettings) -> AtomsDataset:
+        """Return the same data set, to be batched so."""
+        part = copy.copy(self)
+        part.loader = loader
+        return part
+
+
+def _reader(frames: Frames) -> Frames:
+    """Return what is behind a cache."""
+    return frames.frames if isinstance(frames, CachedFrames) else frames
+
+
+def as_dataset(frames: AtomsDataset | Sequence[Atoms]) -> AtomsDataset:
+    """Return a data set of structures in memory; a data set is returned as it is."""
+    if isinstance(frames, AtomsDataset):
+        return frames
+    return AtomsDataset(list(frames), "structures")

@@ -1,0 +1,227 @@
+"""What the name of a value says of it: the field's names of labels, and of what is no label."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+
+Kind = Literal["plain", "free energy", "virial", "gradient"]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
+    # as ASE's calculators and extended XYZ have them, hence also NequIP, Allegro, psiflow, GPUMD
+    ("energy", "energy", "plain", "ASE"),
+    ("forces", "forces", "plain", "ASE"),
+    ("stress", "stresses", "plain", "ASE"),
+    ("ref_energy", "energy", "plain", "MACE"),
+    ("ref_forces", "forces", "plain", "MACE"),
+    ("ref_stress", "stresses", "plain", "MACE"),
+    ("ref_virials", "stresses", "virial", "MACE"),
+    ("ref_virial", "stresses", "virial", "MACE"),
+    ("dft_energy", "energy", "plain", "GAP, janus-core"),
+    ("dft_force", "forces", "plain", "GAP"),
+    ("dft_forces", "forces", "plain", "GAP, janus-core"),
+    ("dft_stress", "stresses", "plain", "janus-core"),
+    ("dft_virial", "stresses", "virial", "GAP"),
+    ("qm_energy", "energy", "plain", "GAP, OpenMM"),
+    ("qm_forces", "forces", "plain", "GAP, OpenMM"),
+    ("total_energy", "energy", "plain", "NequIP, SevenNet, Quantum ESPRESSO"),
+    ("potential_energy", "energy", "plain", "ASE, LAMMPS"),
+    ("free_energy", "energy", "free energy", "ASE, VASP, SevenNet"),
+    ("totenergy", "energy", "plain", "RuNNer, n2p2"),
+    ("toten", "energy", "free energy", "VASP"),
+    ("uncorrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
+    ("corrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
+    ("force", "forces", "plain", "GPUMD, RuNNer, dpdata, CHGNet"),
+    ("gradient", "forces", "gradient", "TURBOMOLE, ORCA"),
+    ("gradients", "forces", "gradient", "xtb"),
+    ("virial", "stresses", "virial", "GAP, GPUMD"),
+    ("virials", "stresses", "virial", "dpdata, DeePMD-kit"),
+)
+"""Name in lower case, label, kind, and whose it is; those above are preferred to those below."""
+
+_METHODS = _words(
+    "dft qm ref reference pbe pbe0 pbesol revpbe rpbe pw91 lda gga ggau scan r2 r2scan rscan hse hse06 "
+    "b3lyp blyp wb97x wb97m b97 m06 m062x tpss optb88 optb86b beef ccsd ccsdt mp2 cc scf ks vasp cp2k "
+    "qe espresso castep aims orca psi4 gaussian siesta abinit gpaw dftb xtb gfn2 gfn1 tot total final"
+)
+"""Words that say how a total was computed; beside one of them ``E`` alone means an energy."""
+
+_HARMLESS = _METHODS | _words(
+    "free potential pot uncorrected relaxed unrelaxed initial ground state system structure config "
+    "configuration cell supercell frame true train data label labels sp single point static md 0 0k sigma "
+    "sigma0 extrapolated raw all atoms tensor voigt"
+)
+"""Words beside which an energy, forces or a stress is still what it is called."""
+
+_ENERGY_WORDS = _words("energy energies ene etot etotal epot poteng toten totenergy")
+_ALL_LABEL_WORDS = _ENERGY_WORDS | _words(
+    "e eng force forces frc stress stresses virial virials gradient gradients grad"
+)
+
+_DOUBTFUL_ENERGIES = {
+    "y": "what older fairchem data call their target, perhaps relative to a reference",
+    "y_relaxed": "what older fairchem data call the energy of the relaxed structure",
+    "e": "a name too short to tell",
+    "e0": "VASP's energy without smearing, or an energy of reference",
+    "u0": "QM9's internal energy at 0 K, in Hartree there",
+    "u": "a name too short to tell",
+    "target": "a name that says nothing of what it is",
+    "label": "a name that says nothing of what it is",
+    "reference_energy": "the label, or the energy of a reference",
+    "energy_reference": "the label, or the energy of a reference",
+    "electronic_energy": "a total, or one without the repulsion of the nuclei",
+}
+
+_EXCLUDED: dict[str, str] = {
+    word: reason
+    for reason, words in {
+        "a weight": "weight weights w wt",
+        "a cut-off": "cutoff cut encut ecut ecutwfc ecutrho radius rcut",
+        "a tolerance": "tol tolerance threshold thr thresh conv convergence converged ediff eps accuracy "
+        "precision criterion",
+        "a kinetic energy": "kinetic kin ekin kineng ke",
+        "an energy of formation or another difference": "formation form cohesive coh cohesion "
+        "atomization atomisation binding bind interaction inter adsorption ads reaction relative rel "
+        "delta diff difference barrier activation hull ehull above mixing surface solvation defect "
+        "ef lattice change excess decomposition",
+        "a correction or one term alone": "d2 d3 d4 d3bj dispersion disp vdw mbd ts correction "
+        "corrections corr gcp bsse zpe zero thermal entropy coulomb coul electrostatic elec es ewald "
+        "repulsion nuclear exchange xc correlation bias restraint plumed field hubbard smearing "
+        "vibrational rotational translational gibbs enthalpy helmholtz bond angle dihedral pv strain "
+        "elastic magnetic spin soc",
+        "a level of electrons": "homo lumo gap bandgap fermi efermi eigenvalue eigenvalues vbm cbm "
+        "ionization affinity workfunction band orbital",
+        "an error or a spread": "std stdev sigma var variance err error errors rmse mae unc uncertainty "
+        "loss residual residuals max min mean avg average norm rms fmax",
+        "a shift or an energy of atoms alone": "shift offset baseline isolated atomic atom e0s",
+        "a prediction of a model": "pred predicted prediction mace gap nequip allegro chgnet m3gnet "
+        "sevennet 7net mattersim orb uma mlip mlff ml nnp ani dp deepmd model ensemble",
+        "no energy": "unit units id index idx key type flag has is num count time step",
+    }.items()
+    for word in _words(words)
+}
+
+_TERMS = _EXCLUDED["d3"]
+_WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+(?![a-z])\d*|\d+")
+_GLUED = re.compile(r"(energies|energy|forces|force|stress|virials|virial|gradients|gradient)")
+_PER_ATOM = re.compile(r"per[_\- ]?at(om)?(?![a-z])|peratom|/[_ ]?at(om)?s?(?![a-z])|(?<![a-z])pa$")
+_OF_FORCES = re.compile(r"(?<![a-z])(mag|norm|max|min|mean|sum|net|x|y|z)(?![a-z])")
+
+UNIT_WORDS = _words(
+    "ev mev hartree ha kcal kj mol ry rydberg au gpa kbar kb bar mpa ang angstrom bohr a3 ang3 a"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a name says.
+
+    Attributes
+    ----------
+    label
+        The property that it may be a label of; ``None`` for something else.
+    kind
+        ``virial`` and ``gradient`` are another quantity, from which the label follows.
+    rank
+        Lower is likelier.
+    excluded
+        What it is in place of that label, where it cannot be one.
+    doubt
+        Why it has to be asked about even where it is the only one.
+    """
+
+    label: str | None = None
+    kind: Kind = "plain"
+    rank: int = 1000
+    excluded: str | None = None
+    doubt: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def read_name(name: str) -> Reading:
+    """Return what the name of a value says, by the field's names and by its words."""
+    low = name.lower().replace("-", "_").strip()
+    for rank, (known, known_label, known_kind, _) in enumerate(KNOWN):
+        if low == known:
+            return Reading(known_label, known_kind, rank)
+    if low in _DOUBTFUL_ENERGIES:
+        return Reading(ENERGY.name, rank=900, doubt=_DOUBTFUL_ENERGIES[low])
+    words = words_of(name)
+    label, kind = _label_of(words)
+    if label is None:
+        return Reading()
+    if _PER_ATOM.search(low) and label == ENERGY.name:
+        return Reading(label, excluded="an energy per atom")
+    if label != ENERGY.name:
+        return _not_energy(low, words, label, kind)
+    reasons = [_EXCLUDED[word] for word in words if word in _EXCLUDED]
+    if "sigma" in words and words & {"0", "sigma0"}:  # VASP's extrapolation to no smearing
+        reasons = []
+    if reasons and all(reason == _TERMS for reason in reasons) and words & _METHODS:
+        return Reading(label, rank=500, doubt="with a correction, or the correction alone")
+    if reasons:
+        return Reading(label, excluded=reasons[0])
+    doubt = _doubt(words)
+    return Reading(
+        label, "free energy" if "free" in words else "plain", 500 if doubt else 100, doubt=doubt
+    )
+
+
+def _doubt(words: frozenset[str]) -> str | None:
+    """Return why a name cannot be told, where it has a word that may change its meaning."""
+    strange = sorted(w for w in words - _HARMLESS - _ALL_LABEL_WORDS if not w.isdigit())
+    return f"the meaning of '{strange[0]}' in its name is not known" if strange else None
+
+
+def words_of(name: str) -> frozenset[str]:
+    """Return the words of a name in lower case, without those that are units."""
+    words: set[str] = set()
+    for part in re.split(r"[^A-Za-z0-9]+", name):
+        if part.lower() in UNIT_WORDS:
+            continue
+        for piece in _pieces(part):
+            words.update(w for w in _GLUED.split(piece) if w)
+    return frozenset(words)
+
+
+def _pieces(part: str) -> list[str]:
+    low = part.lower()
+    if low in _EXCLUDED or low in _METHODS or low in _ENERGY_WORDS:
+        return [low]
+    return [word.lower() for word in _WORD.findall(part)]
+
+
+def _label_of(words: frozenset[str]) -> tuple[str | None, Kind]:
+    if words & {"stress", "stresses"}:
+        return STRESSES.name, "plain"
+    if words & {"virial", "virials"}:
+        return STRESSES.name, "virial"
+    if words & {"gradient", "gradients", "grad"}:
+        return FORCES.name, "gradient"
+    if words & {"force", "forces", "frc"}:
+        return FORCES.name, "plain"
+    if words & _ENERGY_WORDS or ("e" in words and words - {"e"} <= _METHODS | _EXCLUDED.keys()):
+        return ENERGY.name, "plain"
+    return None, "plain"
+
+
+def _not_energy(low: str, words: frozenset[str], label: str, kind: Kind) -> Reading:
+    reasons = [_EXCLUDED[word] for word in words if word in _EXCLUDED]
+    if label == FORCES.name and (_OF_FORCES.search(low.replace("_", " ")) or "constant" in words):
+        reasons.append("a part of the forces alone")
+    if reasons and not (set(reasons) == {_TERMS} and words & _METHODS):
+        return Reading(label, kind, excluded=reasons[0])
+    if "virial" in words and label == STRESSES.name and kind == "plain":
+        text = "mlearn's virial_stress is in kbar with VASP's sign, others mean eV/Å³"
+        return Reading(label, rank=500, doubt=text)
+    doubt = "with a correction, or the correction alone" if reasons else _doubt(words)
+    return Reading(label, kind, 500 if doubt else 100, doubt=doubt)
