@@ -63,7 +63,11 @@ class AtomsDataset:
         How it is to be batched.
     notes
         What a person should know of how the source was read, a sentence each.
+    has_one_naming
+        Whether `keys` holds for every structure, see :meth:`keys_of`.
     """
+
+    has_one_naming = True
 
     def __init__(
         self,

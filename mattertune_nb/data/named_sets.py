@@ -30,6 +30,8 @@ class NamedSets(AtomsDataset):
         The data sets by name.
     """
 
+    has_one_naming = False
+
     def __init__(self, parts: Mapping[str, AtomsDataset]) -> None:
         self._joined = _Joined(list(parts.values()))
         self.names = list(parts)

@@ -151,7 +151,7 @@ def _choices(
     """
     choices = []
     for label, prop in wanted.items():
-        if label not in PROPERTIES or dataset.keys.given(prop) is not None:
+        if label not in PROPERTIES or not _is_unnamed(dataset, prop):
             continue
         choice = search.choose(label)
         # where the standard name is a candidate, others that are only doubtful do not count
@@ -166,6 +166,11 @@ def _choices(
             raise DataError(msg)
         choices.append(choice)
     return choices
+
+
+def _is_unnamed(dataset: AtomsDataset, prop: Property) -> bool:
+    """Return whether a data set's config leaves the name of a label to ASE's standard."""
+    return dataset.has_one_naming and dataset.keys.given(prop) is None
 
 
 def _findings(
@@ -193,10 +198,11 @@ def _raise_for_all(
     for label, prop in wanted.items():
         if label not in PROPERTIES:
             continue
-        if any(stored_values(atoms).get(name) is not None for name in dataset.keys.names(prop)):
+        names = dataset.keys_of(i).names(prop)
+        if any(stored_values(atoms).get(name) is not None for name in names):
             continue
         choice = search.choose(label)
-        if choice.question is not None and dataset.keys.given(prop) is None:
+        if choice.question is not None and _is_unnamed(dataset, prop):
             msg = f"{dataset.name}: {choice.question}"
             raise DataError(msg) from None
         if choice.counts and str(error).startswith(f"{dataset.source(i)}: no {label} "):
