@@ -41,6 +41,22 @@ def test_after_a_restart_of_the_kernel_nothing_claims_to_be_running(notebook):
     output.get_by_text("stopped", exact=True).wait_for(timeout=120_000)
 
 
+def test_a_kernel_that_died_and_was_started_anew_leaves_nothing_running(notebook):
+    notebook.open(
+        SMALL.format(name="died", epochs=1000),
+        START,
+        "import os\nos.kill(os.getpid(), 9)",
+    )
+    for cell in (0, 1):
+        notebook.run(cell)
+    view = notebook.output(1)
+    view.get_by_text("structures/s").wait_for(timeout=120_000)
+    notebook.run(2, wait=False)
+    view.get_by_text("disconnected: execute the cell again").wait_for(timeout=60_000)
+    assert not view.get_by_text("running", exact=True).is_visible()
+    mt.Run.attach(notebook.folder / "runs" / "died").stop()
+
+
 def test_stop_is_heard_while_a_cell_waits_for_the_run(notebook):
     notebook.open(SMALL.format(name="awaited", epochs=1000), START, "print(run.wait().state)")
     for cell in (0, 1):
