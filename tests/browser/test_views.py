@@ -43,6 +43,8 @@ def canvas(output):
     return output.locator(".nglview-container canvas, .nglview canvas, canvas").first
 
 
+LISTENING = """() => [...document.querySelectorAll('.js-plotly-plot')]
+    .some(plot => plot._ev?._events?.plotly_selected)"""
 PARITY = """import mattertune_nb as mt
 config = mt.demo_config("runs", "parity")
 config.data.train.index = config.data.validation.index = ":24"
@@ -194,7 +196,8 @@ def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(n
     wait_until_drawn(notebook, canvas(output))
     output.evaluate("area => area.scrollIntoView({block: 'start'})")
     # points are seen before the page listens to the mouse
-    page.wait_for_timeout(3000)
+    page.wait_for_function(LISTENING, timeout=60_000)
+    page.wait_for_timeout(1000)
     plot = output.locator(".plot-container").first.bounding_box()
     seen = canvas(output).bounding_box()
     assert plot["x"] + plot["width"] <= seen["x"]
