@@ -24,14 +24,20 @@ class CosineAnnealingLRConfig(Schedule):
     )
     interval: Literal["epoch", "step"] | None = setting(
         None,
-        "What the schedule counts; not set: optimizer steps, in a list whatever the others do.",
+        "What the schedule counts; not set: optimizer steps, in a list whatever the others do. "
+        "Set it to give lengths in epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
     )
     T_max: int | None = setting(
         None, "Length in intervals, warm-up included; not set: the whole run.", label="Length", ge=1
     )
-    eta_min: float = setting(0.0, "Learning rate at the end.", label="Final learning rate", ge=0)
+    eta_min: float = setting(
+        0.0,
+        "Learning rate at the end. Raise it above 0 where the run is to be trained longer.",
+        label="Final learning rate",
+        ge=0,
+    )
     warmup: float = setting(
         0.0,
         "Linear warm-up from 1 % of the rate: a fraction of the length (< 1) or a number of "
@@ -100,7 +106,8 @@ class OneCycleLRConfig(Schedule):
     )
     interval: Literal["epoch", "step"] | None = setting(
         None,
-        "What the schedule counts; not set: optimizer steps, in a list whatever the others do.",
+        "What the schedule counts; not set: optimizer steps, in a list whatever the others do. "
+        "Set it to give lengths in epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
     )

@@ -53,7 +53,8 @@ class CountingScheduleConfig(Schedule):
 
     interval: Literal["epoch", "step"] = setting(
         "epoch",
-        "What the schedule counts: epochs, or optimizer steps.",
+        "What the schedule counts: epochs, or optimizer steps. Steps are smoother where a run has "
+        "few epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
     )
@@ -66,10 +67,18 @@ class StepLRConfig(CountingScheduleConfig):
         "step", "Kind of schedule.", label="Kind of schedule", options={"step": "steps down"}
     )
     step_size: int = setting(
-        10, "Intervals between two reductions.", label="Length of a step", basic=True, ge=1
+        10,
+        "Intervals between two reductions. A third of the run gives two of them.",
+        label="Length of a step",
+        basic=True,
+        ge=1,
     )
     gamma: float = setting(
-        0.5, "Factor of each reduction.", label="Factor of each step", basic=True, gt=0
+        0.5,
+        "Factor of each reduction. 0.1 to 0.5 is usual; closer to 1 with more reductions.",
+        label="Factor of each step",
+        basic=True,
+        gt=0,
     )
 
 
@@ -84,13 +93,18 @@ class MultiStepLRConfig(CountingScheduleConfig):
     )
     milestones: list[Annotated[int, Field(ge=1)]] = setting(
         ...,
-        "Intervals at which the rate is reduced, ascending.",
+        "Intervals at which the rate is reduced, ascending. Place them where the loss has "
+        "levelled off.",
         label="Milestones",
         basic=True,
         min_length=1,
     )
     gamma: float = setting(
-        0.1, "Factor of each reduction.", label="Factor at each milestone", basic=True, gt=0
+        0.1,
+        "Factor of each reduction. 0.1 to 0.5 is usual; closer to 1 with more reductions.",
+        label="Factor at each milestone",
+        basic=True,
+        gt=0,
     )
 
     @model_validator(mode="after")
@@ -111,7 +125,11 @@ class ExponentialConfig(CountingScheduleConfig):
         options={"exponential": "exponential decay"},
     )
     gamma: float = setting(
-        0.95, "Factor of each interval.", label="Factor of each interval", basic=True, gt=0
+        0.95,
+        "Factor of each interval. Closer to 1 for a longer run.",
+        label="Factor of each interval",
+        basic=True,
+        gt=0,
     )
 
 
@@ -125,32 +143,52 @@ class ReduceOnPlateauConfig(StrictConfig):
         options={"reduce_on_plateau": "reduce on a plateau"},
     )
     monitor: str = setting(
-        "val/total_loss", "Metric that is watched.", label="Watched metric", basic=True
+        "val/total_loss",
+        "Metric that is watched, e.g. val/total_loss. Choose the one that decides on the best "
+        "weights.",
+        label="Watched metric",
+        basic=True,
     )
     mode: Literal["min", "max"] = setting(
         "min",
-        "Whether the metric should fall or rise.",
+        "Whether the metric should fall or rise. Errors and losses fall; change it for a score "
+        "such as R².",
         label="Better is",
         options={"min": "smaller", "max": "larger"},
     )
     factor: float = setting(
-        0.5, "Factor of each reduction.", label="Factor of each reduction", basic=True, gt=0, lt=1
+        0.5,
+        "Factor of each reduction. 0.1 to 0.5 is usual; closer to 1 with more reductions.",
+        label="Factor of each reduction",
+        basic=True,
+        gt=0,
+        lt=1,
     )
     patience: int = setting(
         10,
-        "Validations without improvement before a reduction.",
+        "Validations without improvement before a reduction. Raise it where the curve is noisy.",
         label="Patience",
         basic=True,
         ge=0,
     )
     threshold: float = setting(
-        1e-4, "Smallest relative change that counts.", label="Smallest relative change", ge=0
+        1e-4,
+        "Smallest relative change that counts. Raise it to reduce the rate sooner.",
+        label="Smallest relative change",
+        ge=0,
     )
     cooldown: int = setting(
-        0, "Validations to wait after a reduction.", label="Wait after a reduction", ge=0
+        0,
+        "Validations to wait after a reduction. Raise it where reductions follow each other too "
+        "fast.",
+        label="Wait after a reduction",
+        ge=0,
     )
     min_lr: float = setting(
-        0.0, "Lower bound of the learning rate.", label="Lowest learning rate", ge=0
+        0.0,
+        "Lower bound of the learning rate. Set it where training is to go on at a steady pace.",
+        label="Lowest learning rate",
+        ge=0,
     )
 
     def create_scheduler(self, optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:
@@ -170,12 +208,28 @@ class LinearLRConfig(CountingScheduleConfig):
         options={"linear": "linear, a warm-up"},
     )
     start_factor: float = setting(
-        1 / 3, "Factor at the start.", label="Factor at the start", basic=True, gt=0, le=1
+        1 / 3,
+        "Factor at the start. Lower it for a warm-up where the first steps make the loss jump.",
+        label="Factor at the start",
+        basic=True,
+        gt=0,
+        le=1,
     )
     end_factor: float = setting(
-        1.0, "Factor at the end.", label="Factor at the end", basic=True, ge=0, le=1
+        1.0,
+        "Factor at the end. Below 1 the rate falls, e.g. to end a run gently.",
+        label="Factor at the end",
+        basic=True,
+        ge=0,
+        le=1,
     )
-    total_iters: int = setting(5, "Length in intervals.", label="Length", basic=True, ge=1)
+    total_iters: int = setting(
+        5,
+        "Length in intervals. Some percent of the run are usual.",
+        label="Length",
+        basic=True,
+        ge=1,
+    )
 
     @override
     def length(self, total: int | None) -> int | None:
@@ -191,8 +245,21 @@ class ConstantLRConfig(CountingScheduleConfig):
         label="Kind of schedule",
         options={"constant": "held at a fraction"},
     )
-    factor: float = setting(1 / 3, "Factor while it lasts.", label="Factor", basic=True, gt=0, le=1)
-    total_iters: int = setting(5, "Length in intervals.", label="Length", basic=True, ge=1)
+    factor: float = setting(
+        1 / 3,
+        "Factor while it lasts. Lower it where the first steps make the loss jump.",
+        label="Factor",
+        basic=True,
+        gt=0,
+        le=1,
+    )
+    total_iters: int = setting(
+        5,
+        "Length in intervals. Some percent of the run are usual.",
+        label="Length",
+        basic=True,
+        ge=1,
+    )
 
     @override
     def length(self, total: int | None) -> int | None:
