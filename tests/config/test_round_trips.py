@@ -34,6 +34,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["limit_train_batches", "profiler", "barebones"]),
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
     ),
+    "path": st.sampled_from(["lightning.pytorch.loggers.MLFlowLogger", "mine.Logger"]),
+    "arguments": st.dictionaries(TEXTS, st.none() | st.booleans() | st.integers() | TEXTS),
     "per_element_references": st.none()
     | st.dictionaries(st.sampled_from(["Li", "O", "No", "Y"]), st.floats(-1e5, 1e5))
     | st.sampled_from([Path("refs.yaml"), Path("a b/é.json")]),

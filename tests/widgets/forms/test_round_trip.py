@@ -99,6 +99,8 @@ FORMS: dict[type, ConfigForm] = {}
         mt.TrainerConfig,
         mt.AdamWConfig,
         mt.CosineAnnealingLRConfig,
+        mt.OneCycleLRConfig,
+        mt.CosineAnnealingWarmRestartsConfig,
         mt.MultiStepLRConfig,
         mt.HuberLossConfig,
         mt.StressesPropertyConfig,
@@ -128,6 +130,15 @@ def test_any_config_survives_its_form(cls, data):
 
 
 CONFIGS = [
+    mt.TrainerConfig(
+        check_val_every_n_steps=7,
+        loggers=[
+            mt.ImportedLoggerConfig(
+                path="lightning.pytorch.loggers.MLFlowLogger",
+                arguments={"experiment_name": "copper", "synchronous": False, "tags": {"n": 1}},
+            )
+        ],
+    ),
     mt.CHGNetBackboneConfig(
         lr_scheduler=[mt.LinearLRConfig(), mt.ExponentialConfig()], freeze=["*embedding*", "a,b"]
     ),
