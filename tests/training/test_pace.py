@@ -101,6 +101,23 @@ def test_a_cosine_ends_when_the_time_does(warmup, morse_config, monkeypatch):
     assert rates[len(rates) // 2] == pytest.approx(0.5, abs=0.12)
 
 
+def test_one_cycle_ends_when_the_time_does(morse_config, monkeypatch):
+    clock = Clock(monkeypatch)
+    config = morse_config("run", max_epochs=1000, max_time="00:00:00:20")
+    config.model.optimizer = mt.SGDConfig(lr=1e-6)
+    config.model.lr_scheduler = mt.OneCycleLRConfig(pct_start=0.5)
+    mt.MatterTuner(config).tune([clock])
+    rates = [rate / 1e-6 for rate in clock.rates]
+    assert 20 <= len(rates) <= 22
+    assert rates[0] == pytest.approx(1 / 25)
+    top = rates.index(max(rates))
+    assert 8 <= top <= 12
+    assert rates[top] > 0.95
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 0.03
+
+
 def test_a_schedule_with_a_length_of_its_own_does_not_follow_the_clock(morse_config, monkeypatch):
     clock = Clock(monkeypatch)
     config = morse_config("run", max_epochs=1000, max_time="00:00:00:10")
