@@ -128,7 +128,7 @@ def check_dataset(
         composition=composition,
         labels=counts,
         notes=tuple(
-            f"{note}."
+            note if note.endswith(("?", ".")) else f"{note}."
             for note in (
                 *dataset.notes,
                 *remarks.told(),

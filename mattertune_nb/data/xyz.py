@@ -15,6 +15,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.xyz_header import parse_header
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -110,11 +111,11 @@ class IndexedXYZ:
         where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
         _refuse_columns(block, where)
         try:
-            return next(iter(read_xyz(io.StringIO(block.decode("utf-8")), 0)))
+            text = io.StringIO(block.decode("utf-8"))
+            return next(iter(read_xyz(text, 0, properties_parser=parse_header)))
         except Exception as exc:  # ASE raises whatever its parser stumbles over
             reason = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-            cut = " The file may be truncated." if i == len(self) - 1 else ""
-            msg = f"{where}: not a valid frame ({reason}).{cut} Correct or remove it."
+            msg = f"{where}: not a valid frame ({reason}). Correct or remove it."
             raise DataError(msg) from exc
 
     def block(self, i: int) -> bytes:
