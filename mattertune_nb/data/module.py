@@ -135,7 +135,8 @@ class MatterTuneDataModule(LightningDataModule):
             A structure cannot be trained on.
         """
         found = {
-            k: check_dataset(dataset, required, elements) for k, dataset in self.datasets.items()
+            k: check_dataset(dataset, required, elements, is_held_out=k != "train")
+            for k, dataset in self.datasets.items()
         }
         for summary in found.values():
             self.notes += [note for note in summary.notes if note not in self.notes]

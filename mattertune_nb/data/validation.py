@@ -61,6 +61,8 @@ def check_dataset(
     dataset: AtomsDataset,
     required: Mapping[Any, Literal["error", "mask"]],
     elements: Collection[str] | None = None,
+    *,
+    is_held_out: bool = False,
 ) -> DatasetSummary:
     """Read every structure with its labels, and refuse the first that cannot be trained on.
 
@@ -72,6 +74,9 @@ def check_dataset(
         The labels that training needs, and whether a structure without one is an error or is masked.
     elements
         Symbols that the backbone knows; not given: any.
+    is_held_out
+        Whether nothing is trained on it, so that a label that may be missing may be so everywhere: its
+        errors are then left out.
 
     Returns
     -------
@@ -116,8 +121,10 @@ def check_dataset(
         for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
             columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
     choices = _choices(dataset, wanted, search)
-    for label, count in counts.items():
-        if count == 0:
+    absent = [label for label, count in counts.items() if count == 0]
+    optional = {as_property(label).name for label, missing in required.items() if missing == "mask"}
+    for label in absent:
+        if not (is_held_out and label in optional and len(dataset)):
             _raise_absent(dataset, wanted[label])
     present = sorted(columns)
     composition = np.array([columns[z] for z in present], dtype=np.int64)
@@ -134,6 +141,10 @@ def check_dataset(
                 *remarks.told(),
                 *(note for choice in choices for note in choice.notes_of_standard()),
                 *_findings(dataset, wanted, search),
+                *(
+                    f"{dataset.name}: no held-out frame has {label}, whose errors are left out"
+                    for label in absent
+                ),
             )
         ),
     )
@@ -214,9 +225,17 @@ def _raise_for_all(
 
 
 def look_at_dataset(
-    dataset: AtomsDataset, required: Mapping[Any, Literal["error", "mask"]]
+    dataset: AtomsDataset,
+    required: Mapping[Any, Literal["error", "mask"]],
+    *,
+    is_held_out: bool = False,
 ) -> None:
     """Check a few dozen structures, spread over the set, in a time that does not grow with it.
+
+    Parameters
+    ----------
+    dataset, required, is_held_out
+        As in :func:`check_dataset`.
 
     Raises
     ------
@@ -226,7 +245,7 @@ def look_at_dataset(
     if len(dataset) > _LOOKED_AT:
         dataset = dataset.take(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(np.int64))
         required = {label: missing for label, missing in required.items() if missing == "error"}
-    check_dataset(dataset, required)
+    check_dataset(dataset, required, is_held_out=is_held_out)
 
 
 def _raise_absent(dataset: AtomsDataset, prop: Property) -> None:

@@ -44,7 +44,8 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
         config.check_monitors()
     config.check_length()
     # what is wrong with most of the data is said now, and not in the other process's log
-    for dataset in config.data.sources().values():
-        look_at_dataset(dataset, config.model.labels)
+    for name, dataset in config.data.sources().items():
+        is_held_out = name not in ("dataset", "train")
+        look_at_dataset(dataset, config.model.labels, is_held_out=is_held_out)
     directory, _ = RunDirectory.create(config)
     return Run(directory.path).start()

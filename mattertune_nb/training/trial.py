@@ -69,8 +69,8 @@ def make_trial(
     check_trainer(config)
     start = clock()
     datasets = config.data.create_datasets(approximate=True)
-    for dataset in datasets.values():
-        look_at_dataset(dataset, config.model.labels)
+    for stage, dataset in datasets.items():
+        look_at_dataset(dataset, config.model.labels, is_held_out=stage != "train")
     check_batches(config, len(datasets["train"]))
     module = import_module_class(config.run.module_class)(config.model)
     opening = clock() - start

@@ -137,3 +137,16 @@ def test_a_label_that_is_nowhere_is_not_to_be_masked(copper):
     with pytest.raises(DataError, match="take the forces out of the properties") as info:
         check_dataset(dataset, {"energy": "error", "forces": "mask"})
     assert "mask" not in str(info.value)
+
+
+def test_a_label_that_may_be_missing_may_be_so_in_all_held_out_frames(copper, water):
+    required = {"energy": "error", "stresses": "mask"}
+    with pytest.raises(DataError, match="none of the 1 structures"):
+        check_dataset(as_dataset([water]), required)
+    summary = check_dataset(as_dataset([water]), required, is_held_out=True)
+    assert summary.labels == {"energy": 1, "stresses": 0}
+    assert summary.notes == (
+        "structures: no held-out frame has stresses, whose errors are left out.",
+    )
+    with pytest.raises(DataError, match="no stresses under 'stress'"):
+        check_dataset(as_dataset([water]), {"stresses": "error"}, is_held_out=True)
