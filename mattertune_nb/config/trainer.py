@@ -190,7 +190,7 @@ class TrainerConfig(StrictConfig):
         None,
         "Validate every N optimizer steps, counted over the ends of epochs, in place of both above. With "
         "several batches per step, a last step of an epoch that has fewer counts as a part of one.",
-        label="Optimizer steps between validations",
+        label="Steps between validations",
         ge=1,
         group="validation",
     )
@@ -295,7 +295,7 @@ class TrainerConfig(StrictConfig):
             self.val_check_interval is not None or self.check_val_every_n_epoch != 1
         ):
             text = (
-                "Optimizer steps between validations stands in place of Interval of validations and Epochs "
+                "Steps between validations stands in place of Interval of validations and Epochs "
                 "between validations; leave those at their defaults"
             )
             raise about(text, "check_val_every_n_steps")
