@@ -160,6 +160,19 @@ def evaluate(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    to: Annotated[str, typer.Option(help="'vendor' or 'lammps'.")] = "vendor",
+    path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
+) -> None:
+    """Write the best weights for other programs: the vendor's own format, or LAMMPS."""
+    from mattertune_nb.training.run import Run
+
+    written = Run.attach(run).export(to, path)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+
+
+@app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
     source: Annotated[Path, typer.Argument(metavar="IN", help="Structures in any format of ASE.")],

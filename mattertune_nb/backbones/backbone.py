@@ -12,14 +12,17 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.base import unknown_element
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
+    import numpy as np
     from ase import Atoms
+    from numpy.typing import NDArray
 
 
 FEATURES = "features"
@@ -120,6 +123,25 @@ class Backbone(nn.Module, ABC):
             ``energies``, what each atom adds to the energy in eV, (N,).
         """
         return {ENERGY.name: self.energy(batch, edge_vectors)}
+
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        """Write the model in its vendor's own format; an adapter that can overrides it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        references
+            What is added to the energy for each atom of an element, by atomic number in eV, (119,); it goes
+            into the vendor's own energies of the elements.
+
+        Raises
+        ------
+        ConfigError
+            The adapter cannot.
+        """
+        msg = f"{self.label} has no format of its vendor's to be written in."
+        raise ConfigError(msg)
 
     def features(self, batch: GraphBatch) -> Tensor:
         """Return what the model has made of each atom and its surroundings, (N, n_features).

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own convention
 from ase.data import chemical_symbols
 from chgnet.model.functions import GatedMLP
 from chgnet.model.layers import AngleUpdate, AtomConv, BondConv
-from chgnet.model.model import BatchedGraph
+from chgnet.model.model import BatchedGraph, CHGNet
 from torch import nn
 from typing_extensions import override
 
@@ -20,6 +20,7 @@ from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from ase import Atoms
     from numpy.typing import NDArray
@@ -97,6 +98,17 @@ class CHGNetBackbone(Backbone):
     @override
     def reaches_all(self, batch: GraphBatch) -> bool:
         return len(batch.extra["angles"]) > 0
+
+    @override
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        args = self.model.model_args
+        model = CHGNet(**args)
+        model.load_state_dict(self.model.state_dict())
+        elements = model.composition_model.fc.weight
+        with torch.no_grad():
+            # its columns are the elements from hydrogen on
+            elements += torch.from_numpy(references[1 : elements.shape[1] + 1]).to(elements)
+        torch.save({"model": model.as_dict()}, path)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ class SevenNetBackboneConfig(BackboneConfig):
 
         label = f"SevenNet {self.checkpoint or self.pretrained_model}"
         model, architecture = self._load()
-        backbone = SevenNetBackbone(model, label=label, modality=self.modality)
+        backbone = SevenNetBackbone(model, label, self.modality, architecture)
         if self.checkpoint is not None:
             backbone.architecture = architecture
         return backbone

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import sevenn
 import sevenn._keys as KEY  # noqa: N812  the vendor's own alias
 import torch
 from ase.data import chemical_symbols
 from e3nn.o3 import wigner_3j
+from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.convolution import IrrepsConvolution
 from torch import nn
 from typing_extensions import override
@@ -18,13 +20,19 @@ from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
 
 _READOUT = "reduce_input_to_hidden"
 """The module that reads an atom's energy from its features, which are scalars by then."""
+
+_SHIFT = "rescale_atomic_energy.shift"
+"""The vendor's energy of each element, (elements,), or of each in each modality."""
 
 _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 
@@ -39,8 +47,11 @@ class SevenNetBackbone(Backbone):
     element_index: Tensor
     has_atom_energies = True
 
-    def __init__(self, model: Any, label: str, modality: str | None) -> None:
+    def __init__(
+        self, model: Any, label: str, modality: str | None, vendor_config: dict[str, Any]
+    ) -> None:
         super().__init__()
+        self.vendor_config = vendor_config
         model.set_is_batch_data(True)
         self.model = nn.ModuleDict(
             {
@@ -61,6 +72,28 @@ class SevenNetBackbone(Backbone):
             msg = f"modality: {label} has {', '.join(modalities) or 'none'}, not '{modality}'."
             raise ConfigError(msg)
         self._modality = None if modality is None else int(modalities[modality])
+
+    @override
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        with torch.random.fork_rng():
+            model = build_E3_equivariant_model(dict(self.vendor_config))
+        # the tensor products of the vendor's convolutions hold constants alone
+        state = model.state_dict() | {
+            name: value.detach().to("cpu", torch.float32)
+            if value.is_floating_point()
+            else value.cpu()
+            for name, value in self.model.state_dict().items()
+        }
+        types = {z: k for z, k in model.type_map.items() if z < len(references)}
+        added = torch.zeros(len(model.type_map))
+        added[list(types.values())] = torch.from_numpy(references[list(types)]).float()
+        # of a model of several modalities each has energies of its own
+        shift = state[_SHIFT].clone()
+        rows = shift if self._modality is None or shift.ndim == 1 else shift[self._modality]
+        rows += added
+        # weights of older versions are turned into these when they are loaded, and must not be once more
+        config = self.vendor_config | {"version": sevenn.__version__}
+        torch.save({"config": config, "model_state_dict": state | {_SHIFT: shift}}, path)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

@@ -199,6 +199,28 @@ class Run:
 
         return dashboard(self)
 
+    def export(self, to: str = "vendor", path: str | Path | None = None) -> Path:
+        """Write the best weights for other programs, and return where they are.
+
+        Parameters
+        ----------
+        to
+            ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies in
+            its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input.
+        path
+            The file; not given: in the run's directory.
+
+        Raises
+        ------
+        ConfigError
+            There is no such format for the backbone.
+        DataError
+            The file cannot be written.
+        """
+        from mattertune_nb.training.export import export
+
+        return export(self, to, path)
+
     def report(self, path: str | Path | None = None, dataset: Any = None) -> Path:
         """Write the run into one HTML file that opens without a kernel, and return where it is.
 
