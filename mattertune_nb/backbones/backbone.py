@@ -143,6 +143,30 @@ class Backbone(nn.Module, ABC):
         msg = f"{self.label} has no format of its vendor's to be written in."
         raise ConfigError(msg)
 
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+        """Write the model as the vendor's pair style of LAMMPS reads it; an adapter that can overrides it.
+
+        Parameters
+        ----------
+        path, references
+            As for :meth:`save_vendor`.
+
+        Returns
+        -------
+        str
+            Name of the pair style.
+
+        Raises
+        ------
+        ConfigError
+            The vendor has none with a file of its own.
+        """
+        msg = (
+            f"{self.label} has no pair style of LAMMPS with a file of its own; export to 'vendor' and use "
+            "the vendor's interface."
+        )
+        raise ConfigError(msg)
+
     def features(self, batch: GraphBatch) -> Tensor:
         """Return what the model has made of each atom and its surroundings, (N, n_features).
 

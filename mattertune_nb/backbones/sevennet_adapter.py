@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 from e3nn.o3 import wigner_3j
 from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.convolution import IrrepsConvolution
+from sevenn.scripts.deploy import deploy
 from torch import nn
 from typing_extensions import override
 
@@ -71,6 +72,7 @@ class SevenNetBackbone(Backbone):
         if (modality is None) == bool(modalities) or (modalities and modality not in modalities):
             msg = f"modality: {label} has {', '.join(modalities) or 'none'}, not '{modality}'."
             raise ConfigError(msg)
+        self._modality_name = modality
         self._modality = None if modality is None else int(modalities[modality])
 
     @override
@@ -94,6 +96,13 @@ class SevenNetBackbone(Backbone):
         # weights of older versions are turned into these when they are loaded, and must not be once more
         config = self.vendor_config | {"version": sevenn.__version__}
         torch.save({"config": config, "model_state_dict": state | {_SHIFT: shift}}, path)
+
+    @override
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+        checkpoint = path.with_suffix(".pth")
+        self.save_vendor(checkpoint, references)
+        deploy(checkpoint, str(path), modal=self._modality_name)
+        return "e3gnn"
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

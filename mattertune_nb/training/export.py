@@ -13,6 +13,8 @@ from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.run import Run
 
@@ -55,33 +57,26 @@ def export(run: Run, to: str, path: str | Path | None = None) -> Path:
 
 def save_vendor(model: FinetuneModuleBase, path: Path) -> None:
     """Write a `model` to `path` as its vendor's own calculator loads it, reference energies included."""
-    references = model.normalization.references.cpu().numpy()
-    model.backbone.save_vendor(path, np.asarray(references, dtype=np.float64))
+    model.backbone.save_vendor(path, _references(model))
 
 
 def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
-    """Write a `model` to `path` as SevenNet's pair style reads it, and beside it the lines of an input."""
-    if model.hparams.name != "sevennet":
-        msg = (
-            f"{model.backbone.label} has no pair style of LAMMPS with a file of its own; "
-            "export to 'vendor' and use the vendor's interface."
-        )
-        raise ConfigError(msg)
-    from sevenn.scripts.deploy import deploy
-
-    checkpoint = path.with_suffix(".pth")
-    save_vendor(model, checkpoint)
-    deploy(checkpoint, str(path), modal=getattr(model.hparams, "modality", None))
+    """Write a `model` to `path` as its vendor's pair style reads it, and beside it the lines of an input."""
+    style = model.backbone.save_lammps(path, _references(model))
     trained = np.flatnonzero(model.normalization.span.cpu().numpy().any(axis=0)).tolist()
     elements = " ".join(chemical_symbols[z] for z in trained) or " ".join(model.backbone.elements)
     path.with_suffix(".in").write_text(
         "# the elements at the end of pair_coeff are those of the atom types 1, 2, …, in their order\n"
         "units         metal\n"
         "atom_style    atomic\n"
-        "pair_style    e3gnn\n"
+        f"pair_style    {style}\n"
         f"pair_coeff    * * {path.name} {elements}\n",
         encoding="utf-8",
     )
+
+
+def _references(model: FinetuneModuleBase) -> NDArray[np.float64]:
+    return np.asarray(model.normalization.references.cpu().numpy(), dtype=np.float64)
 
 
 FORMATS: dict[str, tuple[Callable[[FinetuneModuleBase, Path], None], str]] = {
