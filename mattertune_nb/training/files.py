@@ -187,9 +187,8 @@ def _parsed(line: bytes) -> Any:
 _NO_METRICS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: isinstance(value, str),
     "settings": lambda value: isinstance(value, dict),
-    # seconds since 1970 that a calendar knows
-    "time": lambda value: _is_number(value) and 0 <= value < 2**35,
-    # beyond this they are no longer exact as floats: no run counts so far
+    # beyond this they are no longer exact as floats: no run counts so far, and no calendar reaches there
+    "time": lambda value: _is_number(value) and 0 <= value < 2**53,
     "step": lambda value: _is_number(value) and 0 <= value < 2**53,
     "epoch": lambda value: _is_number(value) and 0 <= value < 2**53,
 }
