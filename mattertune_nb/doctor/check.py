@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.open_dataset import open_dataset
 from mattertune_nb.doctor import (
@@ -20,15 +22,16 @@ from mattertune_nb.doctor import (
 )
 from mattertune_nb.doctor.case import Case
 from mattertune_nb.doctor.facts import gather
-from mattertune_nb.doctor.finding import Report, ordered
+from mattertune_nb.doctor.finding import Finding, Report, ordered
 from mattertune_nb.doctor.predicted import predict
 from mattertune_nb.doctor.sets import against_training
 
 if TYPE_CHECKING:
     from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.doctor.finding import Finding
     from mattertune_nb.doctor.predicted import Predicted
     from mattertune_nb.model.module import FinetuneModuleBase
+
+_SEARCHED = 20.0  # s, in which the names of labels are looked for
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
@@ -85,8 +88,10 @@ def check(
     """
     model = None if backbone is None else untuned_model(backbone)
     given = [data] if validation is None else [data, validation]
-    cases = [look_at(_opened(one), model, progress=progress or _silent) for one in given]
-    findings = [finding for case in cases for finding in findings_of(case)]
+    opened = [_opened(one) for one in given]
+    cases = [look_at(dataset, model, progress=progress or _silent) for dataset, _ in opened]
+    findings = [finding for _, questions in opened for finding in questions]
+    findings += [finding for case in cases for finding in findings_of(case)]
     if validation is not None:
         findings += against_training(cases[1], cases[0])
     return Report(
@@ -143,7 +148,21 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
     return FinetuneModuleBase(config.model_copy(update={"normalizers": {}})).eval()
 
 
-def _opened(data: Any) -> AtomsDataset:
-    if isinstance(data, (str, Path)):
-        return open_dataset(data)
-    return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data)
+def _opened(data: Any) -> tuple[AtomsDataset, list[Finding]]:
+    """Open data; of files the names of labels are looked for, and asked about where they are not plain."""
+    if not isinstance(data, (str, Path)):
+        return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), []
+    dataset = open_dataset(data)
+    search = search_labels(dataset, at_most=_SEARCHED)
+    names, questions = {}, []
+    for label, prop in PROPERTIES.items():
+        choice = search.choose(label)
+        if choice.key not in (None, prop.ase):
+            names[prop.key_field] = choice.key
+        if choice.question is not None:
+            remedy = "Say which in the data set's config; `mattertune-nb init` writes one."
+            where = Path(dataset.name).name
+            questions.append(
+                Finding("label-candidates", "error", choice.question, remedy, source=where)
+            )
+    return open_dataset(data, **names) if names else dataset, questions

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import covalent_radii
 
+from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.content import frame_keys, text_key
 from mattertune_nb.data.validation import geometry_problem
@@ -73,6 +74,8 @@ class Facts:
         Bonds that there would be through the faces of the cell, were it periodic where it is not, (n,).
     broken
         Why a frame cannot be looked at, by its position.
+    unread
+        Why the labels of a frame cannot be read, by its position.
     """
 
     dataset: AtomsDataset
@@ -94,6 +97,7 @@ class Facts:
     closest_pair: NDArray[np.int64]
     crossing: NDArray[np.int64]
     broken: dict[int, str]
+    unread: dict[int, str]
 
     def __len__(self) -> int:
         return len(self.n_atoms)
@@ -121,6 +125,7 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
     stress, periodic = np.full((n, 6), np.nan), np.zeros((n, 3), bool)
     closest, pair, crossing = np.full(n, np.inf), np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
     broken: dict[int, str] = {}
+    unread: dict[int, str] = {}
     for i in range(n):
         atoms = dataset.frame(i)
         counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
@@ -129,7 +134,10 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
             broken[i] = problem
             continue
         periodic[i] = atoms.pbc
-        labels = dataset.labels(i)
+        try:
+            labels = dataset.labels(i)
+        except DataError as exc:
+            labels, unread[i] = {}, str(exc)
         energy[i] = labels.get(ENERGY.name, np.nan)
         stress[i] = labels.get(STRESSES.name, np.nan)
         distances = _Contacts(atoms)
@@ -150,7 +158,7 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
         progress(i + 1)
     return Facts(
         dataset, frame_keys(dataset), counts, counts.sum(axis=1), energy, net, rms, top, force_key,
-        unmoved, stress, volume, periodic, filling, gap, closest, pair, crossing, broken,
+        unmoved, stress, volume, periodic, filling, gap, closest, pair, crossing, broken, unread,
     )  # fmt: skip
 
 

@@ -27,6 +27,21 @@ _LARGE_STRESS = 3.0  # eV/Å³, 480 GPa
 _PER_ATOM_GAIN = 5.0
 
 
+def unread_labels(case: Case) -> Iterator[Finding]:
+    """Find labels that cannot be read, such as those in a unit that nobody knows."""
+    rows = sorted(case.facts.unread)
+    if rows:
+        yield Finding(
+            "unreadable-label",
+            "error",
+            f"the labels of {len(rows)} of {len(case.facts)} frames cannot be read: "
+            f"{case.facts.unread[rows[0]]}",
+            "",
+            case.facts.numbers_of(rows),
+            case.source,
+        )
+
+
 def placeholder_energies(case: Case) -> Iterator[Finding]:
     """Find energies that are zero, or the same in structures that differ."""
     facts = case.facts
@@ -183,8 +198,9 @@ def energies_per_atom(case: Case) -> Iterator[Finding]:
             "error",
             f"the energies do not grow with the number of atoms: one energy an element leaves {total:.3g} eV "
             f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
-            "Multiply them by the number of atoms, or name the key of the total energy (energy_key).",
+            "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
             source=case.source,
+            settings={"units.energy": "eV/atom"},
         )
 
 
@@ -193,6 +209,7 @@ def _spread(values: NDArray[np.float64]) -> float:
 
 
 RULES = (
+    unread_labels,
     placeholder_energies,
     placeholder_forces,
     placeholder_stresses,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.predicted import correlation_of, forces_of, slope_of
 from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
@@ -80,8 +81,9 @@ def energy_units(case: Case) -> Iterator[Finding]:
             f"energies vary {times(slope)} as much as the untuned model says (correlation "
             f"{correlation:.2f}), "
             f"and structures have {np.median(sizes):.0f} atoms: they are energies per atom.",
-            "Multiply them by the number of atoms, or name the key of the total energy (energy_key).",
+            "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
             source=case.source,
+            settings={"units.energy": "eV/atom"},
         )
         return
     yield _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
@@ -108,8 +110,9 @@ def stress_units(case: Case) -> Iterator[Finding]:
             "error",
             f"the stresses are virials: their correlation with {sign}volume × stress of the untuned model "
             f"is {abs(of_virial):.2f}, with the stress itself {correlation:.2f}.",
-            "Say that they are virials, or write stress = −virial / volume.",
+            "Say so (units.stress_as: virial), or write stress = −virial / volume.",
             source=case.source,
+            settings={"units.stress_as": "virial"} if virial_slope < 0 else {},
         )
         return
     if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
@@ -150,8 +153,19 @@ def _unit_finding(
         f"{abs(correlation):.2f}.",
         f"Say so where the data set is chosen ({setting}), or convert them to {default}.",
         source=case.source,
-        settings={setting: unit} if unit and slope > 0 else {},
+        settings=_setting(what, setting, unit, slope),
     )
+
+
+def _setting(what: str, setting: str, unit: str | None, slope: float) -> dict[str, Any]:
+    """Return the settings of a data set that read such labels right, where there are any."""
+    kinds = {"energy": EnergyUnit, "forces": ForceUnit, "stress": StressUnit}
+    known = unit is not None and unit in get_args(kinds[what])
+    if slope > 0:
+        return {setting: unit} if known else {}
+    if what != "stress" or (unit is not None and not known):
+        return {}
+    return {"units.sign": "vasp"} | ({setting: unit} if unit is not None else {})
 
 
 def _robust_slope(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:

@@ -186,3 +186,26 @@ def test_the_command_exits_with_1_for_errors_alone(copper, tmp_path):
     (finding,) = json.loads(results["broken"].stdout)["findings"]
     assert finding["id"] == "placeholder-energy"
     assert finding["source"] == "broken.xyz"
+
+
+def test_labels_are_looked_for_by_name_and_asked_about_where_two_may_be_it(copper, tmp_path):
+    frames = []
+    for i, atoms in enumerate(copper):
+        frame = atoms.copy()
+        frame.info |= {"dft_energy": atoms.get_potential_energy(), "qm_energy": -3.0 * i}
+        frame.arrays["REF_forces"] = atoms.get_forces() * (i != 5)
+        frames.append(frame)
+    ase.io.write(tmp_path / "frames.xyz", frames)
+    found = {finding.id: finding for finding in mt.check(tmp_path / "frames.xyz")}
+    assert "'dft_energy'" in found["label-candidates"].message
+    assert found["placeholder-forces"].frames == (5,)
+
+
+def test_remedies_that_are_settings_read_the_labels_right(copper, tmp_path):
+    frames = [labelled(a, energy=a.get_potential_energy() / len(a) - 3.5) for a in copper]
+    ase.io.write(tmp_path / "frames.xyz", frames)
+    (finding,) = mt.check(tmp_path / "frames.xyz")
+    config = mt.XYZDatasetConfig(src=tmp_path / "frames.xyz")
+    unit = finding.settings["units.energy"]
+    config.units.energy = unit
+    assert not len(mt.check(config))
