@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightning.pytorch import LightningDataModule
 
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 
@@ -92,6 +93,9 @@ class MatterTuneDataModule(LightningDataModule):
         del stage
         if not self.datasets:
             self._take(self.hparams.create_datasets())
+            # frames that a run recorded are taken as they are, so that it is resumed exactly
+            self.datasets, notes = without_isolated_atoms(self.datasets)
+            self.notes += notes
 
     def restore(self, indices: Mapping[str, Sequence[int]]) -> None:
         """Open the data and take just these frames, as a run recorded them.

@@ -11,6 +11,7 @@ from mattertune_nb.config.errors import DataError, about
 from mattertune_nb.data.batch_settings import BatchSettings, recorded
 from mattertune_nb.data.datasets import DatasetConfig
 from mattertune_nb.data.dividing import DividedData
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.named_sets import ValidationConfig, open_sets
 from mattertune_nb.data.overlap import without_overlap
 from mattertune_nb.data.part_sizes import part_sizes
@@ -231,15 +232,15 @@ class AutoSplitDataModuleConfig(BatchSettings):
         DataError
             The source cannot be read, or a part is left empty.
         """
-        sources = self.sources()
-        dataset = sources["dataset"]
+        kept, notes = without_isolated_atoms(sources := self.sources())
+        dataset = kept["dataset"]
         if approximate and len(dataset) > _LARGE:
             division = by_number(len(dataset), self._sizes_of(dataset), self.shuffle_seed)
         else:
             division = self.divide(dataset)
         taken = {stage: dataset.take(part) for stage, part in division.parts.items()}
         batched = self.batched(taken, self.shuffle_seed, dataset.name)
-        return DividedData(batched, division.rule, sources, division.notes)
+        return DividedData(batched, division.rule, sources, (*notes, *division.notes))
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
         """Open the data set and take just these frames of it, as a run recorded them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.run import Run
@@ -44,7 +45,8 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
         config.check_monitors()
     config.check_length()
     # what is wrong with most of the data is said now, and not in the other process's log
-    for name, dataset in config.data.sources().items():
+    sources, _ = without_isolated_atoms(config.data.sources())
+    for name, dataset in sources.items():
         is_held_out = name not in ("dataset", "train")
         look_at_dataset(dataset, config.model.labels, is_held_out=is_held_out)
     directory, _ = RunDirectory.create(config)

@@ -20,6 +20,7 @@ import torch
 # what a run's process imports as well, so that it is in the time and the memory
 import mattertune_nb.training.tuner  # noqa: F401
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.samplers import FrameBatchSampler
 from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.training.config import MatterTunerConfig
@@ -69,7 +70,7 @@ def make_trial(
     check_trainer(config)
     start = clock()
     datasets = config.data.create_datasets(approximate=True)
-    for stage, dataset in datasets.items():
+    for stage, dataset in without_isolated_atoms(datasets)[0].items():
         look_at_dataset(dataset, config.model.labels, is_held_out=stage != "train")
     check_batches(config, len(datasets["train"]))
     module = import_module_class(config.run.module_class)(config.model)

@@ -1,0 +1,52 @@
+"""Isolated atoms are references: no frames of training or of validation."""
+
+from __future__ import annotations
+
+import ase.io
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import mattertune_nb as mt
+from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.isolated import is_isolated_atom, without_isolated_atoms
+
+
+def atom(symbol="Cu", energy=-0.25, **info):
+    atoms = Atoms(symbol, [[0, 0, 0]], info=info)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=[[0, 0, 0]])
+    return atoms
+
+
+def test_what_is_an_isolated_atom():
+    boxed = Atoms("Na", cell=[20, 20, 20], pbc=True, info={"config_type": "IsolatedAtom"})
+    assert is_isolated_atom(atom())
+    assert is_isolated_atom(boxed)
+    assert not is_isolated_atom(bulk("Cu"))
+    assert not is_isolated_atom(Atoms("Cu2", [[0, 0, 0], [0, 0, 2]]))
+
+
+def test_they_are_left_out_and_said_with_their_energies(copper):
+    parts = {"train": as_dataset([*copper(3), atom()]), "validation": as_dataset(copper(2))}
+    kept, (note,) = without_isolated_atoms(parts)
+    assert [len(kept[k]) for k in ("train", "validation")] == [3, 2]
+    assert "1 frames are isolated atoms (Cu -0.25 eV)" in note
+
+
+def test_a_run_neither_trains_on_them_nor_validates_on_them(copper, tmp_path):
+    frames = [*copper(8), atom(), atom(energy=-0.3)]
+    ase.io.write(tmp_path / "a.xyz", frames)
+    config = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src=tmp_path / "a.xyz"))
+    data = mt.MatterTuneDataModule(config)
+    data.setup("fit")
+    found = [d.frame(i) for d in data.datasets.values() for i in range(len(d))]
+    assert len(found) == 8
+    assert not any(map(is_isolated_atom, found))
+    assert any("isolated atoms" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_set_of_nothing_else_is_left_as_it_is(n):
+    kept, notes = without_isolated_atoms({"train": as_dataset([atom() for _ in range(n)])})
+    assert (len(kept["train"]), notes) == (n, [])
