@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.doctor.finding import Report
+from mattertune_nb.doctor.finding import Finding, Report
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
@@ -31,17 +31,23 @@ class DataCheck:
     ----------
     config
         Returns the config as it stands.
+    use
+        Called with a finding whose settings a person wants to use.
     """
 
-    def __init__(self, config: Callable[[], MatterTunerConfig]) -> None:
-        self._config = config
+    def __init__(
+        self, config: Callable[[], MatterTunerConfig], use: Callable[[Finding], None]
+    ) -> None:
+        self._config, self._use = config, use
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self.report: Report | None = None
         self.button = Button(description=_START, icon="stethoscope", css="mt-add")
         self.button.on_click(lambda _: self.cancel() if self.is_running else self.start())
         self._note, self._found = HTML(note_html(_ABOUT)), HTML()
-        self.widget = VBox([HBox([self.button, self._note], css="mt-line"), self._found])
+        self.remedies = VBox()
+        line = HBox([self.button, self._note], css="mt-line")
+        self.widget = VBox([line, self._found, self.remedies])
 
     @property
     def is_running(self) -> bool:
@@ -60,7 +66,7 @@ class DataCheck:
         except MatterTuneError as exc:
             self._found.value = error_html(str(exc))
             return
-        self.report, self._found.value = None, ""
+        self.report, self._found.value, self.remedies.children = None, "", []
         self.button.description, self.button.icon = "Cancel", "times"
         self._thread = threading.Thread(target=self._look, args=(settings,), daemon=True)
         self._thread.start()
@@ -98,7 +104,15 @@ class DataCheck:
         if code in (0, 1) and out.lstrip().startswith("{"):
             self.report = Report.from_json(out)
             self._found.value = self.report.to_html()
+            self.remedies.children = [self._remedy(f) for f in self.report if f.settings]
         elif code >= 0:
             # the command's last line is the sentence that it ends with
             said = errors.strip().splitlines() or [f"the check ended with code {code}"]
             self._found.value = error_html(said[-1].removeprefix("Error: "))
+
+    def _remedy(self, finding: Finding) -> Button:
+        """Return a button that uses the settings of a finding."""
+        told = ", ".join(f"{name} = {value}" for name, value in finding.settings.items())
+        button = Button(description=f"{finding.source}: use {told}", icon="check", css="mt-add")
+        button.on_click(lambda _: self._use(finding))
+        return button

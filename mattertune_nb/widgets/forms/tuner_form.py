@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
+from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.properties import STRESSES
 from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.data.datasets import XYZDatasetConfig
@@ -38,6 +39,7 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
     from mattertune_nb.data.contents import Contents
+    from mattertune_nb.doctor.finding import Finding
     from mattertune_nb.training.run import Run
     from mattertune_nb.widgets.forms.form import ConfigEditor
 
@@ -83,7 +85,7 @@ class TunerForm(ConfigForm):
         )
         super().__init__(config, editor)
         self._tabs = editor
-        self.data_check = DataCheck(lambda: self.config)
+        self.data_check = DataCheck(lambda: self.config, self._use_remedy)
         editor.data.below.children = [self.data_check.widget]
         self._config_tab: ConfigTab | None = None
         self._text_page = VBox()
@@ -173,6 +175,16 @@ class TunerForm(ConfigForm):
         config = self.config.model_copy(deep=True)
         setattr(getattr(config.data, source), field, key)
         self.config = config
+
+    def _use_remedy(self, finding: Finding) -> None:
+        """Set for the data set of a finding what it gives as the remedy."""
+        changes = [
+            f"data.{name}.{setting}={value}"
+            for name, (_, dataset) in self._identities().items()
+            if FilePath(str(getattr(dataset, "src", ""))).name == finding.source
+            for setting, value in finding.settings.items()
+        ]
+        self.config = override_settings(self.config, changes)
 
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
