@@ -163,11 +163,13 @@ def test_a_split_that_leaves_no_validation_frame(tmp_path):
 
 def test_a_run_name_in_use(tmp_path):
     config = config_for(tmp_path, frames())
-    (tmp_path / "runs" / "run").mkdir(parents=True)
+    kept = tmp_path / "runs" / "run" / "notes.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
     with pytest.raises(mt.RunError, match="'run' is in use") as info:
         mt.MatterTuner(config).tune()
     assert "resume" in str(info.value)
-    assert list((tmp_path / "runs" / "run").iterdir()) == []
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_hardware_that_is_not_there(tmp_path):
