@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.properties import PROPERTIES, UNREFIT
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mattertune_nb.config.properties import Property, Quantity
 
@@ -41,12 +42,18 @@ def _headline(prop: Property, quantity: Quantity, kind: str) -> Headline:
     return Headline(f"{quantity.title} {kind.upper()}", quantity.unit, prop.factor, untuned)
 
 
-HEADLINES: dict[str, Headline] = {
-    f"val/{quantity.name}_{kind}": _headline(prop, quantity, kind)
-    for kind in ("mae", "rmse")
-    for prop in PROPERTIES.values()
-    for quantity in prop.quantities
-}
+def headlines_of(properties: Iterable[Property]) -> dict[str, Headline]:
+    """Return all errors of some `properties` by the metric under which they are recorded."""
+    properties = list(properties)
+    return {
+        f"val/{quantity.name}_{kind}": _headline(prop, quantity, kind)
+        for kind in ("mae", "rmse")
+        for prop in properties
+        for quantity in prop.quantities
+    }
+
+
+HEADLINES = headlines_of(PROPERTIES.values())
 """All errors by the metric under which they are recorded, in eV."""
 
 MAIN = {name: f"val/{prop.main_metric}" for name, prop in PROPERTIES.items()}
@@ -57,10 +64,16 @@ LOSSES = {"train/total_loss": "training loss", "val/total_loss": "validation los
 """The losses of a run, by the metric under which they are recorded."""
 
 
+_OWN = re.compile(rf"^val/(?!{UNREFIT})([A-Za-z]\w*)_mae$")
+"""The main error of a property that a user named."""
+
+
 def title_of(metric: str) -> str:
     """Return what a recorded metric is called, e.g. ``forces MAE``; a user's own has its own name."""
-    headline = HEADLINES.get(metric)
-    return LOSSES.get(metric, metric) if headline is None else headline.title
+    headline, own = HEADLINES.get(metric), _OWN.match(metric)
+    if headline is not None:
+        return headline.title
+    return f"{own[1].replace('_', ' ')} MAE" if own else LOSSES.get(metric, metric)
 
 
 def in_words(metric: str, value: float) -> str:
@@ -84,5 +97,6 @@ def validation_in_words(epoch: int, steps: int, values: Mapping[str, float]) -> 
         Metrics as recorded, of which the main ones are told.
     """
     told = [name for name in ("val/total_loss", *MAIN.values()) if name in values]
+    told += [name for name in values if name not in HEADLINES and _OWN.match(name)]
     errors = ", ".join(in_words(name, values[name]) for name in told)
     return f"epoch {epoch + 1}, step {steps}: {errors}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.properties import RANKED
+from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
 from mattertune_nb.training.stages import AT_START, REREFERENCED, UNTUNED, gain
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Change:
 
     def __str__(self) -> str:
         if self.before is None:
-            return f"{self.name} {short(self.after)} {self.unit}"
+            return f"{self.name} {short(self.after)} {self.unit}".strip()
         words = gain(self.before, self.after)[0]
         words = words.replace("smaller", "better").replace("larger", "worse")
-        numbers = f"{short(self.before)} → {short(self.after)} {self.unit}"
+        numbers = f"{short(self.before)} → {short(self.after)} {self.unit}".strip()
         return f"{self.name} {numbers}, {words} than {self.than}"
 
 
@@ -118,7 +118,7 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(
             note=f"no validation was recorded; the training loss went from {first:.3g} to {last:.3g}"
         )
-    changes = _changes(summary.baseline, summary.best, is_second=_is_second(summary))
+    changes = _changes(summary)
     best = int(summary.best.get("epoch", 0)) + 1, summary.n_epochs
     is_measured = any(change.before is not None for change in changes)
     note = "" if is_measured or not changes else "the untuned model was not measured"
@@ -140,11 +140,22 @@ def _is_second(summary: Summary) -> bool:
     return summary.settings.get("model.checkpoint") is not None
 
 
-def _changes(
-    baseline: Mapping[str, float], best: Mapping[str, Any], *, is_second: bool
-) -> tuple[Change, ...]:
+def _own_properties(settings: Mapping[str, Any]) -> list[Property]:
+    """Return the properties that a user named, of settings by their dotted path."""
+    found, i = [], 0
+    while (name := settings.get(f"model.properties.{i}.name")) is not None:
+        if name not in PROPERTIES:
+            unit = str(settings.get(f"model.properties.{i}.unit") or "")
+            found.append(own_property(name, "structure", key=None, unit=unit, config=""))
+        i += 1
+    return found
+
+
+def _changes(summary: Summary) -> tuple[Change, ...]:
+    baseline, best, is_second = summary.baseline, summary.best, _is_second(summary)
     changes = []
-    for metric, prop in TOLD.items():
+    own = {prop.main_metric: prop for prop in _own_properties(summary.settings)}
+    for metric, prop in (TOLD | own).items():
         after = best.get(f"val/{metric}")
         if after is None:
             continue

@@ -161,3 +161,14 @@ def test_time_between_a_stop_and_a_resume_is_not_time_in_training(trained, tmp_p
         append_line(run.metrics_file, {"kind": kind, "time": time, "epoch": 0, "step": int(time)})
     found = summary_of(run)
     assert (found.started, found.seconds) == (100.0, 14.0)
+
+
+def test_a_property_that_a_user_named_is_told_in_its_unit():
+    settings = {"model.properties.0.name": "band_gap", "model.properties.0.unit": "eV"}
+    settings |= {"model.properties.1.name": "charges", "model.properties.1.unit": ""}
+    best = {"epoch": 3, "val/band_gap_mae": 0.3, "val/charges_mae": 0.05}
+    baseline = {"baseline/band_gap_mae": 0.9, "baseline/charges_mae": 0.04}
+    found = verdict(summary(settings=settings, best=best, baseline=baseline))
+    assert "band gap 0.9 → 0.3 eV, 3.0 × better than untuned" in str(found)
+    assert "charges 0.04 → 0.05," in str(found)
+    assert found.worse == ("charges",)

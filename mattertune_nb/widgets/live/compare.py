@@ -11,8 +11,9 @@ from mattertune_nb.training.summary import summary_of
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.differences import parallel_figure
+from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.sections import CurvesSection
-from mattertune_nb.widgets.live.series import CurveData, Panel, expected_of
+from mattertune_nb.widgets.live.series import CurveData, Panel
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Pictured, only_widgets

@@ -14,10 +14,11 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.records import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.notice import Notice
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
-from mattertune_nb.widgets.live.series import CurveData, expected_of
+from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.verdict_html import verdict_html
 from mattertune_nb.widgets.page.controls import shared
 from mattertune_nb.widgets.page.download import Download

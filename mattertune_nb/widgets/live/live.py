@@ -28,10 +28,11 @@ from mattertune_nb.training.stop import RunStopped
 from mattertune_nb.training.supervisor import RunSupervisor
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.expected import expected_from
 from mattertune_nb.widgets.live.notice import Notice
 from mattertune_nb.widgets.live.progress import Progress, progress_html
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
-from mattertune_nb.widgets.live.series import CurveData, metrics_of
+from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end, in_ipython
 from mattertune_nb.widgets.page.picture import Pictured
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
     from matplotlib.figure import Figure
 
+    from mattertune_nb.config.properties import Property
     from mattertune_nb.widgets.live.sections import Section
     from mattertune_nb.widgets.page.export import Table
 
@@ -110,7 +112,7 @@ class LiveCurves(Callback):
         self._ours = isinstance(pl_module, FinetuneModuleBase)
         self._next_update = 0.0
         sections = [] if self._records else [make(Run(logger.save_dir)) for make in SECTIONS]
-        data = CurveData(*_monitor(trainer), _reserved(pl_module))
+        data = CurveData(*_monitor(trainer), *_reserved(pl_module))
         self.view = CurvesView(RunDirectory(logger.save_dir), title, data, sections)
         self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
         self.view.show()
@@ -263,11 +265,11 @@ def _monitor(trainer: Trainer) -> tuple[str | None, str]:
     return getattr(checkpoint, "monitor", None), getattr(checkpoint, "mode", "min")
 
 
-def _reserved(module: LightningModule) -> list[str]:
-    """Return the metrics that will come, as far as they are known."""
+def _reserved(module: LightningModule) -> tuple[list[str], list[Property]]:
+    """Return the metrics that will come and a user's own properties, as far as they are known."""
     if not isinstance(module, FinetuneModuleBase):
-        return []
-    return metrics_of(module.hparams.property_names)
+        return [], []
+    return expected_from(module.hparams)
 
 
 class CurvesView(Pictured, W.VBox):  # type: ignore[misc]

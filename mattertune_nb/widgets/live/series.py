@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES, UNREFIT
-from mattertune_nb.training.headlines import HEADLINES, MAIN
+from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.records import CHANGED
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.config.properties import Property
 
 MAX_POINTS = 2000
 MAX_PANELS = 16
@@ -35,11 +34,6 @@ _NOT_DRAWN = {
     *(set(HEADLINES) - set(MAIN.values())),
     *(f"{stage}/{UNREFIT}_{kind}" for stage in ("val", "test") for kind in ("mae", "rmse")),
     *(f"{stage}/{quantity}_loss" for stage in ("train", "val", "test") for quantity in PROPERTIES),
-}
-_BASELINES = {
-    recorded: (metric, name)
-    for metric, headline in HEADLINES.items()
-    for recorded, name in headline.untuned.items()
 }
 _NAMED_SET = re.compile(r"^val/([^/]+)/([^/]+)$")
 _STAGE_AND_SET = re.compile(r"^(val|test)/[^/]+/(?=[^/]+$)")
@@ -155,10 +149,16 @@ class CurveData:
         Whether the monitor should fall, ``"min"``, or rise, ``"max"``.
     reserved
         Metrics that will come, whose panels are there from the first moment.
+    own
+        Properties that a user named.
     """
 
     def __init__(
-        self, monitor: str | None = None, mode: str = "min", reserved: Iterable[str] = ()
+        self,
+        monitor: str | None = None,
+        mode: str = "min",
+        reserved: Iterable[str] = (),
+        own: Iterable[Property] = (),
     ) -> None:
         self.version = 0
         self.damaged = 0
@@ -166,11 +166,27 @@ class CurveData:
         # told by who knows it; what is here otherwise is worked out of the record
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[object, Figure | None] | None = None
-        self.expect(monitor, mode, reserved)
+        self.expect(monitor, mode, reserved, own)
         self.clear()
 
-    def expect(self, monitor: str | None, mode: str, reserved: Iterable[str] = ()) -> None:
+    def expect(
+        self,
+        monitor: str | None,
+        mode: str,
+        reserved: Iterable[str] = (),
+        own: Iterable[Property] = (),
+    ) -> None:
         """Say what records to come hold, see :class:`CurveData`."""
+        named = list(own)
+        self._headlines = HEADLINES | headlines_of(named)
+        self._main = {*MAIN.values(), *(f"val/{prop.main_metric}" for prop in named)}
+        losses = {f"{stage}/{p.name}_loss" for stage in ("train", "val", "test") for p in named}
+        self._hidden = _NOT_DRAWN | losses | (set(self._headlines) - self._main)
+        self._baselines = {
+            recorded: (metric, name)
+            for metric, headline in self._headlines.items()
+            for recorded, name in headline.untuned.items()
+        }
         self.monitor = monitor
         self.mode = mode
         self._reserved = tuple(reserved)
@@ -228,7 +244,7 @@ class CurveData:
         if name.startswith("baseline/"):
             self._add_line(name, value)
             return
-        if _STAGE_AND_SET.sub(r"\1/", name) in _NOT_DRAWN and name != self.monitor:
+        if _STAGE_AND_SET.sub(r"\1/", name) in self._hidden and name != self.monitor:
             return
         route = self._routes.get(name)
         if route is None:
@@ -243,8 +259,8 @@ class CurveData:
                 self.kept = panel.best
 
     def _add_line(self, name: str, value: float) -> None:
-        metric, line = _BASELINES.get(name, ("", ""))
-        if metric not in MAIN.values() and metric != self.monitor:
+        metric, line = self._baselines.get(name, ("", ""))
+        if metric not in self._main and metric != self.monitor:
             return
         panel, _, factor = self._place(metric)
         panel.lines[line] = factor * value
@@ -255,15 +271,15 @@ class CurveData:
     def _place(self, name: str) -> tuple[Panel, str, float]:
         """Return the panel of a metric, its name there, and the factor to the panel's unit."""
         named = _NAMED_SET.match(name)
-        if named and f"val/{named[2]}" in HEADLINES:
-            headline = HEADLINES[f"val/{named[2]}"]
+        if named and f"val/{named[2]}" in self._headlines:
+            headline = self._headlines[f"val/{named[2]}"]
             metric = f"val/{named[2]}"
             panel = self.panels.setdefault(
                 metric, Panel(headline.title, headline.unit, best_of=metric)
             )
             place = panel, named[1], headline.factor
-        elif name in HEADLINES:
-            headline = HEADLINES[name]
+        elif name in self._headlines:
+            headline = self._headlines[name]
             panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
             place = panel, "validation", headline.factor
         elif name.startswith("lr-") or name == "lr":
@@ -301,7 +317,7 @@ class CurveData:
         return max(len(self._shown()) - MAX_PANELS, 0)
 
     def _shown(self) -> list[Panel]:
-        order = ["loss", *HEADLINES, "lr"]
+        order = ["loss", *self._headlines, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
         reserved = [self._place(metric)[0] for metric in self._reserved]
@@ -310,19 +326,3 @@ class CurveData:
             for panel in known + others
             if panel.series or panel.lines or any(panel is one for one in reserved)
         ]
-
-
-def expected_of(run: Run) -> tuple[str | None, str, list[str]]:
-    """Return the monitor of a run, its mode and the metrics that will come, for :class:`CurveData`."""
-    try:
-        config = run.config()
-    except MatterTuneError:  # where the config is needed, it is said that it cannot be read
-        return None, "min", []
-    checkpoint = config.trainer.checkpoint
-    properties = config.model.property_names
-    return checkpoint.monitor, checkpoint.mode, metrics_of(properties)
-
-
-def metrics_of(properties: Iterable[str]) -> list[str]:
-    """Return the metrics that a run records which learns some properties."""
-    return ["val/total_loss", *(MAIN[name] for name in properties if name in MAIN), "lr"]

@@ -10,12 +10,13 @@ from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
-from mattertune_nb.training.headlines import HEADLINES, MAIN
+from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.novelty_record import read_novelty
 from mattertune_nb.training.stages import gain, validated_stages
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
-from mattertune_nb.widgets.live.series import CurveData, expected_of
+from mattertune_nb.widgets.live.expected import expected_of
+from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.validation_view import about_property
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table, text
@@ -23,6 +24,7 @@ from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 if TYPE_CHECKING:
     from mattertune_nb.data.datasets import DatasetConfig
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.headlines import Headline
     from mattertune_nb.training.run import Run
 
 
@@ -49,8 +51,11 @@ def errors(run: Run) -> str:
     stages = validated_stages(baseline, best)
     *before, after = stages.values()
     rows = []
-    for metric in MAIN.values():
-        name, headline = metric.removeprefix("val/"), HEADLINES[metric]
+    learnt = run.config().model.learnt
+    for metric, headline in (HEADLINES | headlines_of(learnt)).items():
+        name = metric.removeprefix("val/")
+        if metric not in MAIN.values() and name not in {p.main_metric for p in learnt}:
+            continue
         if name not in after:
             continue
         cells: list[object] = [
@@ -59,15 +64,15 @@ def errors(run: Run) -> str:
         ]
         referenced = before[-1].get(name)
         cells.append("–" if referenced is None else gain(referenced, after[name]))
-        rows.append([_label(metric), *cells])
+        rows.append([_label(headline), *cells])
     return table(["mean absolute error", *stages, "error against re-referenced"], rows) + paragraph(
         "On the validation set, by which the best weights are chosen.", "faint"
     )
 
 
-def _label(metric: str) -> str:
-    headline = HEADLINES[metric]
-    return f"{headline.title.removesuffix(' MAE')} ({headline.unit})"
+def _label(headline: Headline) -> str:
+    title = headline.title.removesuffix(" MAE")
+    return f"{title} ({headline.unit})" if headline.unit else title
 
 
 def curves(run: Run) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.records import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets.live.expected import metrics_of
 from mattertune_nb.widgets.live.scales import panel_colors
-from mattertune_nb.widgets.live.series import MAX_POINTS, CurveData, Series, metrics_of
+from mattertune_nb.widgets.live.series import MAX_POINTS, CurveData, Series
 
 
 def test_a_long_curve_is_bounded_and_keeps_its_extrema_and_ends():
@@ -186,3 +188,24 @@ def test_the_best_is_chosen_anew_where_a_resume_changed_the_measure():
     assert data.kept.step == 15
     data.add([{"kind": "changed", "step": 16, "best_step": None, "best_score": None}])
     assert data.kept is None
+
+
+def test_a_users_own_property_has_a_panel_with_its_unit_and_the_untuned_line():
+    own = mt.GraphPropertyConfig(name="band_gap", unit="eV").about()
+    data = CurveData("val/band_gap_mae", "min", ["val/band_gap_mae"], [own])
+    data.add(
+        [
+            {"step": 0, "epoch": 0, "time": 0.0, "baseline/band_gap_mae": 0.9},
+            {"step": 4, "epoch": 0, "time": 1.0, "val/band_gap_mae": 0.4, "val/band_gap_loss": 7.0},
+            {"step": 8, "epoch": 1, "time": 2.0, "val/band_gap_mae": 0.3, "val/band_gap_rmse": 0.5},
+        ]
+    )
+    (panel,) = [p for p in data.ordered() if p.title == "band gap MAE"]
+    assert panel.unit == "eV"
+    assert panel.lines == {"untuned": 0.9}
+    assert [point.value for point in panel.series["validation"]] == [0.4, 0.3]
+    assert data.kept is not None
+    assert data.kept.value == 0.3
+    assert not {"band_gap_rmse", "val/band_gap_loss"} & {
+        name for p in data.ordered() for name in (p.title, *p.series)
+    }

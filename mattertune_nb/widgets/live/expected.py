@@ -1,0 +1,38 @@
+"""What curves are told of a run before its first record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.training.headlines import MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mattertune_nb.config.model import ModelConfig
+    from mattertune_nb.config.properties import Property
+    from mattertune_nb.training.run import Run
+
+
+def expected_of(run: Run) -> tuple[str | None, str, list[str], list[Property]]:
+    """Return what :class:`CurveData` is told of a run."""
+    try:
+        config = run.config()
+    except MatterTuneError:  # where the config is needed, it is said that it cannot be read
+        return None, "min", [], []
+    checkpoint = config.trainer.checkpoint
+    return checkpoint.monitor, checkpoint.mode, *expected_from(config.model)
+
+
+def expected_from(model: ModelConfig) -> tuple[list[str], list[Property]]:
+    """Return the metrics that a run of a `model` records, and the properties that a user named."""
+    own = [prop for prop in model.learnt if prop.name not in PROPERTIES]
+    metrics = metrics_of(model.property_names)
+    return [*metrics[:-1], *(f"val/{prop.main_metric}" for prop in own), metrics[-1]], own
+
+
+def metrics_of(properties: Iterable[str]) -> list[str]:
+    """Return the metrics that a run records which learns some properties."""
+    return ["val/total_loss", *(MAIN[name] for name in properties if name in MAIN), "lr"]
