@@ -15,6 +15,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.xyz_columns import mended
 from mattertune_nb.data.xyz_header import parse_header
 
 if TYPE_CHECKING:
@@ -111,8 +112,12 @@ class IndexedXYZ:
         where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
         _refuse_columns(block, where)
         try:
-            text = io.StringIO(block.decode("utf-8"))
-            return next(iter(read_xyz(text, 0, properties_parser=parse_header)))
+            text = block.decode("utf-8")
+            try:
+                return next(iter(read_xyz(io.StringIO(text), 0, properties_parser=parse_header)))
+            except (KeyError, ValueError):  # no symbol, no number
+                again = io.StringIO(mended(text))
+                return next(iter(read_xyz(again, 0, properties_parser=parse_header)))
         except Exception as exc:  # ASE raises whatever its parser stumbles over
             reason = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
             msg = f"{where}: not a valid frame ({reason}). Correct or remove it."
@@ -203,6 +208,16 @@ def _scan(path: Path) -> NDArray[np.int64]:
             except ValueError:
                 n = -1
             if not 0 <= n < _MOST_ATOMS:
+                if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    msg = (
+                        f"{path}: is written in UTF-16. Write it as UTF-8: iconv -f UTF-16 -t UTF-8"
+                    )
+                    raise DataError(msg)
+                if b"\r" in header.strip():
+                    msg = (
+                        f"{path}: ends its lines with CR alone. Write them with LF: tr '\\r' '\\n'"
+                    )
+                    raise DataError(msg)
                 text = header.decode("utf-8", "replace").strip()
                 msg = (
                     f"{where}: expected the number of atoms, got '{text[:40]}'. Is it an XYZ file?"

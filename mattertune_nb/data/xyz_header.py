@@ -13,6 +13,8 @@ _TENSORS = re.compile(r"(?<![\w-])(Lattice|virial|stress)(?=\s*=)")
 _NESTED = re.compile(r"=\s*(\[\s*\[[^\"'={}]*?\]\s*\])")
 _ITEM = re.compile(r"[^][,\s]+")
 _HIDDEN = "tensor_of_"
+_FORTRAN = re.compile(r"([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)")
+_THREE_FORCES = re.compile(r"(?i)(?<![^:])(|\w+_)f_?x:R:1:\1f_?y:R:1:\1f_?z:R:1(?![^:])")
 _CELLS = frozenset(
     (
         "lattice",
@@ -31,15 +33,18 @@ def parse_header(line: str) -> dict[str, Any]:
     """Return the entries of a header as ASE's parser does, which is given to ASE in place of its own.
 
     Tensors may have six or nine numbers, brackets of JSON and Fortran's exponents; a cell may be called
-    otherwise; an asymmetric stress keeps all of its nine numbers.
+    otherwise; an asymmetric stress keeps all of its nine numbers; columns `fx`, `fy`, `fz` are forces.
 
     Raises
     ------
     ValueError
-        A cell or a tensor has another number of numbers.
+        A cell or a tensor has another number of numbers, or a quote is not closed.
     """
     from ase.io.extxyz import key_val_str_to_dict
 
+    if '="' in line and line.replace('\\"', "").count('"') % 2:
+        text = 'a quote (") in the second line is not closed, so that entries after it cannot be told apart'
+        raise ValueError(text)
     line = _NESTED.sub(lambda found: '="' + " ".join(_ITEM.findall(found[1])) + '"', line)
     # ASE refuses what does not have nine numbers where it knows a name, and not under others
     line = _TENSORS.sub(lambda found: _HIDDEN + found[1], line)
@@ -50,6 +55,14 @@ def parse_header(line: str) -> dict[str, Any]:
             entries["Properties"] = entries.pop(key)
         elif key.lower() == "pbc" and "pbc" not in entries:
             entries["pbc"] = entries.pop(key)
+    for key, value in entries.items():
+        if isinstance(value, str) and (found := _FORTRAN.fullmatch(value)):
+            entries[key] = np.float64(f"{found[1]}e{found[2]}")
+    columns = entries.get("Properties")
+    if isinstance(columns, str):
+        joined = _THREE_FORCES.sub(lambda found: f"{found[1]}forces:R:3", columns)
+        names = joined.split(":")[::3]
+        entries["Properties"] = joined if len(set(names)) == len(names) else columns
     _take_cell(entries)
     for key in ("stress", "virial"):
         if key in entries:
