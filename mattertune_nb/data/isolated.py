@@ -58,7 +58,7 @@ def without_isolated_atoms(
     )
     text = (
         f"{count} frames are isolated atoms ({told}): their energies are references and no frames, so that "
-        "they are left out of training and validation."
+        "they are left out."
     )
     return kept, [text]
 

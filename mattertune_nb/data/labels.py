@@ -16,7 +16,7 @@ from mattertune_nb.config.properties import (
 from mattertune_nb.config.units import LabelUnitsConfig
 from mattertune_nb.data.label_names import read_name
 from mattertune_nb.data.label_search import LabelSearch
-from mattertune_nb.data.label_units import UnitError, converted
+from mattertune_nb.data.label_units import UnitError, converted, stated_length
 from mattertune_nb.data.values import numbers_of, quantity_of, shown_value, stored_values
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ def read_labels(
     """
     keys, remarks = keys or LabelKeys(), remarks or Remarks()
     stored = stored_values(atoms)
+    if keys.units.length is None:
+        _refuse_lengths(stored, source)
     labels: Labels = {}
     for label in PROPERTIES if missing is None else missing:
         prop = as_property(label)
@@ -239,6 +241,21 @@ def _voigt(array: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 def mask_remedy(label: Property | str) -> str:
     """Return what to do about frames without a label, for the end of a message."""
     return f'set missing="mask" in {as_property(label).config} to train on what each frame has'
+
+
+def _refuse_lengths(stored: Mapping[str, Any], source: str) -> None:
+    """Refuse positions that are stated to be in another unit than Å: they are read before any label is."""
+    try:
+        unit = stated_length(stored)
+    except UnitError as exc:
+        msg = f"{source}: {exc}"
+        raise DataError(msg) from exc
+    if unit not in (None, "Å"):
+        msg = (
+            f"{source}: its lengths are stated to be in {unit}. Set units.length of the data set to "
+            f"'{unit}', or to 'Å' where they are."
+        )
+        raise DataError(msg)
 
 
 def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> str:

@@ -14,6 +14,7 @@ from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import LoaderSettings
 from mattertune_nb.data.datasets import dataset_config
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels import LabelKeys
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.validation import check_dataset
@@ -120,8 +121,13 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     dict
         Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``untuned, energies
         re-referenced`` (the same with the run's reference energies) and ``tuned``; the last alone, with a
-        warning, where the weights that the run began with are gone.
+        warning, where the weights that the run began with are gone. Isolated atoms among other frames are
+        left out, with a warning.
     """
+    kept, notes = without_isolated_atoms({"evaluated": dataset})
+    dataset = kept["evaluated"]
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
     tuned = load_model(run)
     if Path(run).is_dir():
         say_what_was_trained_on(RunDirectory.open(run), dataset)

@@ -63,7 +63,8 @@ def test_energies_and_forces_are_converted_by_the_units_of_ase(unit, factor):
     ],
 )
 def test_a_unit_that_the_file_states_is_used(stated, factor):
-    labels = read_labels(crystal(energy=-2.0, **stated), missing={"energy": "error"})
+    in_angstrom = LabelKeys(units=LabelUnitsConfig(length="Å"))
+    labels = read_labels(crystal(energy=-2.0, **stated), in_angstrom, {"energy": "error"})
     assert labels["energy"] == pytest.approx(-2.0 * factor)
 
 
@@ -191,3 +192,12 @@ def test_a_unit_that_is_none_is_refused_with_those_there_are():
     assert LabelUnitsConfig(forces="ev/angstrom").forces == "eV/Å"
     with pytest.raises(ConfigError, match=r"Hartree.*stone"):
         LabelUnitsConfig(energy="stone")
+
+
+@pytest.mark.parametrize("stated", [{"length_unit": "bohr"}, {"units": "atomic"}])
+def test_positions_stated_in_bohr_are_no_angstrom_in_silence(stated):
+    atoms = crystal(energy=-2.0, **stated)
+    with pytest.raises(DataError, match=r"lengths are stated to be in Bohr\. Set units\.length"):
+        read_labels(atoms, source="a.xyz")
+    for unit in ("Bohr", "Å"):
+        assert "energy" in read_labels(atoms, LabelKeys(units=LabelUnitsConfig(length=unit)))

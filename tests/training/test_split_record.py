@@ -7,6 +7,7 @@ import warnings
 
 import ase.io
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.training.evaluation import evaluate_stages
@@ -31,8 +32,6 @@ def change(path, i, what):
         results["energy"] += 0.1
     else:
         frames[i].positions[0] += 0.1
-    from ase.calculators.singlepoint import SinglePointCalculator
-
     frames[i].calc = SinglePointCalculator(frames[i], **results)
     ase.io.write(path, frames)
 
@@ -120,3 +119,15 @@ def test_an_evaluation_says_which_frames_were_trained_on(tuned, copper_xyz, tmp_
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*trained on")
         evaluate_stages(run.path, mt.XYZDatasetConfig(src=mixed).create_dataset())
+
+
+def test_an_evaluation_leaves_isolated_atoms_out_and_says_so(tuned, copper_xyz, tmp_path):
+    _, run = tuned
+    frames = [tmp_path / "with_atom.xyz", tmp_path / "without.xyz"]
+    copper, atom = ase.io.read(copper_xyz, ":"), ase.Atoms("Cu")
+    atom.calc = SinglePointCalculator(atom, energy=-250.0, forces=[[0, 0, 0]])
+    ase.io.write(frames[0], [*copper, atom])
+    ase.io.write(frames[1], copper)
+    with pytest.warns(UserWarning, match=r"1 frames are isolated atoms \(Cu -250 eV\)"):
+        found = evaluate_stages(run.path, mt.XYZDatasetConfig(src=frames[0]).create_dataset())
+    assert found == evaluate_stages(run.path, mt.XYZDatasetConfig(src=frames[1]).create_dataset())
