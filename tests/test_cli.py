@@ -335,9 +335,9 @@ def test_fit_shows_the_validation_set_before_and_after(morse_config, tmp_path, c
 
 
 def test_a_message_keeps_its_brackets(capsys):
-    from mattertune_nb.cli import _say_error
+    from mattertune_nb.cli import _say
 
-    _say_error("pip install 'mattertune-nb[sevennet]'\nand [/red] more")
+    _say("Error:", "red", "pip install 'mattertune-nb[sevennet]'\nand [/red] more")
     text = "Error: pip install 'mattertune-nb[sevennet]' and [/red] more\n"
     assert capsys.readouterr().err == text
 

@@ -40,7 +40,12 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     # what is saved stays visible, and the file stays small
     assert copy.stat().st_size < LARGEST
     assert pictures(notebook) >= 1
-    noise = [output for output in outputs(notebook) if output.get("name") == "stderr"]
+    # that a rate that is too low or too high ends worse is what one of them shows
+    noise = [
+        output
+        for output in outputs(notebook)
+        if output.get("name") == "stderr" and "EndedWorse" not in output["text"]
+    ]
     assert not noise, noise
     if path == NOTEBOOKS[0]:
         assert len(list((tmp_path / "runs").iterdir())) == 1, "the quickstart trains once"

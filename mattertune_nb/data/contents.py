@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.label_search import LabelSearch
 from mattertune_nb.data.labels import Remarks, read_labels
@@ -76,6 +77,8 @@ def read_contents(
         Seconds between two reports.
     at_most
         Seconds after which the rest is left unread.
+    skip_unreadable
+        Whether frames that cannot be read say nothing; otherwise they are an error.
 
     Raises
     ------
@@ -128,7 +131,9 @@ def spread(n: int) -> Iterator[int]:
             yield i
 
 
-def search_labels(dataset: AtomsDataset, *, at_most: float) -> LabelSearch:
+def search_labels(
+    dataset: AtomsDataset, *, at_most: float, skip_unreadable: bool = False
+) -> LabelSearch:
     """Look at the values of frames that are spread over a data set, until all are read or a time is over.
 
     Parameters
@@ -145,7 +150,11 @@ def search_labels(dataset: AtomsDataset, *, at_most: float) -> LabelSearch:
     """
     search, begun = LabelSearch(), time.monotonic()
     for i in spread(len(dataset)):
-        search.add(dataset.frame(i))
+        try:
+            search.add(dataset.frame(i))
+        except DataError:
+            if not skip_unreadable:
+                raise
         if time.monotonic() - begun > at_most:
             break
     return search

@@ -236,7 +236,7 @@ CASES = [
     ("40_chgnet.json", 1),
     ("42_plain_list.json", 1),
     ("43_mattertune_json.json", 6),
-    ("60_row_data.db", None),
+    ("60_row_data.db", 6),
 ]
 
 

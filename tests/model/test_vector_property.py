@@ -121,8 +121,8 @@ def test_predictions_are_written_as_three_numbers_under_the_labels_key(
     config = mt.MatterTunerConfig(
         model=model_with(DIPOLE).hparams,
         data=mt.ManualSplitDataModuleConfig(
-            train=mt.XYZDatasetConfig(src=tmp_path / "all.xyz"),
-            validation=mt.XYZDatasetConfig(src=tmp_path / "all.xyz"),
+            train=mt.XYZDatasetConfig(src=tmp_path / "all.xyz", index=":3"),
+            validation=mt.XYZDatasetConfig(src=tmp_path / "all.xyz", index="3:"),
         ),
         trainer=mt.TrainerConfig(max_epochs=1, accelerator="cpu"),
         run=mt.RunConfig(root=tmp_path / "runs", name="dipole"),

@@ -74,7 +74,7 @@ def _checked(structures: Any) -> Sequence[Atoms]:
 
 
 def _named(dataset: AtomsDataset, keys: LabelKeys) -> LabelKeys:
-    search = search_labels(dataset, at_most=_SECONDS)
+    search = search_labels(dataset, at_most=_SECONDS, skip_unreadable=True)
     names: dict[str, str | None] = {}
     for label, prop in PROPERTIES.items():
         choice, given = search.choose(label), keys.given(label)
