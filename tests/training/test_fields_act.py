@@ -255,7 +255,6 @@ OTHERS = {
         "energy_key",
         "forces_key",
         "stress_key",
-        "units",
     },
     mt.PerAtomReferencingNormalizerConfig: {"per_element_references", "refit"},
     mt.MeanStdNormalizerConfig: {"mean", "std"},
@@ -266,8 +265,8 @@ OTHERS = {
 }
 """Configs whose fields have tests of their own below or in tests/model."""
 
-IN_A_RUN = {"final_loss_coefficient"}
-"""Fields that act late in a run: tests/model/test_module.py."""
+ELSEWHERE = {"final_loss_coefficient", "units"}
+"""Fields that act late in a run, tests/model/test_module.py, or on labels, tests/data/test_label_units.py."""
 
 
 @pytest.fixture(autouse=True)
@@ -293,7 +292,7 @@ def test_the_table_names_every_field_of_every_public_config():
     for cls in public:
         if issubclass(cls, mt.BackboneConfig):
             continue  # a backbone's own fields have tests beside the backbone
-        tested = OTHERS.get(cls, set(CHANGES.get(cls, {}))) | (IN_A_RUN & set(cls.model_fields))
+        tested = OTHERS.get(cls, set(CHANGES.get(cls, {}))) | (ELSEWHERE & set(cls.model_fields))
         kinds = KINDS - set(CHANGES.get(cls, {})) - OTHERS.get(cls, set())
         assert tested | (kinds & set(cls.model_fields)) == set(cls.model_fields), cls.__name__
 
