@@ -257,6 +257,7 @@ OTHERS = {
         "stress_key",
     },
     mt.PerAtomReferencingNormalizerConfig: {"per_element_references", "refit"},
+    mt.LabelUnitsConfig: set(mt.LabelUnitsConfig.model_fields),  # tests/data/test_label_units.py
     mt.MeanStdNormalizerConfig: {"mean", "std"},
     mt.RMSNormalizerConfig: {"rms"},
     mt.ImportedLoggerConfig: {"type", "path", "arguments"},  # tests/config/test_loggers.py
