@@ -236,7 +236,6 @@ CASES = [
     ("40_chgnet.json", 1),
     ("42_plain_list.json", 1),
     ("43_mattertune_json.json", 6),
-    ("60_row_data.db", 6),
 ]
 
 
@@ -249,3 +248,13 @@ def test_shapes_of_public_reports_are_read(name, n, shared_data):
     assert len(data) == n
     assert data.labels(0)["energy"] == pytest.approx(-6.8)
     assert data.labels(0)["stresses"][:3] == pytest.approx([0.01, 0.02, 0.03], rel=2e-3)
+
+
+def test_row_data_of_a_database_are_labels_under_the_names_that_they_have(shared_data):
+    path = shared_data.parent / "cases" / "60_row_data.db"
+    if not path.is_file():
+        pytest.skip("../shared/cases is not there")
+    named = mt.open_dataset(path, energy_key="dft_energy", stress_key="dft_stress")
+    assert len(named) == 6
+    assert named.labels(0)["energy"] == pytest.approx(-6.8)
+    assert named.labels(0)["stresses"][:3] == pytest.approx([0.01, 0.02, 0.03])
