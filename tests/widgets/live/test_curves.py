@@ -8,9 +8,10 @@ import pytest
 from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.curves_layout import curves_layout
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.expected import metrics_of
 from mattertune_nb.widgets.live.scales import Scales, smoothed
 from mattertune_nb.widgets.live.sections import CurvesSection
-from mattertune_nb.widgets.live.series import MAX_PANELS, CurveData, Panel, Series, metrics_of
+from mattertune_nb.widgets.live.series import MAX_PANELS, CurveData, Panel, Series
 from mattertune_nb.widgets.page.export import render
 
 PER_EPOCH = 5

@@ -14,8 +14,9 @@ from mattertune_nb.training.records import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
+from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.progress import progress_html, read_progress
-from mattertune_nb.widgets.live.series import CurveData, expected_of
+from mattertune_nb.widgets.live.series import CurveData
 
 VALUES = ["0", "1", "-1", "1.5", "null", "true", "NaN", "Infinity", "1e400", "1e308", "9" * 400]
 VALUES += ["[]", "{}", "[[[]]]", "123456789012345678901234567890", '"a"', '"1"', '{"a": 1}']
