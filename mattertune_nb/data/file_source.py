@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import field_validator, model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.many import ManyFrames
 from mattertune_nb.data.opening import open_frames, source_files
 from mattertune_nb.data.xyz import STRUCTURE_FILES
 
@@ -58,6 +59,18 @@ class FileSource(StrictConfig):
         label="Leave out bad files",
     )
 
+    unconverged: Literal["refuse", "skip", "keep"] = setting(
+        "refuse",
+        "What is done about frames of VASP whose electrons did not converge within its steps (NELM): their "
+        "energies and forces are not those of the method.",
+        label="Unconverged frames",
+        options={
+            "refuse": "are an error",
+            "skip": "are left out, and counted",
+            "keep": "are used as they are",
+        },
+    )
+
     @field_validator("index")
     @classmethod
     def _check_index(cls, value: str) -> str:
@@ -98,7 +111,8 @@ class FileSource(StrictConfig):
         Raises
         ------
         DataError
-            See :func:`~mattertune_nb.data.opening.open_frames`; or `index` leaves no frame.
+            See :func:`~mattertune_nb.data.opening.open_frames`; `index` leaves no frame; or frames did not
+            converge.
         """
         src = [self.src, *self.further] if self.further else self.src
         frames = open_frames(src, self.format, skip_bad=self.skip_bad_files)
@@ -113,7 +127,27 @@ class FileSource(StrictConfig):
         if not len(indices):
             msg = f"{name}: index '{self.index}' leaves none of its {len(frames)} frames."
             raise DataError(msg)
-        return frames, name, indices
+        return frames, name, self._converged(frames, name, indices)
+
+    def _converged(
+        self, frames: Frames, name: str, indices: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the frames that are used, of those that did not converge what the setting says."""
+        marked = list(getattr(frames, "unconverged", ()))
+        bad = indices[np.isin(indices, marked)]
+        if self.unconverged == "keep" or not len(bad):
+            return indices
+        first = frames.where(int(bad[0])) if isinstance(frames, ManyFrames) else f"frame {bad[0]}"
+        told = f"{name}: the electrons of {len(bad)} of {len(indices)} frames did not converge ({first}"
+        told += " and others)" if len(bad) > 1 else ")"
+        if self.unconverged == "refuse" or len(bad) == len(indices):
+            msg = (
+                f"{told}. Compute them again with more steps (NELM); `unconverged: skip` leaves them out, "
+                "`keep` uses them."
+            )
+            raise DataError(msg)
+        warnings.warn(f"{told}, and are left out", UserWarning, stacklevel=4)
+        return indices[~np.isin(indices, bad)]
 
 
 def _slice(text: str) -> slice:

@@ -95,6 +95,14 @@ class ManyFrames:
         return f"{self.paths[part]}, frame {k}"
 
     @property
+    def unconverged(self) -> frozenset[int]:
+        """Which frames have electrons that did not converge, as far as their files say."""
+        parts = zip(self._parts, self._starts.tolist(), strict=False)
+        return frozenset(
+            start + i for part, start in parts for i in getattr(part, "unconverged", ())
+        )
+
+    @property
     def n_atoms(self) -> NDArray[np.int64] | None:
         """(n_frames,) number of atoms, where each file tells it without being parsed."""
         known = [getattr(part, "n_atoms", None) for part in self._parts]

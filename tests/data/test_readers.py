@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import sys
 from importlib.metadata import entry_points
 
 import ase.db
@@ -258,3 +259,27 @@ def test_row_data_of_a_database_are_labels_under_the_names_that_they_have(shared
     assert len(named) == 6
     assert named.labels(0)["energy"] == pytest.approx(-6.8)
     assert named.labels(0)["stresses"][:3] == pytest.approx([0.01, 0.02, 0.03])
+
+
+@pytest.mark.parametrize("name", ["picture.png", "scene.pov", "page.html"])
+def test_a_format_that_can_only_be_written_is_named(name, copper, tmp_path):
+    ase.io.write(tmp_path / name, copper(1)[0])
+    kind = name.split(".")[1]
+    with pytest.raises(DataError, match=f"a file of '{kind}' cannot be read back as structures"):
+        mt.open_dataset(tmp_path / name)
+
+
+def test_a_package_that_is_missing_is_named_and_not_the_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "netCDF4", None)
+    (tmp_path / "run.nc").write_bytes(b"CDF\x01" + bytes(64))
+    with pytest.raises(MissingExtraError, match="'netcdftrajectory' needs the package netCDF4"):
+        mt.open_dataset(tmp_path / "run.nc", format="netcdftrajectory")
+
+
+def test_what_is_said_of_another_format_is_no_guess_at_a_cut_off_file(tmp_path):
+    (tmp_path / "numbers.cfg").write_text("1 2 3\n")
+    with pytest.raises(DataError, match=r"numbers\.cfg: cannot be read as 'cfg' \(\w+.*`format`"):
+        mt.open_dataset(tmp_path / "numbers.cfg")
+    (tmp_path / "notes.txt").write_text("energies of yesterday\n")
+    with pytest.raises(DataError, match=r"notes\.txt: is of no format that is known"):
+        mt.open_dataset(tmp_path / "notes.txt")

@@ -266,8 +266,9 @@ OTHERS = {
 }
 """Configs whose fields have tests of their own below or in tests/model."""
 
-ELSEWHERE = {"final_loss_coefficient", "units"}
-"""Fields that act late in a run, tests/model/test_module.py, or on labels, tests/data/test_label_units.py."""
+ELSEWHERE = {"final_loss_coefficient", "units", "unconverged"}
+"""Fields that act late in a run, tests/model/test_module.py, on labels, tests/data/test_label_units.py, or on
+files of VASP, tests/data/test_vasp.py."""
 
 
 @pytest.fixture(autouse=True)

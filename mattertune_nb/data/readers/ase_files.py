@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mattertune_nb.data.frames import Frames
+    from ase import Atoms
 
 
 def ase_reader(name: str | None = None) -> Reader:
     """Return the reader of one of ASE's formats, or of whichever ASE tells a file to be of."""
-    return Reader(name or "ase", lambda _path, _head: True, partial(_open, name=name))
+    return Reader(name or "ase", lambda _path, _head: True, partial(read_by_ase, fmt=name))
 
 
 def is_ase_format(name: str) -> bool:
@@ -26,24 +26,65 @@ def is_ase_format(name: str) -> bool:
     return name in all_formats
 
 
-def _open(path: Path, name: str | None = None) -> Frames:
-    import ase.io
-    from ase.io.formats import UnknownFileTypeError
+def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
+    """Return all frames of a file in one of ASE's formats.
 
+    Parameters
+    ----------
+    path
+        The file.
+    fmt
+        ASE's name of its format; not given: told from its name and content.
+
+    Raises
+    ------
+    DataError
+        ASE knows no such format, cannot read it, or finds no structure.
+    MissingExtraError
+        A package is missing that reads it.
+    """
+    import ase.io
+
+    fmt = fmt or _format_of(path)
     try:
-        frames = ase.io.read(str(path), index=":", format=name, do_not_split_by_at_sign=True)
+        frames = ase.io.read(str(path), index=":", format=fmt, do_not_split_by_at_sign=True)
     except DataError:
         raise
-    except UnknownFileTypeError as exc:
-        msg = (
-            f"{path}: ASE knows no such format. Name it by `format`, or convert the file, e.g. to extended "
-            "XYZ with ase.io.write."
-        )
-        raise DataError(msg) from exc
+    except ModuleNotFoundError as exc:
+        msg = f"{path}: a file of '{fmt}' needs the package {exc.name}: pip install {exc.name}"
+        raise MissingExtraError(msg) from exc
     except Exception as exc:  # each of ASE's readers raises its own errors
-        msg = f"{path}: cannot be read ({type(exc).__name__}: {exc}). Check that it is complete."
+        said = str(exc).strip().split("\n")[0]
+        why = f"{type(exc).__name__}: {said}" if said else type(exc).__name__
+        msg = (
+            f"{path}: cannot be read as '{fmt}' ({why}). Check that it is one and complete; `format` "
+            "names another."
+        )
         raise DataError(msg) from exc
     if not frames:
         msg = f"{path}: holds no structure. Check that the file is complete."
         raise DataError(msg)
     return list(frames)
+
+
+def _format_of(path: Path) -> str:
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+    try:
+        fmt = str(filetype(str(path)))
+    except UnknownFileTypeError:
+        fmt = ""
+    # where nothing else tells, ASE takes the ending of a name for its format
+    if fmt not in ioformats:
+        msg = (
+            f"{path}: is of no format that is known. Name it by `format`, or write the structures as "
+            "extended XYZ with the program that made them."
+        )
+        raise DataError(msg)
+    if not ioformats[fmt].can_read:
+        msg = (
+            f"{path}: a file of '{fmt}' cannot be read back as structures. Give the structures themselves, "
+            "e.g. as extended XYZ."
+        )
+        raise DataError(msg)
+    return fmt

@@ -48,11 +48,19 @@ class Reader:
 @cache
 def readers() -> tuple[Reader, ...]:
     """Return all readers in the order in which they are asked; ASE reads what none of them takes."""
-    from mattertune_nb.data.readers import ase_db, compressed, deepmd, extxyz, json_structures, lmdb
+    from mattertune_nb.data.readers import (
+        ase_db,
+        compressed,
+        deepmd,
+        extxyz,
+        json_structures,
+        lmdb,
+        vasp,
+    )
 
     others = [point.load() for point in entry_points(group=GROUP)]
     own = (compressed, deepmd, lmdb, ase_db, json_structures, extxyz)
-    return (*others, *(module.READER for module in own))
+    return (*others, *(module.READER for module in own), vasp.OUTCAR, vasp.VASPRUN)
 
 
 def reader_of(path: Path, name: str | None = None) -> Reader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
+from mattertune_nb.data.file_source import FileSource
 from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.label_choice import key_settings
 
@@ -119,7 +120,7 @@ def _take_back(dataset: Any, filled: dict[str, str]) -> bool:
 
 def _identity(dataset: Any) -> Any:
     changed = file_stamps(dataset)
-    part = dataset.model_dump(include={"index", "selection", "further", "format", "skip_bad_files"})
+    part = dataset.model_dump(include={*FileSource.model_fields, "selection"} - {"src"})
     return type(dataset), str(dataset.src), changed, part
 
 
