@@ -42,6 +42,7 @@ from .config.own_properties import (
     GraphPropertyConfig as GraphPropertyConfig,
     VectorPropertyConfig as VectorPropertyConfig,
 )
+from .config.recipes import ForeignSetConfig as ForeignSetConfig
 from .config.run import RunConfig as RunConfig
 from .config.schedule_kinds import (
     ConstantLRConfig as ConstantLRConfig,
@@ -83,6 +84,7 @@ from .demo import (
 from .doctor.check import check as check
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
+from .recipes.foreign import ForeignMonitor as ForeignMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
 from .training.estimate import (
     Estimate as Estimate,

@@ -12,7 +12,17 @@ import pytest
 import mattertune_nb
 
 ROOT = Path(mattertune_nb.__file__).parent
-LAYERS = ["config", "data", "backbones", "model", "calculator", "doctor", "training"]
+LAYERS = [
+    "config",
+    "data",
+    "backbones",
+    "model",
+    "calculator",
+    "physics",
+    "recipes",
+    "doctor",
+    "training",
+]
 TOP = ["testing", "demo", "app", "cli", "widgets"]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}

@@ -6,98 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mattertune_nb.config.base import StrictConfig, setting
+from mattertune_nb.config.base import setting
 from mattertune_nb.config.callbacks import EarlyStoppingConfig, EMAConfig, ModelCheckpointConfig
 from mattertune_nb.config.errors import about
+from mattertune_nb.config.hardware import HardwareConfig
 from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
 from mattertune_nb.config.messages import label_of
+from mattertune_nb.config.recipes import ForeignSetConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Precision = Literal[
-    "32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "transformer-engine"
-]
 
-_PRECISION_ALIASES: dict[Any, str] = {
-    32: "32-true",
-    64: "64-true",
-    16: "16-mixed",
-    "32": "32-true",
-    "64": "64-true",
-    "16": "16-mixed",
-    "bf16": "bf16-mixed",
-}
-
-
-class TrainerConfig(StrictConfig):
+class TrainerConfig(HardwareConfig):
     """How, how long and on what hardware to train.
 
     A config for a cluster is valid on a laptop; only starting it there is refused.
     """
-
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
-        "auto",
-        "Kind of processor; 'auto' takes a GPU where there is one. Choose the CPU to leave a GPU "
-        "to others.",
-        label="Processor",
-        basic=True,
-        options={
-            "auto": "automatic",
-            "cpu": "CPU",
-            "gpu": "GPU of any kind",
-            "cuda": "NVIDIA GPU (CUDA)",
-            "mps": "Apple GPU (MPS)",
-            "tpu": "TPU",
-        },
-        group="hardware",
-    )
-    devices: int | list[int] | Literal["auto"] = setting(
-        1,
-        "How many devices, their indices as a list, or 'auto' for all. Set one index where others "
-        "share the machine.",
-        label="Devices",
-        options={"auto": "all"},
-        group="hardware",
-        kinds={"int": "number of devices", "list": "indices of devices"},
-    )
-    strategy: str = setting(
-        "auto",
-        "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning.",
-        label="Strategy of several devices",
-        group="hardware",
-    )
-    num_nodes: int = setting(
-        1,
-        "Machines of a cluster job. Raise it only with a job that was given so many.",
-        label="Number of machines",
-        ge=1,
-        group="hardware",
-    )
-    precision: Precision = setting(
-        "32-true",
-        "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
-        label="Precision",
-        basic=True,
-        options={
-            "32-true": "single (32 bit)",
-            "64-true": "double (64 bit)",
-            "16-mixed": "half, mixed (16 bit)",
-            "bf16-mixed": "bfloat16, mixed",
-            "16-true": "half (16 bit)",
-            "bf16-true": "bfloat16",
-            "transformer-engine": "8 bit (Transformer Engine)",
-        },
-        group="hardware",
-    )
-    deterministic: bool | Literal["warn"] = setting(
-        False,
-        "Use only algorithms that give the same bits each time; slower. Turn it on to repeat a "
-        "run on a GPU exactly; a CPU repeats anyway.",
-        label="Deterministic algorithms",
-        group="hardware",
-        kinds={"literal": "warn only"},
-    )
 
     max_epochs: int | None = setting(
         100,
@@ -226,6 +151,14 @@ class TrainerConfig(StrictConfig):
         basic=True,
         group="callbacks",
     )
+    foreign_set: ForeignSetConfig | None = setting(
+        ForeignSetConfig,
+        "Measure beside validations what becomes of structures away from the target: what the tuned model "
+        "has forgotten. Turn it off where the model is for nothing else.",
+        label="Look elsewhere, too",
+        basic=True,
+        group="callbacks",
+    )
     loggers: list[LoggerConfig] = setting(
         list,
         "Further records of the metrics: 'csv', 'tensorboard', 'wandb', the import path of any other "
@@ -248,29 +181,11 @@ class TrainerConfig(StrictConfig):
         group="logging",
     )
 
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _expand_precision(cls, value: Any) -> Any:
-        return _PRECISION_ALIASES.get(value, value) if isinstance(value, (int, str)) else value
-
     @field_validator("max_epochs", "max_steps")
     @classmethod
     def _check_some_training(cls, value: int | None) -> int | None:
         if value == 0:
             msg = "0 would train nothing; give 1 or more, or -1 for no limit"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("devices")
-    @classmethod
-    def _check_devices(cls, value: Any) -> Any:
-        counts = value if isinstance(value, list) else []
-        if (
-            value in (0, [])
-            or (isinstance(value, int) and value < -1)
-            or any(i < 0 for i in counts)
-        ):
-            msg = "give a number of devices (1 or more; -1 for all), or a list of their indices"
             raise ValueError(msg)
         return value
 
@@ -329,7 +244,8 @@ class TrainerConfig(StrictConfig):
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        kwargs = self.model_dump(exclude={*left_out, "check_val_every_n_steps"})
+        left_out |= {"foreign_set", "check_val_every_n_steps"}
+        kwargs = self.model_dump(exclude=left_out)
         if self.check_val_every_n_steps is not None:
             # Lightning counts batches, and over epochs where it is told of none
             kwargs["val_check_interval"] = (

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.training.foreign_callback import ForeignRecorder
 from mattertune_nb.training.stop import RunStopped
 from mattertune_nb.training.summary import summary_of, write_summary
 from mattertune_nb.training.verdict import verdict
@@ -73,6 +74,13 @@ def worse_in_words(run: RunDirectory) -> str:
         return ""
     judged = verdict(summary_of(run))
     return str(judged) if judged.worse else ""
+
+
+def look_back(trainer: Trainer, model: FinetuneModuleBase) -> None:
+    """Let the callbacks that compare a run's best weights with those before do so."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, ForeignRecorder):
+            callback.measure_best(model)
 
 
 def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:

@@ -27,12 +27,15 @@ class Headline:
         From the record to that unit.
     untuned
         Names of what is known before the first step, by the metric under which it is recorded.
+    curve
+        What its curve is called.
     """
 
     title: str
     unit: str
     factor: float
     untuned: Mapping[str, str]
+    curve: str = "validation"
 
 
 def _headline(prop: Property, quantity: Quantity, kind: str) -> Headline:
@@ -59,6 +62,18 @@ HEADLINES = headlines_of(PROPERTIES.values())
 MAIN = {name: f"val/{prop.main_metric}" for name, prop in PROPERTIES.items()}
 """The error of each property that is shown first."""
 
+
+FOREIGN = {
+    f"foreign/{prop.main_metric}": Headline(
+        f"{prop.title} elsewhere",
+        prop.shown_unit,
+        prop.factor,
+        {f"baseline/foreign/{prop.main_metric}": UNTUNED},
+        "in training",
+    )
+    for prop in (PROPERTIES["forces"], PROPERTIES["energy"])
+}
+"""Errors on structures away from the target; of those without labels, changes."""
 
 LOSSES = {"train/total_loss": "training loss", "val/total_loss": "validation loss"}
 """The losses of a run, by the metric under which they are recorded."""

@@ -63,6 +63,7 @@ class RunDirectory:
         self.console_file = self.path / "console.txt"
         self.validation_file = self.path / "validation.json"
         self.distances_file = self.path / "distances.json"
+        self.foreign_file = self.path / "foreign.json"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
         self.best = self.checkpoints / BEST

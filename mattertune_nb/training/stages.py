@@ -51,6 +51,13 @@ def gain(before: float, after: float) -> tuple[str, int]:
     return f"{digits} × {'smaller' if smaller else 'larger'}", 1 if smaller else -1
 
 
+def short(value: float) -> str:
+    """Return an error as people write it: 238, 4.6, 0.031."""
+    if value >= 99.95:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
 def validated_stages(
     baseline: Mapping[str, float], best: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.files import read_lines, write_json
+from mattertune_nb.training.foreign_record import read_foreign
 from mattertune_nb.training.records import best_record, drop_undone
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Summary:
         The first and the last that were recorded.
     damaged
         Records that could not be read.
+    foreign
+        Errors on structures away from the target, as in :class:`ForeignRecord`; empty where none are known.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class Summary:
     best: dict[str, Any] = field(default_factory=dict)
     training_loss: tuple[float, float] | None = None
     damaged: int = 0
+    foreign: dict[str, Any] = field(default_factory=dict)
 
 
 _known: dict[str, tuple[list[int], Summary]] = {}
@@ -109,7 +113,7 @@ def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
 def _state(run: RunDirectory) -> list[int]:
     """Return numbers that change with what a summary is made of."""
     state = [_VERSION]
-    for file in (run.config_file, run.splits_file):
+    for file in (run.config_file, run.splits_file, run.foreign_file):
         try:
             state.append(zlib.crc32(file.read_bytes()))
         except OSError:
@@ -139,7 +143,7 @@ def _summarise(run: RunDirectory) -> Summary:
         monitor, mode = config.trainer.checkpoint.monitor, config.trainer.checkpoint.mode
     except MatterTuneError:  # said by who needs the settings
         pass
-    splits = run.splits()
+    splits, foreign = run.splits(), read_foreign(run)
     losses = [r[_LOSS] for r in records if r.get(_LOSS) is not None]
     return Summary(
         settings,
@@ -155,6 +159,7 @@ def _summarise(run: RunDirectory) -> Summary:
         best_record(records, monitor, mode),
         (losses[0], losses[-1]) if losses else None,
         damaged,
+        {} if foreign is None else asdict(foreign),
     )
 
 

@@ -24,6 +24,7 @@ from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingEr
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
+from mattertune_nb.training.foreign_callback import ForeignRecorder
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.new_settings import NewSettings
 from mattertune_nb.training.novelty_callback import NoveltyRecorder
@@ -139,6 +140,8 @@ def build_trainer(
         own.append(settings.early_stopping.create_callback())
     if settings.ema is not None:
         own.append(settings.ema.create_callback())
+    if settings.foreign_set is not None:
+        own.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
     best = BestCheckpoint(
         new.kept,
         dirpath=run.checkpoints,

@@ -22,6 +22,7 @@ from mattertune_nb.training.ending import (
     RUN_VARIABLE,
     has_stopped_early,
     is_stop,
+    look_back,
     own,
     place_of,
     rank,
@@ -280,13 +281,16 @@ class MatterTuner:
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
         epoch, step = place_of(trainer, run)
+        model = with_best_weights(module, run)
+        if rank() == 0:
+            look_back(trainer, model)
         note = " ".join(filter(None, (settings.note, note)))
         write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
         if settings.note:
             warnings.warn(f"{run.path}: {settings.note}", UserWarning, stacklevel=3)
         elif note:
             warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=3)
-        return TuneResult(with_best_weights(module, run), trainer, Run(run.path))
+        return TuneResult(model, trainer, Run(run.path))
 
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:

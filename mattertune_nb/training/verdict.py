@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
-from mattertune_nb.training.stages import AT_START, REREFERENCED, UNTUNED, gain
+from mattertune_nb.training.elsewhere import Elsewhere, elsewhere
+from mattertune_nb.training.stages import AT_START, REREFERENCED, UNTUNED, gain, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,12 +75,15 @@ class Verdict:
         What cannot be said, and why.
     advice
         What to try where something is worse than before, empty otherwise.
+    elsewhere
+        What became of structures away from the target, errors or changes; judged by nobody but the reader.
     """
 
     changes: tuple[Change, ...] = ()
     best: tuple[int, int] | None = None
     note: str = ""
     advice: str = ""
+    elsewhere: Elsewhere | None = None
 
     @property
     def worse(self) -> tuple[str, ...]:
@@ -95,6 +99,8 @@ class Verdict:
         parts = [str(change) for change in self.changes]
         if self.best is not None:
             parts.append(f"best of {_epochs(self.best[1])}: {self.best[0]}")
+        if self.elsewhere is not None:
+            parts.append(str(self.elsewhere))
         if self.note:
             parts.append(self.note)
         text = "; ".join(parts)
@@ -125,14 +131,8 @@ def verdict(summary: Summary) -> Verdict:
     if not changes:
         note = f"{summary.monitor} {summary.best[summary.monitor]:.4g}"
     worse = [change for change in changes if change.sign < 0]
-    return Verdict(changes, best, note, _advice(summary, worse, best) if worse else "")
-
-
-def short(value: float) -> str:
-    """Return an error as people write it: 238, 4.6, 0.031."""
-    if value >= 99.95:
-        return f"{value:,.0f}".replace(",", "\u202f")
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    advice = _advice(summary, worse, best) if worse else ""
+    return Verdict(changes, best, note, advice, elsewhere(summary))
 
 
 def _is_second(summary: Summary) -> bool:

@@ -52,9 +52,16 @@ def _tensors(value: Any):
 
 
 def records(run: RunDirectory) -> list[dict[str, Any]]:
-    """Return the record of metrics, to seven digits, without what says that settings were changed."""
+    """Return the record of metrics, to seven digits, without what says that settings were changed.
+
+    Nor what is measured as often as the clock allows.
+    """
     return [
-        {k: round(v, 7) if isinstance(v, float) else v for k, v in record.items() if k != "time"}
+        {
+            k: round(v, 7) if isinstance(v, float) else v
+            for k, v in record.items()
+            if k != "time" and not k.startswith("foreign/")
+        }
         for record in run.metrics()
         if record["kind"] == "metrics"
     ]

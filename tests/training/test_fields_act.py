@@ -245,10 +245,12 @@ OTHERS = {
         "early_stopping",
         "checkpoint",
         "ema",
+        "foreign_set",
         "loggers",
         "check_val_every_n_steps",
         "additional_trainer_kwargs",
     },
+    mt.ForeignSetConfig: {"file", "share"},  # tests/recipes/test_foreign_monitor.py
     mt.RunConfig: {"name", "root", "module_class", "save_every", "seed"},
     mt.AtomsListDatasetConfig: {
         "atoms_list",

@@ -12,8 +12,9 @@ import pytest
 import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.stages import short
 from mattertune_nb.training.summary import Summary, summary_of
-from mattertune_nb.training.verdict import short, verdict
+from mattertune_nb.training.verdict import verdict
 
 BASELINE = {
     "baseline/forces_mae": 0.238,

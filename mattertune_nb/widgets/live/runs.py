@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _NONE = "–"
+_ELSEWHERE = "forces elsewhere (meV/Å)"
+"""Column of what became of structures away from the target: errors, or changes where they have no labels."""
 
 
 class _Table(anywidget.AnyWidget):  # type: ignore[misc]
@@ -172,7 +174,8 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
         before = None if change is None else change.before
         row[_before(name, unit)] = _NONE if before is None else f"{before:.1f}"
         row[f"{name} ({unit})"] = _NONE if change is None else f"{change.after:.1f}"
-    return row
+    found = judged.elsewhere
+    return row | {_ELSEWHERE: _NONE if found is None else f"{found.forces:.1f}"}
 
 
 def _before(name: str, unit: str) -> str:
@@ -192,6 +195,7 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
     for change in judged.changes:
         keys[_before(change.name, change.unit)] = change.before
         keys[f"{change.name} ({change.unit})"] = change.after
+    keys[_ELSEWHERE] = None if judged.elsewhere is None else judged.elsewhere.forces
     return keys
 
 

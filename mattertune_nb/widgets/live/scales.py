@@ -59,9 +59,9 @@ class Scales:
         return "epoch" if self.along == "epoch" else f"wall time ({_time_unit(data)[1]})"
 
     def is_log(self, panel: Panel) -> bool:
-        """Return whether a panel is drawn on a logarithmic axis: not where values are negative."""
+        """Return whether a panel's axis is logarithmic: not where a value is negative, or a line zero."""
         lowest = [s.array()[:, 2].min() for s in panel.series.values() if len(s)]
-        return self.log and min(lowest, default=0.0) >= 0
+        return self.log and min(lowest, default=0.0) >= 0 and 0 not in panel.lines.values()
 
     def smooths(self, panel: Panel) -> bool:
         """Return whether a panel's curves are smoothed; a schedule is nothing that scatters."""

@@ -9,6 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from mattertune_nb.widgets.live.curve_controls import CurveControls
 from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.distance_view import DistanceView
+from mattertune_nb.widgets.live.elsewhere_view import ElsewhereView
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.validation_view import ValidationView
 from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
@@ -42,7 +43,12 @@ class Section(Protocol):
         """Show nothing until :meth:`refresh` finds something: the run begins anew."""
 
 
-SECTIONS: list[Callable[[Run], Section]] = [ValidationView, DistanceView, LogView]
+SECTIONS: list[Callable[[Run], Section]] = [
+    ValidationView,
+    DistanceView,
+    ElsewhereView,
+    LogView,
+]
 """What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""
 
 

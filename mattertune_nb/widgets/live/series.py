@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES, UNREFIT
-from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
+from mattertune_nb.training.headlines import FOREIGN, HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.records import CHANGED
 from mattertune_nb.training.stages import REREFERENCED, UNTUNED
 
@@ -178,8 +178,8 @@ class CurveData:
     ) -> None:
         """Say what records to come hold, see :class:`CurveData`."""
         named = list(own)
-        self._headlines = HEADLINES | headlines_of(named)
-        self._main = {*MAIN.values(), *(f"val/{prop.main_metric}" for prop in named)}
+        self._headlines = HEADLINES | headlines_of(named) | FOREIGN
+        self._main = {*MAIN.values(), *FOREIGN, *(f"val/{prop.main_metric}" for prop in named)}
         losses = {f"{stage}/{p.name}_loss" for stage in ("train", "val", "test") for p in named}
         self._hidden = _NOT_DRAWN | losses | (set(self._headlines) - self._main)
         self._baselines = {
@@ -281,7 +281,7 @@ class CurveData:
         elif name in self._headlines:
             headline = self._headlines[name]
             panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
-            place = panel, "validation", headline.factor
+            place = panel, headline.curve, headline.factor
         elif name.startswith("lr-") or name == "lr":
             panel = self.panels.setdefault("lr", Panel("learning rate"))
             place = panel, name.removeprefix("lr-"), 1.0

@@ -56,6 +56,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         ("Curves", _said(lambda: sections.curves(run))),
         *shown,
         ("Distance to training", _said(lambda: sections.distances(run))),
+        ("Elsewhere", _said(lambda: sections.elsewhere(run))),
         ("Data", _said(lambda: sections.data(run.config(), run))),
         ("Settings", _said(lambda: sections.settings(run.config()))),
         ("Versions", _said(lambda: sections.versions(run))),

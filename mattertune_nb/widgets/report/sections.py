@@ -10,11 +10,13 @@ from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.training.foreign_record import read_foreign
 from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.novelty_record import read_novelty
 from mattertune_nb.training.stages import gain, validated_stages
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
+from mattertune_nb.widgets.live.elsewhere_view import foreign_html
 from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.validation_view import about_property
@@ -100,6 +102,15 @@ def distances(run: Run) -> str:
     return picture(figure, "Error of each validation frame against its distance to training") + (
         f"<p class='faint'>{distance_html(novelty)}</p>"
     )
+
+
+def elsewhere(run: Run) -> str:
+    """Return what became of structures away from the target."""
+    record = read_foreign(run.directory)
+    if record is None:
+        msg = "Nothing was measured away from the target."
+        raise RunError(msg)
+    return foreign_html(record)
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:

@@ -50,7 +50,7 @@ def test_it_shows_curves_log_parity_and_worst_structures(finished):
     assert "finished" in view._header.value
     assert "epoch 2 of 2" in view._header.value
     assert len(view.data.panels["val/forces_mae"].series["validation"]) == 2
-    validation, _, log = sections_of(view)
+    validation, *_, log = sections_of(view)
     assert "forces MAE" in log.widget.value
     assert bytes(validation._parity.value).startswith(b"\x89PNG")
     assert bytes(validation._worst.value).startswith(b"\x89PNG")

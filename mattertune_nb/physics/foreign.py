@@ -1,0 +1,298 @@
+"""What a model says of structures that it is not tuned on, beside what it said before or beside labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import ENERGY, FORCES
+from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.datasets import dataset_config
+from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
+from mattertune_nb.model.turns import predicting
+from mattertune_nb.physics.prototypes import KIND, foreign_structures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+_VERSION = 1
+_MOST_LOOKED_AT = 2000
+_MOST, _MOST_ATOMS = 64, 2000
+"""Frames that are taken of a file, evenly spread, and atoms that they have together at most."""
+
+_BATCH_ATOMS = 128  # more does not fit a CPU's caches
+
+
+@dataclass(frozen=True)
+class ForeignErrors:
+    """How far predictions are from the labels of a foreign set.
+
+    Attributes
+    ----------
+    forces
+        Mean absolute error of a component, eV/Å.
+    energy
+        Mean absolute error in eV/atom after the shift by element that suits best: another zero of energy,
+        such as references that are fitted again, is no error.
+    """
+
+    forces: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class ForeignSet:
+    """Structures away from a target, with energies and forces to be compared with.
+
+    Attributes
+    ----------
+    frames
+        The structures, ``info["kind"]`` of each says of what kind it is.
+    energies
+        (n,) in eV.
+    forces
+        (n_atoms, 3) each, in eV/Å.
+    source
+        The file that they are from; empty where they were made here.
+    untuned
+        Errors of the model that the run began with; none where it made the labels itself.
+    """
+
+    frames: list[Atoms]
+    energies: NDArray[np.float64]
+    forces: list[NDArray[np.float64]]
+    source: str = ""
+    untuned: ForeignErrors = ForeignErrors(0.0, 0.0)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of what kind each structure is."""
+        return [str(atoms.info[KIND]) for atoms in self.frames]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the set as builtins, for checkpoints."""
+        return {
+            "frames": [atoms_to_plain(atoms) for atoms in self.frames],
+            "energies": self.energies.tolist(),
+            "forces": [forces.tolist() for forces in self.forces],
+            "source": self.source,
+            "untuned": asdict(self.untuned),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> ForeignSet:
+        """Return the set that :meth:`to_plain` told of."""
+        return cls(
+            [atoms_from_plain(atoms) for atoms in plain["frames"]],
+            np.array(plain["energies"], dtype=np.float64),
+            [np.array(forces, dtype=np.float64) for forces in plain["forces"]],
+            plain["source"],
+            ForeignErrors(**plain["untuned"]),
+        )
+
+    def errors(
+        self, energies: NDArray[np.float64], forces: Sequence[NDArray[np.float64]]
+    ) -> tuple[ForeignErrors, dict[str, ForeignErrors]]:
+        """Compare predictions with the labels.
+
+        Parameters
+        ----------
+        energies, forces
+            As the labels.
+
+        Returns
+        -------
+        all
+            Over the whole set.
+        by_kind
+            Over the structures of each kind; energies are shifted as for all.
+        """
+        symbols = sorted({symbol for atoms in self.frames for symbol in atoms.symbols})
+        counts = np.array([[list(a.symbols).count(s) for s in symbols] for a in self.frames])
+        n_atoms = counts.sum(axis=1)
+        shares, change = counts / n_atoms[:, None], (energies - self.energies) / n_atoms
+        shift = np.linalg.lstsq(shares, change, rcond=None)[0]
+        of_energy = np.abs(change - shares @ shift)
+        pairs = zip(forces, self.forces, strict=True)
+        of_forces = [np.abs(ours - theirs) for ours, theirs in pairs]
+
+        def over(chosen: list[int]) -> ForeignErrors:
+            components = np.concatenate([of_forces[i].ravel() for i in chosen])
+            return ForeignErrors(float(components.mean()), float(of_energy[chosen].mean()))
+
+        kinds = np.array(self.kinds)
+        by_kind = {kind: over(np.flatnonzero(kinds == kind).tolist()) for kind in self.kinds}
+        return over(list(range(len(self)))), by_kind
+
+
+class Predictor:
+    """Energies and forces of the same structures, again and again; their graphs are built once.
+
+    Parameters
+    ----------
+    frames
+        The structures.
+    backbone
+        Builds the graphs.
+    """
+
+    def __init__(self, frames: Sequence[Atoms], backbone: Backbone) -> None:
+        self._batches = list(_batches(frames, backbone))
+
+    def __call__(
+        self, model: FinetuneModuleBase
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+        """Return energies (n,) in eV and forces (n_atoms, 3) in eV/Å by a model, which is left as it is."""
+        energies, forces = [], []
+        with predicting(model), torch.no_grad():
+            for batch in self._batches:
+                on_device = batch.to(model.device)
+                found = model.predict_properties(on_device, [ENERGY.name, FORCES.name])
+                energies.append(found[ENERGY.name].detach().double().cpu().numpy())
+                parts = found[FORCES.name].detach().double().cpu().numpy()
+                forces += np.split(parts, np.cumsum(batch.n_atoms.numpy())[:-1])
+        return np.concatenate(energies), forces
+
+
+def _batches(frames: Sequence[Atoms], backbone: Backbone) -> Iterator[GraphBatch]:
+    waiting: list[Any] = []
+    n_atoms = 0
+    for atoms in frames:
+        if waiting and n_atoms + len(atoms) > _BATCH_ATOMS:
+            yield backbone.collate(waiting)
+            waiting, n_atoms = [], 0
+        waiting.append(backbone.graph(atoms))
+        n_atoms += len(atoms)
+    if waiting:
+        yield backbone.collate(waiting)
+
+
+def target_frames(dataset: AtomsDataset) -> list[Atoms]:
+    """Return structures of a data set by which its elements and compositions are known."""
+    n = len(dataset)
+    chosen = np.unique(np.linspace(0, n - 1, min(n, _MOST_LOOKED_AT)).astype(int))
+    return [dataset.frame(int(i)) for i in chosen]
+
+
+def made_here(model: FinetuneModuleBase, target: Sequence[Atoms], seed: int = 0) -> ForeignSet:
+    """Return structures away from a `target`, labelled by the `model` as it is now.
+
+    The labels are kept in the user's cache folder for the next run from these weights.
+
+    Parameters
+    ----------
+    model
+        The model before it is tuned.
+    target
+        What it will be tuned on.
+    seed
+        Of the structures' distortions.
+    """
+    frames = foreign_structures(model.backbone.elements, target, seed)
+    return _labelled(model, frames, "")
+
+
+def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
+    """Return structures of a file, with its energies and forces, or those of the `model` where it has none.
+
+    Parameters
+    ----------
+    model
+        The model before it is tuned.
+    file
+        Structures in any format; of many, some that are evenly spread.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, holds an element that the backbone does not know, or labels of a part of
+        its structures.
+    """
+    dataset = dataset_config(file).create_dataset()
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _MOST)).astype(int))
+    chosen = chosen[np.cumsum(dataset.take(chosen).n_atoms()) <= _MOST_ATOMS]
+    if not len(chosen):
+        msg = f"{file}: its structures have more than {_MOST_ATOMS} atoms; give smaller ones."
+        raise DataError(msg)
+    frames, labels = [], []
+    for i in chosen.tolist():
+        frames.append(dataset[i])
+        frames[-1].info[KIND] = frames[-1].get_chemical_formula()
+        labels.append(dataset.labels(i, {ENERGY: "mask", FORCES: "mask"}))
+    has = [ENERGY.name in found and FORCES.name in found for found in labels]
+    if any(has) and not all(has):
+        where = dataset.source(int(chosen[has.index(False)]))
+        msg = (
+            f"{where}: energy or forces are missing, which other structures have. Add them, or take them "
+            "all out."
+        )
+        raise DataError(msg)
+    if not any(has):
+        return _labelled(model, frames, str(file))
+    found = ForeignSet(
+        frames,
+        np.array([float(np.asarray(found[ENERGY.name])) for found in labels]),
+        [np.asarray(found[FORCES.name], dtype=np.float64) for found in labels],
+        str(file),
+    )
+    untuned, _ = found.errors(*Predictor(frames, model.backbone)(model))
+    return ForeignSet(found.frames, found.energies, found.forces, found.source, untuned)
+
+
+def _labelled(model: FinetuneModuleBase, frames: list[Atoms], source: str) -> ForeignSet:
+    if not frames:
+        return ForeignSet([], np.empty(0), [], source)
+    plain = [atoms_to_plain(atoms) for atoms in frames]
+    cache = cache_folder("foreign") / f"{_key(model, plain)}.json"
+    try:
+        kept = ForeignSet.from_plain(json.loads(cache.read_text(encoding="utf-8")))
+        if len(kept) == len(frames):
+            return kept
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    made = ForeignSet(frames, *Predictor(frames, model.backbone)(model), source)
+    _save(cache, made)
+    return made
+
+
+def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
+    content = hashlib.sha256(f"{_VERSION} {model.backbone.graph_kind}".encode())
+    content.update(json.dumps(frames, sort_keys=True).encode())
+    for name, tensor in model.state_dict().items():
+        # references shift energies, which a set does not count
+        if name.startswith("backbone."):
+            content.update(name.encode())
+            content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
+    return content.hexdigest()[:32]
+
+
+def _save(cache: Path, made: ForeignSet) -> None:
+    """Keep labels; a folder that cannot be written only costs that they are computed again."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=cache.parent, suffix=".tmp", delete=False, encoding="utf-8"
+        ) as file:
+            json.dump(made.to_plain(), file)
+        Path(file.name).replace(cache)
+    except OSError:
+        return

@@ -1,0 +1,172 @@
+"""While a model is tuned: what becomes of structures that it is not tuned on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from lightning.pytorch import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+from typing_extensions import override
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.physics.foreign import (
+    ForeignErrors,
+    ForeignSet,
+    Predictor,
+    made_here,
+    of_file,
+    target_frames,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lightning.pytorch import LightningModule, Trainer
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+log = logging.getLogger(__name__)
+
+FORCES, ENERGY = "foreign/forces_mae", "foreign/energy_per_atom_mae"
+"""Metrics under which they are recorded, in eV/Å and eV/atom."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Errors on a foreign set at one moment of a fit.
+
+    Attributes
+    ----------
+    epoch, step
+        Counted from 0, as in records.
+    errors
+        Over all structures.
+    by_kind
+        Over those of each kind.
+    """
+
+    epoch: int
+    step: int
+    errors: ForeignErrors
+    by_kind: dict[str, ForeignErrors]
+
+
+class ForeignMonitor(Callback):
+    """Compares a model with what it was when the fit began, on structures away from its target.
+
+    Measured beside validations as often as `share` allows, and logged as ``foreign/forces_mae`` (eV/Å) and
+    ``foreign/energy_per_atom_mae`` (eV/atom, without a shift by element). Usable under any Trainer.
+
+    Parameters
+    ----------
+    file
+        Structures to look at, with labels or without; not given: some are made.
+    share
+        Part of the time of training that it may take, from 0 to 1.
+
+    Attributes
+    ----------
+    foreign
+        The structures; ``None`` before a fit, or where there are none.
+    last
+        What was measured last.
+    """
+
+    def __init__(self, file: Path | None = None, share: float = 0.03) -> None:
+        self._file, self._share = file, share
+        self.foreign: ForeignSet | None = None
+        self.last: Measured | None = None
+        self._predictor: Predictor | None = None
+        self._spent = self._cost = self._begun = 0.0
+
+    @property
+    @override
+    def state_key(self) -> str:
+        return "mattertune_nb.foreign"
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.foreign is None else {"foreign": self.foreign.to_plain()}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "foreign" in state_dict:
+            self.foreign = ForeignSet.from_plain(state_dict["foreign"])
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = cast("FinetuneModuleBase", pl_module)
+        try:
+            if self.foreign is None and not trainer.ckpt_path:
+                self._make(trainer, module)
+            if self.foreign is not None and len(self.foreign):
+                self._predictor = Predictor(self.foreign.frames, module.backbone)
+        except MatterTuneError as exc:
+            if self._file is not None:
+                raise
+            log.warning("What becomes of other structures is not known (%s)", exc)
+        self._begun, self._spent, self._cost = time.monotonic(), 0.0, 0.0
+
+    def _make(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
+        if self._file is None:
+            frames = target_frames(graph_dataset(trainer.train_dataloader).frames)
+            self.foreign = made_here(module, frames)
+        else:
+            self.foreign = of_file(module, self._file)
+        if not len(self.foreign):
+            return
+        untuned = self.foreign.untuned
+        values = {"baseline/" + FORCES: untuned.forces, "baseline/" + ENERGY: untuned.energy}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=0)
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if self._predictor is None or not trainer.strategy.broadcast(self._is_affordable()):
+            return
+        with trainer.precision_plugin.forward_context():
+            found = self.measure(
+                cast("FinetuneModuleBase", pl_module), trainer.current_epoch, trainer.global_step
+            )
+        assert found is not None
+        pl_module.log_dict(
+            {FORCES: found.errors.forces, ENERGY: found.errors.energy}, sync_dist=False
+        )
+        self.on_measured(trainer)
+
+    def _is_affordable(self) -> bool:
+        taken = time.monotonic() - self._begun - self._spent
+        return self._spent + self._cost <= self._share * taken
+
+    def measure(self, model: FinetuneModuleBase, epoch: int, step: int) -> Measured | None:
+        """Measure a model now, and keep it as :attr:`last`; ``None`` where there are no structures.
+
+        Parameters
+        ----------
+        model
+            The model of the fit, or one that became of it.
+        epoch, step
+            When its weights were so, counted from 0.
+        """
+        begun = time.monotonic()
+        if self._predictor is None or self.foreign is None:
+            return None
+        self.last = Measured(epoch, step, *self.foreign.errors(*self._predictor(model)))
+        self._cost = time.monotonic() - begun
+        self._spent += self._cost
+        return self.last
+
+    def on_measured(self, trainer: Trainer) -> None:
+        """Do something with :attr:`last`; a subclass that keeps it overrides this.
+
+        Parameters
+        ----------
+        trainer
+            Of the fit.
+        """

@@ -1,0 +1,77 @@
+"""Errors on structures away from the target, as a run's directory keeps them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.training.files import write_json
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.run_dir import RunDirectory
+
+
+@dataclass(frozen=True)
+class ForeignRecord:
+    """What is known of a foreign set.
+
+    Attributes
+    ----------
+    source
+        The file that it is from; empty where it was made.
+    counts
+        Structures of each kind.
+    untuned, tuned
+        ``forces`` in eV/Å and ``energy`` in eV/atom; of a set without labels untuned is zero and tuned is the
+        change. Tuned is ``None`` before it was measured.
+    by_kind
+        Tuned, for each kind.
+    epoch
+        Of the weights that were measured, counted from 0.
+    is_best
+        Whether they are those that the run keeps as its best.
+    """
+
+    source: str
+    counts: dict[str, int]
+    untuned: dict[str, float]
+    tuned: dict[str, float] | None = None
+    by_kind: dict[str, dict[str, float]] | None = None
+    epoch: int = 0
+    is_best: bool = False
+
+    @property
+    def n_structures(self) -> int:
+        """How many structures there are."""
+        return sum(self.counts.values())
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the untuned model is compared with labels, too."""
+        return any(self.untuned.values())
+
+
+def write_foreign(run: RunDirectory, record: ForeignRecord) -> None:
+    """Write what is known into a run's directory."""
+    write_json(run.foreign_file, asdict(record))
+
+
+def read_foreign(run: RunDirectory) -> ForeignRecord | None:
+    """Return what is known; ``None`` where nothing was measured, or the file is damaged."""
+    try:
+        return foreign_from(json.loads(run.foreign_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def foreign_from(data: Any) -> ForeignRecord | None:
+    """Return a record of plain data; ``None`` where it is none."""
+    try:
+        record = ForeignRecord(**data)
+        numbers = [record.untuned, record.tuned or {}, *(record.by_kind or {}).values()]
+        for part in numbers:
+            _ = {name: float(part[name]) for name in ("forces", "energy") if part}
+        return record if record.n_structures >= 0 else None
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None

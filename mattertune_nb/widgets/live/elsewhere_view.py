@@ -1,0 +1,91 @@
+"""What a run does to structures away from its target: errors or changes by kind of structure."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.properties import ENERGY, FORCES
+from mattertune_nb.training.foreign_record import read_foreign
+from mattertune_nb.training.stages import short
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.foreign_record import ForeignRecord
+    from mattertune_nb.training.run import Run
+
+
+class ElsewhereView:
+    """A table that is written again once something was measured.
+
+    Parameters
+    ----------
+    run
+        The run whose ``foreign.json`` is read.
+    """
+
+    title = "Elsewhere"
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.widget = W.HTML()
+        self.clear()
+
+    @property
+    def text(self) -> str:
+        """What is shown, as HTML."""
+        return str(self.widget.value)
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds something."""
+        self._seen: float | None = None
+        self.widget.value = "Nothing measured yet away from the target."
+
+    def refresh(self) -> None:
+        """Write the table again where something was measured since."""
+        file = self._run.directory.foreign_file
+        if not file.is_file() or file.stat().st_mtime == self._seen:
+            return
+        record, self._seen = read_foreign(self._run.directory), file.stat().st_mtime
+        if record is not None:
+            self.widget.value = foreign_html(record)
+
+
+def foreign_html(record: ForeignRecord) -> str:
+    """Return what became of each kind of structure as a table."""
+    if record.has_labels:
+        untuned = ", ".join(_cell(record.untuned, i) for i in (0, 1))
+        said = (
+            f"Mean absolute errors on {html.escape(Path(record.source).name)}, of which nothing is trained "
+            f"on; those of the untuned model are {untuned}."
+        )
+    else:
+        where = html.escape(Path(record.source).name) if record.source else "structures"
+        said = (
+            f"By how much the tuned model differs from the untuned one on {where} away from the target: what "
+            "it has forgotten, or never knew."
+        )
+    said += " Energies are compared after the shift by element that suits best."
+    if record.tuned is None:
+        return f"<p>{said} Nothing was measured yet.</p>"
+    weights = (
+        "the best weights" if record.is_best else f"the weights after epoch {record.epoch + 1}"
+    )
+    rows = [("all", record.n_structures, record.tuned)]
+    rows += [(k, record.counts.get(k, 0), part) for k, part in (record.by_kind or {}).items()]
+    cells = "".join(
+        f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td>{n}</td>"
+        f"<td>{_cell(part, 0)}</td><td>{_cell(part, 1)}</td></tr>"
+        for kind, n, part in rows
+    )
+    return (
+        f"<p>{said} Measured with {weights}.</p><table><thead><tr><th style='text-align:left'>kind</th>"
+        f"<th>structures</th><th>forces</th><th>energy</th></tr></thead><tbody>{cells}</tbody></table>"
+    )
+
+
+def _cell(errors: dict[str, float], which: int) -> str:
+    prop = (FORCES, ENERGY)[which]
+    return f"{short(prop.factor * errors[prop.name])} {prop.shown_unit}"
