@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
+from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY
@@ -84,6 +85,7 @@ class CHGNetBackboneConfig(BackboneConfig):
         return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
+    @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.chgnet_adapter import CHGNetBackbone
@@ -96,6 +98,7 @@ class CHGNetBackboneConfig(BackboneConfig):
         return backbone
 
     @override
+    @guarded()
     def vendor_calculator(self) -> Calculator:
         from chgnet.model.dynamics import CHGNetCalculator
 

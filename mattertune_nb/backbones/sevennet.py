@@ -12,6 +12,7 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
+from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 
@@ -119,6 +120,7 @@ class SevenNetBackboneConfig(BackboneConfig):
         return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
+    @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.sevennet_adapter import SevenNetBackbone
@@ -131,6 +133,7 @@ class SevenNetBackboneConfig(BackboneConfig):
         return backbone
 
     @override
+    @guarded()
     def vendor_calculator(self) -> Calculator:
         from sevenn.calculator import SevenNetCalculator
 

@@ -1,0 +1,116 @@
+"""What a vendor's package does to the process while it is imported and loads weights, undone."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from contextlib import contextmanager, suppress
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SWITCHES = (
+    "cudnn.benchmark",
+    "cudnn.deterministic",
+    "cuda.matmul.allow_tf32",
+    "cudnn.allow_tf32",
+    # since torch 2.9 beside those of before, and finer
+    "fp32_precision",
+    "cuda.matmul.fp32_precision",
+    "cudnn.fp32_precision",
+    "cudnn.conv.fp32_precision",
+    "cudnn.rnn.fp32_precision",
+    "mkldnn.fp32_precision",
+    "mkldnn.matmul.fp32_precision",
+    "mkldnn.conv.fp32_precision",
+    "mkldnn.rnn.fp32_precision",
+)
+"""Of ``torch.backends``; one that is older or wider sets others, so that they are restored in this order."""
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Leave the process as it was, whatever is imported and loaded within.
+
+    Vendors set float64 as the default, seed all generators, allow TF32, and let ``torch.load`` run code.
+    Also a decorator: ``@guarded()``. Restored are torch's default dtype, precision, determinism and way of
+    sharing tensors, the generators of Python, NumPy and torch, environment variables and filters of warnings.
+    """
+    undo = [
+        _environment(),
+        _generators(),
+        _backends(),
+        _determinism(),
+        _value(torch.get_default_dtype, torch.set_default_dtype),
+        _value(
+            torch.multiprocessing.get_sharing_strategy, torch.multiprocessing.set_sharing_strategy
+        ),
+    ]
+    with warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            for restore in undo:
+                restore()
+
+
+def _value(read: Callable[[], Any], write: Callable[[Any], Any]) -> Callable[[], None]:
+    before = read()
+    return lambda: write(before)
+
+
+def _environment() -> Callable[[], None]:
+    before = dict(os.environ)
+
+    def restore() -> None:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+    return restore
+
+
+def _generators() -> Callable[[], None]:
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one
+    cpu = torch.get_rng_state()
+    # not to start CUDA, which a process that is forked later could not use
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if started else []
+
+    def restore() -> None:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if started:
+            torch.cuda.set_rng_state_all(gpus)
+
+    return restore
+
+
+def _backends() -> Callable[[], None]:
+    matmul = torch.get_float32_matmul_precision()
+    before: dict[str, Any] = {}
+    for name in _SWITCHES:
+        # torch does not know it yet, or cannot tell an older one by what the finer ones are
+        with suppress(AttributeError, RuntimeError):
+            before[name] = attrgetter(name)(torch.backends)
+
+    def restore() -> None:
+        torch.set_float32_matmul_precision(matmul)
+        for name, value in before.items():
+            owner, _, switch = name.rpartition(".")
+            setattr(attrgetter(owner)(torch.backends) if owner else torch.backends, switch, value)
+
+    return restore
+
+
+def _determinism() -> Callable[[], None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    return lambda: torch.use_deterministic_algorithms(before, warn_only=warn_only)
