@@ -79,6 +79,9 @@ def problems_of(cls: type[BaseModel], exc: ValidationError) -> list[tuple[Path, 
             problems.setdefault(path, []).append(f"{setting.label} is required{of_kind}")
         elif cause is not None:
             texts.append(_cut_short(str(cause), error["input"]))
+        elif kind == "string_pattern_mismatch" and error["input"] == "":
+            examples = (setting.field and setting.field.examples) or []
+            texts.append(", e.g. ".join([f"{setting.label} is required", *map(str, examples[:1])]))
         elif kind in _WANTED:
             _, phrases, _ = wanted.setdefault(setting.path, (setting, [], error["input"]))
             phrase = _phrase(kind, context, setting.field)

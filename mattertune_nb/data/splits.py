@@ -84,7 +84,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         fixed=True,
         basic=True,
         options={
-            "auto": "what the frames are",
+            "auto": "the kind of data",
             "random": "chance",
             "blocks": "blocks of a trajectory",
             "groups": "groups",

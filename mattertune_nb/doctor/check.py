@@ -91,9 +91,15 @@ def check(
     opened = [_opened(one) for one in given]
     cases = [look_at(dataset, model, progress=progress or _silent) for dataset, _ in opened]
     findings = [finding for _, questions in opened for finding in questions]
-    findings += [finding for case in cases for finding in findings_of(case)]
+    # two parts of one source cannot be told by its name
+    is_one_source = len({case.source for case in cases}) < len(cases)
+    parts = ("training", "validation") if is_one_source else ("",) * len(cases)
+    for case, part in zip(cases, parts, strict=True):
+        findings += [replace(finding, part=part) for finding in findings_of(case)]
     if validation is not None:
-        findings += against_training(cases[1], cases[0])
+        findings += [
+            replace(finding, part=parts[-1]) for finding in against_training(cases[1], cases[0])
+        ]
     return Report(
         ordered(findings),
         sum(len(case.facts) for case in cases),

@@ -36,6 +36,8 @@ class Finding:
         The file, or which set.
     settings
         Where settings are the remedy: values by their dotted path below the data set's config.
+    part
+        ``training`` or ``validation``, where both are parts of one source.
     """
 
     id: str
@@ -45,15 +47,17 @@ class Finding:
     frames: tuple[int, ...] = ()
     source: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    part: str = ""
 
     def where(self) -> str:
         """Return the file and the first of the frames in words."""
+        place = f"{self.source} ({self.part})" if self.part else self.source
         if not self.frames:
-            return self.source
+            return place
         shown = ", ".join(map(str, self.frames[:_SHOWN]))
         more = f" and {len(self.frames) - _SHOWN} more" if len(self.frames) > _SHOWN else ""
         word = "frame" if len(self.frames) == 1 else "frames"
-        return f"{self.source}, {word} {shown}{more}"
+        return f"{place}, {word} {shown}{more}"
 
     def __str__(self) -> str:
         return f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"

@@ -162,6 +162,20 @@ def test_validation_is_compared_with_training(copper):
     assert "volume" in found["range-not-trained"].message
 
 
+def test_of_two_parts_of_one_file_each_is_named(copper, tmp_path):
+    frames = [*copper, *copper[:4]]
+    frames[1] = labelled(frames[1], energy=0.0)
+    ase.io.write(tmp_path / "all.xyz", frames)
+    n = len(frames)
+    parts = [
+        mt.open_dataset(tmp_path / "all.xyz", index=text) for text in (f":{n - 4}", f"{n - 4}:")
+    ]
+    found = {finding.id: finding for finding in mt.check(parts[0], validation=parts[1])}
+    assert found["placeholder-energy"].where() == "all.xyz (training), frame 1"
+    assert found["validation-in-training"].where().startswith("all.xyz (validation), frames ")
+    assert not any(finding.part for finding in mt.check(parts[0]))
+
+
 def test_elements_that_hardly_occur_are_told(copper):
     assert "rare-element" in ids(mt.check([*copper, labelled(bulk("Ag", cubic=True))]))
 

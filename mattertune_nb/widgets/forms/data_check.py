@@ -104,7 +104,8 @@ class DataCheck:
         if code in (0, 1) and out.lstrip().startswith("{"):
             self.report = Report.from_json(out)
             self._found.value = self.report.to_html()
-            self.remedies.children = [self._remedy(f) for f in self.report if f.settings]
+            remedies = {(f.source, repr(f.settings)): f for f in self.report if f.settings}
+            self.remedies.children = [self._remedy(f) for f in remedies.values()]
         elif code >= 0:
             # the command's last line is the sentence that it ends with
             said = errors.strip().splitlines() or [f"the check ended with code {code}"]
@@ -114,5 +115,12 @@ class DataCheck:
         """Return a button that uses the settings of a finding."""
         told = ", ".join(f"{name} = {value}" for name, value in finding.settings.items())
         button = Button(description=f"{finding.source}: use {told}", icon="check", css="mt-add")
-        button.on_click(lambda _: self._use(finding))
+
+        def use(_: object) -> None:
+            self._use(finding)
+            self.remedies.children = [b for b in self.remedies.children if b is not button]
+            # what was found is of the data as they were read before
+            self._note.value = note_html(f"{told} is set; check again")
+
+        button.on_click(use)
         return button

@@ -55,7 +55,7 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-tip p { margin: 3px 0 0 0; }
 .mt-tip code { background: none; color: inherit; padding: 0; font-size: 11px; }
 .mt-field > .mt-field, .mt-field > .mt-form, .mt-field > .mt-message { flex: 1 1 100%; }
-.mt-with-value > .mt-control { max-width: calc(100% - 200px); }
+.mt-with-value > .mt-control { max-width: calc(100% - 146px); }
 .mt-with-value > .mt-field { flex: 0 0 92px; width: 92px; }
 .mt-with-value > .mt-field > .mt-control { width: 100%; max-width: 100%; }
 .mt-form .mt-field > .mt-form { border-left: 3px solid var(--jp-border-color2, #bbb);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ase.io
 import pytest
 
@@ -38,12 +40,15 @@ def test_the_data_of_the_form_are_looked_at_beside_its_kernel(form):
 def test_a_remedy_that_is_a_setting_is_used_by_a_click(form):
     settings = {"units.energy": "eV/atom"}
     finding = Finding("energy-per-atom", "error", "x", "y", source="ill.xyz", settings=settings)
-    form.data_check._show(Report((finding,), 9).to_json(), "", 1)
+    of_validation = replace(finding, part="validation", message="z")
+    form.data_check._show(Report((finding, of_validation), 9).to_json(), "", 1)
     (button,) = form.data_check.remedies.children
     assert button.description == "ill.xyz: use units.energy = eV/atom"
     button.click()
     assert form.config.data.train.units.energy == "eV/atom"
     assert form.config.data.validation.units.energy is None
+    assert form.data_check.remedies.children == ()
+    assert "units.energy = eV/atom is set; check again" in form.data_check._note.value
 
 
 def test_a_look_can_be_cancelled(form):

@@ -39,7 +39,7 @@ def test_a_property_is_added_named_and_removed(form):
     before = form.config
     own = own_of(form)
     own.add_button.click()
-    assert own.rows[0].inner.editors["name"].problem
+    assert own.rows[0].inner.editors["name"].problem == "Name is required, e.g. band_gap"
     assert form.config == before
     own.rows[0].inner.editors["name"].control.value = "band_gap"
     own.rows[0].inner.editors["unit"].control.value = "eV"
