@@ -85,6 +85,7 @@ from .doctor.check import check as check
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
 from .recipes.foreign import ForeignMonitor as ForeignMonitor
+from .recipes.walls import WallMonitor as WallMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
 from .training.estimate import (
     Estimate as Estimate,

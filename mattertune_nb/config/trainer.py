@@ -159,6 +159,13 @@ class TrainerConfig(HardwareConfig):
         basic=True,
         group="callbacks",
     )
+    walls: bool = setting(
+        True,
+        "Look before and after whether the atoms of each pair of elements push each other apart at short "
+        "distances. Turn it off where that takes long, as with dozens of elements.",
+        label="Look for holes between atoms",
+        group="callbacks",
+    )
     loggers: list[LoggerConfig] = setting(
         list,
         "Further records of the metrics: 'csv', 'tensorboard', 'wandb', the import path of any other "
@@ -244,7 +251,7 @@ class TrainerConfig(HardwareConfig):
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        left_out |= {"foreign_set", "check_val_every_n_steps"}
+        left_out |= {"foreign_set", "walls", "check_val_every_n_steps"}
         kwargs = self.model_dump(exclude=left_out)
         if self.check_val_every_n_steps is not None:
             # Lightning counts batches, and over epochs where it is told of none

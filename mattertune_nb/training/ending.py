@@ -17,6 +17,7 @@ from mattertune_nb.training.foreign_callback import ForeignRecorder
 from mattertune_nb.training.stop import RunStopped
 from mattertune_nb.training.summary import summary_of, write_summary
 from mattertune_nb.training.verdict import verdict
+from mattertune_nb.training.wall_callback import WallRecorder
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -79,7 +80,7 @@ def worse_in_words(run: RunDirectory) -> str:
 def look_back(trainer: Trainer, model: FinetuneModuleBase) -> None:
     """Let the callbacks that compare a run's best weights with those before do so."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, ForeignRecorder):
+        if isinstance(callback, (ForeignRecorder, WallRecorder)):
             callback.measure_best(model)
 
 

@@ -64,6 +64,7 @@ class RunDirectory:
         self.validation_file = self.path / "validation.json"
         self.distances_file = self.path / "distances.json"
         self.foreign_file = self.path / "foreign.json"
+        self.walls_file = self.path / "walls.json"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
         self.best = self.checkpoints / BEST

@@ -11,6 +11,7 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.training.files import read_lines, write_json
 from mattertune_nb.training.foreign_record import read_foreign
 from mattertune_nb.training.records import best_record, drop_undone
+from mattertune_nb.training.wall_record import read_walls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ class Summary:
         Records that could not be read.
     foreign
         Errors on structures away from the target, as in :class:`ForeignRecord`; empty where none are known.
+    holes
+        Where pairs of atoms pull each other together, as in :class:`Hole`; ``None`` where that is not known.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Summary:
     training_loss: tuple[float, float] | None = None
     damaged: int = 0
     foreign: dict[str, Any] = field(default_factory=dict)
+    holes: list[dict[str, Any]] | None = None
 
 
 _known: dict[str, tuple[list[int], Summary]] = {}
@@ -113,7 +117,7 @@ def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
 def _state(run: RunDirectory) -> list[int]:
     """Return numbers that change with what a summary is made of."""
     state = [_VERSION]
-    for file in (run.config_file, run.splits_file, run.foreign_file):
+    for file in (run.config_file, run.splits_file, run.foreign_file, run.walls_file):
         try:
             state.append(zlib.crc32(file.read_bytes()))
         except OSError:
@@ -160,7 +164,13 @@ def _summarise(run: RunDirectory) -> Summary:
         (losses[0], losses[-1]) if losses else None,
         damaged,
         {} if foreign is None else asdict(foreign),
+        _holes(run),
     )
+
+
+def _holes(run: RunDirectory) -> list[dict[str, Any]] | None:
+    walls = read_walls(run)
+    return None if walls is None or walls.tuned is None else [asdict(h) for h in walls.holes]
 
 
 def _baseline(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

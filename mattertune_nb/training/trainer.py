@@ -34,6 +34,7 @@ from mattertune_nb.training.resuming import Resumption
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.stop import StopRequest
 from mattertune_nb.training.supervisor import RunSupervisor
+from mattertune_nb.training.wall_callback import WallRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,6 +143,8 @@ def build_trainer(
         own.append(settings.ema.create_callback())
     if settings.foreign_set is not None:
         own.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
+    if settings.walls:
+        own.append(WallRecorder(run))
     best = BestCheckpoint(
         new.kept,
         dirpath=run.checkpoints,

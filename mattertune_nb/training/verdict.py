@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
 from mattertune_nb.training.elsewhere import Elsewhere, elsewhere
 from mattertune_nb.training.stages import AT_START, REREFERENCED, UNTUNED, gain, short
+from mattertune_nb.training.wall_record import holes_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +78,8 @@ class Verdict:
         What to try where something is worse than before, empty otherwise.
     elsewhere
         What became of structures away from the target, errors or changes; judged by nobody but the reader.
+    holes
+        Whether pairs of atoms pull each other together that did not before.
     """
 
     changes: tuple[Change, ...] = ()
@@ -84,6 +87,7 @@ class Verdict:
     note: str = ""
     advice: str = ""
     elsewhere: Elsewhere | None = None
+    holes: str = ""
 
     @property
     def worse(self) -> tuple[str, ...]:
@@ -101,6 +105,8 @@ class Verdict:
             parts.append(f"best of {_epochs(self.best[1])}: {self.best[0]}")
         if self.elsewhere is not None:
             parts.append(str(self.elsewhere))
+        if self.holes:
+            parts.append(self.holes)
         if self.note:
             parts.append(self.note)
         text = "; ".join(parts)
@@ -132,7 +138,7 @@ def verdict(summary: Summary) -> Verdict:
         note = f"{summary.monitor} {summary.best[summary.monitor]:.4g}"
     worse = [change for change in changes if change.sign < 0]
     advice = _advice(summary, worse, best) if worse else ""
-    return Verdict(changes, best, note, advice, elsewhere(summary))
+    return Verdict(changes, best, note, advice, elsewhere(summary), holes_in_words(summary.holes))
 
 
 def _is_second(summary: Summary) -> bool:

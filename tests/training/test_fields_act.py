@@ -246,6 +246,7 @@ OTHERS = {
         "checkpoint",
         "ema",
         "foreign_set",
+        "walls",
         "loggers",
         "check_val_every_n_steps",
         "additional_trainer_kwargs",

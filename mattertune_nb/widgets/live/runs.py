@@ -31,6 +31,8 @@ _HERE = Path(__file__).parent
 _NONE = "–"
 _ELSEWHERE = "forces elsewhere (meV/Å)"
 """Column of what became of structures away from the target: errors, or changes where they have no labels."""
+_HOLES = "new holes"
+"""Column of the pairs of elements whose atoms pull each other together and did not before."""
 
 
 class _Table(anywidget.AnyWidget):  # type: ignore[misc]
@@ -175,7 +177,16 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
         row[_before(name, unit)] = _NONE if before is None else f"{before:.1f}"
         row[f"{name} ({unit})"] = _NONE if change is None else f"{change.after:.1f}"
     found = judged.elsewhere
-    return row | {_ELSEWHERE: _NONE if found is None else f"{found.forces:.1f}"}
+    n_holes = _new_holes(summary)
+    return row | {
+        _ELSEWHERE: _NONE if found is None else f"{found.forces:.1f}",
+        _HOLES: _NONE if n_holes is None else str(n_holes),
+    }
+
+
+def _new_holes(summary: Summary) -> int | None:
+    """Return how many pairs of elements pull each other together that did not before."""
+    return None if summary.holes is None else sum(bool(hole["is_new"]) for hole in summary.holes)
 
 
 def _before(name: str, unit: str) -> str:
@@ -195,6 +206,7 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
     for change in judged.changes:
         keys[_before(change.name, change.unit)] = change.before
         keys[f"{change.name} ({change.unit})"] = change.after
+    keys[_HOLES] = _new_holes(summary)
     keys[_ELSEWHERE] = None if judged.elsewhere is None else judged.elsewhere.forces
     return keys
 

@@ -12,6 +12,7 @@ from mattertune_nb.widgets.live.distance_view import DistanceView
 from mattertune_nb.widgets.live.elsewhere_view import ElsewhereView
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.validation_view import ValidationView
+from mattertune_nb.widgets.live.walls_view import WallsView
 from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
 from mattertune_nb.widgets.page.picture import only_widgets
 
@@ -47,6 +48,7 @@ SECTIONS: list[Callable[[Run], Section]] = [
     ValidationView,
     DistanceView,
     ElsewhereView,
+    WallsView,
     LogView,
 ]
 """What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""

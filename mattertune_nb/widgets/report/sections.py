@@ -14,12 +14,14 @@ from mattertune_nb.training.foreign_record import read_foreign
 from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.novelty_record import read_novelty
 from mattertune_nb.training.stages import gain, validated_stages
+from mattertune_nb.training.wall_record import read_walls
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
 from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.validation_view import about_property
+from mattertune_nb.widgets.live.walls_view import draw_walls, walls_html
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 
@@ -111,6 +113,15 @@ def elsewhere(run: Run) -> str:
         msg = "Nothing was measured away from the target."
         raise RunError(msg)
     return foreign_html(record)
+
+
+def walls(run: Run) -> str:
+    """Return the energies of pairs of atoms before and after."""
+    record = read_walls(run.directory)
+    if record is None or not record.untuned:
+        msg = "No energies of pairs of atoms are known of this run."
+        raise RunError(msg)
+    return walls_html(record) + picture(draw_walls(record), "Energies of pairs of atoms")
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:

@@ -1,0 +1,77 @@
+"""Energies of pairs of atoms before and after a run, as its directory keeps them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.physics.holes import Hole, Wall, from_plain, holes, to_plain
+from mattertune_nb.training.files import write_json
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.run_dir import RunDirectory
+
+
+@dataclass(frozen=True)
+class WallRecord:
+    """What is known of the walls of a run.
+
+    Attributes
+    ----------
+    untuned, tuned
+        Walls of all pairs of elements of the target; tuned is ``None`` before the run has ended.
+    is_best
+        Whether the tuned ones are of the weights that the run keeps as its best.
+    """
+
+    untuned: list[Wall]
+    tuned: list[Wall] | None = None
+    is_best: bool = False
+
+    @property
+    def holes(self) -> list[Hole]:
+        """Where pairs pull each other together and should not."""
+        return holes(self.untuned, self.tuned)
+
+
+def write_walls(run: RunDirectory, record: WallRecord) -> None:
+    """Write what is known into a run's directory."""
+    tuned = None if record.tuned is None else to_plain(record.tuned)
+    write_json(
+        run.walls_file,
+        {"untuned": to_plain(record.untuned), "tuned": tuned, "is_best": record.is_best},
+    )
+
+
+def read_walls(run: RunDirectory) -> WallRecord | None:
+    """Return what is known; ``None`` where nothing was computed, or the file is damaged."""
+    try:
+        data = json.loads(run.walls_file.read_text(encoding="utf-8"))
+        tuned = None if data["tuned"] is None else from_plain(data["tuned"])
+        record = WallRecord(from_plain(data["untuned"]), tuned, bool(data["is_best"]))
+        _ = record.holes
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+    return record
+
+
+def holes_in_words(found: list[dict[str, Any]] | None) -> str:
+    """Return what the verdict says of the holes of a run.
+
+    Parameters
+    ----------
+    found
+        Holes as builtins, by the names of :class:`Hole`; ``None`` where they are not known.
+    """
+    try:
+        known = None if found is None else [Hole(**hole) for hole in found]
+        if known is None:
+            return ""
+        new, old = ([str(hole) for hole in known if hole.is_new is kind] for kind in (True, False))
+    except (TypeError, ValueError):
+        return ""
+    before = f" ({', '.join(old)} had one before)" if old else ""
+    if not new:
+        return f"no new holes between atoms{before}"
+    return f"new hole{'s' if len(new) > 1 else ''}: {', '.join(new)}{before}"
