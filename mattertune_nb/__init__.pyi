@@ -3,6 +3,10 @@
 from .backbones.backbone import Backbone as Backbone
 from .backbones.base import BackboneConfig as BackboneConfig
 from .backbones.chgnet import CHGNetBackboneConfig as CHGNetBackboneConfig
+from .backbones.nequip import (
+    AllegroBackboneConfig as AllegroBackboneConfig,
+    NequIPBackboneConfig as NequIPBackboneConfig,
+)
 from .backbones.sevennet import SevenNetBackboneConfig as SevenNetBackboneConfig
 from .calculator import (
     MatterTuneCalculator as MatterTuneCalculator,

@@ -26,7 +26,15 @@ LAYERS = [
 TOP = ["testing", "demo", "app", "cli", "widgets"]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
-VENDORS = {"chgnet": "chgnet", "pymatgen": "chgnet", "sevenn": "sevennet", "e3nn": "sevennet"}
+VENDORS = {
+    "chgnet": "chgnet",
+    "pymatgen": "chgnet",
+    "sevenn": "sevennet",
+    "e3nn": "sevennet",
+    "nequip": "nequip",
+    "allegro": "nequip",
+    "hydra": "nequip",
+}
 
 
 def imports(path: Path, *, at_once: bool = False) -> set[str]:
@@ -96,7 +104,7 @@ def test_heavy_packages_stay_where_they_belong(path):
             assert layer(path) == "widgets", f"{package} belongs in widgets"
         if package in VENDORS:
             stem = VENDORS[package]
-            assert path.name in (f"{stem}.py", f"{stem}_adapter.py"), (
+            assert path.stem in (stem, f"{stem}_adapter", f"{stem}_files"), (
                 f"{package} belongs in its adapter"
             )
 

@@ -25,7 +25,12 @@ def is_of_ours(path: Path) -> bool:
 
 
 def _is_checkpoint(contents: Any) -> bool:
-    return isinstance(contents, dict) and {"state_dict", "hyper_parameters"} <= set(contents)
+    # vendors' trainers are Lightning's too, and their settings have no backbone's name
+    return (
+        isinstance(contents, dict)
+        and {"state_dict", "hyper_parameters"} <= set(contents)
+        and "name" in contents["hyper_parameters"]
+    )
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:

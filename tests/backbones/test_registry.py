@@ -49,7 +49,9 @@ def test_an_entry_point_that_cannot_be_loaded_hides_no_other(tmp_path, monkeypat
     monkeypatch.syspath_prepend(tmp_path)
     registry._entry_points.cache_clear()
     try:
-        assert set(registry.available()) == {"chgnet", "sevennet"}
+        found = set(registry.available())
+        assert found >= {"chgnet", "sevennet"}
+        assert not found & {"broken", "wrong"}
         with pytest.raises(mt.ConfigError, match=r"'broken' .*cannot be loaded: No module named"):
             registry.backbone_config_class("broken")
         with pytest.raises(mt.ConfigError, match=r"'wrong' .* is not a BackboneConfig"):

@@ -1,0 +1,144 @@
+"""NequIP's and Allegro's own layers on our graphs, up to the energy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+from nequip.data import AtomicDataDict as Key
+from nequip.utils import get_current_code_versions
+from typing_extensions import override
+
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.nequip_files import MODEL
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+
+_SHIFTS = "per_type_energy_scale_shift.shifts"
+_CASTS = ("_output_dtype", "model_dtype")
+"""Attributes of layers with the number format that they cast to, whatever that of their weights is."""
+
+
+class NequIPBackbone(Backbone):
+    """Adapter of a ``GraphModel``: its layers are called without the one that differentiates the energy.
+
+    Lengths, scales, shifts and energies are in float64 in a model of float32 too, as the vendor has them.
+    """
+
+    types: Tensor
+    has_atom_energies = True
+
+    def __init__(self, model: Any, label: str, recipe: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        unknown = [name for name in model.type_names if name not in atomic_numbers]
+        if unknown:
+            msg = f"checkpoint: {label} has atom types that are no elements ({', '.join(unknown)})."
+            raise ConfigError(msg)
+        self.model = model.model.func
+        self.label = label
+        self.cutoff = float(model.metadata["r_max"])
+        self.elements = tuple(sorted(model.type_names, key=atomic_numbers.__getitem__))
+        types = torch.full((len(chemical_symbols),), -1)
+        for k, name in enumerate(model.type_names):
+            types[atomic_numbers[name]] = k
+        self.register_buffer("types", types, persistent=False)
+        self._wide = [
+            name
+            for name, tensor in (*self.named_parameters(), *self.named_buffers())
+            if tensor.dtype == torch.float64 and model.model_dtype != torch.float64
+        ]
+        features = self.model.irreps_out.get(Key.NODE_FEATURES_KEY)
+        if features is not None and set(features.ls) == {0}:
+            self.n_features = int(features.dim)
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NequIPBackbone:
+        own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        wide = {id(own[name]) for name in self._wide}
+        super()._apply(  # type: ignore[no-untyped-call]
+            lambda t: t.to(fn(t).device) if id(t) in wide else fn(t), recurse
+        )
+        dtype = next(p.dtype for name, p in self.named_parameters() if name not in self._wide)
+        for module in self.modules():
+            for name in _CASTS:
+                if hasattr(module, name):
+                    setattr(module, name, dtype)
+        return self
+
+    @override
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        if self.recipe is None or self.recipe["_target_"].endswith(".modify"):
+            msg = f"{self.label} was made from another model of the vendor's, and cannot be written as one."
+            raise ConfigError(msg)
+        # of every element, where the vendor has one number or none
+        shifts = self.model.state_dict()[_SHIFTS].cpu().double().flatten()
+        names = sorted(self.elements, key=lambda name: int(self.types[atomic_numbers[name]]))
+        added = torch.from_numpy(references[[atomic_numbers[name] for name in names]])
+        shifted = (shifts.sum() if len(shifts) < 2 else shifts) + added
+        model = self.recipe | {
+            "per_type_energy_shifts": dict(zip(names, shifted.tolist(), strict=True))
+        }
+        state = {
+            f"{MODEL}model.func.{name}": value.detach().cpu()
+            for name, value in self.model.state_dict().items()
+        }
+        state |= {
+            f"{MODEL}model.func.{_SHIFTS}": shifted[:, None],
+            f"{MODEL}model._empty": torch.Tensor(),
+            "run_stage": torch.zeros(1, dtype=torch.long),
+        }
+        trainer = {"_target_": "nequip.train.NequIPLightningModule", "model": model}
+        settings = {
+            "model": model,
+            "num_datasets": {"train": 1, "val": 0, "test": 0},
+            "info_dict": {
+                "versions": get_current_code_versions(verbose=False),
+                "training_module": trainer,
+            },
+        }
+        torch.save(
+            {
+                "state_dict": state,
+                "hyper_parameters": settings,
+                "pytorch-lightning_version": lightning.__version__,
+            },
+            path,
+        )
+
+    @override
+    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
+        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
+
+    @override
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> dict[str, Tensor]:
+        found = self.model(
+            {
+                Key.POSITIONS_KEY: batch.positions,
+                Key.ATOM_TYPE_KEY: self.types[batch.numbers],
+                Key.EDGE_INDEX_KEY: batch.edge_index,
+                Key.EDGE_VECTORS_KEY: edge_vectors.double(),
+                Key.BATCH_KEY: batch.batch,
+                Key.NUM_NODES_KEY: batch.n_atoms,
+            }
+        )
+        out = {ENERGY.name: found[Key.TOTAL_ENERGY_KEY].view(-1)}
+        if FEATURES in heads:
+            out[FEATURES] = found[Key.NODE_FEATURES_KEY]
+        if ATOM_ENERGIES.name in heads:
+            out[ATOM_ENERGIES.name] = found[Key.PER_ATOM_ENERGY_KEY].view(-1)
+        return out

@@ -1,0 +1,87 @@
+"""Vendors' files that can run code: read after the user said so, and not before."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.data.cache_folder import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TrustingBackboneConfig(BackboneConfig):
+    """A backbone some of whose vendor's files run code while they are loaded."""
+
+    trust_checkpoint: bool = setting(
+        False,
+        "Load a file of the vendor's whose format can run any code on this machine. Set it for files alone "
+        "that come from somebody whom you trust.",
+        label="Trust the file",
+        fixed=False,
+    )
+
+    def require_trust(self, file: Path | str, why: str) -> None:
+        """Refuse a file that runs code, unless the user trusts it.
+
+        Parameters
+        ----------
+        file
+            Its path or name.
+        why
+            What runs code, e.g. ``is a pickle, which can run any code``.
+
+        Raises
+        ------
+        ConfigError
+            ``trust_checkpoint`` is not set.
+        """
+        if not self.trust_checkpoint:
+            msg = (
+                f"trust_checkpoint: {file} {why} when it is loaded. If you trust those who made it, set "
+                "trust_checkpoint: true; what mattertune_nb saves holds tensors and plain settings only."
+            )
+            raise ConfigError(msg)
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remember(file: Path) -> str:
+    """Note on this machine that its user trusts a file, and return its SHA-256."""
+    sha256 = digest(file)
+    folder = cache_folder("trusted")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / sha256).touch()
+    return sha256
+
+
+def require_remembered(file: Path, sha256: str) -> None:
+    """Refuse a file that a checkpoint of ours asks for, unless it was trusted here before.
+
+    A checkpoint says nothing of whom its reader trusts, whatever settings it holds.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, another one, or was never loaded here with ``trust_checkpoint: true``.
+    """
+    if not file.is_file():
+        msg = f"checkpoint: {file}, from which this model is built, does not exist. Put it back there."
+    elif digest(file) != sha256:
+        msg = f"checkpoint: {file} is not the file that this model was tuned from, as its SHA-256 differs."
+    elif not (cache_folder("trusted") / sha256).exists():
+        msg = (
+            f"trust_checkpoint: {file} runs code when it is loaded, and was not trusted on this machine. If "
+            "you trust those who made it, build its backbone once with trust_checkpoint: true."
+        )
+    else:
+        return
+    raise ConfigError(msg)
