@@ -118,9 +118,9 @@ class DataCheck:
 
         def use(_: object) -> None:
             self._use(finding)
-            self.remedies.children = [b for b in self.remedies.children if b is not button]
             # what was found is of the data as they were read before
-            self._note.value = note_html(f"{told} is set; check again")
+            done = HTML(note_html(f"{told} is set; check again"))
+            self.remedies.children = [done if b is button else b for b in self.remedies.children]
 
         button.on_click(use)
         return button
