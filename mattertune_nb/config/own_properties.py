@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Discriminator,
@@ -17,6 +17,7 @@ from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, did_you_mean
 from mattertune_nb.config.properties import (
     PROPERTIES,
+    Kind,
     Property,
     outside_config_class,
     outside_kinds,
@@ -63,6 +64,8 @@ class OwnPropertyConfig(BasePropertyConfig):
         basic=True,
     )
 
+    kind: ClassVar[Kind]
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, value: str) -> str:
@@ -71,9 +74,22 @@ class OwnPropertyConfig(BasePropertyConfig):
             raise ValueError(msg)
         return value
 
+    def about(self) -> Property:
+        """Return what is said of the property."""
+        return own_property(
+            self.name,
+            self.kind,
+            key=self.key,
+            unit=self.unit,
+            config=type(self).__name__,
+            reduction=getattr(self, "reduction", "mean"),
+        )
+
 
 class GraphPropertyConfig(OwnPropertyConfig):
     """Any number of a structure, such as a band gap, read from the features of its atoms."""
+
+    kind: ClassVar[Kind] = "structure"
 
     type: Literal["graph_property"] = setting(
         "graph_property",
@@ -91,23 +107,14 @@ class GraphPropertyConfig(OwnPropertyConfig):
         options={"mean": "mean over atoms", "sum": "sum over atoms"},
     )
 
-    def about(self) -> Property:
-        """Return what is said of the property."""
-        return own_property(
-            self.name,
-            "structure",
-            key=self.key,
-            unit=self.unit,
-            config=type(self).__name__,
-            reduction=self.reduction,
-        )
-
 
 class AtomPropertyConfig(OwnPropertyConfig):
     """Any number of each atom, such as a charge or a magnetic moment.
 
     Where the backbone has a head of its own for the name, such as CHGNet for ``magmoms``, that one is tuned.
     """
+
+    kind: ClassVar[Kind] = "atom"
 
     type: Literal["atom_property"] = setting(
         "atom_property",
@@ -116,18 +123,14 @@ class AtomPropertyConfig(OwnPropertyConfig):
         options={"atom_property": "any number of each atom"},
     )
 
-    def about(self) -> Property:
-        """Return what is said of the property."""
-        return own_property(
-            self.name, "atom", key=self.key, unit=self.unit, config=type(self).__name__
-        )
-
 
 class VectorPropertyConfig(OwnPropertyConfig):
     """Any vector of a structure, such as the dipole moment of a molecule, which turns as the structure does.
 
     It is read from the features of pairs of atoms, along the lines between them.
     """
+
+    kind: ClassVar[Kind] = "vector"
 
     type: Literal["vector_property"] = setting(
         "vector_property",
@@ -146,20 +149,10 @@ class VectorPropertyConfig(OwnPropertyConfig):
         "How the atoms' vectors make that of the structure: the sum of what grows with it (a dipole "
         "moment), the mean of what does not (a polarization).",
         label="Reduction",
+        fixed=True,
         basic=True,
         options={"sum": "sum over atoms", "mean": "mean over atoms"},
     )
-
-    def about(self) -> Property:
-        """Return what is said of the property."""
-        return own_property(
-            self.name,
-            "vector",
-            key=self.key,
-            unit=self.unit,
-            config=type(self).__name__,
-            reduction=self.reduction,
-        )
 
 
 OWN_KINDS = (GraphPropertyConfig, AtomPropertyConfig, VectorPropertyConfig)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.plain import calculator_results
 from mattertune_nb.data.watched import watched
 from mattertune_nb.data.xyz_geometry import plain_geometry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
@@ -67,20 +67,26 @@ def frame_keys(dataset: AtomsDataset) -> FrameKeys:
         A frame cannot be read.
     """
     cache = _cache_file(dataset)
-    kept = None if cache is None else _load(cache, len(dataset))
-    if kept is None:
+    shape = (len(fields(FrameKeys)), len(dataset))
+    kept = None if cache is None else load_array(cache)
+    if kept is None or kept.dtype != np.uint64 or kept.shape != shape:
         begun = time.monotonic()
-        kept = np.empty((len(fields(FrameKeys)), len(dataset)), dtype=np.uint64)
+        kept = np.empty(shape, dtype=np.uint64)
         for i in watched(range(len(dataset)), f"Reading {dataset.name}"):
             kept[:, i] = _keys(dataset, i)
         if cache is not None and time.monotonic() - begun > _WORTH_KEEPING:
-            _save(cache, kept)
+            save_array(cache, kept)
     return FrameKeys(*kept)
+
+
+def bytes_key(data: bytes) -> int:
+    """Return the 64-bit hash of bytes."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def text_key(text: str) -> int:
     """Return the 64-bit hash of a text."""
-    return _hash(text.encode())
+    return bytes_key(text.encode())
 
 
 def numbers_of(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
@@ -120,7 +126,7 @@ def _of_geometry(
     species = numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
     # adding zero makes −0 to 0
     rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in (cell, positions))
-    return _hash(species + rounded), _hash(species + held), *_of_species(species)
+    return bytes_key(species + rounded), bytes_key(species + held), *_of_species(species)
 
 
 @lru_cache(maxsize=1024)  # frames that follow one another mostly have the same
@@ -129,7 +135,7 @@ def _of_species(species: bytes) -> tuple[int, int]:
     numbers = np.frombuffer(species, dtype=np.int64)[:-3]
     present, counts = np.unique(numbers, return_counts=True)
     shares = counts // np.gcd.reduce(counts) if len(counts) else counts
-    return _hash(species), _hash(np.stack([present, shares]).tobytes())
+    return bytes_key(species), bytes_key(np.stack([present, shares]).tobytes())
 
 
 def _bytes(value: Any) -> bytes:
@@ -138,10 +144,6 @@ def _bytes(value: Any) -> bytes:
             repr((value.shape, value.dtype.kind)).encode() + np.ascontiguousarray(value).tobytes()
         )
     return repr(value).encode()
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def _cache_file(dataset: AtomsDataset) -> Path | None:
@@ -156,23 +158,3 @@ def _cache_file(dataset: AtomsDataset) -> Path | None:
     taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8).hexdigest()
     state = f"{_VERSION} {stats} {taken}"
     return cache_folder("keys") / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
-
-
-def _load(cache: Path, n: int) -> NDArray[np.uint64] | None:
-    try:
-        kept: NDArray[np.uint64] = np.load(cache, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    is_whole = kept.dtype == np.uint64 and kept.shape == (len(fields(FrameKeys)), n)
-    return kept if is_whole else None
-
-
-def _save(cache: Path, keys: NDArray[np.uint64]) -> None:
-    """Keep hashes; a folder that cannot be written only costs that frames are read again."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
-            np.save(file, keys)
-        Path(file.name).replace(cache)
-    except OSError:
-        return

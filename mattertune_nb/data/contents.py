@@ -77,8 +77,6 @@ def read_contents(
         Seconds between two reports.
     at_most
         Seconds after which the rest is left unread.
-    skip_unreadable
-        Whether frames that cannot be read say nothing; otherwise they are an error.
 
     Raises
     ------
@@ -93,7 +91,7 @@ def read_contents(
 
     def sum_up() -> None:
         found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
-        found.choices = {label: search.choose(label) for label in PROPERTIES}
+        found.choices = search.choices()
         found.notes = [*dataset.notes, *remarks.told()]
 
     begun = reported = turn = time.monotonic()
@@ -142,6 +140,8 @@ def search_labels(
         The structures.
     at_most
         Seconds after which the rest is left unread.
+    skip_unreadable
+        Whether frames that cannot be read say nothing; otherwise they are an error.
 
     Raises
     ------

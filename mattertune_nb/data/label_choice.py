@@ -10,6 +10,8 @@ import numpy as np
 from mattertune_nb.config.properties import PROPERTIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mattertune_nb.data.label_names import Reading
@@ -131,3 +133,12 @@ class Choice:
         told = "; ".join(f"'{c.key}' ({c.told(self.n_frames, prop.unit)})" for c in self.open)
         which = "may be" if len(self.open) == 1 else "which of these is"
         return f"{which} the {self.label}: {told}. Set {prop.key_field} to its name."
+
+
+def key_settings(choices: Mapping[str, Choice]) -> dict[str, str]:
+    """Return the settings that name the labels beyond doubt that do not stand under their standard names."""
+    return {
+        PROPERTIES[label].key_field: choice.key
+        for label, choice in choices.items()
+        if choice.key is not None and choice.key != PROPERTIES[label].ase
+    }

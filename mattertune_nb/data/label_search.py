@@ -121,6 +121,10 @@ class LabelSearch:
             choice.key, choice.candidate = left[0].key, left[0]
         return choice
 
+    def choices(self) -> dict[str, Choice]:
+        """Return what the frames say of every label."""
+        return {label: self.choose(label) for label in PROPERTIES}
+
     def likely(self, label: str) -> list[str]:
         """Return the names that may be a label, the likeliest first; a virial or a gradient is none."""
         found = [

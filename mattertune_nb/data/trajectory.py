@@ -52,8 +52,13 @@ def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
 
 def displacement(before: Atoms, after: Atoms) -> float:
     """Return the root mean square way of the atoms from one frame to another in Å, by the shortest images."""
-    way = after.positions - before.positions
+    return float(np.sqrt(np.square(shortest_way(before, after)).sum(axis=1).mean()))
+
+
+def shortest_way(before: Atoms, after: Atoms) -> NDArray[np.float64]:
+    """Return the way of each atom from one frame to another, by the shortest images, (n, 3) in Å."""
+    way: NDArray[np.float64] = after.positions - before.positions
     if before.cell.rank == 3 and before.pbc.any():
         scaled = np.linalg.solve(before.cell.array.T, way.T).T
         way = way - np.round(scaled) * before.pbc @ before.cell.array
-    return float(np.sqrt(np.square(way).sum(axis=1).mean()))
+    return way

@@ -6,7 +6,6 @@ import codecs
 import hashlib
 import io
 import re
-import tempfile
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.xyz_columns import mended
 from mattertune_nb.data.xyz_header import parse_header
 
@@ -86,7 +85,7 @@ class IndexedXYZ:
         if index is None:
             index = _scan(self.path)
             if cache:
-                _save(cache, stamp, index)
+                save_array(cache, np.vstack([[*stamp, _VERSION], index]))
         self._index = index
         self.n_atoms = np.diff(index[:, 2])
         self._opened = stamp
@@ -280,23 +279,10 @@ def _cache_file(path: Path) -> Path:
 
 def _load(cache: Path, stamp: tuple[int, int]) -> NDArray[np.int64] | None:
     """Return a kept index, or None where there is none, or one of another state of the file."""
-    try:
-        stored = np.load(cache, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    stored = load_array(cache)
+    if stored is None or stored.ndim != 2 or stored.shape[1:] != (3,):
         return None
-    if stored.ndim != 2 or stored.shape[1:] != (3,) or stored.dtype != np.int64 or len(stored) < 3:
+    if stored.dtype != np.int64 or len(stored) < 3:
         return None
     same = tuple(stored[0]) == (*stamp, _VERSION)
     return stored[1:] if same else None
-
-
-def _save(cache: Path, stamp: tuple[int, int], index: NDArray[np.int64]) -> None:
-    """Keep an index; a folder that cannot be written only costs a scan next time."""
-    head = np.array([[*stamp, _VERSION]], dtype=np.int64)
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
-            np.save(file, np.concatenate([head, index]))
-        Path(file.name).replace(cache)
-    except OSError:
-        return

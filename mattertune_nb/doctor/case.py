@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
+from mattertune_nb.doctor import compared
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
+    from mattertune_nb.doctor.compared import EnergiesCompared, ForcesCompared
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.doctor.predicted import Predicted
 
@@ -33,6 +36,16 @@ class Case:
     source: str
     predicted: Predicted | None = None
     elements: tuple[str, ...] | None = None
+
+    @cached_property
+    def energies(self) -> EnergiesCompared | None:
+        """Energies of the predicted frames beside their labels; ``None`` where there are none."""
+        return None if self.predicted is None else compared.energies(self.facts, self.predicted)
+
+    @cached_property
+    def forces(self) -> ForcesCompared | None:
+        """Forces of the predicted frames beside their labels; ``None`` where there are none."""
+        return None if self.predicted is None else compared.forces(self.facts, self.predicted)
 
 
 Rule: TypeAlias = Callable[[Case], Iterable[Finding]]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
-from mattertune_nb.data.open_dataset import open_dataset
+from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.label_choice import key_settings
 from mattertune_nb.doctor import (
     geometry,
     labels,
@@ -158,17 +158,14 @@ def _opened(data: Any) -> tuple[AtomsDataset, list[Finding]]:
     """Open data; of files the names of labels are looked for, and asked about where they are not plain."""
     if not isinstance(data, (str, Path)):
         return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), []
-    dataset = open_dataset(data)
-    search = search_labels(dataset, at_most=_SEARCHED)
-    names, questions = {}, []
-    for label, prop in PROPERTIES.items():
-        choice = search.choose(label)
-        if choice.key not in (None, prop.ase):
-            names[prop.key_field] = choice.key
-        if choice.question is not None:
-            remedy = "Say which in the data set's config; `mattertune-nb init` writes one."
-            where = Path(dataset.name).name
-            questions.append(
-                Finding("label-candidates", "error", choice.question, remedy, source=where)
-            )
-    return open_dataset(data, **names) if names else dataset, questions
+    config = XYZDatasetConfig(src=data)
+    dataset = config.create_dataset()
+    choices = search_labels(dataset, at_most=_SEARCHED).choices()
+    dataset.keys = config.model_copy(update=key_settings(choices)).keys
+    remedy = "Say which in the data set's config; `mattertune-nb init` writes one."
+    where = Path(dataset.name).name
+    return dataset, [
+        Finding("label-candidates", "error", choice.question, remedy, source=where)
+        for choice in choices.values()
+        if choice.question is not None
+    ]

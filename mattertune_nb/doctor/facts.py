@@ -10,7 +10,7 @@ from ase.data import covalent_radii
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
-from mattertune_nb.data.content import frame_keys, text_key
+from mattertune_nb.data.content import bytes_key, frame_keys
 from mattertune_nb.data.validation import geometry_problem
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -153,13 +153,20 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
             net[i] = np.linalg.norm(forces.sum(axis=0)) / len(atoms)
             rms[i] = np.sqrt(np.square(forces).mean())
             top[i] = np.linalg.norm(forces, axis=1).max()
-            force_key[i] = text_key(forces.tobytes().hex())
+            force_key[i] = bytes_key(forces.tobytes())
             unmoved[i] = not forces.any() and distances.is_asymmetric()
         progress(i + 1)
     return Facts(
         dataset, frame_keys(dataset), counts, counts.sum(axis=1), energy, net, rms, top, force_key,
         unmoved, stress, volume, periodic, filling, gap, closest, pair, crossing, broken, unread,
     )  # fmt: skip
+
+
+def groups(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
+    """Return the rows of each group of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
 
 
 class _Contacts:

@@ -63,6 +63,18 @@ class Finding:
         return f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"
 
 
+def energies_per_atom(evidence: str, source: str) -> Finding:
+    """Return the finding of energies per atom where totals are expected."""
+    return Finding(
+        "energy-per-atom",
+        "error",
+        evidence,
+        "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
+        source=source,
+        settings={"units.energy": "eV/atom"},
+    )
+
+
 @dataclass(frozen=True)
 class Report:
     """All that was found in one or two data sets, errors first.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.doctor.facts import OVERLAP
+from mattertune_nb.doctor.facts import OVERLAP, groups
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def mixed_periodicity(case: Case) -> Iterator[Finding]:
     facts = case.facts
     species = facts.keys.composition
     odd: list[int] = []
-    for alike in _groups(species):
+    for alike in groups(species):
         periodic = facts.periodic[alike].any(axis=1)
         if 0 < periodic.sum() < len(alike):
             odd += alike[periodic if periodic.sum() * 2 < len(alike) else ~periodic].tolist()
@@ -195,18 +195,11 @@ RULES = (
 )
 
 
-def _groups(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
-    """Return the rows of each group of equal keys."""
-    order = np.argsort(keys, kind="stable")
-    cuts = np.flatnonzero(np.diff(keys[order].astype(np.float64)) != 0) + 1
-    return np.split(order, cuts)
-
-
 def _alike(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
     """Return for each row the rows with which it is compared: those of its group, or all of a small one."""
     everything = np.arange(len(keys))
     found: list[NDArray[np.intp]] = [everything] * len(keys)
-    for group in _groups(keys):
+    for group in groups(keys):
         if len(group) >= _FEW_FRAMES:
             for row in group.tolist():
                 found[row] = group

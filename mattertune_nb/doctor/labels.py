@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import median_abs_deviation
 
-from mattertune_nb.doctor.finding import Finding
-from mattertune_nb.doctor.predicted import about_references
+from mattertune_nb.doctor.compared import about_references
+from mattertune_nb.doctor.facts import groups
+from mattertune_nb.doctor.finding import Finding, energies_per_atom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,12 +121,8 @@ def repeated_forces(case: Case) -> Iterator[Finding]:
     """Find frames of different structures that carry the very same forces."""
     facts = case.facts
     has = np.flatnonzero((facts.force_key > 0) & (facts.force_max > 0))
-    _, of_frame, counts = np.unique(facts.force_key[has], return_inverse=True, return_counts=True)
-    rows = [
-        has[of_frame == k]
-        for k in np.flatnonzero(counts > 1)
-        if len(np.unique(facts.keys.structure[has[of_frame == k]])) > 1
-    ]
+    alike = (has[group] for group in groups(facts.force_key[has]))
+    rows = [group for group in alike if len(np.unique(facts.keys.structure[group])) > 1]
     if rows:
         found = np.sort(np.concatenate(rows))
         yield Finding(
@@ -182,7 +179,7 @@ def impossible_magnitudes(case: Case) -> Iterator[Finding]:
         )
 
 
-def energies_per_atom(case: Case) -> Iterator[Finding]:
+def totals_per_atom(case: Case) -> Iterator[Finding]:
     """Find sets whose energies do not grow with the number of atoms."""
     facts = case.facts
     has = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 0))
@@ -193,14 +190,10 @@ def energies_per_atom(case: Case) -> Iterator[Finding]:
     total = _spread(about_references(facts.counts[has], facts.energy[has]) * sizes)
     per_atom = _spread(about_references(facts.counts[has], facts.energy[has] * sizes))
     if per_atom * _PER_ATOM_GAIN < total:
-        yield Finding(
-            "energy-per-atom",
-            "error",
+        yield energies_per_atom(
             f"the energies do not grow with the number of atoms: one energy an element leaves {total:.3g} eV "
             f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
-            "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
-            source=case.source,
-            settings={"units.energy": "eV/atom"},
+            case.source,
         )
 
 
@@ -216,5 +209,5 @@ RULES = (
     repeated_forces,
     net_force,
     impossible_magnitudes,
-    energies_per_atom,
+    totals_per_atom,
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.doctor.finding import Finding
-from mattertune_nb.doctor.predicted import forces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +21,9 @@ _ALIKE, _UNLIKE = 0.9, 0.5
 
 def misplaced_forces(case: Case) -> Iterator[Finding]:
     """Find forces that are shifted by an atom, or that belong to another frame."""
-    if case.predicted is None:
+    if case.forces is None:
         return
-    rows, labels, guesses = forces_of(case)
+    rows, labels, guesses = case.forces.rows, case.forces.labels, case.forces.guesses
     directions = [_unit(part) for part in labels]
     expected = [_unit(part) for part in guesses]
     by_shape: dict[int, list[int]] = {}

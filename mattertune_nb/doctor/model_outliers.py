@@ -8,7 +8,6 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from mattertune_nb.doctor.finding import Finding
-from mattertune_nb.doctor.predicted import about_references, forces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.compared import ForcesCompared
+    from mattertune_nb.doctor.predicted import Predicted
 
 _FEWEST = 8
 _MISMATCH = 0.5
@@ -36,12 +37,10 @@ _GROWS = 0.6
 
 def reference_mismatch(case: Case) -> Iterator[Finding]:
     """Find energies of which reference energies explain too little."""
-    if case.predicted is None:
+    energies = case.energies
+    if energies is None or len(energies) < _FEWEST:
         return
-    which, left = _residuals(case)
-    if len(which) < _FEWEST:
-        return
-    typical = float(np.median(np.abs(left)))
+    typical = float(np.median(np.abs(energies.left)))
     if typical > _MISMATCH:
         yield Finding(
             "reference-mismatch",
@@ -55,11 +54,10 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
 
 def mixed_settings(case: Case) -> Iterator[Finding]:
     """Find energies that fall into two groups, as from two settings of DFT."""
-    if case.predicted is None:
+    energies, predicted = case.energies, case.predicted
+    if energies is None or predicted is None or len(energies) < 2 * _FEWEST:
         return
-    which, left = _residuals(case)
-    if len(which) < 2 * _FEWEST:
-        return
+    which, left = energies.which, energies.left
     order = np.argsort(left)
     ordered = left[order]
     # a group of a few is one of outliers
@@ -76,7 +74,7 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
             f"the energies fall into two groups {1000 * gap:.3g} meV/atom apart, {len(part)} of "
             f"{len(which)} frames looked at in the smaller one, each {1000 * width:.3g} wide.",
             "Two settings of DFT, or two kinds of corrections, are mixed: keep one.",
-            case.facts.numbers_of(np.sort(case.predicted.rows[which[part]]).tolist()),
+            case.facts.numbers_of(np.sort(predicted.rows[which[part]])),
             case.source,
         )
 
@@ -89,15 +87,17 @@ def _between(ordered: NDArray[np.float64], cut: int) -> float:
 
 def energy_outliers(case: Case) -> Iterator[Finding]:
     """Find energies far from what the untuned model says, beyond what grows with the distortion."""
-    if case.predicted is None:
+    energies, predicted = case.energies, case.predicted
+    if energies is None or predicted is None or len(energies) < _FEWEST:
         return
-    which, left = _residuals(case)
-    if len(which) < _FEWEST:
-        return
-    _, _, guess = case.predicted.without_references(case.facts)
-    left = left - np.median(left)
+    which, guess = energies.which, energies.guess
+    left = energies.left - np.median(energies.left)
     spread = 1.4826 * float(np.median(np.abs(left)))
-    beyond = np.abs(left) - _GROWS * np.abs(guess - np.median(guess)) - _doubt(case)[which]
+    beyond = (
+        np.abs(left)
+        - _GROWS * np.abs(guess - np.median(guess))
+        - _doubt(case.forces, predicted)[which]
+    )
     odd = np.flatnonzero(beyond > max(_FAR * spread, _LEAST_ENERGY))
     if len(odd) and len(odd) < 0.3 * len(which):
         worst = float(np.abs(left[odd]).max())
@@ -108,36 +108,33 @@ def energy_outliers(case: Case) -> Iterator[Finding]:
             f"meV/atom from what the untuned model says, {worst / max(spread, 1e-9):.0f} robust standard "
             "deviations.",
             "Look at these calculations: did they converge, and are the energies those of these structures?",
-            case.facts.numbers_of(np.sort(case.predicted.rows[which[odd]]).tolist()),
+            case.facts.numbers_of(np.sort(predicted.rows[which[odd]])),
             case.source,
         )
 
 
-def _doubt(case: Case) -> NDArray[np.float64]:
+def _doubt(forces: ForcesCompared | None, predicted: Predicted) -> NDArray[np.float64]:
     """Return what an energy may be off, in eV/atom, where the model is plainly worse at the forces, too.
 
     A label that is wrong leaves the forces of its frame as well predicted as those of others.
     """
-    assert case.predicted is not None
-    rows, labels, guesses = forces_of(case)
-    doubt: NDArray[np.float64] = np.zeros(len(case.predicted))
-    if rows:
-        errors = [np.sqrt(np.square(a - b).mean()) for a, b in zip(labels, guesses, strict=True)]
-        at = np.searchsorted(case.predicted.rows, rows)
+    doubt: NDArray[np.float64] = np.zeros(len(predicted))
+    if forces is not None:
+        pairs = zip(forces.labels, forces.guesses, strict=True)
+        errors = [np.sqrt(np.square(label - guess).mean()) for label, guess in pairs]
+        at = np.searchsorted(predicted.rows, forces.rows)
         doubt[at] = np.maximum(np.array(errors) - 2 * np.median(errors), 0.0) * _LENGTH
     return doubt
 
 
 def force_outliers(case: Case) -> Iterator[Finding]:
     """Find forces on single atoms far from what the untuned model says, by element."""
-    if case.predicted is None:
+    if case.forces is None:
         return
-    rows, labels, guesses = forces_of(case)
-    if not rows:
-        return
+    rows, labels = case.forces.rows, case.forces.labels
     numbers = np.concatenate([case.facts.dataset.frame(row).numbers for row in rows])
     frame = np.repeat(rows, [len(part) for part in labels])
-    label, guess = np.concatenate(labels), np.concatenate(guesses)
+    label, guess = np.concatenate(labels), np.concatenate(case.forces.guesses)
     error = np.linalg.norm(label - guess, axis=1)
     beyond = error - _GROWS * np.linalg.norm(guess, axis=1)
     found: list[int] = []
@@ -161,16 +158,6 @@ def force_outliers(case: Case) -> Iterator[Finding]:
             case.facts.numbers_of(frames),
             case.source,
         )
-
-
-def _residuals(case: Case) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return predicted frames with energies, and label − prediction − references in eV/atom."""
-    facts, predicted = case.facts, case.predicted
-    assert predicted is not None
-    which = np.flatnonzero(np.isfinite(facts.energy[predicted.rows]))
-    counts = facts.counts[predicted.rows[which]]
-    difference = facts.energy[predicted.rows[which]] - predicted.energy[which]
-    return which, about_references(counts, difference) if len(which) else difference
 
 
 RULES = (reference_mismatch, mixed_settings, energy_outliers, force_outliers)

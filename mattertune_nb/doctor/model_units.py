@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
-from mattertune_nb.doctor.finding import Finding
-from mattertune_nb.doctor.predicted import correlation_of, forces_of, slope_of
+from mattertune_nb.doctor.compared import correlation_of, slope_of
+from mattertune_nb.doctor.finding import Finding, energies_per_atom
 from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
 
 if TYPE_CHECKING:
@@ -30,22 +30,19 @@ _UNLIKE = 0.5
 
 def force_units(case: Case) -> Iterator[Finding]:
     """Find forces in another unit or with the other sign, in the whole set or in some frames."""
-    facts, predicted = case.facts, case.predicted
-    if predicted is None:
+    forces = case.forces
+    if forces is None:
         return
-    rows, labels, guesses = forces_of(case)
-    if not rows:
-        return
-    label, guess = (np.concatenate([part.ravel() for part in parts]) for parts in (labels, guesses))
+    label, guess = np.concatenate(forces.labels), np.concatenate(forces.guesses)
     correlation, slope = correlation_of(label, guess), slope_of(label, guess)
     if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
         yield _unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
         return
     # in single frames the bulk of the set is the measure: a frame's own slope has to be far from it
     odd = []
-    for row, own, other in zip(rows, labels, guesses, strict=True):
-        own_slope = slope_of(own.ravel(), other.ravel())
-        is_told = abs(correlation_of(own.ravel(), other.ravel())) >= CORRELATION and len(own) > 1
+    for row, own, other in zip(forces.rows, forces.labels, forces.guesses, strict=True):
+        own_slope = slope_of(own, other)
+        is_told = abs(correlation_of(own, other)) >= CORRELATION and len(own) > 1
         if is_told and not 1 / (2 * _OFF) < own_slope < 2 * _OFF:
             odd.append((row, own_slope))
     if odd:
@@ -54,36 +51,33 @@ def force_units(case: Case) -> Iterator[Finding]:
         yield Finding(
             "forces-unit",
             "error",
-            f"the forces of {len(odd)} of {len(predicted)} frames looked at are {times(typical)} what the "
+            f"the forces of {len(odd)} of {len(forces)} frames looked at are {times(typical)} what the "
             f"untuned model says, with a correlation above {CORRELATION:g} in each: they have {what}.",
             "Convert them, or take these frames out.",
-            facts.numbers_of([row for row, _ in odd]),
+            case.facts.numbers_of([row for row, _ in odd]),
             case.source,
         )
 
 
 def energy_units(case: Case) -> Iterator[Finding]:
     """Find energies in another unit, with the other sign, or an atom."""
-    if case.predicted is None:
+    energies, predicted = case.energies, case.predicted
+    if energies is None or predicted is None:
         return
-    which, label, guess = case.predicted.without_references(case.facts)
-    if len(which) < _FEWEST or not guess.std():
+    label, guess = energies.label, energies.guess
+    if len(energies) < _FEWEST or not guess.std():
         return
     correlation, slope = correlation_of(label, guess), _robust_slope(label, guess)
     if abs(correlation) < CORRELATION or 1 / _OFF < slope < _OFF:
         return
-    sizes = case.facts.n_atoms[case.predicted.rows[which]]
+    sizes = case.facts.n_atoms[predicted.rows[energies.which]]
     # where sizes differ, that energies do not grow with them is told without a model
     if slope > 0 and sizes.max() < 1.5 * sizes.min() and 1 / _OFF < slope * np.median(sizes) < _OFF:
-        yield Finding(
-            "energy-per-atom",
-            "error",
+        yield energies_per_atom(
             f"energies vary {times(slope)} as much as the untuned model says (correlation "
-            f"{correlation:.2f}), "
-            f"and structures have {np.median(sizes):.0f} atoms: they are energies per atom.",
-            "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
-            source=case.source,
-            settings={"units.energy": "eV/atom"},
+            f"{correlation:.2f}), and structures have {np.median(sizes):.0f} atoms: they are energies per "
+            "atom.",
+            case.source,
         )
         return
     yield _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.trajectory import displacement
+from mattertune_nb.data.trajectory import displacement, shortest_way
+from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
 
@@ -119,9 +120,9 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
     """Return pairs of frames of the same species that differ by no more than 0.01 Å, and by how much."""
     pairs: list[tuple[int, int, float]] = []
     rng = np.random.default_rng(0)
-    usable = np.array([i not in facts.broken for i in range(len(facts))], dtype=bool)
-    for key in np.unique(facts.keys.species[usable]):
-        rows = np.flatnonzero((facts.keys.species == key) & usable)
+    usable = np.flatnonzero(~np.isin(np.arange(len(facts)), list(facts.broken)))
+    for group in groups(facts.keys.species[usable]):
+        rows = usable[group]
         if len(rows) < 2:
             continue
         # equal structures have equal projections, and near ones near projections
@@ -157,10 +158,6 @@ def _change(facts: Facts, i: int, j: int) -> float:
 
 def _work(facts: Facts, i: int, j: int) -> float:
     """Return the change of energy that the mean force over a step gives, in eV."""
-    before, after = facts.dataset.frame(i), facts.dataset.frame(j)
-    way = after.positions - before.positions
-    if before.cell.rank == 3 and before.pbc.any():
-        scaled = before.cell.scaled_positions(way)
-        way = way - np.round(scaled) * before.pbc @ before.cell.array
+    way = shortest_way(facts.dataset.frame(i), facts.dataset.frame(j))
     forces = [np.asarray(facts.dataset.labels(k, {FORCES: "error"})[FORCES.name]) for k in (i, j)]
     return float(-((forces[0] + forces[1]) / 2 * way).sum())

@@ -9,14 +9,12 @@ import numpy as np
 
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.doctor.facts import OVERLAP
-from mattertune_nb.model.references import fit_references
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from mattertune_nb.doctor.case import Case
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.model.module import FinetuneModuleBase
 
@@ -47,37 +45,6 @@ class Predicted:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def without_references(
-        self, facts: Facts
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-        """Return frames with energies, and both energies per atom less one energy an element.
-
-        Returns
-        -------
-        which
-            Positions in the sample, (m,).
-        label, prediction
-            In eV/atom, each about its own reference energies, (m,).
-        """
-        rows = self.rows
-        which = np.flatnonzero(np.isfinite(facts.energy[rows]))
-        if not len(which):
-            return which, self.energy[which], self.energy[which]
-        counts = facts.counts[rows[which]]
-        label, prediction = (
-            about_references(counts, energies)
-            for energies in (facts.energy[rows[which]], self.energy[which])
-        )
-        return which, label, prediction
-
-
-def about_references(
-    counts: NDArray[np.int64], energies: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return energies per atom less one fitted energy an element, (n,)."""
-    references, _ = fit_references(counts, energies)
-    return np.asarray((energies - counts @ references) / counts.sum(axis=1))
 
 
 def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
@@ -131,33 +98,3 @@ def predict(
         [result[FORCES.name] for result in results],
         np.array([result.get(STRESSES.name, nothing) for result in results]).reshape(-1, 6),
     )
-
-
-def forces_of(
-    case: Case,
-) -> tuple[list[int], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Return predicted frames that have forces, with label and prediction, (n, 3) in eV/Å."""
-    assert case.predicted is not None
-    rows, labels, guesses = [], [], []
-    for row, guess in zip(case.predicted.rows.tolist(), case.predicted.forces, strict=True):
-        label = case.facts.dataset.labels(row, {FORCES: "mask"}).get(FORCES.name)
-        if label is not None:
-            rows.append(row)
-            labels.append(np.asarray(label, dtype=np.float64))
-            guesses.append(np.asarray(guess, dtype=np.float64))
-    return rows, labels, guesses
-
-
-def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return Pearson's coefficient of all components; zero where one of both does not vary."""
-    a, b = np.ravel(a), np.ravel(b)
-    if len(a) < 2 or not a.std() or not b.std():
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def slope_of(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
-    """Return by what the prediction is to be multiplied for the labels, by least squares."""
-    a, b = np.ravel(label), np.ravel(guess)
-    square = float(b @ b)
-    return float(a @ b) / square if square else 1.0

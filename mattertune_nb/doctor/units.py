@@ -7,38 +7,34 @@ from typing import TYPE_CHECKING
 
 from ase import units
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mattertune_nb.data.label_units import unit_factor
 
-ENERGY_UNITS: dict[str, float] = {
-    "Hartree": 1 / units.Hartree,
-    "Ry": 1 / units.Rydberg,
-    "kcal/mol": units.mol / units.kcal,
-    "kJ/mol": units.mol / units.kJ,
-    "meV": 1000.0,
-}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def _sizes(names: Iterable[str]) -> dict[str, float]:
+    return {name: 1 / unit_factor(name) for name in names}
+
+
+ENERGY_UNITS = _sizes(("Hartree", "Ry", "kcal/mol", "kJ/mol", "meV"))
 """Number that one eV is in each."""
 
-FORCE_UNITS: dict[str, float] = {
-    "Hartree/Bohr": units.Bohr / units.Hartree,
-    "Ry/Bohr": units.Bohr / units.Rydberg,
-    "eV/Bohr": units.Bohr,
-    "Hartree/Å": 1 / units.Hartree,
-    "kcal/mol/Å": units.mol / units.kcal,
-    "kJ/mol/Å": units.mol / units.kJ,
-    "kJ/mol/nm": 10 * units.mol / units.kJ,
-    "meV/Å": 1000.0,
-}
+FORCE_UNITS = _sizes(
+    (
+        "Hartree/Bohr",
+        "Ry/Bohr",
+        "eV/Bohr",
+        "Hartree/Å",
+        "kcal/mol/Å",
+        "kJ/mol/Å",
+        "kJ/mol/nm",
+        "meV/Å",
+    )
+)
 """Number that one eV/Å is in each."""
 
-STRESS_UNITS: dict[str, float] = {
-    "GPa": 1 / units.GPa,
-    "kbar": 10 / units.GPa,
-    "bar": 1e4 / units.GPa,
-    "MPa": 1e3 / units.GPa,
-    "Hartree/Bohr³": units.Bohr**3 / units.Hartree,
-    "meV/Å³": 1000.0,
-}
+STRESS_UNITS = _sizes(("GPa", "kbar", "bar", "Hartree/Bohr³", "meV/Å³")) | {"MPa": 1e3 / units.GPa}
 """Number that one eV/Å³ is in each."""
 
 _NEAR = 1.4

@@ -262,10 +262,10 @@ class PropertyHeads(nn.ModuleDict):
 
     def begin_as(self, other: PropertyHeads) -> None:
         """Take mean and spread of the training labels from another model's heads of the same properties."""
+        own = self.named()
         for name, head in other.named().items():
-            own = self.named()[name]
             for key, value in head.named_buffers(recurse=False):
-                own.get_buffer(key).copy_(value)
+                own[name].get_buffer(key).copy_(value)
 
     def fit(self, frames: AtomsDataset) -> None:
         """Give each head that has none yet mean and spread of the labels of a training set.

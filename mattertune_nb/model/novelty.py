@@ -8,18 +8,17 @@ that 1 is as far as training structures are from one another, and 0 is a structu
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.content import frame_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -97,12 +96,9 @@ def describe(
     """Return the mean features of structures, (n, n_features), kept in the user's cache folder."""
     frames = dataset.frames.take(positions)
     cache = _cache_file(frame_keys(frames).structure, backbone)
-    try:
-        kept: NDArray[np.float64] = np.load(cache, allow_pickle=False)
-        if kept.shape == (len(positions), backbone.n_features):
-            return kept
-    except (OSError, ValueError, EOFError):
-        pass
+    kept = load_array(cache)
+    if kept is not None and kept.shape == (len(positions), backbone.n_features):
+        return kept
     n_atoms, start = frames.n_atoms(), 0
     parts = []
     device = next(backbone.parameters()).device
@@ -123,7 +119,7 @@ def describe(
     finally:
         backbone.train(was_training)
     described: NDArray[np.float64] = np.concatenate(parts)
-    _save(cache, described)
+    save_array(cache, described)
     return described
 
 
@@ -157,14 +153,3 @@ def _cache_file(structure: NDArray[np.uint64], backbone: Backbone) -> Path:
         content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
     content.update(structure.tobytes())
     return cache_folder("descriptors") / f"{content.hexdigest()[:32]}.npy"
-
-
-def _save(cache: Path, described: NDArray[np.float64]) -> None:
-    """Keep descriptors; a folder that cannot be written only costs that they are computed again."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".tmp", delete=False) as file:
-            np.save(file, described)
-        Path(file.name).replace(cache)
-    except OSError:
-        return

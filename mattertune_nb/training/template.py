@@ -16,6 +16,7 @@ from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.fingerprint import file_stamps
+from mattertune_nb.data.label_choice import key_settings
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 
@@ -70,13 +71,8 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
     if file_stamps(dataset):
         opened = dataset.create_dataset()
         search = search_labels(opened, at_most=_SECONDS)
-        choices = {label: search.choose(label) for label in PROPERTIES}
-        names = {
-            PROPERTIES[label].key_field: choice.key
-            for label, choice in choices.items()
-            if choice.key not in (None, PROPERTIES[label].ase)
-        }
-        dataset = dataset.model_copy(update=names)
+        choices = search.choices()
+        dataset = dataset.model_copy(update=key_settings(choices))
         first.notes += opened.notes
         for label, choice in choices.items():
             first.notes += choice.notes

@@ -10,6 +10,7 @@ from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.file_source import FileSource
 from mattertune_nb.data.fingerprint import file_stamps
+from mattertune_nb.data.label_choice import key_settings
 
 if TYPE_CHECKING:
     from mattertune_nb.data.label_choice import Choice
@@ -92,7 +93,7 @@ class LabelKeyFiller:
                 changed |= _take_back(dataset, filled)
                 filled = {
                     field: key
-                    for field, key in _names(found).items()
+                    for field, key in key_settings(found).items()
                     if getattr(dataset, field) is None
                 }
                 for field, key in filled.items():
@@ -123,22 +124,13 @@ def _identity(dataset: Any) -> Any:
     return type(dataset), str(dataset.src), changed, part
 
 
-def _names(found: dict[str, Choice]) -> dict[str, str]:
-    """Return the settings that name the labels that are beyond doubt, where they have no standard name."""
-    return {
-        PROPERTIES[label].key_field: choice.key
-        for label, choice in found.items()
-        if choice.key is not None and choice.key != PROPERTIES[label].ase
-    }
-
-
 def _look_into(dataset: Any) -> tuple[dict[str, Choice], str, int | None]:
     try:
         frames = dataset.create_dataset()
         search = search_labels(frames, at_most=_SECONDS)
     except (MatterTuneError, OSError) as exc:
         return {}, str(exc), None
-    found = {label: search.choose(label) for label in PROPERTIES}
+    found = search.choices()
     names = ", ".join(_told(choice) for choice in found.values())
     return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)
 

@@ -1,0 +1,107 @@
+"""Labels beside what the untuned backbone predicts for the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.config.properties import FORCES
+from mattertune_nb.model.references import fit_references
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattertune_nb.doctor.facts import Facts
+    from mattertune_nb.doctor.predicted import Predicted
+
+
+@dataclass(frozen=True)
+class EnergiesCompared:
+    """Energies of the predicted frames that have one, per atom and less one energy an element.
+
+    Attributes
+    ----------
+    which
+        Positions of these frames in the sample, (m,).
+    label, guess
+        In eV/atom, each about its own reference energies, (m,).
+    left
+        Label − prediction about reference energies fitted to it, (m,) in eV/atom.
+    """
+
+    which: NDArray[np.intp]
+    label: NDArray[np.float64]
+    guess: NDArray[np.float64]
+    left: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+
+@dataclass(frozen=True)
+class ForcesCompared:
+    """Forces of the predicted frames that have them.
+
+    Attributes
+    ----------
+    rows
+        Positions of these frames in the data set, (m,).
+    labels, guesses
+        Label and prediction of each, (n_atoms, 3) in eV/Å.
+    """
+
+    rows: list[int]
+    labels: list[NDArray[np.float64]]
+    guesses: list[NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def energies(facts: Facts, predicted: Predicted) -> EnergiesCompared | None:
+    """Return energies beside their predictions, or ``None`` where no frame has one."""
+    which = np.flatnonzero(np.isfinite(facts.energy[predicted.rows]))
+    if not len(which):
+        return None
+    rows = predicted.rows[which]
+    counts, label, guess = facts.counts[rows], facts.energy[rows], predicted.energy[which]
+    return EnergiesCompared(
+        which, *(about_references(counts, part) for part in (label, guess, label - guess))
+    )
+
+
+def forces(facts: Facts, predicted: Predicted) -> ForcesCompared | None:
+    """Return forces beside their predictions, or ``None`` where no frame has them."""
+    found = ForcesCompared([], [], [])
+    for row, guess in zip(predicted.rows.tolist(), predicted.forces, strict=True):
+        label = facts.dataset.labels(row, {FORCES: "mask"}).get(FORCES.name)
+        if label is not None:
+            found.rows.append(row)
+            found.labels.append(np.asarray(label, dtype=np.float64))
+            found.guesses.append(np.asarray(guess, dtype=np.float64))
+    return found if found.rows else None
+
+
+def about_references(
+    counts: NDArray[np.int64], energies: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return energies per atom less one fitted energy an element, (n,)."""
+    references, _ = fit_references(counts, energies)
+    return np.asarray((energies - counts @ references) / counts.sum(axis=1))
+
+
+def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return Pearson's coefficient of all components; zero where one of both does not vary."""
+    a, b = np.ravel(a), np.ravel(b)
+    if len(a) < 2 or not a.std() or not b.std():
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def slope_of(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
+    """Return by what the prediction is to be multiplied for the labels, by least squares."""
+    a, b = np.ravel(label), np.ravel(guess)
+    square = float(b @ b)
+    return float(a @ b) / square if square else 1.0
