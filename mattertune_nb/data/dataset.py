@@ -11,7 +11,8 @@ import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.frames import CachedFrames
-from mattertune_nb.data.labels import LabelKeys, Labels, read_labels
+from mattertune_nb.data.labels import AbsentLabelError, LabelKeys, Labels, read_labels
+from mattertune_nb.data.xyz_unnamed import unnamed_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +124,19 @@ class AtomsDataset:
         """
         everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(PROPERTIES, "mask")
         wanted = everything if missing is None else missing
-        return read_labels(self.frame(i), self.keys_of(i), wanted, source=self.source(i))
+        try:
+            return read_labels(self.frame(i), self.keys_of(i), wanted, source=self.source(i))
+        except AbsentLabelError as exc:
+            unnamed = self.unnamed(i, exc.label)
+            if unnamed is None:
+                raise
+            msg = f"{exc} {unnamed}"
+            raise AbsentLabelError(msg, exc.label) from None
+
+    def unnamed(self, i: int, label: str) -> str | None:
+        """Return in a sentence what may be a `label` of structure `i` and has no name, or None."""
+        block = self.block(i)
+        return None if block is None else unnamed_values(block, label)
 
     def keys_of(self, i: int) -> LabelKeys:
         """Return the names of the labels of structure `i`."""

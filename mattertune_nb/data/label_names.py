@@ -9,7 +9,7 @@ from typing import Literal
 
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 
-Kind = Literal["plain", "free energy", "virial", "gradient"]
+Kind = Literal["plain", "free energy", "of atoms", "virial", "gradient"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -37,6 +37,7 @@ KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
     ("potential_energy", "energy", "plain", "ASE, LAMMPS"),
     ("free_energy", "energy", "free energy", "ASE, VASP, SevenNet"),
     ("totenergy", "energy", "plain", "RuNNer, n2p2"),
+    ("energies", "energy", "of atoms", "ASE"),
     ("toten", "energy", "free energy", "VASP"),
     ("uncorrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
     ("corrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
@@ -121,6 +122,14 @@ UNIT_WORDS = _words(
 )
 
 
+FOLLOWS: dict[Kind, str] = {
+    "of atoms": "the sum over the atoms",
+    "virial": "stress = -virial / volume",
+    "gradient": "its negative",
+}
+"""What is taken as the label of another quantity, once a person has asked for it by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a name says.
@@ -130,7 +139,7 @@ class Reading:
     label
         The property that it may be a label of; ``None`` for something else.
     kind
-        ``virial`` and ``gradient`` are another quantity, from which the label follows.
+        ``virial``, ``gradient`` and energies ``of atoms`` are another quantity, from which the label follows.
     rank
         Lower is likelier.
     excluded

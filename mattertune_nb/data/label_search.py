@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 from mattertune_nb.data.label_choice import Candidate, Choice
-from mattertune_nb.data.label_names import read_name
+from mattertune_nb.data.label_names import FOLLOWS, Reading, read_name
 from mattertune_nb.data.values import numbers_of, stored_values
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ class LabelSearch:
         kinetic = None
         for key, value in stored_values(atoms).items():
             self.keys.add(key)
-            reading = read_name(key)
+            reading = _reading(key, value, len(atoms))
             if reading.label is None:
                 continue
-            array = _shaped(reading.label, value, len(atoms))
+            array = _shaped(reading, value, len(atoms))
             if array is None:
                 continue
             found = self._found[reading.label]
@@ -104,7 +105,7 @@ class LabelSearch:
             key: c.reading.excluded for key, c in found.items() if c.reading.excluded is not None
         }
         left = [c for c in found.values() if c.reading.excluded is None]
-        choice.other = [c for c in left if c.reading.kind in ("virial", "gradient")]
+        choice.other = [c for c in left if c.reading.kind in FOLLOWS]
         left = sorted((c for c in left if c not in choice.other), key=lambda c: c.reading.rank)
         left = self._without_sums(left, choice)
         left = self._without_constants(left, choice)
@@ -126,11 +127,11 @@ class LabelSearch:
         return {label: self.choose(label) for label in PROPERTIES}
 
     def likely(self, label: str) -> list[str]:
-        """Return the names that may be a label, the likeliest first; a virial or a gradient is none."""
+        """Return the names that may be a label, the likeliest first; not those from which it follows."""
         found = [
             c
             for c in self._found[label].values()
-            if c.reading.excluded is None and c.reading.kind not in ("virial", "gradient")
+            if c.reading.excluded is None and c.reading.kind not in FOLLOWS
         ]
         return [c.key for c in sorted(found, key=lambda c: c.reading.rank)]
 
@@ -242,11 +243,20 @@ class LabelSearch:
         )
 
 
-def _shaped(label: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
+def _reading(key: str, value: Any, n_atoms: int) -> Reading:
+    """Return what a name says; one number is no set of energies of atoms, whatever it is called."""
+    reading = read_name(key)
+    is_one = reading.kind == "of atoms" and np.size(value) == 1 and n_atoms > 1
+    return replace(reading, kind="plain") if is_one else reading
+
+
+def _shaped(reading: Reading, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
     """Return a value as numbers where it has the shape of a label."""
-    array = numbers_of(value)
+    array, label = numbers_of(value), reading.label
     if array is None:
         return None
+    if reading.kind == "of atoms" and array.shape == (n_atoms,):
+        return np.asarray(array.sum())
     if label == ENERGY.name:
         return array.reshape(()) if array.size == 1 and array.ndim <= 1 else None
     if label == FORCES.name:

@@ -14,7 +14,7 @@ from mattertune_nb.config.properties import (
     as_property,
 )
 from mattertune_nb.config.units import LabelUnitsConfig
-from mattertune_nb.data.label_names import read_name
+from mattertune_nb.data.label_names import FOLLOWS, read_name
 from mattertune_nb.data.label_search import LabelSearch
 from mattertune_nb.data.label_units import UnitError, converted, stated_length
 from mattertune_nb.data.values import numbers_of, quantity_of, shown_value, stored_values
@@ -96,6 +96,22 @@ class Remarks:
         return notes
 
 
+class AbsentLabelError(DataError):
+    """A structure has no such label.
+
+    Parameters
+    ----------
+    message
+        What is said of it.
+    label
+        Name of the property.
+    """
+
+    def __init__(self, message: str, label: str) -> None:
+        super().__init__(message)
+        self.label = label
+
+
 def read_labels(
     atoms: Atoms,
     keys: LabelKeys | None = None,
@@ -159,7 +175,7 @@ def read_labels(
                 labels[prop.name] = value
         elif missing is None or missing[label] == "error":
             msg = f"{source}: {problem}"
-            raise DataError(msg)
+            raise AbsentLabelError(msg, prop.name) if value is None else DataError(msg)
     return labels
 
 
@@ -192,6 +208,9 @@ def _parse(
     shape = array.shape
     match prop.kind:
         case "structure":
+            if read_name(key).kind == "of atoms" and shape == (len(atoms),):
+                array = array.sum()
+                remarks.converted[label] = f"it is the sum of '{key}' over the atoms"
             expected, fits = "one number", array.size == 1
         case "voigt":
             expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3), (1, 3, 3))
@@ -277,7 +296,8 @@ def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> s
 
 def _may_be(prop: Property, name: str) -> bool:
     reading = read_name(name)
-    return reading.excluded is None and reading.label in (None, prop.name)
+    is_plain = reading.excluded is None and reading.kind not in FOLLOWS
+    return is_plain and reading.label in (None, prop.name)
 
 
 def _other(prop: Property, name: str) -> str:
@@ -285,12 +305,8 @@ def _other(prop: Property, name: str) -> str:
     reading = read_name(name)
     if reading.label != prop.name:
         return ""
-    if reading.kind == "virial":
-        return (
-            f" A virial is not a stress: {prop.key_field}='{name}' takes stress = -virial / volume."
-        )
-    if reading.kind == "gradient":
-        return f" {prop.key_field}='{name}' takes forces = -{name}."
+    if reading.kind in FOLLOWS:
+        return f" {prop.key_field}='{name}' takes {FOLLOWS[reading.kind]}."
     if reading.excluded == "an energy per atom":
         return f" {prop.key_field}='{name}' takes it times the number of atoms."
     return f" '{name}' is {reading.excluded}." if reading.excluded else ""

@@ -17,6 +17,7 @@ from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.label_choice import key_settings
+from mattertune_nb.data.label_names import FOLLOWS
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 
@@ -76,6 +77,9 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
         first.notes += opened.notes
         for label, choice in choices.items():
             first.notes += choice.notes
+            unnamed = opened.unnamed(0, label)
+            if choice.key is None and unnamed is not None:
+                first.notes.append(f"the frames have no {label}. {unnamed}")
             if choice.question is not None:
                 first.questions.append(f"{data}: {choice.question}")
             if choice.key is not None:
@@ -132,8 +136,7 @@ class _Said:
         lines += [f"{note[0].upper()}{note[1:]}." for note in choice.notes]
         lines += [f"Not '{key}', which is {reason}." for key, reason in choice.excluded.items()]
         for c in choice.other if choice.key is None and not choice.open else []:
-            follows = "stress = -virial / volume" if c.reading.kind == "virial" else "its negative"
-            lines.append(f"  {field_name}: {c.key}  would take {follows}.")
+            lines.append(f"  {field_name}: {c.key}  would take {FOLLOWS[c.reading.kind]}.")
 
 
 def _lines(config: StrictConfig, indent: int, said: dict[str, list[str]]) -> list[str]:

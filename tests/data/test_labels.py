@@ -8,8 +8,10 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.labels import LabelKeys, likely_keys, read_labels
+from mattertune_nb.training.template import first_config
 
 ERROR = {"energy": "error", "forces": "error"}
 
@@ -134,3 +136,31 @@ def test_the_water_set_has_its_forces_under_two_keys(shared_data):
     one, two = read_labels(atoms), read_labels(atoms, LabelKeys("TotEnergy", "force"))
     assert one["energy"] == two["energy"]
     np.testing.assert_array_equal(one["forces"], two["forces"])
+
+
+@pytest.mark.parametrize(
+    ("header", "label", "cause"),
+    [
+        ("", "energy", "second line of the frame is empty"),
+        ("-6.8", "energy", r"begins with -6\.8, a number without a name: write energy=-6\.8"),
+        ("energy=-6.8", "forces", "atoms have 7 columns and its header no 'Properties'"),
+    ],
+)
+def test_what_stands_in_a_file_without_a_name_is_told(header, label, cause, tmp_path):
+    text = f"2\n{header}\nNa 0 0 0 0.1 0 -0.2\nCl 0 0 2.4 -0.1 0 0.2\n"
+    (tmp_path / "unnamed.xyz").write_text(text)
+    data = mt.open_dataset(tmp_path / "unnamed.xyz")
+    with pytest.raises(DataError, match=rf"unnamed\.xyz, frame 0: no {label} under.*{cause}"):
+        data.labels(0, {label: "error"})
+
+
+def test_energies_of_atoms_make_the_energy_where_a_person_says_so(tmp_path):
+    text = "2\nProperties=species:S:1:pos:R:3:energies:R:1\nNa 0 0 0 -3.5\nCl 0 0 2.4 -3.25\n"
+    (tmp_path / "parts.xyz").write_text(text)
+    with pytest.raises(DataError, match="energy_key='energies' takes the sum over the atoms"):
+        mt.open_dataset(tmp_path / "parts.xyz").labels(0, {"energy": "error"})
+    assert (
+        mt.open_dataset(tmp_path / "parts.xyz", energy_key="energies").labels(0)["energy"] == -6.75
+    )
+    text = first_config(tmp_path / "parts.xyz", "chgnet").text
+    assert "energy_key: energies  would take the sum over the atoms." in text
