@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -173,6 +172,20 @@ def export(
 
 
 @app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="A .model file of MACE.")],
+    target: Annotated[Path | None, typer.Argument(help="Not given: beside it, as .pt.")] = None,
+    trust_checkpoint: Annotated[bool, typer.Option(help="Load it though it can run code.")] = False,
+) -> None:
+    """Write a vendor's file that can run code as plain settings and tensors, for any version of e3nn."""
+    from mattertune_nb.backbones.mace import MACEBackboneConfig
+
+    written = target or model.with_suffix(".pt")
+    MACEBackboneConfig(checkpoint=model, trust_checkpoint=trust_checkpoint).save_plain(written)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+
+
+@app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
     source: Annotated[Path, typer.Argument(metavar="IN", help="Structures in any format of ASE.")],
@@ -256,7 +269,7 @@ def lab(
     ] = False,
 ) -> None:
     """Open JupyterLab on the quickstart, copied here with the other notebooks; options are JupyterLab's."""
-    from mattertune_nb.demo.quickstart import copy_quickstart, execute
+    from mattertune_nb.demo.quickstart import copy_quickstart, execute, root_options
 
     notebook = copy_quickstart(Path.cwd())
     if headless:
@@ -268,7 +281,9 @@ def lab(
 
     # the address, and not the file as an argument: it is printed too where no browser can be opened
     address = f"--LabApp.default_url=/lab/tree/{notebook.name}"
-    jupyter_lab([address, *_as_root(), *context.args])
+    options, note = root_options()
+    console.print(note, soft_wrap=True, end="")
+    jupyter_lab([address, *options, *context.args])
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -286,18 +301,6 @@ def serve_app(
     from mattertune_nb.app.server import serve
 
     serve(folder, [f"--port={port}", *context.args])
-
-
-def _as_root() -> list[str]:
-    """Return what JupyterLab wants to be told where the user is root, as in most containers."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return []
-    console.print(
-        "You are root, as in most containers: JupyterLab runs with --allow-root. It listens on this "
-        "machine alone and asks for its token.",
-        soft_wrap=True,
-    )
-    return ["--allow-root"]
 
 
 def main() -> None:

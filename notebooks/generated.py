@@ -165,6 +165,8 @@ def backbones() -> str:
         field = info.config_class.model_fields["pretrained_model"]
         for weights in get_args(field.annotation):
             facts = info.config_class.model_construct(pretrained_model=weights).facts()
+            if facts is None:
+                continue  # of weights that were never loaded here nothing was measured
             rows.append(
                 _line(
                     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from ase.data import chemical_symbols
@@ -17,7 +17,7 @@ from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -47,6 +47,8 @@ class Backbone(nn.Module, ABC):
         Number of features of an atom that :meth:`outputs` can give; ``None`` where it has none.
     has_atom_energies
         Whether :meth:`outputs` can give ``energies``, what each atom adds to the energy.
+    always_double
+        Names of parameters and buffers that stay in float64, whatever format the others are turned to.
     """
 
     label: str
@@ -55,6 +57,15 @@ class Backbone(nn.Module, ABC):
     architecture: dict[str, Any] | None = None
     n_features: int | None = None
     has_atom_energies: bool = False
+    always_double: tuple[str, ...] = ()
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        kept = {id(own[name]) for name in self.always_double}
+        return super()._apply(  # type: ignore[no-any-return, no-untyped-call]
+            lambda t: t.to(fn(t).device) if id(t) in kept else fn(t), recurse
+        )
 
     @property
     def graph_kind(self) -> str:

@@ -77,6 +77,9 @@ class BackboneConfig(ModelConfig, ABC):
     extra: ClassVar[str | None] = None
     """Extra of this package that installs them."""
 
+    conflict: ClassVar[str | None] = None
+    """Beside which other backbone it cannot be installed, and why, in words."""
+
     implements: ClassVar[tuple[PropertyName, ...]] = (ENERGY.name,)
     """What the backbone has heads of its own for; forces and stress are gradients of the energy otherwise."""
 
@@ -145,7 +148,8 @@ class BackboneConfig(ModelConfig, ABC):
     def require_installed(cls) -> None:
         """Raise a :class:`MissingExtraError` with the pip line where the package is missing."""
         if not cls.is_installed():
-            msg = f"{cls.__name__} needs {', '.join(cls.requires)}: {cls.install_hint()}"
+            apart = f", {cls.conflict}" if cls.conflict else ""
+            msg = f"{cls.__name__} needs {', '.join(cls.requires)}: {cls.install_hint()}{apart}"
             raise MissingExtraError(msg)
 
     @abstractmethod

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
-from mattertune_nb.backbones.guard import guarded
+from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY
@@ -102,15 +100,14 @@ class CHGNetBackboneConfig(BackboneConfig):
     def vendor_calculator(self) -> Calculator:
         from chgnet.model.dynamics import CHGNetCalculator
 
-        with contextlib.redirect_stdout(io.StringIO()):
+        with quiet():
             return CHGNetCalculator(self._load(), use_device="cpu", on_isolated_atoms="ignore")
 
     def _load(self) -> Any:
         import torch
         from chgnet.model.model import CHGNet
 
-        # the vendor announces its model on the standard output
-        with contextlib.redirect_stdout(io.StringIO()):
+        with quiet():
             if self._architecture is not None:
                 return CHGNet(**self._architecture)
             if self.checkpoint is None:

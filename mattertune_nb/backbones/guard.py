@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import random
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,18 @@ def guarded() -> Iterator[None]:
         finally:
             for restore in undo:
                 restore()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what vendors print, log and warn of, such as accelerators that this machine may not have."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _value(read: Callable[[], Any], write: Callable[[Any], Any]) -> Callable[[], None]:

@@ -36,6 +36,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
 
     requires: ClassVar[tuple[str, ...]] = ("nequip",)
     extra: ClassVar[str | None] = "nequip"
+    conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
     name: Literal["nequip"] = setting(
         "nequip", "Backbone.", label="Backbone", options={"nequip": "NequIP"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import lightning
 import torch
@@ -55,23 +55,19 @@ class NequIPBackbone(Backbone):
         for k, name in enumerate(model.type_names):
             types[atomic_numbers[name]] = k
         self.register_buffer("types", types, persistent=False)
-        self._wide = [
+        self.always_double = tuple(
             name
             for name, tensor in (*self.named_parameters(), *self.named_buffers())
             if tensor.dtype == torch.float64 and model.model_dtype != torch.float64
-        ]
+        )
         features = self.model.irreps_out.get(Key.NODE_FEATURES_KEY)
         if features is not None and set(features.ls) == {0}:
             self.n_features = int(features.dim)
 
     @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NequIPBackbone:
-        own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        wide = {id(own[name]) for name in self._wide}
-        super()._apply(  # type: ignore[no-untyped-call]
-            lambda t: t.to(fn(t).device) if id(t) in wide else fn(t), recurse
-        )
-        dtype = next(p.dtype for name, p in self.named_parameters() if name not in self._wide)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        dtype = next(p.dtype for n, p in self.named_parameters() if n not in self.always_double)
         for module in self.modules():
             for name in _CASTS:
                 if hasattr(module, name):

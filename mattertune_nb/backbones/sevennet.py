@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -12,13 +9,11 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
-from mattertune_nb.backbones.guard import guarded
+from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
@@ -72,6 +67,7 @@ class SevenNetBackboneConfig(BackboneConfig):
 
     requires: ClassVar[tuple[str, ...]] = ("sevenn",)
     extra: ClassVar[str | None] = "sevennet"
+    conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
     name: Literal["sevennet"] = setting(
         "sevennet", "Backbone.", label="Backbone", options={"sevennet": "SevenNet"}
@@ -138,7 +134,7 @@ class SevenNetBackboneConfig(BackboneConfig):
         from sevenn.calculator import SevenNetCalculator
 
         self._check_checkpoint()
-        with _quiet():
+        with quiet():
             return SevenNetCalculator(
                 str(self.checkpoint or self.pretrained_model), device="cpu", modal=self.modality
             )
@@ -147,7 +143,7 @@ class SevenNetBackboneConfig(BackboneConfig):
         from sevenn.model_build import build_E3_equivariant_model
         from sevenn.util import load_checkpoint
 
-        with _quiet():
+        with quiet():
             if self._architecture is not None:
                 return build_E3_equivariant_model(dict(self._architecture)), self._architecture
             self._check_checkpoint()
@@ -189,15 +185,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     # arrays, tensors and numbers of NumPy
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the vendor's advice on accelerators that this machine may not have."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)

@@ -109,3 +109,14 @@ def execute_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
         except CellExecutionError as exc:
             msg = f"{name}: a cell failed with {exc.ename}: {exc.evalue}"
             raise MatterTuneError(msg) from exc
+
+
+def root_options() -> tuple[list[str], str]:
+    """Return what JupyterLab wants to be told where the user is root, as in most containers, and why."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return [], ""
+    note = (
+        "You are root, as in most containers: JupyterLab runs with --allow-root. It listens on this "
+        "machine alone and asks for its token.\n"
+    )
+    return ["--allow-root"], note
