@@ -159,28 +159,17 @@ def commands() -> str:
 
 def backbones() -> str:
     """Return the facts about each of the pretrained weights, a row each."""
-    head = ["Weights", "Elements", "Cutoff", "Parameters", "A step", "Trained on", "Licence"]
-    rows = []
+    tables: dict[tuple[str, ...], list[str]] = {}
     for info in registry.available().values():
-        field = info.config_class.model_fields["pretrained_model"]
-        for weights in get_args(field.annotation):
-            facts = info.config_class.model_construct(pretrained_model=weights).facts()
-            if facts is None:
-                continue  # of weights that were never loaded here nothing was measured
-            rows.append(
-                _line(
-                    [
-                        f"{kind_text(info.config_class)} `{weights}`",
-                        facts.elements,
-                        f"{facts.cutoff:g} Å",
-                        f"{facts.parameters:,}".replace(",", "\u202f"),
-                        f"{facts.relative_cost:.2g} ×",
-                        facts.trained_on,
-                        facts.licence,
-                    ]
-                )
-            )
-    return "\n".join([_line(head), _line(["---"] * len(head)), *rows])
+        for weights, facts in info.config_class.weights().items():
+            rows = facts.rows()
+            cells = [f"{kind_text(info.config_class)} `{weights}`", *rows.values()]
+            tables.setdefault(("Weights", *rows), []).append(_line(cells))
+    return "\n".join(
+        line
+        for head, lines in tables.items()
+        for line in (_line([*head]), _line(["---"] * len(head)), *lines)
+    )
 
 
 def api() -> str:

@@ -47,6 +47,7 @@ PUBLIC = [
     "RMSNormalizerConfig",
     "CHGNetBackboneConfig",
     "SevenNetBackboneConfig",
+    "MatGLBackboneConfig",
     "FinetuneModuleBase",
     "MatterTuneDataModule",
     "MatterTuner",

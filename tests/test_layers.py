@@ -35,6 +35,7 @@ VENDORS = {
     "allegro": {"nequip"},
     "hydra": {"nequip"},
     "mace": {"mace"},
+    "matgl": {"matgl"},
 }
 
 

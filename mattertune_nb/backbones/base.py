@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
@@ -17,9 +17,30 @@ from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where weights come from that are not inside a package.
+
+    Attributes
+    ----------
+    page
+        Address that a browser fetches them from, or where it finds them.
+    files
+        What the file is called, or the files; sha256 of each, ``None`` where the vendor publishes none.
+    megabytes
+        Size of all; ``None`` where it is not known.
+    """
+
+    page: str
+    files: Mapping[str, str | None]
+    megabytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,23 +56,51 @@ class BackboneFacts:
     cutoff
         Radius of the neighbour list in Å.
     parameters
-        Number of weights.
+        Number of weights; ``None`` where they were never loaded by us and nobody tells.
     trained_on
         Data and level of theory.
     licence
         Licence of the weights.
     relative_cost
         Time of a training step over that of CHGNet 0.3.0, on one core, as
-        ``tests/benchmarks/bench_backbones.py`` measures it.
+        ``tests/benchmarks/bench_backbones.py`` measures it; ``None`` where it was not measured.
+    allows
+        What the licence allows, in words.
+    download
+        Where the weights come from; ``None`` where they are inside their package.
     """
 
     elements: str
     n_elements: int
     cutoff: float
-    parameters: int
+    parameters: int | None
     trained_on: str
     licence: str
-    relative_cost: float
+    relative_cost: float | None
+    allows: str = "any use, with its notice kept"
+    download: Download | None = None
+
+    def rows(self) -> dict[str, str]:
+        """Return what is shown, each with its name, as form, command and pages do."""
+        parameters = "not told"
+        if self.parameters is not None:
+            parameters = f"{self.parameters:,}".replace(",", "\u202f")
+        cost = "not measured"
+        if self.relative_cost is not None:
+            cost = f"{self.relative_cost:.2g} × CHGNet 0.3.0"
+        origin = "inside the package"
+        if self.download is not None:
+            size = self.download.megabytes
+            origin = self.download.page + ("" if size is None else f", {size:g} MB")
+        return {
+            "Elements": self.elements,
+            "Cutoff": f"{self.cutoff:g} Å",
+            "Parameters": parameters,
+            "Cost of a step": cost,
+            "Trained on": self.trained_on,
+            "Licence": f"{self.licence}; allows {self.allows}",
+            "From": origin,
+        }
 
 
 class BackboneConfig(ModelConfig, ABC):
@@ -131,6 +180,22 @@ class BackboneConfig(ModelConfig, ABC):
     def facts(self) -> BackboneFacts | None:
         """Return what is known of the weights that the config names, if anything is."""
         return None
+
+    @classmethod
+    def weights(cls) -> dict[str, BackboneFacts]:
+        """Return what is known of each of the vendor's weights, by name."""
+        field = cls.model_fields.get("pretrained_model")
+        told = {}
+        for name in get_args(field.annotation) if field else ():
+            facts = cls.model_construct(**{"pretrained_model": name}).facts()
+            if facts is not None:
+                told[name] = facts
+        return told
+
+    @classmethod
+    def reads_folder(cls, path: Path) -> bool:
+        """Return whether a folder holds a model as the vendor saves it, and is no run."""
+        return False
 
     @classmethod
     def is_installed(cls) -> bool:

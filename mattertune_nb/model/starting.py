@@ -92,7 +92,7 @@ def start_of(config: BackboneConfig) -> Start | None:
     if not config.checkpoint.exists():
         msg = f"checkpoint: {config.checkpoint} does not exist."
         raise ConfigError(msg)
-    if not is_of_ours(config.checkpoint):
+    if config.reads_folder(config.checkpoint) or not is_of_ours(config.checkpoint):
         return None
     try:
         contents = read_checkpoint(checkpoint_file(config.checkpoint))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
+import mattertune_nb as mt
 from mattertune_nb.model.freezing import freeze_unreached
 from mattertune_nb.testing.structures import in_a_box
 
@@ -83,3 +86,28 @@ class NoNetwork(socket.socket):
     def connect(self, address):
         msg = f"asked for the network: {address}"
         raise AssertionError(msg)
+
+
+def tune_resume_and_predict(config, folder: Path) -> None:
+    """Tune a backbone for two epochs, resume for a third, and compare what then predicts.
+
+    The vendor's own file is removed in between: a run needs none.
+    """
+    frames = mt.demo_data("train")
+    data = mt.XYZDatasetConfig(src=frames, index=":12")
+    tuner = mt.MatterTunerConfig(
+        model=config,
+        data=mt.AutoSplitDataModuleConfig(dataset=data, batch_size=4),
+        trainer=mt.TrainerConfig(max_epochs=2, accelerator="cpu"),
+        run=mt.RunConfig(root=folder, name="tuned"),
+    )
+    run = mt.MatterTuner(tuner).tune().run
+    config.checkpoint.rename(folder / "moved")
+    tuner.trainer.max_epochs = 3
+    mt.MatterTuner(tuner).resume(run.path)
+    assert run.status().epoch == 3
+    atoms = ase.io.read(frames, "20")
+    (tuned,) = run.model().property_predictor().predict([atoms])
+    atoms.calc = mt.FinetuneModuleBase.load_from_checkpoint(run.path).ase_calculator()
+    assert atoms.get_potential_energy() == pytest.approx(tuned["energy"], abs=1e-6)
+    assert atoms.get_forces() == pytest.approx(tuned["forces"], abs=1e-6)

@@ -132,15 +132,7 @@ def facts_html(facts: BackboneFacts | None, info: BackboneInfo | None) -> str:
         here = f"not installed: <code>{html.escape(info.install_hint)}</code>"
     if facts is None:
         return f'<div class="mt-facts">{here}</div>'
-    rows = {
-        "Elements": facts.elements,
-        "Cutoff": f"{facts.cutoff:g} Å",
-        "Parameters": f"{facts.parameters:,}".replace(",", "\u202f"),
-        "Cost of a step": "as CHGNet 0.3.0, with which others are compared"
-        if facts.relative_cost == 1
-        else f"{facts.relative_cost:.2g} × CHGNet 0.3.0",
-        "Trained on": facts.trained_on,
-        "Licence": facts.licence,
-    }
-    cells = "".join(f"<i>{name}</i><span>{html.escape(str(v))}</span>" for name, v in rows.items())
+    cells = "".join(
+        f"<i>{name}</i><span>{html.escape(v)}</span>" for name, v in facts.rows().items()
+    )
     return f'<div class="mt-card">{cells}<i>Here</i><span>{here}</span></div>'
