@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +43,9 @@ def guarded() -> Iterator[None]:
     Also a decorator: ``@guarded()``. Restored are torch's default dtype, precision, determinism and way of
     sharing tensors, the generators of Python, NumPy and torch, environment variables and filters of warnings.
     """
+    # here and below, as the config of a backbone is made without torch
+    import torch
+
     undo = [
         _environment(),
         _generators(),
@@ -91,6 +93,8 @@ def _environment() -> Callable[[], None]:
 
 
 def _generators() -> Callable[[], None]:
+    import torch
+
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one
     cpu = torch.get_rng_state()
     # not to start CUDA, which a process that is forked later could not use
@@ -108,6 +112,8 @@ def _generators() -> Callable[[], None]:
 
 
 def _backends() -> Callable[[], None]:
+    import torch
+
     matmul = torch.get_float32_matmul_precision()
     before: dict[str, Any] = {}
     for name in _SWITCHES:
@@ -125,6 +131,8 @@ def _backends() -> Callable[[], None]:
 
 
 def _determinism() -> Callable[[], None]:
+    import torch
+
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     return lambda: torch.use_deterministic_algorithms(before, warn_only=warn_only)
