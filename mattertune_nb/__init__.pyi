@@ -48,7 +48,11 @@ from .config.own_properties import (
     GraphPropertyConfig as GraphPropertyConfig,
     VectorPropertyConfig as VectorPropertyConfig,
 )
-from .config.recipes import ForeignSetConfig as ForeignSetConfig
+from .config.recipes import (
+    ForeignSetConfig as ForeignSetConfig,
+    L2SPConfig as L2SPConfig,
+    ReplayConfig as ReplayConfig,
+)
 from .config.run import RunConfig as RunConfig
 from .config.schedule_kinds import (
     ConstantLRConfig as ConstantLRConfig,
@@ -91,6 +95,8 @@ from .doctor.check import check as check
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
 from .recipes.foreign import ForeignMonitor as ForeignMonitor
+from .recipes.l2_sp import L2SP as L2SP
+from .recipes.replay import Replay as Replay
 from .recipes.walls import WallMonitor as WallMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
 from .training.estimate import (

@@ -7,6 +7,47 @@ from pathlib import Path
 from mattertune_nb.config.base import StrictConfig, setting
 
 
+class ReplayConfig(StrictConfig):
+    """Structures away from the target that are trained on beside it, so that less is forgotten."""
+
+    file: Path | None = setting(
+        None,
+        "Structures with energies and forces, or without, which the untuned model then labels; not set: some "
+        "are made. Set it where you have data that the tuned model should stay good at.",
+        label="File",
+        basic=True,
+    )
+    share: float = setting(
+        0.25,
+        "Structures for each one of the target. Raise it where too much is forgotten; each takes as long as "
+        "one of its size in the target.",
+        label="Structures for each of the target",
+        basic=True,
+        gt=0,
+        le=4,
+    )
+    weight: float = setting(
+        1.0,
+        "Weight of their losses beside those of the target. Raise it where too much is forgotten, lower it "
+        "where the target's errors suffer.",
+        label="Weight",
+        gt=0,
+    )
+
+
+class L2SPConfig(StrictConfig):
+    """Hold the weights near the pretrained ones: half their squared distance is added to the loss."""
+
+    weight: float = setting(
+        1e-3,
+        "Weight of the penalty in the loss. Raise it where too much is forgotten, lower it where the target "
+        "is not learnt.",
+        label="Weight",
+        basic=True,
+        gt=0,
+    )
+
+
 class ForeignSetConfig(StrictConfig):
     """Structures away from the target, on which a run measures what else it changes."""
 

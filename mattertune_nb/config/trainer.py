@@ -12,7 +12,7 @@ from mattertune_nb.config.errors import about
 from mattertune_nb.config.hardware import HardwareConfig
 from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
 from mattertune_nb.config.messages import label_of
-from mattertune_nb.config.recipes import ForeignSetConfig
+from mattertune_nb.config.recipes import ForeignSetConfig, L2SPConfig, ReplayConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,20 +151,34 @@ class TrainerConfig(HardwareConfig):
         basic=True,
         group="callbacks",
     )
+    replay: ReplayConfig | None = setting(
+        None,
+        "Train on structures away from the target beside it, as the untuned model labels them. Turn it on "
+        "where the model is to stay good elsewhere; a step takes longer.",
+        label="Replay",
+        group="keep what the model knew",
+    )
+    l2_sp: L2SPConfig | None = setting(
+        None,
+        "Hold the weights near the pretrained ones (L2-SP). Turn it on where little data would carry them "
+        "far; costs next to nothing.",
+        label="Hold weights near the pretrained",
+        group="keep what the model knew",
+    )
     foreign_set: ForeignSetConfig | None = setting(
         ForeignSetConfig,
         "Measure beside validations what becomes of structures away from the target: what the tuned model "
         "has forgotten. Turn it off where the model is for nothing else.",
         label="Look elsewhere, too",
         basic=True,
-        group="callbacks",
+        group="keep what the model knew",
     )
     walls: bool = setting(
         True,
         "Look before and after whether the atoms of each pair of elements push each other apart at short "
         "distances. Turn it off where that takes long, as with dozens of elements.",
         label="Look for holes between atoms",
-        group="callbacks",
+        group="keep what the model knew",
     )
     loggers: list[LoggerConfig] = setting(
         list,
@@ -222,6 +236,10 @@ class TrainerConfig(HardwareConfig):
             )
             raise about(text, "check_val_every_n_steps")
         own = {*type(self).model_fields, "callbacks", "logger"}
+        files = [part.file for part in (self.replay, self.foreign_set) if part is not None]
+        if len(files) == 2 and files[0] is not None and files[0] == files[1]:
+            text = "Replay trains on the file on which forgetting is measured; give one of both another"
+            raise about(text, "foreign_set", "file")
         clash = sorted(own & set(self.additional_trainer_kwargs))
         if clash:
             instead = {
@@ -251,7 +269,7 @@ class TrainerConfig(HardwareConfig):
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        left_out |= {"foreign_set", "walls", "check_val_every_n_steps"}
+        left_out |= {"foreign_set", "walls", "replay", "l2_sp", "check_val_every_n_steps"}
         kwargs = self.model_dump(exclude=left_out)
         if self.check_val_every_n_steps is not None:
             # Lightning counts batches, and over epochs where it is told of none

@@ -10,7 +10,6 @@ import torch
 from typing_extensions import override
 
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
-from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
 from mattertune_nb.model.freezing import freeze, freeze_unreached
@@ -18,12 +17,12 @@ from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
-from mattertune_nb.model.losses import coefficient, compute_loss
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
 from mattertune_nb.model.normalization import Normalization, with_references_read
 from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
 from mattertune_nb.model.predictions import INDEX, split_predictions
+from mattertune_nb.model.property_losses import loss_weight, property_loss
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.starting import start_of
 from mattertune_nb.model.tools import Findable
@@ -41,10 +40,10 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
-    from mattertune_nb.config.own_properties import PropertyConfig
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.penalties import Penalty
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
 
@@ -97,6 +96,8 @@ class FinetuneModuleBase(Findable):
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
         self.turns = Turns()
+        self.penalties: dict[str, Penalty] = {}
+        """Further terms of the loss in training, of callbacks."""
         if start is not None:
             start.give_weights(self)
         self.steps_in_time = math.inf
@@ -149,23 +150,14 @@ class FinetuneModuleBase(Findable):
         total = predictions.get(ENERGY.name, next(iter(predictions.values()))).new_zeros(())
         for config in self._config.properties:
             name = config.about().name
-            prediction, label = predictions[name], labels[name]
-            if isinstance(config, EnergyPropertyConfig) and config.per_atom:
-                prediction, label = prediction / num_atoms, label / num_atoms
-            scale = (self.normalization.scale(name) * self.heads.spread(name)).to(prediction.dtype)
-            label = label.to(prediction.dtype) / scale
-            losses[name] = compute_loss(config.loss, prediction / scale, label)
-            total = total + self._coefficient(config) * losses[name][0]
+            losses[name] = property_loss(self, config, predictions[name], labels[name], num_atoms)
+            total = total + loss_weight(self, config) * losses[name][0]
+        for penalty in self.penalties.values() if self.training else ():
+            for name, (loss, weight) in penalty.losses(self, len(num_atoms)).items():
+                losses[name] = loss, 1
+                total = total + weight * loss
         self._record(total, losses, predictions, labels)
         return total
-
-    def _coefficient(self, config: PropertyConfig) -> float:
-        """Return the weight of a property's loss, in training that of the present stage."""
-        trainer = self._trainer
-        if trainer is None or not trainer.training or config.final_loss_coefficient is None:
-            return config.loss_coefficient
-        steps = min(trainer.estimated_stepping_batches, self.steps_in_time)
-        return coefficient(config, trainer.global_step, self._config.final_stage, steps)
 
     def _record(
         self,

@@ -126,12 +126,8 @@ class ForeignSet:
         by_kind
             Over the structures of each kind; energies are shifted as for all.
         """
-        symbols = sorted({symbol for atoms in self.frames for symbol in atoms.symbols})
-        counts = np.array([[list(a.symbols).count(s) for s in symbols] for a in self.frames])
-        n_atoms = counts.sum(axis=1)
-        shares, change = counts / n_atoms[:, None], (energies - self.energies) / n_atoms
-        shift = np.linalg.lstsq(shares, change, rcond=None)[0]
-        of_energy = np.abs(change - shares @ shift)
+        _, n_atoms = _shares(self.frames)
+        of_energy = np.abs(energies - without_shift(self, energies)) / n_atoms
         pairs = zip(forces, self.forces, strict=True)
         of_forces = [np.abs(ours - theirs) for ours, theirs in pairs]
 
@@ -193,7 +189,33 @@ def target_frames(dataset: AtomsDataset) -> list[Atoms]:
     return [dataset.frame(int(i)) for i in chosen]
 
 
-def made_here(model: FinetuneModuleBase, target: Sequence[Atoms], seed: int = 0) -> ForeignSet:
+def without_shift(foreign: ForeignSet, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the labels of a set, (n,) in eV, shifted by element to lie as near to others as they can.
+
+    Parameters
+    ----------
+    foreign
+        The set.
+    energies
+        The others, (n,) in eV, such as those of a backbone without references.
+    """
+    shares, n_atoms = _shares(foreign.frames)
+    change = (energies - foreign.energies) / n_atoms
+    shift = np.linalg.lstsq(shares, change, rcond=None)[0]
+    return np.asarray(foreign.energies + n_atoms * (shares @ shift))
+
+
+def _shares(frames: Sequence[Atoms]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the share of each element in each structure, and the numbers of atoms."""
+    symbols = sorted({symbol for atoms in frames for symbol in atoms.symbols})
+    counts = np.array([[list(a.symbols).count(s) for s in symbols] for a in frames])
+    n_atoms = counts.sum(axis=1)
+    return counts / n_atoms[:, None], n_atoms
+
+
+def made_here(
+    model: FinetuneModuleBase, target: Sequence[Atoms], *, for_replay: bool = False
+) -> ForeignSet:
     """Return structures away from a `target`, labelled by the `model` as it is now.
 
     The labels are kept in the user's cache folder for the next run from these weights.
@@ -204,10 +226,10 @@ def made_here(model: FinetuneModuleBase, target: Sequence[Atoms], seed: int = 0)
         The model before it is tuned.
     target
         What it will be tuned on.
-    seed
-        Of the structures' distortions.
+    for_replay
+        Whether they are of other compositions than those on which the model is measured otherwise.
     """
-    frames = foreign_structures(model.backbone.elements, target, seed)
+    frames = foreign_structures(model.backbone.elements, target, for_replay=for_replay)
     return _labelled(model, frames, "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,16 +22,16 @@ ELEMENTS, COMPOUNDS, MOLECULES = "elemental solids", "compounds", "molecules"
 SURFACES, OWN = "surfaces", "the target's elements, otherwise composed"
 
 _DISTORTIONS = ((0.03, 0.05), (0.05, 0.12))
-"""Strain, and Å by which atoms are moved: one structure each."""
+"""Strain, and Å by which atoms are moved: one structure each, of replay two."""
 
 _MOST_OWN = 4
 """Elements of the target of which pairs are made; of more, those with most atoms."""
 
 
 def foreign_structures(
-    elements: Collection[str], target: Iterable[Atoms], seed: int = 0
+    elements: Collection[str], target: Iterable[Atoms], seed: int = 0, *, for_replay: bool = False
 ) -> list[Atoms]:
-    """Make structures of no composition that the target has, each distorted in two strengths.
+    """Make structures of no composition that the target has, each distorted in several strengths.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ def foreign_structures(
         What the potential is tuned on.
     seed
         Of the distortions.
+    for_replay
+        Whether to make more of other compositions, of which none is among those made otherwise.
 
     Returns
     -------
@@ -55,9 +57,14 @@ def foreign_structures(
     own = [symbol for symbol, _ in atoms_of.most_common(_MOST_OWN)]
     rng = np.random.default_rng(seed)
     found = []
-    for kind, prototype in (*_prototypes(), *_pairs(own)):
+    made = measured = [*_prototypes(), *_rings(own)]
+    if for_replay:
+        made = [*_others(), *_trimers(own)]
+        compositions |= {_composition(prototype) for _, prototype in measured}
+    for kind, prototype in made:
         # drawn for each, so that what is left out changes nothing of the others
-        distorted = [_distorted(prototype, *how, rng) for how in _DISTORTIONS]
+        strengths = _DISTORTIONS * 2 if for_replay else _DISTORTIONS
+        distorted = [_distorted(prototype, *how, rng) for how in strengths]
         if set(prototype.symbols) <= known and _composition(prototype) not in compositions:
             for atoms in distorted:
                 atoms.info = {KIND: kind}
@@ -81,28 +88,72 @@ def _prototypes() -> Iterator[tuple[str, Atoms]]:
     yield COMPOUNDS, bulk("ZnS", "zincblende", a=5.41)
     yield COMPOUNDS, bulk("GaN", "wurtzite", a=3.19, c=5.19)
     yield COMPOUNDS, bulk("CaF2", "fluorite", a=5.46)
-    cubic = {"spacegroup": 221, "cellpar": [3.905] * 3 + [90] * 3}
-    yield COMPOUNDS, _plain(crystal(["Sr", "Ti", "O"], _PEROVSKITE, **cubic))
-    rutile = {"spacegroup": 136, "cellpar": [4.594, 4.594, 2.959, 90, 90, 90]}
-    yield COMPOUNDS, _plain(crystal(["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], **rutile))
+    yield COMPOUNDS, _perovskite("SrTiO", 3.905)
+    yield COMPOUNDS, _rutile("Ti", 4.594, 2.959)
     for name in ("H2O", "NH3", "CH4", "CO2", "C2H4", "SO2"):
         yield MOLECULES, molecule(name)
     yield SURFACES, _plain(fcc111("Al", (1, 1, 3), a=4.05, vacuum=6.0, periodic=True))
     yield SURFACES, _plain(bcc110("W", (1, 1, 3), a=3.16, vacuum=6.0, periodic=True))
-    slab = surface(bulk("MgO", "rocksalt", a=4.21, cubic=True), (1, 0, 0), 1, vacuum=6.0)
+    yield SURFACES, _slab("MgO", 4.21)
+
+
+def _others() -> Iterator[tuple[str, Atoms]]:
+    yield ELEMENTS, bulk("Ge", "diamond", a=5.66)
+    yield ELEMENTS, bulk("Ag", "fcc", a=4.09, cubic=True)
+    yield ELEMENTS, bulk("Cr", "bcc", a=2.88, cubic=True)
+    yield ELEMENTS, bulk("K", "bcc", a=5.33, cubic=True)
+    yield ELEMENTS, bulk("Zr", "hcp", a=3.23, c=5.15)
+    yield ELEMENTS, bulk("C", "diamond", a=3.57)
+    yield COMPOUNDS, bulk("KBr", "rocksalt", a=6.60)
+    yield COMPOUNDS, bulk("LiF", "rocksalt", a=4.03)
+    yield COMPOUNDS, bulk("NiO", "rocksalt", a=4.18)
+    yield COMPOUNDS, bulk("TlCl", "cesiumchloride", a=3.84)
+    yield COMPOUNDS, bulk("GaAs", "zincblende", a=5.65)
+    yield COMPOUNDS, bulk("ZnO", "wurtzite", a=3.25, c=5.21)
+    yield COMPOUNDS, bulk("CeO2", "fluorite", a=5.41)
+    yield COMPOUNDS, _perovskite("BaZrO", 4.19)
+    yield COMPOUNDS, _rutile("Sn", 4.737, 3.186)
+    for name in ("SH2", "PH3", "SiH4", "CS2", "C2H2", "N2O", "H2CO"):
+        yield MOLECULES, molecule(name)
+    yield SURFACES, _plain(fcc111("Pt", (1, 1, 3), a=3.92, vacuum=6.0, periodic=True))
+    yield SURFACES, _plain(bcc110("Mo", (1, 1, 3), a=3.15, vacuum=6.0, periodic=True))
+    yield SURFACES, _slab("CaO", 4.81)
+
+
+def _perovskite(symbols: str, a: float) -> Atoms:
+    sites = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)]
+    species = list(Atoms(symbols).symbols)
+    return _plain(crystal(species, sites, spacegroup=221, cellpar=[a, a, a, 90, 90, 90]))
+
+
+def _rutile(metal: str, a: float, c: float) -> Atoms:
+    sites = [(0, 0, 0), (0.305, 0.305, 0)]
+    return _plain(crystal([metal, "O"], sites, spacegroup=136, cellpar=[a, a, c, 90, 90, 90]))
+
+
+def _slab(symbols: str, a: float) -> Atoms:
+    slab = surface(bulk(symbols, "rocksalt", a=a, cubic=True), (1, 0, 0), 1, vacuum=6.0)
     slab.pbc = True
-    yield SURFACES, _plain(slab)
+    return _plain(slab)
 
 
-_PEROVSKITE = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)]
-
-
-def _pairs(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
+def _rings(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
     """Yield rings of two atoms of each of two elements; crystals of light ones would be very dense."""
     for a, b in combinations(symbols, 2):
-        side = 1.2 * sum(covalent_radii[atomic_numbers[symbol]] for symbol in (a, b))
+        side = 1.2 * _bond(a, b)
         corners = [(0, 0, 0), (side, 0, 0), (side, side, 0), (0, side, 0)]
         yield OWN, Atoms([a, b, a, b], corners)
+
+
+def _trimers(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
+    """Yield two atoms of one element on a bent bond to one of another."""
+    for centre, end in permutations(symbols, 2):
+        bond = 1.1 * _bond(centre, end)
+        yield OWN, Atoms([centre, end, end], [(0, 0, 0), (bond, 0, 0), (-bond / 2, 0.87 * bond, 0)])
+
+
+def _bond(a: str, b: str) -> float:
+    return float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in (a, b)))
 
 
 def _plain(atoms: Atoms) -> Atoms:

@@ -53,8 +53,8 @@ class ForeignRecorder(ForeignMonitor):
 
     def measure_best(self, model: FinetuneModuleBase) -> None:
         """Measure the weights that a run has kept; whatever goes wrong costs only that."""
-        best = self._run.best_metrics()
         try:
+            best = self._run.best_metrics()
             if best and self.measure(model, best["epoch"], best["step"]) is not None:
                 self._write(is_best=True)
         except (MatterTuneError, RuntimeError) as exc:

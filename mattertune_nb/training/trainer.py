@@ -23,6 +23,8 @@ from typing_extensions import override
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
+from mattertune_nb.recipes.l2_sp import L2SP
+from mattertune_nb.recipes.replay import Replay
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.foreign_callback import ForeignRecorder
 from mattertune_nb.training.hardware import accelerator_here
@@ -141,6 +143,10 @@ def build_trainer(
         own.append(settings.early_stopping.create_callback())
     if settings.ema is not None:
         own.append(settings.ema.create_callback())
+    if settings.replay is not None:
+        own.append(Replay(**settings.replay.model_dump(), seed=config.run.seed))
+    if settings.l2_sp is not None:
+        own.append(L2SP(settings.l2_sp.weight))
     if settings.foreign_set is not None:
         own.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
     if settings.walls:

@@ -23,6 +23,8 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.samplers import FrameBatchSampler
 from mattertune_nb.data.validation import look_at_dataset
+from mattertune_nb.physics.foreign import target_frames
+from mattertune_nb.recipes.penalties import penalties
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.estimate import Trial
 from mattertune_nb.training.hardware import accelerator_here, check_hardware
@@ -83,6 +85,7 @@ def make_trial(
     train_batches = _Batches(train, world, size_per_atom)
     val_batches = _Batches(validation, world, size_per_atom)
 
+    module.penalties |= penalties(config.trainer, module, target_frames(train))
     steps = Steps(config, module, clock)
     steps.measure(sample, train_batches.mean)
     save, checkpoint = steps.save()

@@ -247,11 +247,15 @@ OTHERS = {
         "ema",
         "foreign_set",
         "walls",
+        "replay",
+        "l2_sp",
         "loggers",
         "check_val_every_n_steps",
         "additional_trainer_kwargs",
     },
     mt.ForeignSetConfig: {"file", "share"},  # tests/recipes/test_foreign_monitor.py
+    mt.ReplayConfig: {"file", "share", "weight"},  # tests/recipes/test_replay.py
+    mt.L2SPConfig: {"weight"},
     mt.RunConfig: {"name", "root", "module_class", "save_every", "seed"},
     mt.AtomsListDatasetConfig: {
         "atoms_list",

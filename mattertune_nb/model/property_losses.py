@@ -1,0 +1,58 @@
+"""The loss of a property as a module has it: over its scale, and with the weight of the present stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.task import EnergyPropertyConfig
+from mattertune_nb.model.losses import coefficient, compute_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mattertune_nb.config.own_properties import PropertyConfig
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+def property_loss(
+    module: FinetuneModuleBase,
+    config: PropertyConfig,
+    prediction: Tensor,
+    label: Tensor,
+    num_atoms: Tensor,
+) -> tuple[Tensor, int]:
+    """Return the loss of a property without its weight, and how many labels it is over.
+
+    Parameters
+    ----------
+    module
+        Whose scales hold.
+    config
+        Of the property.
+    prediction, label
+        In the unit of the labels; NaN where one is missing.
+    num_atoms
+        Atoms of each structure, (B,).
+    """
+    name = config.about().name
+    if isinstance(config, EnergyPropertyConfig) and config.per_atom:
+        prediction, label = prediction / num_atoms, label / num_atoms
+    scale = (module.normalization.scale(name) * module.heads.spread(name)).to(prediction.dtype)
+    return compute_loss(config.loss, prediction / scale, label.to(prediction.dtype) / scale)
+
+
+def loss_weight(module: FinetuneModuleBase, config: PropertyConfig) -> float:
+    """Return the weight of a property's loss, in training that of the present stage.
+
+    Parameters
+    ----------
+    module
+        Whose Trainer says how far the fit is.
+    config
+        Of the property.
+    """
+    trainer = module._trainer
+    if trainer is None or not trainer.training or config.final_loss_coefficient is None:
+        return config.loss_coefficient
+    steps = min(trainer.estimated_stepping_batches, module.steps_in_time)
+    return coefficient(config, trainer.global_step, module.hparams.final_stage, steps)

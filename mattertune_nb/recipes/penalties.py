@@ -1,0 +1,41 @@
+"""What a run's settings add to its loss, for who makes steps without a Trainer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mattertune_nb.recipes.l2_sp import L2SPPenalty, start_of_backbone
+from mattertune_nb.recipes.replay import ReplayPenalty, replay_set
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+
+    from mattertune_nb.config.trainer import TrainerConfig
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.penalties import Penalty
+
+
+def penalties(
+    settings: TrainerConfig, module: FinetuneModuleBase, target: Sequence[Atoms]
+) -> dict[str, Penalty]:
+    """Return the terms of the loss that a run of these settings has, by name.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    module
+        The model before it is tuned.
+    target
+        Structures that it is tuned on.
+    """
+    found: dict[str, Penalty] = {}
+    if settings.replay is not None:
+        foreign = replay_set(module, target, settings.replay.file)
+        share, weight = settings.replay.share, settings.replay.weight
+        found["replay"] = ReplayPenalty(foreign, module.backbone, share, weight, 0)
+    if settings.l2_sp is not None:
+        found["l2_sp"] = L2SPPenalty(start_of_backbone(module), settings.l2_sp.weight)
+    return found
