@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from mattertune_nb.cli_runs import export, report, validate
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
@@ -158,31 +159,8 @@ def evaluate(
     console.print(error_table(stages, str(data)))
 
 
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    to: Annotated[str, typer.Option(help="'vendor' or 'lammps'.")] = "vendor",
-    path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
-) -> None:
-    """Write the best weights for other programs: the vendor's own format, or LAMMPS."""
-    from mattertune_nb.training.run import Run
-
-    written = Run.attach(run).export(to, path)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
-
-
-@app.command()
-def convert(
-    model: Annotated[Path, typer.Argument(help="A .model file of MACE.")],
-    target: Annotated[Path | None, typer.Argument(help="Not given: beside it, as .pt.")] = None,
-    trust_checkpoint: Annotated[bool, typer.Option(help="Load it though it can run code.")] = False,
-) -> None:
-    """Write a vendor's file that can run code as plain settings and tensors, for any version of e3nn."""
-    from mattertune_nb.backbones.mace import MACEBackboneConfig
-
-    written = target or model.with_suffix(".pt")
-    MACEBackboneConfig(checkpoint=model, trust_checkpoint=trust_checkpoint).save_plain(written)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+for command in (validate, export, report):
+    app.command()(command)
 
 
 @app.command()
@@ -196,23 +174,6 @@ def predict(
 
     n_frames = predict_file(run, source, target)
     console.print(f"Wrote {n_frames} frames to {target}.", soft_wrap=True, markup=False)
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="The run's directory.")],
-    data: Annotated[
-        Path | None, typer.Argument(help="Structures with labels; not given: the validation set.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; not given: RUN/report.html.")
-    ] = None,
-) -> None:
-    """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
-    from mattertune_nb.training.run import Run
-
-    written = Run.attach(run).report(output, data)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -23,7 +23,7 @@ LAYERS = [
     "doctor",
     "training",
 ]
-TOP = ["testing", "demo", "app", "cli", "widgets"]
+TOP = ["testing", "demo", "app", "cli", "cli_runs", "widgets"]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
 VENDORS = {

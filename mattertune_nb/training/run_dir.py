@@ -65,6 +65,7 @@ class RunDirectory:
         self.distances_file = self.path / "distances.json"
         self.foreign_file = self.path / "foreign.json"
         self.walls_file = self.path / "walls.json"
+        self.scorecard_file = self.path / "scorecard.json"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
         self.best = self.checkpoints / BEST

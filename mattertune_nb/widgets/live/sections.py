@@ -11,6 +11,7 @@ from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.distance_view import DistanceView
 from mattertune_nb.widgets.live.elsewhere_view import ElsewhereView
 from mattertune_nb.widgets.live.log_view import LogView
+from mattertune_nb.widgets.live.scorecard_view import ScorecardView
 from mattertune_nb.widgets.live.validation_view import ValidationView
 from mattertune_nb.widgets.live.walls_view import WallsView
 from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
@@ -49,6 +50,7 @@ SECTIONS: list[Callable[[Run], Section]] = [
     DistanceView,
     ElsewhereView,
     WallsView,
+    ScorecardView,
     LogView,
 ]
 """What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""

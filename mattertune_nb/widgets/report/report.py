@@ -58,6 +58,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         ("Distance to training", _said(lambda: sections.distances(run))),
         ("Elsewhere", _said(lambda: sections.elsewhere(run))),
         ("Walls", _said(lambda: sections.walls(run))),
+        ("Fit for use", _said(lambda: sections.scorecard(run))),
         ("Data", _said(lambda: sections.data(run.config(), run))),
         ("Settings", _said(lambda: sections.settings(run.config()))),
         ("Versions", _said(lambda: sections.versions(run))),

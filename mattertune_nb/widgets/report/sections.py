@@ -10,6 +10,7 @@ from mattertune_nb.config.errors import DataError, RunError
 from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.physics.scorecard import read_scorecard
 from mattertune_nb.training.foreign_record import read_foreign
 from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.novelty_record import read_novelty
@@ -19,6 +20,7 @@ from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
 from mattertune_nb.widgets.live.expected import expected_of
+from mattertune_nb.widgets.live.scorecard_view import scorecard_html
 from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.validation_view import about_property
 from mattertune_nb.widgets.live.walls_view import draw_walls, walls_html
@@ -122,6 +124,15 @@ def walls(run: Run) -> str:
         msg = "No energies of pairs of atoms are known of this run."
         raise RunError(msg)
     return walls_html(record) + picture(draw_walls(record), "Energies of pairs of atoms")
+
+
+def scorecard(run: Run) -> str:
+    """Return whether the model is fit for use, as far as it was checked."""
+    card = read_scorecard(run.directory.scorecard_file)
+    if card is None:
+        msg = "It was not checked: run.validate(), or mattertune-nb validate."
+        raise RunError(msg)
+    return scorecard_html(card)
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:

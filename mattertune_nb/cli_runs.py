@@ -1,0 +1,87 @@
+"""Commands for a run that has ended: is it fit for use, the way out, and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  typer reads it
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+console = Console()
+
+
+def validate(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Structures of the target; not given: the validation set.")
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(help="One check, e.g. nve; may be given several times; not given: all."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Time for dynamics and relaxations together.")
+    ] = 150.0,
+    temperature: Annotated[float, typer.Option(help="Of the dynamics, in K.")] = 300.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard as JSON.")] = False,
+) -> None:
+    """Check whether a tuned model is fit for use; exits with 1 where a check fails."""
+    from mattertune_nb.training.run import Run
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("")
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        card = Run.attach(run).validate(
+            check or None, data=data, seconds=seconds, temperature=temperature, progress=show
+        )
+    console.print(
+        card.to_json() if as_json else str(card), soft_wrap=True, markup=False, highlight=False
+    )
+    if card.status == "fail":
+        raise typer.Exit(1)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    to: Annotated[str, typer.Option(help="'vendor' or 'lammps'.")] = "vendor",
+    path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
+) -> None:
+    """Write the best weights for other programs: the vendor's own format, or LAMMPS."""
+    from mattertune_nb.training.run import Run
+
+    written = Run.attach(run).export(to, path)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="A .model file of MACE.")],
+    target: Annotated[Path | None, typer.Argument(help="Not given: beside it, as .pt.")] = None,
+    trust_checkpoint: Annotated[bool, typer.Option(help="Load it though it can run code.")] = False,
+) -> None:
+    """Write a vendor's file that can run code as plain settings and tensors, for any version of e3nn."""
+    from mattertune_nb.backbones.mace import MACEBackboneConfig
+
+    written = target or model.with_suffix(".pt")
+    MACEBackboneConfig(checkpoint=model, trust_checkpoint=trust_checkpoint).save_plain(written)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Structures with labels; not given: the validation set.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; not given: RUN/report.html.")
+    ] = None,
+) -> None:
+    """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
+    from mattertune_nb.training.run import Run
+
+    written = Run.attach(run).report(output, data)
+    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)

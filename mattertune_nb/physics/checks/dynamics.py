@@ -1,0 +1,185 @@
+"""Molecular dynamics: energy is conserved, and nothing explodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import units
+from ase.geometry import get_distances
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+
+from mattertune_nb.physics.checks.case import Clock, bare, closest
+from mattertune_nb.physics.scorecard import Line
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.md.md import MolecularDynamics
+    from numpy.typing import NDArray
+
+    from mattertune_nb.physics.checks.case import Case
+    from mattertune_nb.physics.scorecard import Status
+
+_NVE, _NVT = 1.0, 5.0
+"""ps of each at most."""
+
+_NVE_TIME, _NVT_TIME = 0.16, 0.26
+"""Part of the time of all checks."""
+
+_SETTLED = 0.25  # of the run, in which kinetic becomes potential energy
+_DRIFT = 1.0, 10.0  # meV/atom/ps
+_CLOSE = 0.45  # of the sum of covalent radii
+_HOT = 5.0  # times the temperature
+_LOST = 6.0  # Å to the nearest other atom
+_OVERLAP = 0.5
+_RADIUS, _BIN = 5.0, 0.1  # Å
+
+
+def time_step(atoms: Atoms) -> float:
+    """Return the fs of a step: half of one with hydrogen, which swings fast."""
+    return 0.5 if 1 in atoms.numbers else 1.0
+
+
+def nve(case: Case) -> Line:
+    """Let the atoms move freely, and fit how the total energy drifts."""
+    drift, length = {}, {}
+    for stage, calculator in case.calculators().items():
+        atoms = case.start()
+        atoms.calc = calculator
+        _set_moving(atoms, case)
+        energies: list[float] = []
+        dynamics = VelocityVerlet(atoms, timestep=time_step(atoms) * units.fs)
+
+        def note(atoms: Atoms = atoms, energies: list[float] = energies) -> None:
+            energies.append(float(atoms.get_total_energy()) / len(atoms))
+
+        share = _NVE_TIME * case.seconds / len(case.calculators())
+        _run(dynamics, case, note, _NVE, share)
+        drift[stage], length[stage] = _slope(energies, time_step(atoms)), len(energies)
+    value = drift["tuned"]
+    status: Status = "fail" if not abs(value) <= _DRIFT[1] else "warn"
+    status = "pass" if abs(value) <= _DRIFT[0] else status
+    ps = 1e-3 * time_step(case.start()) * length["tuned"]
+    return Line(
+        "nve",
+        status,
+        untuned=f"{drift['untuned']:.2g} meV/atom/ps" if "untuned" in drift else "",
+        tuned=f"{value:.2g} meV/atom/ps",
+        reason=f"drift over {ps:.2g} ps from {case.temperature:.0f} K; up to {_DRIFT[0]:g} passes",
+        numbers={f"{k}_meV_per_atom_per_ps": v for k, v in drift.items()} | {"ps": ps},
+    )
+
+
+def _slope(energies: list[float], step: float) -> float:
+    """Return the drift of energies (eV/atom) that are `step` fs apart, in meV/atom/ps."""
+    kept = np.array(energies[int(_SETTLED * len(energies)) :])
+    if len(kept) < 3 or not np.isfinite(kept).all():
+        return float("nan")
+    time = 1e-3 * step * np.arange(len(kept))
+    return 1e3 * float(np.polyfit(time, kept, 1)[0])
+
+
+@dataclass
+class _Seen:
+    """What is noted of a run with a thermostat."""
+
+    temperatures: list[float] = field(default_factory=list)
+    closest: float = float("inf")
+    frames: list[Atoms] = field(default_factory=list)
+    wrong: str = ""
+
+
+def nvt(case: Case) -> Line:
+    """Hold a temperature: atoms neither come too close, nor leave, nor heat up."""
+    atoms = case.start()
+    atoms.calc = case.tuned
+    _set_moving(atoms, case)
+    seen = _Seen()
+    dynamics = Langevin(
+        atoms,
+        timestep=time_step(atoms) * units.fs,
+        temperature_K=case.temperature,
+        friction=0.02 / units.fs,
+        rng=np.random.RandomState(case.seed),
+        fixcm=False,
+    )
+
+    def note() -> None:
+        seen.temperatures.append(float(atoms.get_temperature()))
+        if len(seen.temperatures) % 10 == 1:
+            seen.closest = min(seen.closest, closest(atoms))
+            seen.frames.append(bare(atoms))
+            seen.wrong = _wrong(atoms, seen, case.temperature)
+
+    _run(dynamics, case, note, _NVT, _NVT_TIME * case.seconds, stop=lambda: bool(seen.wrong))
+    ps = 1e-3 * time_step(atoms) * len(seen.temperatures)
+    mean = float(np.mean(seen.temperatures[len(seen.temperatures) // 2 :]))
+    overlap = _overlap(seen.frames[len(seen.frames) // 4 :], case.frames)
+    status: Status = "fail" if seen.wrong else "warn" if overlap < _OVERLAP else "pass"
+    said = seen.wrong or "nothing explodes"
+    if status == "warn":
+        said = "distances are unlike those of the data"
+    return Line(
+        "nvt",
+        status,
+        tuned=f"{mean:.0f} K, {ps:.2g} ps",
+        reason=(
+            f"{said}; nearest two atoms at {seen.closest:.2f} of their covalent radii, distances overlap "
+            f"with the data's by {100 * overlap:.0f} %"
+        ),
+        numbers={"ps": ps, "mean_K": mean, "closest": seen.closest, "overlap": overlap},
+    )
+
+
+def _wrong(atoms: Atoms, seen: _Seen, temperature: float) -> str:
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(seen.temperatures[-1]):
+        return "positions became infinite"
+    recent = float(np.mean(seen.temperatures[-10:]))
+    if recent > _HOT * temperature:
+        return f"heated up to {recent:.0f} K"
+    if seen.closest < _CLOSE:
+        return "two atoms fell into each other"
+    if len(atoms) > 1:
+        _, d = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        np.fill_diagonal(d, np.inf)
+        if d.min(axis=1).max() > _LOST:
+            return "an atom left"
+    return ""
+
+
+def _overlap(frames: list[Atoms], data: list[Atoms]) -> float:
+    """Return the common area of the distributions of distances, from 0 to 1."""
+    a, b = (_distances(part[:: max(len(part) // 40, 1)]) for part in (frames, data))
+    return float(np.minimum(a, b).sum()) if a.any() and b.any() else 1.0
+
+
+def _distances(frames: list[Atoms]) -> NDArray[np.float64]:
+    total = np.zeros(round(_RADIUS / _BIN))
+    for atoms in frames:
+        _, d = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        upper = d[np.triu_indices(len(atoms), 1)]
+        total += np.histogram(upper, bins=len(total), range=(0, _RADIUS))[0]
+    return np.asarray(total / max(total.sum(), 1))
+
+
+def _set_moving(atoms: Atoms, case: Case) -> None:
+    MaxwellBoltzmannDistribution(atoms, temperature_K=case.temperature, rng=case.rng())
+    Stationary(atoms)
+
+
+def _run(
+    dynamics: MolecularDynamics, case: Case, note: object, ps: float, seconds: float,
+    stop: object = None,
+) -> None:  # fmt: skip
+    """Make steps until time of either kind is over, or `stop` says so."""
+    clock = Clock(seconds)
+    step = time_step(dynamics.atoms)
+    for _ in range(round(1e3 * ps / step)):
+        dynamics.run(1)
+        note()  # type: ignore[operator]
+        case.look_up()
+        if clock.is_over() or (stop is not None and stop()):  # type: ignore[operator]
+            return

@@ -1,0 +1,116 @@
+"""What holds for any potential: forces are gradients, and neither place nor order of atoms counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from mattertune_nb.physics.checks.case import bare
+from mattertune_nb.physics.scorecard import Line
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.physics.checks.case import Case
+    from mattertune_nb.physics.scorecard import Status
+
+_STEP = 1e-3  # Å
+_COMPONENTS = 6
+_GRADIENT = 2.0, 20.0  # meV/Å; to pass, and to be warned of
+_FORCES = 1.0, 10.0  # meV/Å
+_ENERGY = 0.05, 1.0  # meV/atom
+
+
+def gradient(case: Case) -> Line:
+    """Compare forces with central differences of the energy, in double precision."""
+    calculator, rng, worst = case.precise or case.tuned, case.rng(), 0.0
+    for atoms in (case.start(), bare(case.frames[-1])):
+        forces = calculator.get_property("forces", atoms).copy()
+        for _ in range(_COMPONENTS // 2):
+            case.look_up()
+            i, k = int(rng.integers(len(atoms))), int(rng.integers(3))
+            energies = []
+            for sign in (1, -1):
+                moved = atoms.copy()
+                moved.positions[i, k] += sign * _STEP
+                energies.append(float(calculator.get_property("energy", moved)))
+            slope = -(energies[0] - energies[1]) / (2 * _STEP)
+            worst = max(worst, 1e3 * abs(slope - forces[i, k]))
+    return Line(
+        "gradient",
+        _status(worst, _GRADIENT),
+        tuned=f"{worst:.2g} meV/Å",
+        reason=f"largest difference over {_COMPONENTS} components"
+        + ("" if worst <= _GRADIENT[0] else "; energy will not be conserved"),
+        numbers={"difference_meV_per_A": worst},
+    )
+
+
+def rotation(case: Case) -> Line:
+    """Turn a structure at random: the energy stays, and forces turn with it."""
+    atoms = case.start()
+    turn = Rotation.random(rng=case.seed).as_matrix()
+    turned = atoms.copy()
+    turned.positions = atoms.positions @ turn.T
+    turned.cell = atoms.cell.array @ turn.T
+    return _compared("rotation", case.tuned, atoms, turned, lambda forces: forces @ turn.T)
+
+
+def permutation(case: Case) -> Line:
+    """Put atoms in another order: the energy stays, and forces go with their atoms."""
+    atoms = case.start()
+    order = case.rng().permutation(len(atoms))
+    return _compared(
+        "permutation", case.tuned, atoms, atoms[order],
+        lambda forces: forces[order],
+    )  # fmt: skip
+
+
+def size(case: Case) -> Line:
+    """Compare two copies, side by side where periodic and far apart where not, with twice one."""
+    atoms = case.start()
+    if atoms.pbc.any():
+        axis = int(np.argmax(atoms.pbc))
+        double = atoms.repeat([2 if k == axis else 1 for k in range(3)])
+    else:
+        double, far = atoms.copy(), atoms.copy()
+        far.positions[:, 0] += np.ptp(atoms.positions[:, 0]) + 30.0
+        double += far
+    return _compared(
+        "size", case.tuned, atoms, double,
+        lambda forces: np.concatenate([forces, forces]), copies=2,
+    )  # fmt: skip
+
+
+def _compared(
+    name: str,
+    calculator: Calculator,
+    atoms: Atoms,
+    other: Atoms,
+    expected: object,
+    copies: int = 1,
+) -> Line:
+    energy, forces = (calculator.get_property(p, atoms) for p in ("energy", "forces"))
+    wanted = expected(np.array(forces))  # type: ignore[operator]
+    energy = copies * float(energy)
+    after, found = (calculator.get_property(p, other) for p in ("energy", "forces"))
+    of_energy = 1e3 * abs(float(after) - energy) / len(other)
+    of_forces = 1e3 * float(np.abs(np.array(found) - wanted).max())
+    statuses = [_status(of_energy, _ENERGY), _status(of_forces, _FORCES)]
+    status = next(s for s in ("fail", "warn", "pass") if s in statuses)
+    return Line(
+        name,
+        status,
+        tuned=f"{of_energy:.2g} meV/atom, {of_forces:.2g} meV/Å",
+        reason="differences of energy and of the worst force, which should be none",
+        numbers={"energy_meV_per_atom": of_energy, "forces_meV_per_A": of_forces},
+    )
+
+
+def _status(value: float, limits: tuple[float, float]) -> Status:
+    if not value <= limits[1]:
+        return "fail"
+    return "pass" if value <= limits[0] else "warn"

@@ -1,0 +1,149 @@
+"""Whether a potential is fit for use: a line a check, with a verdict and its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mattertune_nb.config.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Status = Literal["pass", "warn", "fail", "skipped"]
+_VERSION = 1
+CHECK_TITLES = {
+    "parity": "errors of forces against labels",
+    "gradient": "forces are gradients of the energy",
+    "rotation": "turned structures",
+    "permutation": "atoms in another order",
+    "size": "two copies are twice one",
+    "walls": "close atoms push each other apart",
+    "volume": "energy against volume",
+    "nve": "energy is conserved (NVE)",
+    "nvt": "stable with a thermostat (NVT)",
+    "relax": "relaxation of rattled structures",
+    "dense": "random dense structures",
+}
+"""What each check is called, by its name."""
+
+_MARKS: dict[Status, str] = {"pass": "✓", "warn": "!", "fail": "✗", "skipped": "–"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one check has found.
+
+    Attributes
+    ----------
+    name
+        By which it is chosen, e.g. ``nve``.
+    status
+        ``pass``, ``warn``, ``fail``, or ``skipped`` where it says nothing of such structures.
+    untuned, tuned, labels
+        Numbers for people; empty where there are none.
+    reason
+        Why the status is so, a sentence.
+    numbers
+        Values by name, for programs; their units stand in the names.
+    seconds
+        That it took.
+    """
+
+    name: str
+    status: Status
+    untuned: str = ""
+    tuned: str = ""
+    labels: str = ""
+    reason: str = ""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What the check is called."""
+        return CHECK_TITLES.get(self.name, self.name)
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """All lines of one validation.
+
+    Attributes
+    ----------
+    subject
+        What was validated, e.g. the name of a run.
+    lines
+        In the order of the checks.
+    notes
+        What a person should know of how it was done.
+    """
+
+    subject: str
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> Status:
+        """The worst of all lines."""
+        found = {line.status for line in self.lines}
+        order: tuple[Status, ...] = ("fail", "warn", "pass")
+        return next((status for status in order if status in found), "skipped")
+
+    def __str__(self) -> str:
+        head = f"{self.subject}: {_in_words(self)}"
+        rows = [
+            f"{_MARKS[line.status]} {line.title}: "
+            + "; ".join(filter(None, (_beside(line), line.reason)))
+            for line in self.lines
+        ]
+        return "\n".join([head, *rows, *self.notes])
+
+    def to_json(self) -> str:
+        """Return the card as JSON."""
+        return json.dumps({"version": _VERSION, "status": self.status, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Scorecard:
+        """Read a card that :meth:`to_json` wrote.
+
+        Parameters
+        ----------
+        text
+            The JSON.
+
+        Raises
+        ------
+        DataError
+            It is none.
+        """
+        try:
+            data = json.loads(text)
+            lines = [Line(**line) for line in data["lines"]]
+            if any(line.status not in get_args(Status) for line in lines):
+                msg = "an unknown status"
+                raise ValueError(msg)
+            return cls(str(data["subject"]), lines, [str(note) for note in data["notes"]])
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            msg = f"not a scorecard ({exc})."
+            raise DataError(msg) from exc
+
+
+def read_scorecard(file: Path) -> Scorecard | None:
+    """Return the scorecard of a file, ``None`` where there is none that can be read."""
+    try:
+        return Scorecard.from_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, DataError):
+        return None
+
+
+def _in_words(card: Scorecard) -> str:
+    words = {"fail": "failed", "warn": "with a warning", "pass": "passed"}
+    counts = {word: sum(line.status == s for line in card.lines) for s, word in words.items()}
+    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "nothing checked"
+
+
+def _beside(line: Line) -> str:
+    parts = {"untuned": line.untuned, "tuned": line.tuned, "labels": line.labels}
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)

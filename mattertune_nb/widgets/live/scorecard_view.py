@@ -1,0 +1,139 @@
+"""Whether a tuned model is fit for use: choose checks, start them, and read the scorecard."""
+
+from __future__ import annotations
+
+import html
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard, Status, read_scorecard
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.run import Run
+
+# readable on white and on dark grey
+_COLORS: dict[Status, str] = {
+    "pass": "#2ca02c",
+    "warn": "#d98000",
+    "fail": "#d62728",
+    "skipped": "#8a8f98",
+}
+_MARKS: dict[Status, str] = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail", "skipped": "–"}
+
+
+class ScorecardView:
+    """Check boxes, Start and Cancel, and below them what was found.
+
+    Parameters
+    ----------
+    run
+        The run whose best weights are checked, in a thread of the kernel.
+    """
+
+    title = "Fit for use"
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._thread: threading.Thread | None = None
+        self._is_cancelled = threading.Event()
+        self.boxes = {
+            name: W.Checkbox(True, description=title, indent=False, layout=W.Layout(width="300px"))
+            for name, title in CHECK_TITLES.items()
+        }
+        self.start_button = W.Button(
+            description="Check",
+            icon="check",
+            tooltip="Make the chosen checks with the best weights; minutes",
+        )
+        self.cancel_button = W.Button(description="Cancel", icon="stop", disabled=True)
+        self.start_button.on_click(lambda _: self.start())
+        self.cancel_button.on_click(lambda _: self._is_cancelled.set())
+        self._progress = W.IntProgress(0, 0, 1, layout=W.Layout(width="200px", visibility="hidden"))
+        self._said = W.HTML()
+        self._card = W.HTML()
+        boxes = W.HBox(list(self.boxes.values()), layout=W.Layout(flex_flow="row wrap"))
+        line = W.HBox([self.start_button, self.cancel_button, self._progress, self._said])
+        self.widget = W.VBox([boxes, line, self._card])
+        self.clear()
+
+    @property
+    def text(self) -> str:
+        """The scorecard as HTML, or what is said in its place."""
+        return str(self._card.value) or str(self._said.value)
+
+    def clear(self) -> None:
+        """Show nothing until :meth:`refresh` finds a scorecard."""
+        self._seen: float | None = None
+        self._card.value = ""
+        self._said.value = (
+            "Not checked yet: energy conservation, stability, symmetries, holes and more."
+        )
+
+    def refresh(self) -> None:
+        """Show the scorecard that the run keeps, where it is new."""
+        file = self._run.directory.scorecard_file
+        if not file.is_file() or file.stat().st_mtime == self._seen:
+            return
+        card, self._seen = read_scorecard(file), file.stat().st_mtime
+        if card is not None:
+            self._show(card)
+
+    def start(self) -> None:
+        """Make the chosen checks in a thread; a second call while they are made does nothing."""
+        chosen = [name for name, box in self.boxes.items() if box.value]
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._is_cancelled.clear()
+        self.start_button.disabled, self.cancel_button.disabled = True, False
+        self._thread = threading.Thread(target=self._check, args=(chosen,), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the checks are made."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _check(self, chosen: list[str]) -> None:
+        self._progress.layout.visibility = "visible"
+        try:
+            everything = len(chosen) == len(self.boxes)
+            card = self._run.validate(
+                None if everything else chosen,
+                progress=self._tell,
+                cancelled=self._is_cancelled.is_set,
+            )
+            self._show(card)
+        except MatterTuneError as exc:
+            self._said.value = f'<span role="alert">{html.escape(str(exc))}</span>'
+        finally:
+            self._progress.layout.visibility = "hidden"
+            self.start_button.disabled, self.cancel_button.disabled = False, True
+
+    def _tell(self, name: str, done: int, total: int) -> None:
+        self._progress.max, self._progress.value = max(total, 1), done
+        self._said.value = html.escape(CHECK_TITLES.get(name, "")) + (" …" if name else "")
+
+    def _show(self, card: Scorecard) -> None:
+        self._said.value = ""
+        self._card.value = scorecard_html(card)
+
+
+def scorecard_html(card: Scorecard) -> str:
+    """Return a scorecard as a table."""
+    heads = ("", "check", "untuned", "tuned", "why")
+    top = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in heads)
+    rows = "".join(f"<tr>{''.join(map(_cell, _cells(line)))}</tr>" for line in card.lines)
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in card.notes)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>{notes}"
+
+
+def _cells(line: Line) -> list[str]:
+    mark = f'<b style="color:{_COLORS[line.status]}">{_MARKS[line.status]}</b>'
+    return [mark, *map(html.escape, (line.title, line.untuned, line.tuned, line.reason))]
+
+
+def _cell(content: Any) -> str:
+    return f'<td style="text-align:left;white-space:normal">{content}</td>'

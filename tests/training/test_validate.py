@@ -1,0 +1,105 @@
+"""A run's scorecard: made from its best weights, kept, shown, chosen, cancelled, and printed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase.io import read
+from typer.testing import CliRunner
+
+import mattertune_nb as mt
+from mattertune_nb.cli import app
+from mattertune_nb.physics.scorecard import CHECK_TITLES, read_scorecard
+from mattertune_nb.widgets.live.scorecard_view import ScorecardView, scorecard_html
+
+SECONDS = 4.0
+
+
+@pytest.fixture
+def run(morse_config):
+    return mt.MatterTuner(morse_config(max_epochs=2)).tune().run
+
+
+def test_all_checks_are_made_and_kept(run):
+    told = []
+    card = run.validate(seconds=SECONDS, progress=lambda *what: told.append(what))
+    assert [line.name for line in card.lines] == list(CHECK_TITLES)
+    assert {line.name: line.status for line in card.lines if line.status == "skipped"} == {}
+    by_name = {line.name: line for line in card.lines}
+    for name in ("gradient", "rotation", "permutation", "size", "walls"):
+        assert by_name[name].status == "pass", by_name[name].reason
+    assert read_scorecard(run.directory.scorecard_file) == card
+    assert told[0] == ("parity", 0, len(CHECK_TITLES))
+    assert told[-1][1:] == (len(CHECK_TITLES), len(CHECK_TITLES))
+
+
+def test_parity_is_that_of_ase_on_the_validation_set(run, copper_xyz):
+    (line,) = run.validate(["parity"]).lines
+    frames = [read(copper_xyz, ":")[i] for i in run.directory.splits()["validation"]]
+    untuned = mt.FinetuneModuleBase(run.config().model)
+    for name, model in (("untuned", untuned), ("tuned", run.model())):
+        calculator = model.ase_calculator()
+        wrong = [calculator.get_property("forces", a.copy()) - a.get_forces() for a in frames]
+        error = 1e3 * np.abs(np.concatenate(wrong)).mean()
+        assert line.numbers[f"{name}_meV_per_A"]["all"] == pytest.approx(error, rel=1e-4)
+    assert not run.directory.scorecard_file.exists(), "a part is not kept as the whole"
+
+
+def test_a_check_that_is_none_is_refused_with_those_there_are(run):
+    with pytest.raises(mt.ConfigError, match=r"unknown check 'nvee'\. Did you mean 'nve'\?"):
+        run.validate(["nvee"])
+
+
+def test_it_can_be_cancelled(run):
+    answers = iter([False] * 30)
+    card = run.validate(["rotation", "nve"], cancelled=lambda: next(answers, True))
+    assert [line.name for line in card.lines] == ["rotation"]
+    assert "Cancelled" in card.notes[-1]
+
+
+def test_other_structures_are_taken(run, copper_xyz):
+    card = run.validate(["parity", "size"], data=copper_xyz)
+    assert "over 12 frames" in card.lines[0].reason
+
+
+def test_the_widget_makes_the_chosen_checks_and_shows_them(run):
+    view = ScorecardView(run)
+    for name, box in view.boxes.items():
+        box.value = name in ("rotation", "walls")
+    view.start()
+    view.wait()
+    assert "atoms that come close" in view.text or "close atoms push" in view.text
+    assert "✓ pass" in view.text
+    assert "two copies" not in view.text
+    assert not view.start_button.disabled
+    assert view.cancel_button.disabled
+
+
+def test_dashboard_and_report_show_the_card_that_is_kept(run):
+    card = run.validate(seconds=SECONDS)
+    view = ScorecardView(run)
+    view.refresh()
+    assert view.text == scorecard_html(card)
+    page = run.report().read_text()
+    assert "Fit for use" in page
+    assert "energy is conserved (NVE)" in page
+
+
+def test_names_in_a_card_are_shown_as_text():
+    from mattertune_nb.physics.scorecard import Line, Scorecard
+
+    shown = scorecard_html(Scorecard("a", [Line("nve", "fail", reason="<script>x")], ["<b>"]))
+    assert "<script>" not in shown
+    assert "&lt;b&gt;" in shown
+
+
+def test_the_command_prints_the_card_and_fails_where_a_check_does(run):
+    result = CliRunner().invoke(app, ["validate", str(run.path), "--check", "rotation"])
+    assert result.exit_code == 0, result.output
+    assert "turned structures" in result.output
+    result = CliRunner().invoke(app, ["validate", str(run.path), "--check", "size", "--json"])
+    card = json.loads(result.stdout)
+    assert card["lines"][0]["name"] == "size"
+    assert result.exit_code == (1 if card["status"] == "fail" else 0)
