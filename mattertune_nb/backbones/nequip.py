@@ -56,6 +56,8 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         label="Start from",
     )
 
+    _title: ClassVar[str] = "NequIP"
+
     @field_validator("pretrained_model")
     @classmethod
     def _check_name(cls, value: str) -> str:
@@ -156,3 +158,5 @@ class AllegroBackboneConfig(NequIPBackboneConfig):
         label="Pretrained weights",
         basic=True,
     )
+
+    _title = "Allegro"
