@@ -54,7 +54,7 @@ class BackboneFacts:
     n_elements
         Number of elements that they cover.
     cutoff
-        Radius of the neighbour list in Å.
+        Radius of the neighbour list in Å; ``None`` where nobody tells.
     parameters
         Number of weights; ``None`` where they were never loaded by us and nobody tells.
     trained_on
@@ -72,7 +72,7 @@ class BackboneFacts:
 
     elements: str
     n_elements: int
-    cutoff: float
+    cutoff: float | None
     parameters: int | None
     trained_on: str
     licence: str
@@ -94,7 +94,7 @@ class BackboneFacts:
             origin = self.download.page + ("" if size is None else f", {size:g} MB")
         return {
             "Elements": self.elements,
-            "Cutoff": f"{self.cutoff:g} Å",
+            "Cutoff": "not told" if self.cutoff is None else f"{self.cutoff:g} Å",
             "Parameters": parameters,
             "Cost of a step": cost,
             "Trained on": self.trained_on,

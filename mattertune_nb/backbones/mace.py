@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from mattertune_nb.backbones.base import BackboneFacts, Download
+from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.backbones.trust import TrustingBackboneConfig
 from mattertune_nb.config.base import setting
@@ -20,23 +20,64 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
 
-_MIT = "MIT"
-_ASL = "Academic Software License: no commercial use"
-LICENCES = {
-    "small": _MIT,
-    "medium": _MIT,
-    "large": _MIT,
-    "medium-0b3": _MIT,
-    "medium-mpa-0": _MIT,
-    "small-omat-0": _ASL,
-    "medium-omat-0": _ASL,
-    "mace-matpes-pbe-0": _ASL,
-    "mace-matpes-r2scan-0": _ASL,
-    "off-small": _ASL,
-    "off-medium": _ASL,
-    "off-large": _ASL,
+_OFF = "off-"
+"""Before the names of models of organic molecules, which the vendor calls by their sizes alone."""
+
+
+def _facts(
+    file: str, trained_on: str, *, parameters: int | None = None, cutoff: float | None = 6.0
+) -> BackboneFacts:
+    """Return what is known of weights for inorganic matter."""
+    return BackboneFacts(
+        elements="89, H to Pu but Po, At, Rn, Fr and Ra",
+        n_elements=89,
+        cutoff=cutoff,
+        parameters=parameters,
+        trained_on=trained_on,
+        licence="MIT",
+        relative_cost=None,
+        download=Download("https://github.com/ACEsuit/mace-foundations/releases", {file: None}),
+    )
+
+
+def _academic(facts: BackboneFacts) -> BackboneFacts:
+    return replace(facts, licence="Academic Software License", allows="no commercial use")
+
+
+def _off(size: str, cutoff: float) -> BackboneFacts:
+    page = "https://github.com/ACEsuit/mace-off/tree/main/mace_off23"
+    return replace(
+        _academic(_facts("", "SPICE, ωB97M-D3(BJ): organic molecules", cutoff=cutoff)),
+        elements="10: H, C, N, O, F, P, S, Cl, Br, I",
+        n_elements=10,
+        download=Download(page, {f"MACE-OFF23_{size}.model": None}),
+    )
+
+
+_MPTRJ = "MPtrj: relaxations of the Materials Project, PBE and PBE+U"
+_OMAT = "OMat24, PBE and PBE+U"
+
+FACTS = {
+    "small": _facts("2023-12-10-mace-128-L0_energy_epoch-249.model", _MPTRJ),
+    "medium": _facts("2023-12-03-mace-128-L1_epoch-199.model", _MPTRJ, parameters=4_688_656),
+    "large": _facts("MACE_MPtrj_2022.9.model", _MPTRJ),
+    "medium-0b3": _facts("mace-mp-0b3-medium.model", f"{_MPTRJ}; steadier at high pressure"),
+    "medium-mpa-0": _facts(
+        "mace-mpa-0-medium.model", "MPtrj and sAlex, PBE and PBE+U", parameters=9_063_204
+    ),
+    "small-omat-0": _academic(_facts("mace-omat-0-small.model", _OMAT, cutoff=None)),
+    "medium-omat-0": _academic(_facts("mace-omat-0-medium.model", _OMAT, cutoff=None)),
+    "mace-matpes-pbe-0": _academic(
+        _facts("MACE-matpes-pbe-omat-ft.model", "OMat24, then MatPES, PBE", cutoff=None)
+    ),
+    "mace-matpes-r2scan-0": _academic(
+        _facts("MACE-matpes-r2scan-omat-ft.model", "OMat24, then MatPES, r2SCAN", cutoff=None)
+    ),
+    "off-small": _off("small", 4.5),
+    "off-medium": _off("medium", 5.0),
+    "off-large": _off("large", 5.0),
 }
-"""Of the weights that the vendor fetches by name, as its package says."""
+"""Of the weights that the vendor fetches by name, from their pages; they were never loaded by us."""
 
 
 class MACEBackboneConfig(TrustingBackboneConfig):
@@ -69,7 +110,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         "an academic licence, which allows no commercial use.",
         label="Pretrained weights",
         basic=True,
-        options={name: f"{name} ({licence})" for name, licence in LICENCES.items()},
+        options={name: f"{name} ({facts.licence})" for name, facts in FACTS.items()},
     )
     head: str | None = setting(
         None,
@@ -86,39 +127,45 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     )
 
     @override
-    @guarded()
-    @quiet()
-    def create_backbone(self) -> Backbone:
-        self.require_installed()
-        from mattertune_nb.backbones.mace_adapter import MACEBackbone
-        from mattertune_nb.backbones.mace_files import build, rebuilt
-
-        if self._architecture is not None:
-            model, settings = build(self._architecture), self._architecture
-        else:
-            model, settings = rebuilt(self._read())
-        label = f"MACE {self.checkpoint or self.pretrained_model}"
-        return MACEBackbone(model, label, settings, self.head)
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()
-    @quiet()
+    def create_backbone(self) -> Backbone:
+        self.require_installed()
+        file = self._file() if self._architecture is None else None
+        with quiet():
+            from mattertune_nb.backbones.mace_adapter import MACEBackbone
+            from mattertune_nb.backbones.mace_files import build, rebuilt
+
+            if file is not None:
+                model, settings = rebuilt(self._read(file))
+            else:
+                settings = dict(self._architecture or {})
+                model = build(settings)
+            label = f"MACE {self.checkpoint or self.pretrained_model}"
+            return MACEBackbone(model, label, settings, self.head)
+
+    @override
+    @guarded()
     def vendor_calculator(self) -> Calculator:
-        from mace.calculators import MACECalculator
+        file = self._file()
+        with quiet():
+            from mace.calculators import MACECalculator
 
-        from mattertune_nb.backbones.mace_adapter import head_of
+            from mattertune_nb.backbones.mace_adapter import head_of
 
-        model = self._read()
-        heads = getattr(model, "heads", ["Default"])
-        return MACECalculator(
-            models=[model.double()],
-            device="cpu",
-            default_dtype="float64",
-            head=heads[head_of(heads, self.head, "This MACE")],
-        )
+            model = self._read(file)
+            heads = getattr(model, "heads", ["Default"])
+            return MACECalculator(
+                models=[model.double()],
+                device="cpu",
+                default_dtype="float64",
+                head=heads[head_of(heads, self.head, "This MACE")],
+            )
 
     @guarded()
-    @quiet()
     def save_plain(self, path: Path) -> None:
         """Write the model as plain settings and tensors, to be loaded without trust and under any e3nn.
 
@@ -133,55 +180,53 @@ class MACEBackboneConfig(TrustingBackboneConfig):
             The model cannot be built again from settings, or its file needs to be trusted.
         """
         self.require_installed()
-        from mattertune_nb.backbones.mace_files import save_plain
+        file = self._file()
+        with quiet():
+            from mattertune_nb.backbones.mace_files import save_plain
 
-        save_plain(self._read(), path)
+            save_plain(self._read(file), path)
 
-    def _read(self) -> Any:
-        """Return the vendor's model of the file, or of the name."""
+    def _read(self, file: Path) -> Any:
+        """Return the vendor's model in a file."""
         from mattertune_nb.backbones.mace_files import read
 
-        if self.checkpoint is None:
-            return self._fetch()
-        if not self.checkpoint.is_file():
-            msg = f"checkpoint: {self.checkpoint} does not exist."
-            raise ConfigError(msg)
-
-        def check() -> None:
-            self.require_trust(str(self.checkpoint), "is a pickle, which can run any code")
-
         try:
-            return read(self.checkpoint, check)
+            return read(
+                file, lambda: self.require_trust(file, "is a pickle, which can run any code")
+            )
         except ConfigError:
             raise
         except Exception as exc:
             reason = f"{type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}"
             msg = (
-                f"checkpoint: {self.checkpoint} is no model of MACE that can be loaded here ({reason}). A "
-                ".model file loads under the version of e3nn that it was written under: turn it into a plain "
-                "one there, by `mattertune-nb convert`."
+                f"checkpoint: {file} is no model of MACE that can be loaded here ({reason}). A .model file "
+                "loads under the version of e3nn that it was written under: turn it into a plain one there, "
+                "by `mattertune-nb convert`."
             )
             raise ConfigError(msg) from exc
 
-    def _fetch(self) -> Any:
-        """Return the model of a name, by the vendor's own download."""
-        from mace.calculators import foundations_models as vendor
+    def _file(self) -> Path:
+        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        if self.checkpoint is not None:
+            if not self.checkpoint.is_file():
+                msg = f"checkpoint: {self.checkpoint} does not exist."
+                raise ConfigError(msg)
+            return self.checkpoint
+        name, facts = self.pretrained_model, FACTS[self.pretrained_model]
+        self.require_trust(name, "is a pickle, which can run any code")
+        with quiet():
+            from mace.calculators import foundations_models as vendor
 
-        name = self.pretrained_model.removeprefix("off-")
-        of_molecules = name != self.pretrained_model
-        url = (vendor.mace_off_urls if of_molecules else vendor.mace_mp_urls)[name]
-        file = url.rpartition("/")[2]
-        self.require_trust(file, "is a pickle, which can run any code")
-        # what the vendor's import sets, and the guard took back
-        os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
-        fetch = vendor.mace_off if of_molecules else vendor.mace_mp
-        try:
-            # its licence and how far it is
-            with redirect_stdout(sys.stderr):
-                return fetch(model=name, device="cpu", return_raw_model=True)
-        except RuntimeError as exc:
-            msg = (
-                f"pretrained_model: {self.pretrained_model} cannot be fetched ({exc.__cause__ or exc}). Get "
-                f"{url} on a machine with a network, and set checkpoint to {file}."
-            )
-            raise ConfigError(msg) from exc
+        def fetch(file: str) -> Path:
+            if not name.startswith(_OFF):
+                return Path(vendor.download_mace_mp_checkpoint(name))
+            # where the vendor puts it, who has no function for it that does not load it too
+            target = Path(vendor.get_cache_dir()) / file
+            if not target.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                url = vendor.mace_off_urls[name.removeprefix(_OFF)]
+                vendor._urlretrieve_with_timeout(url, str(target))
+            return target
+
+        (path,) = fetched(name, facts, fetch).values()
+        return path

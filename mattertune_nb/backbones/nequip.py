@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import field_validator
 from typing_extensions import override
 
+from mattertune_nb.backbones.base import BackboneFacts, Download
+from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.backbones.trust import (
     TrustingBackboneConfig,
@@ -27,6 +29,39 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
 
 _NAME = re.compile(r"nequip\.net:[\w-]+/[\w-]+:[\w.-]+")
+
+
+def _download(name: str, megabytes: float | None = None) -> Download:
+    place = name.removeprefix("nequip.net:")
+    file = place.rpartition("/")[2].replace(":", "-") + ".nequip.zip"
+    return Download(f"https://www.nequip.net/models/{place}", {file: None}, megabytes)
+
+
+def _oam(name: str, cutoff: float, parameters: int, megabytes: float | None) -> BackboneFacts:
+    return BackboneFacts(
+        elements="89, H to Pu but Po, At, Rn, Fr and Ra",
+        n_elements=89,
+        cutoff=cutoff,
+        parameters=parameters,
+        trained_on="OMat24, then sAlex and MPtrj, PBE and PBE+U",
+        licence="CC-BY-4.0",
+        relative_cost=None,
+        allows="any use, with its authors named",
+        download=_download(name, megabytes),
+    )
+
+
+_NEQUIP, _ALLEGRO = (
+    "nequip.net:mir-group/NequIP-OAM-L:0.1",
+    "nequip.net:mir-group/Allegro-OAM-L:0.1",
+)
+
+FACTS = {
+    _NEQUIP: _oam(_NEQUIP, 6.0, 9_600_000, 78.5),
+    _ALLEGRO: _oam(_ALLEGRO, 7.0, 9_700_000, None),
+}
+"""Of the weights that are chosen first, from their pages; they were never loaded by us."""
+
 _FILE = "sha256"
 """Key of the architecture of a model that its file alone can build."""
 
@@ -42,7 +77,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         "nequip", "Backbone.", label="Backbone", options={"nequip": "NequIP"}
     )
     pretrained_model: str = setting(
-        "nequip.net:mir-group/NequIP-OAM-L:0.1",
+        _NEQUIP,
         "Weights of nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest that "
         "is accurate enough: S, M, L, XL.",
         label="Pretrained weights",
@@ -65,6 +100,17 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
             msg = f"'{value}' is not nequip.net:GROUP/MODEL:VERSION; give a file by checkpoint"
             raise ValueError(msg)
         return value
+
+    @classmethod
+    @override
+    def weights(cls) -> dict[str, BackboneFacts]:
+        # of any other name of the site its page tells
+        name = cls.model_fields["pretrained_model"].default
+        return {name: FACTS[name]}
+
+    @override
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS.get(self.pretrained_model)
 
     @override
     @guarded()
@@ -128,19 +174,17 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
             return self.checkpoint
         self.require_trust(self.pretrained_model, "is a package with Python code, which runs")
         from nequip.model.saved_models.load_utils import _get_model_file_path
-        from requests import RequestException
 
-        try:
-            with _get_model_file_path(self.pretrained_model) as file:
-                return Path(file)
-        except (RequestException, OSError) as exc:
-            file_name = self.pretrained_model.rpartition("/")[2].replace(":", "-")
-            msg = (
-                f"pretrained_model: {self.pretrained_model} cannot be fetched ({type(exc).__name__}). Get "
-                f"{file_name}.nequip.zip from https://www.nequip.net on a machine with a network, and set "
-                "checkpoint to it."
-            )
-            raise ConfigError(msg) from exc
+        def fetch(_: str) -> Path:
+            with _get_model_file_path(self.pretrained_model) as path:
+                return Path(path)
+
+        name, page = self.pretrained_model, "told on its page"
+        unknown = BackboneFacts(
+            page, 0, None, None, page, page, None, allows=page, download=_download(name)
+        )
+        (path,) = fetched(name, FACTS.get(name, unknown), fetch).values()
+        return path
 
 
 class AllegroBackboneConfig(NequIPBackboneConfig):
@@ -152,7 +196,7 @@ class AllegroBackboneConfig(NequIPBackboneConfig):
         "allegro", "Backbone.", label="Backbone", options={"allegro": "Allegro"}
     )
     pretrained_model: str = setting(
-        "nequip.net:mir-group/Allegro-OAM-L:0.1",
+        _ALLEGRO,
         "Weights of nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest that "
         "is accurate enough.",
         label="Pretrained weights",

@@ -233,12 +233,21 @@ def test_without_a_network_the_name_says_which_file_to_get(name, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     config = mt.MACEBackboneConfig(pretrained_model=name, trust_checkpoint=True)
-    with pytest.raises(
-        ConfigError, match=r"no route to host\). Get https://.*\.model on a machine"
-    ):
+    with pytest.raises(ConfigError, match=r"get \S+\.model from https://github.com/ACEsuit"):
         config.create_backbone()
     with pytest.raises(ConfigError, match="set trust_checkpoint: true"):
         mt.MACEBackboneConfig(pretrained_model=name).create_backbone()
+
+
+def test_files_and_names_are_those_of_the_vendor():
+    with guarded(), quiet():
+        from mace.calculators import foundations_models as vendor
+    urls = vendor.mace_mp_urls | {f"off-{k}": url for k, url in vendor.mace_off_urls.items()}
+    for name, facts in mt.MACEBackboneConfig.weights().items():
+        assert urls[name].endswith(f"/{next(iter(facts.download.files))}")
+        # as the vendor says before a download
+        is_academic = name.startswith("off-") or "omat" in name or "matpes" in name
+        assert facts.licence == ("Academic Software License" if is_academic else "MIT")
 
 
 def test_a_process_that_has_loaded_a_model_reads_other_files_as_safely_as_before(file):

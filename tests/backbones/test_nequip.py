@@ -282,7 +282,7 @@ def test_without_a_network_the_name_says_which_file_to_get(monkeypatch):
 
     monkeypatch.setattr(requests.Session, "request", refuse)
     config = mt.NequIPBackboneConfig(trust_checkpoint=True)
-    with pytest.raises(ConfigError, match=r"Get NequIP-OAM-L-0\.1\.nequip\.zip from"):
+    with pytest.raises(ConfigError, match=r"get NequIP-OAM-L-0\.1\.nequip\.zip from https"):
         mt.FinetuneModuleBase(config)
     with pytest.raises(ConfigError, match="set trust_checkpoint: true"):
         mt.FinetuneModuleBase(mt.NequIPBackboneConfig())
