@@ -14,6 +14,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.training.foreign_callback import ForeignRecorder
+from mattertune_nb.training.model_card import write_model_card
 from mattertune_nb.training.stop import RunStopped
 from mattertune_nb.training.summary import summary_of, write_summary
 from mattertune_nb.training.verdict import verdict
@@ -108,5 +109,7 @@ def write_end(
         run.end(state, epoch, step, error, note)
         if run.is_of_this_process():
             write_summary(run)
+            if run.best.is_file() and state in ("finished", "stopped"):
+                write_model_card(run)
     except OSError as exc:  # a full disk; readers will see that the process has gone
         log.warning("Could not write that the run is %s (%s).", state, exc)

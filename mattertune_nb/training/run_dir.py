@@ -66,6 +66,7 @@ class RunDirectory:
         self.foreign_file = self.path / "foreign.json"
         self.walls_file = self.path / "walls.json"
         self.scorecard_file = self.path / "scorecard.json"
+        self.card_file = self.path / "model_card.yaml"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
         self.best = self.checkpoints / BEST

@@ -19,6 +19,7 @@ from mattertune_nb.physics.scorecard import Line, Scorecard
 from mattertune_nb.physics.walls import walls
 from mattertune_nb.training.evaluation import label_keys, untuned_of
 from mattertune_nb.training.files import write_text
+from mattertune_nb.training.model_card import write_model_card
 from mattertune_nb.training.split_record import datasets_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def validate(
     card = Scorecard(run.name, lines, notes)
     if checks is None and data is None:
         write_text(run.directory.scorecard_file, card.to_json())
+        write_model_card(run.directory)
     if progress is not None:
         progress("", len(names), len(names))
     return card
