@@ -173,7 +173,7 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
     The gain is of the last stage over the one before it.
     """
     *_, reference, last = stages.values()
-    style = 'style="text-align:{};padding:2px 12px;white-space:nowrap"'
+    style = 'style="text-align:{};padding:2px 10px"'
     left, right = style.format("left"), style.format("right")
     head = "".join(f"<th {right}>{stage}</th>" for stage in stages)
     rows = []
@@ -191,7 +191,7 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
     )
 
 
-def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | W.HTML:
+def before_after(model_or_run: Any, dataset: Any = None) -> BeforeAfter | W.HTML:
     """Compare the untuned model, also with the run's reference energies, and the tuned one.
 
     Parameters
@@ -199,7 +199,7 @@ def before_after(model_or_run: Any, dataset: Any) -> BeforeAfter | W.HTML:
     model_or_run
         A tuned model, a run, or the path of a run or checkpoint.
     dataset
-        Structures with labels that training has not seen.
+        Structures with labels that training has not seen; not given: those that the run was validated on.
 
     Returns
     -------

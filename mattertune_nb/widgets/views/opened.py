@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.evaluation import label_keys, load_model
 from mattertune_nb.training.run_dir import RunDirectory
@@ -20,10 +20,25 @@ if TYPE_CHECKING:
 
 
 def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
-    """Return a model, and structures whose labels have the names that its run was trained on."""
+    """Return a model, and structures whose labels have the names that its run was trained on.
+
+    Where no structures are given they are those that the run was validated on.
+
+    Raises
+    ------
+    MatterTuneError
+        One of both cannot be opened, or no structures are given and there is no run.
+    """
+    path = getattr(model_or_run, "path", model_or_run)
+    if dataset is None:
+        if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+            msg = (
+                "on which structures? A model alone has none that it was validated on; give a file."
+            )
+            raise DataError(msg)
+        return load_model(path), datasets_of(RunDirectory.open(path))["validation"]
     if isinstance(model_or_run, FinetuneModuleBase):
         return model_or_run, open_structures(dataset)
-    path = getattr(model_or_run, "path", model_or_run)
     return load_model(path), open_structures(dataset, label_keys(path))
 
 

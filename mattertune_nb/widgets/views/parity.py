@@ -313,7 +313,7 @@ def _elements(values: ParityData, parts: dict[int, ParityData]) -> list[tuple[st
     return [("all elements", 0), *found]
 
 
-def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
+def parity(model_or_run: Any, dataset: Any = None) -> ParityView | W.HTML:
     """Plot labels against predictions of energy, forces and stress.
 
     Parameters
@@ -321,7 +321,7 @@ def parity(model_or_run: Any, dataset: Any) -> ParityView | W.HTML:
     model_or_run
         A model, a run, or the path of a run or checkpoint.
     dataset
-        Structures with labels: a dataset, a list, or a file.
+        Structures with labels: a dataset, a list, or a file; not given: those that the run was validated on.
 
     Returns
     -------

@@ -100,3 +100,16 @@ def test_a_gain_is_told_as_it_is_in_words_and_colour(after, words, color):
     table = error_table_html(stages)
     assert cells(table)[1] == ["forces (meV/Å)", "500", "100", f"{after:.3g}", words]
     assert f'color:{color}">{words}' in table
+
+
+def test_without_structures_those_of_the_validation_are_shown(run):
+    path, _ = run
+    validation = mt.XYZDatasetConfig(src=mt.demo_data("validation"), index=":8").create_dataset()
+    expected = evaluate_stages(path, validation)
+    view = mt.before_after(path)
+    view.wait(120)
+    for stage, errors in expected.items():
+        forces = view.stages[stage]["forces"]
+        assert forces.mae == pytest.approx(1000 * errors["forces_mae"], rel=1e-5)
+    view.close()
+    assert "give a file" in mt.parity(mt.Run.attach(path).model()).text
