@@ -194,7 +194,7 @@ class BackboneConfig(ModelConfig, ABC):
 
     @classmethod
     def reads_folder(cls, path: Path) -> bool:
-        """Return whether a folder holds a model as the vendor saves it, and is no run."""
+        """Return whether the folder at `path` holds a model as the vendor saves it, and is no run."""
         return False
 
     @classmethod
