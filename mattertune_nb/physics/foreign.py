@@ -18,7 +18,8 @@ from mattertune_nb.data.cache_folder import cache_folder
 from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
 from mattertune_nb.model.turns import predicting
-from mattertune_nb.physics.prototypes import KIND, foreign_structures
+from mattertune_nb.physics.kinds import KIND, OWN
+from mattertune_nb.physics.prototypes import foreign_structures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,8 @@ class ForeignSet:
         Returns
         -------
         all
-            Over the whole set.
+            Over the whole set, but for those of the target's elements alone, where there are others: what a
+            model changes there may be what it has learnt.
         by_kind
             Over the structures of each kind; energies are shifted as for all.
         """
@@ -137,7 +139,8 @@ class ForeignSet:
 
         kinds = np.array(self.kinds)
         by_kind = {kind: over(np.flatnonzero(kinds == kind).tolist()) for kind in self.kinds}
-        return over(list(range(len(self)))), by_kind
+        others = np.flatnonzero(kinds != OWN).tolist()
+        return over(others or list(range(len(self)))), by_kind
 
 
 class Predictor:

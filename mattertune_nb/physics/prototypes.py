@@ -12,14 +12,10 @@ from ase.build import bcc110, bulk, fcc111, molecule, surface
 from ase.data import atomic_numbers, covalent_radii
 from ase.spacegroup import crystal
 
+from mattertune_nb.physics.kinds import COMPOUNDS, ELEMENTS, KIND, MOLECULES, OWN, SURFACES
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-
-KIND = "kind"
-"""Key of ``atoms.info`` under which a structure says of what kind it is."""
-
-ELEMENTS, COMPOUNDS, MOLECULES = "elemental solids", "compounds", "molecules"
-SURFACES, OWN = "surfaces", "the target's elements, otherwise composed"
 
 _DISTORTIONS = ((0.03, 0.05), (0.05, 0.12))
 """Strain, and Å by which atoms are moved: one structure each, of replay two."""
@@ -65,9 +61,10 @@ def foreign_structures(
         # drawn for each, so that what is left out changes nothing of the others
         strengths = _DISTORTIONS * 2 if for_replay else _DISTORTIONS
         distorted = [_distorted(prototype, *how, rng) for how in strengths]
-        if set(prototype.symbols) <= known and _composition(prototype) not in compositions:
+        symbols = set(prototype.symbols)
+        if symbols <= known and _composition(prototype) not in compositions:
             for atoms in distorted:
-                atoms.info = {KIND: kind}
+                atoms.info = {KIND: OWN if symbols <= atoms_of.keys() else kind}
                 found.append(atoms)
     return found
 

@@ -42,11 +42,17 @@ class Elsewhere:
     def __str__(self) -> str:
         record = self.record
         when = "" if record.is_best else f" after epoch {record.epoch + 1}"
-        n = record.n_structures
+        n = "1 structure" if record.n_structures == 1 else f"{record.n_structures} structures"
         if not record.has_labels:
+            own = record.own
+            and_own = (
+                f" (of the target's elements alone by {short(FORCES.factor * own['forces'])})"
+                if own
+                else ""
+            )
             return (
-                f"elsewhere ({n} structures{when}) forces changed by {short(self.forces)} meV/Å, energies by "
-                f"{short(self.energy)} meV/atom"
+                f"elsewhere ({n}{when}) forces changed by {short(self.forces)} meV/Å{and_own}, "
+                f"energies by {short(self.energy)} meV/atom"
             )
         parts = []
         for prop, after in ((FORCES, self.forces), (ENERGY, self.energy)):
@@ -55,7 +61,7 @@ class Elsewhere:
             parts.append(
                 f"{prop.title} {short(before)} → {short(after)} {prop.shown_unit}, {words} than {self.than}"
             )
-        return f"elsewhere ({Path(record.source).name}, {n} structures{when}) {', '.join(parts)}"
+        return f"elsewhere ({Path(record.source).name}, {n}{when}) {', '.join(parts)}"
 
 
 def elsewhere(summary: Summary) -> Elsewhere | None:

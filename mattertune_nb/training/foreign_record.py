@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.physics.kinds import OWN
 from mattertune_nb.training.files import write_json
 
 if TYPE_CHECKING:
@@ -43,8 +44,14 @@ class ForeignRecord:
 
     @property
     def n_structures(self) -> int:
-        """How many structures there are."""
-        return sum(self.counts.values())
+        """How many structures `tuned` is over: those of the target's elements alone are told apart."""
+        others = sum(n for kind, n in self.counts.items() if kind != OWN)
+        return others or sum(self.counts.values())
+
+    @property
+    def own(self) -> dict[str, float] | None:
+        """Tuned, for structures of the target's elements alone, where there are others, too."""
+        return (self.by_kind or {}).get(OWN) if len(self.counts) > 1 else None
 
     @property
     def has_labels(self) -> bool:

@@ -68,10 +68,12 @@ def holes_in_words(found: list[dict[str, Any]] | None) -> str:
         known = None if found is None else [Hole(**hole) for hole in found]
         if known is None:
             return ""
-        new, old = ([str(hole) for hole in known if hole.is_new is kind] for kind in (True, False))
+        new = [str(hole) for hole in known if hole.is_new]
+        n_before = len({hole.pair for hole in known if not hole.is_new})
     except (TypeError, ValueError):
         return ""
-    before = f" ({', '.join(old)} had one before)" if old else ""
+    pairs = "1 pair" if n_before == 1 else f"{n_before} pairs"
+    before = f" ({pairs} had one before)" if n_before else ""
     if not new:
         return f"no new holes between atoms{before}"
     return f"new hole{'s' if len(new) > 1 else ''}: {', '.join(new)}{before}"

@@ -13,7 +13,8 @@ from ase.build import bulk, molecule
 import mattertune_nb as mt
 from mattertune_nb.physics import foreign
 from mattertune_nb.physics.foreign import ForeignSet, Predictor, made_here, of_file
-from mattertune_nb.physics.prototypes import ELEMENTS, OWN, foreign_structures
+from mattertune_nb.physics.kinds import ELEMENTS, OWN
+from mattertune_nb.physics.prototypes import foreign_structures
 
 ALL = ["H", "Li", "C", "N", "O", "Mg", "Si", "S", "Na", "Cl", "Fe", "Cu"]
 
@@ -34,7 +35,18 @@ def test_they_are_few_small_and_of_no_composition_that_the_target_has():
 def test_the_targets_own_elements_are_put_together_otherwise():
     frames = foreign_structures(ALL, [molecule("CH3CH2OH")])
     own = {a.get_chemical_formula() for a in frames if a.info["kind"] == OWN}
-    assert own == {"C2H2", "H2O2", "C2O2"}
+    assert own == {"C2H2", "H2O2", "C2O2", "H2O", "CH4", "CO2", "C2H4"}
+
+
+def test_structures_of_the_targets_elements_alone_are_told_apart():
+    """There a change may be what the model has learnt."""
+    found = a_set()
+    for atoms in found.frames[:2]:
+        atoms.info["kind"] = OWN
+    forces = [f + (1.0 if i < 2 else 0.1) for i, f in enumerate(found.forces)]
+    every, by_kind = found.errors(found.energies, forces)
+    assert every.forces == pytest.approx(0.1)
+    assert by_kind[OWN].forces == pytest.approx(1.0)
 
 
 def test_they_are_the_same_each_time_and_whatever_else_is_left_out():

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 import mattertune_nb as mt
 from mattertune_nb.physics.foreign import Predictor
+from mattertune_nb.physics.kinds import OWN
 from mattertune_nb.recipes.foreign import ENERGY, FORCES
 from mattertune_nb.training.elsewhere import elsewhere
 from mattertune_nb.training.foreign_record import read_foreign
@@ -53,9 +54,11 @@ def test_under_any_trainer_it_logs_what_the_weights_have_changed(tmp_path):
     assert len(foreign) > 40
     untuned = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig()).eval()
     predict = Predictor(foreign.frames, model.backbone)
-    _, before = predict(untuned)
-    _, after = predict(model.eval())
-    change = np.abs(np.concatenate(after) - np.concatenate(before)).mean()
+    others = [i for i, kind in enumerate(foreign.kinds) if kind != OWN]
+    before, after = (
+        np.concatenate([f[i] for i in others]) for _, f in map(predict, (untuned, model.eval()))
+    )
+    change = np.abs(after - before).mean()
     assert float(trainer.callback_metrics[FORCES]) == pytest.approx(change, rel=1e-3)
     assert change > 1e-3
     assert monitor.last.step == trainer.global_step
@@ -135,6 +138,13 @@ def test_of_structures_that_were_made_changes_are_told():
     told = elsewhere(Summary(foreign=record))
     assert str(told) == (
         "elsewhere (3 structures) forces changed by 12.3 meV/Å, energies by 4.5 meV/atom"
+    )
+    own = record | {
+        "counts": {"surfaces": 1, OWN: 2},
+        "by_kind": {"surfaces": record["tuned"], OWN: {"forces": 0.2, "energy": 0.1}},
+    }
+    assert str(elsewhere(Summary(foreign=own))).startswith(
+        "elsewhere (1 structure) forces changed by 12.3 meV/Å (of the target's elements alone by 200), "
     )
     assert elsewhere(Summary()) is None
     assert elsewhere(Summary(foreign={"tuned": 3})) is None

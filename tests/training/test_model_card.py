@@ -70,7 +70,7 @@ def test_of_chgnet_it_knows_licence_and_training_data(tmp_path):
     card = model_card(mt.MatterTuner(config).tune().run.directory)
     assert "BSD" in card["model"]["licence_of_the_weights"]
     assert "MPtrj" in card["model"]["pretrained_on"]
-    assert card["elsewhere"]["structures"] == 50
+    assert card["elsewhere"]["structures"] == 36
     assert "holes" in card["elsewhere"]
     assert any("no frame was periodic" in line for line in card["not_for"])
 

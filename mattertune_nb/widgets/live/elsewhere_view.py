@@ -65,7 +65,7 @@ def foreign_html(record: ForeignRecord) -> str:
         where = html.escape(Path(record.source).name) if record.source else "structures"
         said = (
             f"By how much the tuned model differs from the untuned one on {where} away from the target: what "
-            "it has forgotten, or never knew."
+            "it has forgotten; of the target's elements alone it may have learnt."
         )
     said += " Energies are compared after the shift by element that suits best."
     if record.tuned is None:
@@ -73,7 +73,8 @@ def foreign_html(record: ForeignRecord) -> str:
     weights = (
         "the best weights" if record.is_best else f"the weights after epoch {record.epoch + 1}"
     )
-    rows = [("all", record.n_structures, record.tuned)]
+    others = "all others" if record.own else "all"
+    rows = [(others, record.n_structures, record.tuned)]
     rows += [(k, record.counts.get(k, 0), part) for k, part in (record.by_kind or {}).items()]
     cells = "".join(
         f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td>{n}</td>"
