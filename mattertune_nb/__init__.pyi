@@ -9,6 +9,10 @@ from .backbones.nequip import (
     AllegroBackboneConfig as AllegroBackboneConfig,
     NequIPBackboneConfig as NequIPBackboneConfig,
 )
+from .backbones.orb import (
+    ORBBackboneConfig as ORBBackboneConfig,
+    ORBDirectBackboneConfig as ORBDirectBackboneConfig,
+)
 from .backbones.sevennet import SevenNetBackboneConfig as SevenNetBackboneConfig
 from .calculator import (
     MatterTuneCalculator as MatterTuneCalculator,

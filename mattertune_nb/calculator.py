@@ -225,6 +225,11 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         if self._weights != self._fingerprint():
             return list(all_changes)
         changes: list[str] = super().check_state(atoms, tol)
+        inputs = self.model.backbone.frame_inputs
+        if not changes and any(
+            atoms.info.get(name) != self.atoms.info.get(name) for name in inputs
+        ):
+            return list(all_changes)
         return changes
 
     @override

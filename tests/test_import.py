@@ -48,6 +48,8 @@ PUBLIC = [
     "CHGNetBackboneConfig",
     "SevenNetBackboneConfig",
     "MatGLBackboneConfig",
+    "ORBBackboneConfig",
+    "ORBDirectBackboneConfig",
     "FinetuneModuleBase",
     "MatterTuneDataModule",
     "MatterTuner",

@@ -36,6 +36,7 @@ VENDORS = {
     "hydra": {"nequip"},
     "mace": {"mace"},
     "matgl": {"matgl"},
+    "orb_models": {"orb"},
 }
 
 

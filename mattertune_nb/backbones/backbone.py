@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -17,7 +18,7 @@ from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.validation import geometry_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -47,6 +48,15 @@ class Backbone(nn.Module, ABC):
         Number of features of an atom that :meth:`outputs` can give; ``None`` where it has none.
     has_atom_energies
         Whether :meth:`outputs` can give ``energies``, what each atom adds to the energy.
+    max_neighbors
+        Number of neighbours that an atom sees, the nearest; ``None``: all within the cutoff.
+    partly_periodic
+        Whether structures may be periodic in one or two directions.
+    frame_inputs
+        Numbers of a structure that the energy depends on, such as a charge: keys of ``Atoms.info``, with
+        what holds where a structure has none. A batch has them in ``extra``, (B,), in float64.
+    missing_heads
+        What the config's ``implements`` has for other weights, and these have no head for.
     always_double
         Names of parameters and buffers that stay in float64, whatever format the others are turned to.
     """
@@ -57,6 +67,10 @@ class Backbone(nn.Module, ABC):
     architecture: dict[str, Any] | None = None
     n_features: int | None = None
     has_atom_energies: bool = False
+    max_neighbors: int | None = None
+    partly_periodic: bool = True
+    missing_heads: tuple[str, ...] = ()
+    frame_inputs: Mapping[str, float] = MappingProxyType({})
     always_double: tuple[str, ...] = ()
 
     @override
@@ -72,7 +86,10 @@ class Backbone(nn.Module, ABC):
         """All that graphs depend on beside the structure; equal text, equal graphs."""
         cls = type(self)
         elements = ",".join(self.elements)
-        return f"{cls.__module__}.{cls.__qualname__} cutoff={self.cutoff!r} {elements}"
+        kind = f"{cls.__module__}.{cls.__qualname__} cutoff={self.cutoff!r} {elements}"
+        if self.max_neighbors is not None:
+            kind += f" most={self.max_neighbors}"
+        return f"{kind} inputs={dict(self.frame_inputs)!r}" if self.frame_inputs else kind
 
     def graph(self, atoms: Atoms) -> Graph:
         """Build the graph of a structure.
@@ -86,7 +103,7 @@ class Backbone(nn.Module, ABC):
         ------
         DataError
             Where the structure has no atoms, a number that is not finite or a periodic cell
-            without volume, or the backbone does not know an element.
+            without volume, or the backbone does not know an element or the kind of periodicity.
         """
         problem = geometry_problem(atoms)
         if problem:
@@ -94,7 +111,16 @@ class Backbone(nn.Module, ABC):
         for number in set(atoms.numbers.tolist()):
             if chemical_symbols[number] not in self.elements:
                 raise unknown_element(chemical_symbols[number], self.label, self.elements)
-        return neighbor_graph(atoms, self.cutoff)
+        if not self.partly_periodic and atoms.pbc.any() and not atoms.pbc.all():
+            msg = (
+                f"is periodic in some directions and not in others, which {self.label} was not made for. Set "
+                "pbc to all three with vacuum in the cell, or to none."
+            )
+            raise DataError(msg)
+        graph = neighbor_graph(atoms, self.cutoff, self.max_neighbors)
+        for name, default in self.frame_inputs.items():
+            graph.extra[name] = _number_of(atoms, name, default)
+        return graph
 
     def collate(self, graphs: Sequence[Graph]) -> GraphBatch:
         """Join graphs into a batch.
@@ -104,7 +130,7 @@ class Backbone(nn.Module, ABC):
         graphs
             Of single structures, in their order.
         """
-        return collate_graphs(graphs)
+        return collate_graphs(graphs, dict.fromkeys(self.frame_inputs, "none"))
 
     @abstractmethod
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
@@ -285,6 +311,19 @@ class Backbone(nn.Module, ABC):
         if stress:
             out[STRESSES.name] = _voigt(gradients[-1], batch).to(dtype)
         return out
+
+
+def _number_of(atoms: Atoms, name: str, default: float) -> Tensor:
+    """Return a number of a structure, (1,)."""
+    given = atoms.info.get(name, default)
+    try:
+        number = torch.tensor([float(given)], dtype=torch.float64)
+    except (TypeError, ValueError):
+        number = torch.tensor([torch.nan])
+    if not number.isfinite():
+        msg = f"its '{name}' is {given!r}, and has to be a number; without one it is {default:g}."
+        raise DataError(msg)
+    return number
 
 
 def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping  # noqa: TC003  pydantic reads it
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
@@ -17,11 +19,19 @@ from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
+
+
+Trait = Literal["equivariant", "extensive", "smooth", "bitwise"]
+TRAITS: Mapping[Trait, str] = {
+    "equivariant": "turning a structure turns forces and leaves the energy as it is",
+    "extensive": "two equal cells have twice the energy of one",
+    "smooth": "the energy has no jumps as atoms move",
+    "bitwise": "the same structure has the same energy to the last digit",
+}
+"""What is expected of a backbone, in words."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,9 @@ class BackboneConfig(ModelConfig, ABC):
 
     implements: ClassVar[tuple[PropertyName, ...]] = (ENERGY.name,)
     """What the backbone has heads of its own for; forces and stress are gradients of the energy otherwise."""
+
+    lacks: ClassVar[Mapping[Trait, str]] = MappingProxyType({})
+    """What of :data:`TRAITS` the backbone has not, each with a sentence why."""
 
     _architecture: dict[str, Any] | None = PrivateAttr(None)
     """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""

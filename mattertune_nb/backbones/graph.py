@@ -129,23 +129,35 @@ class GraphBatch:
         return self._map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
 
 
-def neighbor_graph(atoms: Atoms, cutoff: float) -> Graph:
+def neighbor_graph(atoms: Atoms, cutoff: float, most: int | None = None) -> Graph:
     """Find all neighbours within `cutoff` (Å), periodic images included.
 
     Works for any mix of periodic directions, cells smaller than the cutoff, one-atom cells, atoms
     outside the cell, and molecules with or without a cell. The list is vesin's, sorted by centre.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    cutoff
+        In Å.
+    most
+        Number of neighbours of a centre that are kept, the nearest; not given: all.
     """
     from vesin import NeighborList
 
     pbc = np.asarray(atoms.pbc, dtype=bool)
     # vectors along directions that are not periodic only have to be independent of the others
     box = np.asarray(atoms.cell.complete().array) if pbc.any() else np.eye(3)
-    i, j, shifts = NeighborList(cutoff=cutoff, full_list=True).compute(
+    i, j, shifts, lengths = NeighborList(cutoff=cutoff, full_list=True).compute(
         points=np.asarray(atoms.positions, dtype=np.float64),
         box=box,
         periodic=pbc,
-        quantities="ijS",
+        quantities="ijSd",
     )
+    if most is not None:
+        nearest = _nearest(i, lengths, most)
+        i, j, shifts = i[nearest], j[nearest], shifts[nearest]
     order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], j, i))
     return Graph(
         numbers=torch.from_numpy(atoms.numbers.astype(np.int64)),
@@ -155,6 +167,17 @@ def neighbor_graph(atoms: Atoms, cutoff: float) -> Graph:
         edge_index=torch.from_numpy(np.stack([i[order], j[order]]).astype(np.int64)),
         cell_shifts=torch.from_numpy(shifts[order].astype(np.int64)),
     )
+
+
+def _nearest(
+    centres: NDArray[np.int64], lengths: NDArray[np.float64], most: int
+) -> NDArray[np.int64]:
+    """Return the places of the shortest edges of each centre."""
+    order = np.lexsort((lengths, centres))
+    counts = np.bincount(centres)
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept: NDArray[np.int64] = order[rank < most]
+    return kept
 
 
 def collate_graphs(

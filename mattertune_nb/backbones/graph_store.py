@@ -17,7 +17,7 @@ from mattertune_nb.backbones.graph import Graph
 from mattertune_nb.data.cache_folder import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ase import Atoms
@@ -45,10 +45,15 @@ class GraphStore:
         Bound of the file; the graphs stored first are dropped.
     folder
         Where the file is; not given: ``mattertune_nb/graphs`` in the user's cache folder.
+    info
+        Keys of ``Atoms.info`` that a graph depends on.
     """
 
-    def __init__(self, kind: str, megabytes: float, folder: Path | None = None) -> None:
+    def __init__(
+        self, kind: str, megabytes: float, folder: Path | None = None, info: Iterable[str] = ()
+    ) -> None:
         self._kind = f"{_VERSION} {kind}"
+        self._info = tuple(info)
         self._megabytes = megabytes
         name = hashlib.sha256(self._kind.encode()).hexdigest()[:16]
         self.path = (folder or cache_folder("graphs")) / f"{name}.sqlite"
@@ -58,11 +63,11 @@ class GraphStore:
 
     def get(self, atoms: Atoms) -> Graph | None:
         """Return the graph of a structure, or ``None`` where there is none."""
-        return self._in_transaction(lambda connection: _read(connection, _key(atoms)))
+        return self._in_transaction(lambda connection: _read(connection, self._key(atoms)))
 
     def put(self, atoms: Atoms, graph: Graph) -> None:
         """Keep the graph of a structure."""
-        self._in_transaction(lambda connection: self._write(connection, _key(atoms), graph))
+        self._in_transaction(lambda connection: self._write(connection, self._key(atoms), graph))
 
     def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
         if not self._usable:
@@ -103,19 +108,20 @@ class GraphStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind = self._kind.partition(" ")[2]
-        return type(self), (kind, self._megabytes, self.path.parent)
+        return type(self), (kind, self._megabytes, self.path.parent, self._info)
 
-
-def _key(atoms: Atoms) -> bytes:
-    content = hashlib.sha256()
-    for array in (
-        atoms.numbers.astype(np.int64),
-        atoms.positions,
-        atoms.cell.array,
-        np.asarray(atoms.pbc, dtype=np.int64),
-    ):
-        content.update(np.ascontiguousarray(array).tobytes())
-    return content.digest()
+    def _key(self, atoms: Atoms) -> bytes:
+        content = hashlib.sha256()
+        for array in (
+            atoms.numbers.astype(np.int64),
+            atoms.positions,
+            atoms.cell.array,
+            np.asarray(atoms.pbc, dtype=np.int64),
+        ):
+            content.update(np.ascontiguousarray(array).tobytes())
+        for name in self._info:
+            content.update(f"{name}={atoms.info.get(name)!r};".encode())
+        return content.digest()
 
 
 def _read(connection: sqlite3.Connection, key: bytes) -> Graph | None:

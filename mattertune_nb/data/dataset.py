@@ -15,7 +15,7 @@ from mattertune_nb.data.labels import AbsentLabelError, LabelKeys, Labels, read_
 from mattertune_nb.data.xyz_unnamed import unnamed_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ase import Atoms
     from numpy.typing import NDArray
@@ -94,10 +94,15 @@ class AtomsDataset:
 
     def __getitem__(self, i: int) -> Atoms:
         """Return structure `i` as a copy with species, positions, cell and pbc alone."""
+        return self.structure(i)
+
+    def structure(self, i: int, info: Iterable[str] = ()) -> Atoms:
+        """Return structure `i` as a copy with species, positions, cell, pbc and these keys of its info."""
         from ase import Atoms
 
         atoms = self.frame(i)
-        return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        kept = {name: atoms.info[name] for name in info if name in atoms.info}
+        return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=kept)
 
     def frame(self, i: int) -> Atoms:
         """Return structure `i` with all that the source says of it; shared, not to be changed.

@@ -61,7 +61,7 @@ class GraphDataset(Dataset[Sample]):
         self.backbone = backbone
         self.properties = {as_property(p): missing for p, missing in (properties or {}).items()}
         self._samples: BoundedMemory[int, Sample] = BoundedMemory(memory_mb)
-        self._store = GraphStore(backbone.graph_kind, disk_mb)
+        self._store = GraphStore(backbone.graph_kind, disk_mb, info=backbone.frame_inputs)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -69,7 +69,7 @@ class GraphDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         sample = self._samples.get(index)
         if sample is None:
-            atoms = self.frames[index]
+            atoms = self.frames.structure(index, self.backbone.frame_inputs)
             sample = (index, self._graph(index, atoms), self._labels(index, len(atoms)))
             self._samples.put(index, sample, sample_bytes(sample))
         return sample

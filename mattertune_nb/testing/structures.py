@@ -9,8 +9,14 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.data import atomic_numbers, covalent_radii
 
+from mattertune_nb.backbones.graph import neighbor_graph
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_TIE = 1e-3
+"""Å; distances that are nearer to each other change places in small changes of a structure."""
 
 
 def hard_structures(first: str, second: str) -> dict[str, Atoms]:
@@ -46,6 +52,21 @@ def hard_structures(first: str, second: str) -> dict[str, Atoms]:
         "molecule": molecule,
         "atom alone": Atoms(first),
     }
+
+
+def is_tied(atoms: Atoms, cutoff: float, most: int | None) -> bool:
+    """Return whether an atom's last neighbour of the `most` that it sees is as far as the first beyond."""
+    if most is None:
+        return False
+    graph = neighbor_graph(atoms, cutoff)
+    centre, neighbor = graph.edge_index
+    shifts = graph.cell_shifts.double() @ graph.cell
+    lengths = (graph.positions[neighbor] - graph.positions[centre] + shifts).norm(dim=1)
+    for atom in range(len(atoms)):
+        near = lengths[centre == atom].sort().values
+        if len(near) > most and near[most] - near[most - 1] < _TIE:
+            return True
+    return False
 
 
 def in_a_box(atoms: Atoms, cutoff: float) -> Atoms:

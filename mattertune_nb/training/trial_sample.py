@@ -68,7 +68,10 @@ class DataSample:
         part = dataset.take(chosen)
         # what the trial builds is kept nowhere: a second one would find it there and promise too much
         graphs = GraphDataset(part, module.backbone, module.hparams.labels)
-        store = GraphStore(module.backbone.graph_kind, dataset.loader.graph_disk_mb)
+        backbone = module.backbone
+        store = GraphStore(
+            backbone.graph_kind, dataset.loader.graph_disk_mb, info=backbone.frame_inputs
+        )
         samples: list[Sample] = []
         read = build = find = 0.0
         n_found = 0
@@ -76,7 +79,7 @@ class DataSample:
         while len(samples) < len(part) and (not samples or clock() - begun < _SECONDS):
             i = len(samples)
             start = clock()
-            atoms = part[i]
+            atoms = part.structure(i, backbone.frame_inputs)
             part.labels(i, module.hparams.labels)
             was_read = clock()
             n_found += store.get(atoms) is not None

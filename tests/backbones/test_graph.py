@@ -104,3 +104,15 @@ def test_a_batch_moves_as_a_whole_and_keeps_its_number_formats():
     assert moved.labels["energy"].dtype == torch.float64
     assert moved.positions.dtype == torch.float64
     assert len(moved) == 1
+
+
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_the_nearest_neighbours_of_each_centre_are_kept(most):
+    atoms = skewed().repeat(2)
+    atoms.rattle(0.1, seed=1)
+    i, j, d = neighbor_list("ijd", atoms, 5.0)
+    graph = neighbor_graph(atoms, 5.0, most)
+    for atom in range(len(atoms)):
+        nearest = j[i == atom][np.argsort(d[i == atom])][:most]
+        assert sorted(nearest) == sorted(graph.edge_index[1][graph.edge_index[0] == atom].tolist())
+    assert (graph.edge_index[0].diff() >= 0).all()

@@ -123,3 +123,16 @@ def test_nothing_is_kept_without_room(tmp_path):
     store.put(bulk("Cu"), graph_of(bulk("Cu")))
     assert store.get(bulk("Cu")) is None
     assert not store.path.exists()
+
+
+def test_a_structure_of_another_charge_is_another_where_graphs_depend_on_it(tmp_path):
+    one, other = molecule("OH"), molecule("OH")
+    other.info["charge"] = -1
+    graph = graph_of(one)
+    aware, unaware = GraphStore("a", 10, tmp_path, info=("charge",)), GraphStore("b", 10, tmp_path)
+    for store in (aware, unaware):
+        store.put(one, graph)
+    assert aware.get(other) is None
+    assert pickle.loads(pickle.dumps(aware)).get(other) is None
+    assert aware.get(one) is not None
+    assert unaware.get(other) is not None

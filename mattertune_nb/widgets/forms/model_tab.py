@@ -23,9 +23,9 @@ from mattertune_nb.widgets.forms.search import is_found
 from mattertune_nb.widgets.page.controls import HTML, VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
+    from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Trait
     from mattertune_nb.backbones.registry import BackboneInfo
     from mattertune_nb.widgets.forms.editor import Path
 
@@ -93,7 +93,7 @@ class ModelTab(Editor):
 
     def show_facts(self, config: BackboneConfig) -> None:
         """Show what is known of the weights that a config chooses."""
-        self.facts.value = facts_html(config.facts(), self.infos.get(config.name))
+        self.facts.value = facts_html(config.facts(), self.infos.get(config.name), config.lacks)
 
     @override
     def inner_editors(self) -> Iterable[Editor]:
@@ -125,14 +125,16 @@ class ModelTab(Editor):
         self.rest.show_problems([(p, t) for p, t in shared if p[0] != "properties"])
 
 
-def facts_html(facts: BackboneFacts | None, info: BackboneInfo | None) -> str:
-    """Return what helps to choose a backbone; of one without facts only whether it is installed."""
+def facts_html(
+    facts: BackboneFacts | None, info: BackboneInfo | None, lacks: Mapping[Trait, str]
+) -> str:
+    """Return what helps to choose a backbone: facts, what it is not, and whether it is installed."""
     here = "installed"
     if info is not None and not info.installed:
         here = f"not installed: <code>{html.escape(info.install_hint)}</code>"
-    if facts is None:
+    rows = {} if facts is None else facts.rows()
+    rows |= {f"Not {trait}": why for trait, why in lacks.items()}
+    if not rows:
         return f'<div class="mt-facts">{here}</div>'
-    cells = "".join(
-        f"<i>{name}</i><span>{html.escape(v)}</span>" for name, v in facts.rows().items()
-    )
+    cells = "".join(f"<i>{name}</i><span>{html.escape(v)}</span>" for name, v in rows.items())
     return f'<div class="mt-card">{cells}<i>Here</i><span>{here}</span></div>'

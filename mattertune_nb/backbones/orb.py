@@ -1,0 +1,224 @@
+"""ORB of Orbital Materials (Neumann et al., arXiv:2410.22570; Rhodes et al., arXiv:2504.06231)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from typing_extensions import override
+
+from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download, Trait
+from mattertune_nb.backbones.downloads import fetched
+from mattertune_nb.backbones.guard import guarded
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.own_properties import PropertyConfig
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.config.task import EnergyPropertyConfig, ForcesPropertyConfig
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+_PLACE = "https://orbitalmaterials-public-models.s3.us-west-1.amazonaws.com/forcefields/"
+_OMAT = "OMat24: PBE and PBE+U, rattled and relaxed crystals"
+_MPA = "MPtrj and Alexandria: PBE and PBE+U relaxations"
+_OMOL = "OMol25: ωB97M-V, molecules with charge and spin"
+
+
+def _facts(file: str, parameters: int, trained_on: str) -> BackboneFacts:
+    return BackboneFacts(
+        elements="89, H to Pu but Po, At, Rn, Fr and Ra",
+        n_elements=89,
+        cutoff=6.0,
+        parameters=parameters,
+        trained_on=trained_on,
+        licence="Apache-2.0, as the package orb-models",
+        relative_cost=None,
+        download=Download(_PLACE + file, {file.rpartition("/")[2]: None}, 100),
+    )
+
+
+_CONSERVATIVE, _DIRECT, _V2 = 25_510_582, 25_644_479, 25_213_601
+
+FACTS = {
+    **{
+        f"orb-v3-conservative-{most}-{data}": _facts(
+            f"orb-v3/orb-v3-conservative-{most}-{data}-20250404.ckpt", _CONSERVATIVE, about
+        )
+        for data, about in {"omat": _OMAT, "mpa": _MPA}.items()
+        for most in ("20", "inf")
+    },
+    "orb-v3-conservative-omol": _facts(
+        "orb-v3-conservative-omol-20250820.ckpt", _CONSERVATIVE, _OMOL
+    ),
+    **{
+        f"orb-v3-direct-{most}-{data}": _facts(
+            f"orb-v3/orb-v3-direct-{most}-{data}-20250404.ckpt", _DIRECT, about
+        )
+        for data, about in {"omat": _OMAT, "mpa": _MPA}.items()
+        for most in ("20", "inf")
+    },
+    "orb-v3-direct-omol": _facts("orb-v3-direct-omol-20250820.ckpt", _DIRECT, _OMOL),
+    "orb-v2": _facts("orb-v2-20241011.ckpt", _V2, _MPA),
+    "orb-mptraj-only-v2": _facts("orb-mptraj-only-v2-20241014.ckpt", _V2, "MPtrj"),
+}
+"""Of the vendor's weights, from its code; they were never loaded by us. Sizes are 4 bytes a weight."""
+
+
+class ORBBackboneConfig(BackboneConfig):
+    """ORB v3, conservative: forces as gradients of an energy that is nearly equivariant."""
+
+    requires: ClassVar[tuple[str, ...]] = ("orb_models",)
+    extra: ClassVar[str | None] = "orb"
+    lacks: ClassVar[Mapping[Trait, str]] = {
+        "equivariant": "layers see the directions of edges by fixed axes; what they learnt of turning is "
+        "nearly exact",
+        "smooth": "an atom sees its 20 or 120 nearest neighbours; the energy jumps where they change places",
+        "extensive": "its repulsion at short distances is averaged over the atoms of a structure",
+    }
+
+    name: Literal["orb"] = setting("orb", "Backbone.", label="Backbone", options={"orb": "ORB"})
+    pretrained_model: Literal[
+        "orb-v3-conservative-20-omat",
+        "orb-v3-conservative-inf-omat",
+        "orb-v3-conservative-20-mpa",
+        "orb-v3-conservative-inf-mpa",
+        "orb-v3-conservative-omol",
+    ] = setting(
+        "orb-v3-conservative-inf-omat",
+        "Weights of the vendor, fetched at first use; of a file given by checkpoint, the kind that it is. "
+        "With 20 neighbours it is faster, and forces jump where neighbours change places.",
+        label="Pretrained weights",
+        basic=True,
+    )
+    checkpoint: Path | None = setting(
+        None,
+        "Weights in place of the vendor's: the folder of a run that tuned this backbone, or its checkpoint, "
+        "whose zero of energy is kept; or a file of weights as the vendor saves them.",
+        label="Start from",
+    )
+    charge: float = setting(
+        0.0,
+        "Total charge of a structure without 'charge' in its info; for weights of omol alone.",
+        label="Charge",
+        unit="e",
+    )
+    spin: float = setting(
+        1.0,
+        "Spin multiplicity of a structure without 'spin' in its info; for weights of omol alone.",
+        label="Spin multiplicity",
+        ge=0,
+    )
+
+    @property
+    def _max_neighbors(self) -> int:
+        return 20 if "-20-" in self.pretrained_model or "v2" in self.pretrained_model else 120
+
+    @property
+    def _inputs(self) -> dict[str, float]:
+        return {"charge": self.charge, "spin": self.spin}
+
+    @override
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
+
+    @override
+    @guarded()
+    def create_backbone(self) -> Backbone:
+        self.require_installed()
+        from mattertune_nb.backbones.orb_adapter import ORBBackbone
+
+        label = f"ORB {self.checkpoint or self.pretrained_model}"
+        backbone = ORBBackbone(*self._load(), label, self._inputs)
+        for name in set(self.direct) & set(backbone.missing_heads):
+            msg = f"properties: {label} has no head for {name}; leave it out, or set conservative=True."
+            raise ConfigError(msg)
+        return backbone
+
+    @override
+    @guarded()
+    def vendor_calculator(self) -> Calculator:
+        from mattertune_nb.backbones.orb_adapter import Calculator as VendorCalculator
+
+        calculator = VendorCalculator(self._load()[0].eval(), device="cpu")
+        calculator.inputs = self._inputs if calculator.expects_charge_and_spin else {}
+        return calculator
+
+    def _load(self) -> tuple[Any, dict[str, Any]]:
+        import torch
+
+        from mattertune_nb.backbones.orb_adapter import architecture_of, build
+
+        if self._architecture is not None:
+            return build(self._architecture), self._architecture
+        file = self._file()
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            architecture = architecture_of(state, self._max_neighbors)
+            is_direct = architecture["version"] != "v3"
+            if is_direct != (FORCES.name in self.implements):
+                other = "orb-direct" if is_direct else "orb"
+                msg = f"it is of the backbone {other}."
+                raise ConfigError(msg)
+            return build(architecture, state), architecture
+        except Exception as exc:
+            msg = (
+                f"checkpoint: {file} holds no weights of ORB that fit and can be loaded safely "
+                f"({str(exc).splitlines()[0] if str(exc) else type(exc).__name__})."
+            )
+            raise ConfigError(msg) from exc
+
+    def _file(self) -> Path:
+        if self.checkpoint is not None:
+            if not self.checkpoint.is_file():
+                msg = f"checkpoint: {self.checkpoint} does not exist."
+                raise ConfigError(msg)
+            return self.checkpoint
+        from cached_path import cached_path
+
+        facts = FACTS[self.pretrained_model]
+        assert facts.download is not None
+        page = facts.download.page
+        (file,) = fetched(self.pretrained_model, facts, lambda _: Path(cached_path(page))).values()
+        return file
+
+
+class ORBDirectBackboneConfig(ORBBackboneConfig):
+    """ORB with heads of its own for forces and stress, v3 and v2: fast, and no energy is conserved."""
+
+    implements = (ENERGY.name, FORCES.name, STRESSES.name)
+    lacks: ClassVar[Mapping[Trait, str]] = {
+        **ORBBackboneConfig.lacks,
+        "equivariant": "layers see the directions of edges by fixed axes, and forces come out of heads",
+    }
+
+    name: Literal["orb-direct"] = setting(  # type: ignore[assignment]
+        "orb-direct", "Backbone.", label="Backbone", options={"orb-direct": "ORB, direct forces"}
+    )
+    pretrained_model: Literal[
+        "orb-v3-direct-20-omat",
+        "orb-v3-direct-inf-omat",
+        "orb-v3-direct-20-mpa",
+        "orb-v3-direct-inf-mpa",
+        "orb-v3-direct-omol",
+        "orb-v2",
+        "orb-mptraj-only-v2",
+    ] = setting(  # type: ignore[assignment]
+        "orb-v3-direct-20-omat",
+        "Weights of the vendor, fetched at first use; of a file given by checkpoint, the kind that it is. "
+        "v3 is smaller and better than v2.",
+        label="Pretrained weights",
+        basic=True,
+    )
+    properties: list[PropertyConfig] = setting(
+        lambda: [EnergyPropertyConfig(), ForcesPropertyConfig(conservative=False)],
+        "What is predicted and trained on. Forces with conservative=False come out of the vendor's head.",
+        label="Properties",
+        fixed=True,
+        basic=True,
+        min_length=1,
+        group="properties and losses",
+    )

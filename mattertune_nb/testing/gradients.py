@@ -1,0 +1,77 @@
+"""Gradients of a backbone's weights: finite, one for each, also where atoms have no neighbours."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+
+from mattertune_nb.config.properties import ENERGY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ase import Atoms
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+
+def gradients_reach(
+    backbone: Backbone, direct: Sequence[str], structures: Sequence[Atoms]
+) -> Iterator[str]:
+    """Yield a line for each parameter that no loss reaches, or whose gradient is not finite."""
+    backbone = copy.deepcopy(backbone).train()
+    trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+    structures = [atoms.copy() for atoms in structures]
+    for atoms in structures:
+        # at a default of zero the weights of an input may have no gradient
+        atoms.info = {n: value + 1 for n, value in backbone.frame_inputs.items()}
+    batch = backbone.collate([backbone.graph(atoms) for atoms in structures])
+    unreached = set(trainable)
+    with torch.enable_grad():
+        out = backbone(batch, forces=True, stress=True, heads=direct)
+        out["stresses"] = out["stresses"][batch.pbc.all(dim=1)]
+        for name, value in out.items():
+            gradients = (
+                torch.autograd.grad(
+                    value.square().sum(),
+                    list(trainable.values()),
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+                if value.requires_grad
+                else [None]
+            )
+            if not any(g is not None and g.any() for g in gradients):
+                yield f"a loss on the {name} reaches no parameter"
+                unreached = set()
+                continue
+            for parameter, gradient in zip(trainable, gradients, strict=True):
+                if gradient is not None and not gradient.isfinite().all():
+                    yield f"a loss on the {name} gives '{parameter}' one that is not finite"
+                    unreached.discard(parameter)
+                elif name in {ENERGY.name, *direct} and gradient is not None and gradient.any():
+                    unreached.discard(parameter)
+    for parameter in (n for n in trainable if n in unreached):
+        yield f"none reaches '{parameter}'; freeze it in the adapter"
+
+
+def gradients_everywhere(
+    backbone: Backbone, direct: Sequence[str], structures: Mapping[str, Atoms]
+) -> Iterator[str]:
+    """Yield a line where atoms without neighbours leave a parameter without a gradient, even of zero."""
+    backbone = copy.deepcopy(backbone).train()
+    trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+    for name, atoms in structures.items():
+        with torch.enable_grad():
+            batch = backbone.collate([backbone.graph(atoms)])
+            out = backbone(batch, forces=True, heads=direct)
+            loss = sum(value.nan_to_num().sum() for value in out.values())
+            gradients = torch.autograd.grad(loss, list(trainable.values()), allow_unused=True)
+        missing = [n for n, g in zip(trainable, gradients, strict=True) if g is None]
+        if missing:
+            yield (
+                f"{name}: none, not even of zero, for {len(missing)} parameters such as "
+                f"'{missing[0]}'; say so in reaches_all of the adapter"
+            )
