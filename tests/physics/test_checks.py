@@ -149,8 +149,18 @@ def test_a_crystal_that_gains_energy_under_pressure_fails():
 def test_the_drift_of_energies_is_their_slope_in_time():
     noise = 1e-5 * np.sin(np.arange(1000.0))
     energies = (3.0e-3 * 0.5e-3 * np.arange(1000) + noise).tolist()  # 3 meV/atom/ps, 0.5 fs
-    assert _slope(energies, 0.5) == pytest.approx(3.0, rel=0.02)
-    assert np.isnan(_slope([np.nan] * 10, 1.0))
+    drift, unsure = _slope(energies, 0.5)
+    assert drift == pytest.approx(3.0, rel=0.02)
+    # a sine swings by 1/√2 of its height; three quarters of half a ps are looked at
+    assert unsure == pytest.approx(1e-2 / 2**0.5 / 0.375, rel=0.02)
+    assert np.isnan(_slope([np.nan] * 10, 1.0)[0])
+
+
+def test_a_short_run_in_which_the_energy_swings_says_little_of_its_drift():
+    swings = 5e-4 * np.sin(2 * np.pi * np.arange(0, 30, 0.5) / 10)  # of 10 fs, seen for 30 fs
+    drift, unsure = _slope(swings.tolist(), 0.5)
+    assert abs(drift) < unsure
+    assert _slope([0.0] * 100, 1.0) == (0.0, 0.0)
 
 
 def test_energy_is_conserved_by_emt_and_a_drift_is_found(copper):

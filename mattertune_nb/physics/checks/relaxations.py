@@ -22,8 +22,9 @@ _TIME_RATTLED, _TIME_DENSE = 0.16, 0.22
 _STARTS, _MOVED = 2, 0.1  # Å
 _FMAX, _STEPS = 0.05, 150
 _DENSE_STARTS, _DENSE_ATOMS, _DENSE_STEPS = 10, 8, 60
-_PACKED = 1.1
-"""Volume of a dense start over that of spheres with covalent radii."""
+_PACKED, _LEAST_VOLUME = 1.1, 4.0
+"""Volume of a dense start over that of spheres with covalent radii, and Å³ an atom that it has at least:
+hydrogen's radius says little of how it packs."""
 
 _DRAWS = 20
 """Of so many, that one is taken whose nearest two atoms are farthest apart."""
@@ -65,21 +66,21 @@ def relax(case: Case) -> Line:
 
 def dense(case: Case) -> Line:
     """Relax random dense packings of the target's atoms; count those in which atoms fall into each other."""
-    shares: dict[str, float] = {}
+    fallen: dict[str, list[bool]] = {}
     calculators = case.calculators()
     starts = [_packing(case, k) for k in range(_DENSE_STARTS)]
-    n_made = len(starts)
     for stage, calculator in calculators.items():
         clock = Clock(_TIME_DENSE * case.seconds / len(calculators))
-        fallen = n = 0
-        for start in starts[:n_made]:
+        fallen[stage] = []
+        for start in starts:
             atoms = start.copy()
-            _relaxed(case, atoms, calculator, _DENSE_STEPS, Clock(1e9))
-            fallen += not np.isfinite(atoms.positions).all() or closest(atoms) < _FALLEN
-            n += 1
-            if clock.is_over():
-                break
-        shares[stage], n_made = fallen / n, n
+            _relaxed(case, atoms, calculator, _DENSE_STEPS, clock)
+            if fallen[stage] and clock.is_over():
+                break  # of one that was cut nothing is known
+            is_lost = not np.isfinite(atoms.positions).all()
+            fallen[stage].append(is_lost or closest(atoms) < _FALLEN)
+    n_made = min(map(len, fallen.values()))
+    shares = {stage: float(np.mean(found[:n_made])) for stage, found in fallen.items()}
     tuned, untuned = shares["tuned"], shares.get("untuned", 0.0)
     status: Status = "pass" if not tuned else "fail" if tuned > untuned else "warn"
     reason = {
@@ -103,7 +104,8 @@ def _packing(case: Case, k: int) -> Atoms:
     numbers = case.start().numbers
     chosen = rng.choice(numbers, min(_DENSE_ATOMS, max(len(numbers), 4)))
     radii = covalent_radii[chosen]
-    side = (_PACKED * float((4 / 3 * np.pi * radii**3).sum())) ** (1 / 3)
+    spheres = float((4 / 3 * np.pi * radii**3).sum())
+    side = max(_PACKED * spheres, _LEAST_VOLUME * len(chosen)) ** (1 / 3)
     drawn = (
         Atoms(chosen, rng.uniform(0, side, (len(chosen), 3)), cell=[side] * 3, pbc=True)
         for _ in range(_DRAWS)
