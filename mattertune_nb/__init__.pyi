@@ -5,6 +5,7 @@ from .backbones.base import BackboneConfig as BackboneConfig
 from .backbones.chgnet import CHGNetBackboneConfig as CHGNetBackboneConfig
 from .backbones.mace import MACEBackboneConfig as MACEBackboneConfig
 from .backbones.matgl import MatGLBackboneConfig as MatGLBackboneConfig
+from .backbones.mattersim import MatterSimBackboneConfig as MatterSimBackboneConfig
 from .backbones.nequip import (
     AllegroBackboneConfig as AllegroBackboneConfig,
     NequIPBackboneConfig as NequIPBackboneConfig,

@@ -35,6 +35,7 @@ VENDORS = {
     "allegro": {"nequip"},
     "hydra": {"nequip"},
     "mace": {"mace"},
+    "mattersim": {"mattersim"},
     "matgl": {"matgl"},
     "orb_models": {"orb"},
 }

@@ -15,7 +15,13 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
-from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, paired_edges
+from mattertune_nb.backbones.graph import (
+    Graph,
+    GraphBatch,
+    collate_graphs,
+    paired_edges,
+    pairs_at_one_centre,
+)
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -70,7 +76,7 @@ class CHGNetBackbone(Backbone):
             + shifts @ graph.cell.numpy()
         )
         short = np.flatnonzero(np.linalg.norm(vectors, axis=1) < self.bond_cutoff)
-        first, second = _pairs_at_one_centre(edges[0][short])
+        first, second = pairs_at_one_centre(edges[0][short])
         first, second = short[first], short[second]
         graph.extra.update(
             undirected=torch.from_numpy(undirected),
@@ -184,20 +190,6 @@ class CHGNetBackbone(Backbone):
             norm = model.readout_norm
             out[FEATURES] = last[0] if norm is None else norm(last[0])
         return out
-
-
-def _pairs_at_one_centre(
-    centres: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return all ordered pairs of different edges with the same centre; `centres` is sorted."""
-    starts = np.searchsorted(centres, centres, side="left")
-    counts = np.searchsorted(centres, centres, side="right") - starts
-    first = np.repeat(np.arange(len(centres)), counts)
-    ends = np.cumsum(counts)
-    second = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-    second = second + np.repeat(starts, counts)
-    different = first != second
-    return first[different], second[different]
 
 
 def work_by_parts(model: Any) -> None:

@@ -255,3 +255,17 @@ def paired_edges(edge_index: NDArray[np.int64], shifts: NDArray[np.int64]) -> ND
         key = key * reach + s[:, column] + reach // 2
     inverse: NDArray[np.int64] = np.unique(key, return_inverse=True)[1].astype(np.int64)
     return inverse
+
+
+def pairs_at_one_centre(
+    centres: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all ordered pairs of different edges with the same centre; `centres` is sorted."""
+    starts = np.searchsorted(centres, centres, side="left")
+    counts = np.searchsorted(centres, centres, side="right") - starts
+    first = np.repeat(np.arange(len(centres)), counts)
+    ends = np.cumsum(counts)
+    second = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+    second = second + np.repeat(starts, counts)
+    different = first != second
+    return first[different], second[different]

@@ -1,0 +1,134 @@
+"""MatterSim (Yang et al., arXiv:2405.04967), an M3GNet trained on wide ranges of temperature and pressure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from typing_extensions import override
+
+from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download
+from mattertune_nb.backbones.downloads import fetched
+from mattertune_nb.backbones.guard import guarded, quiet
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mattertune_nb.backbones.backbone import Backbone
+
+
+def _facts(name: str, parameters: int | None) -> BackboneFacts:
+    return BackboneFacts(
+        elements="94, H to Pu",
+        n_elements=94,
+        cutoff=5.0,
+        parameters=parameters,
+        trained_on="the vendor's own data of 0 to 5000 K and 0 to 1000 GPa, PBE and PBE+U",
+        licence="MIT",
+        relative_cost=None,
+        download=Download(
+            "https://github.com/microsoft/mattersim/tree/main/pretrained_models",
+            {f"{name}.pth": None},
+        ),
+    )
+
+
+FACTS = {name: _facts(name, None) for name in ("mattersim-v1.0.0-1M", "mattersim-v1.0.0-5M")}
+"""Of the vendor's weights, from their pages; they were never loaded by us."""
+
+
+class MatterSimBackboneConfig(BackboneConfig):
+    """MatterSim, an invariant model with angles, trained far from equilibrium."""
+
+    requires: ClassVar[tuple[str, ...]] = ("mattersim",)
+
+    name: Literal["mattersim"] = setting(
+        "mattersim", "Backbone.", label="Backbone", options={"mattersim": "MatterSim"}
+    )
+    pretrained_model: Literal["mattersim-v1.0.0-1M", "mattersim-v1.0.0-5M"] = setting(
+        "mattersim-v1.0.0-1M",
+        "Weights of the vendor, fetched at first use; 5M is more accurate and slower.",
+        label="Pretrained weights",
+        basic=True,
+    )
+    checkpoint: Path | None = setting(
+        None,
+        "Weights in place of the vendor's: the folder of a run that tuned MatterSim, or its checkpoint, "
+        "whose zero of energy is kept; or a checkpoint of the vendor's trainer.",
+        label="Start from",
+    )
+
+    @classmethod
+    @override
+    def install_hint(cls) -> str:
+        # its torchvision is of another build than a torch for the CPU, and breaks torchmetrics
+        return "pip install 'mattersim>=1.2,<1.3' && pip uninstall -y torchvision"
+
+    @override
+    def facts(self) -> BackboneFacts | None:
+        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
+
+    @override
+    @guarded()
+    def create_backbone(self) -> Backbone:
+        self.require_installed()
+        file = self._file() if self._architecture is None else None
+        with quiet():
+            from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
+
+            from mattertune_nb.backbones.mattersim_adapter import MatterSimBackbone
+
+            settings, weights = (self._architecture or {}, None) if file is None else _read(file)
+            model = M3Gnet(device="cpu", **settings)
+            if weights is not None:
+                model.load_state_dict(weights)
+            label = f"MatterSim {self.checkpoint or self.pretrained_model}"
+            return MatterSimBackbone(model, label)
+
+    @override
+    @guarded()
+    def vendor_calculator(self) -> Calculator:
+        file = self._file()
+        with quiet():
+            from mattersim.forcefield import MatterSimCalculator, Potential
+
+            _read(file)
+            potential = Potential.from_checkpoint(
+                str(file), device="cpu", load_training_state=False
+            )
+            return MatterSimCalculator(potential=potential, device="cpu")
+
+    def _file(self) -> Path:
+        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        if self.checkpoint is not None:
+            if not self.checkpoint.is_file():
+                msg = f"checkpoint: {self.checkpoint} does not exist."
+                raise ConfigError(msg)
+            return self.checkpoint
+        with quiet():
+            from mattersim.utils.download_utils import download_checkpoint
+
+        def fetch(file: str) -> Path:
+            # where the vendor keeps it
+            target = Path("~/.local/mattersim/pretrained_models").expanduser() / file
+            if not target.is_file():
+                download_checkpoint(file, save_folder=str(target.parent))
+            return target
+
+        (path,) = fetched(self.pretrained_model, FACTS[self.pretrained_model], fetch).values()
+        return path
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return settings and weights in a checkpoint of the vendor's, which holds tensors and builtins."""
+    import torch
+
+    try:
+        contents = torch.load(file, map_location="cpu", weights_only=True)
+        return dict(contents["model_args"]), contents["model"]
+    except Exception as exc:
+        reason = f"{type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}"
+        msg = f"checkpoint: {file} is no checkpoint of MatterSim that can be loaded safely ({reason})."
+        raise ConfigError(msg) from exc
