@@ -273,6 +273,9 @@ class MatterTuner:
             supervisor, settings = own(trainer, RunSupervisor), own(trainer, NewSettings)
             if supervisor.is_cut and not has_stopped_early(trainer):
                 state = "stopped"
+            model = with_best_weights(module, run)
+            if rank() == 0:
+                look_back(trainer, model)
             note = worse_in_words(run)
             if note:
                 log.warning("%s", note)
@@ -281,9 +284,6 @@ class MatterTuner:
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
         epoch, step = place_of(trainer, run)
-        model = with_best_weights(module, run)
-        if rank() == 0:
-            look_back(trainer, model)
         note = " ".join(filter(None, (settings.note, note)))
         write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
         if settings.note:
