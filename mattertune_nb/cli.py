@@ -177,6 +177,24 @@ def predict(
 
 
 @app.command()
+def backbones(
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Check one of them in a new environment; minutes."),
+    ] = None,
+    set_: Settings = None,
+) -> None:
+    """List all pretrained weights: elements, licence, where they come from; or check a backbone."""
+    if check is not None:
+        from mattertune_nb.testing.environment import check_in_new_environment
+
+        raise typer.Exit(check_in_new_environment(check, set_ or []))
+    from mattertune_nb.backbones.listing import listing
+
+    console.print(listing(), soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
 def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import mattertune_nb as mt
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.elsewhere import ELSEWHERE
 from mattertune_nb.cli import app
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.model import ModelConfig
@@ -172,6 +173,11 @@ def backbones() -> str:
     )
 
 
+def elsewhere() -> str:
+    """Return why some potentials have no backbone here, a line each."""
+    return "\n".join(f"- {_escaped(why)}." for why in ELSEWHERE.values())
+
+
 def api() -> str:
     """Return the directives that document each public name from its docstring."""
     parts: dict[str, list[str]] = {
@@ -236,6 +242,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
     "backbones": backbones,
+    "elsewhere": elsewhere,
     "public names": api,
     "modules": rooms,
 }

