@@ -43,6 +43,7 @@ class MatterSimBackboneConfig(BackboneConfig):
     """MatterSim, an invariant model with angles, trained far from equilibrium."""
 
     requires: ClassVar[tuple[str, ...]] = ("mattersim",)
+    conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
     name: Literal["mattersim"] = setting(
         "mattersim", "Backbone.", label="Backbone", options={"mattersim": "MatterSim"}
