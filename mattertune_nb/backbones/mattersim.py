@@ -43,6 +43,7 @@ class MatterSimBackboneConfig(BackboneConfig):
     """MatterSim, an invariant model with angles, trained far from equilibrium."""
 
     requires: ClassVar[tuple[str, ...]] = ("mattersim",)
+    extra: ClassVar[str | None] = "mattersim"
     conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
     name: Literal["mattersim"] = setting(
@@ -65,7 +66,7 @@ class MatterSimBackboneConfig(BackboneConfig):
     @override
     def install_hint(cls) -> str:
         # its torchvision is of another build than a torch for the CPU, and breaks torchmetrics
-        return "pip install 'mattersim>=1.2,<1.3' && pip uninstall -y torchvision"
+        return f"{super().install_hint()} && pip uninstall -y torchvision"
 
     @override
     def facts(self) -> BackboneFacts | None:
