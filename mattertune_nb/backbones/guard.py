@@ -41,7 +41,8 @@ def guarded() -> Iterator[None]:
 
     Vendors set float64 as the default, seed all generators, allow TF32, and let ``torch.load`` run code.
     Also a decorator: ``@guarded()``. Restored are torch's default dtype, precision, determinism and way of
-    sharing tensors, the generators of Python, NumPy and torch, environment variables and filters of warnings.
+    sharing tensors, the generators of Python, NumPy and torch, how e3nn compiles, environment variables and
+    filters of warnings.
     """
     # here and below, as the config of a backbone is made without torch
     import torch
@@ -51,6 +52,7 @@ def guarded() -> Iterator[None]:
         _generators(),
         _backends(),
         _determinism(),
+        _e3nn(),
         _value(torch.get_default_dtype, torch.set_default_dtype),
         _value(
             torch.multiprocessing.get_sharing_strategy, torch.multiprocessing.set_sharing_strategy
@@ -136,3 +138,15 @@ def _determinism() -> Callable[[], None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     return lambda: torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+def _e3nn() -> Callable[[], None]:
+    """Keep how e3nn compiles: what SevenNet builds after NequIP set it could not be copied."""
+    try:
+        import e3nn
+    except ImportError:
+        return lambda: None
+    before = e3nn.get_optimization_defaults()
+    if "jit_mode" in before:  # else, before 0.5, its place is taken by the other
+        del before["jit_script_fx"]
+    return lambda: e3nn.set_optimization_defaults(**before)

@@ -14,6 +14,11 @@ from lightning.pytorch import seed_everything
 import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded
 
+try:
+    import e3nn
+except ImportError:  # comes with SevenNet, NequIP and MACE
+    e3nn = None
+
 FAULTS = {
     "default dtype": (
         lambda: torch.set_default_dtype(torch.float64),
@@ -76,6 +81,12 @@ FAULTS = {
         lambda: list(warnings.filters),
     ),
 }
+if e3nn is not None:
+    # an older switch, which NequIP puts back and so changes the newer one
+    FAULTS["how e3nn compiles"] = (
+        lambda: e3nn.set_optimization_defaults(jit_script_fx=True, optimize_einsums=False),
+        e3nn.get_optimization_defaults,
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
