@@ -30,7 +30,7 @@ VENDORS = {
     "chgnet": {"chgnet"},
     "pymatgen": {"chgnet"},
     "sevenn": {"sevennet"},
-    "e3nn": {"sevennet", "mace"},
+    "e3nn": {"guard", "sevennet", "mace"},
     "nequip": {"nequip"},
     "allegro": {"nequip"},
     "hydra": {"nequip"},
