@@ -43,10 +43,12 @@ class Start:
 
     def backbone(self, config: BackboneConfig) -> Backbone:
         """Build the backbone; what a config says of it beside its weights holds."""
-        root = type(config).from_dict(dict(self.settings))
+        # a checkpoint says nothing of whom its reader trusts
+        told = {k: v for k, v in self.settings.items() if k != "trust_checkpoint"}
+        root = type(config).from_dict(told)
         root._architecture = self.architecture
         own = set(type(config).model_fields) - set(ModelConfig.model_fields)
-        for name in own - {"name", "checkpoint", "pretrained_model"}:
+        for name in own - {"name", "checkpoint", "pretrained_model", "trust_checkpoint"}:
             value = getattr(config, name)
             if value != type(config).model_fields[name].get_default(call_default_factory=True):
                 root = root.model_copy(update={name: value})
