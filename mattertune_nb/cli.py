@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from mattertune_nb.cli_runs import export, report, validate
+from mattertune_nb.cli_runs import convert, export, report, validate
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
@@ -159,7 +159,7 @@ def evaluate(
     console.print(error_table(stages, str(data)))
 
 
-for command in (validate, export, report):
+for command in (validate, export, convert, report):
     app.command()(command)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from toy_backbone import MorseBackbone
+from typer.testing import CliRunner
 
 from mattertune_nb.backbones.trust import (
     TrustingBackboneConfig,
@@ -13,8 +14,9 @@ from mattertune_nb.backbones.trust import (
     remember,
     require_remembered,
 )
+from mattertune_nb.cli import app
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError
 from mattertune_nb.model.starting import Start
 
 
@@ -68,3 +70,9 @@ def test_a_file_that_was_trusted_here_is_known_again_while_it_is_the_same(tmp_pa
     file.unlink()
     with pytest.raises(ConfigError, match="does not exist"):
         require_remembered(file, sha256)
+
+
+def test_a_vendors_file_is_converted_by_a_command_that_says_what_it_lacks(tmp_path):
+    # where MACE is not installed it says so, where it is, that there is no such file
+    done = CliRunner().invoke(app, ["convert", str(tmp_path / "a.model")])
+    assert isinstance(done.exception, MatterTuneError)
