@@ -5,9 +5,19 @@ to nothing and a form can be shown before torch is.
 """
 
 from importlib.metadata import version
+from typing import Any
 
 import lazy_loader
 
 __version__ = version("mattertune-nb")
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__ or name.startswith("_"):
+        return _load(name)
+    from mattertune_nb.config.errors import did_you_mean
+
+    msg = f"mattertune_nb has no '{name}'.{did_you_mean(name, __all__)}"
+    raise AttributeError(msg, name=name)

@@ -157,3 +157,11 @@ def test_help_is_quick():
 
     # of the processor, as other tests run beside this one; the aim is 0.5 s on a quiet machine
     assert min(seconds() for _ in range(3)) < 1
+
+
+def test_a_misspelt_name_is_told_the_one_that_is_meant():
+    with pytest.raises(
+        AttributeError, match=r"has no 'Trainerconfig'\. Did you mean 'TrainerConfig'"
+    ):
+        _ = mt.Trainerconfig
+    assert not hasattr(mt, "__wrapped__")
