@@ -27,7 +27,7 @@ class ReplayConfig(StrictConfig):
         le=4,
     )
     weight: float = setting(
-        1.0,
+        0.25,
         "Weight of their losses beside those of the target. Raise it where too much is forgotten, lower it "
         "where the target's errors suffer.",
         label="Weight",

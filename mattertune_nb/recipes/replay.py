@@ -168,7 +168,7 @@ class Replay(Callback):
     """
 
     def __init__(
-        self, file: Path | None = None, share: float = 0.25, weight: float = 1.0, seed: int = 0
+        self, file: Path | None = None, share: float = 0.25, weight: float = 0.25, seed: int = 0
     ) -> None:
         self._file, self._share, self._weight, self._seed = file, share, weight, seed
         self.foreign: ForeignSet | None = None
