@@ -90,6 +90,14 @@ class MatGLBackboneConfig(BackboneConfig):
         "slower.",
         label="Pretrained weights",
         basic=True,
+        options={
+            "TensorNet-PES-MatPES-PBE-2025.2": "TensorNet, PBE",
+            "TensorNet-PES-MatPES-r2SCAN-2025.2": "TensorNet, r2SCAN",
+            "TensorNet-PES-MatPES-PBE-2025.2-m": "TensorNet m, PBE",
+            "TensorNet-PES-MatPES-r2SCAN-2025.2-m": "TensorNet m, r2SCAN",
+            "CHGNet-PES-MatPES-PBE-2025.2.10": "CHGNet, PBE",
+            "CHGNet-PES-MatPES-r2SCAN-2025.2.10": "CHGNet, r2SCAN",
+        },
     )
     checkpoint: Path | None = setting(
         None,

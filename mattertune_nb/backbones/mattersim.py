@@ -54,6 +54,7 @@ class MatterSimBackboneConfig(BackboneConfig):
         "Weights of the vendor, fetched at first use; 5M is more accurate and slower.",
         label="Pretrained weights",
         basic=True,
+        options={"mattersim-v1.0.0-1M": "v1.0.0, 1M", "mattersim-v1.0.0-5M": "v1.0.0, 5M"},
     )
     checkpoint: Path | None = setting(
         None,

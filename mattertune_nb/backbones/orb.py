@@ -93,6 +93,13 @@ class ORBBackboneConfig(BackboneConfig):
         "With 20 neighbours it is faster, and forces jump where neighbours change places.",
         label="Pretrained weights",
         basic=True,
+        options={
+            "orb-v3-conservative-20-omat": "v3, OMat24, 20 neighbours",
+            "orb-v3-conservative-inf-omat": "v3, OMat24, 120 neighbours",
+            "orb-v3-conservative-20-mpa": "v3, MPtrj and Alexandria, 20 neighbours",
+            "orb-v3-conservative-inf-mpa": "v3, MPtrj and Alexandria, 120 neighbours",
+            "orb-v3-conservative-omol": "v3, molecules of OMol25",
+        },
     )
     checkpoint: Path | None = setting(
         None,
@@ -212,6 +219,15 @@ class ORBDirectBackboneConfig(ORBBackboneConfig):
         "v3 is smaller and better than v2.",
         label="Pretrained weights",
         basic=True,
+        options={
+            "orb-v3-direct-20-omat": "v3, OMat24, 20 neighbours",
+            "orb-v3-direct-inf-omat": "v3, OMat24, 120 neighbours",
+            "orb-v3-direct-20-mpa": "v3, MPtrj and Alexandria, 20 neighbours",
+            "orb-v3-direct-inf-mpa": "v3, MPtrj and Alexandria, 120 neighbours",
+            "orb-v3-direct-omol": "v3, molecules of OMol25",
+            "orb-v2": "v2, MPtrj and Alexandria",
+            "orb-mptraj-only-v2": "v2, MPtrj",
+        },
     )
     properties: list[PropertyConfig] = setting(
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig(conservative=False)],

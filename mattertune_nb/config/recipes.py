@@ -21,7 +21,7 @@ class ReplayConfig(StrictConfig):
         0.25,
         "Structures for each one of the target. Raise it where too much is forgotten; each takes as long as "
         "one of its size in the target.",
-        label="Structures for each of the target",
+        label="Structures a target structure",
         basic=True,
         gt=0,
         le=4,

@@ -55,7 +55,7 @@ def test_a_new_field_appears_by_itself():
 
 def test_the_groups_of_the_trainer_are_its_headings():
     assert list(mt.TrainerForm().editor.headings) == [
-        "hardware", "training", "validation", "callbacks", "logging"
+        "hardware", "training", "validation", "callbacks", "keep what the model knew", "logging"
     ]  # fmt: skip
 
 
