@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import DataError, MissingExtraError
+from mattertune_nb.config.errors import ConfigError, DataError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
@@ -209,6 +209,19 @@ class BackboneConfig(ModelConfig, ABC):
     def reads_folder(cls, path: Path) -> bool:
         """Return whether the folder at `path` holds a model as the vendor saves it, and is no run."""
         return False
+
+    def existing_checkpoint(self) -> Path:
+        """Return `checkpoint`, which is a file.
+
+        Raises
+        ------
+        ConfigError
+            There is no such file.
+        """
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            msg = f"checkpoint: {self.checkpoint} does not exist."
+            raise ConfigError(msg)
+        return self.checkpoint
 
     @classmethod
     def is_installed(cls) -> bool:

@@ -208,10 +208,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     def _file(self) -> Path:
         """Return the file of the weights, downloaded by the vendor where it has a name."""
         if self.checkpoint is not None:
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
-            return self.checkpoint
+            return self.existing_checkpoint()
         name, facts = self.pretrained_model, FACTS[self.pretrained_model]
         self.require_trust(name, "is a pickle, which can run any code")
         with quiet():

@@ -106,10 +106,7 @@ class MatterSimBackboneConfig(BackboneConfig):
     def _file(self) -> Path:
         """Return the file of the weights, downloaded by the vendor where it has a name."""
         if self.checkpoint is not None:
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
-            return self.checkpoint
+            return self.existing_checkpoint()
         with quiet():
             from mattersim.utils.download_utils import download_checkpoint
 

@@ -180,10 +180,7 @@ class ORBBackboneConfig(BackboneConfig):
 
     def _file(self) -> Path:
         if self.checkpoint is not None:
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
-            return self.checkpoint
+            return self.existing_checkpoint()
         from cached_path import cached_path
 
         facts = FACTS[self.pretrained_model]
