@@ -10,7 +10,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
@@ -114,15 +114,13 @@ class CHGNetBackboneConfig(BackboneConfig):
                 return CHGNet.load(
                     model_name=self.pretrained_model, use_device="cpu", verbose=False
                 )
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
+            checkpoint = self.existing_checkpoint()
             try:
-                state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+                state = torch.load(checkpoint, map_location="cpu", weights_only=True)
                 return CHGNet.from_dict(state["model"])
             except Exception as exc:
                 msg = (
                     f"checkpoint: {self.checkpoint} is not a checkpoint of CHGNet's trainer that can "
-                    f"be loaded safely ({type(exc).__name__}: {str(exc).splitlines()[0]})."
+                    f"be loaded safely ({cause(exc)})."
                 )
                 raise ConfigError(msg) from exc

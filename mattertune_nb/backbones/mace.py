@@ -13,7 +13,7 @@ from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.backbones.trust import TrustingBackboneConfig
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -197,11 +197,10 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         except ConfigError:
             raise
         except Exception as exc:
-            reason = f"{type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}"
             msg = (
-                f"checkpoint: {file} is no model of MACE that can be loaded here ({reason}). A .model file "
-                "loads under the version of e3nn that it was written under: turn it into a plain one there, "
-                "by `mattertune-nb convert`."
+                f"checkpoint: {file} is no model of MACE that can be loaded here ({cause(exc)}). A .model "
+                "file loads under the version of e3nn that it was written under: turn it into a plain one "
+                "there, by `mattertune-nb convert`."
             )
             raise ConfigError(msg) from exc
 

@@ -12,7 +12,7 @@ from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -152,10 +152,7 @@ class MatGLBackboneConfig(BackboneConfig):
             msg = f"{where}: {exc}"
             raise ConfigError(msg) from exc
         except Exception as exc:
-            msg = (
-                f"{where}: is not a potential of matgl that can be loaded safely "
-                f"({type(exc).__name__}: {str(exc).splitlines()[0]})."
-            )
+            msg = f"{where}: is not a potential of matgl that can be loaded safely ({cause(exc)})."
             raise ConfigError(msg) from exc
         lost = sorted(set(missing) & set(dict(potential.named_parameters())))
         if lost:

@@ -11,7 +11,7 @@ from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -129,6 +129,5 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         contents = torch.load(file, map_location="cpu", weights_only=True)
         return dict(contents["model_args"]), contents["model"]
     except Exception as exc:
-        reason = f"{type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}"
-        msg = f"checkpoint: {file} is no checkpoint of MatterSim that can be loaded safely ({reason})."
+        msg = f"checkpoint: {file} is no checkpoint of MatterSim that can be loaded safely ({cause(exc)})."
         raise ConfigError(msg) from exc

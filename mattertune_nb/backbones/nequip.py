@@ -21,7 +21,7 @@ from mattertune_nb.backbones.trust import (
     require_remembered,
 )
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -161,17 +161,13 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         except ConfigError:
             raise
         except Exception as exc:
-            reason = f"{type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}"
-            msg = f"checkpoint: {file} is no checkpoint or package of NequIP or Allegro ({reason})."
+            msg = f"checkpoint: {file} is no checkpoint or package of NequIP or Allegro ({cause(exc)})."
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:
         """Return the file of the weights, downloaded by the vendor where it has a name."""
         if self.checkpoint is not None:
-            if not self.checkpoint.is_file():
-                msg = f"checkpoint: {self.checkpoint} does not exist."
-                raise ConfigError(msg)
-            return self.checkpoint
+            return self.existing_checkpoint()
         self.require_trust(self.pretrained_model, "is a package with Python code, which runs")
         from nequip.model.saved_models.load_utils import _get_model_file_path
 

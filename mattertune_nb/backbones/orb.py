@@ -12,7 +12,7 @@ from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 from mattertune_nb.config.own_properties import PropertyConfig
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.config.task import EnergyPropertyConfig, ForcesPropertyConfig
@@ -174,7 +174,7 @@ class ORBBackboneConfig(BackboneConfig):
         except Exception as exc:
             msg = (
                 f"checkpoint: {file} holds no weights of ORB that fit and can be loaded safely "
-                f"({str(exc).splitlines()[0] if str(exc) else type(exc).__name__})."
+                f"({cause(exc)})."
             )
             raise ConfigError(msg) from exc
 

@@ -158,13 +158,11 @@ class SevenNetBackboneConfig(BackboneConfig):
         """Refuse a file that could run code, as the vendor unpickles whatever it is given."""
         if self.checkpoint is None:
             return
-        if not self.checkpoint.is_file():
-            msg = f"checkpoint: {self.checkpoint} does not exist."
-            raise ConfigError(msg)
+        checkpoint = self.existing_checkpoint()
         from torch.serialization import get_unsafe_globals_in_checkpoint
 
         try:
-            unsafe = set(get_unsafe_globals_in_checkpoint(self.checkpoint)) - _HARMLESS
+            unsafe = set(get_unsafe_globals_in_checkpoint(checkpoint)) - _HARMLESS
         except Exception as exc:
             msg = f"checkpoint: {self.checkpoint} is damaged or not a checkpoint of SevenNet."
             raise ConfigError(msg) from exc

@@ -22,6 +22,12 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def cause(error: Exception) -> str:
+    """Return what another library says of a failure, on one line: the error's type and its first line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 class MatterTuneError(Exception):
     """Base of every error whose message alone is enough for a user; the CLI prints no traceback.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mattertune_nb.config.errors import cut
+from mattertune_nb.config.errors import cause, cut
 
 _DEEPEST = 200
 """Brackets in brackets; what PyYAML takes for more grows with their square."""
@@ -103,5 +103,5 @@ def load_yaml(text: str) -> Any:
         msg = "nested too deeply"
         raise yaml.YAMLError(msg) from exc
     except Exception as exc:  # PyYAML's constructors raise whatever they stumble over
-        msg = f"a value that does not fit its tag: {type(exc).__name__}: {exc}"
+        msg = f"a value that does not fit its tag: {cause(exc)}"
         raise yaml.YAMLError(msg) from exc

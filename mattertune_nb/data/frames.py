@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.label_units import with_lengths
 from mattertune_nb.data.lru import BoundedMemory
 from mattertune_nb.data.xyz import existing_file
@@ -115,7 +115,7 @@ class DBFrames:
                 found = [(row.id, row.natoms) for row in rows]
         except Exception as exc:  # sqlite, JSON and ASE each raise their own
             msg = (
-                f"{path}: cannot select '{selection}' ({type(exc).__name__}: {exc}). Check the "
+                f"{path}: cannot select '{selection}' ({cause(exc)}). Check the "
                 "selection, and that the file is an ASE database."
             )
             raise DataError(msg) from exc
@@ -138,9 +138,7 @@ class DBFrames:
         except IndexError:
             raise
         except Exception as exc:
-            msg = (
-                f"{self.path}, row id {self.ids[i]}: cannot be read ({type(exc).__name__}: {exc})."
-            )
+            msg = f"{self.path}, row id {self.ids[i]}: cannot be read ({cause(exc)})."
             raise DataError(msg) from exc
         atoms.info.update({**row.data, **row.key_value_pairs})
         return atoms

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.xyz_columns import mended
 from mattertune_nb.data.xyz_header import parse_header
@@ -118,8 +118,7 @@ class IndexedXYZ:
                 again = io.StringIO(mended(text))
                 return next(iter(read_xyz(again, 0, properties_parser=parse_header)))
         except Exception as exc:  # ASE raises whatever its parser stumbles over
-            reason = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-            msg = f"{where}: not a valid frame ({reason}). Correct or remove it."
+            msg = f"{where}: not a valid frame ({cause(exc)}). Correct or remove it."
             raise DataError(msg) from exc
 
     def block(self, i: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
@@ -55,7 +55,36 @@ class Measured:
     by_kind: dict[str, ForeignErrors]
 
 
-class ForeignMonitor(Callback):
+class ForeignCallback(Callback):
+    """Keeps structures away from the target in checkpoints, so that a resumed fit goes on with the same.
+
+    Attributes
+    ----------
+    key
+        Under which a checkpoint holds them.
+    foreign
+        The structures; ``None`` before a fit, or where there are none.
+    """
+
+    key: ClassVar[str]
+    foreign: ForeignSet | None = None
+
+    @property
+    @override
+    def state_key(self) -> str:
+        return f"mattertune_nb.{self.key}"
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.foreign is None else {"foreign": self.foreign.to_plain()}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "foreign" in state_dict:
+            self.foreign = ForeignSet.from_plain(state_dict["foreign"])
+
+
+class ForeignMonitor(ForeignCallback):
     """Compares a model with what it was when the fit began, on structures away from its target.
 
     Measured beside validations as often as `share` allows, and logged as ``foreign/forces_mae`` (eV/Å) and
@@ -70,32 +99,17 @@ class ForeignMonitor(Callback):
 
     Attributes
     ----------
-    foreign
-        The structures; ``None`` before a fit, or where there are none.
     last
         What was measured last.
     """
 
+    key = "foreign"
+
     def __init__(self, file: Path | None = None, share: float = 0.03) -> None:
         self._file, self._share = file, share
-        self.foreign: ForeignSet | None = None
         self.last: Measured | None = None
         self._predictor: Predictor | None = None
         self._spent = self._cost = self._begun = 0.0
-
-    @property
-    @override
-    def state_key(self) -> str:
-        return "mattertune_nb.foreign"
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {} if self.foreign is None else {"foreign": self.foreign.to_plain()}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if "foreign" in state_dict:
-            self.foreign = ForeignSet.from_plain(state_dict["foreign"])
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback
 from typing_extensions import override
 
 from mattertune_nb.config.errors import DataError
@@ -23,6 +22,7 @@ from mattertune_nb.physics.foreign import (
     target_frames,
     without_shift,
 )
+from mattertune_nb.recipes.foreign import ForeignCallback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ def replay_set(
     return replace(found, energies=without_shift(found, own))
 
 
-class Replay(Callback):
+class Replay(ForeignCallback):
     """Trains on structures away from the target beside it, so that less is forgotten.
 
     They are labelled by the model as the fit begins, or by a file. Their losses are those of the target's
@@ -167,26 +167,13 @@ class Replay(Callback):
         Of the draw for each batch.
     """
 
+    key = "replay"
+
     def __init__(
         self, file: Path | None = None, share: float = 0.25, weight: float = 0.25, seed: int = 0
     ) -> None:
         self._file, self._share, self._weight, self._seed = file, share, weight, seed
-        self.foreign: ForeignSet | None = None
         self._penalty: ReplayPenalty | None = None
-
-    @property
-    @override
-    def state_key(self) -> str:
-        return "mattertune_nb.replay"
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {} if self.foreign is None else {"foreign": self.foreign.to_plain()}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if "foreign" in state_dict:
-            self.foreign = ForeignSet.from_plain(state_dict["foreign"])
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

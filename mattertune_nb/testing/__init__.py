@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_numbers
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.averages import averages_alike
@@ -81,7 +81,7 @@ def check_backbone(config: BackboneConfig) -> dict[str, str]:
                     failures.append(f"{title}: {failure}")  # noqa: PERF401  kept where one raises
             except Exception as exc:
                 # one check that cannot be run must not hide what the others find
-                failures.append(f"{title}: raised {type(exc).__name__}: {exc}")
+                failures.append(f"{title}: raised {cause(exc)}")
         measured = suite.traits.measured()
     if failures:
         lines = "\n".join(f"  - {failure}" for failure in failures)
@@ -164,7 +164,7 @@ class _Suite:
                     with suppress(PropertyNotImplementedError):
                         expected["stresses"] = theirs.get_stress()
             except Exception as exc:
-                refused.append(f"{name} ({type(exc).__name__}: {exc})")
+                refused.append(f"{name} ({cause(exc)})")
                 continue
             yield from self.of(name, differences(name, self.predictions[name], expected))
         if len(refused) == len(self.structures):

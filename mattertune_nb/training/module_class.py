@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, cause
 from mattertune_nb.model.module import FinetuneModuleBase
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def import_module_class(name: str | None) -> type[FinetuneModuleBase]:
     try:
         module_class = pkgutil.resolve_name(name)
     except Exception as exc:  # a user's file may end in anything when it is imported
-        msg = f"run.module_class: '{name}' cannot be imported ({type(exc).__name__}: {exc})."
+        msg = f"run.module_class: '{name}' cannot be imported ({cause(exc)})."
         raise ConfigError(msg) from exc
     if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
         msg = f"run.module_class: '{name}' is not a subclass of FinetuneModuleBase."

@@ -259,6 +259,8 @@ def test_a_process_that_has_loaded_a_model_reads_other_files_as_safely_as_before
     )
     # a bare ``import mace`` in another test leaves the switch on in this process
     environment = {k: v for k, v in os.environ.items() if k != "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import DataError, MissingExtraError
+from mattertune_nb.config.errors import DataError, MissingExtraError, cause
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
@@ -54,10 +54,8 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
         msg = f"{path}: a file of '{fmt}' needs the package {exc.name}: pip install {exc.name}"
         raise MissingExtraError(msg) from exc
     except Exception as exc:  # each of ASE's readers raises its own errors
-        said = str(exc).strip().split("\n")[0]
-        why = f"{type(exc).__name__}: {said}" if said else type(exc).__name__
         msg = (
-            f"{path}: cannot be read as '{fmt}' ({why}). Check that it is one and complete; `format` "
+            f"{path}: cannot be read as '{fmt}' ({cause(exc)}). Check that it is one and complete; `format` "
             "names another."
         )
         raise DataError(msg) from exc

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.cache_folder import cache_folder
 from mattertune_nb.data.readers.reader import Reader
 
@@ -58,7 +58,7 @@ def unpacked(path: Path) -> Path:
         raise
     except (OSError, EOFError, lzma.LZMAError) as exc:
         shutil.rmtree(folder, ignore_errors=True)
-        msg = f"{path}: cannot be unpacked ({type(exc).__name__}: {exc}). Copy it again."
+        msg = f"{path}: cannot be unpacked ({cause(exc)}). Copy it again."
         raise DataError(msg) from exc
     Path(file.name).replace(target)
     return target

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError, MissingExtraError
+from mattertune_nb.config.errors import DataError, MissingExtraError, cause
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _open(path: Path) -> Frames:
     try:
         system = kind(str(path), fmt="deepmd/npy" if is_npy else "deepmd/raw")
     except Exception as exc:  # dpdata raises whatever it stumbles over
-        msg = f"{path}: cannot be read as a folder of DeePMD ({type(exc).__name__}: {exc})."
+        msg = f"{path}: cannot be read as a folder of DeePMD ({cause(exc)})."
         raise DataError(msg) from exc
     return _frames(system, path)
 

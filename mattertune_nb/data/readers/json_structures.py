@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _open(path: Path) -> Frames:
             msg = f"{where}: {exc}"
             raise DataError(msg) from None
         except (KeyError, TypeError, ValueError, IndexError) as exc:
-            msg = f"{where}: no structure that is understood ({type(exc).__name__}: {exc})."
+            msg = f"{where}: no structure that is understood ({cause(exc)})."
             raise DataError(msg) from exc
         if name:
             frames[-1].info.setdefault("id", name)

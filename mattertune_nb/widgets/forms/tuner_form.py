@@ -13,7 +13,7 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, cause
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.properties import STRESSES
 from mattertune_nb.config.task import StressesPropertyConfig
@@ -285,7 +285,7 @@ class TunerForm(ConfigForm):
                 raise
             except Exception as exc:  # nobody else would hear of it in the button's thread
                 log.exception("The run could not be started.")
-                said = f"The run could not be started ({type(exc).__name__}: {exc})."
+                said = f"The run could not be started ({cause(exc)})."
                 self._bar.say(said, error=True)
                 raise
             finally:

@@ -6,82 +6,49 @@ import html
 import json
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
+from typing_extensions import override
 
 from mattertune_nb.model.novelty import Novelty, too_near
 from mattertune_nb.training.novelty_record import read_novelty
+from mattertune_nb.widgets.live.pictured import PicturedView
 from mattertune_nb.widgets.live.validation_view import about_property
-from mattertune_nb.widgets.page.export import render
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.page.theme import BLUE, GREY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mattertune_nb.training.run import Run
 
 _FEWEST = 8
 """Frames of which a line of medians says something."""
 
 
-class DistanceView:
-    """A picture that is drawn again once a validation has ended.
-
-    Parameters
-    ----------
-    run
-        The run whose ``distances.json`` and ``validation.json`` are read.
-    """
+class DistanceView(PicturedView):
+    """Errors of ``validation.json`` over the distances that ``distances.json`` of a run holds."""
 
     title = "Distance"
+    nothing_yet = "No distances yet: they are measured before the first step."
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._caption = W.HTML()
-        self._image = W.Image(format="png", layout=W.Layout(max_width="100%"))
-        self.widget = W.VBox([self._caption, self._image])
-        self.clear()
-
-    @property
-    def text(self) -> str:
-        """What is said above the picture."""
-        return str(self._caption.value)
-
-    @property
-    def picture(self) -> bytes:
-        """The picture as PNG; empty before there is one."""
-        return bytes(self._image.value)
-
-    def clear(self) -> None:
-        """Show nothing until :meth:`refresh` finds a validation."""
-        self._seen: tuple[float, float] | None = None
-        self._caption.value = "No distances yet: they are measured before the first step."
-        self._image.value = b""
-        self._image.layout.display = "none"
-
-    def refresh(self) -> None:
-        """Draw the picture again where a validation has ended since."""
+    @override
+    def files(self) -> tuple[Path, ...]:
         directory = self._run.directory
-        files = directory.distances_file, directory.validation_file
-        if not all(file.is_file() for file in files):
-            return
-        written = files[0].stat().st_mtime, files[1].stat().st_mtime
-        if written == self._seen:
-            return
+        return directory.distances_file, directory.validation_file
+
+    @override
+    def made(self) -> tuple[str, Figure | None]:
+        directory = self._run.directory
         novelty = read_novelty(directory)
-        data = json.loads(files[1].read_text(encoding="utf-8"))
-        self._seen = written
+        data = json.loads(directory.validation_file.read_text(encoding="utf-8"))
         if "validation" not in novelty or not data.get("frames"):
-            self._caption.value = "Of this run no distances to the training frames are known."
-            return
-        self._caption.value = distance_html(novelty)
+            return "Of this run no distances to the training frames are known.", None
         distances, errors = paired(novelty["validation"], data["frames"])
         figure = draw_distances(distances, errors, about_property(data["ranked_by"]))
-        self._image.value = render(figure)
-        self._image.layout.display = None
+        return distance_html(novelty), figure
 
 
 def distance_html(novelty: dict[str, Novelty]) -> str:

@@ -6,19 +6,20 @@ import html
 import math
 from typing import TYPE_CHECKING
 
-import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
+from typing_extensions import override
 
 from mattertune_nb.physics.holes import distances
 from mattertune_nb.training.wall_record import read_walls
-from mattertune_nb.widgets.page.export import render
+from mattertune_nb.widgets.live.pictured import PicturedView
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE, RED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
-    from mattertune_nb.training.run import Run
     from mattertune_nb.training.wall_record import WallRecord
 
 _MOST, _COLUMNS = 12, 4
@@ -26,54 +27,22 @@ _SHOWN = 3.0  # Å
 _DEEPEST, _HIGHEST = -12.0, 30.0  # eV
 
 
-class WallsView:
-    """Words and a picture that are made again once walls were computed.
-
-    Parameters
-    ----------
-    run
-        The run whose ``walls.json`` is read.
-    """
+class WallsView(PicturedView):
+    """The pair energies that ``walls.json`` of a run holds."""
 
     title = "Walls"
+    nothing_yet = "No walls yet: they are computed before the first step and at the end."
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._caption = W.HTML()
-        self._image = W.Image(format="png", layout=W.Layout(max_width="100%"))
-        self.widget = W.VBox([self._caption, self._image])
-        self.clear()
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return (self._run.directory.walls_file,)
 
-    @property
-    def text(self) -> str:
-        """What is said above the picture."""
-        return str(self._caption.value)
-
-    @property
-    def picture(self) -> bytes:
-        """The picture as PNG; empty before there is one."""
-        return bytes(self._image.value)
-
-    def clear(self) -> None:
-        """Show nothing until :meth:`refresh` finds something."""
-        self._seen: float | None = None
-        self._caption.value = (
-            "No walls yet: they are computed before the first step and at the end."
-        )
-        self._image.value = b""
-        self._image.layout.display = "none"
-
-    def refresh(self) -> None:
-        """Draw the picture again where walls were computed since."""
-        file = self._run.directory.walls_file
-        if not file.is_file() or file.stat().st_mtime == self._seen:
-            return
-        record, self._seen = read_walls(self._run.directory), file.stat().st_mtime
+    @override
+    def made(self) -> tuple[str, Figure | None]:
+        record = read_walls(self._run.directory)
         if record is None or not record.untuned:
-            return
-        self._caption.value = walls_html(record)
-        self._image.value = render(draw_walls(record))
-        self._image.layout.display = None
+            return self.nothing_yet, None
+        return walls_html(record), draw_walls(record)
 
 
 def walls_html(record: WallRecord) -> str:
