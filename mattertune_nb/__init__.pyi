@@ -81,17 +81,17 @@ from .config.task import (
 )
 from .config.trainer import TrainerConfig as TrainerConfig
 from .config.units import LabelUnitsConfig as LabelUnitsConfig
-from .data.datasets import (
+from .data.division.splits import (
+    AutoSplitDataModuleConfig as AutoSplitDataModuleConfig,
+    ManualSplitDataModuleConfig as ManualSplitDataModuleConfig,
+)
+from .data.module import MatterTuneDataModule as MatterTuneDataModule
+from .data.sources.configs import (
     AtomsListDatasetConfig as AtomsListDatasetConfig,
     DBDatasetConfig as DBDatasetConfig,
     XYZDatasetConfig as XYZDatasetConfig,
 )
-from .data.module import MatterTuneDataModule as MatterTuneDataModule
-from .data.open_dataset import open_dataset as open_dataset
-from .data.splits import (
-    AutoSplitDataModuleConfig as AutoSplitDataModuleConfig,
-    ManualSplitDataModuleConfig as ManualSplitDataModuleConfig,
-)
+from .data.sources.open_dataset import open_dataset as open_dataset
 from .demo import (
     demo_config as demo_config,
     demo_data as demo_data,
@@ -104,12 +104,12 @@ from .recipes.l2_sp import L2SP as L2SP
 from .recipes.replay import Replay as Replay
 from .recipes.walls import WallMonitor as WallMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
-from .training.estimate import (
+from .training.estimate.estimate import (
     Estimate as Estimate,
     estimate as estimate,
 )
 from .training.result import TuneResult as TuneResult
-from .training.run import Run as Run
+from .training.runs.run import Run as Run
 from .training.tuner import (
     MatterTuner as MatterTuner,
 )

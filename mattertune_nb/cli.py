@@ -76,7 +76,7 @@ def estimate(
 ) -> None:
     """Say what a run would take of time, memory and disk on this machine, from a trial of seconds."""
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.estimate import estimate
+    from mattertune_nb.training.estimate.estimate import estimate
 
     found = estimate(override_settings(MatterTunerConfig.from_yaml(config), set_ or []))
     for line in (str(found), *found.hints):
@@ -101,7 +101,7 @@ def check(
 ) -> None:
     """Look for what is wrong with data before training; exits with 1 where there is an error."""
     from mattertune_nb.doctor.finding import joined
-    from mattertune_nb.training.check_file import check_file
+    from mattertune_nb.training.outcome.check_file import check_file
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("")
@@ -144,9 +144,9 @@ def evaluate(
     stress_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("stress"))] = None,
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
-    from mattertune_nb.data.datasets import dataset_config
-    from mattertune_nb.training.error_table import error_table
-    from mattertune_nb.training.evaluation import evaluate_stages, label_keys
+    from mattertune_nb.data.sources.configs import dataset_config
+    from mattertune_nb.training.outcome.error_table import error_table
+    from mattertune_nb.training.outcome.evaluation import evaluate_stages, label_keys
 
     trained = label_keys(run)
     keys = {
@@ -170,7 +170,7 @@ def predict(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Extended XYZ to write.")],
 ) -> None:
     """Write a file with the predicted energies, forces and stresses."""
-    from mattertune_nb.training.evaluation import predict_file
+    from mattertune_nb.training.outcome.evaluation import predict_file
 
     n_frames = predict_file(run, source, target)
     console.print(f"Wrote {n_frames} frames to {target}.", soft_wrap=True, markup=False)
@@ -221,10 +221,10 @@ def demo(
     max_epochs: Annotated[int | None, typer.Option(help="Train shorter or longer.")] = None,
 ) -> None:
     """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
-    from mattertune_nb.data.datasets import XYZDatasetConfig
+    from mattertune_nb.data.sources.configs import XYZDatasetConfig
     from mattertune_nb.demo import demo_config, demo_data
-    from mattertune_nb.training.error_table import error_table
-    from mattertune_nb.training.evaluation import evaluate_stages
+    from mattertune_nb.training.outcome.error_table import error_table
+    from mattertune_nb.training.outcome.evaluation import evaluate_stages
     from mattertune_nb.training.tuner import MatterTuner
 
     config = demo_config(root)
@@ -307,10 +307,10 @@ def _progress_bar() -> Any:
 
 def _report(result: TuneResult) -> None:
     """Print, once for all processes, what the run has gained on its validation set."""
-    from mattertune_nb.training.error_table import error_table
-    from mattertune_nb.training.stages import validated_stages
-    from mattertune_nb.training.summary import summary_of
-    from mattertune_nb.training.verdict import verdict
+    from mattertune_nb.training.outcome.error_table import error_table
+    from mattertune_nb.training.outcome.stages import validated_stages
+    from mattertune_nb.training.outcome.verdict import verdict
+    from mattertune_nb.training.records.summary import summary_of
 
     if not result.trainer.is_global_zero:
         return

@@ -28,7 +28,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard as JSON.")] = False,
 ) -> None:
     """Check whether a tuned model is fit for use; exits with 1 where a check fails."""
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("")
@@ -52,7 +52,7 @@ def export(
     path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
 ) -> None:
     """Write the best weights for other programs: the vendor's own format, or LAMMPS."""
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).export(to, path)
     console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
@@ -81,7 +81,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).report(output, data)
     console.print(f"Wrote {written}.", soft_wrap=True, markup=False)

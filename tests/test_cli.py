@@ -19,7 +19,7 @@ import mattertune_nb as mt
 from mattertune_nb.cli import main
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.demo.quickstart import copy_quickstart
-from mattertune_nb.training.error_table import error_table
+from mattertune_nb.training.outcome.error_table import error_table
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
 COMMAND = [sys.executable, "-m", "mattertune_nb.cli"]

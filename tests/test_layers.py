@@ -61,7 +61,7 @@ def layer(path: Path) -> str:
 
 CONVENIENCES = {
     "model/module.py": {"calculator"},
-    "training/run.py": {"widgets"},
+    "training/runs/run.py": {"widgets"},
 }
 """What a model or a run offers from a layer above, imported where it is asked for and not before."""
 

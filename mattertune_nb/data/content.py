@@ -13,7 +13,7 @@ import numpy as np
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.plain import calculator_results
 from mattertune_nb.data.watched import watched
-from mattertune_nb.data.xyz_geometry import plain_geometry
+from mattertune_nb.data.xyz.geometry import plain_geometry
 
 if TYPE_CHECKING:
     from pathlib import Path

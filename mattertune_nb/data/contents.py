@@ -10,14 +10,14 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.data.label_search import LabelSearch
-from mattertune_nb.data.labels import Remarks, read_labels
+from mattertune_nb.data.labels.reading import Remarks, read_labels
+from mattertune_nb.data.labels.search import LabelSearch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.data.label_choice import Choice
+    from mattertune_nb.data.labels.choice import Choice
 
 _BREATH = 0.02
 """Seconds of reading after which other threads have their turn."""

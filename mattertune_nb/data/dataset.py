@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.data.frames import CachedFrames
-from mattertune_nb.data.labels import AbsentLabelError, LabelKeys, Labels, read_labels
-from mattertune_nb.data.xyz_unnamed import unnamed_values
+from mattertune_nb.data.labels.reading import AbsentLabelError, LabelKeys, Labels, read_labels
+from mattertune_nb.data.sources.frames import CachedFrames
+from mattertune_nb.data.xyz.unnamed import unnamed_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.plain import atoms_to_plain
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
 
 if TYPE_CHECKING:
-    from mattertune_nb.data.datasets import DatasetConfig
+    from mattertune_nb.data.sources.configs import DatasetConfig
 
 
 def fingerprint(source: DatasetConfig) -> str:

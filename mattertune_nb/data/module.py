@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightning.pytorch import LightningDataModule
 
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.data.division.overlap import untrained_elements
 from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.overlap import untrained_elements
 from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
-    from mattertune_nb.data.dividing import DividedData
-    from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
+    from mattertune_nb.data.division.dividing import DividedData
+    from mattertune_nb.data.division.splits import (
+        AutoSplitDataModuleConfig,
+        ManualSplitDataModuleConfig,
+    )
     from mattertune_nb.data.validation import DatasetSummary
 
 

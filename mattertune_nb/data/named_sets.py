@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from typing_extensions import override
 
 from mattertune_nb.data.dataset import AtomsDataset
-from mattertune_nb.data.datasets import DatasetConfig
+from mattertune_nb.data.sources.configs import DatasetConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.labels import LabelKeys
+    from mattertune_nb.data.labels.reading import LabelKeys
 
 
 class NamedSets(AtomsDataset):

@@ -9,9 +9,9 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES, Property, as_property
-from mattertune_nb.data.label_search import LabelSearch
-from mattertune_nb.data.labels import Remarks, mask_remedy, read_labels
-from mattertune_nb.data.values import stored_values
+from mattertune_nb.data.labels.reading import Remarks, mask_remedy, read_labels
+from mattertune_nb.data.labels.search import LabelSearch
+from mattertune_nb.data.labels.values import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.data.label_choice import Choice
+    from mattertune_nb.data.labels.choice import Choice
 
 _FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
 _TOUCHING = 1e-4  # Å

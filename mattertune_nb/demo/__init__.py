@@ -8,8 +8,8 @@ from typing import Literal
 from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
-from mattertune_nb.data.datasets import XYZDatasetConfig
-from mattertune_nb.data.splits import ManualSplitDataModuleConfig
+from mattertune_nb.data.division.splits import ManualSplitDataModuleConfig
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.training.config import MatterTunerConfig
 
 Split = Literal["train", "validation", "test"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
-from mattertune_nb.data.datasets import XYZDatasetConfig
-from mattertune_nb.data.label_choice import key_settings
+from mattertune_nb.data.labels.choice import key_settings
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.doctor import (
     geometry,
     labels,

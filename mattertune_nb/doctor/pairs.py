@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.trajectory import displacement, shortest_way
+from mattertune_nb.data.division.trajectory import displacement, shortest_way
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times

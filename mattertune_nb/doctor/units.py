@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ase import units
 
-from mattertune_nb.data.label_units import unit_factor
+from mattertune_nb.data.labels.units import unit_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

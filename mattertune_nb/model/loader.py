@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from mattertune_nb.backbones.graph_store import GraphStore
 from mattertune_nb.config.errors import DataError, TrainingError
 from mattertune_nb.config.properties import as_property
+from mattertune_nb.data.batches.samplers import FrameBatchSampler, frame_loader
 from mattertune_nb.data.lru import BoundedMemory
-from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

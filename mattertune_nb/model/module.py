@@ -245,8 +245,8 @@ class FinetuneModuleBase(Findable):
         cache
             Keep the graphs for the next epoch and the next run, as far as the settings' bounds allow.
         **settings
-            Fields of :class:`~mattertune_nb.data.datasets.LoaderSettings`, e.g. ``batch_size=4``, in place
-            of those that the data module has put on the dataset.
+            Fields of :class:`~mattertune_nb.data.dataset.LoaderSettings`, e.g. ``batch_size=4``, in place of
+            those that the data module has put on the dataset.
         """
         frames = as_dataset(dataset)
         loader = replace(frames.loader, **settings)

@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.properties import ENERGY
-from mattertune_nb.data.samplers import FrameBatchSampler
+from mattertune_nb.data.batches.samplers import FrameBatchSampler
 from mattertune_nb.model.energies import TableBuilder
 from mattertune_nb.model.loader import as_list, graph_dataset
 

@@ -15,8 +15,8 @@ import torch
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.data.cache_folder import cache_folder
-from mattertune_nb.data.datasets import dataset_config
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
+from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.model.turns import predicting
 from mattertune_nb.physics.kinds import KIND, OWN
 from mattertune_nb.physics.prototypes import foreign_structures

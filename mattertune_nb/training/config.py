@@ -10,7 +10,7 @@ from mattertune_nb.config.properties import metric_names
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.schedule_kinds import ReduceOnPlateauConfig
 from mattertune_nb.config.trainer import TrainerConfig
-from mattertune_nb.data.splits import DataModuleConfig
+from mattertune_nb.data.division.splits import DataModuleConfig
 
 
 class MatterTunerConfig(StrictConfig):

@@ -13,19 +13,19 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from mattertune_nb.model.checkpoint import read_checkpoint
-from mattertune_nb.training.foreign_callback import ForeignRecorder
-from mattertune_nb.training.model_card import write_model_card
-from mattertune_nb.training.stop import RunStopped
-from mattertune_nb.training.summary import summary_of, write_summary
-from mattertune_nb.training.verdict import verdict
-from mattertune_nb.training.wall_callback import WallRecorder
+from mattertune_nb.training.callbacks.foreign import ForeignRecorder
+from mattertune_nb.training.callbacks.walls import WallRecorder
+from mattertune_nb.training.outcome.model_card import write_model_card
+from mattertune_nb.training.outcome.verdict import verdict
+from mattertune_nb.training.records.summary import summary_of, write_summary
+from mattertune_nb.training.runs.stop import RunStopped
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.records.status import State
     from mattertune_nb.training.run_dir import RunDirectory
-    from mattertune_nb.training.status import State
 
 C = TypeVar("C", bound=Callback)
 

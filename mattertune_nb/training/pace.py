@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
-    from mattertune_nb.training.stop import StopRequest
+    from mattertune_nb.training.runs.stop import StopRequest
 
 log = logging.getLogger(__name__)
 

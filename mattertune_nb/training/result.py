@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 
 class _ModelAndTrainer(NamedTuple):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS
-from mattertune_nb.data.dividing import STAGES
+from mattertune_nb.data.division.dividing import STAGES
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
     append_line,
@@ -25,14 +25,14 @@ from mattertune_nb.training.files import (
     write_json,
     write_text,
 )
-from mattertune_nb.training.records import best_record, drop_undone, made_record
-from mattertune_nb.training.status import GONE, REMOVED, Status, is_alive, parse_status
-from mattertune_nb.training.versions import versions
+from mattertune_nb.training.records.metrics import best_record, drop_undone, made_record
+from mattertune_nb.training.records.status import GONE, REMOVED, Status, is_alive, parse_status
+from mattertune_nb.training.records.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mattertune_nb.training.status import State
+    from mattertune_nb.training.records.status import State
 
 CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""

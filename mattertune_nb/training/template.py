@@ -14,17 +14,17 @@ from mattertune_nb.config.properties import PROPERTIES, STRESSES
 from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
-from mattertune_nb.data.datasets import dataset_config
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.data.label_choice import key_settings
-from mattertune_nb.data.label_names import FOLLOWS
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.labels.choice import key_settings
+from mattertune_nb.data.labels.names import FOLLOWS
+from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mattertune_nb.data.label_choice import Choice
+    from mattertune_nb.data.labels.choice import Choice
 
 _HEAD = """\
 # A run of mattertune_nb: mattertune-nb fit config.yaml

@@ -25,18 +25,18 @@ from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
+from mattertune_nb.training.callbacks.foreign import ForeignRecorder
+from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
+from mattertune_nb.training.callbacks.supervisor import RunSupervisor
+from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
-from mattertune_nb.training.foreign_callback import ForeignRecorder
 from mattertune_nb.training.hardware import accelerator_here
-from mattertune_nb.training.new_settings import NewSettings
-from mattertune_nb.training.novelty_callback import NoveltyRecorder
 from mattertune_nb.training.pace import Pace
-from mattertune_nb.training.recording import RunLogger
-from mattertune_nb.training.resuming import Resumption
+from mattertune_nb.training.records.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.stop import StopRequest
-from mattertune_nb.training.supervisor import RunSupervisor
-from mattertune_nb.training.wall_callback import WallRecorder
+from mattertune_nb.training.runs.new_settings import NewSettings
+from mattertune_nb.training.runs.resuming import Resumption
+from mattertune_nb.training.runs.stop import StopRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.callbacks import ModelCheckpointConfig
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.resuming import Kept
+    from mattertune_nb.training.runs.resuming import Kept
 
 
 _FINDERS: dict[type[Callback], tuple[str, str]] = {

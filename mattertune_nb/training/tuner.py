@@ -17,6 +17,7 @@ from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.starting import built_from
+from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.ending import (
     RUN_VARIABLE,
@@ -32,20 +33,19 @@ from mattertune_nb.training.ending import (
 )
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.hardware import check_hardware
-from mattertune_nb.training.heartbeat import beating
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, with_module_class
-from mattertune_nb.training.new_settings import NewSettings
+from mattertune_nb.training.outcome.verdict import EndedWorse
+from mattertune_nb.training.records.split import SplitRecord, check_record, write_record
 from mattertune_nb.training.result import TuneResult
-from mattertune_nb.training.resuming import keep_as_best, resumption
-from mattertune_nb.training.run import Run
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
-from mattertune_nb.training.split_record import SplitRecord, check_record, write_record
-from mattertune_nb.training.start import start_run
-from mattertune_nb.training.stop import StopRequest
-from mattertune_nb.training.supervisor import RunSupervisor
+from mattertune_nb.training.runs.heartbeat import beating
+from mattertune_nb.training.runs.new_settings import NewSettings
+from mattertune_nb.training.runs.resuming import keep_as_best, resumption
+from mattertune_nb.training.runs.run import Run
+from mattertune_nb.training.runs.start import start_run
+from mattertune_nb.training.runs.stop import StopRequest
 from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
-from mattertune_nb.training.verdict import EndedWorse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.training.checkpoints import Saved
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.resuming import Resumption
-    from mattertune_nb.training.status import State
+    from mattertune_nb.training.records.status import State
+    from mattertune_nb.training.runs.resuming import Resumption
 
 
 log = logging.getLogger(__name__)

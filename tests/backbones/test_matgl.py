@@ -15,7 +15,7 @@ from vendors import NoNetwork, assert_equals_vendor, hard_structures, tune_resum
 import mattertune_nb as mt
 from mattertune_nb.backbones.matgl import FACTS
 from mattertune_nb.testing import check_backbone
-from mattertune_nb.training.export import save_vendor
+from mattertune_nb.training.outcome.export import save_vendor
 
 pytestmark = pytest.mark.skipif(
     not mt.MatGLBackboneConfig.is_installed(), reason=mt.MatGLBackboneConfig.install_hint()

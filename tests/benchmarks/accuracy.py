@@ -13,8 +13,8 @@ from rich.console import Console
 
 import mattertune_nb as mt
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.training.error_table import error_table
-from mattertune_nb.training.stages import validated_stages
+from mattertune_nb.training.outcome.error_table import error_table
+from mattertune_nb.training.outcome.stages import validated_stages
 
 
 def source(text: str) -> mt.XYZDatasetConfig:

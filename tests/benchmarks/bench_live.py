@@ -24,7 +24,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 import mattertune_nb as mt
-from mattertune_nb.training.recording import RunLogger
+from mattertune_nb.training.records.recording import RunLogger
 
 STEPS = 10_000
 

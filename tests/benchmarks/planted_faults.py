@@ -117,21 +117,21 @@ FAULTS = (
     # before and after
     Fault(
         "'smaller' inverted",
-        "training/stages.py",
+        "training/outcome/stages.py",
         "smaller = after < before",
         "smaller = after > before",
         STAGES,
     ),
     Fault(
         "a gain as a share of itself",
-        "training/stages.py",
+        "training/outcome/stages.py",
         "ratio = high / low if low",
         "ratio = low / high if low",
         STAGES,
     ),
     Fault(
         "the best epoch counted from 0",
-        "training/stages.py",
+        "training/outcome/stages.py",
         "best epoch {best['epoch'] + 1}",
         "best epoch {best['epoch']}",
         STAGES,
@@ -156,7 +156,7 @@ FAULTS = (
     ),
     Fault(
         "the log counts epochs from 0",
-        "training/headlines.py",
+        "training/outcome/headlines.py",
         "epoch {epoch + 1}, step",
         "epoch {epoch}, step",
     ),
@@ -257,21 +257,21 @@ FAULTS = (
     ),
     Fault(
         "a run table 1 000 times too small",
-        "training/verdict.py",
+        "training/outcome/verdict.py",
         "prop.factor * after, than",
         "after, than",
         VERDICT,
     ),
     Fault(
         "a verdict that calls a loss a gain",
-        "training/verdict.py",
+        "training/outcome/verdict.py",
         "if change.sign < 0)\n\n    @property",
         "if change.sign > 0)\n\n    @property",
         VERDICT,
     ),
     Fault(
         "the best epoch of a verdict counted from 0",
-        "training/verdict.py",
+        "training/outcome/verdict.py",
         'summary.best.get("epoch", 0)) + 1, summary',
         'summary.best.get("epoch", 0)), summary',
         VERDICT,
@@ -336,7 +336,7 @@ FAULTS = (
     # before Start
     Fault(
         "an estimate without validation",
-        "training/estimate.py",
+        "training/estimate/estimate.py",
         "+ n_validations * (one_pass + trial.save)",
         "",
         ESTIMATE,
@@ -356,25 +356,29 @@ FAULTS = (
         ESTIMATE,
     ),
     Fault(
-        "hours shown as days", "training/estimate.py", '("h", 3600.0)', '("d", 3600.0)', ESTIMATE
+        "hours shown as days",
+        "training/estimate/estimate.py",
+        '("h", 3600.0)',
+        '("d", 3600.0)',
+        ESTIMATE,
     ),
     Fault(
         "checkpoints counted once",
-        "training/estimate.py",
+        "training/estimate/estimate.py",
         "n_checkpoints * checkpoint\n",
         "checkpoint\n",
         ESTIMATE,
     ),
     Fault(
         "the share of validation is that of training",
-        "training/estimate.py",
+        "training/estimate/estimate.py",
         "return self.validation_seconds / self.epoch_seconds",
         "return self.train_seconds / self.epoch_seconds",
         ESTIMATE,
     ),
     Fault(
         "memory of one epoch for any number",
-        "training/estimate.py",
+        "training/estimate/estimate.py",
         "return self.memory[i], self.gpu_memory[i]",
         "return self.memory[0], self.gpu_memory[0]",
         ESTIMATE,

@@ -17,7 +17,7 @@ from rich.table import Table
 
 import mattertune_nb as mt
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.training.outcome.evaluation import evaluate
 
 ENERGY, FORCES = "model.properties.0", "model.properties.1"
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 import mattertune_nb as mt
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.yaml import load_yaml
-from mattertune_nb.training.summary import flat_settings
+from mattertune_nb.training.records.summary import flat_settings
 
 ODD = [
     "a: !!int ''",

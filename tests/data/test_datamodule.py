@@ -14,9 +14,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.module import MatterTuneDataModule
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig, XYZDatasetConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -172,5 +172,5 @@ def test_a_checkpoint_leaves_a_list_of_structures_to_the_run_s_config(copper, mo
     config = AutoSplitDataModuleConfig(dataset=AtomsListDatasetConfig(atoms_list=copper(4)))
     expected = config.to_dict()
     assert len(expected["dataset"].pop("atoms_list")) == 4
-    monkeypatch.setattr("mattertune_nb.data.datasets.atoms_to_plain", None)
+    monkeypatch.setattr("mattertune_nb.data.sources.configs.atoms_to_plain", None)
     assert dict(config) == dict(config.items()) == expected

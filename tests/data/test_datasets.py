@@ -16,9 +16,13 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mattertune_nb.config.errors import ConfigError, DataError
-from mattertune_nb.data import datasets
 from mattertune_nb.data.dataset import as_dataset
-from mattertune_nb.data.datasets import AtomsListDatasetConfig, DBDatasetConfig, XYZDatasetConfig
+from mattertune_nb.data.sources import configs as datasets
+from mattertune_nb.data.sources.configs import (
+    AtomsListDatasetConfig,
+    DBDatasetConfig,
+    XYZDatasetConfig,
+)
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 

@@ -11,12 +11,12 @@ from ase.build import molecule
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.dataset import AtomsDataset
-from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
-from mattertune_nb.data.dividing import Units, block_length, place
-from mattertune_nb.data.part_sizes import Sizes
-from mattertune_nb.data.similar import clusters
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
-from mattertune_nb.data.trajectory import is_trajectory
+from mattertune_nb.data.division.dividing import Units, block_length, place
+from mattertune_nb.data.division.part_sizes import Sizes
+from mattertune_nb.data.division.similar import clusters
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.division.trajectory import is_trajectory
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.demo import demo_data
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mattertune_nb.data.label_names import KNOWN, read_name
+from mattertune_nb.data.labels.names import KNOWN, read_name
 
 
 @pytest.mark.parametrize(("name", "label", "kind", "source"), KNOWN)

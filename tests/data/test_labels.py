@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.labels import LabelKeys, likely_keys, read_labels
+from mattertune_nb.data.labels.reading import LabelKeys, likely_keys, read_labels
 from mattertune_nb.training.template import first_config
 
 ERROR = {"energy": "error", "forces": "error"}

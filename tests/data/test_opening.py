@@ -10,7 +10,7 @@ import mattertune_nb as mt
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.fingerprint import file_stamps, fingerprint
-from mattertune_nb.data.opening import open_frames, source_files
+from mattertune_nb.data.sources.opening import open_frames, source_files
 
 
 @pytest.fixture

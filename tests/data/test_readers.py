@@ -17,9 +17,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError, MissingExtraError
-from mattertune_nb.data.opening import open_frames
 from mattertune_nb.data.readers import reader
-from mattertune_nb.data.xyz import IndexedXYZ
+from mattertune_nb.data.sources.opening import open_frames
+from mattertune_nb.data.xyz.file import IndexedXYZ
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.open), (".xz", lzma.open)])

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from torch.utils.data.distributed import DistributedSampler
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
+from mattertune_nb.data.batches.samplers import FrameBatchSampler, frame_loader
 
 SIZES = st.lists(st.integers(1, 60), min_size=4, max_size=60)
 

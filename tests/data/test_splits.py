@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.dataset import AtomsDataset
-from mattertune_nb.data.datasets import AtomsListDatasetConfig, XYZDatasetConfig
-from mattertune_nb.data.overlap import untrained_elements
-from mattertune_nb.data.splits import (
+from mattertune_nb.data.division.overlap import untrained_elements
+from mattertune_nb.data.division.splits import (
     AutoSplitDataModuleConfig,
     DataModuleConfig,
     ManualSplitDataModuleConfig,
 )
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig, XYZDatasetConfig
 
 SOURCE = XYZDatasetConfig(src="a.xyz")
 FRACTIONS = st.floats(0.05, 0.6)

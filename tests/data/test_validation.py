@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.dataset import as_dataset
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.data.validation import check_dataset
 
 ALL = {"energy": "error", "forces": "error", "stresses": "error"}

@@ -16,10 +16,10 @@ from hypothesis import given, settings, strategies as st
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data import xyz
-from mattertune_nb.data.opening import open_frames
+from mattertune_nb.data.sources.opening import open_frames
 from mattertune_nb.data.validation import check_dataset
-from mattertune_nb.data.xyz import IndexedXYZ
+from mattertune_nb.data.xyz import file as xyz
+from mattertune_nb.data.xyz.file import IndexedXYZ
 
 
 def same(one, two):

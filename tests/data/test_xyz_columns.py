@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.xyz import IndexedXYZ
+from mattertune_nb.data.xyz.file import IndexedXYZ
 
 FORCES = [[0.1, 0, -0.2], [-0.1, 0, 0.2]]
 

@@ -9,9 +9,9 @@ from ase.io import write
 
 from mattertune_nb.data import content
 from mattertune_nb.data.content import frame_keys
-from mattertune_nb.data.datasets import XYZDatasetConfig
-from mattertune_nb.data.xyz import IndexedXYZ
-from mattertune_nb.data.xyz_geometry import plain_geometry
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
+from mattertune_nb.data.xyz.file import IndexedXYZ
+from mattertune_nb.data.xyz.geometry import plain_geometry
 
 
 def test_all_frames_of_a_file_are_as_ase_reads_them(copper, water, tmp_path):

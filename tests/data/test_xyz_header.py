@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.labels import read_labels
-from mattertune_nb.data.xyz import IndexedXYZ
+from mattertune_nb.data.labels.reading import read_labels
+from mattertune_nb.data.xyz.file import IndexedXYZ
 
 CELL = "4.1 0 0 0.3 4.2 0 0 0.2 4.3"
 VOIGT = [0.01, 0.02, 0.03, 0.003, 0.002, 0.001]

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.batches.samplers import FrameBatchSampler, frame_loader
+from mattertune_nb.data.division.splits import ManualSplitDataModuleConfig
 from mattertune_nb.data.module import MatterTuneDataModule
-from mattertune_nb.data.samplers import FrameBatchSampler, frame_loader
-from mattertune_nb.data.splits import ManualSplitDataModuleConfig
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 
 
 class ToyModel(LightningModule):

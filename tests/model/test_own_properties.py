@@ -9,7 +9,7 @@ from toy_backbone import HeadedMorseBackboneConfig, MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.config import properties
-from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.training.outcome.evaluation import evaluate
 
 VOLUME = mt.GraphPropertyConfig(name="volume", key="V_per_atom", unit="Å³/atom")
 

@@ -14,10 +14,10 @@ import mattertune_nb as mt
 from mattertune_nb.physics.foreign import Predictor
 from mattertune_nb.physics.kinds import OWN
 from mattertune_nb.recipes.foreign import ENERGY, FORCES
-from mattertune_nb.training.elsewhere import elsewhere
-from mattertune_nb.training.foreign_record import read_foreign
-from mattertune_nb.training.summary import Summary, summary_of
-from mattertune_nb.training.verdict import verdict
+from mattertune_nb.training.outcome.elsewhere import elsewhere
+from mattertune_nb.training.outcome.verdict import verdict
+from mattertune_nb.training.records.foreign import read_foreign
+from mattertune_nb.training.records.summary import Summary, summary_of
 from mattertune_nb.widgets.live.elsewhere_view import ElsewhereView
 from mattertune_nb.widgets.live.series import CurveData
 

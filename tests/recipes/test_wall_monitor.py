@@ -11,7 +11,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.physics.holes import distances
-from mattertune_nb.training.wall_record import read_walls
+from mattertune_nb.training.records.walls import read_walls
 from mattertune_nb.widgets.live.walls_view import WallsView
 
 

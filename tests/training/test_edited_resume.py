@@ -13,7 +13,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.config.base import StrictConfig
-from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.training.outcome.evaluation import evaluate
 from mattertune_nb.training.run_dir import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("unmeasured")

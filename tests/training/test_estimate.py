@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import mattertune_nb as mt
-from mattertune_nb.training.estimate import Estimate, Trial, TrialProcess, duration, size
+from mattertune_nb.training.estimate.estimate import Estimate, Trial, TrialProcess, duration, size
+from mattertune_nb.training.estimate.steps import Line
+from mattertune_nb.training.estimate.trial import make_trial, n_processes
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.trial import make_trial, n_processes
-from mattertune_nb.training.trial_steps import Line
 
 MB = 1_000_000
 TRIAL = Trial(
@@ -162,7 +162,7 @@ def test_of_several_times_the_least_counts_and_of_memory_the_most():
 PEAK = """
 import time
 import numpy as np
-from mattertune_nb.training.trial_steps import PeakMemory
+from mattertune_nb.training.estimate.steps import PeakMemory
 with PeakMemory() as peak:
     before = peak.bytes
     held = np.ones(100_000_000, dtype=np.uint8)

@@ -11,7 +11,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.data.dataset import as_dataset
-from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.training.outcome.evaluation import evaluate
 
 
 @pytest.fixture

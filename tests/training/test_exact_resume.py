@@ -15,8 +15,8 @@ import torch
 from stopping import NoisyModule, StopAfter, assert_same, records, weights
 
 import mattertune_nb as mt
+from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.supervisor import RunSupervisor
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 

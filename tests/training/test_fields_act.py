@@ -16,9 +16,9 @@ import mattertune_nb as mt
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.model.losses import compute_loss
 from mattertune_nb.model.optim import create_lr_schedulers
+from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.stop import StopRequest
-from mattertune_nb.training.supervisor import RunSupervisor
+from mattertune_nb.training.runs.stop import StopRequest
 from mattertune_nb.training.trainer import build_trainer
 
 KINDS = {"name", "type"}  # which tell the classes of a union apart

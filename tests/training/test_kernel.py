@@ -10,7 +10,7 @@ from jupyter_client.manager import start_new_kernel
 SETUP = """
 import signal, time
 import ipywidgets
-from mattertune_nb.training.kernel import widgets_served
+from mattertune_nb.training.runs.kernel import widgets_served
 clicks, order = [], []
 button = ipywidgets.Button()
 button.on_click(lambda _: clicks.append(len(order)))

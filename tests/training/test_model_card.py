@@ -10,7 +10,7 @@ import yaml
 from ase.io import read
 
 import mattertune_nb as mt
-from mattertune_nb.training.model_card import card_html, model_card, write_model_card
+from mattertune_nb.training.outcome.model_card import card_html, model_card, write_model_card
 
 
 @pytest.fixture

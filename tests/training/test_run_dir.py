@@ -17,11 +17,11 @@ from lightning.pytorch import Callback
 import mattertune_nb as mt
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.start import start_run
+from mattertune_nb.training.runs.start import start_run
 
 CLAIM = """
 import sys, time
-from mattertune_nb.training.start import start_run
+from mattertune_nb.training.runs.start import start_run
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.config.errors import RunError
 run = RunDirectory(sys.argv[1])
@@ -64,7 +64,7 @@ def test_a_claim_that_was_killed_half_way_holds_nobody_up(small_config, monkeypa
 
 
 def test_a_run_that_is_long_busy_is_alive_seen_from_another_machine(morse_config, monkeypatch):
-    monkeypatch.setattr("mattertune_nb.training.heartbeat._SECONDS", 0.02)
+    monkeypatch.setattr("mattertune_nb.training.runs.heartbeat._SECONDS", 0.02)
     config = morse_config(max_epochs=1)
     run, _ = RunDirectory.create(config)
 
@@ -219,7 +219,7 @@ def test_a_run_removed_in_a_validation_does_not_save_into_a_new_directory(morse_
 
 
 def test_a_run_made_anew_in_the_place_of_a_removed_one_is_left_alone(morse_config, monkeypatch):
-    monkeypatch.setattr("mattertune_nb.training.supervisor._HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr("mattertune_nb.training.callbacks.supervisor._HEARTBEAT_SECONDS", 0)
     config = morse_config(max_epochs=50)
     run = RunDirectory(config.run.root / "run")
 

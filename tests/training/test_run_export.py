@@ -10,7 +10,7 @@ import torch
 from ase.build import bulk
 
 import mattertune_nb as mt
-from mattertune_nb.training.export import export, save_lammps, save_vendor
+from mattertune_nb.training.outcome.export import export, save_lammps, save_vendor
 
 REFERENCES = {14: -1.25, 8: 0.75}
 """eV, of silicon and oxygen."""

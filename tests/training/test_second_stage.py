@@ -12,10 +12,10 @@ from ase.io import read
 
 import mattertune_nb as mt
 from mattertune_nb.calculator import MatterTuneCalculator
-from mattertune_nb.training.evaluation import evaluate, evaluate_stages
+from mattertune_nb.training.outcome.evaluation import evaluate, evaluate_stages
+from mattertune_nb.training.outcome.verdict import EndedWorse, verdict
+from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.summary import summary_of
-from mattertune_nb.training.verdict import EndedWorse, verdict
 
 
 @pytest.fixture

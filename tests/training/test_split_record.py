@@ -10,9 +10,9 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.training.evaluation import evaluate_stages
+from mattertune_nb.training.outcome.evaluation import evaluate_stages
+from mattertune_nb.training.records.split import SplitRecord, datasets_of
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.split_record import SplitRecord, datasets_of
 
 
 @pytest.fixture

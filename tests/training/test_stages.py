@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mattertune_nb.training.stages import gain, validated_stages
+from mattertune_nb.training.outcome.stages import gain, validated_stages
 
 
 @pytest.mark.parametrize(

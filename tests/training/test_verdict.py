@@ -11,10 +11,10 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
+from mattertune_nb.training.outcome.stages import short
+from mattertune_nb.training.outcome.verdict import verdict
+from mattertune_nb.training.records.summary import Summary, summary_of
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.stages import short
-from mattertune_nb.training.summary import Summary, summary_of
-from mattertune_nb.training.verdict import verdict
 
 BASELINE = {
     "baseline/forces_mae": 0.238,

@@ -14,9 +14,9 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.training.headlines import in_words, validation_in_words
-from mattertune_nb.training.run import Run
+from mattertune_nb.training.outcome.headlines import in_words, validation_in_words
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.training.runs.run import Run
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.series import CurveData

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.data.frames import DBFrames
 from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.sources.frames import DBFrames
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from mattertune_nb.data.cache_folder import cache_folder
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 _OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _LEFT_FREE = 1e9  # bytes of the cache's disk
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> Path:
 
 
 def _open(path: Path) -> Frames:
-    from mattertune_nb.data.opening import open_one
+    from mattertune_nb.data.sources.opening import open_one
 
     copy = unpacked(path)
     if copy.stat().st_size == 0:

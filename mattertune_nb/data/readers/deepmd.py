@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 
 def _takes(path: Path, head: bytes) -> bool:

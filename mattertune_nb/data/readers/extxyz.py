@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mattertune_nb.data.readers.reader import Reader
-from mattertune_nb.data.xyz import IndexedXYZ
+from mattertune_nb.data.xyz.file import IndexedXYZ
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 _KBAR_TO_GPA = -0.1
 """VASP's stress in kbar is positive under compression, ours in ASE's sign under tension."""

@@ -6,13 +6,13 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MissingExtraError
-from mattertune_nb.data.frames import DBFrames
 from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.sources.frames import DBFrames
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 
 def _takes(path: Path, head: bytes) -> bool:

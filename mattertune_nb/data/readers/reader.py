@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mattertune_nb.data.frames import Frames
+    from mattertune_nb.data.sources.frames import Frames
 
 GROUP = "mattertune_nb.datasets"
 """Entry points by which other packages add readers: a name, and where its :class:`Reader` is."""

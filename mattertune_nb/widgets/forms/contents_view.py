@@ -15,7 +15,7 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mattertune_nb.data.label_choice import Choice
+    from mattertune_nb.data.labels.choice import Choice
 
 
 class SourceView:

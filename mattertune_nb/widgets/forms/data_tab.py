@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig, ManualSplitDataModuleConfig
+from mattertune_nb.data.division.splits import (
+    AutoSplitDataModuleConfig,
+    ManualSplitDataModuleConfig,
+)
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.contents_view import SourceView

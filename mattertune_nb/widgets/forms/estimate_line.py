@@ -12,18 +12,18 @@ import time
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.data.datasets import AtomsListDatasetConfig
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.training.estimate import Estimate, TrialProcess, trial_settings
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
+from mattertune_nb.training.estimate.estimate import Estimate, TrialProcess, trial_settings
 from mattertune_nb.widgets.page.controls import HTML
 from mattertune_nb.widgets.page.style import note_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mattertune_nb.data.datasets import DatasetConfig
+    from mattertune_nb.data.sources.configs import DatasetConfig
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.estimate import Trial
+    from mattertune_nb.training.estimate.estimate import Trial
 
 _HEAD_START = 0.7  # s; the form is shown first
 _IDLE = 1.0  # s without an edit, after which the settings are tried

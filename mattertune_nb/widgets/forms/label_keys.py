@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
-from mattertune_nb.data.file_source import FileSource
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.data.label_choice import key_settings
+from mattertune_nb.data.labels.choice import key_settings
+from mattertune_nb.data.sources.file_source import FileSource
 
 if TYPE_CHECKING:
-    from mattertune_nb.data.label_choice import Choice
+    from mattertune_nb.data.labels.choice import Choice
     from mattertune_nb.training.config import MatterTunerConfig
 
 _SECONDS = 0.5

@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.theme import BLUE, GREEN, GREY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mattertune_nb.data.dividing import DividedData
+    from mattertune_nb.data.division.dividing import DividedData
 
 _COLORS = {"train": BLUE, "validation": GREEN, "test": "#e8833a"}
 _WORDS = {"train": "training", "validation": "validation", "test": "test"}

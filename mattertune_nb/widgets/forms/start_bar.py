@@ -15,8 +15,8 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mattertune_nb.training.run import Run
-    from mattertune_nb.training.status import Status
+    from mattertune_nb.training.records.status import Status
+    from mattertune_nb.training.runs.run import Run
 
 _POLL = 0.5  # s; a look at a run's state is two small files
 

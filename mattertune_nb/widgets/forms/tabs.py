@@ -11,7 +11,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.widgets.forms.annotations import tag_field
 from mattertune_nb.widgets.forms.data_tab import DataTab
 from mattertune_nb.widgets.forms.editor import Editor

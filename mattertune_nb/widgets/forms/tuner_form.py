@@ -17,10 +17,10 @@ from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingEr
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.properties import STRESSES
 from mattertune_nb.config.task import StressesPropertyConfig
-from mattertune_nb.data.datasets import XYZDatasetConfig
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.training.config import MatterTunerConfig
-from mattertune_nb.training.start import start_run
+from mattertune_nb.training.runs.start import start_run
 from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
@@ -40,7 +40,7 @@ from mattertune_nb.widgets.page.style import error_html, note_html
 if TYPE_CHECKING:
     from mattertune_nb.data.contents import Contents
     from mattertune_nb.doctor.finding import Finding
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.forms.form import ConfigEditor
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
-from mattertune_nb.training.run import Run
-from mattertune_nb.training.summary import summary_of
+from mattertune_nb.training.records.summary import summary_of
+from mattertune_nb.training.runs.run import Run
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.differences import parallel_figure

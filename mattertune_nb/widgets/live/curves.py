@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mattertune_nb.training.headlines import title_of
+from mattertune_nb.training.outcome.headlines import title_of
 from mattertune_nb.widgets.live.curves_layout import (
     axis_suffix,
     curve_lines,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from plotly.subplots import make_subplots
 
-from mattertune_nb.training.stages import REREFERENCED
+from mattertune_nb.training.outcome.stages import REREFERENCED
 from mattertune_nb.widgets.live.scales import curve_label, line_label, off_scale_label, title_text
 from mattertune_nb.widgets.page.theme import GREEN, RED, template
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.training.stages import REREFERENCED
+from mattertune_nb.training.outcome.stages import REREFERENCED
 from mattertune_nb.widgets.live.curves_layout import LINE_COLORS
 from mattertune_nb.widgets.live.scales import (
     Scales,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.training.records import RecordReader
+from mattertune_nb.training.records.metrics import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.expected import expected_of
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.run import Run
-    from mattertune_nb.training.status import Status
+    from mattertune_nb.training.records.status import Status
+    from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.page.export import Table
 
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()

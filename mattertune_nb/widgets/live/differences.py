@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.training.verdict import verdict
+from mattertune_nb.training.outcome.verdict import verdict
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, PALETTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mattertune_nb.training.summary import Summary
+    from mattertune_nb.training.records.summary import Summary
 
 _NOT_COMPARED = ("run.name", "run.root")
 _NAMED = 20

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.properties import ENERGY, FORCES
-from mattertune_nb.training.foreign_record import read_foreign
-from mattertune_nb.training.stages import short
+from mattertune_nb.training.outcome.stages import short
+from mattertune_nb.training.records.foreign import read_foreign
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.foreign_record import ForeignRecord
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.records.foreign import ForeignRecord
+    from mattertune_nb.training.runs.run import Run
 
 
 class ElsewhereView:

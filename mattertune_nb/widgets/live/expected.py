@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.training.headlines import MAIN
+from mattertune_nb.training.outcome.headlines import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mattertune_nb.config.model import ModelConfig
     from mattertune_nb.config.properties import Property
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 
 def expected_of(run: Run) -> tuple[str | None, str, list[str], list[Property]]:

@@ -19,13 +19,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.kernel import widgets_served
-from mattertune_nb.training.recording import RunLogger
-from mattertune_nb.training.records import RecordReader
-from mattertune_nb.training.run import Run
+from mattertune_nb.training.callbacks.supervisor import RunSupervisor
+from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.stop import RunStopped
-from mattertune_nb.training.supervisor import RunSupervisor
+from mattertune_nb.training.runs.kernel import widgets_served
+from mattertune_nb.training.runs.run import Run
+from mattertune_nb.training.runs.stop import RunStopped
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.expected import expected_from

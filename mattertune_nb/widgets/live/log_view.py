@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as W  # noqa: N812  the usual alias
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 _LINES = 200
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 
 class PicturedView:

@@ -14,8 +14,8 @@ from mattertune_nb.widgets.page.connection import while_connected
 if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.run import Run
-    from mattertune_nb.training.status import Status
+    from mattertune_nb.training.records.status import Status
+    from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.live.series import CurveData
 
 _COLORS = {

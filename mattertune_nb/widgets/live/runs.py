@@ -13,10 +13,10 @@ import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
-from mattertune_nb.training.runs_folder import RunsFolder
-from mattertune_nb.training.stages import REREFERENCED, UNTUNED
-from mattertune_nb.training.summary import Summary, summary_of
-from mattertune_nb.training.verdict import TOLD, Verdict, verdict
+from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
+from mattertune_nb.training.outcome.verdict import TOLD, Verdict, verdict
+from mattertune_nb.training.records.summary import Summary, summary_of
+from mattertune_nb.training.runs.runs_folder import RunsFolder
 from mattertune_nb.widgets.live.differences import differences
 from mattertune_nb.widgets.live.progress import damage_in_words, duration
 from mattertune_nb.widgets.page.connection import Connection
@@ -24,8 +24,8 @@ from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.run import Run
-    from mattertune_nb.training.status import Status
+    from mattertune_nb.training.records.status import Status
+    from mattertune_nb.training.runs.run import Run
 
 _HERE = Path(__file__).parent
 _NONE = "–"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mattertune_nb.training.headlines import title_of
+from mattertune_nb.training.outcome.headlines import title_of
 from mattertune_nb.widgets.page.theme import BLUE, GREY, PALETTE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard, Status, read_scorecard
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 # readable on white and on dark grey
 _COLORS: dict[Status, str] = {

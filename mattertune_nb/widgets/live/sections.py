@@ -20,7 +20,7 @@ from mattertune_nb.widgets.page.picture import only_widgets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.live.series import CurveData
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES, UNREFIT
-from mattertune_nb.training.headlines import FOREIGN, HEADLINES, MAIN, headlines_of
-from mattertune_nb.training.records import CHANGED
-from mattertune_nb.training.stages import REREFERENCED, UNTUNED
+from mattertune_nb.training.outcome.headlines import FOREIGN, HEADLINES, MAIN, headlines_of
+from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
+from mattertune_nb.training.records.metrics import CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

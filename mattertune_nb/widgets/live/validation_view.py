@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 
 class ValidationView:

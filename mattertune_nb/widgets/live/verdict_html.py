@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mattertune_nb.training.verdict import Verdict
+    from mattertune_nb.training.outcome.verdict import Verdict
 
 # readable on white and on dark grey, as the tint behind is weak
 _BETTER = "#2ca02c", "rgba(44,160,44,.12)"

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from mattertune_nb.physics.holes import distances
-from mattertune_nb.training.wall_record import read_walls
+from mattertune_nb.training.records.walls import read_walls
 from mattertune_nb.widgets.live.pictured import PicturedView
 from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE, RED
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mattertune_nb.training.wall_record import WallRecord
+    from mattertune_nb.training.records.walls import WallRecord
 
 _MOST, _COLUMNS = 12, 4
 _SHOWN = 3.0  # Å

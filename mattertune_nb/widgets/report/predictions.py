@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.properties import FORCES, by_importance
-from mattertune_nb.training.evaluation import label_keys
-from mattertune_nb.training.split_record import datasets_of
+from mattertune_nb.training.outcome.evaluation import label_keys
+from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table
 from mattertune_nb.widgets.views.pairs import parity_data
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.properties import Property, PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.views.parity_data import ParityData
 
 N_WORST = 6

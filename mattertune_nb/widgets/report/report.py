@@ -14,7 +14,7 @@ from mattertune_nb.widgets.report.html import page, paragraph
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.runs.run import Run
 
 
 def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Path:

@@ -7,15 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, RunError
-from mattertune_nb.data.datasets import AtomsListDatasetConfig
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.fingerprint import fingerprint
-from mattertune_nb.data.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
 from mattertune_nb.physics.scorecard import read_scorecard
-from mattertune_nb.training.foreign_record import read_foreign
-from mattertune_nb.training.headlines import HEADLINES, MAIN, headlines_of
-from mattertune_nb.training.novelty_record import read_novelty
-from mattertune_nb.training.stages import gain, validated_stages
-from mattertune_nb.training.wall_record import read_walls
+from mattertune_nb.training.outcome.headlines import HEADLINES, MAIN, headlines_of
+from mattertune_nb.training.outcome.stages import gain, validated_stages
+from mattertune_nb.training.records.foreign import read_foreign
+from mattertune_nb.training.records.novelty import read_novelty
+from mattertune_nb.training.records.walls import read_walls
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
@@ -28,10 +28,10 @@ from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table, text
 
 if TYPE_CHECKING:
-    from mattertune_nb.data.datasets import DatasetConfig
+    from mattertune_nb.data.sources.configs import DatasetConfig
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.headlines import Headline
-    from mattertune_nb.training.run import Run
+    from mattertune_nb.training.outcome.headlines import Headline
+    from mattertune_nb.training.runs.run import Run
 
 
 def summary(run: Run) -> str:

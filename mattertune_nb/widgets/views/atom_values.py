@@ -9,8 +9,8 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.labels import likely_keys
-from mattertune_nb.data.values import stored_values
+from mattertune_nb.data.labels.reading import likely_keys
+from mattertune_nb.data.labels.values import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
-from mattertune_nb.data.similar import surroundings
+from mattertune_nb.data.division.similar import surroundings
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.evaluation import label_keys, load_model
+from mattertune_nb.training.outcome.evaluation import label_keys, load_model
+from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.split_record import datasets_of
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:

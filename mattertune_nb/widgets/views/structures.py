@@ -11,8 +11,8 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
-from mattertune_nb.data.labels import LabelKeys
-from mattertune_nb.data.open_dataset import open_dataset
+from mattertune_nb.data.labels.reading import LabelKeys
+from mattertune_nb.data.sources.open_dataset import open_dataset
 from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:

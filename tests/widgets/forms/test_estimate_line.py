@@ -9,7 +9,7 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError, TrainingError
-from mattertune_nb.training.estimate import Trial
+from mattertune_nb.training.estimate.estimate import Trial
 from mattertune_nb.widgets.forms import estimate_line
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 

@@ -10,8 +10,8 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.model.novelty import Novelty
-from mattertune_nb.training.novelty_record import read_novelty, write_novelty
-from mattertune_nb.training.run import Run
+from mattertune_nb.training.records.novelty import read_novelty, write_novelty
+from mattertune_nb.training.runs.run import Run
 from mattertune_nb.widgets.live.distance_view import DistanceView, paired
 from mattertune_nb.widgets.live.sections import SECTIONS
 

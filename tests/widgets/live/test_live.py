@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 import mattertune_nb as mt
-from mattertune_nb.training.stop import RunStopped
+from mattertune_nb.training.runs.stop import RunStopped
 
 
 class Toy(BoringModel):

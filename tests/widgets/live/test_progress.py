@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.training.records.status import Status
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.training.status import Status
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.series import CurveData
 

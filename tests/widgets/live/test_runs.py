@@ -10,8 +10,8 @@ import time
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.training.runs_folder import RunsFolder
-from mattertune_nb.training.summary import Summary
+from mattertune_nb.training.records.summary import Summary
+from mattertune_nb.training.runs.runs_folder import RunsFolder
 from mattertune_nb.widgets.live.differences import differences, parallel_figure
 
 

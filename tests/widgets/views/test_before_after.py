@@ -10,7 +10,7 @@ import pytest
 from test_parity_data import forces
 
 import mattertune_nb as mt
-from mattertune_nb.training.evaluation import evaluate_stages
+from mattertune_nb.training.outcome.evaluation import evaluate_stages
 from mattertune_nb.widgets.views.before_after import error_table_html
 
 STAGES = ("untuned", "untuned, energies re-referenced", "tuned")

@@ -12,7 +12,7 @@ from plotly.callbacks import Points
 
 import mattertune_nb as mt
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.training.evaluation import evaluate
+from mattertune_nb.training.outcome.evaluation import evaluate
 from mattertune_nb.widgets.views.parity import ParityView
 from mattertune_nb.widgets.views.parity_data import ParityData
 from mattertune_nb.widgets.views.parity_figure import N_BINS, N_WORST, short_source

@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES
-from mattertune_nb.data.datasets import XYZDatasetConfig
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.widgets.page.export import csv_text
 from mattertune_nb.widgets.views.parity_data import (
     ParityData,

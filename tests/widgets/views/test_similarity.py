@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from mattertune_nb.data.similar import surroundings
+from mattertune_nb.data.division.similar import surroundings
 from mattertune_nb.widgets.views.similarity import principal_components
 
 

@@ -6,7 +6,7 @@ import ase.io
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.data.labels import LabelKeys
+from mattertune_nb.data.labels.reading import LabelKeys
 from mattertune_nb.widgets.views.structures import open_structures
 
 

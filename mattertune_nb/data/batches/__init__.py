@@ -1,0 +1,1 @@
+"""Which structures make which batch."""

@@ -1,0 +1,350 @@
+"""Which structures are trained on, validated on and tested on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mattertune_nb.config.base import setting
+from mattertune_nb.config.errors import DataError, about
+from mattertune_nb.data.batches.settings import BatchSettings, recorded
+from mattertune_nb.data.division.dividing import DividedData
+from mattertune_nb.data.division.overlap import without_overlap
+from mattertune_nb.data.division.part_sizes import part_sizes
+from mattertune_nb.data.division.rules import by_number, divide
+from mattertune_nb.data.isolated import without_isolated_atoms
+from mattertune_nb.data.named_sets import ValidationConfig, open_sets
+from mattertune_nb.data.sources.configs import DatasetConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.division.dividing import Division
+    from mattertune_nb.data.division.part_sizes import Sizes
+
+_LARGE = 20_000
+"""Frames that are read in a moment."""
+
+Split = Literal[
+    "auto", "random", "blocks", "groups", "composition", "similarity", "order", "permutation"
+]
+"""Rules by which one data set is divided."""
+
+
+class AutoSplitDataModuleConfig(BatchSettings):
+    """One data set, divided at random or in its order."""
+
+    type: Literal["auto_split"] = setting(
+        "auto_split",
+        "Kind of split.",
+        label="Kind of split",
+        options={"auto_split": "split one data set"},
+    )
+    dataset: DatasetConfig = setting(
+        ..., "Where the structures come from.", label="Data set", fixed=True, basic=True
+    )
+    train_split: int | float = setting(
+        0.8,
+        "Part trained on: a fraction (0.8), about which each frame is placed by itself, or a number of "
+        "structures (24), of which just so many are taken.",
+        label="Training part",
+        fixed=True,
+        basic=True,
+        gt=0,
+        kinds={"float": "fraction", "int": "number of structures"},
+    )
+    validation_split: int | float | Literal["auto"] = setting(
+        "auto",
+        "Part validated on: a fraction or a number; 'auto': all that the others leave.",
+        label="Validation part",
+        fixed=True,
+        basic=True,
+        kinds={"float": "fraction", "int": "number of structures"},
+    )
+    test_split: int | float = setting(
+        0,
+        "Part kept for a test after training: a fraction or a number.",
+        label="Test part",
+        fixed=True,
+        ge=0,
+        kinds={"float": "fraction", "int": "number of structures"},
+    )
+    split: Split = setting(
+        "auto",
+        "What decides the side of a frame; equal structures are always on one. 'auto': blocks where the "
+        "frames plainly follow one another in time, else at random. A frame of a random split is placed by "
+        "what it holds, so that a frame that is added moves no other. 'blocks' keeps neighbours of a "
+        "trajectory together, 'groups' frames with the same `group_key`, 'composition' those with the same "
+        "shares of elements, 'similarity' those that are alike. 'order' takes training first, then "
+        "validation, then test, as the file has them; 'permutation' is the random split of versions before "
+        "0.3, by the frame's number and not by what it holds.",
+        label="Divided by",
+        fixed=True,
+        basic=True,
+        options={
+            "auto": "the kind of data",
+            "random": "chance",
+            "blocks": "blocks of a trajectory",
+            "groups": "groups",
+            "composition": "composition",
+            "similarity": "similarity",
+            "order": "order of the file",
+            "permutation": "chance, as before 0.3",
+        },
+    )
+    group_key: str | None = setting(
+        None,
+        "For 'groups': the key of `atoms.info` whose value is a frame's group, 'file' for the file that it "
+        "comes from, or 'composition'.",
+        label="Group",
+        fixed=True,
+        min_length=1,
+    )
+    block_length: int | None = setting(
+        None,
+        "For 'blocks': consecutive frames that stay together; not set: a tenth of the trajectory, as a "
+        "power of two, so that the blocks stay until it has grown to the double.",
+        label="Length of a block",
+        fixed=True,
+        unit="frames",
+        ge=1,
+    )
+    shuffle_seed: int = setting(
+        42,
+        "Seed of the division and of the order of training.",
+        label="Seed of the split",
+        fixed=True,
+        ge=0,
+        le=2**32 - 1,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, data: Any) -> Any:
+        """Take ``shuffle`` of versions before 0.3, and of MatterTune, for the rule that it meant."""
+        if not isinstance(data, dict) or "shuffle" not in data:
+            return data
+        data = dict(data)
+        shuffle = data.pop("shuffle")
+        if not isinstance(shuffle, bool) or "split" in data:
+            given = f"; split is '{data['split']}' already" if "split" in data else ""
+            msg = f"is the old name of split: true is 'permutation', false is 'order'{given}"
+            raise about(msg, "shuffle")
+        return data | {"split": "permutation" if shuffle else "order"}
+
+    @field_validator("train_split", "validation_split", "test_split")
+    @classmethod
+    def _check_part(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 <= value <= 1:
+            msg = (
+                f"a fraction lies between 0 and 1, and a number of structures is whole; got {value}"
+            )
+            raise ValueError(msg)
+        if not isinstance(value, str) and value < 0:
+            msg = f"cannot be negative, got {value}"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _check_fractions(self) -> Self:
+        parts = (self.train_split, self.validation_split, self.test_split)
+        total = sum(part for part in parts if isinstance(part, float))
+        if total > 1 + 1e-9:
+            text = (
+                f"Training, Validation and Test part add up to {total:g}, more than all; lower one"
+            )
+            raise about(text, "train_split")
+        if self.split == "groups" and self.group_key is None:
+            text = "is needed for split 'groups'"
+            raise about(text, "group_key")
+        return self
+
+    def sizes(self, n: int) -> Sizes:
+        """Return how large the parts of `n` structures are to be.
+
+        Raises
+        ------
+        DataError
+            The parts are more than there is, or one is left empty.
+        """
+        return part_sizes(n, self.train_split, self.validation_split, self.test_split)
+
+    def divide(self, dataset: AtomsDataset) -> Division:
+        """Divide a `dataset`; the same for a seed on any machine.
+
+        Returns
+        -------
+        Division
+            For each of ``"train"``, ``"validation"`` and, where it is asked for, ``"test"`` the positions
+            of its structures, ascending; the rule that was taken, and what is to be said of it.
+
+        Raises
+        ------
+        DataError
+            A frame cannot be read, the parts are more than there is, or one is left empty.
+        """
+        return divide(
+            dataset,
+            self.split,
+            self._sizes_of(dataset),
+            seed=self.shuffle_seed,
+            group_key=self.group_key,
+            block_length=self.block_length,
+        )
+
+    def _sizes_of(self, dataset: AtomsDataset) -> Sizes:
+        try:
+            return self.sizes(len(dataset))
+        except DataError as exc:
+            msg = f"{dataset.name}: {exc}"
+            raise DataError(msg) from None
+
+    def sources(self) -> dict[str, AtomsDataset]:
+        """Open the data set whole, and see that it can be divided; no frame is read.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or a part is left empty.
+        """
+        dataset = self.dataset.create_dataset()
+        self._sizes_of(dataset)
+        return {"dataset": dataset}
+
+    def create_datasets(self, *, approximate: bool = False) -> DividedData:
+        """Open the data set and divide it.
+
+        Parameters
+        ----------
+        approximate
+            Whether parts of about the right size are enough, for which no frame of a large file is read.
+
+        Returns
+        -------
+        DividedData
+            ``"train"``, ``"validation"`` and perhaps ``"test"``; each one's ``indices`` are the frames
+            of the source that it holds.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or a part is left empty.
+        """
+        kept, notes = without_isolated_atoms(sources := self.sources())
+        dataset = kept["dataset"]
+        if approximate and len(dataset) > _LARGE:
+            division = by_number(len(dataset), self._sizes_of(dataset), self.shuffle_seed)
+        else:
+            division = self.divide(dataset)
+        taken = {stage: dataset.take(part) for stage, part in division.parts.items()}
+        batched = self.batched(taken, self.shuffle_seed, dataset.name)
+        return DividedData(batched, division.rule, sources, (*notes, *division.notes))
+
+    def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
+        """Open the data set and take just these frames of it, as a run recorded them.
+
+        Parameters
+        ----------
+        indices
+            For each part the positions of its frames in the source.
+
+        Raises
+        ------
+        DataError
+            The source cannot be read, or has no such frames.
+        """
+        dataset = self.dataset.create_dataset()
+        taken = {stage: recorded(dataset, part) for stage, part in indices.items()}
+        batched = self.batched(taken, self.shuffle_seed, dataset.name)
+        return DividedData(batched, "record", {"dataset": dataset})
+
+
+class ManualSplitDataModuleConfig(BatchSettings):
+    """A data set each for training and validation; the way to keep trajectories apart."""
+
+    type: Literal["manual_split"] = setting(
+        "manual_split",
+        "Kind of split.",
+        label="Kind of split",
+        options={"manual_split": "a data set for each part"},
+    )
+    train: DatasetConfig = setting(
+        ..., "Structures to train on.", label="Training set", fixed=True, basic=True
+    )
+    validation: ValidationConfig = setting(
+        ...,
+        "Structures to validate on; or several sets by name, which have errors of their own beside those of "
+        "all together, e.g. val/bulk/forces_mae of the set 'bulk'.",
+        label="Validation set",
+        fixed=True,
+        basic=True,
+    )
+    test: DatasetConfig | None = setting(
+        None, "Structures for a test after training.", label="Test set"
+    )
+    shuffle_seed: int = setting(
+        42,
+        "Seed of the order of training.",
+        label="Seed of the order",
+        fixed=True,
+        ge=0,
+        le=2**32 - 1,
+    )
+
+    def sources(self) -> dict[str, AtomsDataset]:
+        """Open the data sets; no frame is read.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read.
+        """
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {k: open_sets(source) for k, source in given.items() if source is not None}
+
+    @property
+    def validation_names(self) -> list[str]:
+        """Names of the validation sets, where they have any."""
+        return list(self.validation) if isinstance(self.validation, dict) else []
+
+    def create_datasets(self, *, approximate: bool = False) -> DividedData:
+        """Open the data sets; frames of validation or test that are trained on are left out of them.
+
+        Parameters
+        ----------
+        approximate
+            Whether they are only to be opened, for which no frame is read.
+
+        Returns
+        -------
+        DividedData
+            ``"train"``, ``"validation"`` and perhaps ``"test"``.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read, or all frames of one are trained on.
+        """
+        opened = self.sources()
+        kept, notes = (opened, []) if approximate else without_overlap(opened)
+        batched = self.batched(kept, self.shuffle_seed, "data")
+        return DividedData(batched, "files", opened, notes)
+
+    def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
+        """Open the data sets and take just the frames of each that `indices` names, as a run recorded them.
+
+        Raises
+        ------
+        DataError
+            A source cannot be read, or has no such frames.
+        """
+        opened = self.sources()
+        taken = {k: recorded(opened[k], part) for k, part in indices.items() if k in opened}
+        return DividedData(self.batched(taken, self.shuffle_seed, "data"), "record", opened)
+
+
+DataModuleConfig = Annotated[
+    AutoSplitDataModuleConfig | ManualSplitDataModuleConfig, Field(discriminator="type")
+]

@@ -1,0 +1,124 @@
+"""Frames of several files, one file after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.sources.frames import Frames
+
+
+class ManyFrames:
+    """Frames of several files as one sequence.
+
+    Parameters
+    ----------
+    paths
+        The files, in their order.
+    open_one
+        Opens one of them.
+    skip_bad
+        Whether a file that cannot be opened is left out and not an error.
+
+    Attributes
+    ----------
+    paths
+        The files that were opened.
+    skipped
+        Why each of the others was not, a sentence each.
+
+    Raises
+    ------
+    DataError
+        A file cannot be opened, or none can.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], open_one: Callable[[Path], Frames], *, skip_bad: bool = False
+    ) -> None:
+        self.paths: list[Path] = []
+        self.skipped: list[str] = []
+        self._parts: list[Frames] = []
+        for path in paths:
+            try:
+                self._parts.append(open_one(path))
+            except DataError as exc:
+                if not skip_bad:
+                    n = len(paths)
+                    msg = f"{exc} It is one of {n} files; set skip_bad_files to go on without such."
+                    raise DataError(msg) from None
+                self.skipped.append(str(exc))
+                continue
+            self.paths.append(path)
+        if not self._parts:
+            msg = f"none of the {len(paths)} files can be read, e.g. {self.skipped[0]}"
+            raise DataError(msg)
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, i: int) -> Atoms:
+        """Return frame `i`.
+
+        Raises
+        ------
+        IndexError
+            No such frame.
+        """
+        part, k = self._place(i)
+        return self._parts[part][k]
+
+    def block(self, i: int) -> bytes | None:
+        """Return frame `i` as its file has it, where that is text with an index."""
+        part, k = self._place(i)
+        block = getattr(self._parts[part], "block", None)
+        return None if block is None else bytes(block(k))
+
+    def file(self, i: int) -> str:
+        """Return the file of frame `i`."""
+        return str(self.paths[self._place(i)[0]])
+
+    def where(self, i: int) -> str:
+        """Return where frame `i` is, e.g. ``"a.xyz, frame 3"``."""
+        part, k = self._place(i)
+        return f"{self.paths[part]}, frame {k}"
+
+    @property
+    def unconverged(self) -> frozenset[int]:
+        """Which frames have electrons that did not converge, as far as their files say."""
+        parts = zip(self._parts, self._starts.tolist(), strict=False)
+        return frozenset(
+            start + i for part, start in parts for i in getattr(part, "unconverged", ())
+        )
+
+    @property
+    def n_atoms(self) -> NDArray[np.int64] | None:
+        """(n_frames,) number of atoms, where each file tells it without being parsed."""
+        known = [getattr(part, "n_atoms", None) for part in self._parts]
+        lists = [
+            np.array([len(atoms) for atoms in part]) if isinstance(part, list) else counts
+            for part, counts in zip(self._parts, known, strict=True)
+        ]
+        if any(counts is None for counts in lists):
+            return None
+        return np.concatenate([np.asarray(counts, dtype=np.int64) for counts in lists])
+
+    def _place(self, i: int) -> tuple[int, int]:
+        n = len(self)
+        if not -n <= i < n:
+            msg = f"there are {n} frames, and no frame {i}"
+            raise IndexError(msg)
+        i %= n
+        part = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return part, i - int(self._starts[part])

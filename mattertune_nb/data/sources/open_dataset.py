@@ -1,0 +1,36 @@
+"""One function for everything that holds structures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.data.sources.configs import XYZDatasetConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mattertune_nb.data.dataset import AtomsDataset
+
+
+def open_dataset(src: str | Path | Sequence[str | Path], **settings: Any) -> AtomsDataset:
+    """Open structures, whatever they are kept in; configs, commands and views read files in the same way.
+
+    Parameters
+    ----------
+    src
+        A file, a folder with files, a pattern such as ``"runs/*/OUTCAR"``, or a list of these.
+    **settings
+        Any other of :class:`~mattertune_nb.data.sources.configs.XYZDatasetConfig`, e.g. ``energy_key``.
+
+    Returns
+    -------
+    AtomsDataset
+        ``len(data)`` structures, with ``data.frame(i)``, ``data.labels(i)`` and ``data.source(i)``.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or one cannot be read.
+    """
+    return XYZDatasetConfig(src=src, **settings).create_dataset()

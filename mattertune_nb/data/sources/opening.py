@@ -1,0 +1,123 @@
+"""One way to open structures, whatever they are kept in: a file, a folder, a pattern or a list of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.readers.reader import matches, patterns, reader_of, readers
+from mattertune_nb.data.sources.many import ManyFrames
+from mattertune_nb.data.xyz.file import STRUCTURE_FILES, existing_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mattertune_nb.data.sources.frames import Frames
+
+_OF_VASP = ("vasprun*.xml*", "*OUTCAR*", "*XDATCAR*", "*CONTCAR*", "*POSCAR*")
+"""What one calculation leaves in one folder, the most telling first."""
+
+
+def open_frames(
+    src: str | Path | Sequence[str | Path], fmt: str | None = None, *, skip_bad: bool = False
+) -> Frames:
+    """Open whatever holds structures.
+
+    Parameters
+    ----------
+    src
+        A file, a folder with files, a pattern such as ``"runs/*/OUTCAR"``, or several of these.
+    fmt
+        Name of a reader or of one of ASE's formats; not given: told from name and content.
+    skip_bad
+        Whether, of several files, those that cannot be read are left out.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or one cannot be read.
+    """
+    given = [src] if isinstance(src, (str, Path)) else list(src)
+    paths = source_files(given)
+    if len(given) == 1 and len(paths) == 1 and not _means_many(Path(given[0])):
+        return open_one(paths[0], fmt)
+    return ManyFrames(paths, partial(open_one, fmt=fmt), skip_bad=skip_bad)
+
+
+def open_one(path: Path, fmt: str | None = None) -> Frames:
+    """Open one file, or one folder that is a data set.
+
+    Raises
+    ------
+    DataError
+        It is missing, empty, damaged, or of no known format.
+    """
+    if not _is_data_set(path):
+        path = existing_file(path)
+    return reader_of(path, fmt).open(path)
+
+
+def source_files(given: Sequence[str | Path]) -> list[Path]:
+    """Return the files that paths, folders and patterns mean, those of one in the order of their names.
+
+    Raises
+    ------
+    DataError
+        A folder or a pattern has none.
+    """
+    found: list[Path] = []
+    for item in given:
+        path = Path(item)
+        if not _means_many(path):
+            found.append(path)
+            continue
+        path = path.expanduser()
+        if path.is_dir():
+            inside = _in_folder(path)
+        else:
+            root = Path(path.anchor)
+            inside = sorted(p for p in root.glob(str(path.relative_to(root))) if p.name[0] != ".")
+        if not inside:
+            what = "holds no file of structures" if path.is_dir() else "fits no file"
+            msg = f"{item}: {what}. Check the path; relative ones start at {Path.cwd()}."
+            raise DataError(msg)
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _means_many(path: Path) -> bool:
+    try:
+        full = path.expanduser()
+    except RuntimeError:  # no such home folder, which is said when it is opened
+        return False
+    if full.exists():
+        return full.is_dir() and not _is_data_set(full)
+    return has_magic(str(path))
+
+
+def _is_data_set(path: Path) -> bool:
+    """Return whether a folder is one data set for some reader, and not a place with files of several."""
+    return path.is_dir() and any(reader.takes(path, b"") for reader in readers())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the files of structures in a folder and those below; of a calculation of VASP the best one."""
+    names = (*STRUCTURE_FILES, *patterns())
+    found: list[Path] = []
+    calculated: dict[Path, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if path.is_dir():
+            found += [path] if _is_data_set(path) else []
+        elif matches(path, _OF_VASP):
+            calculated.setdefault(path.parent, []).append(path)
+        elif matches(path, names):
+            found.append(path)
+    for paths in calculated.values():
+        best = min(next(k for k, p in enumerate(_OF_VASP) if matches(q, (p,))) for q in paths)
+        found += [path for path in paths if matches(path, (_OF_VASP[best],))]
+    return sorted(found)

@@ -1,0 +1,287 @@
+"""Extended-XYZ files of any length: indexed once, read frame by frame."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import re
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
+from mattertune_nb.data.xyz.columns import mended
+from mattertune_nb.data.xyz.header import parse_header
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+
+_VERSION = 1
+_CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
+_MOST_ATOMS = 10**9
+_PROPERTIES = re.compile(rb"[Pp]roperties\s*=\s*[\"']?([^\"'\s]+)")
+_LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
+
+STRUCTURE_FILES = (
+    "*.xyz",
+    "*.extxyz",
+    "*.xyz.gz",
+    "*.extxyz.gz",
+    "*.xyz.xz",
+    "*.extxyz.xz",
+    "*.traj",
+    "*.cif",
+    "*.vasp",
+    "*.gen",
+    "*POSCAR*",
+    "*CONTCAR*",
+    "*OUTCAR*",
+    "*XDATCAR*",
+    "vasprun*.xml",
+    "aims*.out",
+    "*.castep",
+    "*.pwo",
+    "*.json",
+    "*.aselmdb",
+)
+"""Names of the files of structures that people keep, of the many formats that ASE reads."""
+
+
+class IndexedXYZ:
+    """An (extended) XYZ file as a sequence of :class:`ase.Atoms`, of which one is parsed at a time.
+
+    The file is scanned once for the place of each frame; the places of a large file are kept in the
+    user's cache folder and are used again while the file has the same size and time of change. The
+    object can be pickled and holds no open file, so that forked workers do not disturb each other.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    n_atoms
+        (n_frames,) int64, number of atoms of each frame, known without parsing.
+
+    Raises
+    ------
+    DataError
+        Missing or empty file, a number of atoms that is none, a file that ends within a frame;
+        names file, frame (from 0, as ASE counts) and line.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = existing_file(path)
+        stamp = self._stamp()
+        cache = _cache_file(self.path) if stamp[0] >= _CACHE_FROM else None
+        index = _load(cache, stamp) if cache else None
+        if index is None:
+            index = _scan(self.path)
+            if cache:
+                save_array(cache, np.vstack([[*stamp, _VERSION], index]))
+        self._index = index
+        self.n_atoms = np.diff(index[:, 2])
+        self._opened = stamp
+        _ = self[len(self) - 1]  # a last frame cut off within a line shows only when parsed
+
+    def __len__(self) -> int:
+        return len(self._index) - 1
+
+    def __getitem__(self, i: int) -> Atoms:
+        """Parse frame `i`.
+
+        Raises
+        ------
+        DataError
+            The frame cannot be parsed, or the file has changed since it was indexed.
+        IndexError
+            No such frame.
+        """
+        from ase.io.extxyz import read_xyz
+
+        block = self.block(i)
+        i %= len(self)
+        where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
+        _refuse_columns(block, where)
+        try:
+            text = block.decode("utf-8")
+            try:
+                return next(iter(read_xyz(io.StringIO(text), 0, properties_parser=parse_header)))
+            except (KeyError, ValueError):  # no symbol, no number
+                again = io.StringIO(mended(text))
+                return next(iter(read_xyz(again, 0, properties_parser=parse_header)))
+        except Exception as exc:  # ASE raises whatever its parser stumbles over
+            msg = f"{where}: not a valid frame ({cause(exc)}). Correct or remove it."
+            raise DataError(msg) from exc
+
+    def block(self, i: int) -> bytes:
+        """Return frame `i` as the file has it.
+
+        Raises
+        ------
+        DataError
+            The file has changed since it was indexed.
+        IndexError
+            No such frame.
+        """
+        if not -len(self) <= i < len(self):
+            msg = f"{self.path} has {len(self)} frames, there is no frame {i}"
+            raise IndexError(msg)
+        i %= len(self)
+        start, end = self._index[i, 0], self._index[i + 1, 0]
+        if self._stamp() != self._opened:
+            msg = f"{self.path}: the file has changed since it was opened. Open it again."
+            raise DataError(msg)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def _stamp(self) -> tuple[int, int]:
+        """Return size and time of change (ns) of the file; (-1, 0) once it is gone."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return -1, 0
+        return stat.st_size, stat.st_mtime_ns
+
+
+def is_sqlite(path: Path) -> bool:
+    """Return whether a file is a database of SQLite, as ASE's are."""
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except (OSError, RuntimeError):
+        return False
+
+
+def existing_file(path: str | Path) -> Path:
+    """Return the absolute path of a file that has something in it.
+
+    Raises
+    ------
+    DataError
+        There is no such file, it is a folder, or it is empty.
+    """
+    try:
+        full = Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        msg = f"{path}: no such home folder. Check the name after '~'."
+        raise DataError(msg) from exc
+    if not full.exists():
+        msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
+    elif full.is_dir():
+        msg = f"{path}: is a folder, expected a file of structures."
+    elif full.stat().st_size == 0:
+        msg = f"{path}: the file is empty. Check that it was written completely."
+    else:
+        return full
+    raise DataError(msg)
+
+
+def _scan(path: Path) -> NDArray[np.int64]:
+    """Return (n_frames + 1, 3) int64: first byte, first line from 1, atoms in frames before."""
+    rows: list[tuple[int, int, int]] = []
+    offset, line_number, atoms = 0, 1, 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for header in file:
+            if not rows and header.startswith(codecs.BOM_UTF8):
+                offset += len(codecs.BOM_UTF8)
+                header = header.removeprefix(codecs.BOM_UTF8)
+            if header[:3] == b"VEC" and rows:  # cell vectors as extra lines belong to their frame
+                offset, line_number = offset + len(header), line_number + 1
+                continue
+            if not header.strip():  # between frames, or at the end
+                offset, line_number = offset + len(header), line_number + 1
+                continue
+            where = f"{path}, frame {len(rows)} (line {line_number})"
+            try:
+                n = int(header)
+            except ValueError:
+                n = -1
+            if not 0 <= n < _MOST_ATOMS:
+                if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    msg = (
+                        f"{path}: is written in UTF-16. Write it as UTF-8: iconv -f UTF-16 -t UTF-8"
+                    )
+                    raise DataError(msg)
+                if b"\r" in header.strip():
+                    msg = (
+                        f"{path}: ends its lines with CR alone. Write them with LF: tr '\\r' '\\n'"
+                    )
+                    raise DataError(msg)
+                text = header.decode("utf-8", "replace").strip()
+                msg = (
+                    f"{where}: expected the number of atoms, got '{text[:40]}'. Is it an XYZ file?"
+                )
+                raise DataError(msg)
+            lines = list(islice(file, n + 1))
+            if len(lines) < n + 1:
+                msg = (
+                    f"{where}: the file ends after {max(len(lines) - 1, 0)} of {n} atoms, so it is "
+                    "truncated. Copy it again, or remove this frame."
+                )
+                raise DataError(msg)
+            if _is_cut_off(lines[1:]):
+                msg = (
+                    f"{where}: the last line is shorter than the others and has no end, so the file is "
+                    "truncated. Copy it again, or remove this frame."
+                )
+                raise DataError(msg)
+            rows.append((offset, line_number, atoms))
+            offset += len(header) + sum(map(len, lines))
+            line_number += n + 2
+            atoms += n
+    if not rows:
+        msg = f"{path}: holds no frame, only blank lines. Check that it was written completely."
+        raise DataError(msg)
+    rows.append((offset, line_number, atoms))
+    return np.array(rows, dtype=np.int64)
+
+
+def _is_cut_off(lines: list[bytes]) -> bool:
+    """Return whether the last of some lines of one width ends before that width, even in a number."""
+    if not lines or lines[-1].endswith(b"\n"):
+        return False
+    widths = {len(line.rstrip(b"\r\n")) for line in lines[:-1]}
+    return len(widths) == 1 and len(lines[-1]) < widths.pop()
+
+
+def _refuse_columns(block: bytes, where: str) -> None:
+    """Refuse a header that declares more columns than its lines have, for which ASE would make room."""
+    lines = block.split(b"\n", 3)
+    found = _PROPERTIES.search(lines[1]) if len(lines) > 2 else None
+    if found is None:
+        return
+    counts = (count for count in found[1].split(b":")[2::3] if count.isdigit())
+    # of thousands of digits Python makes no number
+    declared = sum(int(count[:18]) for count in counts)
+    present = len(lines[2].split())
+    if declared > max(present, _LEAST_COLUMNS):
+        msg = (
+            f"{where}: 'Properties' declares {declared} columns, but the first atom has {present}. "
+            "Correct or remove the frame."
+        )
+        raise DataError(msg)
+
+
+def _cache_file(path: Path) -> Path:
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
+    return cache_folder("xyz") / f"{name}.npy"
+
+
+def _load(cache: Path, stamp: tuple[int, int]) -> NDArray[np.int64] | None:
+    """Return a kept index, or None where there is none, or one of another state of the file."""
+    stored = load_array(cache)
+    if stored is None or stored.ndim != 2 or stored.shape[1:] != (3,):
+        return None
+    if stored.dtype != np.int64 or len(stored) < 3:
+        return None
+    same = tuple(stored[0]) == (*stamp, _VERSION)
+    return stored[1:] if same else None

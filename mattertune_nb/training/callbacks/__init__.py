@@ -1,0 +1,1 @@
+"""Lightning's callbacks of a run: they write its records and keep its promises."""

@@ -1,0 +1,61 @@
+"""Walls between atoms before and after, written into the directory of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.recipes.walls import WallMonitor
+from mattertune_nb.training.records.walls import WallRecord, write_walls
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.run_dir import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+class WallRecorder(WallMonitor):
+    """Keeps what :class:`WallMonitor` computes, of the best weights of a run in place of the last ones.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero and not trainer.ckpt_path:
+            self._write()
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for the best weights."""
+
+    def measure_best(self, model: FinetuneModuleBase) -> None:
+        """Compute the walls of the weights that a run has kept; whatever goes wrong costs only them."""
+        if not self._run.best.is_file():
+            return
+        try:
+            self.compare(model)
+        except (MatterTuneError, RuntimeError) as exc:
+            log.warning("Whether atoms push each other apart is not known (%s)", exc)
+        self._write()
+
+    def _write(self) -> None:
+        if self.untuned is not None:
+            with contextlib.suppress(OSError):
+                is_best = self.tuned is not None
+                write_walls(self._run, WallRecord(self.untuned, self.tuned, is_best))

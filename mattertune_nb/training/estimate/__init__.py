@@ -1,0 +1,1 @@
+"""What a run will take, found by a trial of a few steps."""

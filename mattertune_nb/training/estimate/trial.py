@@ -1,0 +1,196 @@
+"""A trial of a few real steps on a config's data: what one batch takes, carried on to those of the run.
+
+As a program, ``python -m`` of this module, it reads a config as JSON and answers with a line of JSON: a
+:class:`~mattertune_nb.training.estimate.estimate.Trial`, or an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from dataclasses import asdict
+from itertools import count, takewhile
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+# what a run's process imports as well, so that it is in the time and the memory
+import mattertune_nb.training.tuner  # noqa: F401
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.data.batches.samplers import FrameBatchSampler
+from mattertune_nb.data.isolated import without_isolated_atoms
+from mattertune_nb.data.validation import look_at_dataset
+from mattertune_nb.physics.foreign import target_frames
+from mattertune_nb.recipes.penalties import penalties
+from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.training.estimate.estimate import Trial
+from mattertune_nb.training.estimate.sample import DataSample
+from mattertune_nb.training.estimate.steps import Steps, process_seconds
+from mattertune_nb.training.hardware import accelerator_here, check_hardware
+from mattertune_nb.training.module_class import import_module_class
+from mattertune_nb.training.trainer import check_batches, check_trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.dataset import AtomsDataset
+
+_EPOCHS, _STRUCTURES = 64, 100_000
+"""Bounds of the batches among which the largest is sought."""
+
+
+def make_trial(
+    config: MatterTunerConfig,
+    *,
+    imports: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Trial:
+    """Make a trial in this process.
+
+    Parameters
+    ----------
+    config
+        Settings of the run; nothing is written where they point.
+    imports
+        Seconds that a process takes before it reads its config.
+    clock
+        Counts seconds.
+
+    Raises
+    ------
+    MatterTuneError
+        Where config, data or this machine do not allow the run.
+    """
+    check_hardware(config.trainer, in_notebook=False)
+    config.model.require_installed()
+    config.check_length()
+    check_trainer(config)
+    start = clock()
+    datasets = config.data.create_datasets(approximate=True)
+    for stage, dataset in without_isolated_atoms(datasets)[0].items():
+        look_at_dataset(dataset, config.model.labels, is_held_out=stage != "train")
+    check_batches(config, len(datasets["train"]))
+    module = import_module_class(config.run.module_class)(config.model)
+    opening = clock() - start
+
+    sample = DataSample.take(datasets["train"], module, clock)
+    train, validation = datasets["train"], datasets["validation"]
+    world = n_processes(config)
+    size_per_atom = sample.size / sample.atoms
+    train_batches = _Batches(train, world, size_per_atom)
+    val_batches = _Batches(validation, world, size_per_atom)
+
+    module.penalties |= penalties(config.trainer, module, target_frames(train))
+    steps = Steps(config, module, clock)
+    steps.measure(sample, train_batches.mean)
+    save, checkpoint = steps.save()
+
+    # processes on one CPU share its cores, and each has all of the rest to itself
+    crowd = world / config.trainer.num_nodes if steps.device == "this CPU" else 1.0
+    n_here = world / config.trainer.num_nodes
+    n_frames = len(train) + len(validation)
+    n_atoms = int(train.n_atoms().sum() + validation.n_atoms().sum())
+    all_graphs = sample.bytes / sample.atoms * n_atoms
+    graphs = min(all_graphs, 1e6 * config.data.graph_memory_mb)
+    # what memory cannot keep is read from disk again in each epoch
+    again = sample.load_again * (1 - graphs / all_graphs) / max(config.data.num_workers, 1)
+    frames = sample.frame_bytes / len(sample.samples) * n_frames
+    largest = [max(size, val_batches.largest[0]) for size in train_batches.largest]
+    peaks = [steps.memory.at(size) + max(graphs - sample.bytes, 0.0) + frames for size in largest]
+    references = 0.0
+    if module.normalization.fits_energy and not bool(module.normalization.fitted):
+        references = crowd * train_batches.count * steps.energy.at(train_batches.mean)
+    first_graphs = crowd * n_frames / world * sample.load
+    return Trial(
+        device=steps.device,
+        train_batches=train_batches.count,
+        val_batches=val_batches.count,
+        train_batch=crowd * (steps.train.at(train_batches.mean) + again * train_batches.structures),
+        val_batch=crowd * (steps.validation.at(val_batches.mean) + again * val_batches.structures),
+        start=imports + opening + n_frames * sample.read + first_graphs + references,
+        save=save,
+        checkpoint=checkpoint,
+        memory=tuple(int(n_here * peak) for peak in peaks),
+        gpu_memory=tuple(int(steps.gpu_memory.at(size)) for size in largest),
+    )
+
+
+class _Batches:
+    """The batches that one process has of a data set, by the loader's own sampler.
+
+    Attributes
+    ----------
+    count
+        Batches of an epoch.
+    structures, mean
+        Structures and size of a batch on average.
+    largest
+        Sizes of the largest batch in 1, 2, 4, … epochs.
+    """
+
+    def __init__(self, dataset: AtomsDataset, world: int, size_per_atom: float) -> None:
+        settings, n_atoms = dataset.loader, dataset.n_atoms()
+        self._sampler = FrameBatchSampler(
+            len(dataset),
+            batch_size=settings.batch_size,
+            max_atoms=settings.max_atoms,
+            n_atoms=None if settings.max_atoms is None else n_atoms,
+            shuffle=settings.shuffle,
+            seed=settings.seed,
+            num_replicas=world,
+            rank=0,
+            pad=settings.shuffle,
+        )
+        self._sizes: NDArray[Any] = n_atoms * size_per_atom
+        self.count = len(self._sampler)
+        self.structures = len(dataset) / (world * self.count)
+        self.mean = float(self._sizes.sum()) / (world * self.count)
+        self.largest = self._largest(_EPOCHS if settings.shuffle else 1)
+
+    def _largest(self, most_epochs: int) -> list[float]:
+        """Return the largest of 1, 2, 4, … epochs, of no more than are quickly drawn."""
+        found = []
+        for epoch in range(min(most_epochs, 1 + _STRUCTURES // len(self._sizes))):
+            self._sampler.set_epoch(epoch)
+            found.append(max(float(self._sizes[batch].sum()) for batch in self._sampler))
+        powers = takewhile(lambda n: n <= len(found), (2**k for k in count()))
+        return [max(found[:n]) for n in powers]
+
+
+def n_processes(config: MatterTunerConfig) -> int:
+    """Return how many processes train together, on all machines."""
+    devices = config.trainer.devices
+    if isinstance(devices, list):
+        count = len(devices)
+    elif isinstance(devices, int) and devices > 0:
+        count = devices
+    else:
+        count = torch.cuda.device_count() if accelerator_here(config.trainer) != "cpu" else 1
+    return max(count, 1) * config.trainer.num_nodes
+
+
+def main() -> None:
+    """Make the trial of the config on the standard input."""
+    imports = process_seconds()
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing else may write where the answer goes
+    warnings.simplefilter("ignore")
+    try:
+        config = MatterTunerConfig.from_dict(json.loads(sys.stdin.read()))
+        answer = asdict(make_trial(config, imports=imports))
+    except MatterTuneError as exc:
+        answer = {"error": str(exc), "kind": type(exc).__name__}
+    except Exception as exc:  # of a user's own module class, or out of memory
+        text = f"The trial failed ({type(exc).__name__}: {' '.join(str(exc).split())})."
+        answer = {"error": text, "kind": "TrainingError"}
+    output.write(json.dumps(answer) + "\n")
+    output.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The way out: a tuned model as other programs load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.runs.run import Run
+
+
+def export(run: Run, to: str, path: str | Path | None = None) -> Path:
+    """Write the best weights of a run in a format; see :meth:`Run.export`.
+
+    Parameters
+    ----------
+    run
+        The run.
+    to
+        One of :data:`FORMATS`.
+    path
+        The file; not given: in the run's directory.
+
+    Raises
+    ------
+    ConfigError
+        There is no such format for the backbone.
+    DataError
+        The file cannot be written.
+    """
+    if to not in FORMATS:
+        msg = f"unknown format '{to}'.{did_you_mean(to, FORMATS)} There are {', '.join(FORMATS)}."
+        raise ConfigError(msg)
+    write, suffix = FORMATS[to]
+    model = run.model().cpu()
+    target = Path(path) if path is not None else run.path / f"{model.hparams.name}{suffix}"
+    if not target.absolute().parent.is_dir():
+        msg = f"{target}: there is no such folder."
+        raise DataError(msg)
+    try:
+        write(model, target)
+    except OSError as exc:
+        msg = f"{target}: cannot be written ({exc.strerror})."
+        raise DataError(msg) from exc
+    return target
+
+
+def save_vendor(model: FinetuneModuleBase, path: Path) -> None:
+    """Write a `model` to `path` as its vendor's own calculator loads it, reference energies included."""
+    model.backbone.save_vendor(path, _references(model))
+
+
+def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
+    """Write a `model` to `path` as its vendor's pair style reads it, and beside it the lines of an input."""
+    style = model.backbone.save_lammps(path, _references(model))
+    trained = np.flatnonzero(model.normalization.span.cpu().numpy().any(axis=0)).tolist()
+    elements = " ".join(chemical_symbols[z] for z in trained) or " ".join(model.backbone.elements)
+    path.with_suffix(".in").write_text(
+        "# the elements at the end of pair_coeff are those of the atom types 1, 2, …, in their order\n"
+        "units         metal\n"
+        "atom_style    atomic\n"
+        f"pair_style    {style}\n"
+        f"pair_coeff    * * {path.name} {elements}\n",
+        encoding="utf-8",
+    )
+
+
+def _references(model: FinetuneModuleBase) -> NDArray[np.float64]:
+    return np.asarray(model.normalization.references.cpu().numpy(), dtype=np.float64)
+
+
+FORMATS: dict[str, tuple[Callable[[FinetuneModuleBase, Path], None], str]] = {
+    "vendor": (save_vendor, ".pth"),
+    "lammps": (save_lammps, ".pt"),
+}
+"""What writes each format, and how its files end."""

@@ -1,0 +1,117 @@
+"""The errors that a run reports, under the names and in the units that people read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.properties import PROPERTIES, UNREFIT
+from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mattertune_nb.config.properties import Property, Quantity
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One error on the validation set.
+
+    Attributes
+    ----------
+    title, unit
+        What a person reads, e.g. ``forces MAE`` in ``meV/Å``.
+    factor
+        From the record to that unit.
+    untuned
+        Names of what is known before the first step, by the metric under which it is recorded.
+    curve
+        What its curve is called.
+    """
+
+    title: str
+    unit: str
+    factor: float
+    untuned: Mapping[str, str]
+    curve: str = "validation"
+
+
+def _headline(prop: Property, quantity: Quantity, kind: str) -> Headline:
+    untuned = {f"baseline/{quantity.name}_{kind}": UNTUNED}
+    if prop.has_references:
+        untuned[f"baseline/referenced_{quantity.name}_{kind}"] = REREFERENCED
+    return Headline(f"{quantity.title} {kind.upper()}", quantity.unit, prop.factor, untuned)
+
+
+def headlines_of(properties: Iterable[Property]) -> dict[str, Headline]:
+    """Return all errors of some `properties` by the metric under which they are recorded."""
+    properties = list(properties)
+    return {
+        f"val/{quantity.name}_{kind}": _headline(prop, quantity, kind)
+        for kind in ("mae", "rmse")
+        for prop in properties
+        for quantity in prop.quantities
+    }
+
+
+HEADLINES = headlines_of(PROPERTIES.values())
+"""All errors by the metric under which they are recorded, in eV."""
+
+MAIN = {name: f"val/{prop.main_metric}" for name, prop in PROPERTIES.items()}
+"""The error of each property that is shown first."""
+
+
+FOREIGN = {
+    f"foreign/{prop.main_metric}": Headline(
+        f"{prop.title} elsewhere",
+        prop.shown_unit,
+        prop.factor,
+        {f"baseline/foreign/{prop.main_metric}": UNTUNED},
+        "in training",
+    )
+    for prop in (PROPERTIES["forces"], PROPERTIES["energy"])
+}
+"""Errors on structures away from the target; of those without labels, changes."""
+
+LOSSES = {"train/total_loss": "training loss", "val/total_loss": "validation loss"}
+"""The losses of a run, by the metric under which they are recorded."""
+
+
+_OWN = re.compile(rf"^val/(?!{UNREFIT})([A-Za-z]\w*)_mae$")
+"""The main error of a property that a user named."""
+
+
+def title_of(metric: str) -> str:
+    """Return what a recorded metric is called, e.g. ``forces MAE``; a user's own has its own name."""
+    headline, own = HEADLINES.get(metric), _OWN.match(metric)
+    if headline is not None:
+        return headline.title
+    return f"{own[1].replace('_', ' ')} MAE" if own else LOSSES.get(metric, metric)
+
+
+def in_words(metric: str, value: float) -> str:
+    """Return a recorded metric as a person reads it, e.g. ``forces MAE 44.2 meV/Å``."""
+    headline = HEADLINES.get(metric)
+    if headline is None:
+        return f"{title_of(metric)} {value:.4g}"
+    return f"{headline.title} {headline.factor * value:.4g} {headline.unit}"
+
+
+def validation_in_words(epoch: int, steps: int, values: Mapping[str, float]) -> str:
+    """Return the line that the log has of a validation.
+
+    Parameters
+    ----------
+    epoch
+        Counted from 0, as in records.
+    steps
+        Optimizer steps done.
+    values
+        Metrics as recorded, of which the main ones are told.
+    """
+    told = [name for name in ("val/total_loss", *MAIN.values()) if name in values]
+    told += [name for name in values if name not in HEADLINES and _OWN.match(name)]
+    errors = ", ".join(in_words(name, values[name]) for name in told)
+    return f"epoch {epoch + 1}, step {steps}: {errors}"

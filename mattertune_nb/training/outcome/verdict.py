@@ -1,0 +1,201 @@
+"""What a run has gained, in one sentence: each error before and after, and what to try where one is worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
+from mattertune_nb.training.outcome.elsewhere import Elsewhere, elsewhere
+from mattertune_nb.training.outcome.stages import AT_START, REREFERENCED, UNTUNED, gain, short
+from mattertune_nb.training.records.walls import holes_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mattertune_nb.training.records.summary import Summary
+
+TOLD = {prop.main_metric: prop for prop in RANKED}
+"""Errors that are told, in the order in which they are, and what each is of."""
+
+_FEW_FRAMES = 50
+
+_FAR = 2.0
+"""An error that many times that before training speaks of steps that are too long."""
+
+
+class EndedWorse(UserWarning):
+    """A run predicts something worse than the model that it began with."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One error on the validation set before training and with the best weights.
+
+    Parameters
+    ----------
+    name, unit
+        E.g. ``forces`` in ``meV/Å``.
+    before, after
+        In that unit; before is ``None`` where the untuned model was not measured.
+    than
+        What it is compared with.
+    """
+
+    name: str
+    unit: str
+    before: float | None
+    after: float
+    than: str
+
+    @property
+    def sign(self) -> int:
+        """1 where the error is smaller than before, -1 where it is larger, 0 where it is the same."""
+        return 0 if self.before is None else gain(self.before, self.after)[1]
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.name} {short(self.after)} {self.unit}".strip()
+        words = gain(self.before, self.after)[0]
+        words = words.replace("smaller", "better").replace("larger", "worse")
+        numbers = f"{short(self.before)} → {short(self.after)} {self.unit}".strip()
+        return f"{self.name} {numbers}, {words} than {self.than}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a run.
+
+    Parameters
+    ----------
+    changes
+        What was gained or lost, an error each; empty without a validation.
+    best
+        Which epoch is the best of how many, counted from 1.
+    note
+        What cannot be said, and why.
+    advice
+        What to try where something is worse than before, empty otherwise.
+    elsewhere
+        What became of structures away from the target, errors or changes; judged by nobody but the reader.
+    holes
+        Whether pairs of atoms pull each other together that did not before.
+    """
+
+    changes: tuple[Change, ...] = ()
+    best: tuple[int, int] | None = None
+    note: str = ""
+    advice: str = ""
+    elsewhere: Elsewhere | None = None
+    holes: str = ""
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """Names of what is predicted worse than before training."""
+        return tuple(change.name for change in self.changes if change.sign < 0)
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether something is better and nothing worse."""
+        return not self.worse and any(change.sign > 0 for change in self.changes)
+
+    def __str__(self) -> str:
+        parts = [str(change) for change in self.changes]
+        if self.best is not None:
+            parts.append(f"best of {_epochs(self.best[1])}: {self.best[0]}")
+        if self.elsewhere is not None:
+            parts.append(str(self.elsewhere))
+        if self.holes:
+            parts.append(self.holes)
+        if self.note:
+            parts.append(self.note)
+        text = "; ".join(parts)
+        sentence = f"{text[:1].upper()}{text[1:]}." if text else ""
+        if not self.worse:
+            return sentence
+        worse = " and ".join(self.worse)
+        return f"Worse than before in {worse}: {text}. {self.advice}".strip()
+
+
+def verdict(summary: Summary) -> Verdict:
+    """Judge a run by the validation whose weights are kept.
+
+    Forces and stresses are compared with the untuned backbone; energies with the backbone whose
+    energies are re-referenced, as another zero of energy is no gain of training.
+    """
+    if not summary.best:
+        if summary.training_loss is None:
+            return Verdict()
+        first, last = summary.training_loss
+        return Verdict(
+            note=f"no validation was recorded; the training loss went from {first:.3g} to {last:.3g}"
+        )
+    changes = _changes(summary)
+    best = int(summary.best.get("epoch", 0)) + 1, summary.n_epochs
+    is_measured = any(change.before is not None for change in changes)
+    note = "" if is_measured or not changes else "the untuned model was not measured"
+    if not changes:
+        note = f"{summary.monitor} {summary.best[summary.monitor]:.4g}"
+    worse = [change for change in changes if change.sign < 0]
+    advice = _advice(summary, worse, best) if worse else ""
+    return Verdict(changes, best, note, advice, elsewhere(summary), holes_in_words(summary.holes))
+
+
+def _is_second(summary: Summary) -> bool:
+    """Return whether a run began with weights of another one, and not with the vendor's."""
+    return summary.settings.get("model.checkpoint") is not None
+
+
+def _own_properties(settings: Mapping[str, Any]) -> list[Property]:
+    """Return the properties that a user named, of settings by their dotted path."""
+    found, i = [], 0
+    while (name := settings.get(f"model.properties.{i}.name")) is not None:
+        if name not in PROPERTIES:
+            unit = str(settings.get(f"model.properties.{i}.unit") or "")
+            found.append(own_property(name, "structure", key=None, unit=unit, config=""))
+        i += 1
+    return found
+
+
+def _changes(summary: Summary) -> tuple[Change, ...]:
+    baseline, best, is_second = summary.baseline, summary.best, _is_second(summary)
+    changes = []
+    own = {prop.main_metric: prop for prop in _own_properties(summary.settings)}
+    for metric, prop in (TOLD | own).items():
+        after = best.get(f"val/{metric}")
+        if after is None:
+            continue
+        before, than = baseline.get(f"baseline/referenced_{metric}"), REREFERENCED
+        if before is None:
+            before, than = baseline.get(f"baseline/{metric}"), UNTUNED
+        than = than.replace(UNTUNED, AT_START) if is_second else than
+        in_unit = None if before is None else prop.factor * before
+        changes.append(Change(prop.title, prop.shown_unit, in_unit, prop.factor * after, than))
+    return tuple(changes)
+
+
+def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str:
+    """Return what is likely to help, the likeliest first."""
+    tries = []
+    epoch, n_epochs = best
+    rate = summary.settings.get("model.optimizer.lr")
+    if any(change.before and change.after > _FAR * change.before for change in worse):
+        than = f" than {rate:g}, e.g. {rate / 10:g}" if isinstance(rate, float) else ""
+        return f"Try: a lower learning rate{than}."
+    if epoch == n_epochs:
+        tries.append("train longer, as the last epoch is the best")
+    elif epoch <= max(n_epochs // 4, 1):
+        tries.append("a lower learning rate, as the best epoch is an early one")
+    names = [change.name for change in worse]
+    others = [prop.title for prop in RANKED if prop.title not in names]
+    if others and len(names) == 1:
+        tries.append(f"a larger weight of the {names[0]} in the loss")
+    if 0 < summary.n_train < _FEW_FRAMES:
+        tries.append(f"more frames than {summary.n_train}")
+    if len(tries) < 2 and epoch == n_epochs:
+        tries.append("another learning rate")
+    return f"Try: {'; '.join(tries)}." if tries else "Try: a lower learning rate."
+
+
+def _epochs(n: int) -> str:
+    return "1 epoch" if n == 1 else f"{n} epochs"

@@ -1,0 +1,93 @@
+"""The record of metrics, written as a Lightning logger so that a user's own metrics enter it too."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from lightning.fabric.utilities.apply_func import convert_tensors_to_scalars
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from mattertune_nb.training.records.metrics import made_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightning.pytorch import Trainer
+
+    from mattertune_nb.training.run_dir import RunDirectory
+
+
+log = logging.getLogger(__name__)
+
+_RECENT = 16
+"""Records that a checkpoint holds; of those before it has seen to it that they are on the disk."""
+
+
+class RunLogger(Logger):
+    """Appends everything that is logged to the run's ``metrics.jsonl``, a whole line at a time."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+        self.recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        """The last records."""
+        self.epoch = 0
+        """The epoch under way, for what is logged without one, such as the learning rate."""
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._run.path.name
+
+    @property
+    @override
+    def version(self) -> str:
+        return ""
+
+    @property
+    @override
+    def save_dir(self) -> str:
+        return str(self._run.path)
+
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        record = self.record(metrics, step)
+        self.recent.append(record)
+        try:
+            self._run.append(record)
+        except OSError as exc:
+            log.warning("Could not record the metrics of step %d (%s).", record["step"], exc)
+
+    def record(self, metrics: Mapping[str, float], step: int | None) -> dict[str, Any]:
+        """Return the record of metrics."""
+        values = {k: float(v) for k, v in metrics.items()}
+        epoch = int(values.pop("epoch", self.epoch))
+        finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        return made_record("metrics", epoch, step or 0, finite)
+
+    @override
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run's config.yaml holds all settings."""
+
+
+def unwritten(trainer: Trainer) -> list[dict[str, Any]]:
+    """Return what Lightning is about to record of the optimizer step, or of the epoch, that just ended."""
+    connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
+    is_step = connector._first_loop_iter is not None
+    # what a validation has measured is recorded before its last hook
+    if not trainer.training or (is_step and not connector.should_update_logs):
+        return []
+    metrics = convert_tensors_to_scalars(connector.metrics["log"])
+    if not metrics:
+        return []
+    step = metrics.pop("step", loop._batches_that_stepped - (0 if is_step else 1))
+    metrics.setdefault("epoch", trainer.current_epoch)
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+    return [logger.record(metrics, int(step)) for logger in loggers]

@@ -1,0 +1,202 @@
+"""A run in a few lines of JSON, written when it ends, so that hundreds of runs are listed at once."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.files import read_lines, write_json
+from mattertune_nb.training.records.foreign import read_foreign
+from mattertune_nb.training.records.metrics import best_record, drop_undone
+from mattertune_nb.training.records.walls import read_walls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.run_dir import RunDirectory
+
+_VERSION = 1
+_LOSS = "train/total_loss"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run was told to do, and what came of it.
+
+    Parameters
+    ----------
+    settings
+        All settings by their dotted path; empty where they cannot be read.
+    sources
+        Files of the training data.
+    n_train, n_validation
+        Frames, 0 where it is not known.
+    started
+        Time of the first record, seconds since 1970; 0 before there is one.
+    seconds
+        Time spent in training, without the pauses before resumes.
+    n_epochs
+        Epochs begun.
+    monitor, mode
+        By what the best weights are chosen, and whether it should fall or rise.
+    baseline
+        Errors before training under ``baseline/…``, in eV.
+    best
+        The record whose weights are kept as best, in eV; its ``epoch`` is counted from 0.
+    training_loss
+        The first and the last that were recorded.
+    damaged
+        Records that could not be read.
+    foreign
+        Errors on structures away from the target, as in :class:`ForeignRecord`; empty where none are known.
+    holes
+        Where pairs of atoms pull each other together, as in :class:`Hole`; ``None`` where that is not known.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    n_train: int = 0
+    n_validation: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    n_epochs: int = 0
+    monitor: str = "val/total_loss"
+    mode: str = "min"
+    baseline: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    training_loss: tuple[float, float] | None = None
+    damaged: int = 0
+    foreign: dict[str, Any] = field(default_factory=dict)
+    holes: list[dict[str, Any]] | None = None
+
+
+_known: dict[str, tuple[list[int], Summary]] = {}
+"""Summaries of runs that have none of their own, or whose own is out of date, by path."""
+
+
+def summary_of(run: RunDirectory) -> Summary:
+    """Return the summary of a run: its own where nothing was written since, else from its records."""
+    state = _state(run)
+    try:
+        written = json.loads(run.summary_file.read_text(encoding="utf-8"))
+        if written.pop("of") == state:
+            return _from_json(written)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass  # an older version's, damaged, or none yet
+    key = str(run.path.absolute())
+    known = _known.get(key)
+    if known is None or known[0] != state:
+        known = _known[key] = state, _summarise(run)
+    return known[1]
+
+
+def write_summary(run: RunDirectory) -> None:
+    """Write the summary of a run that has ended."""
+    summary = asdict(_summarise(run))
+    write_json(run.summary_file, {"of": _state(run)} | summary)
+
+
+def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted path."""
+    if isinstance(data, dict) and data:
+        items = data.items()
+    elif isinstance(data, list) and data and isinstance(data[0], dict):
+        items = ((str(i), v) for i, v in enumerate(data))  # type: ignore[assignment]
+    else:
+        return {prefix: data}
+    flat: dict[str, Any] = {}
+    for name, value in items:
+        flat |= flat_settings(value, f"{prefix}.{name}" if prefix else str(name))
+    return flat
+
+
+def _state(run: RunDirectory) -> list[int]:
+    """Return numbers that change with what a summary is made of."""
+    state = [_VERSION]
+    for file in (run.config_file, run.splits_file, run.foreign_file, run.walls_file):
+        try:
+            state.append(zlib.crc32(file.read_bytes()))
+        except OSError:
+            state.append(0)
+    metrics = run.metrics_file
+    return [*state, metrics.stat().st_size if metrics.exists() else 0]
+
+
+def _from_json(data: dict[str, Any]) -> Summary:
+    loss = data.pop("training_loss")
+    return Summary(
+        **data | {"sources": tuple(data["sources"])},
+        training_loss=None if loss is None else (float(loss[0]), float(loss[1])),
+    )
+
+
+def _summarise(run: RunDirectory) -> Summary:
+    written, _, damaged = read_lines(run.metrics_file)
+    records = drop_undone(written)
+    settings: dict[str, Any] = {}
+    sources: tuple[str, ...] = ()
+    monitor, mode = Summary.monitor, Summary.mode
+    try:
+        config = run.config()
+        settings = flat_settings(json.loads(json.dumps(config.to_dict(), default=str)))
+        sources = _sources(config)
+        monitor, mode = config.trainer.checkpoint.monitor, config.trainer.checkpoint.mode
+    except MatterTuneError:  # said by who needs the settings
+        pass
+    splits, foreign = run.splits(), read_foreign(run)
+    losses = [r[_LOSS] for r in records if r.get(_LOSS) is not None]
+    return Summary(
+        settings,
+        sources,
+        len(splits.get("train", ())),
+        len(splits.get("validation", ())),
+        float(written[0].get("time", 0.0)) if written else 0.0,
+        _seconds(written),
+        max((r.get("epoch", 0) for r in records), default=-1) + 1,
+        monitor,
+        mode,
+        _baseline(records),
+        best_record(records, monitor, mode),
+        (losses[0], losses[-1]) if losses else None,
+        damaged,
+        {} if foreign is None else asdict(foreign),
+        _holes(run),
+    )
+
+
+def _holes(run: RunDirectory) -> list[dict[str, Any]] | None:
+    walls = read_walls(run)
+    return None if walls is None or walls.tuned is None else [asdict(h) for h in walls.holes]
+
+
+def _baseline(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    # recorded once, under the first step
+    first = (r for r in records if r.get("step", 0) == 0)
+    return {
+        k: v for r in first for k, v in r.items() if k.startswith("baseline/") and v is not None
+    }
+
+
+def _sources(config: MatterTunerConfig) -> tuple[str, ...]:
+    data = config.data
+    dataset = getattr(data, "train", None) or getattr(data, "dataset", None)
+    source = getattr(dataset, "src", None)
+    return () if source is None else (str(source),)
+
+
+def _seconds(records: Sequence[Mapping[str, Any]]) -> float:
+    """Return the time between records, without the pauses before resumes."""
+    seconds, before = 0.0, None
+    for record in records:
+        now = record.get("time")
+        if record.get("kind") == "resumed" or not isinstance(now, (int, float)):
+            before = now
+            continue
+        if before is not None:
+            seconds += max(now - before, 0.0)
+        before = now
+    return seconds

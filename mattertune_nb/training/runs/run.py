@@ -1,0 +1,299 @@
+"""A run seen from outside: started in a process of its own, attached to, stopped, resumed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.training.files import write_text
+from mattertune_nb.training.outcome.verdict import Verdict, verdict
+from mattertune_nb.training.records.summary import summary_of
+from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
+from mattertune_nb.training.runs.kernel import widgets_served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.physics.scorecard import Scorecard
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.records.status import Status
+    from mattertune_nb.widgets.live.dashboard import Dashboard
+
+
+class Run:
+    """A run, in whatever process it trains; everything is read from its directory.
+
+    Parameters
+    ----------
+    path
+        The run's directory.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.directory = RunDirectory.open(path)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return self.directory.path
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @classmethod
+    def attach(cls, path: str | Path) -> Run:
+        """Return the run in a directory, running or not, e.g. after a restart of the kernel.
+
+        Parameters
+        ----------
+        path
+            The run's directory.
+
+        Raises
+        ------
+        RunError
+            Where there is no run.
+        """
+        return cls(path)
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return f"Run({str(self.path)!r}, {status.state}, epoch {status.epoch}, step {status.step})"
+
+    def config(self) -> MatterTunerConfig:
+        """Return the config of the run."""
+        return self.directory.config()
+
+    def status(self) -> Status:
+        """Return state, epoch, step and, where the run died, its error."""
+        if self._process is not None:
+            self._process.poll()  # a child that has ended stays a zombie until it is asked
+        return self.directory.status()
+
+    def is_active(self) -> bool:
+        """Return whether a process is training the run."""
+        return self.status().is_active
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return all records of metrics; see :meth:`RunDirectory.metrics`."""
+        return self.directory.metrics()
+
+    def verdict(self) -> Verdict:
+        """Return what the run has gained so far; as a string it is one sentence."""
+        return verdict(summary_of(self.directory))
+
+    def log_tail(self, n_lines: int = 40) -> str:
+        """Return the last lines of the log, and of what was printed; half of each if both are long.
+
+        Parameters
+        ----------
+        n_lines
+            The most lines that are returned.
+        """
+        log = _last_lines(self.directory.log_file, n_lines)
+        printed = _last_lines(self.directory.console_file, n_lines)
+        n_printed = min(len(printed), max(n_lines // 2, n_lines - len(log)))
+        n_log = min(len(log), n_lines - n_printed)
+        return "\n".join([*log[len(log) - n_log :], *printed[len(printed) - n_printed :]])
+
+    def start(self) -> Run:
+        """Train in a process of its own, from the newest checkpoint or from the beginning.
+
+        The process goes on when this one ends.
+
+        Raises
+        ------
+        RunError
+            Where a process is training the run already.
+        ConfigError
+            Where the run's settings cannot be read.
+        """
+        self.config()
+        self.directory.claim()
+        with self.directory.console_file.open("ab") as console:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
+                env=os.environ | {CLAIMED_BY: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.directory.write_status("starting", pid=self._process.pid)
+        return self
+
+    def stop(self) -> None:
+        """Ask the run to end at its next optimizer step, with its last state saved."""
+        self.directory.request_stop()
+
+    def resume(self) -> Run:
+        """Go on with a run that was stopped or died; the same as :meth:`start`."""
+        return self.start()
+
+    def train_longer(self, epochs: int) -> Run:
+        """Raise the number of epochs and go on.
+
+        A cosine schedule whose length is that of the run is stretched, so the learning rate rises
+        again to where it would have been.
+
+        Parameters
+        ----------
+        epochs
+            How many more.
+
+        Raises
+        ------
+        RunError
+            Where a process is training the run, or its length is not given in epochs.
+        """
+        config = self.config()
+        if config.trainer.max_epochs in (None, -1):
+            msg = f"{self.path}: the run has no max_epochs that could be raised; resume it instead."
+            raise RunError(msg)
+        if self.is_active():
+            msg = f"{self.path}: the run is training. Stop it first, or wait until it ends."
+            raise RunError(msg)
+        config.trainer.max_epochs += epochs
+        write_text(self.directory.config_file, config.to_yaml())
+        return self.start()
+
+    def wait(self, timeout: float | None = None, poll: float = 0.2) -> Status:
+        """Wait until no process trains the run, for `timeout` seconds at most.
+
+        In a notebook, Stop and all other widgets work meanwhile. Interrupting the kernel ends the wait and
+        not the run.
+
+        Parameters
+        ----------
+        timeout
+            The most seconds; not given: as long as it takes.
+        poll
+            Seconds between two looks at the run.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            with widgets_served() as sleep:
+                while self.is_active() and (end is None or time.monotonic() < end):
+                    sleep(poll)
+        except KeyboardInterrupt:
+            msg = "The wait ended; the run goes on. run.stop() ends it."
+            raise KeyboardInterrupt(msg) from None
+        return self.status()
+
+    def model(self) -> FinetuneModuleBase:
+        """Return the model with the best weights so far."""
+        from mattertune_nb.training.outcome.evaluation import load_model
+
+        return load_model(self.path)
+
+    def dashboard(self) -> Dashboard:
+        """Return a live view for notebooks: curves, log, Stop and Resume."""
+        from mattertune_nb.widgets.live.dashboard import dashboard
+
+        return dashboard(self)
+
+    def export(self, to: str = "vendor", path: str | Path | None = None) -> Path:
+        """Write the best weights for other programs, and return where they are.
+
+        Parameters
+        ----------
+        to
+            ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies in
+            its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input.
+        path
+            The file; not given: in the run's directory.
+
+        Raises
+        ------
+        ConfigError
+            There is no such format for the backbone.
+        DataError
+            The file cannot be written.
+        """
+        from mattertune_nb.training.outcome.export import export
+
+        return export(self, to, path)
+
+    def validate(
+        self,
+        checks: Sequence[str] | None = None,
+        *,
+        data: str | Path | None = None,
+        seconds: float = 150.0,
+        temperature: float = 300.0,
+        progress: Callable[[str, int, int], object] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Scorecard:
+        """Check whether the best weights are fit for use, beside the untuned ones where there are.
+
+        Errors by element and size of force, forces against finite differences, rotation, permutation, size
+        consistency, holes between atoms, energy against volume, energy conservation, stability with a
+        thermostat, relaxations from rattled and from random dense structures. All checks take under three
+        minutes on two cores for cells of up to 100 atoms; their card is kept in the run's directory.
+
+        Parameters
+        ----------
+        checks
+            Names, e.g. ``["nve", "walls"]``; not given: all.
+        data
+            Structures of the target; not given: the validation set.
+        seconds
+            Time for dynamics and relaxations together, which go as far as it lets them.
+        temperature
+            Of the dynamics, in K.
+        progress
+            Called with the name of a check, how many are made, and of how many.
+        cancelled
+            Asked now and then whether to end.
+
+        Raises
+        ------
+        ConfigError
+            A check has no such name.
+        RunError
+            The run has no checkpoint yet.
+        DataError
+            The structures cannot be read.
+        """
+        from mattertune_nb.training.outcome.validate import validate
+
+        return validate(
+            self, checks, data=data, seconds=seconds, temperature=temperature, progress=progress,
+            cancelled=cancelled,
+        )  # fmt: skip
+
+    def report(self, path: str | Path | None = None, dataset: Any = None) -> Path:
+        """Write the run into one HTML file that opens without a kernel, and return where it is.
+
+        Parameters
+        ----------
+        path
+            The file; not given: ``report.html`` in the run's directory.
+        dataset
+            Structures with labels for parity and the worst structures; not given: the validation set.
+
+        Raises
+        ------
+        DataError
+            Where the file cannot be written.
+        """
+        from mattertune_nb.widgets.report.report import report
+
+        return report(self, path, dataset)
+
+
+def _last_lines(file: Path, n: int) -> list[str]:
+    if not file.is_file():
+        return []
+    with file.open("rb") as handle:
+        handle.seek(max(file.stat().st_size - 400 * n, 0))
+        return handle.read().decode(errors="replace").splitlines()[-n:]
