@@ -95,7 +95,7 @@ def open_file(path: str, n: str, reads: str) -> dict[str, float]:
     """Open a file as a run does, and read a frame of each set or check all of them."""
     import mattertune_nb as mt
     from mattertune_nb.data.validation import check_dataset
-    from mattertune_nb.data.xyz.file import file as xyz
+    from mattertune_nb.data.xyz import file as xyz
 
     scans, scan = [], xyz._scan
     xyz._scan = lambda file: scans.append(file) or scan(file)
