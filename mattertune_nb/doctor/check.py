@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +23,7 @@ from mattertune_nb.doctor import (
 from mattertune_nb.doctor.case import Case
 from mattertune_nb.doctor.facts import gather
 from mattertune_nb.doctor.finding import Finding, Report, ordered
+from mattertune_nb.doctor.picture import with_picture
 from mattertune_nb.doctor.predicted import predict
 from mattertune_nb.doctor.sets import against_training
 
@@ -98,7 +99,7 @@ def check(
         findings += [replace(finding, part=part) for finding in findings_of(case)]
     if validation is not None:
         findings += [
-            replace(finding, part=parts[-1]) for finding in against_training(cases[1], cases[0])
+            replace(finding, part=parts[-1]) for finding in compared_with(cases[1], cases[0])
         ]
     return Report(
         ordered(findings),
@@ -143,7 +144,16 @@ def look_at(
 
 def findings_of(case: Case) -> list[Finding]:
     """Return what all rules find in a `case`, in their order."""
-    return [finding for rule in RULES for finding in rule(case)]
+    return _pictured([finding for rule in RULES for finding in rule(case)], case)
+
+
+def compared_with(validation: Case, training: Case) -> list[Finding]:
+    """Return what validation has in common with training, and what of it training lacks."""
+    return _pictured(against_training(validation, training), validation)
+
+
+def _pictured(findings: Iterable[Finding], case: Case) -> list[Finding]:
+    return [with_picture(finding, case.facts.dataset) for finding in findings]
 
 
 def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:

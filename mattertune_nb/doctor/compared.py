@@ -62,7 +62,9 @@ class ForcesCompared:
 
 def energies(facts: Facts, predicted: Predicted) -> EnergiesCompared | None:
     """Return energies beside their predictions, or ``None`` where no frame has one."""
-    which = np.flatnonzero(np.isfinite(facts.energy[predicted.rows]))
+    which = np.flatnonzero(
+        np.isfinite(facts.energy[predicted.rows]) & np.isfinite(predicted.energy)
+    )
     if not len(which):
         return None
     rows = predicted.rows[which]
@@ -76,6 +78,8 @@ def forces(facts: Facts, predicted: Predicted) -> ForcesCompared | None:
     """Return forces beside their predictions, or ``None`` where no frame has them."""
     found = ForcesCompared([], [], [])
     for row, guess in zip(predicted.rows.tolist(), predicted.forces, strict=True):
+        if guess is None:
+            continue
         label = facts.dataset.labels(row, {FORCES: "mask"}).get(FORCES.name)
         if label is not None:
             found.rows.append(row)

@@ -38,6 +38,8 @@ class Finding:
         Where settings are the remedy: values by their dotted path below the data set's config.
     part
         ``training`` or ``validation``, where both are parts of one source.
+    picture
+        One of the frames as SVG; empty where it is about the whole set.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Finding:
     source: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     part: str = ""
+    picture: str = field(default="", repr=False)
 
     def where(self) -> str:
         """Return the file and the first of the frames in words."""
@@ -141,7 +144,8 @@ class Report:
         blocks = "".join(
             f'<div style="border-left:4px solid {_COLORS[f.severity]};padding:2px 8px;margin:6px 0">'
             f"<b>{f.severity}</b> <code>{html.escape(f.id)}</code> {html.escape(f.where())}<br>"
-            f"{html.escape(f.message)} <i>{html.escape(f.remedy)}</i></div>"
+            f"{html.escape(f.message)} <i>{html.escape(f.remedy)}</i>"
+            f"{f'<br>{f.picture}' if f.picture else ''}</div>"
             for f in self.findings
         )
         return f'<div style="line-height:1.4">{html.escape(self.summary())}{blocks}</div>'

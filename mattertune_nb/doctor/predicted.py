@@ -11,7 +11,7 @@ from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.doctor.facts import OVERLAP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,16 +31,16 @@ class Predicted:
     rows
         Positions of the frames in the data set, ascending, (k,).
     energy
-        (k,).
+        (k,); NaN where it is not predicted.
     forces
-        (n_atoms, 3) of each frame.
+        (n_atoms, 3) of each frame; ``None`` where they are not predicted.
     stress
-        (k, 6); NaN where a frame is not periodic.
+        (k, 6); NaN where it is not predicted, as of a frame that is not periodic.
     """
 
     rows: NDArray[np.int64]
     energy: NDArray[np.float64]
-    forces: list[NDArray[np.float64]]
+    forces: list[NDArray[np.float64] | None]
     stress: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -86,15 +86,36 @@ def predict(
         The backbone cannot take one of the frames.
     """
     rows = choose(facts)
-    results: list[dict[str, Any]] = []
+    results: list[Mapping[str, Any]] = []
     names = [ENERGY.name, FORCES.name, STRESSES.name]
     for _, result in model.property_predictor().stream(facts.dataset.take(rows), names):
         results.append(result)
         progress(len(results))
+    return predicted_as(rows, results)
+
+
+def known_predictions(facts: Facts, found: Mapping[int, Mapping[str, Any]]) -> Predicted:
+    """Return predictions that were made already as those of a sample.
+
+    Parameters
+    ----------
+    facts
+        The frames.
+    found
+        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, by the frame's position.
+    """
+    usable = facts.closest >= OVERLAP
+    usable[list(facts.broken)] = False
+    rows = np.array(sorted(row for row in found if usable[row]), dtype=np.int64)
+    return predicted_as(rows, [found[row] for row in rows.tolist()])
+
+
+def predicted_as(rows: NDArray[np.int64], results: Sequence[Mapping[str, Any]]) -> Predicted:
+    """Return the predictions of some frames, in their order, as arrays."""
     nothing = np.full(6, np.nan)
     return Predicted(
         rows,
-        np.array([result[ENERGY.name] for result in results]),
-        [result[FORCES.name] for result in results],
+        np.array([result.get(ENERGY.name, np.nan) for result in results], dtype=np.float64),
+        [result.get(FORCES.name) for result in results],
         np.array([result.get(STRESSES.name, nothing) for result in results]).reshape(-1, 6),
     )

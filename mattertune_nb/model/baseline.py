@@ -15,6 +15,7 @@ from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.energies import EnergyTable, TableBuilder
+from mattertune_nb.model.first_predictions import FirstPredictions
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
 from mattertune_nb.model.normalization import Spread
 from mattertune_nb.model.processes import gathered
@@ -97,6 +98,8 @@ class ZeroShotBaseline(Callback):
         table = TableBuilder(module.normalization.references)
         loaders = _validation_loaders(trainer)
         module.named_errors.begin(trainer.val_dataloaders, module.device)
+        first = FirstPredictions(len(graph_dataset(loaders[0])) if loaders else 0)
+        module.first_predictions = first
         for k, loader in enumerate(loaders):
             for batch in _limited(loader, module, trainer.limit_val_batches):
                 with trainer.precision_plugin.forward_context():
@@ -105,6 +108,8 @@ class ZeroShotBaseline(Callback):
                 labels = module.batch_to_labels(batch)
                 metrics.update_errors(predictions, labels, labels["num_atoms"])
                 module.named_errors.add(predictions, labels, k)
+                if k == 0:
+                    first.add(predictions, batch, module.properties)
                 if ENERGY.name in predictions:
                     table.add(batch, predictions[ENERGY.name])
         module.baseline = {f"baseline/{k}": float(v) for k, v in metrics.compute().items()}

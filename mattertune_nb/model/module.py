@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.first_predictions import FirstPredictions
     from mattertune_nb.model.penalties import Penalty
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
@@ -95,6 +96,8 @@ class FinetuneModuleBase(Findable):
         self.named_errors = NamedErrors(config.learnt)
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
+        self.first_predictions: FirstPredictions | None = None
+        """What was predicted of some validation frames when they were measured."""
         self.turns = Turns()
         self.penalties: dict[str, Penalty] = {}
         """Further terms of the loss in training, of callbacks."""

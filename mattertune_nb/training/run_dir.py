@@ -63,6 +63,7 @@ class RunDirectory:
         self.console_file = self.path / "console.txt"
         self.validation_file = self.path / "validation.json"
         self.distances_file = self.path / "distances.json"
+        self.findings_file = self.path / "findings.json"
         self.foreign_file = self.path / "foreign.json"
         self.walls_file = self.path / "walls.json"
         self.scorecard_file = self.path / "scorecard.json"

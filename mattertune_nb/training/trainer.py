@@ -30,6 +30,7 @@ from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
+from mattertune_nb.training.callbacks.findings import FindingsRecorder
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.records.recording import RunLogger
@@ -161,7 +162,13 @@ def build_trainer(
     )
     # the supervisor comes last, so that `last` holds what all others have decided
     pace = Pace(stop)
-    own += [NoveltyRecorder(run), pace, best, RunSupervisor(run, config, stop, pace, new)]
+    own += [
+        NoveltyRecorder(run),
+        FindingsRecorder(run),
+        pace,
+        best,
+        RunSupervisor(run, config, stop, pace, new),
+    ]
     kwargs: dict[str, Any] = {
         "logger": [RunLogger(run), *settings.create_loggers(run.path)],
         "default_root_dir": run.path,

@@ -10,6 +10,7 @@ from mattertune_nb.widgets.live.curve_controls import CurveControls
 from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.distance_view import DistanceView
 from mattertune_nb.widgets.live.elsewhere_view import ElsewhereView
+from mattertune_nb.widgets.live.findings_view import FindingsView
 from mattertune_nb.widgets.live.log_view import LogView
 from mattertune_nb.widgets.live.scorecard_view import ScorecardView
 from mattertune_nb.widgets.live.validation_view import ValidationView
@@ -47,6 +48,7 @@ class Section(Protocol):
 
 SECTIONS: list[Callable[[Run], Section]] = [
     ValidationView,
+    FindingsView,
     DistanceView,
     ElsewhereView,
     WallsView,

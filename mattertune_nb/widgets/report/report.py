@@ -56,6 +56,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         ("Curves", _said(lambda: sections.curves(run))),
         *shown,
         ("Distance to training", _said(lambda: sections.distances(run))),
+        ("Data before training", _said(lambda: sections.findings(run))),
         ("Elsewhere", _said(lambda: sections.elsewhere(run))),
         ("Walls", _said(lambda: sections.walls(run))),
         ("Fit for use", _said(lambda: sections.scorecard(run))),

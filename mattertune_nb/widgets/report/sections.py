@@ -16,6 +16,7 @@ from mattertune_nb.training.outcome.stages import gain, validated_stages
 from mattertune_nb.training.records.foreign import read_foreign
 from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.training.records.walls import read_walls
+from mattertune_nb.training.records.findings import read_findings
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
@@ -106,6 +107,15 @@ def distances(run: Run) -> str:
     return picture(figure, "Error of each validation frame against its distance to training") + (
         f"<p class='faint'>{distance_html(novelty)}</p>"
     )
+
+
+def findings(run: Run) -> str:
+    """Return what the doctor found in the data before the first step."""
+    report = read_findings(run.directory)
+    if report is None:
+        msg = "The data of this run were not looked at: mattertune-nb check, on its config.yaml."
+        raise RunError(msg)
+    return report.to_html()
 
 
 def elsewhere(run: Run) -> str:

@@ -1,0 +1,64 @@
+"""The doctor in a run: its data, with the predictions that the baseline has made of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.doctor.check import compared_with, findings_of, look_at
+from mattertune_nb.doctor.finding import Report, ordered
+from mattertune_nb.doctor.predicted import known_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.dataset import AtomsDataset
+
+MOST = 5000
+"""Frames of each set that are looked at; of more, evenly spread ones."""
+
+
+def findings_of_run(
+    training: AtomsDataset,
+    validation: AtomsDataset | None,
+    predictions: Mapping[int, Mapping[str, Any]],
+) -> Report:
+    """Look at what a run trains and validates on; nothing is predicted.
+
+    Parameters
+    ----------
+    training, validation
+        Its frames.
+    predictions
+        What the untuned model says of validation frames, by position:
+        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, in eV units.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    case = look_at(training.take(_spread(len(training))))
+    findings = [replace(finding, part="training") for finding in findings_of(case)]
+    n_frames, n_predicted = len(case.facts), 0
+    if validation is not None and len(validation):
+        # those that were predicted are among them
+        rows = np.union1d(_spread(len(validation)), sorted(predictions)).astype(np.int64)
+        seen = look_at(validation.take(rows))
+        at = {int(row): k for k, row in enumerate(rows)}
+        known = {at[row]: part for row, part in predictions.items()}
+        seen = replace(seen, predicted=known_predictions(seen.facts, known))
+        found = findings_of(seen)
+        if len(training) <= MOST:  # what a sample lacks the whole may have
+            found += compared_with(seen, case)
+        findings += [replace(finding, part="validation") for finding in found]
+        n_frames, n_predicted = n_frames + len(seen.facts), len(known)
+    return Report(ordered(findings), n_frames, n_predicted)
+
+
+def _spread(n: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n - 1, min(n, MOST)).astype(np.int64))

@@ -1,0 +1,55 @@
+"""What the model says of some validation frames before the first step, as the baseline is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.model.predictions import split_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.properties import Property, PropertyName
+
+MOST = 120
+"""Frames of which predictions are kept; of more, evenly spread ones."""
+
+
+class FirstPredictions:
+    """Predictions of at most 120 frames of a data set.
+
+    Parameters
+    ----------
+    n_frames
+        How many there are.
+
+    Attributes
+    ----------
+    found
+        By position in it: ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV units.
+    """
+
+    def __init__(self, n_frames: int) -> None:
+        rows = np.linspace(0, n_frames - 1, min(n_frames, MOST)).astype(int)
+        self._wanted = frozenset(rows.tolist())
+        self.found: dict[int, dict[str, Any]] = {}
+
+    def add(
+        self,
+        predictions: dict[str, Tensor],
+        batch: GraphBatch,
+        properties: Mapping[PropertyName, Property],
+    ) -> None:
+        """Keep those of a batch that are wanted."""
+        rows = batch.index.tolist()
+        if self._wanted.isdisjoint(rows):
+            return
+        parts = split_predictions(predictions, batch, properties)
+        self.found |= {
+            row: part for row, part in zip(rows, parts, strict=True) if row in self._wanted
+        }
