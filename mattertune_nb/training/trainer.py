@@ -25,12 +25,12 @@ from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
+from mattertune_nb.training.callbacks.findings import FindingsRecorder
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
 from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
-from mattertune_nb.training.callbacks.findings import FindingsRecorder
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.records.recording import RunLogger

@@ -13,10 +13,10 @@ from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
 from mattertune_nb.physics.scorecard import read_scorecard
 from mattertune_nb.training.outcome.headlines import HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.outcome.stages import gain, validated_stages
+from mattertune_nb.training.records.findings import read_findings
 from mattertune_nb.training.records.foreign import read_foreign
 from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.training.records.walls import read_walls
-from mattertune_nb.training.records.findings import read_findings
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
