@@ -14,6 +14,7 @@ from .backbones.orb import (
     ORBBackboneConfig as ORBBackboneConfig,
     ORBDirectBackboneConfig as ORBDirectBackboneConfig,
 )
+from .backbones.pet import PETBackboneConfig as PETBackboneConfig
 from .backbones.sevennet import SevenNetBackboneConfig as SevenNetBackboneConfig
 from .calculator import (
     MatterTuneCalculator as MatterTuneCalculator,

@@ -38,6 +38,9 @@ VENDORS = {
     "mattersim": {"mattersim"},
     "matgl": {"matgl"},
     "orb_models": {"orb"},
+    "metatrain": {"pet"},
+    "metatensor": {"pet"},
+    "metatomic_ase": {"pet"},
 }
 
 

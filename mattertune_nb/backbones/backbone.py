@@ -55,6 +55,9 @@ class Backbone(nn.Module, ABC):
     frame_inputs
         Numbers of a structure that the energy depends on, such as a charge: keys of ``Atoms.info``, with
         what holds where a structure has none. A batch has them in ``extra``, (B,), in float64.
+    reads_positions
+        Whether the energy is computed of the batch's positions and cells and not of edge vectors; these are
+        strained then, and forces and stress are derived through them.
     missing_heads
         What the config's ``implements`` has for other weights, and these have no head for.
     always_double
@@ -69,6 +72,7 @@ class Backbone(nn.Module, ABC):
     has_atom_energies: bool = False
     max_neighbors: int | None = None
     partly_periodic: bool = True
+    reads_positions: bool = False
     missing_heads: tuple[str, ...] = ()
     frame_inputs: Mapping[str, float] = MappingProxyType({})
     always_double: tuple[str, ...] = ()
@@ -295,7 +299,8 @@ class Backbone(nn.Module, ABC):
             cell = cell + cell @ symmetric
         # differences are taken in float64: far from the origin float32 would lose their digits
         edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
-        out = self.outputs(batch, edge_vectors, heads)
+        placed = batch.at(moved, cell) if self.reads_positions else batch
+        out = self.outputs(placed, edge_vectors, heads)
         energy = out[ENERGY.name]
         if not leaves:
             return out

@@ -18,9 +18,8 @@ ELSEWHERE = {
     "needed",
     "uma": "UMA and eSEN (fairchem-core 2.24) are not adapted yet; their weights are behind a licence and a "
     "token, and the package ties torch to 2.13",
-    "pet": "PET (upet 0.3, metatrain 2026.4) is not adapted yet; it takes strained positions and cells, not "
-    "vectors of edges",
     "m3gnet": "M3GNet is a potential of the backbone 'matgl'",
+    "upet": "The potentials of upet and metatrain are the backbone 'pet'",
     "tensornet": "TensorNet is a potential of the backbone 'matgl'",
 }
 """By name in small letters; from the metadata of the packages in November 2026."""
@@ -30,8 +29,6 @@ _SAME = {
     "fairchem": "uma",
     "deepmd": "dpa",
     "dpa3": "dpa",
-    "upet": "pet",
-    "metatrain": "pet",
     "equiformer_v2": "equiformerv2",
     "equiformer-v2": "equiformerv2",
 }

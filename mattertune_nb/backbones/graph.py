@@ -124,6 +124,10 @@ class GraphBatch:
         shifts = self.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[self.batch[centre]]
         return positions[neighbor] - positions[centre] + shifts.squeeze(1)
 
+    def at(self, positions: Tensor, cell: Tensor) -> Self:
+        """Return the same structures at other positions and in other cells, with the same neighbours."""
+        return type(self)(**{**self.__dict__, "positions": positions, "cell": cell})
+
     def clone_for_autograd(self) -> Self:
         """Return the batch with tensors that autograd may save; those of inference mode are cloned."""
         return self._map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)

@@ -1,0 +1,126 @@
+"""PET's own backend on our graphs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ase.data import chemical_symbols
+from typing_extensions import override
+
+from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.pet_files import build, save
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from ase import Atoms
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import Graph, GraphBatch
+
+
+class PETBackbone(Backbone):
+    """Adapter of ``PETBackend``; energies of elements and the scale, which are beside it, are added here."""
+
+    scale: Tensor
+    isolated: Tensor
+    has_atom_energies = True
+    reads_positions = True
+    always_double = ("scale", "isolated")
+
+    def __init__(
+        self,
+        recipe: dict[str, Any],
+        weights: Mapping[str, Tensor] | None,
+        label: str,
+        inputs: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        model = build(recipe)
+        self.backend = model.backend
+        self.taper = float(model.cutoff_width_adaptive)
+        self.architecture = recipe
+        self.target = recipe["target"]
+        self.label = label
+        self.cutoff = float(model.cutoff)
+        self.elements = tuple(chemical_symbols[z] for z in recipe["atomic_types"])
+        self.n_features = (model.d_node + model.d_pet) * model.num_readout_layers
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("isolated", torch.zeros(len(self.elements), dtype=torch.float64))
+        if self.backend.system_conditioning is not None:
+            self.frame_inputs = dict(inputs)
+        if weights is not None:
+            self.load_state_dict(weights)
+
+    @override
+    def graph(self, atoms: Atoms) -> Graph:
+        graph = super().graph(atoms)
+        if self.frame_inputs:
+            self._check(graph.extra["charge"], graph.extra["spin"])
+        return graph
+
+    def _check(self, charge: Tensor, spin: Tensor) -> None:
+        """Refuse a charge or spin multiplicity that the vendor has no embedding for."""
+        about = self.backend.system_conditioning
+        is_whole = (charge == charge.round()) & (spin == spin.round())
+        is_known = (charge.abs() <= about.max_charge) & (spin >= 1)
+        if not (is_whole & is_known & (spin <= about.max_spin_multiplicity)).all():
+            msg = (
+                f"its charge is {charge.item():g} and its spin multiplicity {spin.item():g}; this PET knows "
+                f"whole charges of at most ±{about.max_charge} and whole multiplicities from 1 to "
+                f"{about.max_spin_multiplicity}."
+            )
+            raise DataError(msg)
+
+    @override
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        assert self.architecture is not None
+        added = torch.from_numpy(references[self.architecture["atomic_types"]])
+        isolated = self.isolated.cpu() + added
+        save(self.architecture, self.backend.state_dict(), self.scale.cpu(), isolated, path)
+
+    @override
+    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
+        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
+
+    @override
+    def outputs(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> dict[str, Tensor]:
+        dtype = edge_vectors.dtype
+        found = self.backend.preprocess(
+            batch.positions,
+            *batch.edge_index,
+            batch.numbers,
+            batch.cell,
+            batch.cell_shifts,
+            batch.batch,
+            self.taper,
+        )
+        # there are no weights in it, and differences of positions are taken in float64
+        data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in found.items()}
+        if self.frame_inputs:
+            data["charge"] = batch.extra["charge"].long()
+            data["spin_multiplicity"] = batch.extra["spin"].long()
+            data["system_indices"] = batch.batch
+        nodes, edges = self.backend.calculate_features(data)
+        predicted = self.backend.predict(
+            nodes, edges, data, batch.cell.to(dtype), batch.batch, [self.target]
+        )[0]
+        types = data["element_indices_nodes"]
+        atoms = predicted[self.target][0].view(-1).double() * self.scale + self.isolated[types]
+        energy = atoms.new_zeros(len(batch)).index_add(0, batch.batch, atoms)
+        out = {ENERGY.name: energy}
+        if FEATURES in heads:
+            # as the vendor's output of features
+            seen = (torch.cat(edges, dim=2) * data["cutoff_factors"][:, :, None]).sum(dim=1)
+            out[FEATURES] = torch.cat([*nodes, seen], dim=1)
+        if ATOM_ENERGIES.name in heads:
+            out[ATOM_ENERGIES.name] = atoms
+        return out
