@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # neither indices nor graphs of a user's own runs
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mattertune_nb-cache-")
+# nor signatures among a user's own
+os.environ["JUPYTER_DATA_DIR"] = tempfile.mkdtemp(prefix="mattertune_nb-jupyter-")
 
 # the same examples each time; `pytest --hypothesis-profile search` looks for new ones. A machine shared
 # with others is slow at times, which is no failure

@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
+from nbformat.sign import NotebookNotary
 
 import mattertune_nb as mt
 from mattertune_nb.cli import main
@@ -171,6 +172,16 @@ def test_the_quickstart_is_copied_once_and_an_edited_copy_stays(tmp_path):
     assert nbformat.read(path, as_version=4).cells[0].source.startswith("# Quickstart")
     path.write_text("mine")
     assert copy_quickstart(tmp_path).read_text() == "mine"
+
+
+def test_jupyter_trusts_the_copies_so_that_a_reload_keeps_their_widgets(tmp_path):
+    notary = NotebookNotary()
+    for path in sorted(copy_quickstart(tmp_path).parent.glob("0*.ipynb")):
+        assert notary.check_signature(nbformat.read(path, as_version=4)), path.name
+    foreign = nbformat.read(path, as_version=4)
+    foreign.cells[1].source = "another's"
+    assert not notary.check_signature(foreign)
+    notary.store.close()
 
 
 def test_the_notebooks_that_the_quickstart_points_to_come_with_it(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,8 @@ _PACKAGE = Path(__file__).parents[1]
 def copy_quickstart(folder: Path) -> Path:
     """Put the notebooks into a folder and return where the quickstart is.
 
-    Those that are there already stay.
+    Those that are there already stay. A copy is signed, as JupyterLab loses the widgets of a notebook that it
+    does not trust with the first reload of the page.
 
     Raises
     ------
@@ -40,7 +43,19 @@ def copy_quickstart(folder: Path) -> Path:
         except OSError as exc:
             msg = f"{target} cannot be written ({exc.strerror}). Change to a folder that is yours."
             raise MatterTuneError(msg) from exc
+        _sign(target)
     return folder / NAME
+
+
+def _sign(path: Path) -> None:
+    """Let Jupyter trust a notebook's outputs, where its folder of signatures can be written."""
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
+    with suppress(OSError, sqlite3.Error):
+        notary = NotebookNotary()
+        notary.sign(nbformat.read(path, as_version=4))
+        notary.store.close()
 
 
 def execute(path: Path) -> Path:
@@ -64,6 +79,7 @@ def execute(path: Path) -> Path:
         execute_cells(notebook, path.parent, str(path))
     finally:
         nbformat.write(notebook, path)
+        _sign(path)
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
     target = path.with_suffix(".html")
     target.write_text(page, encoding="utf-8")

@@ -76,6 +76,8 @@ class DataTab(Editor):
             wide=True,
         )
         self.widget = self.choice.widget
+        # those of a source that no split has shown yet are closed with it as well
+        self.widget.once_shown += tuple(view.widget for view in self.views.values())
 
     @property
     def cls(self) -> type[BaseModel]:

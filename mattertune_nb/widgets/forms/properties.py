@@ -46,6 +46,7 @@ class PropertyRow:
         )
         self.switch.observe(self._on_switch, "value")
         self.widget = Box([self.switch], css="mt-property")
+        self.widget.once_shown = (self.settings.widget,)
 
     def _on_switch(self, change: Any) -> None:
         on = change["new"]

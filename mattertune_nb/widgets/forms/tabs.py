@@ -204,6 +204,8 @@ class RunEditor(Editor):
         self._backbone: BackboneConfig | None = None
         self.model = Lazy(self._make_model, changed)
         self.training = Lazy(lambda: PartsTab(TRAINING, changed, built, training_note), changed)
+        # closed with the form even where that tab is never opened
+        self.training.widget.once_shown = (training_note,)
         self.run = Lazy(lambda: PartsTab(RUN, changed, built, VBox()), changed)
         self.tabs: dict[str, Any] = {
             "Data": self.data,

@@ -53,15 +53,38 @@ class _Labelled(_Styled):
     _style: ClassVar[dict[str, Any]] = {"description_width": LABEL_WIDTH}
 
 
-class Box(_Plain, W.Box):  # type: ignore[misc]
+class _Holding(_Plain):
+    """A box that remembers what it showed before, or may show, as that is closed with it too.
+
+    What is left alive while a part of it is closed breaks every widget of the page: a kernel that is asked
+    for the state of all, as after a reload, fails at it and answers nothing.
+
+    Attributes
+    ----------
+    once_shown
+        What is closed with the box besides its children.
+    """
+
+    once_shown: tuple[W.Widget, ...] = ()
+
+    @traitlets.observe("children")  # type: ignore[untyped-decorator]
+    def _on_children(self, change: Any) -> None:
+        now = {id(child) for child in change["new"]}
+        before = (*self.once_shown, *(change["old"] or ()))
+        self.once_shown = tuple(
+            {id(w): w for w in before if w.comm is not None and id(w) not in now}.values()
+        )
+
+
+class Box(_Holding, W.Box):  # type: ignore[misc]
     """A box as CSS lays it out."""
 
 
-class HBox(_Plain, W.HBox):  # type: ignore[misc]
+class HBox(_Holding, W.HBox):  # type: ignore[misc]
     """Widgets in a row."""
 
 
-class VBox(_Plain, W.VBox):  # type: ignore[misc]
+class VBox(_Holding, W.VBox):  # type: ignore[misc]
     """Widgets below each other."""
 
 

@@ -81,7 +81,7 @@ def _own_parts(widget: W.Widget) -> list[W.Widget]:
 
 
 def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
-    """Return a widget and all widgets that its traits hold, except some with their parts."""
+    """Return a widget and all that its traits hold or a box showed before, except some with their parts."""
     found: dict[int, W.Widget] = {}
     left_out = {id(other) for other in without}
     waiting: list[Any] = [widget]
@@ -92,7 +92,7 @@ def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
                 continue
             found[id(item)] = item
             # a trait that was never asked for has made no widget yet
-            waiting += list(item._trait_values.values())
+            waiting += [*item._trait_values.values(), getattr(item, "once_shown", ())]
         elif isinstance(item, (list, tuple)):
             waiting += item
     return list(found.values())

@@ -135,6 +135,8 @@ class Pictured(ClosedOnRerun):
                 bundle["text/html"] = header + (image_tag or "")
         else:
             bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
+            # read where a front end shows no widgets and there is no picture yet
+            bundle["text/plain"] = f"{type(self).__name__}: execute this cell to see it live."
         if encoded is not None:
             bundle["image/png"] = encoded
         return bundle
