@@ -120,7 +120,7 @@ def test_it_is_told_in_verdict_table_panel_and_report(run):
     assert float(row["forces elsewhere (meV/Å)"]) == pytest.approx(after, abs=0.06)
     view = ElsewhereView(run)
     view.refresh()
-    assert f"{after:.0f} meV/Å" in view.text
+    assert f">{after:.1f}</td>" in view.text
     assert "the best weights" in view.text
     page = run.report().read_text()
     assert "oxide.xyz, of which nothing is trained on" in page

@@ -85,7 +85,7 @@ _OWN = re.compile(rf"^val/(?!{UNREFIT})([A-Za-z]\w*)_mae$")
 
 def title_of(metric: str) -> str:
     """Return what a recorded metric is called, e.g. ``forces MAE``; a user's own has its own name."""
-    headline, own = HEADLINES.get(metric), _OWN.match(metric)
+    headline, own = (HEADLINES | FOREIGN).get(metric), _OWN.match(metric)
     if headline is not None:
         return headline.title
     return f"{own[1].replace('_', ' ')} MAE" if own else LOSSES.get(metric, metric)

@@ -13,6 +13,7 @@ from mattertune_nb.training.outcome.stages import short
 from mattertune_nb.training.records.foreign import read_foreign
 
 if TYPE_CHECKING:
+    from mattertune_nb.config.properties import Property
     from mattertune_nb.training.records.foreign import ForeignRecord
     from mattertune_nb.training.runs.run import Run
 
@@ -56,7 +57,7 @@ class ElsewhereView:
 def foreign_html(record: ForeignRecord) -> str:
     """Return what became of each kind of structure as a table."""
     if record.has_labels:
-        untuned = ", ".join(_cell(record.untuned, i) for i in (0, 1))
+        untuned = ", ".join(_in_words(record.untuned, prop) for prop in (FORCES, ENERGY))
         said = (
             f"Mean absolute errors on {html.escape(Path(record.source).name)}, of which nothing is trained "
             f"on; those of the untuned model are {untuned}."
@@ -76,17 +77,23 @@ def foreign_html(record: ForeignRecord) -> str:
     others = "all others" if record.own else "all"
     rows = [(others, record.n_structures, record.tuned)]
     rows += [(k, record.counts.get(k, 0), part) for k, part in (record.by_kind or {}).items()]
+    right = "style='text-align:right'"
     cells = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td>{n}</td>"
-        f"<td>{_cell(part, 0)}</td><td>{_cell(part, 1)}</td></tr>"
+        f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td {right}>{n}</td>"
+        f"<td {right}>{_number(part, FORCES):.1f}</td><td {right}>{_number(part, ENERGY):.1f}</td></tr>"
         for kind, n, part in rows
     )
+    heads = [f"{prop.name} ({prop.shown_unit})" for prop in (FORCES, ENERGY)]
+    head = "".join(f"<th {right}>{title}</th>" for title in ("structures", *heads))
     return (
         f"<p>{said} Measured with {weights}.</p><table><thead><tr><th style='text-align:left'>kind</th>"
-        f"<th>structures</th><th>forces</th><th>energy</th></tr></thead><tbody>{cells}</tbody></table>"
+        f"{head}</tr></thead><tbody>{cells}</tbody></table>"
     )
 
 
-def _cell(errors: dict[str, float], which: int) -> str:
-    prop = (FORCES, ENERGY)[which]
-    return f"{short(prop.factor * errors[prop.name])} {prop.shown_unit}"
+def _number(errors: dict[str, float], prop: Property) -> float:
+    return prop.factor * errors[prop.name]
+
+
+def _in_words(errors: dict[str, float], prop: Property) -> str:
+    return f"{short(_number(errors, prop))} {prop.shown_unit}"

@@ -157,7 +157,7 @@ def progress_html(progress: Progress) -> str:
     if progress.eta is not None and progress.state == "running":
         now += f" · {duration(progress.eta)} left"
     if progress.memory is not None:
-        now += f" · {progress.memory:.2f} GB"
+        now += f" · {progress.memory:.2f}\u00a0GB"
     state, facts = progress.state, facts + now
     if state in ("starting", "running"):
         # how it has ended stays true without a kernel, how it goes does not

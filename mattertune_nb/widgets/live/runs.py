@@ -20,6 +20,7 @@ from mattertune_nb.training.runs.runs_folder import RunsFolder
 from mattertune_nb.widgets.live.differences import differences
 from mattertune_nb.widgets.live.progress import damage_in_words, duration
 from mattertune_nb.widgets.page.connection import Connection
+from mattertune_nb.widgets.page.controls import VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 
@@ -64,7 +65,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.folder = folder
         self.rows: list[dict[str, str]] = []
         self._table = _Table() if has_front_end() else None
-        self._opened = W.VBox()
+        self._opened = VBox()
         super().__init__([] if self._table is None else [self._table, self._opened, Connection()])
         if self._table is not None:
             self._table.on_msg(self._on_message)
@@ -80,12 +81,11 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         for (run, status, summary), differing in zip(found, differences(settings), strict=True):
             judged = verdict(summary)
             told = _NONE if status.is_active else str(judged) or _NONE
-            # what most people look for is in sight without scrolling
             row = {"run": run.name, "state": status.state, "verdict": told}
             row |= _row(run, status, summary, judged) | {
                 "state": status.state + damage_in_words(summary.damaged),
                 "note": self.folder.note(run.name),
-                "settings": ", ".join(f"{k}={v}" for k, v in differing.items()) or _NONE,
+                "settings": ", ".join(f"{k}={_short(v)}" for k, v in differing.items()) or _NONE,
             }
             self.rows.append(row)
             tone = "" if status.is_active else "worse" if judged.worse else ""
@@ -209,6 +209,13 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
     keys[_HOLES] = _new_holes(summary)
     keys[_ELSEWHERE] = None if judged.elsewhere is None else judged.elsewhere.forces
     return keys
+
+
+def _short(value: Any) -> str:
+    """Return a setting as text, of a long path its end."""
+    text = str(value)
+    parts = Path(text).parts
+    return str(Path("…", *parts[-2:])) if Path(text).is_absolute() and len(parts) > 3 else text
 
 
 def _settings(run: Run, summary: Summary) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 // A table of runs: sorted and filtered in the page, so that hundreds of runs take one message.
 const PAGE = 50;
+// words have a line of their own below a run's numbers, which fit a laptop's cell then without scrolling
+const IN_WORDS = ["verdict", "settings", "note"];
+const NONE = "–";
 
 function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -31,6 +34,17 @@ function render({ model, el }) {
   function button(text, label, act, disabled = false) {
     const made = element("button", { textContent: text, title: label, disabled, onclick: act });
     made.setAttribute("aria-label", label);
+    return made;
+  }
+
+  function heading(name, arrow, act) {
+    const made = button(name, `Sort by ${name}`, act);
+    const at = name.lastIndexOf(" (");
+    if (at > 0) {
+      const unit = element("span", { className: "mt-runs-unit", textContent: name.slice(at + 1) });
+      made.replaceChildren(name.slice(0, at + 1), unit);
+    }
+    made.append(arrow);
     return made;
   }
 
@@ -79,32 +93,50 @@ function render({ model, el }) {
     }
     count.textContent = `${rows.length} of ${model.get("table").length} runs`;
     more.style.display = rows.length > shown ? "" : "none";
-    const head = columns.map((name) => {
+    // a column of which no run has a value takes no room
+    const told = (name) => !rows.length || rows.some((row) => !["", NONE].includes(row.cells[name]));
+    const numbers = columns.filter((name) => !IN_WORDS.includes(name) && told(name));
+    const numeric = new Set(numbers.filter((name) => rows.some((row) => typeof row.keys[name] === "number")));
+    const head = numbers.map((name) => {
       const sorted = name === column;
       const cell = element("th", {}, [
-        button(name + (sorted ? (falling ? " ▾" : " ▴") : ""), `Sort by ${name}`, () => {
+        heading(name, sorted ? (falling ? " ▾" : " ▴") : "", () => {
           falling = sorted ? !falling : false;
           column = name;
           draw();
         }),
       ]);
+      cell.dataset.column = name;
+      cell.dataset.numeric = numeric.has(name);
       cell.setAttribute("aria-sort", sorted ? (falling ? "descending" : "ascending") : "none");
       return cell;
     });
     const body = rows.slice(0, shown).map((row) => {
-      const cells = columns.map((name) => {
-        const text = element("div", { textContent: row.cells[name] });
-        const cell = element("td", { title: row.cells[name] }, [text]);
+      const cells = numbers.map((name) => {
+        const cell = element("td", { title: row.cells[name] }, [element("div", { textContent: row.cells[name] })]);
         cell.dataset.column = name;
+        cell.dataset.numeric = numeric.has(name);
         return cell;
       });
-      cells[0].append(element("div", { className: "mt-runs-actions" }, actions(row)));
-      const line = element("tr", {}, cells);
-      line.dataset.tone = row.tone;
-      line.dataset.active = row.active;
-      return line;
+      const inWords = IN_WORDS.filter((name) => columns.includes(name)).map((name) => {
+        const words = row.cells[name];
+        const text = element("div", { textContent: name === "verdict" ? words : `${name}: ${words}` });
+        text.dataset.column = name;
+        text.hidden = ["", NONE].includes(words);
+        return text;
+      });
+      const below = element("td", { colSpan: numbers.length }, [
+        element("div", { className: "mt-runs-below" }, [
+          element("div", { className: "mt-runs-words" }, inWords),
+          element("div", { className: "mt-runs-actions" }, actions(row)),
+        ]),
+      ]);
+      const run = element("tbody", {}, [element("tr", {}, cells), element("tr", {}, [below])]);
+      run.dataset.tone = row.tone;
+      run.dataset.active = row.active;
+      return run;
     });
-    table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), element("tbody", {}, body));
+    table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), ...body);
   }
 
   find.oninput = () => { filter = find.value; shown = PAGE; draw(); };

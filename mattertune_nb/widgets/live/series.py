@@ -280,7 +280,11 @@ class CurveData:
             place = panel, named[1], headline.factor
         elif name in self._headlines:
             headline = self._headlines[name]
-            panel = self.panels.setdefault(name, Panel(headline.title, headline.unit, best_of=name))
+            # what is forgotten is least before the first step: no star but where it chooses the weights
+            starred = "" if name in FOREIGN else name
+            panel = self.panels.setdefault(
+                name, Panel(headline.title, headline.unit, best_of=starred)
+            )
             place = panel, headline.curve, headline.factor
         elif name.startswith("lr-") or name == "lr":
             panel = self.panels.setdefault("lr", Panel("learning rate"))
