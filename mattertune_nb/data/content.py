@@ -147,7 +147,15 @@ def _bytes(value: Any) -> bytes:
 
 
 def _cache_file(dataset: AtomsDataset) -> Path | None:
-    """Return where the hashes are kept for the state that the file is in, where there is one."""
+    state = file_state(dataset)
+    return None if state is None else cached_under("keys", f"{_VERSION} {state}")
+
+
+def file_state(dataset: AtomsDataset) -> str | None:
+    """Return by what one knows that the frames of a data set are those of before; None where one cannot.
+
+    Files are known by their size and time of change.
+    """
     try:
         paths = [path.absolute() for path in dataset.files()]
         stats = [(str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in paths]
@@ -155,6 +163,12 @@ def _cache_file(dataset: AtomsDataset) -> Path | None:
         return None
     if any(path.is_dir() for path in paths):
         return None  # what changes in a folder leaves its time of change as it is
-    taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8).hexdigest()
-    state = f"{_VERSION} {stats} {taken}"
-    return cache_folder("keys") / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
+    taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8)
+    if dataset.numbers is not None:
+        taken.update(dataset.numbers.tobytes())
+    return f"{stats} {taken.hexdigest()} {dataset.keys.units.length}"
+
+
+def cached_under(kind: str, state: str) -> Path:
+    """Return the file in the user's cache folder for what belongs to a state."""
+    return cache_folder(kind) / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"

@@ -12,6 +12,7 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.labels.reading import Remarks, read_labels
 from mattertune_nb.data.labels.search import LabelSearch
+from mattertune_nb.data.labels.values import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,10 +101,13 @@ def read_contents(
         numbers.update(np.unique(atoms.numbers).tolist())
         least, most = found.n_atoms if found.n_read else (len(atoms), len(atoms))
         found.n_atoms = min(least, len(atoms)), max(most, len(atoms))
-        search.add(atoms)
+        stored = stored_values(atoms)
+        search.add(atoms, stored)
         masked: dict[str, Any] = dict.fromkeys(PROPERTIES, "mask")
         source, keys = dataset.source(i), dataset.keys_of(i)
-        for label in read_labels(atoms, keys, masked, source=source, remarks=remarks):
+        for label in read_labels(
+            atoms, keys, masked, source=source, remarks=remarks, stored=stored
+        ):
             found.labels[label] += 1
         found.n_read += 1
         now = time.monotonic()

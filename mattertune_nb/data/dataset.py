@@ -60,6 +60,8 @@ class AtomsDataset:
     indices
         (len,) int64, position of each structure in the source, from 0 as ASE counts; the record
         of a split.
+    numbers
+        The source's own number of each of its frames; ``None`` where it is its position.
     loader
         How it is to be batched.
     notes
@@ -87,7 +89,7 @@ class AtomsDataset:
         self.notes: tuple[str, ...] = ()
         self._frames = frames
         self._unit = unit
-        self._numbers = numbers
+        self.numbers = numbers
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -153,7 +155,7 @@ class AtomsDataset:
         where = getattr(_reader(self._frames), "where", None)
         if where is not None:
             return str(where(k))
-        return f"{self.name}, {self._unit} {k if self._numbers is None else self._numbers[k]}"
+        return f"{self.name}, {self._unit} {k if self.numbers is None else self.numbers[k]}"
 
     def block(self, i: int) -> bytes | None:
         """Return structure `i` as its file has it, where that is text with an index."""

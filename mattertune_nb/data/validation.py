@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES, Property, as_property
+from mattertune_nb.data.checked import Checked
 from mattertune_nb.data.labels.reading import Remarks, mask_remedy, read_labels
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.values import stored_values
+from mattertune_nb.data.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 _FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
 _TOUCHING = 1e-4  # Å
 _LOOKED_AT = 64
+_WORTH_KEEPING = 2.0  # s that checking took
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ def check_dataset(
 ) -> DatasetSummary:
     """Read every structure with its labels, and refuse the first that cannot be trained on.
 
+    Where this takes long and nothing is refused, what was found is kept in the user's cache folder and holds
+    while the files and the settings are the same.
+
     Parameters
     ----------
     dataset
@@ -91,6 +98,32 @@ def check_dataset(
         element; a label that no structure has, though it may be missing in some; or one that several
         values may be, of which the config names none.
     """
+    checked = Checked(dataset, required, elements, is_held_out=is_held_out)
+    kept = checked.read()
+    if kept is not None:
+        facts, composition = kept
+        return DatasetSummary(
+            n_atoms=composition.sum(axis=1),
+            elements=tuple(facts["elements"]),
+            composition=composition,
+            labels=facts["labels"],
+            notes=tuple(facts["notes"]),
+        )
+    begun = time.monotonic()
+    summary = _check_all(dataset, required, elements, is_held_out=is_held_out)
+    if time.monotonic() - begun > _WORTH_KEEPING:
+        facts = {name: getattr(summary, name) for name in ("elements", "labels", "notes")}
+        checked.keep(facts, summary.composition)
+    return summary
+
+
+def _check_all(
+    dataset: AtomsDataset,
+    required: Mapping[Any, Literal["error", "mask"]],
+    elements: Collection[str] | None,
+    *,
+    is_held_out: bool,
+) -> DatasetSummary:
     from ase.data import atomic_numbers, chemical_symbols
 
     known = set(range(1, len(chemical_symbols)))
@@ -101,16 +134,22 @@ def check_dataset(
     # a column for each element that occurs: one for each that there is would be a kilobyte a frame
     columns: dict[int, NDArray[np.int64]] = {}
     search, remarks = LabelSearch(), Remarks()
-    for i in range(len(dataset)):
+    for i in watched(range(len(dataset)), f"Checking {dataset.name}"):
         atoms = dataset.frame(i)
         problem = _problem(atoms, known)
         if problem:
             msg = f"{dataset.source(i)}: {problem}"
             raise DataError(msg)
-        search.add(atoms)
+        stored = stored_values(atoms)
+        search.add(atoms, stored)
         try:
             found = read_labels(
-                atoms, dataset.keys_of(i), required, source=dataset.source(i), remarks=remarks
+                atoms,
+                dataset.keys_of(i),
+                required,
+                source=dataset.source(i),
+                remarks=remarks,
+                stored=stored,
             )
         except DataError as exc:
             for k in range(i + 1, len(dataset)):
@@ -118,8 +157,9 @@ def check_dataset(
             _raise_for_all(dataset, wanted, search, i, exc)
         for label in found:
             counts[label] += 1
-        for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
-            columns.setdefault(int(z), np.zeros(len(dataset), dtype=np.int64))[i] = count
+        per_element = np.bincount(atoms.numbers)
+        for z in np.flatnonzero(per_element).tolist():
+            columns.setdefault(z, np.zeros(len(dataset), dtype=np.int64))[i] = per_element[z]
     choices = _choices(dataset, wanted, search)
     absent = [label for label, count in counts.items() if count == 0]
     optional = {as_property(label).name for label, missing in required.items() if missing == "mask"}
@@ -296,7 +336,7 @@ def _problem(atoms: Atoms, known: set[int]) -> str | None:
     problem = geometry_problem(atoms)
     if problem:
         return problem
-    unknown = set(np.unique(atoms.numbers).tolist()) - known
+    unknown = set(atoms.numbers.tolist()) - known
     if unknown:
         i = int(np.flatnonzero(np.isin(atoms.numbers, list(unknown)))[0])
         return (

@@ -119,6 +119,7 @@ def read_labels(
     *,
     source: str = "structure",
     remarks: Remarks | None = None,
+    stored: Mapping[str, Any] | None = None,
 ) -> Labels:
     """Read the labels of one structure in float64.
 
@@ -140,6 +141,8 @@ def read_labels(
         Name of the structure in errors, e.g. ``"a.xyz, frame 12"``.
     remarks
         Takes in what was done to the labels.
+    stored
+        What :func:`~mattertune_nb.data.labels.values.stored_values` returns of it, where it is known.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def read_labels(
         Names frame, field and remedy.
     """
     keys, remarks = keys or LabelKeys(), remarks or Remarks()
-    stored = stored_values(atoms)
+    stored = stored_values(atoms) if stored is None else stored
     if keys.units.length is None:
         _refuse_lengths(stored, source)
     labels: Labels = {}
@@ -202,8 +205,8 @@ def _parse(
     array, written = quantity_of(stored[key])
     label = prop.name
     remedy = f"Correct it, {mask_remedy(prop)}, or name another key with {prop.key_field}."
-    shown = shown_value(stored[key])
     if array is None:
+        shown = shown_value(stored[key])
         return None, f"{label} ('{key}') is not made of numbers: {shown}. {remedy}"
     shape = array.shape
     match prop.kind:
@@ -220,7 +223,7 @@ def _parse(
             wanted = prop.shape(len(atoms))
             expected, fits = str(wanted), shape == wanted
     if not fits:
-        value = f": {shown}" if array.size < 10 else ""
+        value = f": {shown_value(stored[key])}" if array.size < 10 else ""
         return None, f"{label} ('{key}') has shape {shape}, expected {expected}{value}. {remedy}"
     bad = ~np.isfinite(array)
     if bad.any():
@@ -277,7 +280,7 @@ def _refuse_lengths(stored: Mapping[str, Any], source: str) -> None:
         raise DataError(msg)
 
 
-def _absent(atoms: Atoms, stored: dict[str, Any], prop: Property, key: str) -> str:
+def _absent(atoms: Atoms, stored: Mapping[str, Any], prop: Property, key: str) -> str:
     """Say that a label is missing, what there is instead, and what to do."""
     numeric = [name for name, value in stored.items() if numbers_of(value) is not None]
     others = f" and {len(numeric) - _NAMED} others" if len(numeric) > _NAMED else ""

@@ -13,7 +13,7 @@ from mattertune_nb.data.labels.names import FOLLOWS, Reading, read_name
 from mattertune_nb.data.labels.values import numbers_of, stored_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from ase import Atoms
@@ -49,13 +49,13 @@ class LabelSearch:
         self._first: bytes | None = None
         self._is_one_structure = True
 
-    def add(self, atoms: Atoms) -> None:
-        """Take in one frame."""
+    def add(self, atoms: Atoms, stored: Mapping[str, Any] | None = None) -> None:
+        """Take in one frame, and what it carries where that is known already."""
         self.n_frames += 1
         self._largest = max(self._largest, len(atoms))
         values: dict[str, dict[str, NDArray[np.float64]]] = {label: {} for label in PROPERTIES}
         kinetic = None
-        for key, value in stored_values(atoms).items():
+        for key, value in (stored_values(atoms) if stored is None else stored).items():
             self.keys.add(key)
             reading = _reading(key, value, len(atoms))
             if reading.label is None:
