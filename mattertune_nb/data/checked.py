@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import mattertune_nb
 from mattertune_nb.data.cache_folder import load_array, save_array
 from mattertune_nb.data.content import cached_under, file_state
 
@@ -50,7 +50,7 @@ class Checked:
             is_held_out,
             (dataset.name, dataset.keys, dataset.notes),
         )
-        kept_under = f"{_VERSION} {mattertune_nb.__version__} {state} {how}"
+        kept_under = f"{_VERSION} {version('mattertune-nb')} {state} {how}"
         self._file: Path | None = None if state is None else cached_under("checked", kept_under)
 
     def read(self) -> tuple[dict[str, Any], NDArray[np.int64]] | None:

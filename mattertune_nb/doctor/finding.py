@@ -62,6 +62,15 @@ class Finding:
         word = "frame" if len(self.frames) == 1 else "frames"
         return f"{place}, {word} {shown}{more}"
 
+    def to_html(self) -> str:
+        """Return all of it as a block of HTML."""
+        return (
+            f'<div style="border-left:4px solid {_COLORS[self.severity]};padding:2px 8px;margin:6px 0;'
+            f'line-height:1.4"><b>{self.severity}</b> <code>{html.escape(self.id)}</code> '
+            f"{html.escape(self.where())}<br>{html.escape(self.message)} <i>{html.escape(self.remedy)}</i>"
+            f"{f'<br>{self.picture}' if self.picture else ''}</div>"
+        )
+
     def __str__(self) -> str:
         return f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"
 
@@ -141,13 +150,7 @@ class Report:
 
     def to_html(self) -> str:
         """Return all of it as HTML: a line that sums up, and a block for each finding."""
-        blocks = "".join(
-            f'<div style="border-left:4px solid {_COLORS[f.severity]};padding:2px 8px;margin:6px 0">'
-            f"<b>{f.severity}</b> <code>{html.escape(f.id)}</code> {html.escape(f.where())}<br>"
-            f"{html.escape(f.message)} <i>{html.escape(f.remedy)}</i>"
-            f"{f'<br>{f.picture}' if f.picture else ''}</div>"
-            for f in self.findings
-        )
+        blocks = "".join(finding.to_html() for finding in self.findings)
         return f'<div style="line-height:1.4">{html.escape(self.summary())}{blocks}</div>'
 
     def _repr_html_(self) -> str:

@@ -23,6 +23,7 @@ from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable, FrameRows
 from mattertune_nb.widgets.views.exact_xyz import write_exact
 from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
+from mattertune_nb.widgets.views.findings import FindingsPanel
 from mattertune_nb.widgets.views.similarity import principal_components, too_large
 from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
@@ -147,7 +148,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         summary = W.HTML(self._summary())
         before = self.children
         self.children = [
-            summary, self._controls, beside, self.work, self._map_note, self._outliers()
+            summary, self._controls, beside, self.work, self._map_note, self._tabs()
         ]  # fmt: skip
         kept = (self.work, self._controls, self._map_note)
         for old in before:
@@ -275,6 +276,17 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             "atoms surround each other: distances up to 6 Å between each pair of elements, and the "
             f"elements' shares, averaged over a structure's atoms{sample}. Colours as the formulas'.</div>"
         )
+
+    def _tabs(self) -> W.Tab:
+        """Return what stands out, and what the doctor finds."""
+        self.findings = FindingsPanel(self.dataset, self._show_numbers)
+        tabs = W.Tab([self._outliers(), self.findings.widget], titles=["Farthest out", "Check"])
+        tabs.layout.width = "100%"
+        return tabs
+
+    def _show_numbers(self, numbers: tuple[int, ...]) -> None:
+        """Leave only the frames that have these numbers in their source."""
+        self._keep(np.flatnonzero(np.isin(self.dataset.indices, numbers)))
 
     def _outliers(self) -> W.Widget:
         assert self.table is not None

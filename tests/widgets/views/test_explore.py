@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 
 import ase.io
+import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -267,3 +268,33 @@ def test_an_outlier_heads_the_table():
         )
         frames.append(frame)
     assert DatasetTable.read(as_dataset(frames)).outliers()[0][0] == 7
+
+
+def test_the_doctor_looks_at_the_frames_and_shows_those_it_finds(mixed):
+    """Forces that do not add up to zero are random here, so that each frame is found."""
+    frames = [atoms.copy() for atoms in mixed]
+    for atoms, labelled in zip(frames, mixed, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=labelled.get_potential_energy())
+    frames[5].positions[1] = frames[5].positions[0] + 0.2
+    frames[5].calc = SinglePointCalculator(frames[5], energy=-9.0)
+    view = mt.explore(frames)
+    view.findings.start()
+    view.findings.work.wait(60)
+    (finding,) = [f for f in view.findings.report if f.id == "overlapping-atoms"]
+    assert "40 frames looked at" in view.findings.text
+    assert "<svg" in view.findings.text
+    (row,) = [row for row in view.findings._found.children if isinstance(row, W.HBox)]
+    row.children[1].click()
+    assert view.selected.tolist() == list(finding.frames) == [5]
+
+
+def test_a_look_that_fails_says_why(mixed, monkeypatch):
+    def fails(*_, **__):
+        msg = "no such thing"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr("mattertune_nb.widgets.views.findings.check", fails)
+    view = mt.explore(mixed)
+    view.findings.start()
+    with pytest.raises(RuntimeError, match="no such thing"):
+        view.findings.work.wait(60)
