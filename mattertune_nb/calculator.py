@@ -19,7 +19,7 @@ from typing_extensions import override
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import LoaderSettings, as_dataset
-from mattertune_nb.data.validation import same_place
+from mattertune_nb.data.soundness import same_place
 from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.module import FinetuneModuleBase

@@ -15,7 +15,7 @@ from mattertune_nb.backbones.base import unknown_element
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
-from mattertune_nb.data.validation import geometry_problem
+from mattertune_nb.data.soundness import geometry_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -14,19 +14,17 @@ from mattertune_nb.data.checked import Checked
 from mattertune_nb.data.labels.reading import Remarks, mask_remedy, read_labels
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.values import stored_values
+from mattertune_nb.data.soundness import problem_of
 from mattertune_nb.data.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ase import Atoms
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.labels.choice import Choice
 
-_FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
-_TOUCHING = 1e-4  # Å
 _LOOKED_AT = 64
 _WORTH_KEEPING = 2.0  # s that checking took
 
@@ -136,7 +134,7 @@ def _check_all(
     search, remarks = LabelSearch(), Remarks()
     for i in watched(range(len(dataset)), f"Checking {dataset.name}"):
         atoms = dataset.frame(i)
-        problem = _problem(atoms, known)
+        problem = problem_of(atoms, known)
         if problem:
             msg = f"{dataset.source(i)}: {problem}"
             raise DataError(msg)
@@ -300,81 +298,3 @@ def _raise_absent(dataset: AtomsDataset, prop: Property) -> None:
         text = str(exc).replace(mask_remedy(prop), f"take the {prop.name} out of the properties")
         msg = f"none of the {len(dataset)} structures has a usable label '{prop.name}', e.g. {text}"
         raise DataError(msg) from None
-
-
-def geometry_problem(atoms: Atoms) -> str | None:
-    """Return why no neighbour list of a structure can be made, or None."""
-    if len(atoms) == 0:
-        return "has no atoms. Remove the frame."
-    from ase.data import chemical_symbols
-
-    beyond = (atoms.numbers < 0) | (atoms.numbers >= len(chemical_symbols))
-    if beyond.any():
-        i = int(np.argmax(beyond))
-        return (
-            f"atom {i} has the atomic number {atoms.numbers[i]}, which is no element's. Correct or remove "
-            "the frame."
-        )
-    finite = np.isfinite(atoms.positions).all(axis=1)
-    if not finite.all():
-        return (
-            f"the position of atom {np.argmin(finite)} is not finite. Correct or remove the frame."
-        )
-    if not np.isfinite(atoms.cell.array).all():
-        return "the cell is not finite. Correct or remove the frame."
-    vectors = atoms.cell.array[atoms.pbc]
-    if len(vectors) and np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) < _FLAT:
-        return (
-            f"the cell has no volume though it is periodic (pbc={atoms.pbc.tolist()}). "
-            "Give the lattice vectors, or set pbc to False."
-        )
-    return None
-
-
-def _problem(atoms: Atoms, known: set[int]) -> str | None:
-    """Return what is wrong with a structure, or None."""
-    problem = geometry_problem(atoms)
-    if problem:
-        return problem
-    unknown = set(atoms.numbers.tolist()) - known
-    if unknown:
-        i = int(np.flatnonzero(np.isin(atoms.numbers, list(unknown)))[0])
-        return (
-            f"the backbone does not know element '{atoms.symbols[i]}' (atom {i}); it knows "
-            f"{_listed(known)}. Remove such frames, or choose another backbone."
-        )
-    pair = same_place(atoms)
-    if pair:
-        return f"atoms {pair[0]} and {pair[1]} are in the same place. Correct or remove the frame."
-    return None
-
-
-def _listed(known: set[int]) -> str:
-    from ase.data import chemical_symbols
-
-    if len(known) > 12:
-        return f"{len(known)} others"
-    return ", ".join(chemical_symbols[z] for z in sorted(known))
-
-
-def same_place(atoms: Atoms) -> tuple[int, int] | None:
-    """Return two atoms that lie on one another, periodic images included, or None.
-
-    Positions are sorted along one direction, so that only neighbours in it are compared.
-    """
-    from ase.cell import Cell
-
-    positions = atoms.positions
-    if atoms.pbc.any():
-        cell = Cell(atoms.cell.array * atoms.pbc[:, None]).complete()
-        scaled = cell.scaled_positions(positions)
-        # the cut lies off the corners and centres, where atoms sit and rounding would divide them
-        scaled[:, atoms.pbc] = (scaled[:, atoms.pbc] + 0.0137) % 1.0
-        positions = scaled @ cell.array
-    order = np.argsort(positions @ np.array([0.61, 0.53, 0.59]))
-    steps = np.abs(np.diff(positions[order], axis=0)).max(axis=1, initial=0.0)
-    close = np.flatnonzero(steps < _TOUCHING)
-    if not len(close):
-        return None
-    i, j = sorted(order[close[0] : close[0] + 2].tolist())
-    return i, j

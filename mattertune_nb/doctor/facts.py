@@ -11,7 +11,7 @@ from ase.data import covalent_radii
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.content import bytes_key, frame_keys
-from mattertune_nb.data.validation import geometry_problem
+from mattertune_nb.data.soundness import geometry_problem
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:

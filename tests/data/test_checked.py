@@ -26,9 +26,9 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def read(monkeypatch):
     """Return the frames that are checked one by one."""
-    seen, inner = [], validation._problem
+    seen, inner = [], validation.problem_of
     monkeypatch.setattr(
-        validation, "_problem", lambda atoms, known: seen.append(1) or inner(atoms, known)
+        validation, "problem_of", lambda atoms, known: seen.append(1) or inner(atoms, known)
     )
     return seen
 
