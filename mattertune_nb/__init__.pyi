@@ -55,9 +55,12 @@ from .config.own_properties import (
     VectorPropertyConfig as VectorPropertyConfig,
 )
 from .config.recipes import (
+    EWCConfig as EWCConfig,
     ForeignSetConfig as ForeignSetConfig,
     L2SPConfig as L2SPConfig,
+    LoRAConfig as LoRAConfig,
     ReplayConfig as ReplayConfig,
+    UnfreezingConfig as UnfreezingConfig,
 )
 from .config.run import RunConfig as RunConfig
 from .config.schedule_kinds import (
@@ -100,9 +103,11 @@ from .demo import (
 from .doctor.check import check as check
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
+from .recipes.ewc import EWC as EWC
 from .recipes.foreign import ForeignMonitor as ForeignMonitor
 from .recipes.l2_sp import L2SP as L2SP
 from .recipes.replay import Replay as Replay
+from .recipes.unfreezing import GradualUnfreezing as GradualUnfreezing
 from .recipes.walls import WallMonitor as WallMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
 from .training.estimate.estimate import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from ase.data import chemical_symbols
@@ -60,6 +60,9 @@ class Backbone(nn.Module, ABC):
         strained then, and forces and stress are derived through them.
     missing_heads
         What the config's ``implements`` has for other weights, and these have no head for.
+    block_pattern
+        Regular expression that is found in the name of a parameter of an interaction block, with the number
+        of the block, from 0, as its first group; ``None`` where there are none.
     always_double
         Names of parameters and buffers that stay in float64, whatever format the others are turned to.
     """
@@ -73,6 +76,7 @@ class Backbone(nn.Module, ABC):
     max_neighbors: int | None = None
     partly_periodic: bool = True
     reads_positions: bool = False
+    block_pattern: ClassVar[str | None] = None
     missing_heads: tuple[str, ...] = ()
     frame_inputs: Mapping[str, float] = MappingProxyType({})
     always_double: tuple[str, ...] = ()

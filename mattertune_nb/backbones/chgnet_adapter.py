@@ -47,6 +47,8 @@ class CHGNetBackbone(Backbone):
     computed by parts.
     """
 
+    block_pattern = r"_(?:conv_)?layers\.(\d+)\."
+
     def __init__(self, model: Any, label: str) -> None:
         super().__init__()
         work_by_parts(model)

@@ -46,6 +46,7 @@ class SevenNetBackbone(Backbone):
     """
 
     element_index: Tensor
+    block_pattern = r"^model\.(\d+)_"
     has_atom_energies = True
 
     def __init__(

@@ -12,6 +12,7 @@ from mattertune_nb.config.errors import about
 from mattertune_nb.config.optim import AdamWConfig, OptimizerConfig
 from mattertune_nb.config.own_properties import PropertyConfig  # noqa: TC001  pydantic reads it
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
+from mattertune_nb.config.recipes import LoRAConfig  # noqa: TC001  pydantic reads it
 from mattertune_nb.config.schedules import LRSchedulerConfig, check_sequence
 from mattertune_nb.config.task import (
     EnergyPropertyConfig,
@@ -51,6 +52,16 @@ class ModelConfig(HyperParameters):
         kinds={"none": "constant", "config": "one schedule", "list": "one after the other"},
         group="learning rate",
     )
+    lr_decay: float = setting(
+        1.0,
+        "Factor of the learning rate from each interaction block to the one before it; 1: the same for all. "
+        "0.5 to 0.8 changes the first layers, which are the most general, less.",
+        label="Rate from block to block",
+        fixed=True,
+        gt=0,
+        le=1,
+        group="learning rate",
+    )
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {ENERGY.name: [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor. "
@@ -74,6 +85,23 @@ class ModelConfig(HyperParameters):
         "Parameters held at their pretrained values, as patterns over their names (`*embedding*`); "
         "use it against overfitting on a few dozen frames.",
         label="Frozen parameters",
+        fixed=True,
+        group="frozen weights",
+    )
+    frozen_blocks: int = setting(
+        0,
+        "How many interaction blocks, from the first, are held at their pretrained values, and with them the "
+        "embeddings. All of them: only what reads the energy from the features is trained.",
+        label="Frozen interaction blocks",
+        fixed=True,
+        ge=0,
+        group="frozen weights",
+    )
+    lora: LoRAConfig | None = setting(
+        None,
+        "Hold all weights and train updates of low rank to them (LoRA): few parameters, and small files of "
+        "the optimizer. The learning rate may be larger.",
+        label="Updates of low rank (LoRA)",
         fixed=True,
         group="frozen weights",
     )

@@ -12,9 +12,13 @@ from mattertune_nb.config.errors import ConfigError, about
 from mattertune_nb.config.messages import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import torch
+
+
+_OTHERS = "others"
+"""Name of the group of parameters that fit no pattern."""
 
 
 class _OptimizerConfig(StrictConfig):
@@ -38,7 +42,9 @@ class _OptimizerConfig(StrictConfig):
     )
 
     def create_optimizer(
-        self, parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]]
+        self,
+        parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]],
+        factors: Mapping[str, float] | None = None,
     ) -> torch.optim.Optimizer:
         """Build torch's optimizer of the same name.
 
@@ -47,6 +53,8 @@ class _OptimizerConfig(StrictConfig):
         parameters
             With their names, where some have a rate of their own; the prefix ``backbone.`` is left out of
             what patterns are compared with, as in ``freeze``.
+        factors
+            What the rate of each is multiplied with, too, by its name without the prefix; 1 for others.
 
         Raises
         ------
@@ -59,34 +67,40 @@ class _OptimizerConfig(StrictConfig):
             torch.optim, type(self).__name__.removesuffix("Config")
         )
         given = [p if isinstance(p, tuple) else ("", p) for p in parameters]
-        groups: Any = self._groups(given) if self.lr_factors else [p for _, p in given]
+        has_own = self.lr_factors or factors
+        groups: Any = self._groups(given, factors or {}) if has_own else [p for _, p in given]
         settings = self.model_dump(exclude={"name", "lr_factors"})
         optimizer: torch.optim.Optimizer = kind(groups, **settings)
         return optimizer
 
-    def _groups(self, given: list[tuple[str, torch.nn.Parameter]]) -> list[dict[str, Any]]:
-        """Return torch's groups of parameters: those of no pattern, which have the full rate, first."""
-        groups: dict[str, list[torch.nn.Parameter]] = {
-            pattern: [] for pattern in ("others", *self.lr_factors)
-        }
+    def _groups(
+        self, given: list[tuple[str, torch.nn.Parameter]], factors: Mapping[str, float]
+    ) -> list[dict[str, Any]]:
+        """Return torch's groups of parameters: those with the full rate first."""
+        groups: dict[tuple[str, float], list[torch.nn.Parameter]] = {}
         names = [name.removeprefix("backbone.") for name, _ in given]
         if not all(names):
             msg = "lr_factors: the parameters have no names; give module.named_parameters()."
             raise ConfigError(msg)
         for name, (_, parameter) in zip(names, given, strict=True):
             fits = (pattern for pattern in self.lr_factors if fnmatchcase(name, pattern))
-            groups[next(fits, "others")].append(parameter)
+            key = next(fits, _OTHERS), factors.get(name, 1.0)
+            groups.setdefault(key, []).append(parameter)
         for pattern in self.lr_factors:
-            if not groups[pattern]:
+            if pattern not in {key for key, _ in groups}:
                 msg = (
                     f"lr_factors: {shown(pattern)} fits no parameter that is trained and fits no pattern "
                     f"before it, e.g. '{names[0]}'."
                 )
                 raise ConfigError(msg)
+        order = [_OTHERS, *self.lr_factors]
         return [
-            {"params": params, "lr": self.lr * self.lr_factors.get(name, 1.0), "name": name}
-            for name, params in groups.items()
-            if params
+            {
+                "params": groups[pattern, factor],
+                "lr": self.lr * self.lr_factors.get(pattern, 1.0) * factor,
+                "name": pattern if factor == 1 else f"{pattern} × {factor:.4g}",
+            }
+            for pattern, factor in sorted(groups, key=lambda key: (order.index(key[0]), -key[1]))
         ]
 
 

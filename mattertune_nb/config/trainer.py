@@ -12,7 +12,13 @@ from mattertune_nb.config.errors import about
 from mattertune_nb.config.hardware import HardwareConfig
 from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
 from mattertune_nb.config.messages import label_of
-from mattertune_nb.config.recipes import ForeignSetConfig, L2SPConfig, ReplayConfig
+from mattertune_nb.config.recipes import (
+    EWCConfig,
+    ForeignSetConfig,
+    L2SPConfig,
+    ReplayConfig,
+    UnfreezingConfig,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,6 +171,20 @@ class TrainerConfig(HardwareConfig):
         label="Hold weights near the pretrained",
         group="keep what the model knew",
     )
+    ewc: EWCConfig | None = setting(
+        None,
+        "Hold each weight near the pretrained one as much as predictions away from the target depend on it "
+        "(EWC). Turn it on beside replay, or in its place where steps must not take longer.",
+        label="Hold what matters elsewhere",
+        group="keep what the model knew",
+    )
+    unfreezing: UnfreezingConfig | None = setting(
+        None,
+        "Train the last layers first, and one interaction block more every few epochs. Turn it on where the "
+        "first steps would spoil what the first layers know.",
+        label="Gradual unfreezing",
+        group="keep what the model knew",
+    )
     foreign_set: ForeignSetConfig | None = setting(
         ForeignSetConfig,
         "Measure beside validations what becomes of structures away from the target: what the tuned model "
@@ -269,7 +289,8 @@ class TrainerConfig(HardwareConfig):
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        left_out |= {"foreign_set", "walls", "replay", "l2_sp", "check_val_every_n_steps"}
+        left_out |= {"foreign_set", "walls", "replay", "l2_sp", "ewc", "unfreezing"}
+        left_out.add("check_val_every_n_steps")
         kwargs = self.model_dump(exclude=left_out)
         if self.check_val_every_n_steps is not None:
             # Lightning counts batches, and over epochs where it is told of none

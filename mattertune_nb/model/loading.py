@@ -62,6 +62,7 @@ def load(
         raise ConfigError(msg)
     model = cls(built_from(contents, config), **given)
     model.hparams._start = None
+    model.merge_lora()
     if cls is base:
         warn_of_own_class(contents, file)
     model.on_load_checkpoint(contents)

@@ -12,11 +12,13 @@ from typing_extensions import override
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
+from mattertune_nb.model.depth import freeze_blocks, rate_factors
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
+from mattertune_nb.model.lora import add_lora, merge_lora, pack, unpack
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
 from mattertune_nb.model.normalization import Normalization, with_references_read
@@ -87,6 +89,7 @@ class FinetuneModuleBase(Findable):
         self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
         self.heads = PropertyHeads(config, self.backbone)
         freeze_unreached(self.backbone, self.heads.trained)
+        freeze_blocks(self.backbone, config.frozen_blocks)
         self.held = freeze(self.backbone, config.freeze)
         self.normalization = Normalization(config.normalizers)
         weights = {p.about().name: p.loss_coefficient for p in config.properties}
@@ -103,6 +106,8 @@ class FinetuneModuleBase(Findable):
         """Further terms of the loss in training, of callbacks."""
         if start is not None:
             start.give_weights(self)
+        if config.lora is not None:
+            add_lora(self.backbone, config.lora)
         self.steps_in_time = math.inf
         """Optimizer steps that the run's time leaves room for."""
 
@@ -215,7 +220,8 @@ class FinetuneModuleBase(Findable):
 
     @override
     def configure_optimizers(self) -> Any:
-        optimizer = create_optimizer(self.hparams.optimizer, self.named_parameters())
+        factors = rate_factors(self.backbone, self.hparams.lr_decay)
+        optimizer = create_optimizer(self.hparams.optimizer, self.named_parameters(), factors)
         schedules = self.hparams.schedules
         if not schedules:
             return optimizer
@@ -278,10 +284,19 @@ class FinetuneModuleBase(Findable):
         if self.start is not None:
             checkpoint["start"] = dict(self.start)
         checkpoint |= arguments_for_checkpoint(self.arguments)
+        pack(self.backbone, checkpoint, "backbone.")
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.baseline = dict(checkpoint.get("baseline", {}))
+        unpack(self.backbone, checkpoint)
+
+    def merge_lora(self) -> None:
+        """Add what LoRA has trained to the weights; without LoRA, nothing is done.
+
+        ``tune`` and ``load_from_checkpoint`` return models of which this is done.
+        """
+        merge_lora(self.backbone)
 
     @classmethod
     @override

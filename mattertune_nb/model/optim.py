@@ -12,7 +12,7 @@ from mattertune_nb.config.schedules import LRSchedulerConfig, schedule_interval
 from mattertune_nb.config.stretching import one_after_the_other
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import torch
     from lightning.pytorch import Trainer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def create_optimizer(
     config: OptimizerConfig,
     parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]],
+    factors: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
     """Build the optimizer over the trainable ones of `parameters`.
 
@@ -32,6 +33,8 @@ def create_optimizer(
         Its settings.
     parameters
         ``module.parameters()``; ``module.named_parameters()`` where some have a rate of their own.
+    factors
+        What the rate of each parameter is multiplied with, by name; 1 for others.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def create_optimizer(
             "with model.freeze instead."
         )
         raise ConfigError(msg)
-    return config.create_optimizer(trained)
+    return config.create_optimizer(trained, factors or {})
 
 
 def create_lr_schedulers(

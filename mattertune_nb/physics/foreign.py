@@ -303,8 +303,8 @@ def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
     content = hashlib.sha256(f"{_VERSION} {model.backbone.graph_kind}".encode())
     content.update(json.dumps(frames, sort_keys=True).encode())
     for name, tensor in model.state_dict().items():
-        # references shift energies, which a set does not count
-        if name.startswith("backbone."):
+        # references shift energies, which a set does not count; updates of low rank begin at zero
+        if name.startswith("backbone.") and not name.startswith("backbone.lora."):
             content.update(name.encode())
             content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
     return content.hexdigest()[:32]

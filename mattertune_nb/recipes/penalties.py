@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mattertune_nb.recipes.ewc import EWCPenalty, fisher_information
 from mattertune_nb.recipes.l2_sp import L2SPPenalty, start_of_backbone
 from mattertune_nb.recipes.replay import ReplayPenalty, replay_set
 
@@ -38,4 +39,8 @@ def penalties(
         found["replay"] = ReplayPenalty(foreign, module.backbone, share, weight, 0)
     if settings.l2_sp is not None:
         found["l2_sp"] = L2SPPenalty(start_of_backbone(module), settings.l2_sp.weight)
+    if settings.ewc is not None:
+        foreign = replay_set(module, target, settings.ewc.file)
+        fisher = fisher_information(module, foreign.frames)
+        found["ewc"] = EWCPenalty(start_of_backbone(module), fisher, settings.ewc.weight)
     return found

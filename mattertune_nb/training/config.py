@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import model_validator
+
 from mattertune_nb.backbones.registry import AnyBackboneConfig
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.cosine_schedules import CosineAnnealingLRConfig, OneCycleLRConfig
@@ -45,6 +49,16 @@ class MatterTunerConfig(StrictConfig):
         label="Run",
         basic=True,
     )
+
+    @model_validator(mode="after")
+    def _check_recipes(self) -> Self:
+        if self.model.lora is None:
+            return self
+        for name in ("l2_sp", "ewc"):
+            if getattr(self.trainer, name) is not None:
+                text = "it holds weights, and with LoRA (model.lora) none are trained; leave out one of both"
+                raise about(text, "trainer", name)
+        return self
 
     def check_length(self) -> None:
         """Refuse a schedule that takes its length from a run that has none.

@@ -87,6 +87,7 @@ def look_back(trainer: Trainer, model: FinetuneModuleBase) -> None:
 
 def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
     """Return a model with the best weights of its run, where there are any."""
+    module.merge_lora()
     if run.best.is_file():
         contents = read_checkpoint(run.best)
         module.load_state_dict(contents["state_dict"])

@@ -23,8 +23,10 @@ from typing_extensions import override
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
+from mattertune_nb.recipes.ewc import EWC
 from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
+from mattertune_nb.recipes.unfreezing import GradualUnfreezing
 from mattertune_nb.training.callbacks.findings import FindingsRecorder
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
 from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
@@ -148,6 +150,10 @@ def build_trainer(
         own.append(Replay(**settings.replay.model_dump(), seed=config.run.seed))
     if settings.l2_sp is not None:
         own.append(L2SP(settings.l2_sp.weight))
+    if settings.ewc is not None:
+        own.append(EWC(**settings.ewc.model_dump()))
+    if settings.unfreezing is not None:
+        own.append(GradualUnfreezing(settings.unfreezing.epochs))
     if settings.foreign_set is not None:
         own.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
     if settings.walls:

@@ -249,6 +249,8 @@ OTHERS = {
         "walls",
         "replay",
         "l2_sp",
+        "ewc",
+        "unfreezing",
         "loggers",
         "check_val_every_n_steps",
         "additional_trainer_kwargs",
@@ -256,6 +258,9 @@ OTHERS = {
     mt.ForeignSetConfig: {"file", "share"},  # tests/recipes/test_foreign_monitor.py
     mt.ReplayConfig: {"file", "share", "weight"},  # tests/recipes/test_replay.py
     mt.L2SPConfig: {"weight"},
+    mt.EWCConfig: {"weight", "file"},  # tests/recipes/test_ewc.py
+    mt.UnfreezingConfig: {"epochs"},  # tests/recipes/test_unfreezing.py
+    mt.LoRAConfig: {"rank", "alpha", "targets"},  # tests/model/test_lora.py
     mt.RunConfig: {"name", "root", "module_class", "save_every", "seed"},
     mt.AtomsListDatasetConfig: {
         "atoms_list",

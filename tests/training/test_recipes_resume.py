@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from ase.io import read, write
 from stopping import NoisyModule, StopAfter, assert_same
 
@@ -21,6 +22,7 @@ def test_a_resume_is_exact(hook, calls, morse_config, copper_xyz, tmp_path):
     settings = {
         "replay": mt.ReplayConfig(file=tmp_path / "oxide.xyz", share=0.5),
         "l2_sp": mt.L2SPConfig(weight=0.1),
+        "ewc": mt.EWCConfig(weight=0.1, file=tmp_path / "oxide.xyz"),
         "foreign_set": None,
     }
     mt.MatterTuner(morse_config("never", **settings), module_class=NoisyModule).tune()
@@ -31,3 +33,32 @@ def test_a_resume_is_exact(hook, calls, morse_config, copper_xyz, tmp_path):
     (tmp_path / "oxide.xyz").unlink()  # a checkpoint has the structures
     mt.MatterTuner(config, module_class=NoisyModule).resume(run)
     assert_same(run, RunDirectory(config.run.root / "never"))
+
+
+def test_a_resume_with_updates_of_low_rank_is_exact(tmp_path):
+    """So is one of their running average, and of blocks that are set free one after the other."""
+
+    def config(name: str) -> mt.MatterTunerConfig:
+        config = mt.demo_config(tmp_path / "runs", name)
+        config.data.train.index, config.data.validation.index = ":8", ":2"
+        config.data.batch_size = 4
+        config.model.lora = mt.LoRAConfig(rank=2)
+        config.trainer = mt.TrainerConfig(
+            max_epochs=3,
+            accelerator="cpu",
+            foreign_set=None,
+            walls=False,
+            log_every_n_steps=1,
+            ema=mt.EMAConfig(decay=0.5),
+            unfreezing=mt.UnfreezingConfig(),
+        )
+        return config
+
+    mt.MatterTuner(config("never")).tune()
+    run = RunDirectory(tmp_path / "runs" / "stopped")
+    mt.MatterTuner(config("stopped")).tune([StopAfter(run, "on_train_batch_end", 3)])
+    assert run.status().state == "stopped"
+    mt.MatterTuner(config("stopped")).resume(run)
+    assert_same(run, RunDirectory(tmp_path / "runs" / "never"))
+    kept = torch.load(run.last, weights_only=True)
+    assert any("updates" in name for name in kept["lora"])

@@ -1,0 +1,97 @@
+"""How deep a parameter is: before the interaction blocks, in one of them, or behind."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.model.lora import weights_of_updates
+
+if TYPE_CHECKING:
+    from mattertune_nb.backbones.backbone import Backbone
+
+
+def depths(backbone: Backbone, asked_by: str) -> dict[str, int]:
+    """Return the depth of each parameter of a backbone, by name.
+
+    Parameters
+    ----------
+    backbone
+        Whose ``block_pattern`` tells the blocks.
+    asked_by
+        The setting that asks, for the message.
+
+    Returns
+    -------
+    dict
+        0 for embeddings, 1, 2, … for those of the first, second, … interaction block, and one more than there
+        are blocks for what reads the energy from the features.
+
+    Raises
+    ------
+    ConfigError
+        The backbone does not tell its blocks.
+    """
+    names = [name for name, _ in backbone.named_parameters()]
+    pattern = backbone.block_pattern
+    blocks = [] if pattern is None else [re.search(pattern, name) for name in names]
+    if not any(blocks):
+        msg = (
+            f"{asked_by}: {backbone.label} does not tell which parameters its interaction blocks have; use "
+            "patterns over their names (freeze, optimizer.lr_factors)."
+        )
+        raise ConfigError(msg)
+    numbers = [None if found is None else int(found[1]) + 1 for found in blocks]
+    n_blocks = max(number for number in numbers if number is not None)
+    first = next(i for i, number in enumerate(numbers) if number is not None)
+    found = {
+        name: number if number is not None else 0 if i < first else n_blocks + 1
+        for i, (name, number) in enumerate(zip(names, numbers, strict=True))
+    }
+    # an update of low rank is where its weight is
+    return found | {update: found[weight] for update, weight in weights_of_updates(backbone)}
+
+
+def freeze_blocks(backbone: Backbone, n_blocks: int) -> None:
+    """Hold the parameters of the first interaction blocks, and what comes before them.
+
+    Parameters
+    ----------
+    backbone
+        The model.
+    n_blocks
+        How many blocks; 0: nothing is held.
+
+    Raises
+    ------
+    ConfigError
+        There are fewer, or the backbone does not tell them.
+    """
+    if not n_blocks:
+        return
+    found = depths(backbone, "frozen_blocks")
+    there = max(found.values()) - 1
+    if n_blocks > there:
+        msg = f"frozen_blocks: {n_blocks}, and {backbone.label} has {there} interaction blocks."
+        raise ConfigError(msg)
+    for name, parameter in backbone.named_parameters():
+        if found[name] <= n_blocks:
+            parameter.requires_grad_(False)
+
+
+def rate_factors(backbone: Backbone, decay: float) -> dict[str, float]:
+    """Return what the learning rate of each parameter is multiplied with, by name; empty where all are 1.
+
+    Parameters
+    ----------
+    backbone
+        The model.
+    decay
+        From each interaction block to the one before it.
+    """
+    if decay == 1:
+        return {}
+    found = depths(backbone, "lr_decay")
+    last = max(found.values())
+    return {name: decay ** (last - depth) for name, depth in found.items()}

@@ -1,0 +1,166 @@
+"""EWC: each weight is held as much as predictions elsewhere depend on it (Kirkpatrick et al., PNAS 2017)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from typing_extensions import override
+
+from mattertune_nb.config.properties import ENERGY, FORCES
+from mattertune_nb.model.loader import graph_dataset
+from mattertune_nb.physics.foreign import target_frames
+from mattertune_nb.recipes.l2_sp import start_of_backbone
+from mattertune_nb.recipes.replay import replay_set
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ase import Atoms
+    from lightning.pytorch import LightningModule, Trainer
+    from torch import Tensor
+
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+_PROBES = 2
+"""Random directions in the predictions of each structure."""
+
+
+def fisher_information(
+    module: FinetuneModuleBase, frames: Sequence[Atoms], seed: int = 0
+) -> dict[str, Tensor]:
+    """Return how much predictions depend on each weight: the diagonal of the Fisher information.
+
+    That of a normal distribution of unit width around the energy per atom (eV) and each component of the
+    forces (eV/Å): the mean over structures of the squared gradient of the logarithm of its density, at values
+    drawn from it. With labels of the model itself the gradient of the loss would be zero instead.
+
+    Parameters
+    ----------
+    module
+        The model.
+    frames
+        Structures.
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    dict
+        By the backbone's names, of what is trained, in the shapes of the weights.
+    """
+    backbone = module.backbone
+    own = {name: p for name, p in backbone.named_parameters() if p.requires_grad}
+    found = {name: torch.zeros_like(p) for name, p in own.items()}
+    rng = np.random.default_rng(seed)
+    was_training = backbone.training
+    backbone.train()
+    try:
+        for atoms in frames:
+            batch = backbone.collate([backbone.graph(atoms)]).to(module.device)
+            with torch.enable_grad():
+                out = backbone(batch)
+                for probe in range(_PROBES):
+                    drawn = (
+                        torch.from_numpy(rng.normal(size=(len(atoms), 3))).to(out[FORCES.name])
+                        * out[FORCES.name]
+                    ).sum() + rng.normal() * out[ENERGY.name].sum() / len(atoms)
+                    gradients = torch.autograd.grad(
+                        drawn,
+                        list(own.values()),
+                        retain_graph=probe + 1 < _PROBES,
+                        materialize_grads=True,
+                    )
+                    for name, gradient in zip(own, gradients, strict=True):
+                        found[name] += gradient.square() / (_PROBES * len(frames))
+    finally:
+        backbone.train(was_training)
+    return found
+
+
+class EWCPenalty:
+    """Half the squared distance of the backbone's weights to others, each times its Fisher information.
+
+    Parameters
+    ----------
+    start
+        The others, by the names of the backbone.
+    fisher
+        The information, by the same names.
+    weight
+        Of the penalty in the total loss.
+    """
+
+    def __init__(
+        self, start: Mapping[str, Tensor], fisher: Mapping[str, Tensor], weight: float
+    ) -> None:
+        self._start, self._fisher, self._weight = start, fisher, weight
+
+    def losses(
+        self, module: FinetuneModuleBase, n_structures: int
+    ) -> dict[str, tuple[Tensor, float]]:
+        """Return ``ewc``."""
+        moved = [
+            (self._fisher[name] * (parameter - self._start[name]).square()).sum()
+            for name, parameter in module.backbone.named_parameters()
+            if parameter.requires_grad and name in self._start
+        ]
+        return {"ewc": (torch.stack(moved).sum() / 2, self._weight)} if moved else {}
+
+
+class EWC(Callback):
+    """Adds to the loss how far the weights are from those before the fit, in terms of predictions elsewhere.
+
+    The penalty ½ Σ F (w − w₀)², with the Fisher information F on structures away from the target, is recorded
+    as ``train/ewc_loss``. Usable under any Trainer.
+
+    Parameters
+    ----------
+    file
+        The structures; not given: those that :class:`Replay` makes.
+    weight
+        Of the penalty in the total loss.
+    """
+
+    def __init__(self, file: Path | None = None, weight: float = 1.0) -> None:
+        self._file, self._weight = file, weight
+        self._start: dict[str, Tensor] = {}
+        self._fisher: dict[str, Tensor] = {}
+
+    @property
+    @override
+    def state_key(self) -> str:
+        return "mattertune_nb.ewc"
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "start": {name: tensor.cpu() for name, tensor in self._start.items()},
+            "fisher": {name: tensor.cpu() for name, tensor in self._fisher.items()},
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._start, self._fisher = dict(state_dict["start"]), dict(state_dict["fisher"])
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = cast("FinetuneModuleBase", pl_module)
+        if not self._start:
+            frames = target_frames(graph_dataset(trainer.train_dataloader).frames)
+            foreign = replay_set(module, frames, self._file)
+            with trainer.precision_plugin.forward_context():
+                self._fisher = fisher_information(module, foreign.frames)
+            self._start = start_of_backbone(module)
+        start, fisher = (
+            {name: tensor.to(module.device) for name, tensor in part.items()}
+            for part in (self._start, self._fisher)
+        )
+        module.penalties["ewc"] = EWCPenalty(start, fisher, self._weight)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        cast("FinetuneModuleBase", pl_module).penalties.pop("ewc", None)
