@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mattertune_nb.config.errors import DataError, MissingExtraError, cause
+from mattertune_nb.data.readers.by_dpdata import read_by_dpdata
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ase import Atoms
 
     from mattertune_nb.data.sources.frames import Frames
 
@@ -24,50 +19,10 @@ def _takes(path: Path, head: bytes) -> bool:
 
 
 def _open(path: Path) -> Frames:
-    if importlib.util.find_spec("dpdata") is None:
-        hint = "pip install 'mattertune-nb[dpdata]'"
-        msg = f"{path}: a folder of DeePMD needs a package that is not installed: {hint}"
-        raise MissingExtraError(msg)
-    import dpdata
-
     is_npy = any(path.glob("set.*/coord.npy"))
     is_labelled = any(path.glob("set.*/energy.npy")) or (path / "energy.raw").is_file()
-    kind = dpdata.LabeledSystem if is_labelled else dpdata.System
-    try:
-        system = kind(str(path), fmt="deepmd/npy" if is_npy else "deepmd/raw")
-    except Exception as exc:  # dpdata raises whatever it stumbles over
-        msg = f"{path}: cannot be read as a folder of DeePMD ({cause(exc)})."
-        raise DataError(msg) from exc
-    return _frames(system, path)
-
-
-def _frames(system: Any, path: Path) -> list[Atoms]:
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    data = system.data
-    names = np.array(data["atom_names"])[np.asarray(data["atom_types"])]
-    frames = []
-    for i in range(len(data["coords"])):
-        atoms = Atoms(
-            names, data["coords"][i], cell=data["cells"][i], pbc=not data.get("nopbc", False)
-        )
-        results: dict[str, Any] = {}
-        if "energies" in data:
-            results["energy"] = float(data["energies"][i])
-        if "forces" in data:
-            results["forces"] = np.asarray(data["forces"][i], dtype=float)
-        if "virials" in data and atoms.pbc.all():
-            # DeePMD's virial in eV is minus the volume times the stress in ASE's sign
-            virial = np.asarray(data["virials"][i], dtype=float).reshape(3, 3)
-            stress = -(virial + virial.T) / 2 / atoms.get_volume()
-            results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        frames.append(atoms)
-    if not frames:
-        msg = f"{path}: holds no structure. Check that the folder is complete."
-        raise DataError(msg)
-    return frames
+    fmt = "deepmd/npy" if is_npy else "deepmd/raw"
+    return read_by_dpdata(path, fmt, "a folder of DeePMD", is_labelled=is_labelled)
 
 
 READER = Reader("deepmd", _takes, _open)

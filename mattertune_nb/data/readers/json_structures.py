@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 _KBAR_TO_GPA = -0.1
 """VASP's stress in kbar is positive under compression, ours in ASE's sign under tension."""
 
-_OF_GEOMETRY = (
-    *("numbers", "atomic_numbers", "symbols", "species"),
-    *("positions", "pos", "cell", "lattice", "pbc", "structure", "natoms", "num_atoms"),
-)
+SPECIES = ("numbers", "atomic_numbers", "symbols", "species", "species_at_sites")
+"""Names under which people keep the elements of the atoms, as numbers or symbols."""
+
+_POSITIONS = ("positions", "pos", "cartesian_site_positions")
+_CELL = ("cell", "lattice", "lattice_vectors")
+_OF_GEOMETRY = (*SPECIES, *_POSITIONS, *_CELL, "pbc", "structure", "natoms", "num_atoms", "nsites")
 
 
 def _takes(path: Path, head: bytes) -> bool:
@@ -46,20 +48,38 @@ def _open(path: Path) -> Frames:
     frames: list[Atoms] = []
     for name, record in _records(data):
         where = f"{path}, frame {len(frames)}{f' ({name})' if name else ''}"
-        try:
-            frames.append(_from_pymatgen(record) if "structure" in record else _from_arrays(record))
-        except DataError as exc:
-            msg = f"{where}: {exc}"
-            raise DataError(msg) from None
-        except (KeyError, TypeError, ValueError, IndexError) as exc:
-            msg = f"{where}: no structure that is understood ({cause(exc)})."
-            raise DataError(msg) from exc
+        frames.append(from_record(record, where))
         if name:
             frames[-1].info.setdefault("id", name)
     if not frames:
         msg = f"{path}: holds no structure. Check that the file is complete."
         raise DataError(msg)
     return frames
+
+
+def from_record(record: dict[str, Any], where: str) -> Atoms:
+    """Return the structure that plain data describe: one of pymatgen's, or arrays in eV and Å.
+
+    Parameters
+    ----------
+    record
+        The structure and what is known of it.
+    where
+        The file and the frame, for messages.
+
+    Raises
+    ------
+    DataError
+        There is no structure in it.
+    """
+    try:
+        return _from_pymatgen(record) if "structure" in record else _from_arrays(record)
+    except DataError as exc:
+        msg = f"{where}: {exc}"
+        raise DataError(msg) from None
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        msg = f"{where}: no structure that is understood ({cause(exc)})."
+        raise DataError(msg) from exc
 
 
 def _records(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -126,15 +146,13 @@ def _from_arrays(record: dict[str, Any]) -> Atoms:
     """Return a structure of plain arrays, in eV and Å; other entries keep their names."""
     from ase import Atoms
 
-    kind = next(
-        (k for k in ("numbers", "atomic_numbers", "symbols", "species") if k in record), None
-    )
-    place = next((k for k in ("positions", "pos") if k in record), None)
+    kind = next((k for k in SPECIES if k in record), None)
+    place = next((k for k in _POSITIONS if k in record), None)
     if kind is None or place is None:
         there = ", ".join(map(str, record)) or "nothing"
         msg = f"has no atomic numbers or no positions, only {there}."
         raise DataError(msg)
-    cell = record.get("cell", record.get("lattice"))
+    cell = next((record[k] for k in _CELL if record.get(k) is not None), None)
     cell = None if cell is None else np.array(cell, dtype=float)
     cell = cell.reshape(3, 3) if cell is not None and cell.size == 9 else cell
     has_cell = cell is not None and bool(np.any(cell))

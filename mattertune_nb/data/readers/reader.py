@@ -51,16 +51,19 @@ def readers() -> tuple[Reader, ...]:
     from mattertune_nb.data.readers import (
         ase_db,
         compressed,
+        cp2k,
         deepmd,
         extxyz,
         json_structures,
         lmdb,
+        parquet,
         vasp,
     )
 
     others = [point.load() for point in entry_points(group=GROUP)]
-    own = (compressed, deepmd, lmdb, ase_db, json_structures, extxyz)
-    return (*others, *(module.READER for module in own), vasp.OUTCAR, vasp.VASPRUN)
+    own = (compressed, deepmd, lmdb, parquet, ase_db, json_structures)
+    named = (cp2k.TRAJECTORY, extxyz.READER, cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN)
+    return (*others, *(module.READER for module in own), *named)
 
 
 def reader_of(path: Path, name: str | None = None) -> Reader:

@@ -48,7 +48,7 @@ class FileSource(StrictConfig):
     )
     format: str | None = setting(
         None,
-        "Format, where it cannot be told from the file: 'extxyz', 'json', 'deepmd', 'aselmdb', or one of "
+        "Format, where it cannot be told from the file: 'extxyz', 'json', 'deepmd', 'cp2k', or one of "
         "ASE's, such as 'vasp-out'.",
         label="Format",
         min_length=1,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.readers.cp2k import is_beside_positions
 from mattertune_nb.data.readers.reader import matches, patterns, reader_of, readers
 from mattertune_nb.data.sources.many import ManyFrames
 from mattertune_nb.data.xyz.file import STRUCTURE_FILES, existing_file
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _OF_VASP = ("vasprun*.xml*", "*OUTCAR*", "*XDATCAR*", "*CONTCAR*", "*POSCAR*")
 """What one calculation leaves in one folder, the most telling first."""
+
+
+_ABOUT_DATA = ("dataset_info.json", "dataset_dict.json", "state.json")
+"""What datasets of Hugging Face writes beside its tables."""
 
 
 def open_frames(
@@ -115,6 +120,8 @@ def _in_folder(folder: Path) -> list[Path]:
             found += [path] if _is_data_set(path) else []
         elif matches(path, _OF_VASP):
             calculated.setdefault(path.parent, []).append(path)
+        elif matches(path, _ABOUT_DATA) or is_beside_positions(path):
+            continue
         elif matches(path, names):
             found.append(path)
     for paths in calculated.values():

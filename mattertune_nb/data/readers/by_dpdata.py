@@ -1,0 +1,80 @@
+"""What dpdata reads, as structures with labels."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mattertune_nb.config.errors import DataError, MissingExtraError, cause
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+
+def read_by_dpdata(path: Path, fmt: str, what: str, *, is_labelled: bool = True) -> list[Atoms]:
+    """Return all frames of a file or folder in one of dpdata's formats.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    fmt
+        dpdata's name of its format.
+    what
+        The same in words, e.g. ``"a folder of DeePMD"``.
+    is_labelled
+        Whether it has energies.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or holds no structure.
+    MissingExtraError
+        dpdata is not installed.
+    """
+    if importlib.util.find_spec("dpdata") is None:
+        hint = "pip install 'mattertune-nb[dpdata]'"
+        msg = f"{path}: {what} needs a package that is not installed: {hint}"
+        raise MissingExtraError(msg)
+    import dpdata
+
+    kind = dpdata.LabeledSystem if is_labelled else dpdata.System
+    try:
+        system = kind(str(path), fmt=fmt)
+    except Exception as exc:  # dpdata raises whatever it stumbles over
+        msg = f"{path}: cannot be read as {what} ({cause(exc)})."
+        raise DataError(msg) from exc
+    return _frames(system, path)
+
+
+def _frames(system: Any, path: Path) -> list[Atoms]:
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    data = system.data
+    names = np.array(data["atom_names"])[np.asarray(data["atom_types"])]
+    frames = []
+    for i in range(len(data["coords"])):
+        atoms = Atoms(
+            names, data["coords"][i], cell=data["cells"][i], pbc=not data.get("nopbc", False)
+        )
+        results: dict[str, Any] = {}
+        if "energies" in data:
+            results["energy"] = float(data["energies"][i])
+        if "forces" in data:
+            results["forces"] = np.asarray(data["forces"][i], dtype=float)
+        if "virials" in data and atoms.pbc.all():
+            # DeePMD's virial in eV is minus the volume times the stress in ASE's sign
+            virial = np.asarray(data["virials"][i], dtype=float).reshape(3, 3)
+            stress = -(virial + virial.T) / 2 / atoms.get_volume()
+            results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    if not frames:
+        msg = f"{path}: holds no structure. Check that the folder is complete."
+        raise DataError(msg)
+    return frames
