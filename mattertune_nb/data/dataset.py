@@ -68,9 +68,12 @@ class AtomsDataset:
         What a person should know of how the source was read, a sentence each.
     has_one_naming
         Whether `keys` holds for every structure, see :meth:`keys_of`.
+    keeps_isolated_atoms
+        Whether single atoms are frames like others, and not references.
     """
 
     has_one_naming = True
+    keeps_isolated_atoms = False
 
     def __init__(
         self,

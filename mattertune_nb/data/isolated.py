@@ -32,7 +32,7 @@ def without_isolated_atoms(
     Parameters
     ----------
     datasets
-        Each by its name. One of nothing else is left as it is.
+        Each by its name. One of nothing else is left as it is, and one that keeps them.
 
     Raises
     ------
@@ -41,6 +41,9 @@ def without_isolated_atoms(
     """
     kept, energies, count = {}, {}, 0
     for stage, dataset in datasets.items():
+        if dataset.keeps_isolated_atoms:
+            kept[stage] = dataset
+            continue
         single = np.flatnonzero(dataset.n_atoms() == 1)
         isolated = [int(i) for i in single if is_isolated_atom(dataset.frame(int(i)))]
         kept[stage] = dataset
@@ -58,7 +61,7 @@ def without_isolated_atoms(
     )
     text = (
         f"{count} frames are isolated atoms ({told}): their energies are references and no frames, so that "
-        "they are left out."
+        "they are left out; isolated_atoms: frames keeps them."
     )
     return kept, [text]
 

@@ -36,6 +36,7 @@ class NamedSets(AtomsDataset):
         self._joined = _Joined(list(parts.values()))
         self.names = list(parts)
         super().__init__(self._joined, ", ".join(parts))
+        self.keeps_isolated_atoms = any(part.keeps_isolated_atoms for part in parts.values())
 
     def sets(self) -> NDArray[np.int64]:
         """Return the number of the set that each structure is of, (len,), in the order of `names`."""

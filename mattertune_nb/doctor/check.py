@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.labels.choice import key_settings
@@ -89,7 +91,7 @@ def check(
     """
     model = None if backbone is None else untuned_model(backbone)
     given = [data] if validation is None else [data, validation]
-    opened = [_opened(one) for one in given]
+    opened = [_opened(one, model) for one in given]
     cases = [look_at(dataset, model, progress=progress or _silent) for dataset, _ in opened]
     findings = [finding for _, questions in opened for finding in questions]
     # two parts of one source cannot be told by its name
@@ -164,13 +166,18 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
     return FinetuneModuleBase(config.model_copy(update={"normalizers": {}})).eval()
 
 
-def _opened(data: Any) -> tuple[AtomsDataset, list[Finding]]:
+def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, list[Finding]]:
     """Open data; of files the names of labels are looked for, and asked about where they are not plain."""
     if not isinstance(data, (str, Path)):
         return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), []
     config = XYZDatasetConfig(src=data)
     dataset = config.create_dataset()
     choices = search_labels(dataset, at_most=_SEARCHED).choices()
+    if model is not None:
+        from mattertune_nb.doctor.evidence import weigh
+
+        with suppress(MatterTuneError):  # what it cannot take is found below
+            weigh(dataset, choices, model, model.hparams.name)
     dataset.keys = config.model_copy(update=key_settings(choices)).keys
     remedy = "Say which in the data set's config; `mattertune-nb init` writes one."
     where = Path(dataset.name).name

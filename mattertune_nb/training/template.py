@@ -73,6 +73,10 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
         opened = dataset.create_dataset()
         search = search_labels(opened, at_most=_SECONDS)
         choices = search.choices()
+        if any(choice.open for choice in choices.values()):
+            from mattertune_nb.doctor.evidence import decide
+
+            decide(opened, choices, backbone)
         dataset = dataset.model_copy(update=key_settings(choices))
         first.notes += opened.notes
         for label, choice in choices.items():

@@ -50,3 +50,18 @@ def test_a_run_neither_trains_on_them_nor_validates_on_them(copper, tmp_path):
 def test_a_set_of_nothing_else_is_left_as_it_is(n):
     kept, notes = without_isolated_atoms({"train": as_dataset([atom() for _ in range(n)])})
     assert (len(kept["train"]), notes) == (n, [])
+
+
+@pytest.mark.parametrize("kind", ["file", "named"])
+def test_they_are_frames_where_a_config_says_so(kind, copper, tmp_path):
+    ase.io.write(tmp_path / "a.xyz", [*copper(8), atom(), atom(energy=-0.3)])
+    source = mt.XYZDatasetConfig(src=tmp_path / "a.xyz", isolated_atoms="frames")
+    config = mt.AutoSplitDataModuleConfig(dataset=source)
+    if kind == "named":
+        others = mt.AtomsListDatasetConfig(atoms_list=[bulk("Cu", a=3.9)])
+        config = mt.ManualSplitDataModuleConfig(train=others, validation={"here": source})
+    data = mt.MatterTuneDataModule(config)
+    data.setup("fit")
+    found = [d.frame(i) for d in data.datasets.values() for i in range(len(d))]
+    assert sum(map(is_isolated_atom, found)) == 2
+    assert not any("isolated atoms" in note for note in data.notes)

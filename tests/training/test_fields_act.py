@@ -278,9 +278,9 @@ OTHERS = {
 }
 """Configs whose fields have tests of their own below or in tests/model."""
 
-ELSEWHERE = {"final_loss_coefficient", "units", "unconverged"}
+ELSEWHERE = {"final_loss_coefficient", "units", "unconverged", "isolated_atoms"}
 """Fields that act late in a run, tests/model/test_module.py, on labels, tests/data/test_label_units.py, or on
-files of VASP, tests/data/test_vasp.py."""
+files of VASP, tests/data/test_vasp.py, or on isolated atoms, tests/data/test_isolated.py."""
 
 
 @pytest.fixture(autouse=True)

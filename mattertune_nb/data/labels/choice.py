@@ -33,6 +33,8 @@ class Candidate:
         Those in which it is finite, and for a stress the cell periodic in three directions.
     low, high
         Its range over all frames and components.
+    evidence
+        How it compares with what an untuned model says, where one was asked.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Candidate:
     n_usable: int = 0
     low: float = np.inf
     high: float = -np.inf
+    evidence: str = ""
 
     def add(self, array: NDArray[np.float64], *, is_usable: bool) -> None:
         """Take in the value of one frame."""
@@ -58,7 +61,7 @@ class Candidate:
     def told(self, n_frames: int, unit: str) -> str:
         """Return its range and number of frames, e.g. ``6 of 6 frames, -6.8 to -6.75 eV``."""
         text = f"{self.n_frames} of {n_frames} frames, {self.low:.6g} to {self.high:.6g} {unit}"
-        return f"{text}; {self.reading.doubt}" if self.reading.doubt else text
+        return "; ".join(filter(None, (text, self.reading.doubt, self.evidence)))
 
 
 @dataclass

@@ -62,11 +62,22 @@ class _DatasetConfig(StrictConfig):
         label="Units",
         group="names of labels",
     )
+    isolated_atoms: Literal["references", "frames"] = setting(
+        "references",
+        "What single atoms without periodicity, or with config_type=IsolatedAtom, are: their energies are "
+        "references, so that they are left out and told. Keep them as frames to train on them all the same.",
+        label="Isolated atoms",
+        options={"references": "are left out", "frames": "are frames like others"},
+    )
 
     @property
     def keys(self) -> LabelKeys:
         """The names and units of labels."""
         return LabelKeys(self.energy_key, self.forces_key, self.stress_key, self.units)
+
+    def _as_set(self, dataset: AtomsDataset) -> AtomsDataset:
+        dataset.keeps_isolated_atoms = self.isolated_atoms == "frames"
+        return dataset
 
     def _opened(self, frames: Frames, cache_mb: float) -> Frames:
         """Return frames with lengths in Å, of which those used last are kept."""
@@ -100,7 +111,7 @@ class XYZDatasetConfig(FileSource, _DatasetConfig):
         """
         frames, name, indices = self.open_source()
         opened = self._opened(frames, self.cache_mb)
-        return AtomsDataset(opened, name, self.keys, indices=indices)
+        return self._as_set(AtomsDataset(opened, name, self.keys, indices=indices))
 
 
 class DBDatasetConfig(_DatasetConfig):
@@ -146,7 +157,9 @@ class DBDatasetConfig(_DatasetConfig):
         """
         rows = DBFrames(self.src, self.selection)
         cached = self._opened(rows, self.cache_mb)
-        return AtomsDataset(cached, str(self.src), self.keys, unit="row id", numbers=rows.ids)
+        return self._as_set(
+            AtomsDataset(cached, str(self.src), self.keys, unit="row id", numbers=rows.ids)
+        )
 
 
 AtomsField = Annotated[
@@ -183,7 +196,7 @@ class AtomsListDatasetConfig(_DatasetConfig):
         frames = (
             self.atoms_list if unit is None else ScaledFrames(self.atoms_list, unit_factor(unit))
         )
-        return AtomsDataset(frames, "atoms_list", self.keys)
+        return self._as_set(AtomsDataset(frames, "atoms_list", self.keys))
 
     def __eq__(self, other: object) -> bool:
         # two Atoms are equal to ASE whatever their labels are

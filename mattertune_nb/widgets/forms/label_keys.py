@@ -51,13 +51,15 @@ class LabelKeyFiller:
         """Look into the data files of a config, so that :meth:`fill` has nothing to wait for."""
         for name in type(config.data).model_fields:
             if hasattr(getattr(config.data, name), "src"):
-                self._look(name, getattr(config.data, name))
+                self._look(name, getattr(config.data, name), config.model.name)
 
-    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, Choice], str, int | None]:
+    def _look(
+        self, name: str, dataset: Any, backbone: str
+    ) -> tuple[Any, dict[str, Choice], str, int | None]:
         with self._lock:
             identity = _identity(dataset)
             if name not in self._seen or self._seen[name][0] != identity:
-                self._seen[name] = (identity, *_look_into(dataset))
+                self._seen[name] = (identity, *_look_into(dataset, backbone))
             return self._seen[name]
 
     def identity(self, dataset: Any) -> Any:
@@ -87,7 +89,7 @@ class LabelKeyFiller:
                 self.sizes[name] = len(dataset.atoms_list)
             if not hasattr(dataset, "src"):
                 continue
-            file, found, note, size = self._look(name, dataset)
+            file, found, note, size = self._look(name, dataset, config.model.name)
             last, filled = self._filled.get(name, (None, {}))
             if file != last:
                 changed |= _take_back(dataset, filled)
@@ -124,13 +126,18 @@ def _identity(dataset: Any) -> Any:
     return type(dataset), str(dataset.src), changed, part
 
 
-def _look_into(dataset: Any) -> tuple[dict[str, Choice], str, int | None]:
+def _look_into(dataset: Any, backbone: str) -> tuple[dict[str, Choice], str, int | None]:
     try:
         frames = dataset.create_dataset()
         search = search_labels(frames, at_most=_SECONDS)
     except (MatterTuneError, OSError) as exc:
         return {}, str(exc), None
     found = search.choices()
+    if any(choice.open for choice in found.values()):
+        # torch, and a few predictions: only where a person would be asked
+        from mattertune_nb.doctor.evidence import decide
+
+        decide(frames, found, backbone)
     names = ", ".join(_told(choice) for choice in found.values())
     return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)
 
