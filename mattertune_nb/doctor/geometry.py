@@ -146,6 +146,25 @@ def large_frames(case: Case) -> Iterator[Finding]:
         )
 
 
+def beyond_budget(case: Case) -> Iterator[Finding]:
+    """Find frames that alone have more atoms than a batch is to have."""
+    limit = case.facts.dataset.loader.max_atoms
+    if limit is None:
+        return
+    rows = np.flatnonzero(case.facts.n_atoms > limit)
+    if len(rows):
+        most = int(case.facts.n_atoms[rows].max())
+        yield Finding(
+            "beyond-memory-budget",
+            "warning",
+            f"{len(rows)} of {len(case.facts)} frames have up to {most} atoms, more than the {limit} that a "
+            "batch is to have: each is a batch of its own, and takes more memory than that.",
+            f"Take them out, or raise max_atoms to {most} where the memory is there (mattertune-nb estimate).",
+            case.facts.numbers_of(rows),
+            case.source,
+        )
+
+
 def unknown_elements(case: Case) -> Iterator[Finding]:
     """Find elements that the backbone never saw."""
     if case.elements is None:
@@ -190,6 +209,7 @@ RULES = (
     lost_periodicity,
     mixed_periodicity,
     large_frames,
+    beyond_budget,
     unknown_elements,
     rare_elements,
 )

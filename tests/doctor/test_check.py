@@ -223,3 +223,14 @@ def test_remedies_that_are_settings_read_the_labels_right(copper, tmp_path):
     unit = finding.settings["units.energy"]
     config.units.energy = unit
     assert not len(mt.check(config))
+
+
+def test_frames_beyond_the_memory_budget_of_a_batch(copper):
+    data = mt.AutoSplitDataModuleConfig(
+        dataset=mt.AtomsListDatasetConfig(atoms_list=copper), max_atoms=6
+    ).create_datasets()
+    (finding,) = [f for f in mt.check(data["train"]) if f.id == "beyond-memory-budget"]
+    sizes = [len(copper[i]) for i in finding.frames]
+    assert set(sizes) == {8}
+    assert "more than the 6 that a batch is to have" in finding.message
+    assert "<svg" in finding.picture
