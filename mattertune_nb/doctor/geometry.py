@@ -159,7 +159,7 @@ def beyond_budget(case: Case) -> Iterator[Finding]:
             "warning",
             f"{len(rows)} of {len(case.facts)} frames have up to {most} atoms, more than the {limit} that a "
             "batch is to have: each is a batch of its own, and takes more memory than that.",
-            f"Take them out, or raise max_atoms to {most} where the memory is there (mattertune-nb estimate).",
+            f"Take them out, or raise max_atoms to {most}: `mattertune-nb estimate` says what that takes.",
             case.facts.numbers_of(rows),
             case.source,
         )

@@ -56,12 +56,13 @@ def readers() -> tuple[Reader, ...]:
         extxyz,
         json_structures,
         lmdb,
+        oc20,
         parquet,
         vasp,
     )
 
     others = [point.load() for point in entry_points(group=GROUP)]
-    own = (compressed, deepmd, lmdb, parquet, ase_db, json_structures)
+    own = (compressed, deepmd, lmdb, oc20, parquet, ase_db, json_structures)
     named = (cp2k.TRAJECTORY, extxyz.READER, cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN)
     return (*others, *(module.READER for module in own), *named)
 
