@@ -101,6 +101,7 @@ from .demo import (
     demo_data as demo_data,
 )
 from .doctor.check import check as check
+from .model.ensemble import Ensemble as Ensemble
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
 from .recipes.ewc import EWC as EWC
@@ -110,6 +111,10 @@ from .recipes.replay import Replay as Replay
 from .recipes.unfreezing import GradualUnfreezing as GradualUnfreezing
 from .recipes.walls import WallMonitor as WallMonitor
 from .training.config import MatterTunerConfig as MatterTunerConfig
+from .training.ensemble import (
+    EnsembleRun as EnsembleRun,
+    ensemble as ensemble,
+)
 from .training.estimate.estimate import (
     Estimate as Estimate,
     estimate as estimate,

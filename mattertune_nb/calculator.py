@@ -80,8 +80,8 @@ class PropertyPredictor:
         list
             For each structure ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å
             and eV/Å³ (Voigt, ASE's sign), references included, and a number or (n,) of each other property
-            under its name, in the unit of its labels. The stress is left out where not all three directions
-            are periodic.
+            under its name, in the unit of its labels; of an ensemble each one's spread under its name with
+            ``_std``. The stress is left out where not all three directions are periodic.
 
         Raises
         ------
@@ -168,8 +168,9 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     """An ASE calculator with energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt).
 
     The stress is available where all three directions are periodic; ``energies``, what each atom adds to the
-    energy, its reference included, where the backbone tells them. Threads may share a calculator or a model:
-    they are served one after the other.
+    energy, its reference included, where the backbone tells them; of an ensemble its spread as
+    ``energy_std``, ``forces_std`` and ``stress_std``, in ``results`` after each calculation. Threads may
+    share a calculator or a model: they are served one after the other.
 
     Parameters
     ----------
@@ -212,7 +213,11 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         self._known = dict(model.properties)
         if model.backbone.has_atom_energies:
             self._known[ATOM_ENERGIES.name] = ATOM_ENERGIES
-        own = [name for name in self._known if name not in PROPERTIES]
+        own = [
+            p.ase if p.spread_of else name
+            for name, p in self._known.items()
+            if name not in PROPERTIES
+        ]
         # what ASE's calculators have, by instance
         self.__dict__["implemented_properties"] = [*self.implemented_properties, *own]
         self._composition: tuple[int, ...] | None = None
@@ -291,7 +296,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         (result,) = split_predictions(predictions, batch, self._known)
         _require_finite(result, self.atoms, "the structure", self.model)
         self.results = {
-            p.ase if p.name in PROPERTIES else p.name: result[p.name]
+            p.ase if p.name in PROPERTIES or p.spread_of else p.name: result[p.name]
             for p in wanted
             if p.name in result
         }
@@ -306,7 +311,8 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
     if next(model.backbone.parameters()).dtype == _FORMATS[dtype]:
         return model
     model = copy.deepcopy(model)
-    model.backbone.to(_FORMATS[dtype])
+    for member in getattr(model, "members", [model]):
+        member.backbone.to(_FORMATS[dtype])
     return model
 
 

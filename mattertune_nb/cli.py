@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.cli_runs import convert, export, report, validate
+from mattertune_nb.cli_series import ensemble, is_series, resume_series
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
@@ -123,7 +124,10 @@ def resume(
     set_: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Go on with a run that was stopped, killed, or should train longer."""
+    """Go on with a run that was stopped, killed, or should train longer; or with several as one."""
+    if is_series(run):
+        resume_series(run)
+        return
     from mattertune_nb.training.run_dir import RunDirectory
     from mattertune_nb.training.tuner import MatterTuner
 
@@ -159,7 +163,7 @@ def evaluate(
     console.print(error_table(stages, str(data)))
 
 
-for command in (validate, export, convert, report):
+for command in (ensemble, validate, export, convert, report):
     app.command()(command)
 
 

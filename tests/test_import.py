@@ -66,6 +66,7 @@ FUNCTIONS = {
     "demo_config",
     "demo_data",
     "open_dataset",
+    "ensemble",
     "estimate",
     "explore",
     "parity",

@@ -23,7 +23,7 @@ LAYERS = [
     "doctor",
     "training",
 ]
-TOP = ["testing", "demo", "app", "cli", "cli_runs", "widgets"]
+TOP = ["testing", "demo", "app", "cli", "cli_runs", "cli_series", "widgets"]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
 VENDORS = {
@@ -65,6 +65,7 @@ def layer(path: Path) -> str:
 CONVENIENCES = {
     "model/module.py": {"calculator"},
     "training/runs/run.py": {"widgets"},
+    "training/runs/series.py": {"widgets"},
 }
 """What a model or a run offers from a layer above, imported where it is asked for and not before."""
 

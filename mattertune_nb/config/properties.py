@@ -79,6 +79,8 @@ class Property:
     reduction
         How the numbers of atoms make one of a structure, ``mean`` or ``sum``; of what has a head of ours on
         a backbone's features.
+    spread_of
+        The property whose spread over an ensemble it is; empty for what is learnt.
     """
 
     name: PropertyName
@@ -94,6 +96,7 @@ class Property:
     is_gradient: bool = False
     needs_periodicity: bool = False
     reduction: Literal["mean", "sum"] = "mean"
+    spread_of: PropertyName = ""
 
     @property
     def title(self) -> str:

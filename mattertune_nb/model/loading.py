@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.places import checkpoint_file
+from mattertune_nb.config.places import checkpoint_file, factors_of, members_of, path_of
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
 from mattertune_nb.model.starting import built_from
 
@@ -48,6 +49,13 @@ def load(
     base
         The class that users' classes are derived from.
     """
+    if members_of(place) and cls is base:
+        from mattertune_nb.model.ensemble import load_ensemble
+
+        folder = path_of(place)
+        return load_ensemble(  # type: ignore[return-value]  # a subclass of the base
+            folder, partial(cls.load_from_checkpoint, map_location=map_location), factors_of(folder)
+        )
     file = checkpoint_file(place)
     contents = read_checkpoint(file, map_location=map_location)
     settings = contents["hyper_parameters"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mattertune_nb.config.errors import ConfigError, DataError, RunError, TrainingError
-from mattertune_nb.config.places import path_of
+from mattertune_nb.config.places import factors_of, members_of, path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import LoaderSettings
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
@@ -19,6 +20,7 @@ from mattertune_nb.data.labels.reading import LabelKeys
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.energies import composition_counts
+from mattertune_nb.model.ensemble import Ensemble, load_ensemble
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.module import FinetuneModuleBase
@@ -47,6 +49,8 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
         Where the run's ``module_class`` cannot be imported.
     """
     path, module_class = path_of(run), FinetuneModuleBase
+    if members_of(path):
+        return load_ensemble(path, partial(load_model, map_location=map_location), factors_of(path))
     if path.is_dir():
         directory = RunDirectory.open(path)
         path = directory.best if directory.best.is_file() else directory.last
@@ -58,11 +62,22 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
     return module_class.load_from_checkpoint(path, map_location=map_location)
 
 
+def records_of(run: str | Path) -> RunDirectory:
+    """Return the directory in which a run's data are recorded, of an ensemble that of its first member.
+
+    Raises
+    ------
+    RunError
+        There is no run.
+    """
+    return RunDirectory.open(next(iter(members_of(run)), run))
+
+
 def label_keys(run: str | Path) -> LabelKeys:
     """Return the names of the labels that a run was trained on, ASE's for a checkpoint alone."""
     if not Path(run).is_dir():
         return LabelKeys()
-    data = RunDirectory.open(run).config().data
+    data = records_of(run).config().data
     return (data.dataset if isinstance(data, AutoSplitDataModuleConfig) else data.train).keys
 
 
@@ -108,6 +123,7 @@ def evaluate(
 def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
     """Return a model as it was before training, with heads of ours at the mean of the training labels."""
     with torch.random.fork_rng():
+        tuned = tuned.members[0] if isinstance(tuned, Ensemble) else tuned
         untuned = type(tuned)(tuned.hparams, **tuned.arguments)
     untuned.heads.begin_as(tuned.heads)
     return untuned.to(tuned.device).eval()
@@ -130,7 +146,7 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
         warnings.warn(note, UserWarning, stacklevel=2)
     tuned = load_model(run)
     if Path(run).is_dir():
-        say_what_was_trained_on(RunDirectory.open(run), dataset)
+        say_what_was_trained_on(records_of(run), dataset)
     stages = {TUNED: evaluate(tuned, dataset)}
     try:
         untuned = untuned_of(tuned)
@@ -177,7 +193,8 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
         for prop in (p for p in model.properties.values() if p.name not in PROPERTIES):
             # under the key of the labels; ASE's calculators know no other names than its own
             stored = atoms.arrays if prop.of_atoms else atoms.info
-            stored[prop.ase] = result.pop(prop.name)
+            if prop.name in result:
+                stored[prop.ase] = result.pop(prop.name)
         results = {PROPERTIES[name].ase: value for name, value in result.items()}
         atoms.calc = SinglePointCalculator(atoms, **results)
     text = io.StringIO()

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
-FORCE, FORCE_ERROR = "force", "force_error"
-_TITLES = {FORCE: "force (meV/Å)", FORCE_ERROR: "force error (meV/Å)"}
+FORCE, FORCE_ERROR, FORCE_SPREAD = "force", "force_error", "force_spread"
+_TITLES = {
+    FORCE: "force (meV/Å)",
+    FORCE_ERROR: "force error (meV/Å)",
+    FORCE_SPREAD: "force spread (meV/Å)",
+}
 _UNITS = {
     "magmoms": "μB",
     "initial_magmoms": "μB",

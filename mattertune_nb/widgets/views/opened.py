@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.outcome.evaluation import label_keys, load_model
+from mattertune_nb.training.outcome.evaluation import label_keys, load_model, records_of
 from mattertune_nb.training.records.split import datasets_of
-from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.training.run_dir import RunDirectory
 
 
 def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
@@ -36,7 +36,7 @@ def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, Atom
                 "on which structures? A model alone has none that it was validated on; give a file."
             )
             raise DataError(msg)
-        return load_model(path), datasets_of(RunDirectory.open(path))["validation"]
+        return load_model(path), datasets_of(records_of(path))["validation"]
     if isinstance(model_or_run, FinetuneModuleBase):
         return model_or_run, open_structures(dataset)
     return load_model(path), open_structures(dataset, label_keys(path))
@@ -48,7 +48,7 @@ def training_set(model_or_run: Any) -> Callable[[], AtomsDataset] | None:
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return None
     try:
-        run = RunDirectory.open(path)
+        run = records_of(path)
         run.config()
     except MatterTuneError:
         return None

@@ -40,7 +40,9 @@ class Pairs:
 
     def __init__(self, models: Sequence[FinetuneModuleBase], dataset: AtomsDataset) -> None:
         self.models, self.dataset = list(models), dataset
-        self._properties = models[-1].properties
+        known = models[-1].properties
+        self._properties = {name: prop for name, prop in known.items() if not prop.spread_of}
+        self._spreads = {p.spread_of: name for name, p in known.items() if p.spread_of}
         self.note = ""
         self._parts: list[dict[PropertyName, list[ParityData]]] = [
             {name: [] for name in self._properties} for _ in self.models
@@ -71,7 +73,11 @@ class Pairs:
         self.note = outside_references(self.models[-1], structures)
         present = set().union(*labels.values())
         wanted = [name for name in self._properties if name in present]
-        streams = [PropertyPredictor(model).stream(frames, wanted) for model in self.models]
+        wanted += [self._spreads[name] for name in wanted if name in self._spreads]
+        streams = [
+            PropertyPredictor(model).stream(frames, [n for n in wanted if n in model.properties])
+            for model in self.models
+        ]
         for done, results in enumerate(zip(*streams, strict=True), 1):
             for parts, (k, prediction) in zip(self._parts, results, strict=True):
                 i, numbers = int(used[k]), structures[k].numbers

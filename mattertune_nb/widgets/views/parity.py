@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -30,7 +29,8 @@ from mattertune_nb.widgets.views.parity_colors import (
 from mattertune_nb.widgets.views.parity_data import by_element, parity_numbers
 from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure, short_source
 from mattertune_nb.widgets.views.parity_picture import draw_parity
-from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
+from mattertune_nb.widgets.views.spread import SpreadView
+from mattertune_nb.widgets.views.structure_view import ForcePredictor, StructureView
 from mattertune_nb.widgets.views.surroundings import TrainingDistances
 
 if TYPE_CHECKING:
@@ -96,16 +96,16 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         )
         self._errors, self._legend, self._words = W.HTML(), W.HTML(), W.HTML(_HINT)
         self.plot = ParityFigure(dataset, self.select_point)
-        predict = partial(predicted_forces, model)
+        predict = ForcePredictor(model)
         self.structure = StructureView(dataset, forces="difference", predict=predict)
         self.structure.layout.width = "440px"
-        self._measure_place = W.VBox()
+        self._measure_place, self._spread = W.VBox(), SpreadView()
         for control in (self.property, self.element, self.color):
             control.observe(self._on_choice, "value")
         self.structure.slider.observe(self._on_slider, "value")
         row = W.Layout(flex_flow="row wrap", align_items="center", width="100%")
         left = W.VBox(
-            only_widgets(self._errors, self.plot.widget, self._legend),
+            only_widgets(self._errors, self.plot.widget, self._legend, self._spread),
             layout=W.Layout(width=f"{WIDTH + 6}px"),
         )
         right = W.VBox([self._words, self.structure], layout=W.Layout(width="444px"))
@@ -183,6 +183,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self.plot.mark(self._chosen)
         self._errors.value = self._errors_html()
         self._legend.value = self._legend_html(shown, by)
+        self._spread.show(shown)
 
     def _on_choice(self, _: Any) -> None:
         if self._filling:

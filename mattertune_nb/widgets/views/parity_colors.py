@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 MAX_POINTS = 5000
 """More are shown as a density."""
 
-DENSITY, FORCE, ELEMENT, FRAME, DISTANCE, NOTHING = (
+DENSITY, SPREAD, FORCE, ELEMENT, FRAME, DISTANCE, NOTHING = (
     "density",
+    "spread",
     "force",
     "element",
     "frame",
@@ -57,6 +58,8 @@ class Coloring:
 def choices(values: ParityData, *, training: bool) -> list[str]:
     """Return by what the points of a property can be coloured; the first is the default."""
     found = [DENSITY] if len(values) > MAX_POINTS else []
+    if values.has_spread:
+        found.append(SPREAD)
     if np.isfinite(values.norm).all():
         found.append(FORCE)
     if values.element.any():
@@ -92,6 +95,9 @@ def coloring(
         title = "largest force of the frame (meV/Å)" if of_frames else "force (meV/Å)"
         top = float(np.quantile(values.norm, _TOP))
         return Coloring(values.norm[rows], title, (0.0, top or 1.0))
+    if by == SPREAD and values.has_spread:
+        top = float(np.quantile(values.spread, _TOP))
+        return Coloring(values.spread[rows], values.about.with_unit("spread"), (0.0, top or 1.0))
     if by == FRAME:
         last = float(values.frame.max())
         return Coloring(values.frame[rows].astype(float), "frame", (0.0, last or 1.0))

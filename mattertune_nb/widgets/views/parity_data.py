@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.properties import FORCES, Property
+from mattertune_nb.model.ensemble import SPREAD
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class ParityData:
         Its atom and that one's atomic number, (m,); -1 and 0 where it belongs to a whole frame.
     norm
         Norm of the force label on its atom, of a whole frame the largest, (m,); NaN where there is none.
+    spread
+        Of an ensemble's members, (m,), energies per atom; empty of a model alone.
     """
 
     about: Property
@@ -53,6 +56,7 @@ class ParityData:
     atom: NDArray[np.int64]
     element: NDArray[np.int64]
     norm: NDArray[np.float64]
+    spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -61,20 +65,25 @@ class ParityData:
     def joined(cls, parts: list[Self]) -> Self:
         """Return the components of several frames, at least one, of the same property."""
         columns = {
-            field: np.concatenate([getattr(part, field) for part in parts])
-            for field in cls.__dataclass_fields__
-            if field != "about"
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in cls.__dataclass_fields__
+            if name != "about"
         }
         return cls(parts[0].about, **columns)
 
     def take(self, rows: NDArray[Any]) -> Self:
         """Return some of the components."""
         columns = {
-            field: getattr(self, field)[rows]
-            for field in self.__dataclass_fields__
-            if field != "about"
+            name: getattr(self, name)[rows]
+            for name in self.__dataclass_fields__
+            if name != "about" and (name != "spread" or self.has_spread)
         }
         return replace(self, **columns)
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether an ensemble has predicted."""
+        return len(self.spread) == len(self) > 0
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -188,6 +197,7 @@ def frame_pairs(
         factor = prop.factor / (n if prop.shown_per_atom else 1)
         label = factor * np.ravel(labels[name]).astype(np.float64)
         guess = factor * np.ravel(prediction[name]).astype(np.float64)
+        spread = factor * np.ravel(prediction.get(name + SPREAD, ())).astype(np.float64)
         m = len(label)
         each = len(prop.component_names)
         found[name] = ParityData(
@@ -199,6 +209,7 @@ def frame_pairs(
             atom=np.arange(n).repeat(each) if prop.of_atoms else np.full(m, -1),
             element=numbers.repeat(each) if prop.of_atoms else np.zeros(m, dtype=np.int64),
             norm=norms.repeat(each) if prop.of_atoms else np.full(m, norms.max(initial=0)),
+            spread=spread,
         )
     return found
 
@@ -238,7 +249,7 @@ def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDatase
         columns["atom"] += [i if i >= 0 else "" for i in values.atom.tolist()]
         columns["element"] += [chemical_symbols[z] if z else "" for z in values.element.tolist()]
         columns["component"] += [prop.component_names[k] for k in values.component.tolist()]
-        for what in ("label", "prediction", "error"):
+        for what in ("label", "prediction", "error", *(["spread"] if values.has_spread else [])):
             numbers = getattr(values, what).tolist()
             cells = [""] * start + numbers + [""] * (total - start - m)
             columns[prop.with_unit(f"{prop.title} {what}")] = cells

@@ -10,6 +10,7 @@ from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.parity_colors import FORCE, MAX_POINTS, Coloring, coloring
+from mattertune_nb.widgets.views.spread import draw_spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +31,13 @@ def draw_parity(
 ) -> Figure:
     """Draw the parity of each property above a histogram of its errors."""
     n = len(data)
-    figure, axes = new_figure(2, n, 3.9 * n, 4.6, height_ratios=[3, 1])
-    for values, ax, below in zip(data.values(), axes[:n], axes[n:], strict=True):
+    spread = any(values.has_spread for values in data.values())
+    rows, heights = (3, [3.0, 1.0, 2.2]) if spread else (2, [3.0, 1.0])
+    figure, axes = new_figure(rows, n, 3.9 * n, 1.15 * sum(heights), height_ratios=heights)
+    if spread:
+        for values, ax in zip(data.values(), axes[2 * n :], strict=True):
+            draw_spread(ax, values)
+    for values, ax, below in zip(data.values(), axes[:n], axes[n : 2 * n], strict=True):
         colors = coloring(by, values, np.arange(len(values)), distances)
         _draw(ax, values, values.title(), colors)
         counts, edges = histogram(values.error, _N_BINS)

@@ -10,10 +10,17 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.properties import FORCES
+from mattertune_nb.model.ensemble import SPREAD
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
 from mattertune_nb.widgets.page.style import number
-from mattertune_nb.widgets.views.atom_values import FORCE_ERROR, named_values, names_in, title_of
+from mattertune_nb.widgets.views.atom_values import (
+    FORCE_ERROR,
+    FORCE_SPREAD,
+    named_values,
+    names_in,
+    title_of,
+)
 from mattertune_nb.widgets.views.captions import color_bar_html, legend_html
 from mattertune_nb.widgets.views.clickable import ClickablePicture
 from mattertune_nb.widgets.views.scene import largest_supercell, scene_of
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
     from mattertune_nb.widgets.views.viewers import Viewer
 
+_FORCES_STD = FORCES.name + SPREAD
 _ELEMENT, _GIVEN = "element", "given"
 _ARROW_WORDS = {"label": "force", "prediction": "predicted force", "difference": "force error"}
 
@@ -182,6 +190,9 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
     def _values_of(self, index: int, n_atoms: int) -> tuple[NDArray[np.float64] | None, str, str]:
         """Return the values that colour the atoms, what they are, and a note where there are none."""
         names = names_in(self.frames, index, with_model=self._predict is not None)
+        spread = getattr(self._predict, "spread", None)
+        if getattr(self._predict, "has_spread", False):
+            names.insert(names[:1] == [FORCE_ERROR], FORCE_SPREAD)
         options = [(title_of(name).split(" (")[0], name) for name in names]
         options.insert(names[:1] == [FORCE_ERROR], (_ELEMENT, _ELEMENT))
         if self._given is not None:
@@ -197,6 +208,9 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             return None, "", ""
         if chosen not in known:
             return None, "", f"no {title_of(chosen).split(' (')[0]} in this frame"
+        if chosen == FORCE_SPREAD and spread is not None:
+            values = FORCES.factor * np.linalg.norm(spread(self.frames[index]), axis=1)
+            return values, self._given_label or title_of(chosen), ""
         if chosen != _GIVEN:
             predict = None if self._predict is None else self._prediction
             values = named_values(self.frames, chosen, predict, index)
@@ -267,8 +281,28 @@ def _viewer_to_use() -> tuple[str, str]:
         return PICTURE, str(exc)
 
 
-def predicted_forces(model: Any, atoms: Atoms) -> NDArray[np.float64]:
-    """Return the forces that a model predicts, (n, 3) in eV/Å."""
-    (result,) = model.property_predictor().predict([atoms], [FORCES.name])
-    forces: NDArray[np.float64] = result[FORCES.name]
-    return forces
+class ForcePredictor:
+    """Predicts the forces of a structure, (n, 3) in eV/Å, and of an ensemble their spread.
+
+    Parameters
+    ----------
+    model
+        A model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.has_spread = _FORCES_STD in getattr(model, "properties", ())
+
+    def __call__(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the forces of a structure."""
+        return self._predicted(atoms, FORCES.name)
+
+    def spread(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the spread of each component of the forces."""
+        return self._predicted(atoms, _FORCES_STD)
+
+    def _predicted(self, atoms: Atoms, name: str) -> NDArray[np.float64]:
+        (result,) = self._model.property_predictor().predict([atoms], [name])
+        forces: NDArray[np.float64] = result[name]
+        return forces

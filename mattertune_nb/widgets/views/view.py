@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.picture import Message
-from mattertune_nb.widgets.views.atom_values import FORCE_ERROR, given_values, named_values
+from mattertune_nb.widgets.views.atom_values import (
+    FORCE_ERROR,
+    FORCE_SPREAD,
+    given_values,
+    named_values,
+)
 from mattertune_nb.widgets.views.shown import refuse_empty
 from mattertune_nb.widgets.views.structure_controls import ARROWS
-from mattertune_nb.widgets.views.structure_view import StructureView, predicted_forces
+from mattertune_nb.widgets.views.structure_view import ForcePredictor, StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
-_NEED_MODEL = ("prediction", "difference", FORCE_ERROR)
+_NEED_MODEL = ("prediction", "difference", FORCE_ERROR, FORCE_SPREAD)
 _HEIGHT = "350px"
 
 
@@ -52,8 +56,8 @@ def view(
     color
         Per-atom values that colour the atoms: (n,) numbers, a function of the frame's number that
         returns them, or a name: ``"force_error"`` (for which `model` is needed) and ``"force"`` are
-        norms in meV/Å, any other is looked for among the frame's own arrays, e.g. ``"magmoms"``;
-        ``"element"`` for the elements' colours.
+        norms in meV/Å, ``"force_spread"`` that of the spread where `model` is an ensemble, any other is
+        looked for among the frame's own arrays, e.g. ``"magmoms"``; ``"element"`` for the elements' colours.
     color_label
         What the values are, with their unit.
 
@@ -62,19 +66,22 @@ def view(
     ipywidgets.DOMWidget
         The view, or a message where a file cannot be read or something is missing.
     """
-    predict = None if model is None else partial(predicted_forces, model)
+    predict = None if model is None else ForcePredictor(model)
     try:
         frames = open_structures(x)
         refuse_empty(frames.frame(0), frames.source(0))
         for name, value in (("forces", forces), ("color", color)):
             needs_model = isinstance(value, str) and value in _NEED_MODEL
+            if value == FORCE_SPREAD and model is not None and not ForcePredictor(model).has_spread:
+                msg = "color='force_spread' needs an ensemble: view(x, ..., model=mt.Ensemble([...]))."
+                raise DataError(msg)
             if needs_model and model is None:
                 msg = f"{name}='{value}' needs a model: view(x, {name}='{value}', model=...)."
                 raise DataError(msg)
         if forces is not None and forces not in ARROWS.values():
             msg = f"forces: '{forces}' is unknown. Allowed: label, prediction, difference."
             raise DataError(msg)
-        if isinstance(color, str) and color not in ("element", FORCE_ERROR):
+        if isinstance(color, str) and color not in ("element", FORCE_ERROR, FORCE_SPREAD):
             named_values(frames, color, None, 0)
     except MatterTuneError as exc:
         return Message(str(exc))

@@ -1,0 +1,58 @@
+"""Commands for several runs as one: ensembles, learning curves; and which frames to label next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.overrides import override_settings
+
+console = Console()
+
+_Config = Annotated[Path, typer.Argument(help="A run's settings as YAML.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, e.g. trainer.max_epochs=5."),
+]
+
+
+def ensemble(
+    config: _Config,
+    members: Annotated[int, typer.Option(help="How many runs, each with its own seed.")] = 4,
+    set_: _Set = None,
+) -> None:
+    """Train the same run with several seeds; their folder is used as one model that knows its spread."""
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.ensemble import new_ensemble
+
+    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
+    _say(new_ensemble(settings, members).train())
+
+
+def is_series(path: Path) -> bool:
+    """Return whether a folder holds runs that belong together."""
+    return (path / "series.json").is_file()
+
+
+def resume_series(path: Path) -> None:
+    """Train what is left of an ensemble or a learning curve, and print what came of it."""
+    from mattertune_nb.training.ensemble import EnsembleRun
+
+    for kind in (EnsembleRun,):
+        try:
+            series = kind(path)
+        except RunError:
+            continue
+        _say(series.train())
+        return
+    msg = f"{path}: holds neither an ensemble nor a learning curve of this version."
+    raise RunError(msg)
+
+
+def _say(series: Any) -> None:
+    for line in (*series.told(), f"The runs are in {series.path}."):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,52 @@
+"""Whether the spread of an ensemble says how large its errors are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Errors of a property against the spread of an ensemble's members.
+
+    Attributes
+    ----------
+    factor
+        Root mean square error over root mean square spread: 3 means that errors are three times the spread.
+    correlation
+        Spearman's rank correlation of both: 1 where larger spread always means a larger error, 0 where it
+        says nothing; NaN where it is not defined.
+    n
+        Components that were compared.
+    """
+
+    factor: float
+    correlation: float
+    n: int
+
+    def __str__(self) -> str:
+        rank = "not defined" if np.isnan(self.correlation) else f"{self.correlation:.2f}"
+        return f"errors are {self.factor:.2g} × the spread; rank correlation of both {rank}"
+
+
+def calibration(errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Calibration:
+    """Compare errors with spreads.
+
+    Parameters
+    ----------
+    errors, spreads
+        (m,) of each component, in the same unit.
+    """
+    from scipy.stats import spearmanr
+
+    error, spread = np.sqrt(np.mean(errors**2)), np.sqrt(np.mean(spreads**2))
+    sizes = np.abs(errors)
+    varies = len(errors) > 2 and np.ptp(sizes) > 0 and np.ptp(spreads) > 0
+    correlation = float(spearmanr(sizes, spreads).statistic) if varies else float("nan")
+    return Calibration(float(error / spread) if spread > 0 else 1.0, correlation, len(errors))

@@ -1,0 +1,145 @@
+"""Several tuned models as one: their mean, and their spread as its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from typing_extensions import override
+
+from mattertune_nb.config.errors import ConfigError, TrainingError
+from mattertune_nb.config.places import members_of
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.places import RunLike
+    from mattertune_nb.config.properties import Property, PropertyName
+
+SPREAD = "_std"
+"""Ends the names of spreads, e.g. ``forces_std``."""
+
+
+class Ensemble(FinetuneModuleBase):
+    """Several tuned models as one, for everything that predicts.
+
+    Each property is the mean over the members. Beside it, calculator and predictor give the members' standard
+    deviation under the property's name with ``_std``, times its factor: ``energy_std`` in eV,
+    ``forces_std`` (n, 3) in eV/Å, of each component.
+
+    Parameters
+    ----------
+    members
+        At least two tuned models of the same backbone and properties: models, runs, their directories or
+        checkpoints.
+    factors
+        By what the spread of a property is multiplied, so that it is as large as the errors usually are; not
+        given: 1. :meth:`EnsembleRun.model` gives those of the validation set.
+
+    Raises
+    ------
+    ConfigError
+        There are fewer than two, or they do not fit each other.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[FinetuneModuleBase | str | Path | RunLike],
+        factors: Mapping[PropertyName, float] | None = None,
+    ) -> None:
+        super(FinetuneModuleBase, self).__init__()  # no backbone is built beside the members'
+        models = [
+            m if isinstance(m, FinetuneModuleBase) else FinetuneModuleBase.load_from_checkpoint(m)
+            for m in members
+        ]
+        _check(models)
+        first = models[0]
+        self.members: Any = torch.nn.ModuleList(models)
+        self._config = first.hparams
+        self.backbone, self.normalization, self.heads = (
+            first.backbone,
+            first.normalization,
+            first.heads,
+        )
+        self.metrics, self.sample = first.metrics, first.sample
+        self.named_errors, self.baseline = first.named_errors, first.baseline
+        self.start, self.held, self.penalties = first.start, first.held, {}
+        self.first_predictions = None
+        self.turns = Turns()
+        self.factors = dict.fromkeys(first.properties, 1.0) | dict(factors or {})
+        spreads = {p.name + SPREAD: _spread_of(p) for p in first.properties.values()}
+        self.properties = first.properties | spreads
+        self.eval()
+
+    @override
+    def predict_properties(
+        self, batch: GraphBatch, properties: Sequence[PropertyName]
+    ) -> dict[str, Tensor]:
+        of = {name: name for name in properties}
+        of |= {
+            name: self.properties[name].spread_of or name for name in of if name in self.properties
+        }
+        wanted = list(dict.fromkeys(of.values()))
+        found: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for member in self.members:
+            for name, values in member.predict_properties(batch, wanted).items():
+                found[name].append(values.detach())
+        stacked = {name: torch.stack(values) for name, values in found.items()}
+        return {
+            name: stacked[base].mean(dim=0)
+            if name == base
+            else self.factors[base] * stacked[base].std(dim=0)
+            for name, base in of.items()
+        }
+
+    @override
+    def configure_optimizers(self) -> Any:
+        msg = "An ensemble is not trained itself; mt.ensemble(config) tunes its members."
+        raise TrainingError(msg)
+
+
+def load_ensemble(
+    folder: Path,
+    load: Callable[[Path], FinetuneModuleBase],
+    factors: Mapping[PropertyName, float] | None = None,
+) -> Ensemble:
+    """Load the members that have been trained so far, each from its run's directory."""
+    return Ensemble([load(path) for path in members_of(folder)], factors)
+
+
+def _spread_of(prop: Property) -> Property:
+    """Return what is said of the spread of a property."""
+    title = f"spread of {prop.title}"
+    return replace(
+        prop,
+        name=prop.name + SPREAD,
+        ase=(prop.ase if prop.name in PROPERTIES else prop.name) + SPREAD,
+        quantities=(replace(prop.quantities[0], title=title),),
+        has_references=False,
+        is_gradient=False,
+        spread_of=prop.name,
+    )
+
+
+def _check(models: Sequence[FinetuneModuleBase]) -> None:
+    if len(models) < 2:
+        msg = f"An ensemble needs two members or more, got {len(models)}."
+        raise ConfigError(msg)
+    first = models[0]
+    for model in models[1:]:
+        for what, a, b in (
+            ("backbone", first.backbone.graph_kind, model.backbone.graph_kind),
+            ("elements", first.backbone.elements, model.backbone.elements),
+            ("properties", first.properties, model.properties),
+        ):
+            if a != b:
+                msg = f"The members of an ensemble do not have the same {what}. Tune them alike."
+                raise ConfigError(msg)

@@ -1,0 +1,159 @@
+"""Ensembles: the same run with other seeds, trained as one and used as one model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from mattertune_nb.calculator import PropertyPredictor
+from mattertune_nb.config.errors import ConfigError, RunError
+from mattertune_nb.config.places import CALIBRATION, members_of
+from mattertune_nb.model.calibration import Calibration, calibration
+from mattertune_nb.model.ensemble import SPREAD, Ensemble
+from mattertune_nb.training.files import write_json
+from mattertune_nb.training.outcome.evaluation import load_model, records_of
+from mattertune_nb.training.records.split import datasets_of
+from mattertune_nb.training.runs.series import RunSeries, series_folder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattertune_nb.config.properties import PropertyName
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.training.config import MatterTunerConfig
+
+
+class EnsembleRun(RunSeries):
+    """The runs of an ensemble's members; :func:`ensemble` makes it.
+
+    Its folder stands for the model wherever a run's directory does: in predictor, calculator, ``mt.parity``,
+    ``mattertune-nb predict`` and ``evaluate``.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    RunError
+        There is no ensemble.
+    """
+
+    kind: ClassVar[str] = "ensemble"
+
+    def model(self) -> Ensemble:
+        """Return the members trained so far as one model, its spreads calibrated once all are there.
+
+        Raises
+        ------
+        RunError
+            Fewer than two have been trained.
+        """
+        there = members_of(self.path)
+        if len(there) < 2:
+            msg = f"{self.path}: {len(there)} members are trained so far, an ensemble needs two."
+            raise RunError(msg)
+        model = load_model(self.path)
+        assert isinstance(model, Ensemble)
+        return model
+
+    @override
+    def told(self) -> list[str]:
+        """Return the verdict of each member, and how errors compare with the spread."""
+        try:
+            found = json.loads((self.path / CALIBRATION).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return super().told()
+        parts = [f"{name}: {Calibration(**part)}" for name, part in found.items()]
+        return [*super().told(), f"On the validation set, {'; '.join(parts)}."]
+
+    @override
+    def after(self) -> None:
+        """Compare errors and spreads on the validation set."""
+        self.calibrate()
+
+    def calibrate(self, dataset: AtomsDataset | None = None) -> dict[PropertyName, Calibration]:
+        """Find by what the spreads have to be multiplied, and keep it for the models to come.
+
+        Parameters
+        ----------
+        dataset
+            Structures with labels; not given: the validation set, by which the best weights of each member
+            were chosen, so that the factors are on the low side for other data.
+        """
+        if dataset is None:
+            dataset = datasets_of(records_of(self.path))["validation"]
+        found = calibrate(self.model(), dataset)
+        write_json(self.path / CALIBRATION, {name: asdict(part) for name, part in found.items()})
+        return found
+
+
+def calibrate(model: Ensemble, dataset: AtomsDataset) -> dict[PropertyName, Calibration]:
+    """Compare errors with the members' plain spread over labelled structures, by property.
+
+    Energies are compared per atom. Properties without labels, and the stress of structures that are not
+    periodic, are left out.
+    """
+    errors: dict[PropertyName, list[NDArray[np.float64]]] = {}
+    spreads: dict[PropertyName, list[NDArray[np.float64]]] = {}
+    learnt = model.hparams.learnt
+    for index, predicted in PropertyPredictor(model).stream(dataset):
+        labels = dataset.labels(index, dict.fromkeys(learnt, "mask"))
+        for prop in learnt:
+            name = prop.name
+            if name not in labels or name not in predicted:
+                continue
+            size = len(dataset.frame(index)) if prop.shown_per_atom else 1
+            errors.setdefault(name, []).append(np.ravel(predicted[name] - labels[name]) / size)
+            plain = np.ravel(predicted[name + SPREAD]) / model.factors[name]
+            spreads.setdefault(name, []).append(plain / size)
+    return {
+        name: calibration(np.concatenate(found), np.concatenate(spreads[name]))
+        for name, found in errors.items()
+    }
+
+
+def new_ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
+    """Make the folder of an ensemble; nothing trains yet. See :func:`ensemble`."""
+    if members < 2:
+        msg = f"members: an ensemble needs two or more, got {members}."
+        raise ConfigError(msg)
+    width = len(str(members))
+    configs = {}
+    for k in range(members):
+        run = config.run.model_copy(update={"seed": config.run.seed + k})
+        configs[f"{k + 1:0{width}}"] = config.model_copy(update={"run": run})
+    return EnsembleRun.create(series_folder(config, "ensemble"), configs)
+
+
+def ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
+    """Train the same run with several seeds in a process of its own, one after the other.
+
+    Each member is a run in the folder ``run.root/run.name``, with the same division of the data. Once all are
+    trained, spreads are calibrated on the validation set.
+
+    Parameters
+    ----------
+    config
+        Settings of one member; ``run.seed`` is the first one's.
+    members
+        How many.
+
+    Returns
+    -------
+    EnsembleRun
+        The handle: ``wait()``, ``stop()``, ``resume()``, ``dashboard()``, ``model()``.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two members are asked for.
+    RunError
+        The name is in use.
+    """
+    return new_ensemble(config, members).start()

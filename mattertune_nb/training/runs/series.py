@@ -1,0 +1,263 @@
+"""Runs in one folder that belong together: trained one after the other by one process, resumed as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import psutil
+
+from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.places import SERIES
+from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.training.files import made_whole, write_json, write_text
+from mattertune_nb.training.records.summary import summary_of
+from mattertune_nb.training.runs.kernel import widgets_served
+from mattertune_nb.training.runs.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from mattertune_nb.widgets.live.compare import Comparison
+
+_PROCESS, _STOP, _CONSOLE = "process.json", "STOP", "console.txt"
+
+
+class RunSeries:
+    """Runs that belong together, in whatever process they train; everything is read from their folder.
+
+    Parameters
+    ----------
+    path
+        The folder; each run is a directory in it.
+
+    Raises
+    ------
+    RunError
+        There is no such series.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._about().get("kind") != self.kind:
+            msg = f"{self.path}: holds no {self.kind}. Check the path."
+            raise RunError(msg)
+
+    @classmethod
+    def create(cls, folder: Path, configs: Mapping[str, MatterTunerConfig], **about: Any) -> Self:
+        """Make the folder of a series whose runs have these configs, by name; nothing trains yet.
+
+        Parameters
+        ----------
+        folder
+            The folder, which must not be there.
+        configs
+            Settings of each run; root and name become its place in the folder.
+        **about
+            What else is noted of the series.
+
+        Raises
+        ------
+        RunError
+            The folder is there already, or cannot be made.
+        """
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with made_whole(folder) as made:
+                for name, config in configs.items():
+                    run = config.run.model_copy(update={"root": folder, "name": name})
+                    placed = config.model_copy(update={"run": run})
+                    write_text(made / f"{name}.yaml", placed.to_yaml())
+                write_json(made / SERIES, {"kind": cls.kind, "members": list(configs), **about})
+        except FileExistsError as exc:
+            msg = (
+                f"The name '{folder.name}' is in use in {folder.parent}. Choose another run.name, or go on "
+                f"with what is there: mattertune-nb resume {folder}"
+            )
+            raise RunError(msg) from exc
+        except OSError as exc:
+            msg = f"{folder}: cannot be made ({exc.strerror}). Choose another run.root."
+            raise RunError(msg) from exc
+        return cls(folder)
+
+    def _about(self) -> dict[str, Any]:
+        try:
+            about = json.loads((self.path / SERIES).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    def __repr__(self) -> str:
+        done = sum(_is_done(self.path / name) for name in self.names)
+        state = "training" if self.is_active() else "idle"
+        return (
+            f"{type(self).__name__}({str(self.path)!r}, {done} of {len(self.names)} runs, {state})"
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all runs, those to come too."""
+        return [str(name) for name in self._about()["members"]]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that have begun."""
+        return [Run(self.path / n) for n in self.names if (self.path / n / "config.yaml").is_file()]
+
+    def is_done(self) -> bool:
+        """Return whether all runs have been trained to their end."""
+        return all(_is_done(self.path / name) for name in self.names)
+
+    def is_active(self) -> bool:
+        """Return whether a process is training the runs."""
+        if self._process is not None:
+            self._process.poll()  # a child that has ended stays a zombie until it is asked
+        try:
+            noted = json.loads((self.path / _PROCESS).read_text(encoding="utf-8"))
+            process = psutil.Process(noted["pid"])
+            same = abs(process.create_time() - noted["since"]) < 2
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+            return False
+
+    def train(self) -> Self:
+        """Train what is left of the runs in this process, one after the other.
+
+        It returns after the run that is asked to stop, e.g. by Ctrl-C.
+
+        Raises
+        ------
+        RunError
+            Another process is training them.
+        MatterTuneError
+            A run fails; those before it are kept.
+        """
+        from mattertune_nb.training.tuner import MatterTuner
+
+        self._refuse_active()
+        (self.path / _STOP).unlink(missing_ok=True)
+        self._note_process(os.getpid())
+        try:
+            for name in self.names:
+                place = self.path / name
+                if _is_done(place):
+                    continue
+                if (place / "config.yaml").is_file():
+                    MatterTuner(Run(place).config()).resume(place)
+                else:
+                    MatterTuner(MatterTunerConfig.from_yaml(self.path / f"{name}.yaml")).tune()
+                if not _is_done(place) or (self.path / _STOP).is_file():
+                    break
+            if self.is_done():
+                self.after()
+        finally:
+            (self.path / _PROCESS).unlink(missing_ok=True)
+        return self
+
+    def told(self) -> list[str]:
+        """Return in sentences what has come of the runs so far."""
+        return [f"{run.name}: {run.verdict()}" for run in self.runs]
+
+    def after(self) -> None:
+        """Do what is to be done once all runs are trained: nothing, if not said otherwise."""
+
+    def start(self) -> Self:
+        """Train what is left of the runs in a process of its own, which goes on when this one ends.
+
+        Raises
+        ------
+        RunError
+            Another process is training them.
+        """
+        self._refuse_active()
+        with (self.path / _CONSOLE).open("ab") as console:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._note_process(self._process.pid)
+        return self
+
+    def resume(self) -> Self:
+        """Go on where the series was stopped or died; the same as :meth:`start`."""
+        return self.start()
+
+    def stop(self) -> None:
+        """Ask the run that trains to end at its next step, and begin no other."""
+        (self.path / _STOP).touch()
+        for run in self.runs:
+            if run.is_active():
+                run.stop()
+
+    def wait(self, timeout: float | None = None, poll: float = 0.5) -> bool:
+        """Wait until no process trains the runs, and return whether all are done.
+
+        Parameters
+        ----------
+        timeout
+            The most seconds; not given: as long as it takes.
+        poll
+            Seconds between two looks.
+
+        Raises
+        ------
+        RunError
+            The process ended without a run: the reason it gave.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with widgets_served() as sleep:
+            while self.is_active() and (end is None or time.monotonic() < end):
+                sleep(poll)
+        if not self.is_active() and not self.runs:
+            msg = f"{self.path}: no run began. {_last_line(self.path / _CONSOLE)}"
+            raise RunError(msg)
+        return self.is_done()
+
+    def dashboard(self) -> Comparison:
+        """Return the curves of all runs so far in one view; call it again for the newest."""
+        from mattertune_nb.widgets.live.compare import compare
+
+        return compare(*self.runs)
+
+    def _note_process(self, pid: int) -> None:
+        write_json(self.path / _PROCESS, {"pid": pid, "since": psutil.Process(pid).create_time()})
+
+    def _refuse_active(self) -> None:
+        noted = self.path / _PROCESS
+        if self.is_active() and json.loads(noted.read_text(encoding="utf-8"))["pid"] != os.getpid():
+            msg = f"{self.path}: another process is training it. Stop it first, or wait until it ends."
+            raise RunError(msg)
+
+
+def series_folder(config: MatterTunerConfig, ending: str) -> Path:
+    """Return where a series of runs of a config goes: its name, or backbone, date and what it is."""
+    root, name = config.run.root, config.run.name
+    return root / (name or f"{config.model.name}-{ending}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def _is_done(place: Path) -> bool:
+    """Return whether a run has come to its end, be it that of its time."""
+    if not (place / "config.yaml").is_file():
+        return False
+    run = Run(place)
+    state, most = run.status().state, run.config().trainer.max_seconds
+    if state == "stopped" and most is not None:
+        return summary_of(run.directory).seconds > 0.9 * most
+    return state == "finished"
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

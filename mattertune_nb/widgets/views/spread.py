@@ -1,0 +1,64 @@
+"""Errors against the spread of an ensemble, and how well one tells the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W  # noqa: N812  the usual alias
+import numpy as np
+
+from mattertune_nb.model.calibration import calibration
+from mattertune_nb.widgets.page.export import render
+from mattertune_nb.widgets.page.picture import new_figure
+from mattertune_nb.widgets.page.theme import BLUE
+
+if TYPE_CHECKING:
+    from mattertune_nb.widgets.views.parity_data import ParityData
+
+_MAX_POINTS = 5000
+_FEWEST, _MOST_BINS, _PER_BIN = 16, 8, 4
+"""Components of which a line of means says something, and how it divides them."""
+
+_SMALLEST = 1e-6
+"""An error of nothing has no place on a logarithmic axis."""
+
+
+class SpreadView(W.VBox):  # type: ignore[misc]
+    """Words and a picture below a parity plot; nothing where a model alone predicts."""
+
+    def __init__(self) -> None:
+        self.words = W.HTML()
+        self.image = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        super().__init__([self.words, self.image], layout=W.Layout(display="none"))
+
+    def show(self, values: ParityData) -> None:
+        """Show the components of a property."""
+        self.layout.display = None if values.has_spread else "none"
+        if values.has_spread:
+            figure, (ax,) = new_figure(1, 1, 4.4, 2.6)
+            draw_spread(ax, values)
+            self.image.value = render(figure)
+            self.words.value = f"Ensemble: {calibration(values.error, values.spread)}"
+
+
+def draw_spread(ax: Any, values: ParityData) -> None:
+    """Draw the errors of a property against its spread, both on logarithmic axes."""
+    shown = values.spread > 0
+    if not values.has_spread or not shown.any():
+        ax.set_axis_off()
+        return
+    spread, error = values.spread[shown], np.maximum(np.abs(values.error[shown]), _SMALLEST)
+    kept = np.random.default_rng(0).permutation(len(spread))[:_MAX_POINTS]
+    ax.loglog(spread[kept], error[kept], ".", ms=3, alpha=0.4, color=BLUE)
+    if len(spread) >= _FEWEST:
+        n = min(_MOST_BINS, len(spread) // _PER_BIN)
+        bins = np.array_split(np.argsort(spread), n)
+        across, up = ([np.sqrt(np.mean(part[b] ** 2)) for b in bins] for part in (spread, error))
+        ax.plot(across, up, "o-", color="0.2", lw=1.5, ms=4, label="root mean square")
+    ends = [spread.min(), spread.max()]
+    ax.plot(ends, ends, "--", color="0.5", lw=1, label="error = spread")
+    ax.legend(fontsize=7, frameon=False)
+    ax.set_xlabel(values.about.with_unit("spread of the ensemble"), fontsize=8)
+    ax.set_ylabel(values.about.with_unit("absolute error"), fontsize=8)
+    ax.tick_params(labelsize=7)
+    ax.grid(alpha=0.25)
