@@ -63,11 +63,12 @@ def layer(path: Path) -> str:
 
 
 CONVENIENCES = {
+    "config/callbacks.py": {"model"},
     "model/module.py": {"calculator"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }
-"""What a model or a run offers from a layer above, imported where it is asked for and not before."""
+"""What a config, a model or a run offers from above, imported where it is asked for and not before."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -208,6 +208,6 @@ class EMAConfig(StrictConfig):
 
     def create_callback(self) -> WeightAveraging:
         """Build the callback for any Trainer."""
-        from mattertune_nb.config.averaging import LateEMA
+        from mattertune_nb.model.averaging import LateEMA
 
         return LateEMA(self.decay, self.start_step)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from typing_extensions import override
 
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.schedule_kinds import CountingScheduleConfig, LinearLRConfig, Schedule
-from mattertune_nb.config.stretching import one_cycle, stretching_cosine, stretching_cycle
-
-if TYPE_CHECKING:
-    import torch
-    from torch.optim.lr_scheduler import LRScheduler
+from mattertune_nb.config.schedule_kinds import CountingScheduleConfig, Schedule
 
 
 class CosineAnnealingLRConfig(Schedule):
@@ -50,46 +44,6 @@ class CosineAnnealingLRConfig(Schedule):
     @override
     def length(self, total: int | None) -> int | None:
         return self.T_max or total
-
-    @override
-    def parts(self, total: int | None) -> list[Any]:
-        """Return the warm-up, where there is one, and the cosine, with its length.
-
-        Raises
-        ------
-        ValueError
-            Where neither `T_max` nor the run gives a length.
-        """
-        length = _known(self.length(total))
-        warmup = int(self.warmup * length) if self.warmup < 1 else min(int(self.warmup), length - 1)
-        after = max(length - warmup, 1)
-        cosine = (
-            _ToTheEnd(after, self.eta_min)
-            if self.T_max is None
-            else self.model_copy(update={"T_max": after, "warmup": 0.0})
-        )
-        rise = [LinearLRConfig(start_factor=0.01, total_iters=warmup)] if warmup else []
-        return [*rise, cosine]
-
-    @override
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build a cosine for an `optimizer`, without a warm-up; needs `T_max`."""
-        assert self.T_max is not None, "parts() gives the length"
-        return stretching_cosine(optimizer, self.T_max, self.eta_min)
-
-
-@dataclass(frozen=True)
-class _ToTheEnd:
-    """A cosine whose length, in intervals, is that of the run."""
-
-    T_max: int
-    eta_min: float
-
-    def length(self, total: int | None) -> int | None:
-        return self.T_max
-
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        return stretching_cosine(optimizer, self.T_max, self.eta_min, ends_with_run=True)
 
 
 class OneCycleLRConfig(Schedule):
@@ -133,39 +87,6 @@ class OneCycleLRConfig(Schedule):
     def length(self, total: int | None) -> int | None:
         return self.T_max or total
 
-    @override
-    def parts(self, total: int | None) -> list[Any]:
-        """Return the schedule with its length.
-
-        Raises
-        ------
-        ValueError
-            Where neither `T_max` nor the run gives a length.
-        """
-        return [_Cycle(self, _known(self.length(total)))]
-
-    @override
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build the schedule for an `optimizer`; needs `T_max`."""
-        return _Cycle(self, _known(self.T_max)).create_scheduler(optimizer)
-
-
-@dataclass(frozen=True)
-class _Cycle:
-    """One cycle of a length in intervals."""
-
-    config: OneCycleLRConfig
-    T_max: int
-
-    def length(self, total: int | None) -> int | None:
-        return self.T_max
-
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        config = self.config
-        shape = one_cycle(config.pct_start, config.div_factor, config.final_div_factor)
-        ends_with_run = config.T_max is None
-        return stretching_cycle(optimizer, self.T_max, shape, ends_with_run=ends_with_run)
-
 
 class CosineAnnealingWarmRestartsConfig(CountingScheduleConfig):
     """Fall along half a cosine again and again, each time from the full rate."""
@@ -190,22 +111,3 @@ class CosineAnnealingWarmRestartsConfig(CountingScheduleConfig):
     eta_min: float = setting(
         0.0, "Learning rate before each restart.", label="Lowest learning rate", ge=0
     )
-
-    @override
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build torch's ``CosineAnnealingWarmRestarts`` for an `optimizer`."""
-        from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
-
-        return CosineAnnealingWarmRestarts(
-            optimizer, T_0=self.T_0, T_mult=self.T_mult, eta_min=self.eta_min
-        )
-
-
-def _known(length: int | None) -> int:
-    if length is None:
-        msg = (
-            "Learning-rate schedule: the run has no fixed length; set the schedule's Length "
-            "(T_max) or Epochs (max_epochs)."
-        )
-        raise ValueError(msg)
-    return length

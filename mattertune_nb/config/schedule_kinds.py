@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import about
-
-if TYPE_CHECKING:
-    import torch
-    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 class Schedule(StrictConfig):
@@ -27,25 +23,6 @@ class Schedule(StrictConfig):
             Intervals left in the run; ``None`` where the run has no fixed length.
         """
         return None
-
-    def parts(self, total: int | None) -> list[Any]:
-        """Return the plain schedules that this one is made of, in their order.
-
-        Parameters
-        ----------
-        total
-            As in :meth:`length`.
-        """
-        return [self]
-
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
-        """Build torch's scheduler of the same name for an `optimizer`."""
-        from torch.optim import lr_scheduler
-
-        name = type(self).__name__.removesuffix("Config")
-        kind = getattr(lr_scheduler, name if name.endswith("LR") else f"{name}LR")
-        scheduler: LRScheduler = kind(optimizer, **self.model_dump(exclude={"name", "interval"}))
-        return scheduler
 
 
 class CountingScheduleConfig(Schedule):
@@ -190,12 +167,6 @@ class ReduceOnPlateauConfig(StrictConfig):
         label="Lowest learning rate",
         ge=0,
     )
-
-    def create_scheduler(self, optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:
-        """Build :class:`torch.optim.lr_scheduler.ReduceLROnPlateau` for an `optimizer`."""
-        from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-        return ReduceLROnPlateau(optimizer, **self.model_dump(exclude={"name", "monitor"}))
 
 
 class LinearLRConfig(CountingScheduleConfig):

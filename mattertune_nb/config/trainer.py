@@ -286,6 +286,11 @@ class TrainerConfig(HardwareConfig):
         endless = self.max_epochs == -1 or (self.max_epochs is None and self.max_time is not None)
         return endless and self.max_steps == -1
 
+    @property
+    def ends_by_time(self) -> bool:
+        """Whether nothing but time says how long a run is."""
+        return self.is_open_ended and self.max_time is not None
+
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}

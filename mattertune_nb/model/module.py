@@ -22,10 +22,11 @@ from mattertune_nb.model.lora import add_lora, merge_lora, pack, unpack
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
 from mattertune_nb.model.normalization import Normalization, with_references_read
-from mattertune_nb.model.optim import create_lr_schedulers, create_optimizer, run_length
+from mattertune_nb.model.optim import create_optimizer, run_length
 from mattertune_nb.model.predictions import INDEX, split_predictions
 from mattertune_nb.model.property_losses import loss_weight, property_loss
 from mattertune_nb.model.sample import ErrorSample
+from mattertune_nb.model.schedules import create_lr_schedulers
 from mattertune_nb.model.starting import start_of
 from mattertune_nb.model.tools import Findable
 from mattertune_nb.model.turns import Turns
@@ -109,6 +110,7 @@ class FinetuneModuleBase(Findable):
         if config.lora is not None:
             add_lora(self.backbone, config.lora)
         self.steps_in_time = math.inf
+        self.ends_by_time = False
         """Optimizer steps that the run's time leaves room for."""
 
     @property
@@ -227,7 +229,11 @@ class FinetuneModuleBase(Findable):
             return optimizer
         n_steps, n_epochs = run_length(self.trainer)
         return [optimizer], create_lr_schedulers(
-            schedules, optimizer, n_steps=n_steps, n_epochs=n_epochs
+            schedules,
+            optimizer,
+            n_steps=n_steps,
+            n_epochs=n_epochs,
+            ends_by_time=self.ends_by_time,
         )
 
     @override

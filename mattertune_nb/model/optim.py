@@ -1,15 +1,11 @@
-"""Optimizer and learning-rate schedules, built from their configs."""
+"""The optimizer, built from its config, and how long it will run."""
 
 from __future__ import annotations
 
 import math
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.schedule_kinds import ReduceOnPlateauConfig
-from mattertune_nb.config.schedules import LRSchedulerConfig, schedule_interval
-from mattertune_nb.config.stretching import one_after_the_other
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,63 +46,6 @@ def create_optimizer(
         )
         raise ConfigError(msg)
     return config.create_optimizer(trained, factors or {})
-
-
-def create_lr_schedulers(
-    schedules: list[LRSchedulerConfig],
-    optimizer: torch.optim.Optimizer,
-    *,
-    n_steps: int | None,
-    n_epochs: int | None,
-) -> list[dict[str, Any]]:
-    """Build schedules in the form Lightning's ``configure_optimizers`` returns.
-
-    Parameters
-    ----------
-    schedules
-        Played one after the other; a :class:`ReduceOnPlateauConfig` acts all along.
-    optimizer
-        The optimizer whose rate changes.
-    n_steps, n_epochs
-        Length of the run in optimizer steps and in epochs, ``None`` where it is open.
-
-    Raises
-    ------
-    ConfigError
-        Where a schedule takes its length from a run that has none.
-    """
-    out: list[dict[str, Any]] = []
-    timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
-    if timed:
-        interval = schedule_interval(timed)
-        total = n_steps if interval == "step" else n_epochs
-        built, milestones, used = [], [], 0
-        for schedule in timed:
-            left = None if total is None else max(total - used, 1)
-            try:
-                parts = schedule.parts(left)
-            except ValueError as exc:
-                raise ConfigError(str(exc)) from exc
-            for part in parts:
-                built.append(part.create_scheduler(optimizer))
-                used += part.length(left) or 0
-                milestones.append(used)
-        scheduler = built[0]
-        if len(built) > 1:
-            scheduler = one_after_the_other(optimizer, built, milestones[:-1])
-        out.append({"scheduler": scheduler, "interval": interval})
-    out.extend(
-        {
-            "scheduler": schedule.create_scheduler(optimizer),
-            "monitor": schedule.monitor,
-            # Lightning would step it after the end of the epoch has been saved, so that a resumed
-            # run would miss a step: PlateauSteps does it, at the end of each validation
-            "frequency": sys.maxsize,
-        }
-        for schedule in schedules
-        if isinstance(schedule, ReduceOnPlateauConfig)
-    )
-    return out
 
 
 def run_length(trainer: Trainer) -> tuple[int | None, int | None]:

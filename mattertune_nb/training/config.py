@@ -71,15 +71,24 @@ class MatterTunerConfig(StrictConfig):
         timed = [s for s in self.model.schedules if not isinstance(s, ReduceOnPlateauConfig)]
         last = timed[-1] if timed else None
         if (
-            self.trainer.is_open_ended
-            and isinstance(last, CosineAnnealingLRConfig | OneCycleLRConfig)
-            and last.T_max is None
+            not self.trainer.is_open_ended
+            or not isinstance(last, CosineAnnealingLRConfig | OneCycleLRConfig)
+            or last.T_max is not None
         ):
+            return
+        if not self.trainer.ends_by_time:
             text = (
                 "the run has no fixed length, so set the schedule's Length (T_max), or Epochs "
-                "(trainer.max_epochs) or Most optimizer steps (trainer.max_steps)"
+                "(trainer.max_epochs), Most optimizer steps (trainer.max_steps) or Longest time "
+                "(trainer.max_time)"
             )
             raise about(text, "model", "lr_scheduler", "T_max")
+        if isinstance(last, CosineAnnealingLRConfig) and 0 < last.warmup < 1:
+            text = (
+                "only its time ends the run, so that a part of its length is not known beforehand: "
+                "give the warm-up as a number of intervals, e.g. 20"
+            )
+            raise about(text, "model", "lr_scheduler", "warmup")
 
     def monitors(self) -> dict[str, str]:
         """Return the metrics that are watched, by the setting that names each."""

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from typing_extensions import override
 
-from mattertune_nb.config.stretching import tell_remaining
+from mattertune_nb.model.stretching import tell_remaining
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -42,6 +42,10 @@ class Pace(Callback):
         self._validation_began = 0.0
         self._validation_seconds: float | None = None
         self._validated_at = -1
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        cast("FinetuneModuleBase", pl_module).ends_by_time = self._stop.seconds is not None
 
     @override
     def state_dict(self) -> dict[str, Any]:

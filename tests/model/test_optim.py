@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.model.optim import create_lr_schedulers
+from mattertune_nb.model.schedules import create_lr_schedulers
 
 
 def after_steps(config) -> list[float]:
@@ -224,7 +224,7 @@ def test_a_warm_up_rises_to_the_full_rate_and_the_cosine_falls_from_there(rates)
 
 def test_a_cosine_in_a_run_without_an_end_asks_for_its_length(rates):
     with pytest.raises(mt.ConfigError, match="set the schedule's Length"):
-        rates(mt.CosineAnnealingLRConfig(), max_epochs=-1, max_time="00:00:00:01")
+        rates(mt.CosineAnnealingLRConfig(), max_epochs=-1, max_steps=-1, limit_train_batches=1)
 
 
 def test_a_plateau_of_the_metric_reduces_the_rate(rates):

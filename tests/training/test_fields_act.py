@@ -14,8 +14,9 @@ from toy_backbone import HeadedMorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.schedule_kinds import Schedule
 from mattertune_nb.model.losses import compute_loss
-from mattertune_nb.model.optim import create_lr_schedulers
+from mattertune_nb.model.schedules import create_lr_schedulers
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.runs.stop import StopRequest
@@ -336,7 +337,7 @@ def effect(config: Any) -> Any:
         return logger.log_dir, logger._prefix, getattr(logger, "_flush_logs_every_n_steps", 0)
     if hasattr(config, "create_optimizer"):
         return descent(config)
-    if hasattr(config, "create_scheduler"):
+    if isinstance(config, Schedule | mt.ReduceOnPlateauConfig):
         return rates(config)
     if isinstance(config, mt.HuberLossConfig):
         return float(compute_loss(config, torch.tensor([3.0]), torch.tensor([1.0]))[0])

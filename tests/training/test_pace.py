@@ -84,26 +84,39 @@ class Clock(Callback):
         self.now += 1.0
 
 
+@pytest.mark.parametrize("max_epochs", [1000, None])
 @pytest.mark.parametrize("warmup", [0.0, 2])
-def test_a_cosine_ends_when_the_time_does(warmup, morse_config, monkeypatch):
+def test_a_cosine_ends_when_the_time_does(max_epochs, warmup, morse_config, monkeypatch):
     clock = Clock(monkeypatch)
-    config = morse_config("run", max_epochs=1000, max_time="00:00:00:20")
+    config = morse_config("run", max_epochs=max_epochs, max_time="00:00:00:20")
     config.model.optimizer = mt.SGDConfig(lr=1e-6)
     config.model.lr_scheduler = mt.CosineAnnealingLRConfig(warmup=warmup)
     mt.MatterTuner(config).tune([clock])
     rates = [rate / 1e-6 for rate in clock.rates]
     assert 20 <= len(rates) <= 22
     assert max(rates) == pytest.approx(1.0)
-    falling = rates[int(warmup) :]
+    # how fast a run goes is known after its first step
+    falling = rates[int(warmup) + 1 :]
     assert all(a > b for a, b in itertools.pairwise(falling))
     assert rates[-1] < 0.03
     # half of the way down in the middle of the time
     assert rates[len(rates) // 2] == pytest.approx(0.5, abs=0.12)
 
 
-def test_one_cycle_ends_when_the_time_does(morse_config, monkeypatch):
+def test_a_warm_up_that_is_a_part_of_an_unknown_length_is_refused_before_anything_is_written(
+    morse_config,
+):
+    config = morse_config("run", max_epochs=None, max_time="00:00:00:20")
+    config.model.lr_scheduler = mt.CosineAnnealingLRConfig(warmup=0.1)
+    with pytest.raises(mt.ConfigError, match=r"warmup: only its time ends the run.*e\.g\. 20"):
+        mt.MatterTuner(config).tune()
+    assert not (config.run.root / "run").exists()
+
+
+@pytest.mark.parametrize("max_epochs", [1000, None])
+def test_one_cycle_ends_when_the_time_does(max_epochs, morse_config, monkeypatch):
     clock = Clock(monkeypatch)
-    config = morse_config("run", max_epochs=1000, max_time="00:00:00:20")
+    config = morse_config("run", max_epochs=max_epochs, max_time="00:00:00:20")
     config.model.optimizer = mt.SGDConfig(lr=1e-6)
     config.model.lr_scheduler = mt.OneCycleLRConfig(pct_start=0.5)
     mt.MatterTuner(config).tune([clock])

@@ -134,8 +134,9 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``hardware`` (``gpus``, ``mps``, ``cores``), ``refusal`` (a sentence or ``None``), and ``rates``
-        (see :func:`~mattertune_nb.widgets.forms.schedule_preview.learning_rates`) or ``problem``.
+        ``hardware`` (``gpus``, ``mps``, ``cores``), ``refusal`` (a sentence or ``None``), ``by_time``
+        (whether only its time ends the run), and ``rates`` (see
+        :func:`~mattertune_nb.widgets.forms.schedule_preview.learning_rates`) or ``problem``.
     """
     import torch
 
@@ -152,6 +153,7 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
             "cores": os.cpu_count() or 1,
         },
         "refusal": refusal(config.trainer),
+        "by_time": config.trainer.ends_by_time,
     }
     try:
         return known | {"rates": learning_rates(config)}

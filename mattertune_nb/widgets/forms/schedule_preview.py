@@ -26,11 +26,14 @@ def learning_rates(config: MatterTunerConfig) -> list[float]:
 
     import torch
 
-    from mattertune_nb.model.optim import create_lr_schedulers
+    from mattertune_nb.model.schedules import create_lr_schedulers
 
+    config.check_length()
     epochs = config.trainer.max_epochs
     n_epochs = None if epochs in (None, -1) else min(epochs, _MAX_EPOCHS)
     shown = n_epochs or 100
+    if config.trainer.ends_by_time:
+        n_epochs = shown  # whatever the time allows
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.model.optimizer.lr)
     n_steps = None if n_epochs is None else n_epochs * _STEPS_PER_EPOCH
     built = create_lr_schedulers(
@@ -48,8 +51,16 @@ def learning_rates(config: MatterTunerConfig) -> list[float]:
     return rates
 
 
-def draw_schedule(rates: list[float]) -> str:
-    """Return the learning rate against epochs as HTML, in the colours of the reader's theme."""
+def draw_schedule(rates: list[float], *, by_time: bool = False) -> str:
+    """Return the learning rate over a run as HTML, in the colours of the reader's theme.
+
+    Parameters
+    ----------
+    rates
+        Of :func:`learning_rates`.
+    by_time
+        Whether only its time ends the run, so that nobody knows how many epochs it has.
+    """
     highest = max(rates) or 1.0
     n = max(len(rates) - 1, 1)
     every = max(len(rates) // 400, 1)
@@ -58,8 +69,8 @@ def draw_schedule(rates: list[float]) -> str:
         for i, rate in enumerate(rates)
         if i % every == 0 or i == n
     )
-    epochs = len(rates) // _STEPS_PER_EPOCH
-    text = f"learning rate over {epochs} epochs, from {rates[0]:.3g} to {rates[-1]:.3g}"
+    span = "the whole time" if by_time else f"{len(rates) // _STEPS_PER_EPOCH} epochs"
+    text = f"learning rate over {span}, from {rates[0]:.3g} to {rates[-1]:.3g}"
     return (
         f'<svg role="img" aria-label="{text}" width="{_WIDTH + 90}" height="{_HEIGHT + 34}" '
         f'viewBox="-62 -10 {_WIDTH + 90} {_HEIGHT + 34}" style="color:var(--jp-ui-font-color1,#222)">'
@@ -70,5 +81,5 @@ def draw_schedule(rates: list[float]) -> str:
         '<g font-size="11" fill="currentColor"><g text-anchor="end">'
         f'<text x="-6" y="4">{highest:.3g}</text><text x="-6" y="{_HEIGHT + 4}">0</text></g>'
         f'<text x="0" y="{_HEIGHT + 18}">0</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{epochs} epochs</text></g></svg>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{span}</text></g></svg>'
     )

@@ -244,7 +244,7 @@ class TunerForm(ConfigForm):
         self._known, self._hardware = known, known["hardware"]
         self._machine.value = note_html(summary(known["hardware"]))
         if "rates" in known:
-            self._preview.value = draw_schedule(known["rates"])
+            self._preview.value = draw_schedule(known["rates"], by_time=known["by_time"])
         else:
             self._preview.value = error_html(known["problem"])
         self._bar.show_refusal(known["refusal"])

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, SequentialLR
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
-    from torch.optim.lr_scheduler import LRScheduler
+
+OPEN = 10**9
+"""Length, in intervals, of a schedule that only the time of its run will end."""
 
 
 class Stretching:
@@ -49,7 +54,7 @@ class Stretching:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the schedule, without how much time is left."""
-        passing = ("remaining", "ends_with_run")
+        passing = ("remaining", "ends_with_run", "shape")
         state: dict[str, Any] = super().state_dict()  # type: ignore[misc]
         return {k: v for k, v in state.items() if k not in passing}
 
@@ -78,10 +83,12 @@ class Stretching:
             group["lr"] = self.eta_min + kept * self.height(after) * (base - self.eta_min)
 
 
-def stretching_cosine(
-    optimizer: torch.optim.Optimizer, length: int, eta_min: float, *, ends_with_run: bool = False
-) -> LRScheduler:
-    """Return torch's cosine, see :class:`Stretching`.
+def _half_cosine(share: float) -> float:
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+class StretchingCosine(Stretching, CosineAnnealingLR):
+    """torch's cosine, see :class:`Stretching`.
 
     Parameters
     ----------
@@ -94,28 +101,38 @@ def stretching_cosine(
     ends_with_run
         Whether the length is that of the run, and not one of its own.
     """
-    from torch.optim.lr_scheduler import CosineAnnealingLR
 
-    class StretchingCosine(Stretching, CosineAnnealingLR):
-        def __init__(self) -> None:
-            self.ends_with_run = ends_with_run
-            self.remaining = self.progress = None
-            CosineAnnealingLR.__init__(self, optimizer, T_max=length, eta_min=eta_min)
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        length: int,
+        eta_min: float,
+        *,
+        ends_with_run: bool = False,
+    ) -> None:
+        self.ends_with_run = ends_with_run
+        self.remaining = self.progress = None
+        super().__init__(optimizer, T_max=length, eta_min=eta_min)
 
-        def height(self, share: float) -> float:
-            return _half_cosine(share)
+    @override
+    def height(self, share: float) -> float:
+        return _half_cosine(share)
 
-    return StretchingCosine()
+
+class _Shaped(LRScheduler):
+    """A schedule without a closed form: each interval moves the rates on from the one before."""
+
+    @override
+    def get_lr(self) -> list[Any]:
+        schedule: Any = self
+        if self.last_epoch == 0:
+            return [base * schedule.height(0.0) for base in self.base_lrs]
+        schedule.move(schedule.share(self.last_epoch - 1), schedule.share(self.last_epoch))
+        return [group["lr"] for group in self.optimizer.param_groups]
 
 
-def stretching_cycle(
-    optimizer: torch.optim.Optimizer,
-    length: int,
-    height: Callable[[float], float],
-    *,
-    ends_with_run: bool = False,
-) -> LRScheduler:
-    """Return a schedule of any shape, see :class:`Stretching`.
+class StretchingCycle(Stretching, _Shaped):
+    """A schedule of any shape, see :class:`Stretching`.
 
     Parameters
     ----------
@@ -123,34 +140,50 @@ def stretching_cycle(
         Whose rates change.
     length
         In intervals; the rates stay where they are after it.
-    height
+    shape
         The factor of the full rate at each share of the schedule, above 0.
     ends_with_run
         Whether the length is that of the run, and not one of its own.
     """
-    from torch.optim.lr_scheduler import LRScheduler
 
-    class Cycle(LRScheduler):
-        def get_lr(self) -> list[float | torch.Tensor]:
-            if self.last_epoch == 0:
-                return [base * height(0.0) for base in self.base_lrs]
-            schedule: Any = self
-            schedule.move(schedule.share(self.last_epoch - 1), schedule.share(self.last_epoch))
-            return [group["lr"] for group in self.optimizer.param_groups]
+    eta_min = 0.0
 
-    class StretchingCycle(Stretching, Cycle):
-        eta_min = 0.0
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        length: int,
+        shape: Callable[[float], float],
+        *,
+        ends_with_run: bool = False,
+    ) -> None:
+        self.shape = shape
+        self.ends_with_run = ends_with_run
+        self.T_max = length
+        self.remaining = self.progress = None
+        super().__init__(optimizer)
 
-        def __init__(self) -> None:
-            self.ends_with_run = ends_with_run
-            self.T_max = length
-            self.remaining = self.progress = None
-            Cycle.__init__(self, optimizer)
+    @override
+    def height(self, share: float) -> float:
+        return self.shape(share)
 
-        def height(self, share: float) -> float:
-            return height(share)
 
-    return StretchingCycle()
+class Sequence(SequentialLR):
+    """torch's sequence of schedules, whose last ends with the run also after a resume."""
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # a cosine's alone, where the run was so short that its warm-up came to nothing
+        if "T_max" in state_dict:
+            before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
+            place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
+            parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}
+            state_dict = self.state_dict() | place | parts
+        # a warm-up keeps the length that it began with; what follows it begins that much earlier
+        starts = zip(state_dict["_milestones"], self._milestones, strict=False)
+        for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):
+            if isinstance(scheduler, Stretching):
+                scheduler.T_max = max(scheduler.T_max + own - loaded, 1)
+        super().load_state_dict(state_dict)
 
 
 def one_cycle(
@@ -190,37 +223,3 @@ def tell_remaining(scheduler: Any, intervals: float) -> None:
     for part in getattr(scheduler, "_schedulers", [scheduler]):
         if getattr(part, "ends_with_run", False):
             part.remaining = intervals
-
-
-def _half_cosine(share: float) -> float:
-    return (1 + math.cos(math.pi * share)) / 2
-
-
-def one_after_the_other(
-    optimizer: torch.optim.Optimizer, schedulers: list[LRScheduler], milestones: list[int]
-) -> LRScheduler:
-    """Return torch's sequence of schedules, whose last ends with the run also after a resume.
-
-    Parameters
-    ----------
-    schedulers, milestones
-        At ``milestones[i]`` the schedule ``schedulers[i + 1]`` takes over.
-    """
-    from torch.optim.lr_scheduler import SequentialLR
-
-    class Sequence(SequentialLR):
-        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            # a cosine's alone, where the run was so short that its warm-up came to nothing
-            if "T_max" in state_dict:
-                before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
-                place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
-                parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}
-                state_dict = self.state_dict() | place | parts
-            # a warm-up keeps the length that it began with; what follows it begins that much earlier
-            starts = zip(state_dict["_milestones"], self._milestones, strict=False)
-            for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):
-                if isinstance(scheduler, Stretching):
-                    scheduler.T_max = max(scheduler.T_max + own - loaded, 1)
-            super().load_state_dict(state_dict)
-
-    return Sequence(optimizer, schedulers, milestones)

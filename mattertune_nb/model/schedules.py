@@ -1,0 +1,143 @@
+"""Learning-rate schedules, built from their configs."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch.optim import lr_scheduler
+
+from mattertune_nb.config.cosine_schedules import (
+    CosineAnnealingLRConfig,
+    CosineAnnealingWarmRestartsConfig,
+    OneCycleLRConfig,
+)
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.schedule_kinds import LinearLRConfig, ReduceOnPlateauConfig
+from mattertune_nb.config.schedules import LRSchedulerConfig, schedule_interval
+from mattertune_nb.model.stretching import (
+    OPEN,
+    Sequence,
+    StretchingCosine,
+    StretchingCycle,
+    one_cycle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+
+def create_lr_schedulers(
+    schedules: list[LRSchedulerConfig],
+    optimizer: torch.optim.Optimizer,
+    *,
+    n_steps: int | None,
+    n_epochs: int | None,
+    ends_by_time: bool = False,
+) -> list[dict[str, Any]]:
+    """Build schedules in the form Lightning's ``configure_optimizers`` returns.
+
+    Parameters
+    ----------
+    schedules
+        Played one after the other; a :class:`ReduceOnPlateauConfig` acts all along.
+    optimizer
+        The optimizer whose rate changes.
+    n_steps, n_epochs
+        Length of the run in optimizer steps and in epochs, ``None`` where it is open.
+    ends_by_time
+        Whether an open run has a time limit, see :func:`~mattertune_nb.model.stretching.tell_remaining`.
+
+    Raises
+    ------
+    ConfigError
+        Where a schedule takes its length from a run that has none.
+    """
+    out: list[dict[str, Any]] = []
+    timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
+    if timed:
+        interval = schedule_interval(timed)
+        total = n_steps if interval == "step" else n_epochs
+        if total is None and ends_by_time:
+            total = OPEN
+        built, milestones, used = [], [], 0
+        for schedule in timed:
+            left = None if total is None else max(total - used, 1)
+            for build, length in _parts(schedule, left):
+                built.append(build(optimizer))
+                used += length or 0
+                milestones.append(used)
+        alone = len(built) == 1
+        scheduler = built[0] if alone else Sequence(optimizer, built, milestones[:-1])
+        out.append({"scheduler": scheduler, "interval": interval})
+    out.extend(
+        {
+            "scheduler": lr_scheduler.ReduceLROnPlateau(
+                optimizer, **schedule.model_dump(exclude={"name", "monitor"})
+            ),
+            "monitor": schedule.monitor,
+            # Lightning would step it after the end of the epoch has been saved, so that a resumed
+            # run would miss a step: PlateauSteps does it, at the end of each validation
+            "frequency": sys.maxsize,
+        }
+        for schedule in schedules
+        if isinstance(schedule, ReduceOnPlateauConfig)
+    )
+    return out
+
+
+def _parts(
+    config: Any, total: int | None
+) -> list[tuple[Callable[[torch.optim.Optimizer], Any], int | None]]:
+    """Return what a schedule is made of: functions of an optimizer, and how many intervals each lasts."""
+    match config:
+        case CosineAnnealingLRConfig():
+            length = _known(config.length(total))
+            warmup = _warmup(config.warmup, length)
+            cosine = partial(
+                StretchingCosine,
+                length=max(length - warmup, 1),
+                eta_min=config.eta_min,
+                ends_with_run=config.T_max is None,
+            )
+            rise = LinearLRConfig(start_factor=0.01, total_iters=max(warmup, 1))
+            return [*(_parts(rise, total) if warmup else []), (cosine, max(length - warmup, 1))]
+        case OneCycleLRConfig():
+            length = _known(config.length(total))
+            shape = one_cycle(config.pct_start, config.div_factor, config.final_div_factor)
+            ends_with_run = config.T_max is None
+            cycle = partial(
+                StretchingCycle, length=length, shape=shape, ends_with_run=ends_with_run
+            )
+            return [(cycle, length)]
+        case CosineAnnealingWarmRestartsConfig():
+            kind: Any = lr_scheduler.CosineAnnealingWarmRestarts
+        case _:
+            name = type(config).__name__.removesuffix("Config")
+            kind = getattr(lr_scheduler, name if name.endswith("LR") else f"{name}LR")
+    settings = config.model_dump(exclude={"name", "interval"})
+    return [(partial(kind, **settings), config.length(total))]
+
+
+def _known(length: int | None) -> int:
+    if length is None:
+        msg = (
+            "Learning-rate schedule: the run has no fixed length; set the schedule's Length "
+            "(T_max), Epochs (max_epochs) or Longest time (max_time)."
+        )
+        raise ConfigError(msg)
+    return length
+
+
+def _warmup(asked: float, length: int) -> int:
+    """Return how many intervals of a schedule its warm-up takes, asked for as a part of it or a number."""
+    if asked < 1 and length == OPEN and asked:
+        msg = (
+            "Warm-up (warmup): a part of a run that only its time ends is not known beforehand; give "
+            "a number of intervals, e.g. 20."
+        )
+        raise ConfigError(msg)
+    return int(asked * length) if asked < 1 else min(int(asked), length - 1)
