@@ -55,7 +55,7 @@ class ScorecardView:
         self._said = W.HTML()
         self._card = W.HTML()
         boxes = W.HBox(list(self.boxes.values()), layout=W.Layout(flex_flow="row wrap"))
-        line = W.HBox([self.start_button, self.cancel_button, self._progress, self._said])
+        line = W.HBox([self.start_button, self.cancel_button, self._said, self._progress])
         self.widget = W.VBox([boxes, line, self._card])
         self.clear()
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
 
-from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
+from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES, own_property
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
+from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
+    from mattertune_nb.config.own_properties import OwnPropertyConfig
+    from mattertune_nb.config.properties import Kind, Property
     from mattertune_nb.data.dataset import AtomsDataset
 
 FORCE = "force (meV/Å)"
 N_OUTLIERS = 8
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class DatasetTable:
         Atoms of each element, (frames, 119).
     norms, norm_frame
         Force norm of every atom that has one, meV/Å, and its frame, (atoms,).
+    own
+        What a person asks for besides, by title: the number of a structure, the length of a vector, of
+        atoms' numbers the largest in size; in the unit of the labels.
     """
 
     n_atoms: NDArray[np.int64]
@@ -50,9 +61,10 @@ class DatasetTable:
     composition: NDArray[np.int64]
     norms: NDArray[np.float64]
     norm_frame: NDArray[np.int64]
+    own: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, dataset: AtomsDataset) -> DatasetTable:
+    def read(cls, dataset: AtomsDataset, own: Sequence[Property] = ()) -> DatasetTable:
         """Read every frame once.
 
         Raises
@@ -60,7 +72,7 @@ class DatasetTable:
         DataError
             Where a frame cannot be read or has no atom.
         """
-        rows = FrameRows(dataset)
+        rows = FrameRows(dataset, own)
         for i in range(len(dataset)):
             rows.read(i)
         return rows.table()
@@ -72,6 +84,7 @@ class DatasetTable:
             "energy (meV/atom)": self.energy,
             FORCE: self.force,
             "stress (meV/Å³)": self.stress,
+            **self.own,
         }
         return {title: values for title, values in columns.items() if np.isfinite(values).any()}
 
@@ -118,10 +131,15 @@ class FrameRows:
     ----------
     dataset
         What is read.
+    own
+        Properties that a person named, of which columns are made as well.
     """
 
-    def __init__(self, dataset: AtomsDataset) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: AtomsDataset, own: Sequence[Property] = ()) -> None:
+        self._dataset, self._properties = dataset, list(own)
+        wanted: list[Property | str] = [*PROPERTIES, *own]
+        self._wanted: dict[Any, Literal["error", "mask"]] = dict.fromkeys(wanted, "mask")
+        self._own = {prop.name: np.full(len(dataset), np.nan) for prop in own}
         n = len(dataset)
         self._is_read = np.zeros(n, bool)
         self._counts = np.zeros((n, N_ELEMENTS), dtype=np.int64)
@@ -144,13 +162,16 @@ class FrameRows:
         atoms = self._dataset.frame(i)
         refuse_empty(atoms, self._dataset.source(i))
         self._counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
-        labels = self._dataset.labels(i, dict.fromkeys(PROPERTIES, "mask"))
+        labels = self._dataset.labels(i, self._wanted)
         self._energy[i] = labels.get(ENERGY.name, np.nan)
         if FORCES.name in labels:
             self._norms[i] = FORCES.factor * np.linalg.norm(np.asarray(labels[FORCES.name]), axis=1)
             self._force[i] = self._norms[i].max(initial=0)
         if STRESSES.name in labels:
             self._stress[i] = STRESSES.factor * np.abs(labels[STRESSES.name]).max()
+        for prop in self._properties:
+            if prop.name in labels:
+                self._own[prop.name][i] = _one_number(prop, np.asarray(labels[prop.name]))
         self._is_read[i] = True
 
     def table(self) -> DatasetTable:
@@ -165,4 +186,64 @@ class FrameRows:
         norms = [self._norms[i] for i in frames]
         of_frame = np.repeat(np.arange(len(frames)), [len(part) for part in norms])
         force, stress = self._force[frames], self._stress[frames]
-        return DatasetTable(n_atoms, energy, force, stress, counts, np.concatenate(norms), of_frame)
+        own = {_column_of(prop): self._own[prop.name][frames] for prop in self._properties}
+        return DatasetTable(
+            n_atoms, energy, force, stress, counts, np.concatenate(norms), of_frame, own
+        )
+
+
+def _one_number(prop: Property, value: NDArray[np.float64]) -> float:
+    """Return what a frame's point stands at: of many numbers the one that is largest in size, signed."""
+    if prop.kind == "vector":
+        return float(np.linalg.norm(value))
+    flat = value.ravel()
+    return float(flat[np.abs(flat).argmax()]) if len(flat) else np.nan
+
+
+def _column_of(prop: Property) -> str:
+    title = {"vector": f"length of {prop.title}", "structure": prop.title}
+    return prop.with_unit(title.get(prop.kind, f"largest {prop.title}"))
+
+
+def named_property(asked: OwnPropertyConfig | str, dataset: AtomsDataset) -> Property:
+    """Return what is said of a property that a person named; of a key its kind is seen in the frames.
+
+    Raises
+    ------
+    DataError
+        Where none of the first frames has the key.
+    """
+    if not isinstance(asked, str):
+        return asked.about()
+    seen: set[str] = set()
+    for i in range(min(len(dataset), _LOOKED_AT)):
+        frame = dataset.frame(i)
+        results = {} if frame.calc is None else frame.calc.results
+        for held, kind in ((frame.arrays, "atom"), (frame.info | results, "structure")):
+            if asked in held:
+                n = np.size(held[asked])
+                of_frame = {len(frame): "atom", 3: "vector"}.get(n, kind) if n > 1 else kind
+                return own_property(asked, cast("Kind", of_frame), key=asked, unit="", config="")
+            seen.update(map(str, held))
+    msg = f"{dataset.name}: none of the first {_LOOKED_AT} frames has '{asked}'."
+    msg += did_you_mean(asked, sorted(seen))
+    raise DataError(msg)
+
+
+def summary_html(table: DatasetTable, total: int) -> str:
+    """Return in words what a table holds of a data set of `total` frames."""
+    n = len(table.n_atoms)
+    elements = ", ".join(f"{s} {count}" for s, count in table.elements().items())
+    labels = {"energy": table.energy, "forces": table.force, "stress": table.stress, **table.own}
+    counts = {name: int(np.isfinite(values).sum()) for name, values in labels.items()}
+    held = ", ".join(
+        f"{name} {'all' if count == n else count or 'none'}" for name, count in counts.items()
+    )
+    sample = "" if n == total else f" of {number(total)}, evenly spread"
+    formulas = "1 formula" if table.n_formulas() == 1 else f"{table.n_formulas()} formulas"
+    return (
+        f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
+        f"atoms: {elements}. "
+        f"Frames with labels: {html.escape(held)}. Energies are after per-element references. "
+        "Drag over a plot to select its frames; click a point or a bar.</div>"
+    )

@@ -16,11 +16,17 @@ from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
 from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets
-from mattertune_nb.widgets.page.style import error_html, number
+from mattertune_nb.widgets.page.style import error_html
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.page.work import Step, Work
 from mattertune_nb.widgets.views.bins import histogram
-from mattertune_nb.widgets.views.dataset_table import FORCE, DatasetTable, FrameRows
+from mattertune_nb.widgets.views.dataset_table import (
+    FORCE,
+    DatasetTable,
+    FrameRows,
+    named_property,
+    summary_html,
+)
 from mattertune_nb.widgets.views.exact_xyz import write_exact
 from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
 from mattertune_nb.widgets.views.findings import FindingsPanel
@@ -29,11 +35,13 @@ from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from mattertune_nb.config.own_properties import OwnPropertyConfig
+    from mattertune_nb.config.properties import Property
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.widgets.page.export import Table
 
@@ -60,16 +68,18 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
     ----------
     dataset
         The structures.
+    own
+        Properties that a person named, which are plotted besides energy, forces and stress.
     """
 
     children: Any
 
-    def __init__(self, dataset: AtomsDataset) -> None:
+    def __init__(self, dataset: AtomsDataset, own: Sequence[Property] = ()) -> None:
         enable_colab_widgets()
         self._total = len(dataset)
         if self._total > MAX_FRAMES:
             dataset = dataset.take(_spread(self._total, MAX_FRAMES))
-        self._sample, self._rows = dataset, FrameRows(dataset)
+        self._sample, self._rows = dataset, FrameRows(dataset, own)
         self.dataset = dataset.take([])
         self.table: DatasetTable | None = None
         self._read, self._drawn = threading.Event(), threading.Event()
@@ -145,7 +155,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             only_widgets(self.figure, self.structure),
             layout=W.Layout(flex_flow="row wrap", overflow="visible", width="100%"),
         )
-        summary = W.HTML(self._summary())
+        summary = W.HTML(summary_html(self.table, self._total))
         before = self.children
         self.children = [
             summary, self._controls, beside, self.work, self._map_note, self._tabs()
@@ -154,24 +164,6 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         for old in before:
             if not any(old is widget for widget in kept):
                 close_with_parts(old)
-
-    def _summary(self) -> str:
-        assert self.table is not None
-        table, n = self.table, len(self.dataset)
-        elements = ", ".join(f"{s} {count}" for s, count in table.elements().items())
-        labels = {"energy": table.energy, "forces": table.force, "stress": table.stress}
-        counts = {name: int(np.isfinite(values).sum()) for name, values in labels.items()}
-        held = ", ".join(
-            f"{name} {'all' if count == n else count or 'none'}" for name, count in counts.items()
-        )
-        sample = "" if n == self._total else f" of {number(self._total)}, evenly spread"
-        formulas = "1 formula" if table.n_formulas() == 1 else f"{table.n_formulas()} formulas"
-        return (
-            f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
-            f"atoms: {elements}. "
-            f"Frames with labels: {held}. Energies are after per-element references. "
-            "Drag over a plot to select its frames; click a point or a bar.</div>"
-        )
 
     def _link(self) -> None:
         """Let clicks and brushes choose frames."""
@@ -334,15 +326,21 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
-def explore(dataset: Any) -> ExploreView | W.HTML:
+def explore(
+    dataset: Any, properties: Sequence[OwnPropertyConfig | str] = ()
+) -> ExploreView | W.HTML:
     """Show formulas, sizes, energies, forces, stresses and similarity of a dataset, a list or a file.
 
     Parameters
     ----------
     dataset
         A dataset, its config, a list of structures, or a file.
+    properties
+        Further labels, e.g. ``["band_gap"]``: keys of the frames' info or arrays, or configs of
+        properties, which know a unit.
     """
     try:
-        return ExploreView(open_structures(dataset))
+        found = open_structures(dataset)
+        return ExploreView(found, [named_property(p, found) for p in properties])
     except MatterTuneError as exc:
         return Message(str(exc))

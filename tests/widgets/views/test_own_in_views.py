@@ -112,3 +112,23 @@ def test_the_report_has_their_parity_and_worst_structures(model, frames):
     errors = [np.nan if i == 0 else 0.0 for i in range(len(frames))]
     np.testing.assert_array_equal(np.isnan(predictions.errors()), np.isnan(errors))
     assert "error of the volume" in worst(predictions)
+
+
+def test_explore_plots_them_beside_energy_and_forces(frames):
+    view = mt.explore(frames, [LEARNT[0], "near_by", "dipole"])
+    view.wait()
+    told = view.numbers()
+    volumes = [np.nan, *(a.info["V"] for a in frames[1:])]
+    np.testing.assert_allclose(told["volume (Å³/atom)"], volumes)
+    np.testing.assert_allclose(
+        told["largest near by"], [np.abs(a.arrays["near_by"]).max() for a in frames]
+    )
+    lengths = [np.linalg.norm(a.info.get("dipole", [np.nan] * 3)) for a in frames]
+    np.testing.assert_allclose(told["length of dipole"], lengths)
+    assert "volume (Å³/atom) 5" in view.children[0].value
+    assert view.plots.trace("volume (Å³/atom)").y.tolist() == [1, 2, 3, 4, 5]
+    assert "'near_by'?" in mt.explore(frames, ["near_b"]).text
+
+
+def test_explore_reads_a_key_that_only_later_frames_have(frames):
+    assert "V" in mt.explore(frames, ["V"]).numbers()
