@@ -252,6 +252,12 @@ def test_a_trajectory_is_played_coloured_and_shown_in_the_full_screen(notebook):
     output.get_by_label("colour", exact=True).select_option("force")
     scale = output.locator(".mt-color-bar")
     scale.wait_for()
+    # frames that were played before the end was heard still come, each with its own scale
+    page.wait_for_function(
+        "() => { const last = window.scale; window.scale = document.querySelector('.mt-color-bar');"
+        " return window.scale && window.scale === last; }",
+        polling=1500,
+    )
     assert "meV/Å" in scale.inner_text()
     assert pixels(scale).var() > 50
     notebook.picture("view-coloured")

@@ -215,7 +215,7 @@ class Choice(Editor):
         )
         self.kind.observe(self._on_kind, "value")
         self._beside = beside(about)
-        self.widget = Box(self._children(), css="mt-field")
+        self.widget = Box(self._children(), css="mt-field" if wide else "mt-field mt-choice")
         self._place_value()
 
     @property

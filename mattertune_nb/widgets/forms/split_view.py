@@ -104,7 +104,8 @@ def divided_html(datasets: DividedData, n: int) -> str:
     """Return a division of `n` frames with what is to be said of it."""
     counts = {stage: len(dataset) for stage, dataset in datasets.items()}
     said = list(datasets.notes)
-    if datasets.rule not in ("files", "random"):
+    told = any(f"divided by {datasets.rule}" in note for note in said)
+    if datasets.rule not in ("files", "random") and not told:
         said.insert(0, f"Divided by {datasets.rule}.")
     return bar_html(counts, unused=n - sum(counts.values())) + _notes(said)
 

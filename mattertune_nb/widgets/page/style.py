@@ -55,7 +55,9 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-tip p { margin: 3px 0 0 0; }
 .mt-tip code { background: none; color: inherit; padding: 0; font-size: 11px; }
 .mt-field > .mt-field, .mt-field > .mt-form, .mt-field > .mt-message { flex: 1 1 100%; }
-.mt-with-value > .mt-control { max-width: calc(100% - 146px); }
+.mt-grid > .mt-choice { grid-column: 1 / -1; }
+.mt-choice > .mt-control { max-width: min(370px, calc(100% - 104px)); }
+.mt-with-value > .mt-control { max-width: min(370px, calc(100% - 146px)); }
 .mt-with-value > .mt-field { flex: 0 0 92px; width: 92px; }
 .mt-with-value > .mt-field > .mt-control { width: 100%; max-width: 100%; }
 .mt-form .mt-field > .mt-form { border-left: 3px solid var(--jp-border-color2, #bbb);
@@ -112,6 +114,7 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-property .mt-control > label { width: 56px !important; }
 .mt-basic > .mt-form > .widget-html:has(.mt-heading), .mt-basic > .widget-html:has(.mt-heading)
   { display: none; }
+.mt-file > .mt-beside { min-width: 0; }
 .mt-file .widget-upload { font-size: 0; }
 .mt-file .widget-upload > i { font-size: 13px; }
 .mt-file .widget-upload::after { content: "Upload, up to 10 MB"; font-size: 13px; margin-left: 4px; }
