@@ -39,6 +39,7 @@ STYLE = (
 .mt-set .widget-label-basic > span::after { content: 'set'; font-size: 12px; }
 .mt-line { align-items: center; overflow: visible; }
 .mt-line > .widget-html { margin: 0 4px; }
+.mt-line > .mt-add { flex: 0 0 auto; }
 button.mt-undo { flex: 0 0 22px; width: 22px; height: 22px; padding: 0; line-height: 22px;
   font-size: 11px; background: none; color: var(--jp-brand-color1, #1976d2); margin: 0; }
 .mt-changed > .mt-control > .widget-label::before, .mt-changed > .mt-line > :first-child::before {
