@@ -3,6 +3,8 @@ const PAGE = 50;
 // words have a line of their own below a run's numbers, which fit a laptop's cell then without scrolling
 const IN_WORDS = ["verdict", "settings", "note"];
 const NONE = "–";
+// a number stays with its unit, and a unit in one piece
+const joined = (text) => text.replace(/(\d) (m?eV|Å)/g, "$1\u00a0$2").replace(/(m?eV)\/(Å|atom)/g, "$1/\u2060$2");
 
 function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -120,7 +122,7 @@ function render({ model, el }) {
       });
       const inWords = IN_WORDS.filter((name) => columns.includes(name)).map((name) => {
         const words = row.cells[name];
-        const text = element("div", { textContent: name === "verdict" ? words : `${name}: ${words}` });
+        const text = element("div", { textContent: name === "verdict" ? joined(words) : `${name}: ${words}` });
         text.dataset.column = name;
         text.hidden = ["", NONE].includes(words);
         return text;
