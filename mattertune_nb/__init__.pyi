@@ -121,6 +121,10 @@ from .training.estimate.estimate import (
 )
 from .training.result import TuneResult as TuneResult
 from .training.runs.run import Run as Run
+from .training.selection import (
+    Selection as Selection,
+    select as select,
+)
 from .training.tuner import (
     MatterTuner as MatterTuner,
 )

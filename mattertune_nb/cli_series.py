@@ -33,6 +33,39 @@ def ensemble(
     _say(new_ensemble(settings, members).train())
 
 
+def select(
+    pool: Annotated[Path, typer.Argument(help="Structures, with or without labels.")],
+    n: Annotated[int, typer.Argument(help="How many to choose.")],
+    by: Annotated[
+        str, typer.Option(help="uncertainty or both, of an ensemble; distance or diversity.")
+    ] = "uncertainty",
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of an ensemble, a run's directory or a checkpoint.")
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="Labelled structures; not given: those the run trained on.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")] = Path(
+        "selected.xyz"
+    ),
+    inputs: Annotated[
+        str | None, typer.Option(help="Also write input files: vasp, espresso or cp2k.")
+    ] = None,
+) -> None:
+    """Choose which of many structures to compute next, and write them for DFT."""
+    from mattertune_nb.training.selection import select
+
+    found = select(pool, n, by, model, known=known)  # type: ignore[arg-type]  # it says what is allowed
+    console.print(str(found), soft_wrap=True, markup=False, highlight=False)
+    written = found.write(output)
+    places = f"Wrote {written}."
+    if inputs is not None:
+        folder = output.with_suffix("")
+        found.write_inputs(folder, inputs)
+        places += f" Input files are in {folder}."
+    console.print(places, soft_wrap=True, markup=False, highlight=False)
+
+
 def is_series(path: Path) -> bool:
     """Return whether a folder holds runs that belong together."""
     return (path / "series.json").is_file()

@@ -71,6 +71,7 @@ FUNCTIONS = {
     "explore",
     "parity",
     "runs",
+    "select",
     "view",
 }
 

@@ -1,0 +1,380 @@
+"""Which of many structures to compute next: those of which a model is least sure, or that it knows least."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from mattertune_nb.calculator import PropertyPredictor
+from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.config.properties import FORCES
+from mattertune_nb.data.content import frame_keys
+from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.division.similar import surroundings
+from mattertune_nb.data.sources.open_dataset import open_dataset
+from mattertune_nb.model.ensemble import SPREAD, Ensemble
+from mattertune_nb.model.loader import GraphDataset
+from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.novelty import describe
+from mattertune_nb.training.dft_inputs import write_inputs
+from mattertune_nb.training.files import write_text
+from mattertune_nb.training.outcome.evaluation import load_model, records_of
+from mattertune_nb.training.records.split import datasets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ase import Atoms
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.dataset import AtomsDataset
+
+By = Literal["uncertainty", "distance", "diversity", "both"]
+
+_CANDIDATES = 4
+"""For 'both': so many times the structures that are asked for, those of the largest spread."""
+
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Structures that were chosen, the first first.
+
+    Attributes
+    ----------
+    pool
+        All structures.
+    positions
+        (n,) of the chosen in the pool.
+    by
+        What they were chosen by.
+    spread
+        Of each structure of the pool the largest spread of the force on an atom, (N,) in eV/Å; ``None``
+        without an ensemble.
+    distance
+        Of each chosen structure to the nearest one that is known or was chosen before it, (n,), as a share of
+        the distance of two structures of the pool at random; ``None`` where chosen by uncertainty.
+    plane
+        Both principal components of what describes the pool's structures, (N, 2).
+    """
+
+    pool: AtomsDataset
+    positions: NDArray[np.int64]
+    by: str
+    spread: NDArray[np.float64] | None
+    distance: NDArray[np.float64] | None
+    plane: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def frames(self) -> list[Atoms]:
+        """The chosen structures; their info says where they are from."""
+        found = []
+        for i in self.positions.tolist():
+            atoms = self.pool[i]
+            atoms.info["selected_from"] = self.pool.source(i)
+            found.append(atoms)
+        return found
+
+    def table(self) -> dict[str, list[Any]]:
+        """Return the chosen structures in columns: where they are from, formula, atoms, spread, distance."""
+        where = self.positions.tolist()
+        columns: dict[str, list[Any]] = {
+            "frame": [self.pool.source(i) for i in where],
+            "formula": [self.pool[i].get_chemical_formula() for i in where],
+            "atoms": [len(self.pool[i]) for i in where],
+        }
+        if self.spread is not None:
+            shown = FORCES.factor * self.spread[self.positions]
+            columns["largest force spread (meV/Å)"] = [round(x, 1) for x in shown.tolist()]
+        if self.distance is not None:
+            columns["distance"] = [round(x, 3) for x in self.distance.tolist()]
+        return columns
+
+    def write(self, path: str | Path) -> Path:
+        """Write the chosen structures as extended XYZ, and return where they are.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Raises
+        ------
+        DataError
+            It cannot be written.
+        """
+        import ase.io
+
+        text, path = io.StringIO(), Path(path)
+        ase.io.write(text, self.frames, format="extxyz")
+        try:
+            write_text(path, text.getvalue())
+        except OSError as exc:
+            msg = f"{path}: cannot be written ({exc.strerror})."
+            raise DataError(msg) from exc
+        return path
+
+    def write_inputs(
+        self, folder: str | Path, code: str, settings: Mapping[str, Any] | None = None
+    ) -> list[Path]:
+        """Write input files of a DFT code, a folder for each structure, and return these.
+
+        Parameters
+        ----------
+        folder
+            Where they are made.
+        code
+            ``"vasp"`` (POSCAR with atoms sorted by element, INCAR, KPOINTS), ``"espresso"`` or ``"cp2k"``.
+        settings
+            For ASE's writers; see :func:`~mattertune_nb.training.dft_inputs.write_inputs`.
+
+        Raises
+        ------
+        ConfigError
+            The code is another, or ASE refuses a setting.
+        DataError
+            The files cannot be written.
+        """
+        width = len(str(max(len(self) - 1, 0)))
+        names = [f"{k:0{width}}" for k in range(len(self))]
+        return write_inputs(self.frames, names, Path(folder), code, settings)
+
+    def draw(self) -> Figure:
+        """Draw the map: structures that are alike lie close together, the chosen are ringed."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5.2, 3.6), dpi=100, layout="constrained", facecolor="white")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        values = None if self.spread is None else FORCES.factor * self.spread
+        color = {"color": "0.6"} if values is None else {"c": values, "cmap": "viridis"}
+        points = ax.scatter(self.plane[:, 0], self.plane[:, 1], s=9, linewidths=0, **color)
+        if values is not None:
+            label = "largest force spread (meV/Å)"
+            figure.colorbar(points, ax=ax).set_label(label, fontsize=8)
+        chosen = self.plane[self.positions]
+        ax.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=60,
+            facecolors="none",
+            edgecolors="#e6007e",
+            label="chosen",
+        )
+        ax.legend(fontsize=8)
+        ax.set_xlabel("first principal component", fontsize=8)
+        ax.set_ylabel("second", fontsize=8)
+        ax.tick_params(labelsize=7)
+        return figure
+
+    def __str__(self) -> str:
+        columns = self.table()
+        rows = [
+            list(columns),
+            *([str(x) for x in row] for row in zip(*columns.values(), strict=True)),
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        columns = self.table()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(str(x))}</td>' for x in row)}</tr>"
+            for row in list(zip(*columns.values(), strict=True))[:_MOST_SHOWN]
+        )
+        more = f"<p>… {len(self) - _MOST_SHOWN} more</p>" if len(self) > _MOST_SHOWN else ""
+        picture = io.BytesIO()
+        self.draw().savefig(picture, format="png")
+        image = base64.b64encode(picture.getvalue()).decode()
+        return (
+            f'<img alt="Map of the pool with the chosen structures" src="data:image/png;base64,{image}"/>'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        )
+
+
+def select(
+    pool: str | Path | Sequence[Atoms] | AtomsDataset,
+    n: int,
+    by: By = "uncertainty",
+    model: Any = None,
+    *,
+    known: str | Path | Sequence[Atoms] | AtomsDataset | None = None,
+) -> Selection:
+    """Choose which of many structures without labels to compute next.
+
+    Structures that are there twice, or that are known, are chosen at most once or not at all.
+
+    Parameters
+    ----------
+    pool
+        The structures: a file, a list or a data set.
+    n
+        How many to choose.
+    by
+        ``"uncertainty"``: those with the largest spread of the force on an atom, for which `model` is an
+        ensemble. ``"distance"``: each as far as possible from what is known and from those chosen before it.
+        ``"diversity"``: the same within the pool alone. ``"both"``: by distance among the structures of the
+        largest spread, four times as many as are asked for.
+    model
+        An ensemble, a model, a run or its directory, whose backbone's features of atoms, averaged over a
+        structure, tell how far structures are from each other; not given, or without such features:
+        histograms of interatomic distances.
+    known
+        Structures that have labels already; not given: those that the run was trained on, where `model` is
+        one.
+
+    Returns
+    -------
+    Selection
+        The chosen structures as a table, a map, and files for DFT.
+
+    Raises
+    ------
+    ConfigError
+        There is no such way to choose, or it needs an ensemble.
+    DataError
+        The pool cannot be read, or holds fewer structures that are not known.
+    """
+    if by not in get_args(By):
+        msg = f"by: '{by}' is unknown. Allowed: {', '.join(get_args(By))}."
+        raise ConfigError(msg)
+    opened = _opened(pool)
+    loaded = None if model is None else _model(model)
+    if by in ("uncertainty", "both") and not isinstance(loaded, Ensemble):
+        msg = f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), or mt.Ensemble([...])."
+        raise ConfigError(msg)
+    labelled = _opened(known) if known is not None else _trained_on(model)
+    free = _free(opened, labelled)
+    if not 0 < n <= len(free):
+        msg = (
+            f"n: {n} of {len(free)} different structures that have no labels yet cannot be chosen."
+        )
+        raise DataError(msg)
+    spread = _spreads(loaded, opened) if isinstance(loaded, Ensemble) else None
+    features, of_known = _described(loaded, opened, labelled)
+    candidates = free
+    if spread is not None and by in ("uncertainty", "both"):
+        most = n if by == "uncertainty" else min(_CANDIDATES * n, len(free))
+        candidates = free[np.argsort(-spread[free], kind="stable")[:most]]
+    distance = None
+    if by != "uncertainty":
+        from_known = None if by == "diversity" else of_known
+        order, far = farthest_points(features[candidates], n, from_known)
+        candidates = candidates[order]
+        distance = far / (_usual(features) or 1.0)
+    return Selection(opened, candidates, by, spread, distance, _plane(features))
+
+
+def farthest_points(
+    features: NDArray[np.float64], n: int, known: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return `n` points, each as far as possible from the known and those before it, and how far.
+
+    Parameters
+    ----------
+    features
+        (N, d) of the points.
+    n
+        How many.
+    known
+        (M, d) of points that are there already; none: the first is the one nearest
+        to the mean, at distance 0.
+    """
+    from scipy.spatial.distance import cdist
+
+    chosen, far = [], []
+    if known is None or not len(known):
+        first = int(np.linalg.norm(features - features.mean(axis=0), axis=1).argmin())
+        chosen, far = [first], [0.0]
+        nearest = np.linalg.norm(features - features[first], axis=1)
+    else:
+        nearest = cdist(features, known).min(axis=1)
+    nearest[chosen] = -1.0
+    while len(chosen) < n:
+        best = int(nearest.argmax())
+        chosen.append(best)
+        far.append(float(nearest[best]))
+        nearest = np.minimum(nearest, np.linalg.norm(features - features[best], axis=1))
+        nearest[chosen] = -1.0
+    return np.array(chosen, dtype=np.int64), np.array(far)
+
+
+def _opened(frames: Any) -> AtomsDataset:
+    if isinstance(frames, (str, Path)):
+        return open_dataset(frames)
+    return as_dataset(frames)
+
+
+def _model(model: Any) -> FinetuneModuleBase:
+    return model if isinstance(model, FinetuneModuleBase) else load_model(model)
+
+
+def _trained_on(model: Any) -> AtomsDataset | None:
+    path = getattr(run := getattr(model, "run", model), "path", run)
+    if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+        return None
+    return datasets_of(records_of(path))["train"]
+
+
+def _free(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np.int64]:
+    """Return the positions of structures that are not known, equal ones once, ascending."""
+    names = frame_keys(pool).structure
+    _, first = np.unique(names, return_index=True)
+    first = np.sort(first)
+    if known is not None:
+        first = first[~np.isin(names[first], frame_keys(known).structure)]
+    return first
+
+
+def _spreads(model: Ensemble, pool: AtomsDataset) -> NDArray[np.float64]:
+    name = FORCES.name + SPREAD
+    found = np.zeros(len(pool))
+    for index, predicted in PropertyPredictor(model).stream(pool, [name]):
+        found[index] = np.linalg.norm(predicted[name], axis=1).max(initial=0.0)
+    return found
+
+
+def _described(
+    model: FinetuneModuleBase | None, pool: AtomsDataset, known: AtomsDataset | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return what describes the structures of the pool, (N, d), and those that are known."""
+    sets = [pool] if known is None else [pool, known]
+    if model is not None and model.backbone.n_features is not None:
+        backbone = model.backbone
+        found = [describe(GraphDataset(s, backbone), np.arange(len(s)), backbone) for s in sets]
+    else:
+        elements = sorted({z for s in sets for i in range(len(s)) for z in s[i].numbers.tolist()})
+        found = [np.array([surroundings(s[i], elements) for i in range(len(s))]) for s in sets]
+    return found[0], found[1] if known is not None else None
+
+
+def _usual(features: NDArray[np.float64]) -> float:
+    """Return the median distance of two structures, of at most a thousand."""
+    from scipy.spatial.distance import pdist
+
+    some = features[
+        np.unique(np.linspace(0, len(features) - 1, min(len(features), 1000)).astype(int))
+    ]
+    return float(np.median(pdist(some))) if len(some) > 1 else 0.0
+
+
+def _plane(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = features - features.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = np.zeros((len(features), 2))
+    plane[:, : min(2, len(s))] = (u * s)[:, :2]
+    return plane
