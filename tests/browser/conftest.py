@@ -158,7 +158,9 @@ def notebook(browser, lab, request):
     opened = Notebook(page, folder, address, name)
     opened.scheme = scheme
     yield opened
-    if request.node.rep_call.failed:
+    # there is no report of a test that was interrupted
+    report = getattr(request.node, "rep_call", None)
+    if report is not None and report.failed:
         page.screenshot(path=ARTEFACTS / f"failed-{request.node.name}.png")
     page.close()
 

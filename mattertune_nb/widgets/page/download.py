@@ -42,8 +42,7 @@ export default { render({ model, el }) {
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
   model.on("msg:custom", deliver);
-  el.classList.add("jupyter-widgets", "widget-dropdown");
-  el.style.cssText = "width: auto; min-width: 106px";
+  el.classList.add("jupyter-widgets", "widget-dropdown", "mt-download");
   el.append(select, problem);
   return () => model.off("msg:custom", deliver);
 } };
@@ -62,7 +61,8 @@ class Download(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = _ESM
-    _css = SELECT_STYLE
+    # a layout that comes later would have the width of a drop-down
+    _css = SELECT_STYLE + ".mt-download { width: auto !important; min-width: 106px; }"
 
     def __init__(self, view: Exportable, name: str) -> None:
         super().__init__()
