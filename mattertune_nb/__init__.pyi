@@ -3,6 +3,7 @@
 from .backbones.backbone import Backbone as Backbone
 from .backbones.base import BackboneConfig as BackboneConfig
 from .backbones.chgnet import CHGNetBackboneConfig as CHGNetBackboneConfig
+from .backbones.fairchem import FairchemBackboneConfig as FairchemBackboneConfig
 from .backbones.mace import MACEBackboneConfig as MACEBackboneConfig
 from .backbones.matgl import MatGLBackboneConfig as MatGLBackboneConfig
 from .backbones.mattersim import MatterSimBackboneConfig as MatterSimBackboneConfig

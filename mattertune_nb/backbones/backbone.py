@@ -58,6 +58,8 @@ class Backbone(nn.Module, ABC):
     reads_positions
         Whether the energy is computed of the batch's positions and cells and not of edge vectors; these are
         strained then, and forces and stress are derived through them.
+    input_ranges
+        Inputs of these that are whole numbers, and from which to which.
     missing_heads
         What the config's ``implements`` has for other weights, and these have no head for.
     block_pattern
@@ -79,6 +81,7 @@ class Backbone(nn.Module, ABC):
     block_pattern: ClassVar[str | None] = None
     missing_heads: tuple[str, ...] = ()
     frame_inputs: Mapping[str, float] = MappingProxyType({})
+    input_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({})
     always_double: tuple[str, ...] = ()
 
     @override
@@ -127,7 +130,12 @@ class Backbone(nn.Module, ABC):
             raise DataError(msg)
         graph = neighbor_graph(atoms, self.cutoff, self.max_neighbors)
         for name, default in self.frame_inputs.items():
-            graph.extra[name] = _number_of(atoms, name, default)
+            number = _number_of(atoms, name, default)
+            low, high = self.input_ranges.get(name, (None, None))
+            if low is not None and number != number.round().clamp(low, high):
+                msg = f"its '{name}' is {number.item():g}, and has to be a whole number from {low} to {high}."
+                raise DataError(msg)
+            graph.extra[name] = number
         return graph
 
     def collate(self, graphs: Sequence[Graph]) -> GraphBatch:

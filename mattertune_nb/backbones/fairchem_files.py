@@ -1,0 +1,214 @@
+"""fairchem's inference checkpoints: read, told as plain settings, and written."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hydra
+import torch
+from ase.data import chemical_symbols
+from fairchem.core import FAIRChemCalculator
+from fairchem.core.models.base import HydraModel
+from fairchem.core.models.uma.compat import apply_uma_compat_fixups
+from fairchem.core.units.mlip_unit import MLIPPredictUnit
+from fairchem.core.units.mlip_unit.api.inference import InferenceSettings, MLIPInferenceCheckpoint
+from omegaconf import OmegaConf
+from typing_extensions import override
+
+from mattertune_nb.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ase import Atoms
+    from torch import Tensor
+
+_UMA = "fairchem.core.models.uma."
+_BACKBONES = {
+    "escnmd_backbone": f"{_UMA}escn_md.eSCNMDBackbone",
+    "escnmd_moe_backbone": f"{_UMA}escn_moe.eSCNMDMoeBackbone",
+}
+_HEADS = {
+    *(
+        f"{_UMA}escn_md.{name}"
+        for name in ("MLP_EFS_Head", "MLP_Energy_Head", "Linear_Energy_Head")
+    ),
+    f"{_UMA}escn_moe.DatasetSpecificMoEWrapper",
+    f"{_UMA}escn_moe.DatasetSpecificSingleHeadWrapper",
+}
+"""What is built; a class of another name would be any code."""
+
+_OURS = {
+    # edges come from our graphs, and gradients are taken by us
+    "otf_graph": False,
+    "regress_forces": False,
+    "regress_stress": False,
+    "regress_hessian": False,
+    # with it a gradient of a gradient fails
+    "activation_checkpointing": False,
+    # as the vendor does for predictions
+    "always_use_pbc": False,
+    "use_quaternion_wigner": True,
+    "execution_mode": "general",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a checkpoint holds of one task.
+
+    Attributes
+    ----------
+    recipe
+        What builds the model again, in builtins.
+    weights
+        Of the vendor's ``HydraModel``.
+    scale, shift
+        The energy is the model's times `scale` plus `shift`, in eV.
+    references
+        What is added for each atom, by atomic number in eV, (119,).
+    """
+
+    recipe: dict[str, Any]
+    weights: dict[str, Tensor]
+    scale: float
+    shift: float
+    references: Tensor
+
+
+def read(path: Path, wanted: str | None) -> Loaded:
+    """Return a task of a checkpoint, which runs what the file says.
+
+    Raises
+    ------
+    ConfigError
+        It has no such task, or no energy whose gradients are the forces.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    apply_uma_compat_fixups(checkpoint, checkpoint_location=str(path))
+    tasks = [hydra.utils.instantiate(config) for config in checkpoint.tasks_config]
+    energies = {name: t for t in tasks if t.property == "energy" for name in t.datasets}
+    if wanted is None and len(energies) == 1:
+        (wanted,) = energies
+    if wanted not in energies:
+        msg = f"task: {path} has {', '.join(sorted(energies)) or 'none'}; set one in place of {wanted}."
+        raise ConfigError(msg)
+    task = energies[wanted]
+    config = checkpoint.model_config
+    config = (
+        OmegaConf.to_container(config) if OmegaConf.is_config(config) else copy.deepcopy(config)
+    )
+    settings = {
+        k: config[k] for k in ("backbone", "heads", "pass_through_head_outputs") if k in config
+    }
+    settings["heads"] = {k: v for k, v in config["heads"].items() if v["module"] in _HEADS}
+    settings |= {k: config.get(k) for k in ("model_id", "supports_single_atoms") if config.get(k)}
+    recipe = {"model": settings, "task": wanted, "output": task.name}
+    model = build(recipe)
+    state = checkpoint.ema_state_dict or checkpoint.model_state_dict
+    state = {k.removeprefix("module."): v for k, v in state.items()}
+    # of heads for stress or for direct forces beside that of the energy
+    kept = {k: v for k, v in state.items() if k in model.state_dict()}
+    missing = {n for n, _ in model.named_parameters()} - set(kept)
+    if missing:
+        msg = f"checkpoint: {path} lacks the weights {', '.join(sorted(missing)[:3])}."
+        raise ConfigError(msg)
+    references = torch.zeros(len(chemical_symbols), dtype=torch.float64)
+    if task.element_references is not None:
+        given = task.element_references.element_references.double()[: len(references)]
+        references[: len(given)] = given
+    scale, shift = float(task.normalizer.rmsd), float(task.normalizer.mean)
+    return Loaded(recipe, kept, scale, shift, references)
+
+
+def build(recipe: Mapping[str, Any]) -> Any:
+    """Build the vendor's model from plain settings, with random weights.
+
+    Raises
+    ------
+    ConfigError
+        It is none whose energy can be tuned.
+    """
+    settings = copy.deepcopy(dict(recipe["model"]))
+    backbone = settings["backbone"]
+    classes = {backbone.get("model")}
+    heads = settings["heads"].values()
+    inner = {h.get("module") for h in heads} | {h.get("head_cls") for h in heads} - {None}
+    others = (classes - {*_BACKBONES, *_BACKBONES.values()}) | (inner - _HEADS)
+    if others or not heads:
+        msg = f"checkpoint: models with {', '.join(map(str, others)) or 'no head'} cannot be tuned here."
+        raise ConfigError(msg)
+    if backbone.get("direct_forces", True):
+        msg = (
+            "checkpoint: this model has direct forces, which are no gradients of its energy; take a "
+            "conserving one."
+        )
+        raise ConfigError(msg)
+    settings["backbone"] = {**backbone, **_OURS}
+    return HydraModel(**settings)
+
+
+def save(loaded: Loaded, path: Path) -> None:
+    """Write an inference checkpoint that fairchem loads, with the one task."""
+    place = "fairchem.core.modules.normalization."
+    unit = "fairchem.core.units.mlip_unit.mlip_unit."
+    task, output = loaded.recipe["task"], loaded.recipe["output"]
+
+    def about(name: str, level: str, dim: list[int], references: Any) -> dict[str, Any]:
+        return {
+            "_target_": f"{unit}Task",
+            "name": output.replace("energy", name),
+            "level": level,
+            "property": name,
+            "datasets": [task],
+            "out_spec": {"_target_": f"{unit}OutputSpec", "dim": dim, "dtype": "float32"},
+            "normalizer": {
+                "_target_": f"{place}normalizer.Normalizer",
+                "mean": loaded.shift if name == "energy" else 0.0,
+                "rmsd": loaded.scale,
+            },
+            "element_references": references,
+        }
+
+    references = {
+        "_target_": f"{place}element_references.ElementReferences",
+        "element_references": {
+            "_target_": "torch.DoubleTensor",
+            "_args_": [loaded.references.tolist()],
+        },
+    }
+    checkpoint = MLIPInferenceCheckpoint(
+        model_config={"_target_": "fairchem.core.models.base.HydraModel", **loaded.recipe["model"]},
+        model_state_dict=loaded.weights,
+        ema_state_dict={
+            "n_averaged": torch.tensor(1),
+            **{f"module.{name}": value for name, value in loaded.weights.items()},
+        },
+        tasks_config=[
+            about("energy", "system", [1], references),
+            about("forces", "atom", [3], None),
+        ],
+    )
+    torch.save(checkpoint, path)
+
+
+class Calculator(FAIRChemCalculator):  # type: ignore[misc]
+    """The vendor's calculator in float64; a structure without charge and spin has those of the config."""
+
+    def __init__(self, path: Path, task: str | None, inputs: Mapping[str, float]) -> None:
+        settings = InferenceSettings(
+            activation_checkpointing=False, base_precision_dtype=torch.float64
+        )
+        unit = MLIPPredictUnit(str(path), device="cpu", inference_settings=settings)
+        super().__init__(unit, task)
+        self._inputs = dict(inputs)
+
+    @override
+    def calculate(self, atoms: Atoms, *args: Any, **kwargs: Any) -> None:
+        atoms = atoms.copy()
+        given = {**self._inputs, **atoms.info}
+        atoms.info = {**given, "charge": int(given["charge"]), "spin": int(given["spin"])}
+        super().calculate(atoms, *args, **kwargs)
