@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import unknown_element
+from mattertune_nb.backbones.frame_inputs import number_of
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
@@ -130,12 +131,8 @@ class Backbone(nn.Module, ABC):
             raise DataError(msg)
         graph = neighbor_graph(atoms, self.cutoff, self.max_neighbors)
         for name, default in self.frame_inputs.items():
-            number = _number_of(atoms, name, default)
-            low, high = self.input_ranges.get(name, (None, None))
-            if low is not None and number != number.round().clamp(low, high):
-                msg = f"its '{name}' is {number.item():g}, and has to be a whole number from {low} to {high}."
-                raise DataError(msg)
-            graph.extra[name] = number
+            whole = self.input_ranges.get(name)
+            graph.extra[name] = number_of(atoms, name, default, whole)
         return graph
 
     def collate(self, graphs: Sequence[Graph]) -> GraphBatch:
@@ -328,19 +325,6 @@ class Backbone(nn.Module, ABC):
         if stress:
             out[STRESSES.name] = _voigt(gradients[-1], batch).to(dtype)
         return out
-
-
-def _number_of(atoms: Atoms, name: str, default: float) -> Tensor:
-    """Return a number of a structure, (1,)."""
-    given = atoms.info.get(name, default)
-    try:
-        number = torch.tensor([float(given)], dtype=torch.float64)
-    except (TypeError, ValueError):
-        number = torch.tensor([torch.nan])
-    if not number.isfinite():
-        msg = f"its '{name}' is {given!r}, and has to be a number; without one it is {default:g}."
-        raise DataError(msg)
-    return number
 
 
 def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:

@@ -72,12 +72,7 @@ class CHGNetBackbone(Backbone):
         shifts = graph.cell_shifts.numpy()
         undirected = paired_edges(edges, shifts)
         _, one_directed = np.unique(undirected, return_index=True)
-        vectors = (
-            graph.positions.numpy()[edges[1]]
-            - graph.positions.numpy()[edges[0]]
-            + shifts @ graph.cell.numpy()
-        )
-        short = np.flatnonzero(np.linalg.norm(vectors, axis=1) < self.bond_cutoff)
+        short = np.flatnonzero(graph.lengths().numpy() < self.bond_cutoff)
         first, second = pairs_at_one_centre(edges[0][short])
         first, second = short[first], short[second]
         graph.extra.update(

@@ -46,6 +46,14 @@ class Graph:
     cell_shifts: Tensor
     extra: dict[str, Tensor] = field(default_factory=dict)
 
+    def lengths(self) -> Tensor:
+        """Return the lengths of the edges in Å, (E,)."""
+        centre, neighbor = self.edge_index
+        shifts = self.cell_shifts.double() @ self.cell
+        vectors = self.positions[neighbor] - self.positions[centre] + shifts
+        lengths: Tensor = vectors.norm(dim=1)
+        return lengths
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, those of `extra` as ``extra.<name>``."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "extra"}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from ase.data import chemical_symbols
+from mace.calculators import LAMMPS_MACE
 from mace.modules.models import o3  # not from e3nn, see mace_files.py
 from typing_extensions import override
 
@@ -67,6 +68,20 @@ class MACEBackbone(Backbone):
 
     @override
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        torch.save(self._vendors(references), path)
+
+    @override
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+        from e3nn.util import jit
+
+        assert self.architecture is not None
+        # as the vendor's mace_create_lammps_model, which asks for the head at a prompt
+        head = self.architecture["heads"][self.head]
+        jit.compile(LAMMPS_MACE(self._vendors(references), head=head)).save(str(path))
+        return "mace no_domain_decomposition"
+
+    def _vendors(self, references: NDArray[np.float64]) -> Any:
+        """Return the vendor's model in float64, with reference energies among those of its head."""
         assert self.architecture is not None
         model = build(self.architecture).double()
         model.load_state_dict(self.model.state_dict())
@@ -74,7 +89,7 @@ class MACEBackbone(Backbone):
         energies[self.head] += torch.from_numpy(references[self.architecture["atomic_numbers"]])
         own = model.atomic_energies_fn.atomic_energies
         model.atomic_energies_fn.atomic_energies = energies.reshape(own.shape)
-        torch.save(model, path)
+        return model
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

@@ -63,10 +63,7 @@ class MatGLBackbone(Backbone):
     @override
     def graph(self, atoms: Atoms) -> Graph:
         graph = super().graph(atoms)
-        centre, neighbor = graph.edge_index
-        shifts = graph.cell_shifts.double() @ graph.cell
-        vectors = graph.positions[neighbor] - graph.positions[centre] + shifts
-        short = centre[vectors.norm(dim=1) <= self.angle_cutoff]
+        short = graph.edge_index[0][graph.lengths() <= self.angle_cutoff]
         # the vendor finds the angles in its pass; here is only whether there will be any
         graph.extra["most_short_edges"] = torch.bincount(short, minlength=1).max().view(1)
         return graph

@@ -48,11 +48,8 @@ class MatterSimBackbone(Backbone):
     @override
     def graph(self, atoms: Atoms) -> Graph:
         graph = super().graph(atoms)
-        centre, neighbor = graph.edge_index
-        shifts = graph.cell_shifts.double() @ graph.cell
-        vectors = graph.positions[neighbor] - graph.positions[centre] + shifts
-        short = np.flatnonzero(vectors.norm(dim=1).numpy() <= self.angle_cutoff)
-        pairs = pairs_at_one_centre(centre.numpy()[short])
+        short = np.flatnonzero(graph.lengths().numpy() <= self.angle_cutoff)
+        pairs = pairs_at_one_centre(graph.edge_index[0].numpy()[short])
         graph.extra["angles"] = torch.from_numpy(np.stack([short[p] for p in pairs], axis=1))
         return graph
 

@@ -25,8 +25,11 @@ from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
+    import numpy as np
     from ase import Atoms
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
@@ -36,6 +39,9 @@ RADIUS = 6.0
 
 _ELEMENTS = tuple(s for z, s in enumerate(chemical_symbols[:95]) if z not in {0, *range(84, 89)})
 _HEADS = {FORCES.name: "forces", STRESSES.name: "stress"}
+_REFERENCES = "heads.energy.reference.linear.weight"
+"""The vendor's energies of the elements, by atomic number."""
+
 _MAKE = {
     "v2": orb_v2_architecture,
     "v3": orb_v3_conservative_architecture,
@@ -62,6 +68,14 @@ class ORBBackbone(Backbone):
         self.missing_heads = tuple(p for p, name in _HEADS.items() if name not in model.heads)
         if model.model.conditioner is not None:
             self.frame_inputs = dict(inputs)
+
+    @override
+    def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
+        state = {name: value.detach().cpu() for name, value in self.model.state_dict().items()}
+        before = state[_REFERENCES]
+        added = torch.from_numpy(references[: before.numel()]).view_as(before)
+        state[_REFERENCES] = (before.double() + added).to(before.dtype)
+        torch.save(state, path)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

@@ -59,9 +59,7 @@ def is_tied(atoms: Atoms, cutoff: float, most: int | None) -> bool:
     if most is None:
         return False
     graph = neighbor_graph(atoms, cutoff)
-    centre, neighbor = graph.edge_index
-    shifts = graph.cell_shifts.double() @ graph.cell
-    lengths = (graph.positions[neighbor] - graph.positions[centre] + shifts).norm(dim=1)
+    centre, lengths = graph.edge_index[0], graph.lengths()
     for atom in range(len(atoms)):
         near = lengths[centre == atom].sort().values
         if len(near) > most and near[most] - near[most - 1] < _TIE:

@@ -20,6 +20,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.cli import app
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.testing import check_backbone
+from mattertune_nb.training.outcome.export import save_lammps
 
 pytestmark = pytest.mark.skipif(
     not mt.MACEBackboneConfig.is_installed(), reason=mt.MACEBackboneConfig.install_hint()
@@ -221,6 +222,35 @@ def test_a_run_goes_from_tuning_to_the_vendors_own_calculator(two_heads, tmp_pat
     ethanol.calc = exported
     assert ethanol.get_potential_energy() == pytest.approx(energy, abs=1e-4)
     np.testing.assert_allclose(ethanol.get_forces(), forces, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["PBE", "r2SCAN"])
+def test_what_lammps_loads_computes_the_same(two_heads, head, tmp_path):
+    model = mt.FinetuneModuleBase(config_of(two_heads, head=head)).eval()
+    ethanol = molecule("CH3CH2OH")
+    model.normalization.references[ethanol.numbers] = 7.25
+    save_lammps(model, tmp_path / "model.pt")
+    lines = (tmp_path / "model.in").read_text(encoding="utf-8")
+    assert "pair_style    mace no_domain_decomposition\n" in lines
+    (ours,) = model.property_predictor().predict([ethanol])
+    graph = model.backbone.graph(ethanol)
+    # as the pair style hands an undivided system over
+    data = {
+        "node_attrs": torch.nn.functional.one_hot(
+            model.backbone.types[graph.numbers], len(NUMBERS)
+        ).double(),
+        "positions": graph.positions,
+        "edge_index": graph.edge_index,
+        "shifts": torch.zeros(graph.edge_index.shape[1], 3).double(),
+        "unit_shifts": torch.zeros(graph.edge_index.shape[1], 3).double(),
+        "cell": torch.zeros(3, 3).double(),
+        "batch": torch.zeros(len(ethanol), dtype=torch.long),
+        "ptr": torch.tensor([0, len(ethanol)]),
+        "energy": torch.zeros(1).double(),
+    }
+    theirs = torch.jit.load(tmp_path / "model.pt")(data, torch.ones(len(ethanol), dtype=torch.bool))
+    assert theirs["total_energy_local"].item() == pytest.approx(ours["energy"], abs=1e-4)
+    assert ours["forces"] == pytest.approx(theirs["forces"].detach().numpy(), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["medium-mpa-0", "off-small"])

@@ -14,6 +14,7 @@ from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predi
 import mattertune_nb as mt
 from mattertune_nb.backbones.orb import FACTS
 from mattertune_nb.testing import check_backbone
+from mattertune_nb.training.outcome.export import save_vendor
 
 pytestmark = pytest.mark.skipif(
     not mt.ORBBackboneConfig.is_installed(), reason=mt.ORBBackboneConfig.install_hint()
@@ -104,6 +105,21 @@ def test_hard_structures_as_the_vendor(kind, tmp_path):
 def test_a_tuned_model_goes_on_and_is_used_without_the_vendors_file(kind, tmp_path):
     properties = ALL_DIRECT[:2] if "conservative" not in kind else mt.ORBBackboneConfig().properties
     tune_resume_and_predict(saved(kind, tmp_path, properties=properties), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["v3-conservative-20-omat", "v3-direct-20-omat", "v2"])
+def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(kind, tmp_path):
+    config = saved(kind, tmp_path)
+    model = mt.FinetuneModuleBase(config).eval()
+    atoms = structures()["oxide"]
+    model.normalization.references[atoms.numbers] = 7.25
+    save_vendor(model, tmp_path / "exported.ckpt")
+    (ours,) = model.property_predictor().predict([atoms])
+    exported = config.model_copy(update={"checkpoint": tmp_path / "exported.ckpt"})
+    atoms.calc = exported.vendor_calculator()
+    assert ours["energy"] == pytest.approx(atoms.get_potential_energy(), abs=1e-5 * len(atoms))
+    assert ours["forces"] == pytest.approx(atoms.get_forces(), abs=1e-5)
+    assert ours["stresses"] == pytest.approx(atoms.get_stress(), abs=1e-5)
 
 
 def test_charge_and_spin_come_from_the_file_or_from_the_config(tmp_path):
