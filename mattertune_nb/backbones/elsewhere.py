@@ -25,6 +25,7 @@ ELSEWHERE = {
 
 _SAME = {
     "fairchem": "esen",
+    "metatrain": "upet",
     "deepmd": "dpa",
     "dpa3": "dpa",
     "equiformer_v2": "equiformerv2",

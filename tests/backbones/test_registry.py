@@ -28,7 +28,7 @@ def test_an_unknown_name_gets_a_suggestion():
     [
         ("GRACE", "TensorFlow"),
         ("equiformer_v2", "ties torch to 2.4"),
-        ("eSEN", "a token"),
+        ("eSEN", "of the backbone 'uma'"),
         ("m3gnet", "of the backbone 'matgl'"),
     ],
 )
