@@ -120,6 +120,10 @@ from .training.estimate.estimate import (
     Estimate as Estimate,
     estimate as estimate,
 )
+from .training.learning_curve import (
+    LearningCurve as LearningCurve,
+    learning_curve as learning_curve,
+)
 from .training.result import TuneResult as TuneResult
 from .training.runs.run import Run as Run
 from .training.selection import (

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.cli_runs import convert, export, report, validate
-from mattertune_nb.cli_series import ensemble, is_series, resume_series, select
+from mattertune_nb.cli_series import ensemble, is_series, learning_curve, resume_series, select
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
@@ -163,7 +163,7 @@ def evaluate(
     console.print(error_table(stages, str(data)))
 
 
-for command in (ensemble, select, validate, export, convert, report):
+for command in (ensemble, learning_curve, select, validate, export, convert, report):
     app.command()(command)
 
 

@@ -33,6 +33,22 @@ def ensemble(
     _say(new_ensemble(settings, members).train())
 
 
+def learning_curve(
+    config: _Config,
+    fraction: Annotated[
+        list[float] | None,
+        typer.Option(help="Of the training part; several times; not given: 0.25, 0.5, 1."),
+    ] = None,
+    set_: _Set = None,
+) -> None:
+    """Train on parts of the training set, and say what twice the data should bring."""
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.learning_curve import new_learning_curve
+
+    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
+    _say(new_learning_curve(settings, fraction or (0.25, 0.5, 1.0)).train())
+
+
 def select(
     pool: Annotated[Path, typer.Argument(help="Structures, with or without labels.")],
     n: Annotated[int, typer.Argument(help="How many to choose.")],
@@ -74,8 +90,10 @@ def is_series(path: Path) -> bool:
 def resume_series(path: Path) -> None:
     """Train what is left of an ensemble or a learning curve, and print what came of it."""
     from mattertune_nb.training.ensemble import EnsembleRun
+    from mattertune_nb.training.learning_curve import LearningCurve
 
-    for kind in (EnsembleRun,):
+    kinds: tuple[type[EnsembleRun | LearningCurve], ...] = (EnsembleRun, LearningCurve)
+    for kind in kinds:
         try:
             series = kind(path)
         except RunError:

@@ -68,6 +68,7 @@ FUNCTIONS = {
     "open_dataset",
     "ensemble",
     "estimate",
+    "learning_curve",
     "explore",
     "parity",
     "runs",

@@ -25,6 +25,7 @@ from mattertune_nb.training.trainer import build_trainer
 KINDS = {"name", "type"}  # which tell the classes of a union apart
 
 BATCHES: dict[str, Any] = {
+    "train_share": 0.5,
     "batch_size": 3,
     "max_atoms": 12,
     "num_workers": 1,

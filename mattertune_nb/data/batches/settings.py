@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
@@ -22,6 +23,15 @@ _STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
 class BatchSettings(HyperParameters):
     """What all splits share: how structures are batched."""
 
+    train_share: float = setting(
+        1.0,
+        "Share of the training part that is trained on; the others are left out, and validation stays as it "
+        "is. Lower it for a quick look, or to see what more data bring (mt.learning_curve).",
+        label="Share of the training part",
+        fixed=True,
+        gt=0,
+        le=1,
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
@@ -89,10 +99,38 @@ class BatchSettings(HyperParameters):
             return self.batch_size
         return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
 
+    def _shared(self, datasets: Mapping[str, AtomsDataset], seed: int) -> dict[str, AtomsDataset]:
+        """Take `train_share` of the training set, drawn by `seed`; a smaller share is in each larger one."""
+        train = datasets["train"]
+        if self.train_share == 1:
+            return dict(datasets)
+        n = max(round(self.train_share * len(train)), 1)
+        # its stream is frozen, that of newer generators may change with NumPy
+        drawn = np.random.RandomState(seed).permutation(len(train))[:n]
+        return {**datasets, "train": train.take(np.sort(drawn))}
+
     def batched(
-        self, datasets: Mapping[str, AtomsDataset], seed: int, what: str
+        self,
+        datasets: Mapping[str, AtomsDataset],
+        seed: int,
+        what: str,
+        *,
+        is_new: bool = False,
     ) -> dict[str, AtomsDataset]:
-        """Give `datasets` their loaders' settings; training is shuffled by `seed`; errors name `what`."""
+        """Give `datasets` their loaders' settings.
+
+        Parameters
+        ----------
+        datasets
+            Each part's.
+        seed
+            Shuffles training.
+        what
+            Named in errors.
+        is_new
+            Whether `train_share` is still to be taken; a run's record has it already.
+        """
+        datasets = self._shared(datasets, seed) if is_new else datasets
         for stage in ("train", "validation"):
             if not len(datasets[stage]):
                 msg = f"{what}: no structure is left for {stage}."

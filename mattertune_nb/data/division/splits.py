@@ -239,7 +239,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
         else:
             division = self.divide(dataset)
         taken = {stage: dataset.take(part) for stage, part in division.parts.items()}
-        batched = self.batched(taken, self.shuffle_seed, dataset.name)
+        batched = self.batched(taken, self.shuffle_seed, dataset.name, is_new=True)
         return DividedData(batched, division.rule, sources, (*notes, *division.notes))
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
@@ -329,7 +329,7 @@ class ManualSplitDataModuleConfig(BatchSettings):
         """
         opened = self.sources()
         kept, notes = (opened, []) if approximate else without_overlap(opened)
-        batched = self.batched(kept, self.shuffle_seed, "data")
+        batched = self.batched(kept, self.shuffle_seed, "data", is_new=True)
         return DividedData(batched, "files", opened, notes)
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
