@@ -16,6 +16,7 @@ from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.fingerprint import file_stamps
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.labels.names import FOLLOWS
 from mattertune_nb.data.sources.configs import dataset_config
@@ -89,9 +90,11 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
             if choice.key is not None:
                 first.notes += search.findings(label, [choice.key])
             said.choice(choice)
+        opened.keys = dataset.keys
+        _, isolated = without_isolated_atoms({"file": opened})
+        first.notes += [note.removesuffix(".") for note in isolated]
         stress = choices[STRESSES.name]
         if stress.key is not None and not search.findings(STRESSES.name, [stress.key]):
-            opened.keys = dataset.keys
             problem = _unreadable(opened)
             if problem is None and stress.candidate is not None and stress.candidate.n_usable:
                 whole = stress.candidate.n_usable == search.n_frames

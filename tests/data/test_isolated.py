@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 import mattertune_nb as mt
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.data.isolated import is_isolated_atom, without_isolated_atoms
+from mattertune_nb.training.template import first_config
 
 
 def atom(symbol="Cu", energy=-0.25, **info):
@@ -65,3 +66,10 @@ def test_they_are_frames_where_a_config_says_so(kind, copper, tmp_path):
     found = [d.frame(i) for d in data.datasets.values() for i in range(len(d))]
     assert sum(map(is_isolated_atom, found)) == 2
     assert not any("isolated atoms" in note for note in data.notes)
+
+
+def test_init_says_that_they_are_left_out(copper, tmp_path):
+    ase.io.write(tmp_path / "a.xyz", [*copper(8), atom()])
+    (note,) = [n for n in first_config(tmp_path / "a.xyz", "chgnet").notes if "isolated" in n]
+    assert "1 frames are isolated atoms (Cu -0.25 eV)" in note
+    assert "isolated_atoms: frames keeps them" in note
