@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from mattertune_nb.calculator import PropertyPredictor
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.dataset import as_dataset
-from mattertune_nb.data.division.similar import surroundings
 from mattertune_nb.data.sources.open_dataset import open_dataset
-from mattertune_nb.model.ensemble import SPREAD, Ensemble
-from mattertune_nb.model.loader import GraphDataset
+from mattertune_nb.model.ensemble import Ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.model.novelty import describe
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.outcome.evaluation import load_model, records_of
+from mattertune_nb.training.pool import (
+    described,
+    farthest_points,
+    force_spreads,
+    free_positions,
+    plane_of,
+    usual_distance,
+)
 from mattertune_nb.training.records.split import datasets_of
 
 if TYPE_CHECKING:
@@ -258,14 +261,14 @@ def select(
         msg = f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), or mt.Ensemble([...])."
         raise ConfigError(msg)
     labelled = _opened(known) if known is not None else _trained_on(model)
-    free = _free(opened, labelled)
+    free = free_positions(opened, labelled)
     if not 0 < n <= len(free):
         msg = (
             f"n: {n} of {len(free)} different structures that have no labels yet cannot be chosen."
         )
         raise DataError(msg)
-    spread = _spreads(loaded, opened) if isinstance(loaded, Ensemble) else None
-    features, of_known = _described(loaded, opened, labelled)
+    spread = force_spreads(loaded, opened) if isinstance(loaded, Ensemble) else None
+    features, of_known = described(loaded, opened, labelled)
     candidates = free
     if spread is not None and by in ("uncertainty", "both"):
         most = n if by == "uncertainty" else min(_CANDIDATES * n, len(free))
@@ -275,42 +278,8 @@ def select(
         from_known = None if by == "diversity" else of_known
         order, far = farthest_points(features[candidates], n, from_known)
         candidates = candidates[order]
-        distance = far / (_usual(features) or 1.0)
-    return Selection(opened, candidates, by, spread, distance, _plane(features))
-
-
-def farthest_points(
-    features: NDArray[np.float64], n: int, known: NDArray[np.float64] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return `n` points, each as far as possible from the known and those before it, and how far.
-
-    Parameters
-    ----------
-    features
-        (N, d) of the points.
-    n
-        How many.
-    known
-        (M, d) of points that are there already; none: the first is the one nearest
-        to the mean, at distance 0.
-    """
-    from scipy.spatial.distance import cdist
-
-    chosen, far = [], []
-    if known is None or not len(known):
-        first = int(np.linalg.norm(features - features.mean(axis=0), axis=1).argmin())
-        chosen, far = [first], [0.0]
-        nearest = np.linalg.norm(features - features[first], axis=1)
-    else:
-        nearest = cdist(features, known).min(axis=1)
-    nearest[chosen] = -1.0
-    while len(chosen) < n:
-        best = int(nearest.argmax())
-        chosen.append(best)
-        far.append(float(nearest[best]))
-        nearest = np.minimum(nearest, np.linalg.norm(features - features[best], axis=1))
-        nearest[chosen] = -1.0
-    return np.array(chosen, dtype=np.int64), np.array(far)
+        distance = far / (usual_distance(features) or 1.0)
+    return Selection(opened, candidates, by, spread, distance, plane_of(features))
 
 
 def _opened(frames: Any) -> AtomsDataset:
@@ -328,53 +297,3 @@ def _trained_on(model: Any) -> AtomsDataset | None:
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return None
     return datasets_of(records_of(path))["train"]
-
-
-def _free(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np.int64]:
-    """Return the positions of structures that are not known, equal ones once, ascending."""
-    names = frame_keys(pool).structure
-    _, first = np.unique(names, return_index=True)
-    first = np.sort(first)
-    if known is not None:
-        first = first[~np.isin(names[first], frame_keys(known).structure)]
-    return first
-
-
-def _spreads(model: Ensemble, pool: AtomsDataset) -> NDArray[np.float64]:
-    name = FORCES.name + SPREAD
-    found = np.zeros(len(pool))
-    for index, predicted in PropertyPredictor(model).stream(pool, [name]):
-        found[index] = np.linalg.norm(predicted[name], axis=1).max(initial=0.0)
-    return found
-
-
-def _described(
-    model: FinetuneModuleBase | None, pool: AtomsDataset, known: AtomsDataset | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return what describes the structures of the pool, (N, d), and those that are known."""
-    sets = [pool] if known is None else [pool, known]
-    if model is not None and model.backbone.n_features is not None:
-        backbone = model.backbone
-        found = [describe(GraphDataset(s, backbone), np.arange(len(s)), backbone) for s in sets]
-    else:
-        elements = sorted({z for s in sets for i in range(len(s)) for z in s[i].numbers.tolist()})
-        found = [np.array([surroundings(s[i], elements) for i in range(len(s))]) for s in sets]
-    return found[0], found[1] if known is not None else None
-
-
-def _usual(features: NDArray[np.float64]) -> float:
-    """Return the median distance of two structures, of at most a thousand."""
-    from scipy.spatial.distance import pdist
-
-    some = features[
-        np.unique(np.linspace(0, len(features) - 1, min(len(features), 1000)).astype(int))
-    ]
-    return float(np.median(pdist(some))) if len(some) > 1 else 0.0
-
-
-def _plane(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = features - features.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = np.zeros((len(features), 2))
-    plane[:, : min(2, len(s))] = (u * s)[:, :2]
-    return plane

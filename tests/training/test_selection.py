@@ -8,7 +8,7 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.ensemble import new_ensemble
-from mattertune_nb.training.selection import farthest_points
+from mattertune_nb.training.pool import farthest_points
 
 
 @pytest.fixture

@@ -1,0 +1,108 @@
+"""What is known of structures without labels: which are new, how unsure an ensemble is, how far they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mattertune_nb.calculator import PropertyPredictor
+from mattertune_nb.config.properties import FORCES
+from mattertune_nb.data.content import frame_keys
+from mattertune_nb.data.division.similar import surroundings
+from mattertune_nb.model.ensemble import SPREAD
+from mattertune_nb.model.loader import GraphDataset
+from mattertune_nb.model.novelty import describe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.ensemble import Ensemble
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+def farthest_points(
+    features: NDArray[np.float64], n: int, known: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return `n` points, each as far as possible from the known and those before it, and how far.
+
+    Parameters
+    ----------
+    features
+        (N, d) of the points.
+    n
+        How many.
+    known
+        (M, d) of points that are there already; none: the first is the one nearest
+        to the mean, at distance 0.
+    """
+    from scipy.spatial.distance import cdist
+
+    chosen, far = [], []
+    if known is None or not len(known):
+        first = int(np.linalg.norm(features - features.mean(axis=0), axis=1).argmin())
+        chosen, far = [first], [0.0]
+        nearest = np.linalg.norm(features - features[first], axis=1)
+    else:
+        nearest = cdist(features, known).min(axis=1)
+    nearest[chosen] = -1.0
+    while len(chosen) < n:
+        best = int(nearest.argmax())
+        chosen.append(best)
+        far.append(float(nearest[best]))
+        nearest = np.minimum(nearest, np.linalg.norm(features - features[best], axis=1))
+        nearest[chosen] = -1.0
+    return np.array(chosen, dtype=np.int64), np.array(far)
+
+
+def free_positions(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np.int64]:
+    """Return the positions of structures that are not known, equal ones once, ascending."""
+    names = frame_keys(pool).structure
+    _, first = np.unique(names, return_index=True)
+    first = np.sort(first)
+    if known is not None:
+        first = first[~np.isin(names[first], frame_keys(known).structure)]
+    return first
+
+
+def force_spreads(model: Ensemble, pool: AtomsDataset) -> NDArray[np.float64]:
+    """Return the largest spread of the force on an atom of each structure, (N,) in eV/Å."""
+    name = FORCES.name + SPREAD
+    found = np.zeros(len(pool))
+    for index, predicted in PropertyPredictor(model).stream(pool, [name]):
+        found[index] = np.linalg.norm(predicted[name], axis=1).max(initial=0.0)
+    return found
+
+
+def described(
+    model: FinetuneModuleBase | None, pool: AtomsDataset, known: AtomsDataset | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return what describes the structures of the pool, (N, d), and those that are known."""
+    sets = [pool] if known is None else [pool, known]
+    if model is not None and model.backbone.n_features is not None:
+        backbone = model.backbone
+        found = [describe(GraphDataset(s, backbone), np.arange(len(s)), backbone) for s in sets]
+    else:
+        elements = sorted({z for s in sets for i in range(len(s)) for z in s[i].numbers.tolist()})
+        found = [np.array([surroundings(s[i], elements) for i in range(len(s))]) for s in sets]
+    return found[0], found[1] if known is not None else None
+
+
+def usual_distance(features: NDArray[np.float64]) -> float:
+    """Return the median distance of two structures, of at most a thousand."""
+    from scipy.spatial.distance import pdist
+
+    some = features[
+        np.unique(np.linspace(0, len(features) - 1, min(len(features), 1000)).astype(int))
+    ]
+    return float(np.median(pdist(some))) if len(some) > 1 else 0.0
+
+
+def plane_of(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return both principal components, (N, 2)."""
+    centred = features - features.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = np.zeros((len(features), 2))
+    plane[:, : min(2, len(s))] = (u * s)[:, :2]
+    return plane
