@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import venv
 from importlib.metadata import distribution, version
@@ -44,13 +46,17 @@ def check_in_new_environment(name: str, settings: Sequence[str]) -> int:
         (python,) = [p for p in Path(folder).glob("*/python*") if p.stem == "python"]
         torch = version("torch").partition("+")[0]
         package = this_package() + ("" if extra is None else f"[{extra}]")
+        # what else the paths of this process lead to is not in the new environment
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        sys.stdout.write(f"Installing {package} and torch {torch} into a new environment …\n")
+        sys.stdout.flush()
         for command in (
             ["-m", "pip", "install", "--quiet", f"torch=={torch}", package],
             ["-m", "pip", "check"],
             ["-m", "mattertune_nb.testing.check", name, *settings],
         ):
             # where the check of pip complains, that is printed, and the suite tells whether it matters
-            code = subprocess.run([python, *command], check=False).returncode
+            code = subprocess.run([python, *command], check=False, env=environment).returncode
             if code and command[2] != "check":
                 return code
     return 0
