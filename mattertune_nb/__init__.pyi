@@ -120,6 +120,10 @@ from .training.estimate.estimate import (
     Estimate as Estimate,
     estimate as estimate,
 )
+from .training.estimate.finders import (
+    find_batch_size as find_batch_size,
+    find_lr as find_lr,
+)
 from .training.learning_curve import (
     LearningCurve as LearningCurve,
     learning_curve as learning_curve,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations, permutations
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from ase.build import bcc110, bulk, fcc111, molecule, surface
+from ase.collections import g2
 from ase.data import atomic_numbers, covalent_radii
 from ase.spacegroup import crystal
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 _DISTORTIONS = ((0.03, 0.05), (0.05, 0.12))
-"""Strain, and Å by which atoms are moved: one structure each, of replay two."""
+"""Strain, and Å by which atoms are moved: one structure each, of crystals for replay two."""
+
+_LARGEST_MOLECULE = 8  # atoms
 
 _MOST_OWN = 4
 """Elements of the target of which pairs are made; of more, those with most atoms."""
@@ -38,7 +41,8 @@ def foreign_structures(
     seed
         Of the distortions.
     for_replay
-        Whether to make more of other compositions, of which none is among those made otherwise.
+        Whether to make more of other compositions, of which none is among those made otherwise, and none of
+        the target's elements alone: what is true of those is for the target to say.
 
     Returns
     -------
@@ -55,15 +59,15 @@ def foreign_structures(
     found = []
     made = measured = [*_prototypes(), *_rings(own)]
     if for_replay:
-        made = [*_others(), *_trimers(own)]
+        made = [*_others(), *_molecules()]
         compositions |= {_composition(prototype) for _, prototype in measured}
     for kind, prototype in made:
         # drawn for each, so that what is left out changes nothing of the others
-        strengths = _DISTORTIONS * 2 if for_replay else _DISTORTIONS
+        strengths = _DISTORTIONS * (2 if for_replay and kind != MOLECULES else 1)
         distorted = [_distorted(prototype, *how, rng) for how in strengths]
         symbols = set(prototype.symbols)
         if symbols <= known and _composition(prototype) not in compositions:
-            for atoms in distorted:
+            for atoms in () if for_replay and symbols <= atoms_of.keys() else distorted:
                 atoms.info = {KIND: OWN if symbols <= atoms_of.keys() else kind}
                 found.append(atoms)
     return found
@@ -110,11 +114,17 @@ def _others() -> Iterator[tuple[str, Atoms]]:
     yield COMPOUNDS, bulk("CeO2", "fluorite", a=5.41)
     yield COMPOUNDS, _perovskite("BaZrO", 4.19)
     yield COMPOUNDS, _rutile("Sn", 4.737, 3.186)
-    for name in ("SH2", "PH3", "SiH4", "CS2", "C2H2", "N2O", "H2CO"):
-        yield MOLECULES, molecule(name)
     yield SURFACES, _plain(fcc111("Pt", (1, 1, 3), a=3.92, vacuum=6.0, periodic=True))
     yield SURFACES, _plain(bcc110("Mo", (1, 1, 3), a=3.15, vacuum=6.0, periodic=True))
     yield SURFACES, _slab("CaO", 4.81)
+
+
+def _molecules() -> Iterator[tuple[str, Atoms]]:
+    """Yield the small ones with closed shells of a set of molecules that ASE brings along."""
+    for name in g2.names:
+        atoms = molecule(name)
+        if 1 < len(atoms) <= _LARGEST_MOLECULE and not atoms.get_initial_magnetic_moments().any():
+            yield MOLECULES, _plain(atoms)
 
 
 def _perovskite(symbols: str, a: float) -> Atoms:
@@ -140,13 +150,6 @@ def _rings(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
         side = 1.2 * _bond(a, b)
         corners = [(0, 0, 0), (side, 0, 0), (side, side, 0), (0, side, 0)]
         yield OWN, Atoms([a, b, a, b], corners)
-
-
-def _trimers(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
-    """Yield two atoms of one element on a bent bond to one of another."""
-    for centre, end in permutations(symbols, 2):
-        bond = 1.1 * _bond(centre, end)
-        yield OWN, Atoms([centre, end, end], [(0, 0, 0), (bond, 0, 0), (-bond / 2, 0.87 * bond, 0)])
 
 
 def _bond(a: str, b: str) -> float:

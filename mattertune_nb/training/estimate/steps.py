@@ -112,7 +112,7 @@ class Steps:
         """
         sizes = [graph_size(s[1]) for s in sample.samples]
         smallest = sample.samples[int(np.argmin(sizes))]
-        self._step(sample.graphs.collate([smallest]))  # the first one takes longer than any other
+        self.step(sample.graphs.collate([smallest]))  # the first one takes longer than any other
         begun = self.clock()
         batches = [list(_up_to(size * part, sizes)) for part in _PARTS]
         measured: set[int] = set()
@@ -137,7 +137,7 @@ class Steps:
         if self._on_gpu:
             torch.cuda.reset_peak_memory_stats(self._fabric.device)
         with PeakMemory() as peak:
-            self.train.add(size, self._timed(lambda: self._step(batch)))
+            self.train.add(size, self._timed(lambda: self.step(batch)))
         self.memory.add(size, peak.bytes)
         on_gpu = torch.cuda.max_memory_reserved(self._fabric.device) if self._on_gpu else 0
         self.gpu_memory.add(size, on_gpu)
@@ -157,7 +157,14 @@ class Steps:
         if self._on_gpu:
             torch.cuda.synchronize(self._fabric.device)
 
-    def _step(self, batch: GraphBatch) -> None:
+    def step(self, batch: GraphBatch) -> None:
+        """Make a step of training.
+
+        Parameters
+        ----------
+        batch
+            Structures with labels.
+        """
         loss = self._wrapped.training_step(batch.to(self._fabric.device), 0)
         self._fabric.backward(loss["loss"] if isinstance(loss, dict) else loss)
         self._optimizer.step()

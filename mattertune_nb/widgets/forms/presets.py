@@ -61,6 +61,11 @@ GOALS: dict[str, Goal] = {
         },
         needs=ENERGY.name,
     ),
+    "Keep the rest": Goal(
+        "Replay, one structure for each of the target: of what was tried, it forgets least. Steps take some "
+        "1.6 times as long, and the target's errors are a tenth larger.",
+        {"trainer.replay": {"file": None, "share": 1.0, "weight": 0.25}},
+    ),
     "The untuned model is nearly right": Goal(
         "Small steps keep what it knows.",
         {"model.optimizer.lr": 3e-4},
@@ -128,6 +133,6 @@ def _text(value: Any) -> str:
     if value is None or value is MISSING:
         return "not set"
     if isinstance(value, dict):
-        told = {k: v for k, v in value.items() if k in ("patience", "decay")} or value
+        told = {k: v for k, v in value.items() if k in ("patience", "decay", "share")} or value
         return html.escape(", ".join(f"{k} {v}" for k, v in told.items()))
     return html.escape(f"{value:g}" if isinstance(value, float) else str(value))

@@ -27,6 +27,7 @@ from mattertune_nb.widgets.forms.contents_view import ContentsReader
 from mattertune_nb.widgets.forms.data_check import DataCheck
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 from mattertune_nb.widgets.forms.fields import Simple
+from mattertune_nb.widgets.forms.finder import Finder
 from mattertune_nb.widgets.forms.form import ConfigForm
 from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
 from mattertune_nb.widgets.forms.schedule_preview import draw_schedule
@@ -74,6 +75,7 @@ class TunerForm(ConfigForm):
         self._starting = threading.Lock()
         self._preview, self._machine = HTML(), HTML()
         self._estimate = EstimateLine()
+        self.finder = Finder(lambda: self.config, self._use_found)
         self._bar = StartBar(self._on_press, self._open_dashboard, self._estimate.widget)
         self.start_button, self.message = self._bar.button, self._bar.message
         editor = RunEditor(
@@ -81,7 +83,7 @@ class TunerForm(ConfigForm):
             self._learn_stresses,
             self._name_label,
             self._mark_hardware,
-            VBox([self._preview, self._machine]),
+            VBox([self._preview, self.finder.widget, self._machine]),
         )
         super().__init__(config, editor)
         self._tabs = editor
@@ -185,6 +187,10 @@ class TunerForm(ConfigForm):
             for setting, value in finding.settings.items()
         ]
         self.config = override_settings(self.config, changes)
+
+    def _use_found(self, setting: str, value: float) -> None:
+        """Set what a finder suggests."""
+        self.config = override_settings(self.config, [f"{setting}={value:g}"])
 
     def _on_new_config(self, _: Any = None) -> None:
         if self._keys_changed:
@@ -326,6 +332,7 @@ class TunerForm(ConfigForm):
         self._looking.cancel()
         self._advisor.close()
         self._estimate.close()
+        self.finder.close()
         self._reader.close()
         self._bar.close()
         super().close()
