@@ -100,7 +100,7 @@ class ModelConfig(HyperParameters):
     lora: LoRAConfig | None = setting(
         None,
         "Hold all weights and train updates of low rank to them (LoRA): few parameters, and small files of "
-        "the optimizer. The learning rate may be larger.",
+        "the optimizer. It forgets no less by itself.",
         label="Updates of low rank (LoRA)",
         fixed=True,
         group="frozen weights",

@@ -145,7 +145,7 @@ def _owner(backbone: nn.Module, name: str) -> tuple[nn.Module, str]:
     return backbone.get_submodule(path), leaf
 
 
-def add_lora(backbone: nn.Module, config: LoRAConfig) -> None:
+def add_lora(backbone: nn.Module, config: LoRAConfig | None) -> None:
     """Hold all weights of a backbone and train updates of low rank in their place.
 
     Parameters
@@ -153,13 +153,15 @@ def add_lora(backbone: nn.Module, config: LoRAConfig) -> None:
     backbone
         The model; what is held already gets no update.
     config
-        Rank, size and targets.
+        Rank, size and targets; ``None``: nothing is done.
 
     Raises
     ------
     ConfigError
         A pattern fits no matrix that is trained.
     """
+    if config is None:
+        return
     lora = LoRA(backbone, config)
     for parameter in backbone.parameters():
         parameter.requires_grad_(False)

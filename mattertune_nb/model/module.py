@@ -107,8 +107,7 @@ class FinetuneModuleBase(Findable):
         """Further terms of the loss in training, of callbacks."""
         if start is not None:
             start.give_weights(self)
-        if config.lora is not None:
-            add_lora(self.backbone, config.lora)
+        add_lora(self.backbone, config.lora)
         self.steps_in_time = math.inf
         self.ends_by_time = False
         """Optimizer steps that the run's time leaves room for."""
@@ -298,10 +297,7 @@ class FinetuneModuleBase(Findable):
         unpack(self.backbone, checkpoint)
 
     def merge_lora(self) -> None:
-        """Add what LoRA has trained to the weights; without LoRA, nothing is done.
-
-        ``tune`` and ``load_from_checkpoint`` return models of which this is done.
-        """
+        """Add what LoRA has trained to the weights, as ``tune`` and ``load_from_checkpoint`` do."""
         merge_lora(self.backbone)
 
     @classmethod
