@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.training.estimate import finders
-from mattertune_nb.training.estimate.finders import Found, largest_batch, rate_of, steepest
+from mattertune_nb.training.estimate import searches
+from mattertune_nb.training.estimate.found import Found
+from mattertune_nb.training.estimate.searches import largest_batch, rate_of, steepest
 
 
 def test_the_rate_is_where_a_noisy_loss_falls_fastest():
@@ -37,7 +38,7 @@ def test_the_largest_batch_is_all_that_is_there_or_all_that_fits(morse_config, m
     assert found.tried == [1, 2, 4, 8, 9]
     assert all(seconds > 0 for seconds in found.measured)
     # as if the memory that is free were that of one structure
-    monkeypatch.setattr(finders, "_free", lambda steps: 1.0)
+    monkeypatch.setattr(searches, "_free", lambda steps: 1.0)
     found = largest_batch(morse_config())
     assert found.tried == [1]
     assert found.suggestion == 1

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.training.estimate.finders import Found, Kind, ask
+from mattertune_nb.training.estimate.finders import Kind, ask
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.estimate.found import Found
 
 _TITLES: dict[Kind, str] = {"lr": "Find a learning rate", "batch": "Find the largest batch"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.training.estimate.finders import Found
+from mattertune_nb.training.estimate.found import Found
 from mattertune_nb.widgets.forms import finder as module
 
 
