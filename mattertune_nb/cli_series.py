@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.overrides import override_settings
+from mattertune_nb.config.places import SERIES
 
 console = Console()
 
@@ -84,7 +85,7 @@ def select(
 
 def is_series(path: Path) -> bool:
     """Return whether a folder holds runs that belong together."""
-    return (path / "series.json").is_file()
+    return (path / SERIES).is_file()
 
 
 def resume_series(path: Path) -> None:
