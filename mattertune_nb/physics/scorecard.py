@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -29,6 +30,13 @@ CHECK_TITLES = {
 """What each check is called, by its name."""
 
 _MARKS: dict[Status, str] = {"pass": "✓", "warn": "!", "fail": "✗", "skipped": "–"}
+# readable on white and on dark grey
+_COLORS: dict[Status, str] = {
+    "pass": "#2ca02c",
+    "warn": "#d98000",
+    "fail": "#d62728",
+    "skipped": "#8a8f98",
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,16 @@ class Scorecard:
         ]
         return "\n".join([head, *rows, *self.notes])
 
+    def to_html(self) -> str:
+        """Return the card as a table."""
+        heads = ("", "check", "untuned", "tuned", "why")
+        top = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in heads)
+        rows = "".join(f"<tr>{''.join(map(_cell, _cells(line)))}</tr>" for line in self.lines)
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>{notes}"
+
+    _repr_html_ = to_html
+
     def to_json(self) -> str:
         """Return the card as JSON."""
         return json.dumps({"version": _VERSION, "status": self.status, **asdict(self)}, indent=1)
@@ -147,3 +165,15 @@ def _in_words(card: Scorecard) -> str:
 def _beside(line: Line) -> str:
     parts = {"untuned": line.untuned, "tuned": line.tuned, "labels": line.labels}
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+
+
+def _cells(line: Line) -> list[str]:
+    said = (
+        _MARKS[line.status] if line.status == "skipped" else f"{_MARKS[line.status]} {line.status}"
+    )
+    mark = f'<b style="color:{_COLORS[line.status]}">{said}</b>'
+    return [mark, *map(html.escape, (line.title, line.untuned, line.tuned, line.reason))]
+
+
+def _cell(content: str) -> str:
+    return f'<td style="text-align:left;white-space:normal">{content}</td>'

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import mattertune_nb as mt
 from mattertune_nb.cli import app
 from mattertune_nb.physics.scorecard import CHECK_TITLES, read_scorecard
-from mattertune_nb.widgets.live.scorecard_view import ScorecardView, scorecard_html
+from mattertune_nb.widgets.live.scorecard_view import ScorecardView
 
 SECONDS = 4.0
 
@@ -81,7 +81,7 @@ def test_dashboard_and_report_show_the_card_that_is_kept(run):
     card = run.validate(seconds=SECONDS)
     view = ScorecardView(run)
     view.refresh()
-    assert view.text == scorecard_html(card)
+    assert view.text == card._repr_html_()
     page = run.report().read_text()
     assert "Fit for use" in page
     assert "energy is conserved (NVE)" in page
@@ -90,7 +90,7 @@ def test_dashboard_and_report_show_the_card_that_is_kept(run):
 def test_names_in_a_card_are_shown_as_text():
     from mattertune_nb.physics.scorecard import Line, Scorecard
 
-    shown = scorecard_html(Scorecard("a", [Line("nve", "fail", reason="<script>x")], ["<b>"]))
+    shown = Scorecard("a", [Line("nve", "fail", reason="<script>x")], ["<b>"]).to_html()
     assert "<script>" not in shown
     assert "&lt;b&gt;" in shown
 

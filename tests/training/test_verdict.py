@@ -36,6 +36,8 @@ def test_a_run_that_is_better_in_all_is_told_as_one_would():
     )
     assert judged.is_gain
     assert judged.worse == ()
+    # a notebook shows it where it is the last line of a cell
+    assert f">✓ {judged}</div>" in judged._repr_html_()
 
 
 def test_one_that_is_worse_in_anything_is_told_so_first_with_what_to_try():

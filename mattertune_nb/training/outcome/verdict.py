@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 TOLD = {prop.main_metric: prop for prop in RANKED}
 """Errors that are told, in the order in which they are, and what each is of."""
+
+# colours of the bar and of the tint behind the words, readable on white and on dark grey
+_BETTER = "#2ca02c", "rgba(44,160,44,.12)"
+_WORSE = "#d98000", "rgba(232,131,58,.18)"
+_SAME = "#8a8f98", "rgba(128,128,128,.12)"
 
 _FEW_FRAMES = 50
 
@@ -115,6 +121,21 @@ class Verdict:
             return sentence
         worse = " and ".join(self.worse)
         return f"Worse than before in {worse}: {text}. {self.advice}".strip()
+
+    def to_html(self) -> str:
+        """Return the verdict as a line beside a bar of colour, with a mark for who sees none of it."""
+        text = str(self)
+        if not text:
+            return ""
+        color, tint = _WORSE if self.worse else _BETTER if self.is_gain else _SAME
+        mark = "⚠ " if self.worse else "✓ " if self.is_gain else ""
+        return (
+            f'<div role="status" class="mt-verdict" style="border-left:4px solid {color};background:{tint};'
+            'padding:4px 10px;line-height:1.4;white-space:normal;overflow-wrap:anywhere">'
+            f"{mark}{html.escape(text)}</div>"
+        )
+
+    _repr_html_ = to_html
 
 
 def verdict(summary: Summary) -> Verdict:

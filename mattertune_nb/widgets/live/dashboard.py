@@ -19,7 +19,6 @@ from mattertune_nb.widgets.live.notice import Notice
 from mattertune_nb.widgets.live.progress import Progress, progress_html, read_progress
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData
-from mattertune_nb.widgets.live.verdict_html import verdict_html
 from mattertune_nb.widgets.page.controls import shared
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
@@ -231,7 +230,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._say("")
         # a run that could not be read has its message
         judged = None if active else self.run.verdict()
-        self._verdict.value = "" if judged is None else verdict_html(judged)
+        self._verdict.value = "" if judged is None else judged.to_html()
         ended = self._status is not None and self._status.is_active and not active
         self._status = status
         if ended:

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import html
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard, Status, read_scorecard
+from mattertune_nb.physics.scorecard import CHECK_TITLES, Scorecard, read_scorecard
 
 if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
-
-# readable on white and on dark grey
-_COLORS: dict[Status, str] = {
-    "pass": "#2ca02c",
-    "warn": "#d98000",
-    "fail": "#d62728",
-    "skipped": "#8a8f98",
-}
-_MARKS: dict[Status, str] = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail", "skipped": "–"}
 
 
 class ScorecardView:
@@ -118,22 +109,4 @@ class ScorecardView:
 
     def _show(self, card: Scorecard) -> None:
         self._said.value = ""
-        self._card.value = scorecard_html(card)
-
-
-def scorecard_html(card: Scorecard) -> str:
-    """Return a scorecard as a table."""
-    heads = ("", "check", "untuned", "tuned", "why")
-    top = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in heads)
-    rows = "".join(f"<tr>{''.join(map(_cell, _cells(line)))}</tr>" for line in card.lines)
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in card.notes)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>{notes}"
-
-
-def _cells(line: Line) -> list[str]:
-    mark = f'<b style="color:{_COLORS[line.status]}">{_MARKS[line.status]}</b>'
-    return [mark, *map(html.escape, (line.title, line.untuned, line.tuned, line.reason))]
-
-
-def _cell(content: Any) -> str:
-    return f'<td style="text-align:left;white-space:normal">{content}</td>'
+        self._card.value = card.to_html()

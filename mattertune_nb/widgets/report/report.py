@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.training.files import write_text
-from mattertune_nb.widgets.live.verdict_html import verdict_html
 from mattertune_nb.widgets.report import predictions, sections
 from mattertune_nb.widgets.report.html import page, paragraph
 
@@ -50,7 +49,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
             ("Parity", predictions.parity(found)),
             ("Worst structures", predictions.worst(found)),
         ]
-    head = sections.summary(run) + _said(lambda: verdict_html(run.verdict()))
+    head = sections.summary(run) + _said(lambda: run.verdict().to_html())
     parts = [
         ("Errors", _said(lambda: sections.errors(run))),
         ("Curves", _said(lambda: sections.curves(run))),

@@ -21,7 +21,6 @@ from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.distance_view import distance_html, draw_distances, paired
 from mattertune_nb.widgets.live.elsewhere_view import foreign_html
 from mattertune_nb.widgets.live.expected import expected_of
-from mattertune_nb.widgets.live.scorecard_view import scorecard_html
 from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.live.validation_view import about_property
 from mattertune_nb.widgets.live.walls_view import draw_walls, walls_html
@@ -142,7 +141,7 @@ def scorecard(run: Run) -> str:
     if card is None:
         msg = "It was not checked: run.validate(), or mattertune-nb validate."
         raise RunError(msg)
-    return scorecard_html(card)
+    return card.to_html()
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:
