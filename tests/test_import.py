@@ -151,14 +151,6 @@ def test_configs_need_no_torch():
     assert run_python(code).strip() == "[]"
 
 
-def test_a_form_needs_no_torch():
-    code = (
-        "import mattertune_nb as mt, sys; mt.TunerForm();"
-        "print(sorted({'torch', 'lightning', 'chgnet'} & set(sys.modules)))"
-    )
-    assert run_python(code).strip() == "[]"
-
-
 def test_help_is_quick():
     def seconds() -> float:
         before = os.times()

@@ -260,10 +260,12 @@ def test_each_setting_says_whether_a_run_has_to_keep_it():
     assert kept == {
         *(f"MorseBackboneConfig.{n}" for n in ("name", "checkpoint", "fault", "properties")),
         *(f"MorseBackboneConfig.{n}" for n in ("optimizer", "normalizers", "freeze")),
+        *(f"MorseBackboneConfig.{n}" for n in ("frozen_blocks", "lora", "lr_decay")),
         "AdamWConfig.amsgrad",
         "AdamWConfig.lr_factors",
         "RunConfig.seed",
         *(f"AutoSplitDataModuleConfig.{n}" for n in ("dataset", "train_split", "test_split")),
+        "AutoSplitDataModuleConfig.train_share",
         *(
             f"AutoSplitDataModuleConfig.{n}"
             for n in ("validation_split", "split", "group_key", "block_length", "shuffle_seed")

@@ -71,12 +71,13 @@ def view(
         frames = open_structures(x)
         refuse_empty(frames.frame(0), frames.source(0))
         for name, value in (("forces", forces), ("color", color)):
-            needs_model = isinstance(value, str) and value in _NEED_MODEL
-            if value == FORCE_SPREAD and model is not None and not ForcePredictor(model).has_spread:
-                msg = "color='force_spread' needs an ensemble: view(x, ..., model=mt.Ensemble([...]))."
-                raise DataError(msg)
-            if needs_model and model is None:
+            if not isinstance(value, str) or value not in _NEED_MODEL:
+                continue
+            if predict is None:
                 msg = f"{name}='{value}' needs a model: view(x, {name}='{value}', model=...)."
+                raise DataError(msg)
+            if value == FORCE_SPREAD and not predict.has_spread:
+                msg = "color='force_spread' needs an ensemble: view(x, ..., model=mt.Ensemble([...]))."
                 raise DataError(msg)
         if forces is not None and forces not in ARROWS.values():
             msg = f"forces: '{forces}' is unknown. Allowed: label, prediction, difference."

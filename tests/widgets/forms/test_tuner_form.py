@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -92,16 +93,23 @@ def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tune
 
 
 def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd_file):
-    text = odd_file.read_text().replace("REF_energy=", "pbe_energy=-1.5 REF_energy=")
-    text = text.replace("pbe_energy=-1.5", "pbe_energy=-2.5", 1)  # no constant
-    odd_file.write_text(text)
+    # as the same structures in another code: the untuned model cannot tell which is meant
+    values: list[float] = []
+
+    def with_another(match: re.Match[str]) -> str:
+        values.append(float(match[1]) - 1.5)
+        return f"pbe_energy={values[-1]} {match[0]}"
+
+    odd_file.write_text(re.sub(r"REF_energy=(\S+)", with_another, odd_file.read_text()))
     tuner_form.config = with_data(tuner_form, odd_file)
     assert tuner_form.config.data.dataset.energy_key is None
     view = tuner_form.editor.data.views["dataset"]
     question = view.questions["energy_key"]
     assert question in view.widget.children
     told = {value: text for text, value in question.options}
-    assert told["pbe_energy"].startswith("pbe_energy: 60 of 60 frames, -2.5 to -1.5 eV")
+    low, high = min(values), max(values)
+    assert told["pbe_energy"].startswith(f"pbe_energy: 60 of 60 frames, {low:.6g} to {high:.6g} eV")
+    assert all("with untuned chgnet" in told[name] for name in ("pbe_energy", "REF_energy"))
     question.value = "REF_energy"
     assert tuner_form.config.data.dataset.energy_key == "REF_energy"
     assert not view.questions
