@@ -11,6 +11,7 @@ import numpy as np
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES, Property, as_property
 from mattertune_nb.data.checked import Checked
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.labels.reading import Remarks, mask_remedy, read_labels
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.values import stored_values
@@ -281,7 +282,7 @@ def look_at_dataset(
         See :func:`check_dataset`; a label that may be missing is looked for in the whole set only.
     """
     if len(dataset) > _LOOKED_AT:
-        dataset = dataset.take(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(np.int64))
+        dataset = dataset.take(evenly_spread(len(dataset), _LOOKED_AT))
         required = {label: missing for label, missing in required.items() if missing == "error"}
     check_dataset(dataset, required, is_held_out=is_held_out)
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.doctor.check import compared_with, findings_of, look_at
 from mattertune_nb.doctor.finding import Report, ordered
 from mattertune_nb.doctor.predicted import known_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
 
@@ -42,12 +41,14 @@ def findings_of_run(
     DataError
         A frame cannot be read.
     """
-    case = look_at(training.take(_spread(len(training))))
+    case = look_at(training.take(evenly_spread(len(training), MOST)))
     findings = [replace(finding, part="training") for finding in findings_of(case)]
     n_frames, n_predicted = len(case.facts), 0
     if validation is not None and len(validation):
         # those that were predicted are among them
-        rows = np.union1d(_spread(len(validation)), sorted(predictions)).astype(np.int64)
+        rows = np.union1d(evenly_spread(len(validation), MOST), sorted(predictions)).astype(
+            np.int64
+        )
         seen = look_at(validation.take(rows))
         at = {int(row): k for k, row in enumerate(rows)}
         known = {at[row]: part for row, part in predictions.items()}
@@ -58,7 +59,3 @@ def findings_of_run(
         findings += [replace(finding, part="validation") for finding in found]
         n_frames, n_predicted = n_frames + len(seen.facts), len(known)
     return Report(ordered(findings), n_frames, n_predicted)
-
-
-def _spread(n: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, n - 1, min(n, MOST)).astype(np.int64))

@@ -10,6 +10,7 @@ import numpy as np
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import is_isolated_atom
 from mattertune_nb.data.labels.values import numbers_of, stored_values
 from mattertune_nb.doctor.check import untuned_model
@@ -141,9 +142,7 @@ def _predicted(
     """Return a few frames, spread over the set, and their predictions."""
     n_atoms = dataset.n_atoms()
     usable = np.flatnonzero((n_atoms > 0) & (n_atoms <= _MOST_ATOMS))
-    usable = usable[
-        np.unique(np.linspace(0, len(usable) - 1, min(len(usable), _SAMPLE)).astype(int))
-    ]
+    usable = usable[evenly_spread(len(usable), _SAMPLE)]
     usable = np.array([i for i in usable if not is_isolated_atom(dataset.frame(int(i)))], np.int64)
     taken = dataset.take(usable)
     results = [r for _, r in model.property_predictor().stream(taken, names)]

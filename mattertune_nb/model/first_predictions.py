@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.model.predictions import split_predictions
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ class FirstPredictions:
     """
 
     def __init__(self, n_frames: int) -> None:
-        rows = np.linspace(0, n_frames - 1, min(n_frames, MOST)).astype(int)
-        self._wanted = frozenset(rows.tolist())
+        self._wanted = frozenset(evenly_spread(n_frames, MOST).tolist())
         self.found: dict[int, dict[str, Any]] = {}
 
     def add(

@@ -15,6 +15,7 @@ import numpy as np
 
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.content import frame_keys
+from mattertune_nb.data.evenly import evenly_spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,10 +79,10 @@ def measure_novelty(datasets: Mapping[str, GraphDataset], backbone: Backbone) ->
     described = {}
     for stage, dataset in datasets.items():
         most = _MOST_TRAINING if stage == "train" else _MOST_OTHERS
-        positions = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), most)).astype(int))
+        positions = evenly_spread(len(dataset), most)
         described[stage] = positions, describe(dataset, positions, backbone)
     training = described.pop("train")[1]
-    unit = _usual_distance(training)
+    unit = usual_distance(training)
     if not unit > 0:
         return {}
     return {
@@ -135,13 +136,20 @@ def too_near(novelty: Novelty) -> str | None:
     )
 
 
-def _usual_distance(training: NDArray[np.float64]) -> float:
+def usual_distance(features: NDArray[np.float64]) -> float:
+    """Return the median distance of two structures, of at most a thousand; 0 where there are fewer than two.
+
+    Parameters
+    ----------
+    features
+        (n, d) of the structures.
+    """
     from scipy.spatial.distance import cdist
 
-    n = len(training)
+    n = len(features)
     if n < 2:
         return 0.0
-    chosen = training[np.unique(np.linspace(0, n - 1, min(n, _MOST_PAIRED)).astype(int))]
+    chosen = features[evenly_spread(n, _MOST_PAIRED)]
     pairs = cdist(chosen, chosen)[np.triu_indices(len(chosen), 1)]
     return float(np.median(pairs))
 

@@ -15,6 +15,7 @@ import torch
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.model.turns import predicting
@@ -188,7 +189,7 @@ def _batches(frames: Sequence[Atoms], backbone: Backbone) -> Iterator[GraphBatch
 def target_frames(dataset: AtomsDataset) -> list[Atoms]:
     """Return structures of a data set by which its elements and compositions are known."""
     n = len(dataset)
-    chosen = np.unique(np.linspace(0, n - 1, min(n, _MOST_LOOKED_AT)).astype(int))
+    chosen = evenly_spread(n, _MOST_LOOKED_AT)
     return [dataset.frame(int(i)) for i in chosen]
 
 
@@ -253,7 +254,7 @@ def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
         its structures.
     """
     dataset = dataset_config(file).create_dataset()
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _MOST)).astype(int))
+    chosen = evenly_spread(len(dataset), _MOST)
     chosen = chosen[np.cumsum(dataset.take(chosen).n_atoms()) <= _MOST_ATOMS]
     if not len(chosen):
         msg = f"{file}: its structures have more than {_MOST_ATOMS} atoms; give smaller ones."

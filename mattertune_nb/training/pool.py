@@ -87,22 +87,3 @@ def described(
         elements = sorted({z for s in sets for i in range(len(s)) for z in s[i].numbers.tolist()})
         found = [np.array([surroundings(s[i], elements) for i in range(len(s))]) for s in sets]
     return found[0], found[1] if known is not None else None
-
-
-def usual_distance(features: NDArray[np.float64]) -> float:
-    """Return the median distance of two structures, of at most a thousand."""
-    from scipy.spatial.distance import pdist
-
-    some = features[
-        np.unique(np.linspace(0, len(features) - 1, min(len(features), 1000)).astype(int))
-    ]
-    return float(np.median(pdist(some))) if len(some) > 1 else 0.0
-
-
-def plane_of(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return both principal components, (N, 2)."""
-    centred = features - features.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = np.zeros((len(features), 2))
-    plane[:, : min(2, len(s))] = (u * s)[:, :2]
-    return plane

@@ -14,9 +14,11 @@ import numpy as np
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.division.similar import principal_components
 from mattertune_nb.data.sources.open_dataset import open_dataset
 from mattertune_nb.model.ensemble import Ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.novelty import usual_distance
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.outcome.evaluation import load_model, records_of
@@ -25,8 +27,6 @@ from mattertune_nb.training.pool import (
     farthest_points,
     force_spreads,
     free_positions,
-    plane_of,
-    usual_distance,
 )
 from mattertune_nb.training.records.split import datasets_of
 
@@ -279,7 +279,7 @@ def select(
         order, far = farthest_points(features[candidates], n, from_known)
         candidates = candidates[order]
         distance = far / (usual_distance(features) or 1.0)
-    return Selection(opened, candidates, by, spread, distance, plane_of(features))
+    return Selection(opened, candidates, by, spread, distance, principal_components(features)[0])
 
 
 def _opened(frames: Any) -> AtomsDataset:

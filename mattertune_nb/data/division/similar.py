@@ -103,3 +103,19 @@ def surroundings(atoms: Atoms, numbers: Sequence[int]) -> NDArray[np.float64]:
         smeared = np.exp(-0.5 * ((distance[:, None] - _CENTRES) / _WIDTH) ** 2)
         np.add.at(histograms, of_pair, damped[:, None] * smeared)
     return np.concatenate([histograms.ravel() / len(atoms), shares])
+
+
+def principal_components(
+    features: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the first two principal components, (n, 2), and their shares of the variance, (2,)."""
+    centred = features - features.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    found = min(2, len(s))
+    components = np.zeros((len(features), 2))
+    components[:, :found] = u[:, :found] * s[:found]
+    shares = np.zeros(2)
+    total = float((s**2).sum())
+    if total > 0:
+        shares[:found] = s[:found] ** 2 / total
+    return components, shares

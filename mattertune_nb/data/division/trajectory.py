@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.data.evenly import evenly_spread
+
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
+
 
 _LOOKED_AT = 48
 _LAG = 8
@@ -35,7 +38,7 @@ def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
     """
     n = len(dataset)
     ratios: list[float] = []
-    places = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(int)).tolist()
+    places = evenly_spread(n, _LOOKED_AT).tolist()
     for i in places:
         last = i
         while last + 1 < n and last - i < _LAG and species[last + 1] == species[i]:

@@ -11,6 +11,8 @@ import numpy as np
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
+from mattertune_nb.data.evenly import evenly_spread
+
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -72,7 +74,7 @@ class Case:
     def start(self) -> Atoms:
         """Return a structure of the target that is near its equilibrium: of some, that with least forces."""
         if self._start is None:
-            some = [self.frames[i] for i in _spread(len(self.frames), 8)]
+            some = [self.frames[i] for i in evenly_spread(len(self.frames), 8)]
             forces = [np.abs(self.tuned.get_property("forces", bare(a))).mean() for a in some]
             self._start = bare(some[int(np.argmin(forces))])
         return self._start.copy()
@@ -111,8 +113,3 @@ def closest(atoms: Atoms) -> float:
     radii = covalent_radii[atoms.numbers]
     i, j, d = neighbor_list("ijd", atoms, 3.0)
     return float((d / (radii[i] + radii[j])).min()) if len(d) else float("inf")
-
-
-def _spread(n: int, most: int) -> list[int]:
-    chosen: list[int] = np.unique(np.linspace(0, n - 1, min(n, most)).astype(int)).tolist()
-    return chosen

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.physics.checks.case import bare
 from mattertune_nb.physics.scorecard import Line
 
@@ -26,7 +27,7 @@ def parity(case: Case) -> Line:
     labelled = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
     if not labelled:
         return Line("parity", "skipped", reason="the frames have no labels")
-    chosen = np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), _MOST)).astype(int))
+    chosen = evenly_spread(len(labelled), _MOST)
     frames = [labelled[i] for i in chosen]
     labels = np.concatenate([a.calc.results["forces"] for a in frames])
     symbols = np.concatenate([np.array(list(a.symbols)) for a in frames])
@@ -65,7 +66,7 @@ def parity(case: Case) -> Line:
 
 def _forces(case: Case, calculator: Calculator) -> NDArray[np.float64]:
     labelled = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
-    chosen = np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), _MOST)).astype(int))
+    chosen = evenly_spread(len(labelled), _MOST)
     found = []
     for i in chosen:
         case.look_up()

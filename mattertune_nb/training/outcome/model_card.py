@@ -14,6 +14,7 @@ import yaml
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
 from mattertune_nb.physics.scorecard import read_scorecard
@@ -188,7 +189,7 @@ def _training_data(run: RunDirectory) -> dict[str, Any]:
 
 
 def _ranges(dataset: AtomsDataset) -> dict[str, Any]:
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _MOST)).astype(int))
+    chosen = evenly_spread(len(dataset), _MOST)
     found: dict[str, list[float]] = {"volume": [], "force": [], "n_atoms": [], "temperature": []}
     elements: set[str] = set()
     periodic: set[str] = set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError, did_you_mean
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.physics.checks import CHECKS
@@ -156,9 +157,7 @@ def _frames(run: Run, data: str | Path | None, notes: list[str]) -> list[Atoms]:
         raise RunError(msg)
     if len(small) < len(dataset):
         notes.append(f"Structures of more than {_MOST_ATOMS} atoms were left out.")
-    chosen = small[
-        np.unique(np.linspace(0, len(small) - 1, min(len(small), _MOST_FRAMES)).astype(int))
-    ]
+    chosen = small[evenly_spread(len(small), _MOST_FRAMES)]
     frames = []
     for i in chosen.tolist():
         atoms, labels = dataset[i], dataset.labels(i)

@@ -11,7 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
-from mattertune_nb.data.division.similar import surroundings
+from mattertune_nb.data.division.similar import principal_components, surroundings
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
@@ -30,7 +30,6 @@ from mattertune_nb.widgets.views.dataset_table import (
 from mattertune_nb.widgets.views.exact_xyz import write_exact
 from mattertune_nb.widgets.views.explore_figure import MAP, ExploreFigure
 from mattertune_nb.widgets.views.findings import FindingsPanel
-from mattertune_nb.widgets.views.similarity import principal_components, too_large
 from mattertune_nb.widgets.views.structure_view import StructureView
 from mattertune_nb.widgets.views.structures import open_structures
 
@@ -50,6 +49,9 @@ MAX_FRAMES = 10_000
 
 MAX_ON_MAP = 1_000
 """Of more frames so many are compared for the map, evenly spread."""
+
+_TOO_MANY_ATOMS = 2_000
+"""A structure of more atoms is not compared."""
 
 PATIENCE = 2.0
 """Seconds that a cell waits for the frames; of more they are read beside other work."""
@@ -251,7 +253,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         """Compare the structures, and show the map."""
         assert self.table is not None
         frames = _spread(len(self.dataset), MAX_ON_MAP)
-        frames = frames[[not too_large(self.dataset.frame(int(i))) for i in frames]]
+        frames = frames[self.dataset.n_atoms()[frames] <= _TOO_MANY_ATOMS]
         numbers = np.flatnonzero(self.table.composition.sum(axis=0)).tolist()
         rows: list[NDArray[np.float64]] = []
         for frame in frames.tolist():

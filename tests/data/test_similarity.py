@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from mattertune_nb.data.division.similar import surroundings
-from mattertune_nb.widgets.views.similarity import principal_components
+from mattertune_nb.data.division.similar import principal_components, surroundings
 
 
 def test_a_structure_that_is_moved_turned_or_numbered_anew_is_the_same():
