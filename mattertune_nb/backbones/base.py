@@ -145,6 +145,9 @@ class BackboneConfig(ModelConfig, ABC):
     lacks: ClassVar[Mapping[Trait, str]] = MappingProxyType({})
     """What of :data:`TRAITS` the backbone has not, each with a sentence why."""
 
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = MappingProxyType({})
+    """What is known of weights, by the names of the field ``pretrained_model``."""
+
     _architecture: dict[str, Any] | None = PrivateAttr(None)
     """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""
 
@@ -192,7 +195,9 @@ class BackboneConfig(ModelConfig, ABC):
 
     def facts(self) -> BackboneFacts | None:
         """Return what is known of the weights that the config names, if anything is."""
-        return None
+        if self.checkpoint is not None:
+            return None
+        return self.known_weights.get(getattr(self, "pretrained_model", ""))
 
     @classmethod
     def weights(cls) -> dict[str, BackboneFacts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -57,6 +58,7 @@ class CHGNetBackboneConfig(BackboneConfig):
     """CHGNet, pretrained on the Materials Project's relaxations; small and fast on a CPU."""
 
     requires: ClassVar[tuple[str, ...]] = ("chgnet",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
 
     implements = (ENERGY.name, "magmoms")
 
@@ -77,10 +79,6 @@ class CHGNetBackboneConfig(BackboneConfig):
         "zero of energy is kept; or a checkpoint of CHGNet's own trainer.",
         label="Start from",
     )
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()

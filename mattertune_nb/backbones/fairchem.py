@@ -11,7 +11,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import BackboneFacts, Download, Trait
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
-from mattertune_nb.backbones.trust import TrustingBackboneConfig
+from mattertune_nb.backbones.trust import PICKLE, TrustingBackboneConfig
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, cause
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.backbones.backbone import Backbone
-
-_PICKLE = "is a pickle, which can run any code"
 
 
 def _facts(file: str, repository: str, trained_on: str) -> BackboneFacts:
@@ -59,6 +57,7 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
     """UMA and eSEN, equivariant, from a checkpoint of fairchem or by name."""
 
     requires: ClassVar[tuple[str, ...]] = ("fairchem",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "fairchem"
     conflict: ClassVar[str | None] = (
         "in another environment than MACE, which needs e3nn 0.4.4; it ties torch to 2.13"
@@ -126,10 +125,6 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
     )
 
     @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
-
-    @override
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
@@ -170,10 +165,10 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
         """Return the file of the weights, downloaded by the vendor where it has a name."""
         if self.checkpoint is not None:
             file = self.existing_checkpoint()
-            self.require_trust(file, _PICKLE)
+            self.require_trust(file, PICKLE)
             return file
         name = self.pretrained_model
-        self.require_trust(name, _PICKLE)
+        self.require_trust(name, PICKLE)
         with quiet():
             from fairchem.core.calculate import pretrained_mlip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,7 +12,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import BackboneFacts, Download
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
-from mattertune_nb.backbones.trust import TrustingBackboneConfig
+from mattertune_nb.backbones.trust import PICKLE, TrustingBackboneConfig
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, cause
 
@@ -84,6 +85,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     """MACE, equivariant and of high body order, from a file or by a name of its foundation models."""
 
     requires: ClassVar[tuple[str, ...]] = ("mace",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "mace"
     conflict: ClassVar[str | None] = (
         "in another environment than SevenNet and NequIP, as "
@@ -125,10 +127,6 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         "zero of energy is kept; a plain file of `mattertune-nb convert`; or a .model file of the vendor's.",
         label="Start from",
     )
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()
@@ -191,9 +189,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         from mattertune_nb.backbones.mace_files import read
 
         try:
-            return read(
-                file, lambda: self.require_trust(file, "is a pickle, which can run any code")
-            )
+            return read(file, lambda: self.require_trust(file, PICKLE))
         except ConfigError:
             raise
         except Exception as exc:
@@ -209,7 +205,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         name, facts = self.pretrained_model, FACTS[self.pretrained_model]
-        self.require_trust(name, "is a pickle, which can run any code")
+        self.require_trust(name, PICKLE)
         with quiet():
             from mace.calculators import foundations_models as vendor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -72,6 +73,7 @@ class MatGLBackboneConfig(BackboneConfig):
     """Potentials of matgl: TensorNet, M3GNet and CHGNet, trained on MatPES."""
 
     requires: ClassVar[tuple[str, ...]] = ("matgl",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "matgl"
 
     name: Literal["matgl"] = setting(
@@ -110,10 +112,6 @@ class MatGLBackboneConfig(BackboneConfig):
     @override
     def reads_folder(cls, path: Path) -> bool:
         return (path / "model.json").is_file()
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()

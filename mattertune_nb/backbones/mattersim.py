@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -43,6 +44,7 @@ class MatterSimBackboneConfig(BackboneConfig):
     """MatterSim, an invariant model with angles, trained far from equilibrium."""
 
     requires: ClassVar[tuple[str, ...]] = ("mattersim",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "mattersim"
     conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
@@ -68,10 +70,6 @@ class MatterSimBackboneConfig(BackboneConfig):
     def install_hint(cls) -> str:
         # its torchvision is of another build than a torch for the CPU, and breaks torchmetrics
         return f"{super().install_hint()} && pip uninstall -y torchvision"
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()

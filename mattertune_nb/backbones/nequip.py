@@ -6,6 +6,7 @@ Batzner et al., Nat. Commun. 13, 2453 (2022); Musaelian et al., Nat. Commun. 14,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -70,6 +71,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
     """NequIP, an equivariant message-passing model, from a checkpoint or a package of the vendor's."""
 
     requires: ClassVar[tuple[str, ...]] = ("nequip",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "nequip"
     conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
@@ -107,10 +109,6 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         # of any other name of the site its page tells
         name = cls.model_fields["pretrained_model"].default
         return {name: FACTS[name]}
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS.get(self.pretrained_model)
 
     @override
     @guarded()

@@ -72,6 +72,7 @@ class ORBBackboneConfig(BackboneConfig):
     """ORB v3, conservative: forces as gradients of an energy that is nearly equivariant."""
 
     requires: ClassVar[tuple[str, ...]] = ("orb_models",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "orb"
     lacks: ClassVar[Mapping[Trait, str]] = {
         "equivariant": "layers see the directions of edges by fixed axes; what they learnt of turning is "
@@ -127,10 +128,6 @@ class ORBBackboneConfig(BackboneConfig):
     @property
     def _inputs(self) -> dict[str, float]:
         return {"charge": self.charge, "spin": self.spin}
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()

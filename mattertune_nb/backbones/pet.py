@@ -11,7 +11,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.base import BackboneFacts, Download, Trait
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
-from mattertune_nb.backbones.trust import TrustingBackboneConfig
+from mattertune_nb.backbones.trust import PICKLE, TrustingBackboneConfig
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, cause
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
 
 _HUB = "lab-cosmo/upet"
-_PICKLE = "is a pickle, which can run any code"
 
 
 def _facts(name: str, version: str, trained_on: str, *, n_elements: int = 0) -> BackboneFacts:
@@ -67,6 +66,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
     """PET, a transformer that learnt to turn with a structure, from a checkpoint of metatrain or by name."""
 
     requires: ClassVar[tuple[str, ...]] = ("metatrain", "upet")
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "pet"
     lacks: ClassVar[Mapping[Trait, str]] = {
         "equivariant": "layers see the directions of edges by fixed axes; it learnt to turn from turned "
@@ -124,10 +124,6 @@ class PETBackboneConfig(TrustingBackboneConfig):
     )
 
     @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
-
-    @override
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
@@ -159,7 +155,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
         """Return the vendor's model in a file."""
         from mattertune_nb.backbones.pet_files import read
 
-        self.require_trust(file, _PICKLE)
+        self.require_trust(file, PICKLE)
         try:
             return read(file)
         except ConfigError:
@@ -173,7 +169,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         name = self.pretrained_model
-        self.require_trust(name, _PICKLE)
+        self.require_trust(name, PICKLE)
         from huggingface_hub import hf_hub_download
 
         def fetch(file: str) -> Path:

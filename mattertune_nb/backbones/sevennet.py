@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -66,6 +67,7 @@ class SevenNetBackboneConfig(BackboneConfig):
     """SevenNet, an equivariant model; more accurate and some three times slower than CHGNet."""
 
     requires: ClassVar[tuple[str, ...]] = ("sevenn",)
+    known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "sevennet"
     conflict: ClassVar[str | None] = "in another environment than MACE, which needs e3nn 0.4.4"
 
@@ -110,10 +112,6 @@ class SevenNetBackboneConfig(BackboneConfig):
             msg = f"modality: {self.pretrained_model} has none; leave it unset"
             raise ValueError(msg)
         return self
-
-    @override
-    def facts(self) -> BackboneFacts | None:
-        return None if self.checkpoint is not None else FACTS[self.pretrained_model]
 
     @override
     @guarded()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PICKLE = "is a pickle, which can run any code"
+"""Why most of these files are not to be loaded from anybody."""
+
+
 class TrustingBackboneConfig(BackboneConfig):
     """A backbone some of whose vendor's files run code while they are loaded."""
 
@@ -33,7 +37,7 @@ class TrustingBackboneConfig(BackboneConfig):
         file
             Its path or name.
         why
-            What runs code, e.g. ``is a pickle, which can run any code``.
+            What runs code, e.g. :data:`PICKLE`.
 
         Raises
         ------
