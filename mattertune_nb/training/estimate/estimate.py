@@ -7,20 +7,14 @@ another number of epochs needs no other trial.
 from __future__ import annotations
 
 import html
-import json
 import math
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from mattertune_nb.config import errors
-from mattertune_nb.config.errors import MatterTuneError, TrainingError
+from mattertune_nb.training.estimate.process import AskedProcess
 from mattertune_nb.training.length import length_of_run
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mattertune_nb.training.config import MatterTunerConfig
 
 _LONG = 1800.0  # s; of more a person would rather know what shortens it
@@ -222,17 +216,11 @@ def trial_settings(config: MatterTunerConfig) -> dict[str, Any]:
     }
 
 
-class TrialProcess:
+class TrialProcess(AskedProcess):
     """A process that makes one trial; begun early, it has imported torch when it is asked."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mattertune_nb.training.estimate.trial"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        super().__init__("trial", "mattertune_nb.training.estimate.trial")
 
     def ask(self, config: MatterTunerConfig) -> Trial:
         """Make the trial of a config.
@@ -242,32 +230,8 @@ class TrialProcess:
         MatterTuneError
             Where config, data or this machine do not allow it, or it was cancelled.
         """
-        try:
-            said, _ = self._process.communicate(json.dumps(config.to_dict()))
-            answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
-        except (OSError, ValueError) as exc:
-            msg = "The trial was ended before it was done, perhaps for want of memory."
-            raise TrainingError(msg) from exc
-        if "error" in answer:
-            kind = getattr(errors, answer["kind"], MatterTuneError)
-            raise kind(answer["error"])
+        answer = self.answer_to(config)
         return Trial(**answer | {k: tuple(answer[k]) for k in ("memory", "gpu_memory")})
-
-    def cancel(self) -> None:
-        """End the process, whatever it is doing."""
-        self._process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
-        self._process.communicate()
 
 
 def duration(seconds: float) -> str:

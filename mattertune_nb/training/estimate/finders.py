@@ -6,14 +6,10 @@ torch.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from mattertune_nb.config import errors
-from mattertune_nb.config.errors import MatterTuneError, TrainingError
 from mattertune_nb.training.estimate.found import Found
+from mattertune_nb.training.estimate.process import AskedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +56,7 @@ def find_batch_size(config: MatterTunerConfig) -> Found:
 def ask(
     config: MatterTunerConfig,
     kind: Kind,
-    begun: Callable[[subprocess.Popen[str]], None] = lambda _: None,
+    begun: Callable[[AskedProcess], None] = lambda _: None,
 ) -> Found:
     """Let another process find something.
 
@@ -71,27 +67,13 @@ def ask(
     kind
         What is sought.
     begun
-        Called with the process, which may be ended.
+        Called with the process, which may be cancelled.
 
     Raises
     ------
     MatterTuneError
         Where config, data or this machine do not allow it, or the process was ended.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mattertune_nb.training.estimate.searches", kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    begun(process)
-    try:
-        said, _ = process.communicate(json.dumps(config.to_dict()))
-        answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
-    except (OSError, ValueError) as exc:
-        msg = "The search was ended before it was done, perhaps for want of memory."
-        raise TrainingError(msg) from exc
-    if "error" in answer:
-        raise getattr(errors, answer["kind"], MatterTuneError)(answer["error"])
-    return Found(**answer)
+    with AskedProcess("search", "mattertune_nb.training.estimate.searches", kind) as process:
+        begun(process)
+        return Found(**process.answer_to(config))

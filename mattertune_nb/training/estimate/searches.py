@@ -6,14 +6,10 @@ with a line of JSON: a :class:`~mattertune_nb.training.estimate.found.Found`, or
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
 import tempfile
 import time
-import warnings
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,14 +18,13 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.tuner.tuning import Tuner
 
-from mattertune_nb.config.errors import MatterTuneError, cause
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.loader import GraphDataset
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
-from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.estimate.estimate import size
 from mattertune_nb.training.estimate.found import Found
+from mattertune_nb.training.estimate.process import answer
 from mattertune_nb.training.estimate.steps import Line, PeakMemory, Steps
 from mattertune_nb.training.hardware import accelerator_here, check_hardware
 from mattertune_nb.training.module_class import import_module_class
@@ -38,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.training.config import MatterTunerConfig
 
 _RATES = (1e-6, 0.1)
 _STEPS = 60
@@ -183,19 +179,8 @@ def _prepared(config: MatterTunerConfig) -> tuple[MatterTuneDataModule, Finetune
 
 def main() -> None:
     """Find what the first argument says for the config on the standard input."""
-    output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # nothing else may write where the answer goes
-    warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    try:
-        config = MatterTunerConfig.from_dict(json.loads(sys.stdin.read()))
-        answer = asdict((rate_of if sys.argv[1] == "lr" else largest_batch)(config))
-    except MatterTuneError as exc:
-        answer = {"error": str(exc), "kind": type(exc).__name__}
-    except Exception as exc:  # of a user's own module class, or out of memory
-        answer = {"error": f"The search failed ({cause(exc)}).", "kind": "TrainingError"}
-    output.write(json.dumps(answer) + "\n")
-    output.close()
+    answer("search", rate_of if sys.argv[1] == "lr" else largest_batch)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,7 @@ As a program, ``python -m`` of this module, it reads a config as JSON and answer
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
-import warnings
-from dataclasses import asdict
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +14,13 @@ import torch
 
 # what a run's process imports as well, so that it is in the time and the memory
 import mattertune_nb.training.tuner  # noqa: F401
-from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.batches.samplers import FrameBatchSampler
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
-from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.estimate.estimate import Trial
+from mattertune_nb.training.estimate.process import answer
 from mattertune_nb.training.estimate.sample import DataSample
 from mattertune_nb.training.estimate.steps import Steps, process_seconds
 from mattertune_nb.training.hardware import accelerator_here, check_hardware
@@ -39,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.training.config import MatterTunerConfig
 
 _EPOCHS, _STRUCTURES = 64, 100_000
 """Bounds of the batches among which the largest is sought."""
@@ -177,19 +172,7 @@ def n_processes(config: MatterTunerConfig) -> int:
 def main() -> None:
     """Make the trial of the config on the standard input."""
     imports = process_seconds()
-    output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # nothing else may write where the answer goes
-    warnings.simplefilter("ignore")
-    try:
-        config = MatterTunerConfig.from_dict(json.loads(sys.stdin.read()))
-        answer = asdict(make_trial(config, imports=imports))
-    except MatterTuneError as exc:
-        answer = {"error": str(exc), "kind": type(exc).__name__}
-    except Exception as exc:  # of a user's own module class, or out of memory
-        text = f"The trial failed ({type(exc).__name__}: {' '.join(str(exc).split())})."
-        answer = {"error": text, "kind": "TrainingError"}
-    output.write(json.dumps(answer) + "\n")
-    output.close()
+    answer("trial", lambda config: make_trial(config, imports=imports))
 
 
 if __name__ == "__main__":

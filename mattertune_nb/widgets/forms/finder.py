@@ -12,11 +12,11 @@ from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.estimate.found import Found
+    from mattertune_nb.training.estimate.process import AskedProcess
 
 _TITLES: dict[Kind, str] = {"lr": "Find a learning rate", "batch": "Find the largest batch"}
 
@@ -36,7 +36,7 @@ class Finder:
         self, config: Callable[[], MatterTunerConfig], use: Callable[[str, float], None]
     ) -> None:
         self._config, self._use = config, use
-        self._process: subprocess.Popen[str] | None = None
+        self._process: AskedProcess | None = None
         self._thread: threading.Thread | None = None
         self.found: Found | None = None
         self.buttons = {
@@ -84,7 +84,7 @@ class Finder:
     def cancel(self) -> None:
         """End the search."""
         if self._process is not None:
-            self._process.kill()
+            self._process.cancel()
 
     close = cancel
 

@@ -1,0 +1,101 @@
+"""A question about a config that a process of its own answers, so that whoever asks imports no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+from mattertune_nb.config import errors
+from mattertune_nb.config.errors import MatterTuneError, TrainingError
+from mattertune_nb.training.config import MatterTunerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class AskedProcess:
+    """A process that answers one question; begun early, it has imported torch when it is asked.
+
+    Parameters
+    ----------
+    what
+        What is made there, in a word, for messages.
+    module
+        The program, which calls :func:`answer`.
+    *arguments
+        Its command line.
+    """
+
+    def __init__(self, what: str, module: str, *arguments: str) -> None:
+        self._what = what
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def answer_to(self, config: MatterTunerConfig) -> dict[str, Any]:
+        """Return what the process says of a config.
+
+        Raises
+        ------
+        MatterTuneError
+            Where config, data or this machine do not allow it, or it was cancelled.
+        """
+        try:
+            said, _ = self._process.communicate(json.dumps(config.to_dict()))
+            answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
+        except (OSError, ValueError) as exc:
+            msg = f"The {self._what} was ended before it was done, perhaps for want of memory."
+            raise TrainingError(msg) from exc
+        if "error" in answer:
+            raise getattr(errors, answer["kind"], MatterTuneError)(answer["error"])
+        return answer
+
+    def cancel(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+        self._process.communicate()
+
+
+def answer(what: str, make: Callable[[MatterTunerConfig], Any]) -> None:
+    """Be the process: read a config as JSON from the standard input, and answer with a line of JSON.
+
+    Parameters
+    ----------
+    what
+        What is made, in a word, for messages.
+    make
+        Makes it of the config: an instance of a dataclass.
+    """
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing else may write where the answer goes
+    warnings.simplefilter("ignore")
+    try:
+        said = asdict(make(MatterTunerConfig.from_dict(json.loads(sys.stdin.read()))))
+    except MatterTuneError as exc:
+        said = {"error": str(exc), "kind": type(exc).__name__}
+    except Exception as exc:  # of a user's own module class, or out of memory
+        text = f"The {what} failed ({type(exc).__name__}: {' '.join(str(exc).split())})."
+        said = {"error": text, "kind": "TrainingError"}
+    output.write(json.dumps(said) + "\n")
+    output.close()
