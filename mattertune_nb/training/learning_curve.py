@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +12,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import by_importance
+from mattertune_nb.training.figures import new_figure, picture_html
 from mattertune_nb.training.records.split import SplitRecord
 from mattertune_nb.training.runs.series import RunSeries, series_folder
 
@@ -151,15 +150,11 @@ class LearningCurve(RunSeries):
 
     def draw(self) -> Figure:
         """Draw the errors over the number of training frames, with the power laws up to twice the data."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         laws = self.points()
         properties = [prop for prop in self._properties() if prop.name in laws]
         n = max(len(properties), 1)
-        figure = Figure(figsize=(3.4 * n, 2.8), dpi=100, layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
-        for ax, prop in zip(figure.subplots(1, n, squeeze=False)[0], properties, strict=False):
+        figure, axes = new_figure(1, n, 3.4 * n, 2.8)
+        for ax, prop in zip(axes, properties, strict=False):
             law = laws[prop.name]
             sizes = np.geomspace(law.sizes.min(), 2 * law.sizes.max(), 40)
             ax.loglog(sizes, law.line(sizes), "--", color="0.5", lw=1)
@@ -180,10 +175,7 @@ class LearningCurve(RunSeries):
         text = "".join(f"<p>{html.escape(line)}</p>" for line in self.told())
         if not self.points():
             return text
-        picture = io.BytesIO()
-        self.draw().savefig(picture, format="png")
-        image = base64.b64encode(picture.getvalue()).decode()
-        return f'{text}<img alt="Learning curve" src="data:image/png;base64,{image}"/>'
+        return text + picture_html(self.draw(), "Learning curve")
 
 
 def new_learning_curve(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mattertune_nb.model.ensemble import Ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.novelty import usual_distance
 from mattertune_nb.training.dft_inputs import write_inputs
+from mattertune_nb.training.figures import new_figure, picture_html
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.outcome.evaluation import load_model, records_of
 from mattertune_nb.training.pool import (
@@ -155,12 +155,7 @@ class Selection:
 
     def draw(self) -> Figure:
         """Draw the map: structures that are alike lie close together, the chosen are ringed."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(5.2, 3.6), dpi=100, layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
-        ax = figure.subplots()
+        figure, (ax,) = new_figure(1, 1, 5.2, 3.6)
         values = None if self.spread is None else FORCES.factor * self.spread
         color = {"color": "0.6"} if values is None else {"c": values, "cmap": "viridis"}
         points = ax.scatter(self.plane[:, 0], self.plane[:, 1], s=9, linewidths=0, **color)
@@ -200,12 +195,9 @@ class Selection:
             for row in list(zip(*columns.values(), strict=True))[:_MOST_SHOWN]
         )
         more = f"<p>… {len(self) - _MOST_SHOWN} more</p>" if len(self) > _MOST_SHOWN else ""
-        picture = io.BytesIO()
-        self.draw().savefig(picture, format="png")
-        image = base64.b64encode(picture.getvalue()).decode()
         return (
-            f'<img alt="Map of the pool with the chosen structures" src="data:image/png;base64,{image}"/>'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+            picture_html(self.draw(), "Map of the pool with the chosen structures")
+            + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.outcome.stages import REREFERENCED
 from mattertune_nb.widgets.live.curves_layout import LINE_COLORS
 from mattertune_nb.widgets.live.scales import (
@@ -19,7 +20,6 @@ from mattertune_nb.widgets.live.scales import (
     smoothed,
     title_text,
 )
-from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import GREEN
 
 if TYPE_CHECKING:

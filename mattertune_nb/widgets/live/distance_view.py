@@ -10,10 +10,10 @@ import numpy as np
 from typing_extensions import override
 
 from mattertune_nb.model.novelty import Novelty, too_near
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.widgets.live.pictured import PicturedView
 from mattertune_nb.widgets.live.validation_view import about_property
-from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.page.theme import BLUE, GREY
 

@@ -11,8 +11,8 @@ from ase.visualize.plot import plot_atoms
 
 from mattertune_nb.config.properties import PROPERTIES, Property, by_importance, own_property
 from mattertune_nb.data.plain import atoms_from_plain
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.export import render
-from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:

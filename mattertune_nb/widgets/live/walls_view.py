@@ -10,9 +10,9 @@ import numpy as np
 from typing_extensions import override
 
 from mattertune_nb.physics.holes import distances
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.records.walls import read_walls
 from mattertune_nb.widgets.live.pictured import PicturedView
-from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE, RED
 
 if TYPE_CHECKING:

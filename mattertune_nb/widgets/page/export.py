@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.training.figures import DPI
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,6 @@ Table = Mapping[str, "Sequence[Any] | np.ndarray[Any, Any]"]
 FORMATS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 """Endings of the files that a view can be written to, and their MIME types."""
 
-DPI = 80
 _DPI_OF_FILES = 300
 
 

@@ -8,44 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
-from mattertune_nb.widgets.page.export import DPI, render, save
+from mattertune_nb.widgets.page.export import render, save
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
 from mattertune_nb.widgets.page.style import error_html
 from mattertune_nb.widgets.page.theme import INK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from mattertune_nb.widgets.page.export import Table
 
 _MAX_SHOWN = 4
 """Cells whose picture is kept up to date, where a view is shown in several."""
-
-
-def new_figure(
-    rows: int,
-    columns: int,
-    width: float,
-    height: float,
-    height_ratios: Sequence[float] | None = None,
-) -> tuple[Figure, list[Axes]]:
-    """Return a matplotlib figure and its axes in reading order, in inches, apart from pyplot.
-
-    The paper is white with dark ink, as a picture cannot know the theme it is read in.
-    """
-    # half a second, which a form must not wait for
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios)
-    return figure, list(axes.ravel())
 
 
 def on_any_theme(figure: Figure) -> bytes:

@@ -12,10 +12,11 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.data.division.similar import principal_components, surroundings
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
-from mattertune_nb.widgets.page.picture import Message, Pictured, new_figure, only_widgets
+from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
 from mattertune_nb.widgets.page.style import error_html
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.page.work import Step, Work

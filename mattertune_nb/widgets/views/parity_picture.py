@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.widgets.page.picture import new_figure
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.parity_colors import FORCE, MAX_POINTS, Coloring, coloring

@@ -8,8 +8,8 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.model.calibration import calibration
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.export import render
-from mattertune_nb.widgets.page.picture import new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:

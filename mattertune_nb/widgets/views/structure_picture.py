@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.utils import rotate
 
-from mattertune_nb.widgets.page.picture import new_figure
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.views.scene import AXIS_COLORS, MARK_COLOR, scene_of
 from mattertune_nb.widgets.views.shown import atom_name
 

@@ -11,9 +11,10 @@ from PIL import Image
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.export import csv_text, export
-from mattertune_nb.widgets.page.picture import Pictured, new_figure
+from mattertune_nb.widgets.page.picture import Pictured
 
 
 class Drawn(Pictured):
