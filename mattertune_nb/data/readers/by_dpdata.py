@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError, MissingExtraError, cause
+from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.data.readers.reader import require_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,7 @@ def read_by_dpdata(path: Path, fmt: str, what: str, *, is_labelled: bool = True)
     MissingExtraError
         dpdata is not installed.
     """
-    if importlib.util.find_spec("dpdata") is None:
-        hint = "pip install 'mattertune-nb[dpdata]'"
-        msg = f"{path}: {what} needs a package that is not installed: {hint}"
-        raise MissingExtraError(msg)
+    require_package(path, what, "dpdata", "dpdata")
     import dpdata
 
     kind = dpdata.LabeledSystem if is_labelled else dpdata.System

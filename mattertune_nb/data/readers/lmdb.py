@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import MissingExtraError
-from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.readers.reader import Reader, require_package
 from mattertune_nb.data.sources.frames import DBFrames
 
 if TYPE_CHECKING:
@@ -20,11 +18,7 @@ def _takes(path: Path, head: bytes) -> bool:
 
 
 def _open(path: Path) -> Frames:
-    if importlib.util.find_spec("ase_db_backends") is None:
-        msg = (
-            f"{path}: LMDB needs a package that is not installed: pip install 'mattertune-nb[lmdb]'"
-        )
-        raise MissingExtraError(msg)
+    require_package(path, "LMDB", "ase_db_backends", "lmdb")
     return DBFrames(path)
 
 

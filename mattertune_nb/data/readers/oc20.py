@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import pickle
 import warnings
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError, MissingExtraError, cause
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.readers.json_structures import from_record
-from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.readers.reader import Reader, require_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,10 +167,7 @@ def _takes(path: Path, head: bytes) -> bool:
 
 
 def _open(path: Path) -> Frames:
-    if importlib.util.find_spec("lmdb") is None:
-        hint = "pip install 'mattertune-nb[lmdb]'"
-        msg = f"{path}: LMDB needs a package that is not installed: {hint}"
-        raise MissingExtraError(msg)
+    require_package(path, "LMDB", "lmdb", "lmdb")
     return GraphFrames(path)
 
 

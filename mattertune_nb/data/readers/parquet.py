@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError, MissingExtraError, cause
+from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.readers.json_structures import SPECIES, from_record
-from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.readers.reader import Reader, require_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,10 +132,7 @@ def _takes(path: Path, head: bytes) -> bool:
 
 
 def _open(path: Path) -> Frames:
-    if importlib.util.find_spec("pyarrow") is None:
-        hint = "pip install 'mattertune-nb[parquet]'"
-        msg = f"{path}: a table needs a package that is not installed: {hint}"
-        raise MissingExtraError(msg)
+    require_package(path, "a table", "pyarrow", "parquet")
     return TableFrames(path)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.config.errors import DataError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,29 @@ class Reader:
     takes: Callable[[Path, bytes], bool]
     open: Callable[[Path], Frames]
     patterns: tuple[str, ...] = ()
+
+
+def require_package(path: Path, what: str, package: str, extra: str) -> None:
+    """Refuse a file whose reader's package is missing, with the line that installs it.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    what
+        What it is, in words.
+    package, extra
+        The package by the name it is imported by, and the extra of this one that brings it.
+
+    Raises
+    ------
+    MissingExtraError
+        The package is not installed.
+    """
+    if importlib.util.find_spec(package) is None:
+        hint = f"pip install 'mattertune-nb[{extra}]'"
+        msg = f"{path}: {what} needs a package that is not installed: {hint}"
+        raise MissingExtraError(msg)
 
 
 @cache
