@@ -96,7 +96,8 @@ def _parts(
     match config:
         case CosineAnnealingLRConfig():
             length = _known(config.length(total))
-            warmup = _warmup(config.warmup, length)
+            asked = config.warmup
+            warmup = int(asked * length) if asked < 1 else min(int(asked), length - 1)
             cosine = partial(
                 StretchingCosine,
                 length=max(length - warmup, 1),
@@ -130,14 +131,3 @@ def _known(length: int | None) -> int:
         )
         raise ConfigError(msg)
     return length
-
-
-def _warmup(asked: float, length: int) -> int:
-    """Return how many intervals of a schedule its warm-up takes, asked for as a part of it or a number."""
-    if asked < 1 and length == OPEN and asked:
-        msg = (
-            "Warm-up (warmup): a part of a run that only its time ends is not known beforehand; give "
-            "a number of intervals, e.g. 20."
-        )
-        raise ConfigError(msg)
-    return int(asked * length) if asked < 1 else min(int(asked), length - 1)

@@ -12,11 +12,11 @@ from typing_extensions import override
 from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.physics.foreign import target_frames
-from mattertune_nb.recipes.l2_sp import start_of_backbone
+from mattertune_nb.recipes.l2_sp import DistancePenalty, start_of_backbone
 from mattertune_nb.recipes.replay import replay_set
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -81,36 +81,6 @@ def fisher_information(
     return found
 
 
-class EWCPenalty:
-    """Half the squared distance of the backbone's weights to others, each times its Fisher information.
-
-    Parameters
-    ----------
-    start
-        The others, by the names of the backbone.
-    fisher
-        The information, by the same names.
-    weight
-        Of the penalty in the total loss.
-    """
-
-    def __init__(
-        self, start: Mapping[str, Tensor], fisher: Mapping[str, Tensor], weight: float
-    ) -> None:
-        self._start, self._fisher, self._weight = start, fisher, weight
-
-    def losses(
-        self, module: FinetuneModuleBase, n_structures: int
-    ) -> dict[str, tuple[Tensor, float]]:
-        """Return ``ewc``."""
-        moved = [
-            (self._fisher[name] * (parameter - self._start[name]).square()).sum()
-            for name, parameter in module.backbone.named_parameters()
-            if parameter.requires_grad and name in self._start
-        ]
-        return {"ewc": (torch.stack(moved).sum() / 2, self._weight)} if moved else {}
-
-
 class EWC(Callback):
     """Adds to the loss how far the weights are from those before the fit, in terms of predictions elsewhere.
 
@@ -159,7 +129,7 @@ class EWC(Callback):
             {name: tensor.to(module.device) for name, tensor in part.items()}
             for part in (self._start, self._fisher)
         )
-        module.penalties["ewc"] = EWCPenalty(start, fisher, self._weight)
+        module.penalties["ewc"] = DistancePenalty("ewc", start, self._weight, fisher)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

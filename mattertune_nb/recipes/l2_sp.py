@@ -17,30 +17,43 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 
-class L2SPPenalty:
+class DistancePenalty:
     """Half the squared distance of the backbone's weights to others.
 
     Parameters
     ----------
+    name
+        Of the loss.
     start
         The others, by the names of the backbone.
     weight
         Of the penalty in the total loss.
+    importance
+        By what the squared distance of each weight is multiplied, by the same names; not given: by 1.
     """
 
-    def __init__(self, start: Mapping[str, Tensor], weight: float) -> None:
-        self._start, self._weight = start, weight
+    def __init__(
+        self,
+        name: str,
+        start: Mapping[str, Tensor],
+        weight: float,
+        importance: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._name, self._start, self._weight = name, start, weight
+        self._importance = importance
 
     def losses(
         self, module: FinetuneModuleBase, n_structures: int
     ) -> dict[str, tuple[Tensor, float]]:
-        """Return ``l2_sp``."""
-        moved = [
-            (parameter - self._start[name]).square().sum()
-            for name, parameter in module.backbone.named_parameters()
-            if parameter.requires_grad and name in self._start
-        ]
-        return {"l2_sp": (torch.stack(moved).sum() / 2, self._weight)} if moved else {}
+        """Return the penalty under its name; nothing where no weight is trained."""
+        moved = []
+        for name, parameter in module.backbone.named_parameters():
+            if parameter.requires_grad and name in self._start:
+                squared = (parameter - self._start[name]).square()
+                if self._importance is not None:
+                    squared = self._importance[name] * squared
+                moved.append(squared.sum())
+        return {self._name: (torch.stack(moved).sum() / 2, self._weight)} if moved else {}
 
 
 class L2SP(Callback):
@@ -78,7 +91,7 @@ class L2SP(Callback):
         if not self._start:
             self._start = start_of_backbone(module)
         here = {name: tensor.to(module.device) for name, tensor in self._start.items()}
-        module.penalties["l2_sp"] = L2SPPenalty(here, self._weight)
+        module.penalties["l2_sp"] = DistancePenalty("l2_sp", here, self._weight)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

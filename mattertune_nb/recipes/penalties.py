@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.recipes.ewc import EWCPenalty, fisher_information
-from mattertune_nb.recipes.l2_sp import L2SPPenalty, start_of_backbone
+from mattertune_nb.recipes.ewc import fisher_information
+from mattertune_nb.recipes.l2_sp import DistancePenalty, start_of_backbone
 from mattertune_nb.recipes.replay import ReplayPenalty, replay_set
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ def penalties(
         share, weight = settings.replay.share, settings.replay.weight
         found["replay"] = ReplayPenalty(foreign, module.backbone, share, weight, 0)
     if settings.l2_sp is not None:
-        found["l2_sp"] = L2SPPenalty(start_of_backbone(module), settings.l2_sp.weight)
+        found["l2_sp"] = DistancePenalty("l2_sp", start_of_backbone(module), settings.l2_sp.weight)
     if settings.ewc is not None:
         foreign = replay_set(module, target, settings.ewc.file)
         fisher = fisher_information(module, foreign.frames)
-        found["ewc"] = EWCPenalty(start_of_backbone(module), fisher, settings.ewc.weight)
+        found["ewc"] = DistancePenalty(
+            "ewc", start_of_backbone(module), settings.ewc.weight, fisher
+        )
     return found

@@ -11,8 +11,8 @@ from ase.io import read, write
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.recipes.ewc import EWCPenalty, fisher_information
-from mattertune_nb.recipes.l2_sp import start_of_backbone
+from mattertune_nb.recipes.ewc import fisher_information
+from mattertune_nb.recipes.l2_sp import DistancePenalty, start_of_backbone
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_penalty_is_that_of_sevennet(oxides):
         for parameter in model.backbone.parameters():
             parameter += 0.01 * torch.randn_like(parameter)
     with torch.no_grad():
-        loss, weight = EWCPenalty(start, fisher, 100.0).losses(model, 1)["ewc"]
+        loss, weight = DistancePenalty("ewc", start, 100.0, fisher).losses(model, 1)["ewc"]
         theirs = (100.0 / 2) * EWCLoss(fisher, start).get_loss({}, model.backbone)
     assert float(weight * loss) == pytest.approx(float(theirs), rel=1e-5)
     assert float(theirs) > 0

@@ -15,7 +15,7 @@ import mattertune_nb as mt
 from mattertune_nb.physics import foreign
 from mattertune_nb.physics.foreign import ForeignSet, made_here
 from mattertune_nb.physics.prototypes import foreign_structures
-from mattertune_nb.recipes.l2_sp import L2SPPenalty, start_of_backbone
+from mattertune_nb.recipes.l2_sp import DistancePenalty, start_of_backbone
 from mattertune_nb.recipes.replay import ReplayPenalty, replay_set
 
 
@@ -91,7 +91,7 @@ def test_the_total_is_the_sum_with_weights(oxide, copper_xyz):
     without = float(tuned.training_step(batch, 0))
     foreign = replay_set(model.eval(), [], oxide)
     tuned.penalties["replay"] = ReplayPenalty(foreign, model.backbone, 0.5, 2.0, 0)
-    tuned.penalties["l2_sp"] = L2SPPenalty(start_of_backbone(model), 0.25)
+    tuned.penalties["l2_sp"] = DistancePenalty("l2_sp", start_of_backbone(model), 0.25)
     parts = [part for p in tuned.penalties.values() for part in p.losses(tuned, 4).values()]
     assert len(parts) == 3
     added = sum(float(loss) * weight for loss, weight in parts)
@@ -183,7 +183,9 @@ def test_what_is_trained_on_measures_no_forgetting():
 def test_weights_are_held_by_half_their_squared_distance():
     model = morse()
     tuned = changed(model)
-    ((loss, weight),) = L2SPPenalty(start_of_backbone(model), 0.5).losses(tuned, 1).values()
+    ((loss, weight),) = (
+        DistancePenalty("l2_sp", start_of_backbone(model), 0.5).losses(tuned, 1).values()
+    )
     pairs = zip(model.backbone.parameters(), tuned.backbone.parameters(), strict=True)
     distance = sum(float(((a - b) ** 2).sum()) for a, b in pairs if a.requires_grad)
     assert float(loss) == pytest.approx(distance / 2)
