@@ -14,7 +14,14 @@ from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.cli_runs import convert, export, report, validate
-from mattertune_nb.cli_series import ensemble, is_series, learning_curve, resume_series, select
+from mattertune_nb.cli_series import (
+    Settings,
+    ensemble,
+    is_series,
+    learning_curve,
+    resume_series,
+    select,
+)
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 
@@ -49,12 +56,6 @@ def common(
     ] = False,
 ) -> None:
     """Fine-tune atomistic foundation models."""
-
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, e.g. trainer.max_epochs=5."),
-]
 
 
 @app.command()

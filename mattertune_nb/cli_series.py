@@ -15,7 +15,7 @@ from mattertune_nb.config.places import SERIES
 console = Console()
 
 _Config = Annotated[Path, typer.Argument(help="A run's settings as YAML.")]
-_Set = Annotated[
+Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, e.g. trainer.max_epochs=5."),
 ]
@@ -24,7 +24,7 @@ _Set = Annotated[
 def ensemble(
     config: _Config,
     members: Annotated[int, typer.Option(help="How many runs, each with its own seed.")] = 4,
-    set_: _Set = None,
+    set_: Settings = None,
 ) -> None:
     """Train the same run with several seeds; their folder is used as one model that knows its spread."""
     from mattertune_nb.training.config import MatterTunerConfig
@@ -40,7 +40,7 @@ def learning_curve(
         list[float] | None,
         typer.Option(help="Of the training part; several times; not given: 0.25, 0.5, 1."),
     ] = None,
-    set_: _Set = None,
+    set_: Settings = None,
 ) -> None:
     """Train on parts of the training set, and say what twice the data should bring."""
     from mattertune_nb.training.config import MatterTunerConfig
