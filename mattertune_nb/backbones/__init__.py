@@ -1,1 +1,1 @@
-"""Pretrained potentials: one file a vendor, its config beside its adapter."""
+"""Pretrained potentials: a room for each vendor, with its config and its adapter."""

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import unknown_element
-from mattertune_nb.backbones.frame_inputs import number_of
+from mattertune_nb.backbones.frame_inputs import Allowed, input_of
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
+from mattertune_nb.backbones.lammps import ELSEWHERE
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.soundness import geometry_problem
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray
+
+    from mattertune_nb.backbones.lammps import PairStyle
 
 
 FEATURES = "features"
@@ -54,18 +57,22 @@ class Backbone(nn.Module, ABC):
     partly_periodic
         Whether structures may be periodic in one or two directions.
     frame_inputs
-        Numbers of a structure that the energy depends on, such as a charge: keys of ``Atoms.info``, with
-        what holds where a structure has none. A batch has them in ``extra``, (B,), in float64.
+        What of a structure the energy depends on beside its atoms, such as a charge or the level of theory
+        that is asked for: keys of ``Atoms.info``, with the number or the word that holds where a structure
+        has none. A batch has them in ``extra``, (B,): numbers in float64, of a word its place among those
+        in ``input_ranges``.
     reads_positions
         Whether the energy is computed of the batch's positions and cells and not of edge vectors; these are
         strained then, and forces and stress are derived through them.
     input_ranges
-        Inputs of these that are whole numbers, and from which to which.
+        For inputs that are whole numbers from which to which, and for words which there are.
     missing_heads
         What the config's ``implements`` has for other weights, and these have no head for.
     block_pattern
         Regular expression that is found in the name of a parameter of an interaction block, with the number
         of the block, from 0, as its first group; ``None`` where there are none.
+    no_lammps
+        Of a backbone without :meth:`save_lammps`: what to do instead.
     always_double
         Names of parameters and buffers that stay in float64, whatever format the others are turned to.
     """
@@ -80,9 +87,10 @@ class Backbone(nn.Module, ABC):
     partly_periodic: bool = True
     reads_positions: bool = False
     block_pattern: ClassVar[str | None] = None
+    no_lammps: ClassVar[str] = ELSEWHERE
     missing_heads: tuple[str, ...] = ()
-    frame_inputs: Mapping[str, float] = MappingProxyType({})
-    input_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    frame_inputs: Mapping[str, float | str] = MappingProxyType({})
+    input_ranges: Mapping[str, Allowed] = MappingProxyType({})
     always_double: tuple[str, ...] = ()
 
     @override
@@ -131,8 +139,7 @@ class Backbone(nn.Module, ABC):
             raise DataError(msg)
         graph = neighbor_graph(atoms, self.cutoff, self.max_neighbors)
         for name, default in self.frame_inputs.items():
-            whole = self.input_ranges.get(name)
-            graph.extra[name] = number_of(atoms, name, default, whole)
+            graph.extra[name] = input_of(atoms, name, default, self.input_ranges.get(name))
         return graph
 
     def collate(self, graphs: Sequence[Graph]) -> GraphBatch:
@@ -193,7 +200,7 @@ class Backbone(nn.Module, ABC):
         msg = f"{self.label} has no format of its vendor's to be written in."
         raise ConfigError(msg)
 
-    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         """Write the model as the vendor's pair style of LAMMPS reads it; an adapter that can overrides it.
 
         Parameters
@@ -203,18 +210,15 @@ class Backbone(nn.Module, ABC):
 
         Returns
         -------
-        str
-            Name of the pair style.
+        PairStyle
+            What an input of LAMMPS needs.
 
         Raises
         ------
         ConfigError
             The vendor has none with a file of its own.
         """
-        msg = (
-            f"{self.label} has no pair style of LAMMPS with a file of its own; export to 'vendor' and use "
-            "the vendor's interface."
-        )
+        msg = f"{self.label} has no pair style of LAMMPS with a file of its own: {self.no_lammps}"
         raise ConfigError(msg)
 
     def features(self, batch: GraphBatch) -> Tensor:

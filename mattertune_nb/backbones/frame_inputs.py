@@ -1,22 +1,26 @@
-"""Numbers of a structure that an energy depends on, such as its charge."""
+"""What of a structure an energy depends on beside its atoms: a charge, or a level of theory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cut
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 
-def number_of(
-    atoms: Atoms, name: str, default: float, whole: tuple[int, int] | None = None
+Allowed = tuple[int, int] | tuple[str, ...]
+"""From which to which whole number an input may be, or which words."""
+
+
+def input_of(
+    atoms: Atoms, name: str, default: float | str, allowed: Allowed | None = None
 ) -> Tensor:
-    """Return a number of a structure, (1,), in float64.
+    """Return an input of a structure, (1,): a number in float64, or the place of a word among those allowed.
 
     Parameters
     ----------
@@ -26,8 +30,8 @@ def number_of(
         Key of its ``info``.
     default
         What holds where it has none.
-    whole
-        From which to which whole number it has to be; not given: any number.
+    allowed
+        Which it may be; not given: any number.
 
     Raises
     ------
@@ -35,12 +39,25 @@ def number_of(
         It is another.
     """
     given = atoms.info.get(name, default)
+    if not isinstance(default, str):
+        return _number(given, name, default, cast("tuple[int, int] | None", allowed))
+    words = cast("tuple[str, ...]", allowed)
+    if str(given) not in words:
+        msg = (
+            f"its '{name}' is {cut(repr(given))}, and has to be one of {', '.join(words)}; without one it "
+            f"is {default}."
+        )
+        raise DataError(msg)
+    return torch.tensor([words.index(str(given))])
+
+
+def _number(given: Any, name: str, default: float, whole: tuple[int, int] | None) -> Tensor:
     try:
         number = torch.tensor([float(given)], dtype=torch.float64)
     except (TypeError, ValueError):
         number = torch.tensor([torch.nan])
     if not number.isfinite():
-        msg = f"its '{name}' is {given!r}, and has to be a number; without one it is {default:g}."
+        msg = f"its '{name}' is {cut(repr(given))}, and has to be a number; without one it is {default:g}."
         raise DataError(msg)
     if whole is not None and number != number.round().clamp(*whole):
         low, high = whole

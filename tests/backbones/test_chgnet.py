@@ -19,8 +19,8 @@ from vendors import (
 )
 
 import mattertune_nb as mt
-from mattertune_nb.backbones import chgnet_adapter
-from mattertune_nb.backbones.chgnet_adapter import PartAtomConv
+from mattertune_nb.backbones.chgnet import adapter as chgnet_adapter
+from mattertune_nb.backbones.chgnet.adapter import PartAtomConv
 
 
 @pytest.fixture(scope="module")

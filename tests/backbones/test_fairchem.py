@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
+from ase.io import read, write
 from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predict
 
 import mattertune_nb as mt
@@ -55,7 +56,7 @@ def vendor_file(path, **backbone):
     from fairchem.core.models.base import HydraModel
     from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 
-    from mattertune_nb.backbones.fairchem_files import Loaded, save
+    from mattertune_nb.backbones.fairchem.files import Loaded, save
 
     torch.manual_seed(0)
     wrapper = "DatasetSpecificMoEWrapper"
@@ -72,17 +73,18 @@ def vendor_file(path, **backbone):
         "pass_through_head_outputs": True,
         "model_id": "UMA-S-1.2.1",
     }
-    state = HydraModel(**settings).state_dict()
-    tasks = []
-    for k, task in enumerate(TASKS):
-        references = torch.arange(119, dtype=torch.float64) * -123.456789012 + k
-        recipe = {"model": settings, "task": task, "output": f"{task}_energy"}
-        save(Loaded(recipe, state, 1.7, 0.0, references), path)
-        written = torch.load(path, weights_only=False)
-        tasks += written.tasks_config
-    assert isinstance(written, MLIPInferenceCheckpoint)
-    written.tasks_config = tasks
-    torch.save(written, path)
+    references = torch.arange(119, dtype=torch.float64) * -123.456789012
+    save(
+        Loaded(
+            {"model": settings, "task": "omat", "outputs": {t: f"{t}_energy" for t in TASKS}},
+            HydraModel(**settings).state_dict(),
+            scale=torch.tensor([1.7, 1.3]).double(),
+            shift=torch.zeros(2).double(),  # the vendor adds it to a stress of its own, too
+            references=torch.stack([references, references + 1]),
+        ),
+        path,
+    )
+    assert isinstance(torch.load(path, weights_only=False), MLIPInferenceCheckpoint)
     return path
 
 
@@ -141,6 +143,59 @@ def test_each_task_answers_for_itself(file):
         config_of(file, task=None).create_backbone()
 
 
+def test_the_task_of_a_frame_is_its_own_or_that_of_the_config(file):
+    frames = [hard_structures()["oxide"], molecule("H2O"), molecule("CH4")]
+    frames[1].info["task"] = frames[2].info["task"] = "omol"
+    frames[2].info["spin"] = 3
+    model = mt.FinetuneModuleBase(config_of(file)).eval()
+    together = model.property_predictor().predict(frames)
+    omol = mt.FinetuneModuleBase(config_of(file, task="omol")).eval()
+    for atoms, found, alone in zip(frames, together, (model, omol, omol), strict=True):
+        own = atoms.copy()
+        own.info.pop("task", None)
+        assert found["energy"] == pytest.approx(energy_of(alone, own), abs=2e-5)
+    frames[0].info["task"] = "oc20"
+    with pytest.raises(mt.DataError, match=r"'task' is 'oc20', and has to be one of omat, omol"):
+        energy_of(model, frames[0])
+
+
+def test_frames_of_two_tasks_are_tuned_together_and_all_tasks_are_exported(tmp_path):
+    config = mt.demo_config(tmp_path, "two")
+    config.model = config_of(
+        vendor_file(tmp_path / "model.pt", **UMA), properties=config.model.properties
+    )
+    frames = read(config.data.train.src, ":8")
+    for atoms in frames[::2]:
+        atoms.info["task"] = "omol"
+    write(tmp_path / "two.xyz", frames)
+    config.data.train = mt.XYZDatasetConfig(src=tmp_path / "two.xyz", index=":6")
+    config.data.validation = mt.XYZDatasetConfig(src=tmp_path / "two.xyz", index="6:")
+    config.data.test = None
+    config.trainer.max_epochs = 1
+    run = mt.MatterTuner(config).tune().run
+    exported = run.export()
+    oxide = hard_structures()["oxide"]
+    for task in TASKS:
+        oxide.info["task"] = task
+        (ours,) = run.model().property_predictor().predict([oxide], ["energy"])
+        vendors = config_of(exported, task=task).vendor_calculator()
+        assert ours["energy"] == pytest.approx(vendors.get_potential_energy(oxide.copy()), abs=1e-4)
+
+
+def test_a_checkpoint_of_one_task_as_before_version_3_loads(file):
+    backbone = config_of(file).create_backbone()
+    old = {"model": backbone.architecture["model"], "task": "omat", "output": "omat_energy"}
+    state = backbone.state_dict()
+    for name in backbone.always_double:
+        state[name] = state[name][0]
+    from mattertune_nb.backbones.fairchem.adapter import FairchemBackbone
+
+    again = FairchemBackbone(old, None, "UMA", 0.0, None)
+    again.load_state_dict(state)
+    assert again.references.shape == (1, 119)
+    assert again.references[0].equal(backbone.references[0])
+
+
 def test_charge_and_spin_come_from_the_frame_or_from_the_config(file):
     water, anion = molecule("H2O"), molecule("H2O")
     anion.info.update(charge=-1, spin=2)
@@ -177,7 +232,7 @@ def test_a_file_is_loaded_only_after_it_was_trusted(tmp_path):
     ],
 )
 def test_settings_of_a_checkpoint_of_ours_build_nothing_else(file, part, message):
-    from mattertune_nb.backbones.fairchem_files import build, read
+    from mattertune_nb.backbones.fairchem.files import build, read
 
     recipe = read(file, "omat").recipe
     recipe["model"]["backbone"] |= part

@@ -81,7 +81,7 @@ def test_another_kind_has_another_file(store, tmp_path):
 
 def test_the_kind_says_backbone_and_cutoff(chgnet):
     kind = chgnet.backbone.graph_kind
-    assert "chgnet_adapter" in kind
+    assert "chgnet.adapter" in kind
     assert "cutoff=6.0" in kind
     assert "bond_cutoff=3.0" in kind
 

@@ -141,6 +141,23 @@ def test_a_head_answers_for_itself(two_heads):
     assert abs(energies[0] - energies[1]) > 1
 
 
+def test_a_frame_chooses_its_head_and_learns_with_it(two_heads):
+    frames = [hard_structures()["oxide"].copy() for _ in range(2)]
+    frames[1].info["head"] = "PBE"
+    model = mt.FinetuneModuleBase(config_of(two_heads, head="r2SCAN")).eval()
+    found = [r["energy"] for r in model.property_predictor(batch_size=2).predict(frames)]
+    for energy, head in zip(found, ("r2SCAN", "PBE"), strict=True):
+        frames[0].calc = config_of(two_heads, head=head).vendor_calculator()
+        assert energy == pytest.approx(frames[0].get_potential_energy(), abs=1e-4)
+    backbone = model.backbone.train()
+    batch = backbone.collate([backbone.graph(frames[1])])
+    backbone(batch)["energy"].sum().backward()
+    scale = backbone.model.readouts[-1].linear_2.weight.grad
+    # each head has readouts of its own: the other's learn nothing
+    halves = scale.view(-1, 2)[:, 0].abs().sum(), scale.view(-1, 2)[:, 1].abs().sum()
+    assert sorted(float(h) > 0 for h in halves) == [False, True]
+
+
 @pytest.mark.parametrize("head", [None, "HSE"])
 def test_a_head_that_a_model_does_not_have_is_refused_with_those_it_has(two_heads, head):
     with pytest.raises(ConfigError, match="has PBE, r2SCAN; set one of them"):

@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from vendors import NoNetwork, assert_equals_vendor, hard_structures, tune_resume_and_predict
 
 import mattertune_nb as mt
-from mattertune_nb.backbones.matgl import FACTS
+from mattertune_nb.backbones.matgl.config import FACTS
 from mattertune_nb.testing import check_backbone
 from mattertune_nb.training.outcome.export import save_vendor
 

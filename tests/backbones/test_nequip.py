@@ -19,6 +19,7 @@ from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.testing import check_backbone
+from mattertune_nb.training.outcome.export import save_lammps
 
 pytestmark = pytest.mark.skipif(
     not mt.AllegroBackboneConfig.is_installed(), reason=mt.AllegroBackboneConfig.install_hint()
@@ -172,7 +173,7 @@ def test_a_package_is_refused_before_any_of_its_code_runs(tmp_path):
     ["os.mkdir", "nequip.model.utils.functools.partial", "nequip.model.ModelFromCheckpoint"],
 )
 def test_settings_that_call_something_else_are_not_followed(target, tmp_path):
-    from mattertune_nb.backbones.nequip_files import build
+    from mattertune_nb.backbones.nequip.files import build
 
     with pytest.raises(ConfigError, match="builds no model of NequIP or Allegro"):
         build({"_target_": target, "path": str(tmp_path / "owned")})
@@ -307,3 +308,19 @@ def test_loading_leaves_the_process_as_it_was(files):
     config_of("nequip", files["nequip"]).vendor_calculator()
     assert torch.get_default_dtype() == torch.float32
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lammps_gets_a_checkpoint_the_command_that_compiles_it_and_the_lines(files, kind, tmp_path):
+    model = mt.FinetuneModuleBase(config_of(kind, files[kind])).eval()
+    model.normalization.references[29] = -2.0
+    model.normalization.span[0, [29, 8]] = 1.0
+    save_lammps(model, tmp_path / "tuned.pt")
+    lines = (tmp_path / "tuned.in").read_text(encoding="utf-8")
+    assert f"--target pair_{kind} tuned.pt tuned.nequip.pt2\n" in lines
+    assert f"pair_style    {kind}\n" in lines
+    assert "pair_coeff    * * tuned.nequip.pt2 O Cu\n" in lines
+    again = mt.FinetuneModuleBase(config_of(kind, tmp_path / "tuned.pt")).eval()
+    atoms = hard_structures()["oxide"]
+    energies = [m.property_predictor().predict([atoms])[0]["energy"] for m in (model, again)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-4)

@@ -12,7 +12,7 @@ from ase.io import write
 from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predict
 
 import mattertune_nb as mt
-from mattertune_nb.backbones.orb import FACTS
+from mattertune_nb.backbones.orb.config import FACTS
 from mattertune_nb.testing import check_backbone
 from mattertune_nb.training.outcome.export import save_vendor
 

@@ -51,8 +51,8 @@ def test_an_atom_alone_has_an_energy_and_no_force(sevennet):
 def test_a_training_step_by_paths_is_that_of_the_vendors_convolution(
     weights, modality, monkeypatch
 ):
-    from mattertune_nb.backbones import sevennet_adapter
-    from mattertune_nb.backbones.sevennet_adapter import PathConvolution
+    from mattertune_nb.backbones.sevennet import adapter as sevennet_adapter
+    from mattertune_nb.backbones.sevennet.adapter import PathConvolution
 
     config = mt.SevenNetBackboneConfig(pretrained_model=weights, modality=modality)
     ours = config.create_backbone()
@@ -83,6 +83,24 @@ def test_the_modality_changes_the_answer():
         for modality in ("PBE", "R2SCAN")
     ]
     assert abs(energies[0] - energies[1]) > 0.1
+
+
+def test_frames_of_two_levels_of_theory_stand_in_one_batch():
+    def config(modality):
+        return mt.SevenNetBackboneConfig(pretrained_model="7net-mf-0", modality=modality)
+
+    oxide = hard_structures()["oxide"]
+    frames = [oxide.copy() for _ in range(3)]
+    frames[0].info["modality"] = "R2SCAN"
+    frames[1].info["modality"] = "PBE"
+    model = mt.FinetuneModuleBase(config("PBE")).eval()
+    found = [r["energy"] for r in model.property_predictor(batch_size=3).predict(frames)]
+    for energy, level in zip(found, ("R2SCAN", "PBE", "PBE"), strict=True):
+        oxide.calc = config(level).vendor_calculator()
+        assert energy == pytest.approx(oxide.get_potential_energy(), abs=1e-4)
+    frames[0].info["modality"] = "HSE"
+    with pytest.raises(mt.DataError, match="'modality' is 'HSE', and has to be one of R2SCAN, PBE"):
+        model.property_predictor().predict(frames[:1])
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,8 @@ class PETBackboneConfig(TrustingBackboneConfig):
         self.require_installed()
         file = self._file() if self._architecture is None else None
         with quiet():
-            from mattertune_nb.backbones.pet_adapter import PETBackbone
-            from mattertune_nb.backbones.pet_files import rebuilt
+            from mattertune_nb.backbones.pet.adapter import PETBackbone
+            from mattertune_nb.backbones.pet.files import rebuilt
 
             recipe, weights = self._architecture, None
             if file is not None:
@@ -145,7 +145,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
     def vendor_calculator(self) -> Calculator:
         file = self._file()
         with quiet():
-            from mattertune_nb.backbones.pet_files import Calculator, target_of
+            from mattertune_nb.backbones.pet.files import Calculator, target_of
 
             model = self._read(file)
             inputs = {"charge": self.charge, "spin": self.spin}
@@ -153,7 +153,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
 
     def _read(self, file: Path) -> Any:
         """Return the vendor's model in a file."""
-        from mattertune_nb.backbones.pet_files import read
+        from mattertune_nb.backbones.pet.files import read
 
         self.require_trust(file, PICKLE)
         try:

@@ -20,7 +20,7 @@ from typing_extensions import override
 from mattertune_nb.config.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from ase import Atoms
@@ -58,29 +58,50 @@ _OURS = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a checkpoint holds of one task.
+    """What a checkpoint holds of its tasks, in float64.
 
     Attributes
     ----------
     recipe
-        What builds the model again, in builtins.
+        What builds the model again, in builtins; ``outputs`` has the name of each task's energy.
     weights
         Of the vendor's ``HydraModel``.
     scale, shift
-        The energy is the model's times `scale` plus `shift`, in eV.
+        The energy of a task is the model's times `scale` plus `shift`, in eV, (tasks,).
     references
-        What is added for each atom, by atomic number in eV, (119,).
+        What is added for each atom, by task and atomic number in eV, (tasks, 119).
     """
 
     recipe: dict[str, Any]
     weights: dict[str, Tensor]
-    scale: float
-    shift: float
+    scale: Tensor
+    shift: Tensor
     references: Tensor
 
 
+def outputs_of(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of the model's output by task; before version 0.3 a recipe had one task alone."""
+    return recipe["outputs"] if "outputs" in recipe else {recipe["task"]: recipe["output"]}
+
+
+def task_of(names: Collection[str], wanted: str | None, source: object) -> str:
+    """Return the task that answers where a structure names none.
+
+    Raises
+    ------
+    ConfigError
+        There is no such task, or none was chosen of several.
+    """
+    if wanted is None and len(names) == 1:
+        (wanted,) = names
+    if wanted is None or wanted not in names:
+        msg = f"task: {source} has {', '.join(sorted(names)) or 'none'}; set one in place of {wanted}."
+        raise ConfigError(msg)
+    return wanted
+
+
 def read(path: Path, wanted: str | None) -> Loaded:
-    """Return a task of a checkpoint, which runs what the file says.
+    """Return the tasks of a checkpoint, which runs what the file says.
 
     Raises
     ------
@@ -91,12 +112,7 @@ def read(path: Path, wanted: str | None) -> Loaded:
     apply_uma_compat_fixups(checkpoint, checkpoint_location=str(path))
     tasks = [hydra.utils.instantiate(config) for config in checkpoint.tasks_config]
     energies = {name: t for t in tasks if t.property == "energy" for name in t.datasets}
-    if wanted is None and len(energies) == 1:
-        (wanted,) = energies
-    if wanted not in energies:
-        msg = f"task: {path} has {', '.join(sorted(energies)) or 'none'}; set one in place of {wanted}."
-        raise ConfigError(msg)
-    task = energies[wanted]
+    task = task_of(energies, wanted, path)
     config = checkpoint.model_config
     config = (
         OmegaConf.to_container(config) if OmegaConf.is_config(config) else copy.deepcopy(config)
@@ -106,7 +122,8 @@ def read(path: Path, wanted: str | None) -> Loaded:
     }
     settings["heads"] = {k: v for k, v in config["heads"].items() if v["module"] in _HEADS}
     settings |= {k: config.get(k) for k in ("model_id", "supports_single_atoms") if config.get(k)}
-    recipe = {"model": settings, "task": wanted, "output": task.name}
+    outputs = {name: energy.name for name, energy in energies.items()}
+    recipe = {"model": settings, "task": task, "outputs": outputs}
     model = build(recipe)
     state = checkpoint.ema_state_dict or checkpoint.model_state_dict
     state = {k.removeprefix("module."): v for k, v in state.items()}
@@ -116,11 +133,15 @@ def read(path: Path, wanted: str | None) -> Loaded:
     if missing:
         msg = f"checkpoint: {path} lacks the weights {', '.join(sorted(missing)[:3])}."
         raise ConfigError(msg)
-    references = torch.zeros(len(chemical_symbols), dtype=torch.float64)
-    if task.element_references is not None:
-        given = task.element_references.element_references.double()[: len(references)]
-        references[: len(given)] = given
-    scale, shift = float(task.normalizer.rmsd), float(task.normalizer.mean)
+    references = torch.zeros(len(energies), len(chemical_symbols), dtype=torch.float64)
+    for own, energy in zip(references, energies.values(), strict=True):
+        if energy.element_references is not None:
+            given = energy.element_references.element_references.double()[: len(own)]
+            own[: len(given)] = given
+    scale, shift = (
+        torch.tensor([float(getattr(e.normalizer, name)) for e in energies.values()]).double()
+        for name in ("rmsd", "mean")
+    )
     return Loaded(recipe, kept, scale, shift, references)
 
 
@@ -152,34 +173,41 @@ def build(recipe: Mapping[str, Any]) -> Any:
 
 
 def save(loaded: Loaded, path: Path) -> None:
-    """Write an inference checkpoint that fairchem loads, with the one task."""
+    """Write an inference checkpoint that fairchem loads."""
     place = "fairchem.core.modules.normalization."
     unit = "fairchem.core.units.mlip_unit.mlip_unit."
-    task, output = loaded.recipe["task"], loaded.recipe["output"]
 
-    def about(name: str, level: str, dim: list[int], references: Any) -> dict[str, Any]:
+    def about(
+        task: str, name: str, level: str, dim: list[int], mean: float, references: Any
+    ) -> dict[str, Any]:
         return {
             "_target_": f"{unit}Task",
-            "name": output.replace("energy", name),
+            "name": outputs[task].replace("energy", name),
             "level": level,
             "property": name,
             "datasets": [task],
             "out_spec": {"_target_": f"{unit}OutputSpec", "dim": dim, "dtype": "float32"},
             "normalizer": {
                 "_target_": f"{place}normalizer.Normalizer",
-                "mean": loaded.shift if name == "energy" else 0.0,
-                "rmsd": loaded.scale,
+                "mean": mean,
+                "rmsd": loaded.scale[list(outputs).index(task)].item(),
             },
             "element_references": references,
         }
 
-    references = {
-        "_target_": f"{place}element_references.ElementReferences",
-        "element_references": {
-            "_target_": "torch.DoubleTensor",
-            "_args_": [loaded.references.tolist()],
-        },
-    }
+    outputs, tasks = outputs_of(loaded.recipe), []
+    for k, task in enumerate(outputs):
+        references = {
+            "_target_": f"{place}element_references.ElementReferences",
+            "element_references": {
+                "_target_": "torch.DoubleTensor",
+                "_args_": [loaded.references[k].tolist()],
+            },
+        }
+        tasks += [
+            about(task, "energy", "system", [1], loaded.shift[k].item(), references),
+            about(task, "forces", "atom", [3], 0.0, None),
+        ]
     checkpoint = MLIPInferenceCheckpoint(
         model_config={"_target_": "fairchem.core.models.base.HydraModel", **loaded.recipe["model"]},
         model_state_dict=loaded.weights,
@@ -187,10 +215,7 @@ def save(loaded: Loaded, path: Path) -> None:
             "n_averaged": torch.tensor(1),
             **{f"module.{name}": value for name, value in loaded.weights.items()},
         },
-        tasks_config=[
-            about("energy", "system", [1], references),
-            about("forces", "atom", [3], None),
-        ],
+        tasks_config=tasks,
     )
     torch.save(checkpoint, path)
 

@@ -88,8 +88,8 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     modality: str | None = setting(
         None,
-        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0. Choose "
-        "that of your labels.",
+        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0; of structures "
+        "without 'modality' in their info. Choose that of your labels.",
         label="Level of theory",
         basic=True,
     )
@@ -117,7 +117,7 @@ class SevenNetBackboneConfig(BackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
-        from mattertune_nb.backbones.sevennet_adapter import SevenNetBackbone
+        from mattertune_nb.backbones.sevennet.adapter import SevenNetBackbone
 
         label = f"SevenNet {self.checkpoint or self.pretrained_model}"
         model, architecture = self._load()

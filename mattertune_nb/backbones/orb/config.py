@@ -133,7 +133,7 @@ class ORBBackboneConfig(BackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
-        from mattertune_nb.backbones.orb_adapter import ORBBackbone
+        from mattertune_nb.backbones.orb.adapter import ORBBackbone
 
         label = f"ORB {self.checkpoint or self.pretrained_model}"
         backbone = ORBBackbone(*self._load(), label, self._inputs)
@@ -145,7 +145,7 @@ class ORBBackboneConfig(BackboneConfig):
     @override
     @guarded()
     def vendor_calculator(self) -> Calculator:
-        from mattertune_nb.backbones.orb_adapter import Calculator as VendorCalculator
+        from mattertune_nb.backbones.orb.adapter import Calculator as VendorCalculator
 
         calculator = VendorCalculator(self._load()[0].eval(), device="cpu")
         calculator.inputs = self._inputs if calculator.expects_charge_and_spin else {}
@@ -154,7 +154,7 @@ class ORBBackboneConfig(BackboneConfig):
     def _load(self) -> tuple[Any, dict[str, Any]]:
         import torch
 
-        from mattertune_nb.backbones.orb_adapter import architecture_of, build
+        from mattertune_nb.backbones.orb.adapter import architecture_of, build
 
         if self._architecture is not None:
             return build(self._architecture), self._architecture

@@ -9,7 +9,8 @@ from ase.data import chemical_symbols
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
-from mattertune_nb.backbones.pet_files import build, save
+from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.pet.files import build, save
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ class PETBackbone(Backbone):
         added = torch.from_numpy(references[self.architecture["atomic_types"]])
         isolated = self.isolated.cpu() + added
         save(self.architecture, self.backend.state_dict(), self.scale.cpu(), isolated, path)
+
+    @override
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
+        self.save_vendor(path, references)
+        exported = f"{path.stem}.metatomic.pt"
+        command = f"mtt export {path.name} -o {exported}"
+        return PairStyle(f"metatomic {exported}", None, first=command, by_number=True)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

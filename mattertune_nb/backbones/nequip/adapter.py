@@ -12,7 +12,8 @@ from nequip.utils import get_current_code_versions
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
-from mattertune_nb.backbones.nequip_files import MODEL
+from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.nequip.files import MODEL
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -113,6 +114,15 @@ class NequIPBackbone(Backbone):
             },
             path,
         )
+
+    @override
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
+        self.save_vendor(path, references)
+        # what is compiled holds for one machine; TorchScript, which held for all, ended with torch 2.10
+        style = "allegro" if "allegro" in str(self.recipe) else "nequip"
+        compiled = f"{path.stem}.nequip.pt2"
+        options = f"--mode aotinductor --device cuda --target pair_{style}"
+        return PairStyle(style, compiled, first=f"nequip-compile {options} {path.name} {compiled}")
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:

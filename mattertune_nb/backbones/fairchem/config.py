@@ -94,8 +94,8 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
     )
     task: Literal["omat", "omol", "oc20", "oc25", "odac", "omc"] | None = setting(
         None,
-        "Which of UMA's tasks answers and learns; each has its level of theory and zero of energy. Not set: "
-        "the only one of a model.",
+        "Which of UMA's tasks answers and learns, each with its level of theory and zero of energy, for "
+        "structures without 'task' in their info. Not set: the only one of a model.",
         label="Task",
         basic=True,
         options={
@@ -130,8 +130,8 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
         self.require_installed()
         file = self._file() if self._architecture is None else None
         with quiet():
-            from mattertune_nb.backbones.fairchem_adapter import FairchemBackbone
-            from mattertune_nb.backbones.fairchem_files import read
+            from mattertune_nb.backbones.fairchem.adapter import FairchemBackbone
+            from mattertune_nb.backbones.fairchem.files import outputs_of, read, task_of
 
             loaded, recipe = None, self._architecture
             if file is not None:
@@ -145,21 +145,21 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
                 recipe = loaded.recipe
             assert recipe is not None
             label = f"UMA {self.checkpoint or self.pretrained_model}"
-            return FairchemBackbone(recipe, loaded, label, self._inputs(recipe["task"]))
+            task = task_of(outputs_of(recipe), self.task or recipe["task"], label)
+            recipe = recipe | {"task": task}
+            return FairchemBackbone(recipe, loaded, label, self.charge, self.spin)
 
     @override
     @guarded()
     def vendor_calculator(self) -> Calculator:
         file = self._file()
         with quiet():
-            from mattertune_nb.backbones.fairchem_files import Calculator, read
+            from mattertune_nb.backbones.fairchem.adapter import spin_of
+            from mattertune_nb.backbones.fairchem.files import Calculator, read
 
             task = read(file, self.task).recipe["task"]
-            return Calculator(file, task, self._inputs(task))
-
-    def _inputs(self, task: str) -> dict[str, float]:
-        spin = float(task == "omol") if self.spin is None else self.spin
-        return {"charge": self.charge, "spin": spin}
+            spin = spin_of(task) if self.spin is None else self.spin
+            return Calculator(file, task, {"charge": self.charge, "spin": spin})
 
     def _file(self) -> Path:
         """Return the file of the weights, downloaded by the vendor where it has a name."""

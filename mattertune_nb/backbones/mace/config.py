@@ -116,8 +116,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     )
     head: str | None = setting(
         None,
-        "Which head a model with several answers and learns with, such as the level of theory. Not set: the "
-        "only one, or that called default.",
+        "Which head a model with several answers and learns with, such as the level of theory, for "
+        "structures without 'head' in their info. Not set: the only one, or that called default.",
         label="Head",
         basic=True,
     )
@@ -134,8 +134,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         self.require_installed()
         file = self._file() if self._architecture is None else None
         with quiet():
-            from mattertune_nb.backbones.mace_adapter import MACEBackbone
-            from mattertune_nb.backbones.mace_files import build, rebuilt
+            from mattertune_nb.backbones.mace.adapter import MACEBackbone
+            from mattertune_nb.backbones.mace.files import build, rebuilt
 
             if file is not None:
                 model, settings = rebuilt(self._read(file))
@@ -152,7 +152,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         with quiet():
             from mace.calculators import MACECalculator
 
-            from mattertune_nb.backbones.mace_adapter import head_of
+            from mattertune_nb.backbones.mace.adapter import head_of
 
             model = self._read(file)
             heads = getattr(model, "heads", ["Default"])
@@ -180,13 +180,13 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         self.require_installed()
         file = self._file()
         with quiet():
-            from mattertune_nb.backbones.mace_files import save_plain
+            from mattertune_nb.backbones.mace.files import save_plain
 
             save_plain(self._read(file), path)
 
     def _read(self, file: Path) -> Any:
         """Return the vendor's model in a file."""
-        from mattertune_nb.backbones.mace_files import read
+        from mattertune_nb.backbones.mace.files import read
 
         try:
             return read(file, lambda: self.require_trust(file, PICKLE))

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs
+from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY
 
@@ -34,6 +35,8 @@ class MatGLBackbone(Backbone):
     The vendor's ``pbc_offshift`` is what is added to the difference of two positions. With all atoms at the
     origin it is the vector of the edge.
     """
+
+    no_lammps = ONLY_FROM_PYTHON
 
     element_index: Tensor
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ase.data import chemical_symbols
 from mace.calculators import LAMMPS_MACE
-from mace.modules.models import o3  # not from e3nn, see mace_files.py
+from mace.modules.models import o3  # not from e3nn, see files.py
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
-from mattertune_nb.backbones.mace_files import build
+from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.mace.files import build
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -46,7 +47,11 @@ class MACEBackbone(Backbone):
         self.architecture = settings
         self.label = label
         self.cutoff = float(settings["r_max"])
-        self.head = head_of(settings["heads"], head, label)
+        self.heads = tuple(settings["heads"])
+        self.head = head_of(self.heads, head, label)
+        if len(self.heads) > 1:
+            self.frame_inputs = {"head": self.heads[self.head]}
+            self.input_ranges = {"head": self.heads}
         numbers = [int(z) for z in settings["atomic_numbers"]]
         self.elements = tuple(chemical_symbols[z] for z in numbers)
         types = torch.full((len(chemical_symbols),), -1)
@@ -71,22 +76,21 @@ class MACEBackbone(Backbone):
         torch.save(self._vendors(references), path)
 
     @override
-    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         from e3nn.util import jit
 
-        assert self.architecture is not None
         # as the vendor's mace_create_lammps_model, which asks for the head at a prompt
-        head = self.architecture["heads"][self.head]
-        jit.compile(LAMMPS_MACE(self._vendors(references), head=head)).save(str(path))
-        return "mace no_domain_decomposition"
+        vendors = LAMMPS_MACE(self._vendors(references), head=self.heads[self.head])
+        jit.compile(vendors).save(str(path))
+        return PairStyle("mace no_domain_decomposition", path.name)
 
     def _vendors(self, references: NDArray[np.float64]) -> Any:
-        """Return the vendor's model in float64, with reference energies among those of its head."""
+        """Return the vendor's model in float64, with reference energies among those of its heads."""
         assert self.architecture is not None
         model = build(self.architecture).double()
         model.load_state_dict(self.model.state_dict())
         energies = self.isolated.cpu().clone()
-        energies[self.head] += torch.from_numpy(references[self.architecture["atomic_numbers"]])
+        energies += torch.from_numpy(references[self.architecture["atomic_numbers"]])
         own = model.atomic_energies_fn.atomic_energies
         model.atomic_energies_fn.atomic_energies = energies.reshape(own.shape)
         return model
@@ -100,6 +104,7 @@ class MACEBackbone(Backbone):
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
         types = self.types[batch.numbers]
+        head = batch.extra.get("head", torch.full_like(batch.n_atoms, self.head))
         dtype = edge_vectors.dtype
         n_types = len(self.elements)
         found = self.model(
@@ -112,12 +117,12 @@ class MACEBackbone(Backbone):
                 "cell": batch.cell.to(dtype),
                 "batch": batch.batch,
                 "ptr": torch.cat([batch.n_atoms.new_zeros(1), batch.n_atoms.cumsum(0)]),
-                "head": torch.full_like(batch.n_atoms, self.head),
+                "head": head,
             },
             compute_force=False,
         )
-        lost = self.isolated[self.head] - _by_head(self.model)[self.head]
-        atoms = found["node_energy"] + lost[types]
+        lost = self.isolated - _by_head(self.model)
+        atoms = found["node_energy"] + lost[head[batch.batch], types]
         energy = atoms.new_zeros(len(batch)).index_add(0, batch.batch, atoms)
         out = {ENERGY.name: energy}
         if FEATURES in heads:
@@ -133,7 +138,7 @@ def _by_head(model: Any) -> Tensor:
     return energies.view(-1, len(model.atomic_numbers))
 
 
-def head_of(names: list[str], head: str | None, label: str) -> int:
+def head_of(names: Sequence[str], head: str | None, label: str) -> int:
     """Return the number of a head; of one alone, or of one called default, without its name."""
     lower = [name.lower() for name in names]
     if head is None and (len(names) == 1 or "default" in lower):

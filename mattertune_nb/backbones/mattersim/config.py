@@ -79,7 +79,7 @@ class MatterSimBackboneConfig(BackboneConfig):
         with quiet():
             from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
 
-            from mattertune_nb.backbones.mattersim_adapter import MatterSimBackbone
+            from mattertune_nb.backbones.mattersim.adapter import MatterSimBackbone
 
             settings, weights = (self._architecture or {}, None) if file is None else _read(file)
             model = M3Gnet(device="cpu", **settings)

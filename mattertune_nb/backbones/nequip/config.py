@@ -114,8 +114,8 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
-        from mattertune_nb.backbones.nequip_adapter import NequIPBackbone
-        from mattertune_nb.backbones.nequip_files import build
+        from mattertune_nb.backbones.nequip.adapter import NequIPBackbone
+        from mattertune_nb.backbones.nequip.files import build
 
         label = (
             f"{type(self).model_fields['name'].default} {self.checkpoint or self.pretrained_model}"
@@ -139,7 +139,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         return NequIPCalculator._from_saved_model(file, chemical_species_to_atom_type_map=True)
 
     def _load(self) -> tuple[Any, dict[str, Any] | None, Path]:
-        from mattertune_nb.backbones.nequip_files import load
+        from mattertune_nb.backbones.nequip.files import load
 
         file = self._file()
         why = (

@@ -16,6 +16,7 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.lammps import PairStyle
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -73,8 +74,12 @@ class SevenNetBackbone(Backbone):
         if (modality is None) == bool(modalities) or (modalities and modality not in modalities):
             msg = f"modality: {label} has {', '.join(modalities) or 'none'}, not '{modality}'."
             raise ConfigError(msg)
-        self._modality_name = modality
-        self._modality = None if modality is None else int(modalities[modality])
+        self.modality = modality
+        if modality is not None:
+            self.frame_inputs = {"modality": modality}
+            self.input_ranges = {
+                "modality": tuple(sorted(modalities, key=lambda name: modalities[name]))
+            }
 
     @override
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
@@ -91,19 +96,17 @@ class SevenNetBackbone(Backbone):
         added = torch.zeros(len(model.type_map))
         added[list(types.values())] = torch.from_numpy(references[list(types)]).float()
         # of a model of several modalities each has energies of its own
-        shift = state[_SHIFT].clone()
-        rows = shift if self._modality is None or shift.ndim == 1 else shift[self._modality]
-        rows += added
+        shift = state[_SHIFT] + added
         # weights of older versions are turned into these when they are loaded, and must not be once more
         config = self.vendor_config | {"version": sevenn.__version__}
         torch.save({"config": config, "model_state_dict": state | {_SHIFT: shift}}, path)
 
     @override
-    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> str:
+    def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         checkpoint = path.with_suffix(".pth")
         self.save_vendor(checkpoint, references)
-        deploy(checkpoint, str(path), modal=self._modality_name)
-        return "e3gnn"
+        deploy(checkpoint, str(path), modal=self.modality)
+        return PairStyle("e3gnn", path.name)
 
     @override
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
@@ -122,8 +125,8 @@ class SevenNetBackbone(Backbone):
             KEY.BATCH: batch.batch,
             KEY.NUM_ATOMS: batch.n_atoms,
         }
-        if self._modality is not None:
-            data[KEY.MODAL_TYPE] = torch.full_like(batch.n_atoms, self._modality)
+        if self.modality is not None:
+            data[KEY.MODAL_TYPE] = batch.extra["modality"]
         dtype = edge_vectors.dtype
         out: dict[str, Tensor] = {}
         for name, module in self.model.items():

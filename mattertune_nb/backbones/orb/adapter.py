@@ -20,6 +20,7 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 
@@ -51,6 +52,8 @@ _MAKE = {
 
 class ORBBackbone(Backbone):
     """Adapter of the vendor's ``ConservativeForcefieldRegressor`` and ``DirectForcefieldRegressor``."""
+
+    no_lammps = ONLY_FROM_PYTHON
 
     elements = _ELEMENTS
     partly_periodic = False

@@ -84,7 +84,7 @@ class CHGNetBackboneConfig(BackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
-        from mattertune_nb.backbones.chgnet_adapter import CHGNetBackbone
+        from mattertune_nb.backbones.chgnet.adapter import CHGNetBackbone
 
         backbone = CHGNetBackbone(
             self._load(), label=f"CHGNet {self.checkpoint or self.pretrained_model}"

@@ -117,7 +117,7 @@ class MatGLBackboneConfig(BackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
-        from mattertune_nb.backbones.matgl_adapter import MatGLBackbone
+        from mattertune_nb.backbones.matgl.adapter import MatGLBackbone
 
         potential, architecture = self._load()
         label = f"matgl {self.checkpoint or self.pretrained_model}"
@@ -133,7 +133,7 @@ class MatGLBackboneConfig(BackboneConfig):
     def _load(self) -> tuple[Any, dict[str, Any]]:
         import torch
 
-        from mattertune_nb.backbones.matgl_adapter import build
+        from mattertune_nb.backbones.matgl.adapter import build
 
         if self._architecture is not None:
             return build(self._architecture), self._architecture

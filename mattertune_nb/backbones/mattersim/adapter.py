@@ -28,6 +28,11 @@ _SHIFT = "normalizer.shift"
 class MatterSimBackbone(Backbone):
     """Adapter of ``M3Gnet``; its pass is that of the vendor, which turns everything to float32."""
 
+    no_lammps = (
+        "export to 'vendor', and let MatterSim's own interface make of it what `pair_style mliap` reads (its "
+        "guide, LAMMPS)."
+    )
+
     has_atom_energies = True
 
     def __init__(self, model: Any, label: str) -> None:

@@ -22,6 +22,7 @@ from mattertune_nb.backbones.graph import (
     paired_edges,
     pairs_at_one_centre,
 )
+from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class CHGNetBackbone(Backbone):
     over structures; message passing and readout are the vendor's ``CHGNet._compute``, its layers
     computed by parts.
     """
+
+    no_lammps = ONLY_FROM_PYTHON
 
     block_pattern = r"_(?:conv_)?layers\.(\d+)\."
 
