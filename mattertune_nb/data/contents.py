@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
+from mattertune_nb.data.isolated import is_isolated_atom, isolated_in_words
 from mattertune_nb.data.labels.reading import Remarks, read_labels
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.values import stored_values
@@ -44,6 +45,8 @@ class Contents:
         Which values of all frames may be each label.
     notes
         What a person should know of how they are read.
+    isolated
+        Energies in eV of the isolated atoms that are no frames, by symbol; None where one has none.
     """
 
     n_frames: int
@@ -54,6 +57,12 @@ class Contents:
     keys: dict[str, str] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    isolated: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def has_references(self) -> bool:
+        """Whether there is an isolated atom with an energy of each element."""
+        return all(self.isolated.get(symbol) is not None for symbol in self.elements)
 
     @property
     def is_complete(self) -> bool:
@@ -89,11 +98,14 @@ def read_contents(
     found = Contents(len(dataset), keys={label: dataset.keys.name(label) for label in PROPERTIES})
     numbers: set[int] = set()
     search, remarks = LabelSearch(), Remarks()
+    n_isolated = 0
 
     def sum_up() -> None:
         found.elements = tuple(chemical_symbols[z] for z in sorted(numbers))
         found.choices = search.choices()
         found.notes = [*dataset.notes, *remarks.told()]
+        if 0 < n_isolated < found.n_read:
+            found.notes.append(isolated_in_words(n_isolated, found.isolated).removesuffix("."))
 
     begun = reported = turn = time.monotonic()
     for i in spread(len(dataset)):
@@ -105,10 +117,13 @@ def read_contents(
         search.add(atoms, stored)
         masked: dict[str, Any] = dict.fromkeys(PROPERTIES, "mask")
         source, keys = dataset.source(i), dataset.keys_of(i)
-        for label in read_labels(
-            atoms, keys, masked, source=source, remarks=remarks, stored=stored
-        ):
+        labels = read_labels(atoms, keys, masked, source=source, remarks=remarks, stored=stored)
+        for label in labels:
             found.labels[label] += 1
+        if is_isolated_atom(atoms) and not dataset.keeps_isolated_atoms:
+            n_isolated += 1
+            energy = labels.get(ENERGY.name)
+            found.isolated[str(atoms.symbols[0])] = None if energy is None else float(energy)
         found.n_read += 1
         now = time.monotonic()
         if now - turn > _BREATH:

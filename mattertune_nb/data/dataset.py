@@ -11,7 +11,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.labels.reading import AbsentLabelError, LabelKeys, Labels, read_labels
-from mattertune_nb.data.sources.frames import CachedFrames
+from mattertune_nb.data.sources.frames import Layer
 from mattertune_nb.data.xyz.unnamed import unnamed_values
 
 if TYPE_CHECKING:
@@ -160,8 +160,15 @@ class AtomsDataset:
             return str(where(k))
         return f"{self.name}, {self._unit} {k if self.numbers is None else self.numbers[k]}"
 
+    def source_in_folder(self, i: int) -> str:
+        """Return where structure `i` comes from, with the name of the file alone."""
+        name, comma, place = self.source(i).rpartition(", ")
+        return name.rsplit("/", 1)[-1].rsplit("\\", 1)[-1] + comma + place
+
     def block(self, i: int) -> bytes | None:
-        """Return structure `i` as its file has it, where that is text with an index."""
+        """Return structure `i` as its file has it, where that is text with an index, in Å."""
+        if not _keeps_text(self._frames):
+            return None
         block = getattr(_reader(self._frames), "block", None)
         return None if block is None else block(int(self.indices[i]))
 
@@ -197,8 +204,12 @@ class AtomsDataset:
 
 
 def _reader(frames: Frames) -> Frames:
-    """Return what is behind a cache."""
-    return frames.frames if isinstance(frames, CachedFrames) else frames
+    """Return what reads the frames, behind a cache and all that changes them."""
+    return _reader(frames.frames) if isinstance(frames, Layer) else frames
+
+
+def _keeps_text(frames: Frames) -> bool:
+    return not isinstance(frames, Layer) or (frames.keeps_text and _keeps_text(frames.frames))
 
 
 def as_dataset(frames: AtomsDataset | Sequence[Atoms]) -> AtomsDataset:

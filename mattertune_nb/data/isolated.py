@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.task import ISOLATED_ATOMS
+from mattertune_nb.data.soundness import cell_heights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +18,20 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
+_SAME = 1e-3  # eV; energies of one atom that are nearer are one
+_FAR = 8.0  # Å; beyond it neither an atom nor a backbone feels the image of the atom
+
 
 def is_isolated_atom(atoms: Atoms) -> bool:
-    """Return whether a structure is one atom by itself: without periodicity, or called so, as for MACE."""
+    """Return whether a structure is one atom by itself: called so, as for MACE, or far from its images."""
     if len(atoms) != 1:
         return False
     called = str(atoms.info.get("config_type", "")).lower().replace("_", "")
-    return called == "isolatedatom" or not atoms.pbc.any()
+    if called == "isolatedatom" or not atoms.pbc.any():
+        return True
+    if atoms.cell.rank < 3:
+        return False
+    return bool(cell_heights(atoms)[atoms.pbc].min() > _FAR)
 
 
 def without_isolated_atoms(
@@ -41,12 +51,10 @@ def without_isolated_atoms(
     """
     kept, energies, count = {}, {}, 0
     for stage, dataset in datasets.items():
-        if dataset.keeps_isolated_atoms:
-            kept[stage] = dataset
-            continue
-        single = np.flatnonzero(dataset.n_atoms() == 1)
-        isolated = [int(i) for i in single if is_isolated_atom(dataset.frame(int(i)))]
         kept[stage] = dataset
+        if dataset.keeps_isolated_atoms:
+            continue
+        isolated = _isolated(dataset)
         if not isolated or len(isolated) == len(dataset):
             continue
         count += len(isolated)
@@ -55,20 +63,57 @@ def without_isolated_atoms(
             energies[dataset.frame(i).symbols[0]] = _energy(dataset, i)
     if not count:
         return kept, []
+    return kept, [isolated_in_words(count, energies)]
+
+
+def isolated_in_words(count: int, energies: Mapping[str, float | None]) -> str:
+    """Return how many isolated atoms are left out, with the energy of each element in eV, and what to do."""
     told = ", ".join(
         symbol if energy is None else f"{symbol} {energy:.6g} eV"
         for symbol, energy in energies.items()
     )
-    text = (
-        f"{count} frames are isolated atoms ({told}): their energies are references and no frames, so that "
-        "they are left out; isolated_atoms: frames keeps them."
+    what = "1 isolated atom" if count == 1 else f"{count} isolated atoms"
+    return (
+        f"{what} ({told}) left out of the frames: such energies are references. per_element_references: "
+        f"{ISOLATED_ATOMS} takes them as the reference energies, isolated_atoms: frames keeps them as frames."
     )
-    return kept, [text]
+
+
+def isolated_atoms(datasets: Mapping[str, AtomsDataset]) -> dict[str, AtomsDataset]:
+    """Return for each element of which there is an isolated atom with an energy a data set of it alone.
+
+    Raises
+    ------
+    DataError
+        Isolated atoms of one element have different energies, or one cannot be read.
+    """
+    found: dict[str, AtomsDataset] = {}
+    energies: dict[str, float] = {}
+    for dataset in datasets.values():
+        for i in _isolated(dataset):
+            energy = dataset.labels(i, {ENERGY: "mask"}).get(ENERGY.name)
+            if energy is None:
+                continue
+            symbol = str(dataset.frame(i).symbols[0])
+            before = energies.setdefault(symbol, float(energy))
+            if abs(float(energy) - before) > _SAME:
+                msg = (
+                    f"{dataset.source(i)}: an isolated atom of {symbol} has {float(energy):.6g} eV, and "
+                    f"another {before:.6g} eV. Keep the one whose energy is the reference."
+                )
+                raise DataError(msg)
+            found.setdefault(symbol, dataset.take([i]))
+    return found
+
+
+def _isolated(dataset: AtomsDataset) -> list[int]:
+    single = np.flatnonzero(dataset.n_atoms() == 1)
+    return [int(i) for i in single if is_isolated_atom(dataset.frame(int(i)))]
 
 
 def _energy(dataset: AtomsDataset, i: int) -> float | None:
     try:
-        energy = dataset.labels(i, {"energy": "mask"}).get("energy")
+        energy = dataset.labels(i, {ENERGY: "mask"}).get(ENERGY.name)
     except DataError:  # a unit that is not known, which is said where the label is read
         return None
     return None if energy is None else float(energy)

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.division.overlap import untrained_elements
-from mattertune_nb.data.isolated import without_isolated_atoms
+from mattertune_nb.data.isolated import isolated_atoms, without_isolated_atoms
 from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
     from mattertune_nb.data.division.dividing import DividedData
-    from mattertune_nb.data.division.splits import (
-        AutoSplitDataModuleConfig,
-        ManualSplitDataModuleConfig,
-    )
+    from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
+    from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
     from mattertune_nb.data.validation import DatasetSummary
 
 
@@ -55,6 +53,7 @@ class MatterTuneDataModule(LightningDataModule):
         self.notes: list[str] = []
         self.rule = ""
         self.n_source: dict[str, int] = {}
+        self._sources: dict[str, AtomsDataset] = {}
 
     @property
     def hparams(  # type: ignore[override]
@@ -118,6 +117,11 @@ class MatterTuneDataModule(LightningDataModule):
     def _take(self, divided: DividedData) -> None:
         self.datasets, self.notes = dict(divided), list(divided.notes)
         self.rule, self.n_source = divided.rule, dict(divided.n_source)
+        self._sources = dict(divided.sources)
+
+    def isolated_atoms(self) -> dict[str, AtomsDataset]:
+        """Return those of all sources, see :func:`~mattertune_nb.data.isolated.isolated_atoms`."""
+        return isolated_atoms(self._sources or self.datasets)
 
     def check(
         self, required: Mapping[Any, Literal["error", "mask"]], elements: Collection[str]

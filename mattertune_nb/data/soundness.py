@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from numpy.typing import NDArray
 
 _FLAT = 1e-6  # Å³, Å² or Å; no real cell is that small
 _TOUCHING = 1e-4  # Å
@@ -89,3 +90,8 @@ def same_place(atoms: Atoms) -> tuple[int, int] | None:
         return None
     i, j = sorted(order[close[0] : close[0] + 2].tolist())
     return i, j
+
+
+def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
+    """Return how far opposite faces of a cell are apart, (3,) in Å."""
+    return np.asarray(1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0))

@@ -179,7 +179,7 @@ def _check_all(
                 *dataset.notes,
                 *remarks.told(),
                 *(note for choice in choices for note in choice.notes_of_standard()),
-                *_findings(dataset, wanted, search),
+                *_findings(dataset, wanted, search, remarks),
                 *(
                     f"{dataset.name}: no held-out frame has {label}, whose errors are left out"
                     for label in absent
@@ -224,10 +224,13 @@ def _is_unnamed(dataset: AtomsDataset, prop: Property) -> bool:
 
 
 def _findings(
-    dataset: AtomsDataset, wanted: Mapping[str, Property], search: LabelSearch
+    dataset: AtomsDataset, wanted: Mapping[str, Property], search: LabelSearch, remarks: Remarks
 ) -> list[str]:
     units = dataset.keys.units
-    own = {label: getattr(units, prop.ase, None) is None for label, prop in wanted.items()}
+    own = {
+        label: getattr(units, prop.ase, None) is None and label not in remarks.converted
+        for label, prop in wanted.items()
+    }
     return [
         finding
         for label, prop in wanted.items()

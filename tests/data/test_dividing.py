@@ -195,6 +195,19 @@ def test_a_trajectory_is_divided_by_blocks_and_that_is_said(trajectory):
     assert division(rattled(80)).rule == "random"
 
 
+def test_a_division_that_is_not_the_one_asked_for_says_why():
+    """Blocks of 4 of 40 frames cannot be divided 30 to 10."""
+    dataset = XYZDatasetConfig(src=demo_data("train"), index=":40")
+    data = AutoSplitDataModuleConfig(dataset=dataset, train_split=0.75)
+    found = data.create_datasets()
+    train, validation = len(found["train"]), len(found["validation"])
+    assert (train % 4, validation % 4, train + validation) == (0, 0, 40)
+    said = f"{train} + {validation} frames in place of 30 + 10, as each block stays whole"
+    assert said in found.notes[-1]
+    even = data.model_copy(update={"train_split": train / 40}).create_datasets()
+    assert not any("in place of" in note for note in even.notes)
+
+
 def test_a_block_ends_where_other_atoms_begin():
     frames = [*rattled(3), *(a[1:] for a in rattled(3, 1)), *(a[2:] for a in rattled(3, 2))]
     where = sides(frames, split="blocks", block_length=5, train_split=0.5)

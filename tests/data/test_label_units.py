@@ -86,6 +86,22 @@ def test_a_unit_behind_the_number_or_in_the_name_is_used(key, value, factor):
 
 
 @pytest.mark.parametrize(
+    ("key", "factor"),
+    [
+        ("forces_kJ_mol_nm", units.kJ / units.mol / units.nm),
+        ("forces_kcal_mol", units.kcal / units.mol),
+        ("forces_eV_Bohr", 1 / units.Bohr),
+        ("dft_forces_Ha_Ang", units.Hartree),
+        ("Forces_Ha_Bohr", units.Hartree / units.Bohr),
+        ("forces_Ha", units.Hartree / units.Bohr),
+    ],
+)
+def test_the_length_in_a_name_of_forces_is_used(key, factor):
+    labels = read_labels(crystal(**{key: np.ones((4, 3))}), LabelKeys(forces=key))
+    np.testing.assert_allclose(labels["forces"], factor)
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"energy": -2.0, "energy_unit": "furlong"}, "'energy_unit' is 'furlong'"),
@@ -201,3 +217,24 @@ def test_positions_stated_in_bohr_are_no_angstrom_in_silence(stated):
         read_labels(atoms, source="a.xyz")
     for unit in ("Bohr", "Å"):
         assert "energy" in read_labels(atoms, LabelKeys(units=LabelUnitsConfig(length=unit)))
+
+
+@pytest.mark.parametrize(
+    ("key", "header"), [("stress_GPa", ""), ("stress", "stress_unit=GPa ")], ids=["name", "header"]
+)
+def test_a_stress_in_a_unit_that_the_file_states_is_no_finding_and_is_learnt(key, header, tmp_path):
+    from mattertune_nb.training.template import first_config
+
+    frame = (
+        '2\nLattice="4.1 0 0 0 4.2 0 0 0 4.3" Properties=species:S:1:pos:R:3:forces:R:3 pbc="T T T" '
+        f'energy=-6.{{k}} {header}{key}="1.6 3.2 4.8 0 0 0.{{k}}"\n'
+        "Na 0.{k} 0 0 0.1 0 0\nCl 2 2 2 -0.1 0 0\n"
+    )
+    path = tmp_path / "a.xyz"
+    path.write_text("".join(frame.format(k=k) for k in range(1, 7)))
+    first = first_config(path, "chgnet")
+    assert not first.notes
+    assert "name: stresses" in first.text
+    settings = {"energy": "error", "stresses": "error"}
+    (note,) = check_dataset(mt.open_dataset(path, stress_key=key), settings).notes
+    assert note == f"stresses: '{key}' is converted from GPa."

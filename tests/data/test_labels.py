@@ -162,5 +162,7 @@ def test_energies_of_atoms_make_the_energy_where_a_person_says_so(tmp_path):
     assert (
         mt.open_dataset(tmp_path / "parts.xyz", energy_key="energies").labels(0)["energy"] == -6.75
     )
-    text = first_config(tmp_path / "parts.xyz", "chgnet").text
-    assert "energy_key: energies  would take the sum over the atoms." in text
+    (question,) = first_config(tmp_path / "parts.xyz", "chgnet").questions
+    assert (
+        "'energies' (1 of 1 frames, -6.75 to -6.75 eV; the sum over the atoms would be" in question
+    )

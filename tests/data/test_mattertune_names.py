@@ -39,8 +39,6 @@ def test_what_it_downloads_is_asked_for_as_a_file(tmp_path):
         ConfigError, match="'mptraj' is not downloaded; give its file or folder as src"
     ):
         config({"type": "mptraj", "split": "train"})
-    with pytest.raises(ConfigError, match="fetch the structures with mp-api"):
-        config({"type": "mp", "api_key": "none"})
 
 
 def test_another_label_is_sent_to_the_properties(tmp_path):

@@ -7,6 +7,7 @@ import sys
 import types
 import zlib
 
+import ase.db
 import numpy as np
 import pytest
 import torch
@@ -90,3 +91,32 @@ def test_what_is_no_lmdb_is_refused_in_words(tmp_path):
     write(tmp_path / "b.lmdb", {"other": b"1"})
     with pytest.raises(DataError, match=r"b\.lmdb: holds no structure under the keys 0, 1"):
         mt.open_dataset(tmp_path / "b.lmdb")
+
+
+@pytest.mark.parametrize("name", ["a.lmdb", "a.aselmdb"])
+def test_an_lmdb_that_is_cut_off_is_refused_and_ends_no_process(name, copper, tmp_path):
+    path = tmp_path / name
+    if name == "a.lmdb":
+        write(path, {str(i): pickle.dumps({"a": "b" * 5000}) for i in range(9)})
+    else:
+        pytest.importorskip("ase_db_backends")
+        with ase.db.connect(path, type="aselmdb") as database:
+            for atoms in copper(9):
+                database.write(atoms)
+    content = path.read_bytes()
+    for end in (len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:end])
+        with pytest.raises(DataError, match=rf"is cut off, {end} bytes of \d+ are there"):
+            mt.open_dataset(path)
+    path.write_bytes(content[:100])
+    with pytest.raises(DataError, match="cannot be read as LMDB"):
+        mt.open_dataset(path)
+
+
+@pytest.mark.parametrize("value", [b"x\x9c1", b"cos\nabort\n(tR.", b"]K\x01.", b"", b"K\x01."])
+def test_a_graph_that_is_none_is_refused_and_a_length_is_not_believed(
+    value, graphs, copper, tmp_path
+):
+    write(tmp_path / "a.lmdb", {"0": value, "length": pickle.dumps(10**18)})
+    with pytest.raises(DataError, match=r"a\.lmdb, frame 0: no graph|a\.lmdb, frame 0: "):
+        mt.open_dataset(tmp_path / "a.lmdb").frame(0)

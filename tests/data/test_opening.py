@@ -107,6 +107,18 @@ def test_a_name_with_brackets_is_a_file(copper, tmp_path):
     assert len(mt.open_dataset(tmp_path / "a[1].xyz")) == 2
 
 
+@pytest.mark.parametrize("name", ["data.txt", "data", "frames.dat"])
+def test_extended_xyz_is_known_by_its_content(name, copper, tmp_path):
+    ase.io.write(tmp_path / name, copper(2), format="extxyz")
+    assert len(mt.open_dataset(tmp_path / name)) == 2
+
+
+def test_text_that_is_no_structure_is_none_by_its_content(tmp_path):
+    (tmp_path / "notes.txt").write_text("2\nThe second of my notes.\nIt ends here.\n")
+    with pytest.raises(DataError, match="of no format that is known"):
+        mt.open_dataset(tmp_path / "notes.txt")
+
+
 def test_a_format_is_named_where_it_cannot_be_told(copper, tmp_path):
     ase.io.write(tmp_path / "frames.data", copper(2), format="extxyz")
     assert len(mt.open_dataset(tmp_path / "frames.data", format="extxyz")) == 2

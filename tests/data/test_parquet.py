@@ -75,10 +75,18 @@ def test_a_folder_of_hugging_face_is_read_without_what_describes_it(table, coppe
     assert_is_copper(mt.open_dataset(tmp_path), copper)
 
 
-def test_what_is_no_table_of_structures_is_refused_in_words(table, tmp_path):
+def test_what_is_no_table_of_structures_is_refused_in_words(table, copper, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match=r"a\.parquet: cannot be read as a table"):
         mt.open_dataset(tmp_path / "a.parquet")
+    pq.write_table(table, tmp_path / "d.parquet", compression="none")
+    whole = (tmp_path / "d.parquet").read_bytes()
+    energies = np.array([a.get_potential_energy() for a in copper(10)])
+    place = whole.index(energies.tobytes())  # behind the header of its page
+    (tmp_path / "d.parquet").write_bytes(whole[: place - 60] + b"\x1b" * 60 + whole[place:])
+    with pytest.raises(DataError, match=r"d\.parquet: cannot be read as a table") as error:
+        mt.open_dataset(tmp_path / "d.parquet").frame(0)
+    assert str(error.value).isprintable()
     pq.write_table(table.select(["energy", "name"]), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"frame 0: has no atomic numbers or no positions"):
         mt.open_dataset(tmp_path / "b.parquet").frame(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -39,6 +40,14 @@ def test_a_packed_file_is_unpacked_once_and_indexed(
     assert mt.open_dataset(packed).source(3) == f"{packed}, frame 3"
 
 
+@pytest.mark.parametrize("pack", [gzip.open, lzma.open, bz2.open])
+def test_a_packed_file_is_known_by_its_content(pack, copper_xyz, tmp_path):
+    packed = tmp_path / "md.xyz"
+    with pack(packed, "wb") as file:
+        file.write(copper_xyz.read_bytes())
+    assert len(open_frames(packed)) == 10
+
+
 def test_a_packed_file_that_changes_is_unpacked_again_and_the_old_copy_goes(copper, tmp_path):
     from mattertune_nb.data.cache_folder import cache_folder
 
@@ -55,6 +64,11 @@ def test_a_packed_file_that_is_cut_off_is_named(copper, tmp_path):
     ase.io.write(packed, copper(4))
     packed.write_bytes(packed.read_bytes()[:-30])
     with pytest.raises(DataError, match=r"a\.xyz\.gz: cannot be unpacked \(EOFError"):
+        open_frames(packed)
+    content = bytearray(gzip.compress(b"1\n\nH 0 0 0\n" * 50))
+    content[10] = 0x07  # a kind of block that there is not
+    packed.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.xyz\.gz: cannot be unpacked \(error: Error -3"):
         open_frames(packed)
     (tmp_path / "b.xyz.gz").write_bytes(gzip.compress(b"1\n\nH 0 0 zero\n"))
     with pytest.raises(DataError, match=rf"{tmp_path}/b\.xyz\.gz, frame 0 .*not a valid frame"):
@@ -159,6 +173,20 @@ def test_databases_of_ase_keep_their_row_data(copper, tmp_path):
     assert len(mt.open_dataset(tmp_path / "b.json")) == 3
 
 
+def test_a_database_is_known_by_its_content(copper, tmp_path):
+    ase.io.write(tmp_path / "a.db", copper(3))
+    renamed = (tmp_path / "a.db").rename(tmp_path / "rows.sqlite")
+    data = mt.open_dataset(renamed)
+    assert data.labels(2)["energy"] == copper(3)[2].get_potential_energy()
+
+
+def test_the_kind_of_cell_of_a_cif_is_no_unit(tmp_path):
+    ase.io.write(tmp_path / "a.cif", Atoms("Cu", cell=[3, 3, 3], pbc=True))
+    data = mt.open_dataset(tmp_path / "a.cif")
+    assert "unit_cell" in data.frame(0).info
+    assert data.labels(0) == {}
+
+
 def test_lmdb_databases_are_read_by_row(copper, tmp_path):
     pytest.importorskip("ase_db_backends")
     for k in range(2):
@@ -190,6 +218,9 @@ def test_folders_of_deepmd_are_read_with_their_virial_as_stress(tmp_path):
         assert data.labels(1)["energy"] == pytest.approx(-14)
         assert data.labels(1)["stresses"] == pytest.approx(frames[1].get_stress(), abs=digits)
     assert len(mt.open_dataset(tmp_path / "sets")) == 6
+    (tmp_path / "sets" / "raw" / "type_map.raw").write_text("H Qq")
+    with pytest.raises(DataError, match=r"cannot be read as a folder of DeePMD \(KeyError: 'Qq'"):
+        mt.open_dataset(tmp_path / "sets" / "raw")
 
 
 @pytest.mark.parametrize(

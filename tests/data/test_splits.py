@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.dataset import AtomsDataset
+from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
 from mattertune_nb.data.division.overlap import untrained_elements
 from mattertune_nb.data.division.splits import (
     AutoSplitDataModuleConfig,
     DataModuleConfig,
-    ManualSplitDataModuleConfig,
 )
 from mattertune_nb.data.sources.configs import AtomsListDatasetConfig, XYZDatasetConfig
 

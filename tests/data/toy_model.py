@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from mattertune_nb.data.batches.samplers import FrameBatchSampler, frame_loader
-from mattertune_nb.data.division.splits import ManualSplitDataModuleConfig
+from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
 

@@ -99,14 +99,17 @@ class BatchSettings(HyperParameters):
             return self.batch_size
         return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
 
+    def n_trained_on(self, n_train: int) -> int:
+        """Return how many of the `n_train` structures of the training part `train_share` takes."""
+        return min(max(round(self.train_share * n_train), 1), n_train)
+
     def _shared(self, datasets: Mapping[str, AtomsDataset], seed: int) -> dict[str, AtomsDataset]:
         """Take `train_share` of the training set, drawn by `seed`; a smaller share is in each larger one."""
         train = datasets["train"]
         if self.train_share == 1:
             return dict(datasets)
-        n = max(round(self.train_share * len(train)), 1)
         # its stream is frozen, that of newer generators may change with NumPy
-        drawn = np.random.RandomState(seed).permutation(len(train))[:n]
+        drawn = np.random.RandomState(seed).permutation(len(train))[: self.n_trained_on(len(train))]
         return {**datasets, "train": train.take(np.sort(drawn))}
 
     def batched(

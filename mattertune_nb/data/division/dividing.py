@@ -58,8 +58,10 @@ class DividedData(dict[str, "AtomsDataset"]):
         ``"record"`` where a run's own record said it.
     notes
         What is to be said of it, a sentence each.
+    sources
+        The data sets of the config before they were divided, by their fields.
     n_source
-        Frames of each source, by its field in the config.
+        Frames of each of them.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class DividedData(dict[str, "AtomsDataset"]):
         notes: Sequence[str] = (),
     ) -> None:
         super().__init__(datasets)
+        self.sources = dict(sources)
         self.n_source = {name: len(source) for name, source in sources.items()}
         self.rule = rule
         self.notes = tuple(notes)

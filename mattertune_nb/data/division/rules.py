@@ -59,6 +59,7 @@ def divide(
         A frame cannot be read or has no group, or a part is left empty.
     """
     keys, notes, n = frame_keys(dataset), [], len(dataset)
+    kept_whole = ""
     if rule == "auto":
         rule = "random"
         if is_trajectory(dataset, keys.species):
@@ -72,6 +73,8 @@ def divide(
         units = _units(rule, dataset, keys, seed, group_key, block_length)
         if rule != "random" and len(units) == n:
             notes.append(f"each frame is a {units.what} of its own")
+        elif rule != "random":
+            kept_whole = units.what
         try:
             part = place(units, sizes)
         except DataError as exc:
@@ -88,6 +91,10 @@ def divide(
                 "others. Add frames."
             )
             raise DataError(msg)
+    taken = tuple(int((part == k).sum()) for k in range(len(STAGES)))
+    if kept_whole and not n_repeated and taken != sizes.counts:
+        got, asked = (" + ".join(str(k) for k in counts if k) for counts in (taken, sizes.counts))
+        notes.append(f"{got} frames in place of {asked}, as each {kept_whole} stays whole")
     parts = {k: np.flatnonzero(part == i) for i, k in enumerate(STAGES) if sizes.counts[i]}
     return Division(parts, rule, tuple(f"{dataset.name}: {note}." for note in notes))
 

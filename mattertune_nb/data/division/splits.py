@@ -9,12 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import DataError, about
 from mattertune_nb.data.batches.settings import BatchSettings, recorded
-from mattertune_nb.data.division.dividing import DividedData
-from mattertune_nb.data.division.overlap import without_overlap
+from mattertune_nb.data.division.dividing import STAGES, DividedData
+from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
 from mattertune_nb.data.division.part_sizes import part_sizes
 from mattertune_nb.data.division.rules import by_number, divide
 from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.named_sets import ValidationConfig, open_sets
 from mattertune_nb.data.sources.configs import DatasetConfig
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
     train_split: int | float = setting(
         0.8,
         "Part trained on: a fraction (0.8), about which each frame is placed by itself, or a number of "
-        "structures (24), of which just so many are taken.",
+        "structures (24), of which just so many are taken; about so many where blocks or groups stay whole.",
         label="Training part",
         fixed=True,
         basic=True,
@@ -171,6 +170,25 @@ class AutoSplitDataModuleConfig(BatchSettings):
         """
         return part_sizes(n, self.train_split, self.validation_split, self.test_split)
 
+    def expected_counts(self, n_source: Mapping[str, int]) -> dict[str, int]:
+        """Return about how many frames each part will have, told without a look at any frame.
+
+        Parameters
+        ----------
+        n_source
+            Frames of the data set by its field, here ``"dataset"``; nothing is told where it is unknown.
+
+        Raises
+        ------
+        DataError
+            The parts are more than there is, or one is left empty.
+        """
+        if "dataset" not in n_source:
+            return {}
+        counts = self.sizes(n_source["dataset"]).counts
+        parts = {stage: n for stage, n in zip(STAGES, counts, strict=True) if n}
+        return parts | {"train": self.n_trained_on(parts["train"])}
+
     def divide(self, dataset: AtomsDataset) -> Division:
         """Divide a `dataset`; the same for a seed on any machine.
 
@@ -259,90 +277,6 @@ class AutoSplitDataModuleConfig(BatchSettings):
         taken = {stage: recorded(dataset, part) for stage, part in indices.items()}
         batched = self.batched(taken, self.shuffle_seed, dataset.name)
         return DividedData(batched, "record", {"dataset": dataset})
-
-
-class ManualSplitDataModuleConfig(BatchSettings):
-    """A data set each for training and validation; the way to keep trajectories apart."""
-
-    type: Literal["manual_split"] = setting(
-        "manual_split",
-        "Kind of split.",
-        label="Kind of split",
-        options={"manual_split": "a data set for each part"},
-    )
-    train: DatasetConfig = setting(
-        ..., "Structures to train on.", label="Training set", fixed=True, basic=True
-    )
-    validation: ValidationConfig = setting(
-        ...,
-        "Structures to validate on; or several sets by name, which have errors of their own beside those of "
-        "all together, e.g. val/bulk/forces_mae of the set 'bulk'.",
-        label="Validation set",
-        fixed=True,
-        basic=True,
-    )
-    test: DatasetConfig | None = setting(
-        None, "Structures for a test after training.", label="Test set"
-    )
-    shuffle_seed: int = setting(
-        42,
-        "Seed of the order of training.",
-        label="Seed of the order",
-        fixed=True,
-        ge=0,
-        le=2**32 - 1,
-    )
-
-    def sources(self) -> dict[str, AtomsDataset]:
-        """Open the data sets; no frame is read.
-
-        Raises
-        ------
-        DataError
-            A source cannot be read.
-        """
-        given = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {k: open_sets(source) for k, source in given.items() if source is not None}
-
-    @property
-    def validation_names(self) -> list[str]:
-        """Names of the validation sets, where they have any."""
-        return list(self.validation) if isinstance(self.validation, dict) else []
-
-    def create_datasets(self, *, approximate: bool = False) -> DividedData:
-        """Open the data sets; frames of validation or test that are trained on are left out of them.
-
-        Parameters
-        ----------
-        approximate
-            Whether they are only to be opened, for which no frame is read.
-
-        Returns
-        -------
-        DividedData
-            ``"train"``, ``"validation"`` and perhaps ``"test"``.
-
-        Raises
-        ------
-        DataError
-            A source cannot be read, or all frames of one are trained on.
-        """
-        opened = self.sources()
-        kept, notes = (opened, []) if approximate else without_overlap(opened)
-        batched = self.batched(kept, self.shuffle_seed, "data", is_new=True)
-        return DividedData(batched, "files", opened, notes)
-
-    def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
-        """Open the data sets and take just the frames of each that `indices` names, as a run recorded them.
-
-        Raises
-        ------
-        DataError
-            A source cannot be read, or has no such frames.
-        """
-        opened = self.sources()
-        taken = {k: recorded(opened[k], part) for k, part in indices.items() if k in opened}
-        return DividedData(self.batched(taken, self.shuffle_seed, "data"), "record", opened)
 
 
 DataModuleConfig = Annotated[

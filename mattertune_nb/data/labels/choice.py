@@ -90,6 +90,8 @@ class Choice:
         Largest difference of the energy and the free energy of a frame in eV, where both stand.
     counts
         Frames of each value that looks like the label.
+    is_last_resort
+        Whether no value is called so, and those that are open are what a person may mean all the same.
     """
 
     label: str
@@ -104,6 +106,7 @@ class Choice:
     smearing: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
     candidate: Candidate | None = None
+    is_last_resort: bool = False
 
     @property
     def smearing_told(self) -> str:
@@ -134,6 +137,11 @@ class Choice:
         if not self.open:
             return None
         told = "; ".join(f"'{c.key}' ({c.told(self.n_frames, prop.unit)})" for c in self.open)
+        if self.is_last_resort:
+            return (
+                f"no value is plainly the {self.label}. It may be {told}. Set {prop.key_field} to the name "
+                f"of the one that is, or take the {self.label} out of the properties."
+            )
         which = "may be" if len(self.open) == 1 else "which of these is"
         return f"{which} the {self.label}: {told}. Set {prop.key_field} to its name."
 

@@ -72,6 +72,8 @@ _DOUBTFUL_ENERGIES = {
     "y": "what older fairchem data call their target, perhaps relative to a reference",
     "y_relaxed": "what older fairchem data call the energy of the relaxed structure",
     "e": "a name too short to tell",
+    "pe": "by its letters a potential energy",
+    "e_0": "VASP's energy without smearing, or an energy of reference",
     "e0": "VASP's energy without smearing, or an energy of reference",
     "u0": "QM9's internal energy at 0 K, in Hartree there",
     "u": "a name too short to tell",
@@ -118,7 +120,7 @@ _PER_ATOM = re.compile(r"per[_\- ]?at(om)?(?![a-z])|peratom|/[_ ]?at(om)?s?(?![a
 _OF_FORCES = re.compile(r"(?<![a-z])(mag|norm|max|min|mean|sum|net|x|y|z)(?![a-z])")
 
 UNIT_WORDS = _words(
-    "ev mev hartree ha kcal kj mol ry rydberg au gpa kbar kb bar mpa ang angstrom bohr a3 ang3 a"
+    "ev mev hartree ha kcal kj mol ry rydberg au gpa kbar kb bar mpa ang angstrom bohr nm a3 ang3 a"
 )
 
 
@@ -218,7 +220,7 @@ def _label_of(words: frozenset[str]) -> tuple[str | None, Kind]:
         return FORCES.name, "gradient"
     if words & {"force", "forces", "frc"}:
         return FORCES.name, "plain"
-    if words & _ENERGY_WORDS or ("e" in words and words - {"e"} <= _METHODS | _EXCLUDED.keys()):
+    if words & _ENERGY_WORDS or ("e" in words and words - {"e"} <= _HARMLESS | _EXCLUDED.keys()):
         return ENERGY.name, "plain"
     return None, "plain"
 

@@ -165,7 +165,8 @@ def read_labels(
         names = keys.names(prop)
         key = next((name for name in names if stored.get(name) is not None), names[0])
         value = stored.get(key)
-        if value is None:
+        is_absent = value is None
+        if is_absent:
             problem = None if missing is None else _absent(atoms, stored, prop, key)
         else:
             try:
@@ -178,7 +179,7 @@ def read_labels(
                 labels[prop.name] = value
         elif missing is None or missing[label] == "error":
             msg = f"{source}: {problem}"
-            raise AbsentLabelError(msg, prop.name) if value is None else DataError(msg)
+            raise AbsentLabelError(msg, prop.name) if is_absent else DataError(msg)
     return labels
 
 

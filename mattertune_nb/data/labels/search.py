@@ -9,6 +9,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 from mattertune_nb.data.labels.choice import Candidate, Choice
+from mattertune_nb.data.labels.last_resort import Unnamed, last_resort
 from mattertune_nb.data.labels.names import FOLLOWS, Reading, read_name
 from mattertune_nb.data.labels.values import numbers_of, stored_values
 
@@ -41,7 +42,7 @@ class LabelSearch:
         self.n_frames = 0
         self.keys: set[str] = set()
         self._found: dict[str, dict[str, Candidate]] = {label: {} for label in PROPERTIES}
-        self._kinetic: set[str] = set()
+        self._unnamed = Unnamed()
         # largest difference of two values, over the frames that have both
         self._apart: dict[tuple[str, str], float] = {}
         self._largest = 0
@@ -59,6 +60,7 @@ class LabelSearch:
             self.keys.add(key)
             reading = _reading(key, value, len(atoms))
             if reading.label is None:
+                self._unnamed.add(key, value, len(atoms))
                 continue
             array = _shaped(reading, value, len(atoms))
             if array is None:
@@ -120,6 +122,9 @@ class LabelSearch:
             choice.open = left
         elif left:
             choice.key, choice.candidate = left[0].key, left[0]
+        else:
+            choice.open = last_resort(label, found.values(), self._unnamed)
+            choice.is_last_resort = bool(choice.open)
         return choice
 
     def choices(self) -> dict[str, Choice]:

@@ -41,6 +41,8 @@ _IN_NAME = re.compile(
     r"(?<![a-z])(mev|ev|hartree|ha|ry|rydberg|kcal_?/?mol|kj_?/?mol|gpa|kbar|kb)(?![a-z])"
 )
 
+_LENGTH_IN_NAME = re.compile(r"(?<![a-z])(nm|bohr|ang|angstrom|a)(?![a-z])")
+
 
 def unit_factor(unit: str) -> float:
     """Return how many of eV, Å, eV/Å or eV/Å³ one of a unit is."""
@@ -210,7 +212,9 @@ def _stated(prop: Property, key: str, stored: Mapping[str, Any], written: str | 
         return None
     unit = canonical_unit(in_name[1])
     if prop.name == FORCES.name and unit in ("eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Ry"):
-        unit = f"{unit}/{'Bohr' if unit in ('Hartree', 'Ry') else 'Å'}"
+        length = _LENGTH_IN_NAME.search(key.lower(), in_name.end())
+        usual = "Bohr" if unit in ("Hartree", "Ry") else "Å"
+        unit = f"{unit}/{usual if length is None else canonical_unit(length[1])}"
     return unit if unit is not None and _fits(prop.name, unit) else None
 
 
@@ -227,7 +231,8 @@ def _stated_in(label: str, stored: Mapping[str, Any]) -> str | None:
         if not isinstance(value, str):
             continue
         words = [w for w in re.split(r"[^a-z]+", key.lower()) if w]
-        if not {"unit", "units"} & set(words):
+        # CIF says by unit_cell which of several equivalent cells it has
+        if not {"unit", "units"} & set(words) or words == ["unit", "cell"]:
             continue
         if set(words) <= {"unit", "units"}:
             system = _SYSTEMS.get(value.strip().lower())

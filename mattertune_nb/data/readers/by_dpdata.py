@@ -41,19 +41,22 @@ def read_by_dpdata(path: Path, fmt: str, what: str, *, is_labelled: bool = True)
 
     kind = dpdata.LabeledSystem if is_labelled else dpdata.System
     try:
-        system = kind(str(path), fmt=fmt)
+        frames = _frames(kind(str(path), fmt=fmt))
     except Exception as exc:  # dpdata raises whatever it stumbles over
         msg = f"{path}: cannot be read as {what} ({cause(exc)})."
         raise DataError(msg) from exc
-    return _frames(system, path)
+    if not frames:
+        msg = f"{path}: holds no structure. Check that the folder is complete."
+        raise DataError(msg)
+    return frames
 
 
-def _frames(system: Any, path: Path) -> list[Atoms]:
+def _frames(system: Any) -> list[Atoms]:
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
 
     data = system.data
-    names = np.array(data["atom_names"])[np.asarray(data["atom_types"])]
+    names = np.array(data["atom_names"])[np.asarray(data["atom_types"])].tolist()
     frames = []
     for i in range(len(data["coords"])):
         atoms = Atoms(
@@ -71,7 +74,4 @@ def _frames(system: Any, path: Path) -> list[Atoms]:
             results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
-    if not frames:
-        msg = f"{path}: holds no structure. Check that the folder is complete."
-        raise DataError(msg)
     return frames

@@ -8,6 +8,7 @@ import hashlib
 import lzma
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 _OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ": ".xz", b"BZh": ".bz2"}
 _LEFT_FREE = 1e9  # bytes of the cache's disk
 
 
 def _takes(path: Path, head: bytes) -> bool:
-    return bool(head) and path.suffix.lower() in _OPEN
+    return bool(head) and _packing(path, head) in _OPEN
+
+
+def _packing(path: Path, head: bytes) -> str:
+    """Return the ending for how a file begins, whatever it is called; where that says nothing, its own."""
+    told = (ending for magic, ending in _MAGIC.items() if head.startswith(magic))
+    return next(told, path.suffix.lower())
 
 
 def unpacked(path: Path) -> Path:
@@ -38,29 +46,32 @@ def unpacked(path: Path) -> Path:
     state = f"{path} {stat.st_size} {stat.st_mtime_ns}"
     folder = cache_folder("unpacked") / hashlib.sha256(str(path).encode()).hexdigest()[:24]
     # under its own name, by which its format is told
-    target = folder / hashlib.sha256(state.encode()).hexdigest()[:16] / path.stem
+    name = path.stem if path.suffix.lower() in _OPEN else path.name
+    target = folder / hashlib.sha256(state.encode()).hexdigest()[:16] / name
     if target.is_file():
         return target
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier state
+    with path.open("rb") as file:
+        packing = _packing(path, file.read(8))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
-            _OPEN[path.suffix.lower()](path, "rb") as packed,
-            tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as file,
+            _OPEN[packing](path, "rb") as packed,
+            tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as copy,
         ):
             while chunk := packed.read(1 << 22):
                 if shutil.disk_usage(target.parent).free < _LEFT_FREE:
                     msg = f"{path}: the disk of {folder} is too full to unpack it. Unpack it elsewhere."
                     raise DataError(msg)
-                file.write(chunk)
+                copy.write(chunk)
     except DataError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    except (OSError, EOFError, lzma.LZMAError) as exc:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as exc:
         shutil.rmtree(folder, ignore_errors=True)
         msg = f"{path}: cannot be unpacked ({cause(exc)}). Copy it again."
         raise DataError(msg) from exc
-    Path(file.name).replace(target)
+    Path(copy.name).replace(target)
     return target
 
 

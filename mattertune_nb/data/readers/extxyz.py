@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mattertune_nb.data.readers.reader import Reader
@@ -11,13 +12,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_BEGINS = re.compile(rb"(?i)\s*\d+[ \t]*\r?\n[^\n]*\b(properties|lattice)=")
+"""A number of atoms, and a line that no other format has."""
+
+
 def _takes(path: Path, head: bytes) -> bool:
     from ase.io.formats import UnknownFileTypeError, filetype
 
     if not head:
         return False
-    try:
-        return bool(filetype(str(path)) == "extxyz")
+    try:  # the ending of a name may be that of another format, such as dat
+        return _BEGINS.match(head) is not None or bool(filetype(str(path)) == "extxyz")
     except (UnknownFileTypeError, OSError):
         return False
 

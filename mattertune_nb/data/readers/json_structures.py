@@ -35,7 +35,8 @@ def _takes(path: Path, head: bytes) -> bool:
     if not text.startswith((b"[", b"{")):
         return False
     # ASE's own JSON databases begin with the number of a row, or with what they hold
-    return text.startswith(b"[") or b'"structure"' in head or b"pymatgen" in head
+    is_table = text.startswith(b'{"index"')  # of pandas, whose index may be longer than the head
+    return text.startswith(b"[") or is_table or b'"structure"' in head or b"pymatgen" in head
 
 
 def _open(path: Path) -> Frames:
@@ -89,6 +90,8 @@ def _records(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     elif not isinstance(data, dict):
         msg = f"expected a list or a mapping of structures, got {type(data).__name__}."
         raise DataError(msg)
+    elif {"columns", "data"} <= data.keys():  # a table of pandas, as Matbench's files are
+        yield from (("", dict(zip(data["columns"], row, strict=True))) for row in data["data"])
     elif isinstance(data.get("structure"), list):
         columns = {k: v for k, v in data.items() if isinstance(v, list)}
         for i in range(len(data["structure"])):

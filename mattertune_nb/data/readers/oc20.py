@@ -13,6 +13,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.readers.json_structures import from_record
+from mattertune_nb.data.readers.lmdb import refuse_cut_off
 from mattertune_nb.data.readers.reader import Reader, require_package
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ class GraphFrames:
     def __init__(self, path: Path) -> None:
         self.path = path
         with _opened(path) as database, database.begin() as txn:
-            length = txn.get(b"length")
-            n = txn.stat()["entries"] if length is None else _plain(length)
-            self._keys = [key for i in range(int(n)) if txn.get(key := str(i).encode()) is not None]
+            n = txn.stat()["entries"]  # what is written under `length` may be anything
+            self._keys = [key for i in range(n) if txn.get(key := str(i).encode()) is not None]
         if not self._keys:
             msg = f"{path}: holds no structure under the keys 0, 1, … as OC20 has them."
             raise DataError(msg)
@@ -69,7 +69,7 @@ class GraphFrames:
             packed = txn.get(key)
         try:
             record = _record(_plain(packed))
-        except (pickle.UnpicklingError, EOFError, ValueError, RuntimeError, TypeError) as exc:
+        except Exception as exc:  # a pickle that is damaged raises whatever it stumbles over
             msg = f"{where}: no graph that is understood ({cause(exc)})."
             raise DataError(msg) from exc
         return from_record(record, where)
@@ -153,6 +153,7 @@ def _record(graph: Any) -> dict[str, Any]:
 def _opened(path: Path) -> Any:
     import lmdb
 
+    refuse_cut_off(path)
     try:
         return lmdb.open(
             str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 
+# pyarrow's own are these, and those of Python
+_DAMAGED = (OSError, ValueError, TypeError, LookupError, OverflowError, NotImplementedError)
+
+
 class TableFrames:
     """Rows of a table as structures; of Parquet one group of rows is in memory at a time.
 
@@ -45,9 +49,8 @@ class TableFrames:
         try:
             counts = self._row_counts()
             self.n_atoms = self._n_atoms()
-        except (OSError, ValueError) as exc:  # pyarrow's own are these
-            msg = f"{path}: cannot be read as a table ({cause(exc)}). Check that it is complete."
-            raise DataError(msg) from exc
+        except _DAMAGED as exc:
+            raise self._error(exc) from exc
         self._starts = np.cumsum([0, *counts])
         self._group: tuple[int, Any] | None = None
         if not len(self):
@@ -72,10 +75,18 @@ class TableFrames:
             raise IndexError(msg)
         i %= len(self)
         group = int(np.searchsorted(self._starts, i, side="right")) - 1
-        if self._group is None or self._group[0] != group:
-            self._group = group, self._read(group)
-        (record,) = self._group[1].slice(i - int(self._starts[group]), 1).to_pylist()
+        try:
+            if self._group is None or self._group[0] != group:
+                self._group = group, self._read(group)
+            (record,) = self._group[1].slice(i - int(self._starts[group]), 1).to_pylist()
+        except _DAMAGED as exc:
+            raise self._error(exc) from exc
         return from_record(record, f"{self.path}, frame {i}")
+
+    def _error(self, exc: Exception) -> DataError:
+        return DataError(
+            f"{self.path}: cannot be read as a table ({cause(exc)}). Check that it is complete."
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_group": None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -12,82 +12,19 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from mattertune_nb.config.base import StrictConfig, setting
-from mattertune_nb.config.units import LabelUnitsConfig
+from mattertune_nb.config.base import setting
 from mattertune_nb.data.dataset import AtomsDataset
-from mattertune_nb.data.labels.reading import LabelKeys
-from mattertune_nb.data.labels.units import unit_factor
 from mattertune_nb.data.plain import as_atoms, atoms_to_plain
 from mattertune_nb.data.sources.file_source import FileSource
-from mattertune_nb.data.sources.frames import CachedFrames, DBFrames, ScaledFrames
+from mattertune_nb.data.sources.frames import DBFrames
+from mattertune_nb.data.sources.matbench import MatbenchDatasetConfig
+from mattertune_nb.data.sources.materials_project import MPDatasetConfig
 from mattertune_nb.data.sources.mattertune_names import from_mattertune
+from mattertune_nb.data.sources.settings import DatasetSettings
 from mattertune_nb.data.xyz.file import is_sqlite
 
-if TYPE_CHECKING:
-    from mattertune_nb.data.sources.frames import Frames
 
-
-class _DatasetConfig(StrictConfig):
-    """What all sources share: the names of labels."""
-
-    energy_key: str | None = setting(
-        None,
-        "Key of the total energy; not set: ASE's standard 'energy'. Several with '|' between them: the first "
-        "that a frame has.",
-        label="Energy label",
-        fixed=True,
-        min_length=1,
-        group="names of labels",
-    )
-    forces_key: str | None = setting(
-        None,
-        "Key of the forces, or of a gradient, whose negative they are; not set: ASE's standard 'forces'.",
-        label="Forces label",
-        fixed=True,
-        min_length=1,
-        group="names of labels",
-    )
-    stress_key: str | None = setting(
-        None,
-        "Key of the stress in 6 or 9 numbers, or of a virial, which is divided by -volume; not set: ASE's "
-        "standard 'stress'.",
-        label="Stress label",
-        fixed=True,
-        min_length=1,
-        group="names of labels",
-    )
-    units: LabelUnitsConfig = setting(
-        LabelUnitsConfig,
-        "Units of labels and lengths, where they are not eV and Å and the file does not state them.",
-        label="Units",
-        group="names of labels",
-    )
-    isolated_atoms: Literal["references", "frames"] = setting(
-        "references",
-        "What single atoms without periodicity, or with config_type=IsolatedAtom, are: their energies are "
-        "references, so that they are left out and told. Keep them as frames to train on them all the same.",
-        label="Isolated atoms",
-        options={"references": "are left out", "frames": "are frames like others"},
-    )
-
-    @property
-    def keys(self) -> LabelKeys:
-        """The names and units of labels."""
-        return LabelKeys(self.energy_key, self.forces_key, self.stress_key, self.units)
-
-    def _as_set(self, dataset: AtomsDataset) -> AtomsDataset:
-        dataset.keeps_isolated_atoms = self.isolated_atoms == "frames"
-        return dataset
-
-    def _opened(self, frames: Frames, cache_mb: float) -> Frames:
-        """Return frames with lengths in Å, of which those used last are kept."""
-        unit = self.units.length
-        if unit is not None and unit != "Å":
-            frames = ScaledFrames(frames, unit_factor(unit))
-        return CachedFrames(frames, cache_mb)
-
-
-class XYZDatasetConfig(FileSource, _DatasetConfig):
+class XYZDatasetConfig(FileSource, DatasetSettings):
     """Structures of an extended-XYZ file, or of any other file that ASE reads."""
 
     type: Literal["xyz"] = setting(
@@ -114,7 +51,7 @@ class XYZDatasetConfig(FileSource, _DatasetConfig):
         return self._as_set(AtomsDataset(opened, name, self.keys, indices=indices))
 
 
-class DBDatasetConfig(_DatasetConfig):
+class DBDatasetConfig(DatasetSettings):
     """Structures of an ASE database (SQLite or JSON)."""
 
     type: Literal["db"] = setting(
@@ -170,7 +107,7 @@ AtomsField = Annotated[
 ]
 
 
-class AtomsListDatasetConfig(_DatasetConfig):
+class AtomsListDatasetConfig(DatasetSettings):
     """Structures given as a list of :class:`ase.Atoms`; saved with the config as plain data.
 
     The config.yaml of a run holds them, its checkpoints do not.
@@ -192,10 +129,7 @@ class AtomsListDatasetConfig(_DatasetConfig):
 
     def create_dataset(self) -> AtomsDataset:
         """Wrap the list."""
-        unit = self.units.length
-        frames = (
-            self.atoms_list if unit is None else ScaledFrames(self.atoms_list, unit_factor(unit))
-        )
+        frames = self._changed(self.atoms_list)
         return self._as_set(AtomsDataset(frames, "atoms_list", self.keys))
 
     def __eq__(self, other: object) -> bool:
@@ -206,7 +140,11 @@ class AtomsListDatasetConfig(_DatasetConfig):
 
 
 DatasetConfig = Annotated[
-    XYZDatasetConfig | DBDatasetConfig | AtomsListDatasetConfig,
+    XYZDatasetConfig
+    | DBDatasetConfig
+    | AtomsListDatasetConfig
+    | MatbenchDatasetConfig
+    | MPDatasetConfig,
     Field(discriminator="type"),
     BeforeValidator(from_mattertune),
 ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.labels.units import with_lengths
 from mattertune_nb.data.lru import BoundedMemory
-from mattertune_nb.data.xyz.file import existing_file
+from mattertune_nb.data.xyz.file import existing_file, is_sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ase import Atoms
@@ -27,7 +28,26 @@ class Frames(Protocol):
     def __getitem__(self, i: int, /) -> Atoms: ...
 
 
-class CachedFrames:
+class Layer:
+    """Frames of a reader, kept or changed on their way.
+
+    Parameters
+    ----------
+    frames
+        What is read.
+    """
+
+    keeps_text: ClassVar[bool] = True
+    """Whether positions and cells are still those that the file has in words."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class CachedFrames(Layer):
     """Frames of a reader, of which those used last stay in memory up to a bound.
 
     Parameters
@@ -39,11 +59,8 @@ class CachedFrames:
     """
 
     def __init__(self, frames: Frames, megabytes: float) -> None:
-        self.frames = frames
+        super().__init__(frames)
         self.kept: BoundedMemory[int, Atoms] = BoundedMemory(megabytes)
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
     def __getitem__(self, i: int) -> Atoms:
         atoms = self.kept.get(i)
@@ -53,7 +70,7 @@ class CachedFrames:
         return atoms
 
 
-class ScaledFrames:
+class ScaledFrames(Layer):
     """Frames of a reader with positions and cells times a factor.
 
     Parameters
@@ -64,20 +81,37 @@ class ScaledFrames:
         How many Å are one of the file's units of length.
     """
 
-    def __init__(self, frames: Frames, factor: float) -> None:
-        self.frames = frames
-        self.factor = factor
+    keeps_text = False
 
-    def __len__(self) -> int:
-        return len(self.frames)
+    def __init__(self, frames: Frames, factor: float) -> None:
+        super().__init__(frames)
+        self.factor = factor
 
     def __getitem__(self, i: int) -> Atoms:
         return with_lengths(self.frames[i], self.factor)
 
-    @property
-    def n_atoms(self) -> Any:
-        """Numbers of atoms, where the reader knows them without parsing."""
-        return getattr(self.frames, "n_atoms", None)
+
+class InformedFrames(Layer):
+    """Frames of a reader, with what holds for all of them in the ``info`` of those that do not say it.
+
+    Parameters
+    ----------
+    frames
+        What is read.
+    info
+        Values by their keys.
+    """
+
+    def __init__(self, frames: Frames, info: Mapping[str, Any]) -> None:
+        super().__init__(frames)
+        self.info = dict(info)
+
+    def __getitem__(self, i: int) -> Atoms:
+        read = self.frames[i]
+        atoms = read.copy()
+        atoms.calc = read.calc
+        atoms.info = {**self.info, **read.info}
+        return atoms
 
 
 def frame_bytes(atoms: Atoms) -> int:
@@ -106,11 +140,11 @@ class DBFrames:
     """
 
     def __init__(self, path: str | Path, selection: str = "") -> None:
-        import ase.db
-
         self.path = existing_file(path)
+        # ASE tells the kind of a database from the ending of its name
+        self._kind = "db" if is_sqlite(self.path) else "extract_from_name"
         try:
-            with ase.db.connect(str(self.path)) as db:
+            with self._connected() as db:
                 rows = db.select(selection, include_data=False)
                 found = [(row.id, row.natoms) for row in rows]
         except Exception as exc:  # sqlite, JSON and ASE each raise their own
@@ -129,11 +163,9 @@ class DBFrames:
         return len(self.ids)
 
     def __getitem__(self, i: int) -> Atoms:
-        import ase.db
-
         # connected anew each time: an SQLite connection must not cross a fork
         try:
-            row = ase.db.connect(str(self.path)).get(id=int(self.ids[i]))
+            row = self._connected().get(id=int(self.ids[i]))
             atoms = row.toatoms()
         except IndexError:
             raise
@@ -142,3 +174,8 @@ class DBFrames:
             raise DataError(msg) from exc
         atoms.info.update({**row.data, **row.key_value_pairs})
         return atoms
+
+    def _connected(self) -> Any:
+        import ase.db
+
+        return ase.db.connect(self.path, type=self._kind)

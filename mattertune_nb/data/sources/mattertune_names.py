@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from mattertune_nb.config.errors import about
+from mattertune_nb.config.errors import about, cut
+from mattertune_nb.data.sources.materials_project import KEY
 
 _KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key"}
-_ELSEWHERE = {
-    "matbench": "install matbench, and give its structures as atoms_list",
-    "mp": "fetch the structures with mp-api, and give them as atoms_list",
-}
 
 
 def from_mattertune(data: Any) -> Any:
     """Return the settings of a data set under the names of here, where they are those of MatterTune.
 
-    ``json`` with its ``tasks``, ``omat24`` and ``mptraj`` become files; the last two are not downloaded.
+    ``json`` with its ``tasks``, ``omat24`` and ``mptraj`` become files; the last two are not downloaded. The
+    key that ``mp`` gives is put into this process's environment and stands in no config that is written.
 
     Raises
     ------
     ConfigError
-        A label has no place here, or the data have to be fetched first.
+        A label has no place here, or the data have to be downloaded first.
     """
     if not isinstance(data, dict):
         return data
     kind = data.get("type")
-    if kind in _ELSEWHERE:
-        text = f"'{kind}' downloads its data, which is not done here; {_ELSEWHERE[kind]}"
-        raise about(text, "type")
+    if not isinstance(kind, str):
+        return data
+    if kind == "mp" and "api" in data:
+        os.environ[KEY] = str(data["api"])
+        return {name: value for name, value in data.items() if name != "api"}
+    if kind == "matbench" and data.get("split") == "valid":
+        return data | {"split": "validation"}
     if kind not in ("json", "omat24", "mptraj"):
         return data
     if "src" not in data:
         text = f"'{kind}' is not downloaded; give its file or folder as src"
         raise about(text, "src")
     renamed = {k: v for k, v in data.items() if k not in ("type", "tasks", "split")}
-    for label, key in (data.get("tasks") or {}).items():
+    tasks = data.get("tasks") or {}
+    if not isinstance(tasks, dict):
+        text = "write a label and its name on each line, as in 'energy: dft_energy'"
+        raise about(text, "tasks")
+    for label, key in tasks.items():
         name = _KEYS.get("stress" if label == "stresses" else label)
         if name is None:
             text = (
-                f"'{label}' is no label of energy, forces or stress; name it by `key` of a property of the "
-                "model (GraphPropertyConfig)"
+                f"'{cut(str(label))}' is no label of energy, forces or stress; name it by `key` of a "
+                "property of the model (GraphPropertyConfig)"
             )
             raise about(text, "tasks")
         renamed[name] = key

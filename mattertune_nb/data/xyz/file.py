@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import io
-import re
+import os
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
+from mattertune_nb.data.watched import watched_file
 from mattertune_nb.data.xyz.columns import mended
 from mattertune_nb.data.xyz.header import parse_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ase import Atoms
     from numpy.typing import NDArray
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
 _MOST_ATOMS = 10**9
-_PROPERTIES = re.compile(rb"[Pp]roperties\s*=\s*[\"']?([^\"'\s]+)")
+_TOLD_EVERY = 4096  # frames
 _LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
 
 STRUCTURE_FILES = (
@@ -83,7 +87,8 @@ class IndexedXYZ:
         cache = _cache_file(self.path) if stamp[0] >= _CACHE_FROM else None
         index = _load(cache, stamp) if cache else None
         if index is None:
-            index = _scan(self.path)
+            with watched_file(stamp[0], f"Indexing {self.path.name}") as tell:
+                index = _scan(self.path, tell)
             if cache:
                 save_array(cache, np.vstack([[*stamp, _VERSION], index]))
         self._index = index
@@ -109,14 +114,23 @@ class IndexedXYZ:
         block = self.block(i)
         i %= len(self)
         where = f"{self.path}, frame {i} (line {self._index[i, 1]})"
-        _refuse_columns(block, where)
+
+        def parsed(line: str) -> dict[str, Any]:
+            entries = parse_header(line)
+            _refuse_columns(entries.get("Properties"), block, where)
+            return entries
+
         try:
             text = block.decode("utf-8")
             try:
-                return next(iter(read_xyz(io.StringIO(text), 0, properties_parser=parse_header)))
+                return next(iter(read_xyz(io.StringIO(text), 0, properties_parser=parsed)))
+            except DataError:
+                raise
             except (KeyError, ValueError):  # no symbol, no number
                 again = io.StringIO(mended(text))
-                return next(iter(read_xyz(again, 0, properties_parser=parse_header)))
+                return next(iter(read_xyz(again, 0, properties_parser=parsed)))
+        except DataError:
+            raise
         except Exception as exc:  # ASE raises whatever its parser stumbles over
             msg = f"{where}: not a valid frame ({cause(exc)}). Correct or remove it."
             raise DataError(msg) from exc
@@ -174,8 +188,15 @@ def existing_file(path: str | Path) -> Path:
     except RuntimeError as exc:
         msg = f"{path}: no such home folder. Check the name after '~'."
         raise DataError(msg) from exc
-    if not full.exists():
+    try:
+        is_there = full.exists()
+    except OSError as exc:  # no right to look, or a name that no system takes
+        msg = f"{path}: cannot be read ({exc.strerror}). Check the path, and who may read it."
+        raise DataError(msg) from exc
+    if not is_there:
         msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
+    elif not os.access(full, os.R_OK):
+        msg = f"{path}: may not be read by you. Ask its owner for the right to."
     elif full.is_dir():
         msg = f"{path}: is a folder, expected a file of structures."
     elif full.stat().st_size == 0:
@@ -185,7 +206,7 @@ def existing_file(path: str | Path) -> Path:
     raise DataError(msg)
 
 
-def _scan(path: Path) -> NDArray[np.int64]:
+def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
     """Return (n_frames + 1, 3) int64: first byte, first line from 1, atoms in frames before."""
     rows: list[tuple[int, int, int]] = []
     offset, line_number, atoms = 0, 1, 0
@@ -235,6 +256,8 @@ def _scan(path: Path) -> NDArray[np.int64]:
                 )
                 raise DataError(msg)
             rows.append((offset, line_number, atoms))
+            if not len(rows) % _TOLD_EVERY:
+                tell(offset)
             offset += len(header) + sum(map(len, lines))
             line_number += n + 2
             atoms += n
@@ -253,17 +276,16 @@ def _is_cut_off(lines: list[bytes]) -> bool:
     return len(widths) == 1 and len(lines[-1]) < widths.pop()
 
 
-def _refuse_columns(block: bytes, where: str) -> None:
+def _refuse_columns(properties: Any, block: bytes, where: str) -> None:
     """Refuse a header that declares more columns than its lines have, for which ASE would make room."""
-    lines = block.split(b"\n", 3)
-    found = _PROPERTIES.search(lines[1]) if len(lines) > 2 else None
-    if found is None:
+    declared = 0
+    for count in str(properties).split(":")[2::3]:
+        with contextlib.suppress(ValueError):  # ASE says what is wrong with it
+            declared += min(max(int(count), 0), 10**18)
+    if declared <= _LEAST_COLUMNS:
         return
-    counts = (count for count in found[1].split(b":")[2::3] if count.isdigit())
-    # of thousands of digits Python makes no number
-    declared = sum(int(count[:18]) for count in counts)
-    present = len(lines[2].split())
-    if declared > max(present, _LEAST_COLUMNS):
+    present = len(block.split(b"\n", 3)[2].split()) if block.count(b"\n") > 1 else 0
+    if declared > present:
         msg = (
             f"{where}: 'Properties' declares {declared} columns, but the first atom has {present}. "
             "Correct or remove the frame."
