@@ -12,6 +12,7 @@ from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from mattertune_nb.doctor.compared import EnergiesCompared, ForcesCompared
+    from mattertune_nb.doctor.exchanged import Exchanged
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.doctor.predicted import Predicted
 
@@ -30,12 +31,15 @@ class Case:
         What the untuned backbone says of some of them, where there is one.
     elements
         Symbols that the backbone knows; ``None``: any.
+    exchanged
+        Two elements that stand in each other's place, where the backbone was asked and found some.
     """
 
     facts: Facts
     source: str
     predicted: Predicted | None = None
     elements: tuple[str, ...] | None = None
+    exchanged: Exchanged | None = None
 
     @cached_property
     def energies(self) -> EnergiesCompared | None:

@@ -12,17 +12,22 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
+from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.doctor import (
+    exchanged,
     geometry,
     labels,
+    lengths,
+    model_energies,
     model_order,
     model_outliers,
     model_units,
     pairs,
 )
 from mattertune_nb.doctor.case import Case
+from mattertune_nb.doctor.exchanged import exchanged_elements
 from mattertune_nb.doctor.facts import gather
 from mattertune_nb.doctor.finding import Finding, Report, ordered
 from mattertune_nb.doctor.picture import with_picture
@@ -40,10 +45,13 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 RULES = (
     *geometry.RULES,
+    *lengths.RULES,
     *labels.RULES,
     *pairs.RULES,
+    *exchanged.RULES,
     *model_units.RULES,
     *model_order.RULES,
+    *model_energies.RULES,
     *model_outliers.RULES,
 )
 """All rules about one data set, in the order in which they are told."""
@@ -92,7 +100,9 @@ def check(
     model = None if backbone is None else untuned_model(backbone)
     given = [data] if validation is None else [data, validation]
     opened = [_opened(one, model) for one in given]
-    cases = [look_at(dataset, model, progress=progress or _silent) for dataset, _ in opened]
+    # as for a run, isolated atoms are references and no frames
+    looked_at = [without_isolated_atoms({"": dataset})[0][""] for dataset, _ in opened]
+    cases = [look_at(dataset, model, progress=progress or _silent) for dataset in looked_at]
     findings = [finding for _, questions in opened for finding in questions]
     # two parts of one source cannot be told by its name
     is_one_source = len({case.source for case in cases}) < len(cases)
@@ -141,7 +151,8 @@ def look_at(
     if model is None or predicted is not None or list(geometry.unknown_elements(case)):
         return case
     predicted = predict(model, facts, lambda done: progress("predicting", done, n))
-    return replace(case, predicted=predicted)
+    case = replace(case, predicted=predicted)
+    return replace(case, exchanged=exchanged_elements(model, case))
 
 
 def findings_of(case: Case) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.doctor.predicted import Predicted
+
+
+_SMALL, _FEWEST_COMPONENTS = 0.5, 5.0
+_GUIDE = 0.8
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,45 @@ class ForcesCompared:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def likeness(self) -> NDArray[np.float64]:
+        """Cosine of each frame's forces and their prediction, (m,); 0 where one of both is zero."""
+        pairs = zip(self.labels, self.guesses, strict=True)
+        return np.array([float((unit(label) * unit(guess)).sum()) for label, guess in pairs])
+
+    @cached_property
+    def telling(self) -> NDArray[np.bool_]:
+        """Which frames' forces tell something by themselves, (m,).
+
+        They are not small beside those of the others, for which a model has the direction seldom right, and
+        many components have a part in them: of a few any other forces can be had.
+        """
+        sizes = np.array([float(np.sqrt(np.square(guess).mean())) for guess in self.guesses])
+        parts = np.array([_n_components(guess) for guess in self.guesses])
+        return np.asarray((sizes > _SMALL * np.median(sizes)) & (parts >= _FEWEST_COMPONENTS))
+
+    @cached_property
+    def usual(self) -> float:
+        """Median of the likeness, without its sign, of the frames that tell something."""
+        return float(np.median(np.abs(self.likeness[self.telling]))) if self.telling.any() else 0.0
+
+    def is_guide_for(self, n_mended: int, share: float = 0.6) -> bool:
+        """Return whether the model knows the forces, as they stand or mended in more than a share of them."""
+        return self.usual > _GUIDE or n_mended > share * int(self.telling.sum())
+
+
+def unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return forces as one vector of length one; zero stays zero."""
+    flat = np.ravel(values)
+    length = float(np.linalg.norm(flat))
+    return flat / length if length else flat
+
+
+def _n_components(forces: NDArray[np.float64]) -> float:
+    """Return how many components of forces are about as large as the largest."""
+    squares = np.square(unit(forces))
+    return float(1 / np.square(squares).sum()) if squares.any() else 0.0
 
 
 def energies(facts: Facts, predicted: Predicted) -> EnergiesCompared | None:

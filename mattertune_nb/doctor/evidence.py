@@ -117,7 +117,7 @@ def weigh(
             if c.key in found:
                 c.evidence = f"{found[c.key]} with untuned {backbone}"
         told = [c for c in choice.open if c.key in found and found[c.key].speaks_for]
-        if len(told) == 1 and len(found) == len(choice.open):
+        if len(told) == 1 and len(found) == len(choice.open) and not choice.is_last_resort:
             (taken,) = told
             others = [f"'{c.key}' has {found[c.key]}" for c in choice.open if c is not taken]
             choice.key, choice.candidate, choice.open = taken.key, taken, []

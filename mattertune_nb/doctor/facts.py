@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import covalent_radii
@@ -11,7 +11,8 @@ from ase.data import covalent_radii
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.content import bytes_key, frame_keys
-from mattertune_nb.data.soundness import geometry_problem
+from mattertune_nb.data.labels.reading import AbsentLabelError
+from mattertune_nb.data.soundness import cell_heights, geometry_problem
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.content import FrameKeys
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.labels.reading import Labels
 
 OVERLAP = 0.5
 """Of the sum of two covalent radii; the shortest bonds of molecules under pressure have 0.7."""
 
+_AT_ORIGIN = 1.5  # Å, of the first atom along an axis
 _REACH = 3.0  # Å; atoms farther apart overlap in no structure
 _BOND = 1.25
 """Atoms nearer than so many times the sum of their covalent radii are bonded."""
@@ -64,8 +67,11 @@ class Facts:
     filling
         Volume of the atoms, as spheres of their covalent radii, over that of the cell, (n,); also where the
         cell is not periodic.
-    gap
-        Widest empty layer of the cell along one of its axes, (n,) in Å.
+    gaps
+        Widest empty layer of the cell along each of its axes, (n, 3) in Å.
+    cornered
+        Whether the atoms begin at the origin of the cell along all three axes, as before a cell was
+        stretched, (n,).
     closest
         Smallest distance of two atoms over the sum of their covalent radii, (n,).
     closest_pair
@@ -92,7 +98,8 @@ class Facts:
     volume: NDArray[np.float64]
     periodic: NDArray[np.bool_]
     filling: NDArray[np.float64]
-    gap: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    cornered: NDArray[np.bool_]
     closest: NDArray[np.float64]
     closest_pair: NDArray[np.int64]
     crossing: NDArray[np.int64]
@@ -120,7 +127,8 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
     n = len(dataset)
     nan = np.full(n, np.nan)
     counts = np.zeros((n, N_ELEMENTS), np.int64)
-    energy, net, rms, top, volume, filling, gap = (nan.copy() for _ in range(7))
+    energy, net, rms, top, volume, filling = (nan.copy() for _ in range(6))
+    gaps, cornered = np.full((n, 3), np.nan), np.zeros(n, bool)
     force_key, unmoved = np.zeros(n, np.uint64), np.zeros(n, bool)
     stress, periodic = np.full((n, 6), np.nan), np.zeros((n, 3), bool)
     closest, pair, crossing = np.full(n, np.inf), np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
@@ -136,16 +144,20 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
         periodic[i] = atoms.pbc
         try:
             labels = dataset.labels(i)
+            unusable = _unusable(dataset, i, labels)
         except DataError as exc:
-            labels, unread[i] = {}, str(exc)
+            labels, unusable = {}, str(exc)
+        if unusable is not None:
+            unread[i] = unusable
         energy[i] = labels.get(ENERGY.name, np.nan)
         stress[i] = labels.get(STRESSES.name, np.nan)
-        distances = _Contacts(atoms)
+        distances = Contacts(atoms)
         closest[i], pair[i] = distances.closest()
         crossing[i] = distances.n_crossing
         if atoms.cell.rank == 3:
             inside = (4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum()
-            filling[i], gap[i] = inside / atoms.cell.volume, _widest_gap(atoms)
+            filling[i] = inside / atoms.cell.volume
+            gaps[i], cornered[i] = empty_layers(atoms)
             volume[i] = atoms.cell.volume if atoms.pbc.all() else np.nan
         forces = labels.get(FORCES.name)
         if forces is not None:
@@ -158,18 +170,33 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
         progress(i + 1)
     return Facts(
         dataset, frame_keys(dataset), counts, counts.sum(axis=1), energy, net, rms, top, force_key,
-        unmoved, stress, volume, periodic, filling, gap, closest, pair, crossing, broken, unread,
+        unmoved, stress, volume, periodic, filling, gaps, cornered, closest, pair, crossing, broken,
+        unread,
     )  # fmt: skip
 
 
-def groups(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
+def _unusable(dataset: AtomsDataset, i: int, labels: Labels) -> str | None:
+    """Return why an energy or forces that a frame has cannot be used, such as NaN, or None."""
+    for label in (ENERGY, FORCES):
+        if label.name in labels:
+            continue
+        try:
+            dataset.labels(i, {label: "error"})
+        except AbsentLabelError:
+            continue
+        except DataError as exc:
+            return str(exc)
+    return None
+
+
+def groups(keys: NDArray[np.integer[Any]]) -> list[NDArray[np.intp]]:
     """Return the rows of each group of equal keys."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
 
 
-class _Contacts:
+class Contacts:
     """Pairs of atoms of a structure that are nearer than 3 Å, as if it were periodic where it has a cell."""
 
     def __init__(self, atoms: Atoms) -> None:
@@ -206,9 +233,11 @@ class _Contacts:
         return bool((np.linalg.norm(pull, axis=1) > 1e-3 * np.maximum(size, 1e-12)).any())
 
 
-def _widest_gap(atoms: Atoms) -> float:
-    """Return the widest empty layer along an axis of the cell in Å, from atom to atom."""
+def empty_layers(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:
+    """Return the widest empty layer along each axis, (3,) in Å, and whether all of them end at the origin."""
     scaled = np.sort(atoms.cell.scaled_positions(atoms.positions) % 1.0, axis=0)
-    steps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0).max(axis=0)
-    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    return float((steps * heights).max())
+    steps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0)
+    heights = cell_heights(atoms)
+    after = scaled[(steps.argmax(axis=0) + 1) % len(scaled), range(3)]
+    is_cornered = np.abs((after - np.round(after)) * heights).max() < _AT_ORIGIN
+    return steps.max(axis=0) * heights, bool(is_cornered)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+from base64 import b64encode
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from mattertune_nb.config.unbroken import unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,6 +17,12 @@ Severity = Literal["error", "warning"]
 
 _SHOWN = 8
 _COLORS: dict[str, str] = {"error": "#d32f2f", "warning": "#f9a825"}
+
+
+def as_image(svg: str, told: str) -> str:
+    """Return the HTML of a picture, in which no script runs whatever file it is from."""
+    data = b64encode(svg.encode()).decode()
+    return f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{data}">'
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,9 @@ class Finding:
         return (
             f'<div style="border-left:4px solid {_COLORS[self.severity]};padding:2px 8px;margin:6px 0;'
             f'line-height:1.4"><b>{self.severity}</b> <code>{html.escape(self.id)}</code> '
-            f"{html.escape(self.where())}<br>{html.escape(self.message)} <i>{html.escape(self.remedy)}</i>"
-            f"{f'<br>{self.picture}' if self.picture else ''}</div>"
+            f"{html.escape(self.where())}<br>{html.escape(unbroken(self.message))} "
+            f"<i>{html.escape(unbroken(self.remedy))}</i>"
+            f"{f'<br>{as_image(self.picture, self.where())}' if self.picture else ''}</div>"
         )
 
     def __str__(self) -> str:
@@ -143,10 +153,16 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Return the report that :meth:`to_json` wrote as `text`."""
-        data = json.loads(text)
-        findings = (Finding(**f | {"frames": tuple(f["frames"])}) for f in data["findings"])
-        return cls(tuple(findings), data["n_frames"], data["n_predicted"])
+        """Return the report that :meth:`to_json` wrote as `text`.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+        """
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_json(text)
 
     def to_html(self) -> str:
         """Return all of it as HTML: a line that sums up, and a block for each finding."""

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.facts import Facts
 
 _OTHER_VOLUME = 2.2
 _EMPTY_LAYER = 4.0  # Å more than the others have
+_VACUUM, _BONDED = 6.0, 3.5
+"""Å of an empty layer from which on it is meant, and up to which there is none."""
+
+_AS_DENSE = 1.5
 _FEW_FRAMES = 3
 _LARGE = 20
 """Times the median number of atoms."""
@@ -65,13 +70,13 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
 def wrong_cells(case: Case) -> Iterator[Finding]:
     """Find cells that hold far more room for each atom than those of the other frames."""
     facts = case.facts
-    has_cell = np.isfinite(facts.filling) & facts.periodic.any(axis=1)
+    has_cell = np.isfinite(facts.filling) & facts.periodic.any(axis=1) & ~_in_vacuum(facts)
     if has_cell.sum() < _FEW_FRAMES:
         return
     rows = np.flatnonzero(has_cell)
     room = 1 / facts.filling[rows]
     usual = np.array([np.median(room[alike]) for alike in _alike(facts.keys.composition[rows])])
-    gap = facts.gap[rows]
+    gap = facts.gaps[rows].max(axis=1)
     is_odd = (room > _OTHER_VOLUME * usual) | (room < usual / _OTHER_VOLUME)
     is_odd |= (gap > np.median(gap) + _EMPTY_LAYER) & (room > 1.25 * usual)
     # where many differ, they are another kind of structure and no slip
@@ -87,6 +92,16 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
             facts.numbers_of(rows[is_odd]),
             case.source,
         )
+
+
+def _in_vacuum(facts: Facts) -> NDArray[np.bool_]:
+    """Return which frames are slabs, wires or clusters in vacuum, whose volume says nothing, (n,).
+
+    A crystal in too long a cell has empty layers along all axes, and begins at the origin as before.
+    """
+    is_open = (facts.gaps >= _VACUUM) | ~facts.periodic
+    is_plain = (is_open | (facts.gaps < _BONDED)).all(axis=1) & is_open.any(axis=1)
+    return is_plain & ~((facts.gaps >= _VACUUM).all(axis=1) & facts.cornered)
 
 
 def lost_periodicity(case: Case) -> Iterator[Finding]:
@@ -109,19 +124,27 @@ def lost_periodicity(case: Case) -> Iterator[Finding]:
 
 
 def mixed_periodicity(case: Case) -> Iterator[Finding]:
-    """Find frames of one composition of which some are periodic and some are not."""
+    """Find frames of the same atoms, as dense, of which some are periodic and some are not."""
     facts = case.facts
-    species = facts.keys.composition
+    rows = np.flatnonzero(np.isfinite(facts.filling))
+    _, of_formula = np.unique(facts.counts[rows], axis=0, return_inverse=True)
     odd: list[int] = []
-    for alike in groups(species):
-        periodic = facts.periodic[alike].any(axis=1)
-        if 0 < periodic.sum() < len(alike):
+    for group in groups(of_formula.ravel()):
+        alike = rows[group]
+        periodic = np.asarray(facts.periodic[alike].any(axis=1))
+        filling = facts.filling[alike]
+        if not periodic.any():
+            continue
+        # a cluster in vacuum is no crystal that lost its periodicity
+        is_dense = filling * _AS_DENSE >= np.median(filling[periodic])
+        alike, periodic = alike[periodic | is_dense], periodic[periodic | is_dense]
+        if not periodic.all():
             odd += alike[periodic if periodic.sum() * 2 < len(alike) else ~periodic].tolist()
     if odd:
         yield Finding(
             "mixed-periodicity",
             "warning",
-            f"{len(odd)} of {len(facts)} frames differ in pbc from others of the same composition.",
+            f"{len(odd)} of {len(facts)} frames differ in pbc from others of the same atoms and density.",
             "Check pbc; a molecule in a box and a crystal have different energies.",
             facts.numbers_of(sorted(odd)),
             case.source,

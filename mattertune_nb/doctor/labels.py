@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.facts import Facts
 
 _DIFFERENT = 3
 _REPEATED = 0.02
 """Share of frames with one and the same energy."""
+
+_SAME_SIZE = 1e-4
+"""Relative difference below which the forces of two frames are equally large."""
 
 _NET_FORCE = 0.02  # eV/Å an atom; DFT without a correction of the drift leaves 0.007
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
@@ -43,6 +47,34 @@ def unread_labels(case: Case) -> Iterator[Finding]:
         )
 
 
+def missing_labels(case: Case) -> Iterator[Finding]:
+    """Find frames that lack an energy or forces which others have."""
+    facts = case.facts
+    unread = np.isin(np.arange(len(facts)), list({**facts.unread, **facts.broken}))
+    for label, has in (
+        ("energy", np.isfinite(facts.energy)),
+        ("forces", np.isfinite(facts.net_force)),
+    ):
+        rows = np.flatnonzero(~has & ~unread)
+        if has.any() and len(rows):
+            yield Finding(
+                "missing-label",
+                "warning",
+                f"{len(rows)} of {len(facts)} frames have no {label}, which the others have.",
+                "Take them out, or train on what each frame has (missing: mask of the property).",
+                facts.numbers_of(rows),
+                case.source,
+            )
+    if not unread.any() and np.isnan(facts.energy).all() and np.isnan(facts.net_force).all():
+        yield Finding(
+            "missing-label",
+            "warning",
+            "no frame has an energy or forces, so that there is nothing to train on.",
+            "Give the results of the calculations too, or name the labels (energy_key, forces_key).",
+            source=case.source,
+        )
+
+
 def placeholder_energies(case: Case) -> Iterator[Finding]:
     """Find energies that are zero, or the same in structures that differ."""
     facts = case.facts
@@ -52,10 +84,11 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
     values, of_frame, counts = np.unique(facts.energy[has], return_inverse=True, return_counts=True)
     for k, value in enumerate(values.tolist()):
         rows = has[of_frame == k]
-        if len(np.unique(facts.keys.structure[rows])) < 2:
+        n = _n_different(facts, rows)
+        if n < 2:
             continue
         is_zero = value == 0.0
-        if is_zero or (counts[k] >= _DIFFERENT and counts[k] > _REPEATED * len(has)):
+        if is_zero or (n >= _DIFFERENT and counts[k] > _REPEATED * len(has)):
             yield Finding(
                 "placeholder-energy",
                 "error",
@@ -75,6 +108,15 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
             facts.numbers_of(rows),
             case.source,
         )
+
+
+def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:
+    """Return how many of some frames differ otherwise than by a symmetry, which leaves forces as large."""
+    n = len(np.unique(facts.keys.structure[rows]))
+    sizes = np.sort(facts.force_rms[rows])
+    if not np.isfinite(sizes).all() or sizes[-1] == 0.0:
+        return n
+    return min(n, 1 + int((np.diff(sizes) > _SAME_SIZE * sizes[-1]).sum()))
 
 
 def placeholder_forces(case: Case) -> Iterator[Finding]:
@@ -122,7 +164,7 @@ def repeated_forces(case: Case) -> Iterator[Finding]:
     facts = case.facts
     has = np.flatnonzero((facts.force_key > 0) & (facts.force_max > 0))
     alike = (has[group] for group in groups(facts.force_key[has]))
-    rows = [group for group in alike if len(np.unique(facts.keys.structure[group])) > 1]
+    rows = [group for group in alike if len(group) > 1 and not _is_one_structure(facts, group)]
     if rows:
         found = np.sort(np.concatenate(rows))
         yield Finding(
@@ -134,6 +176,13 @@ def repeated_forces(case: Case) -> Iterator[Finding]:
             facts.numbers_of(found),
             case.source,
         )
+
+
+def _is_one_structure(facts: Facts, rows: NDArray[np.intp]) -> bool:
+    """Return whether frames are one structure, moved or turned at most: with the same contacts."""
+    contacts = np.column_stack([facts.counts[rows], np.nan_to_num(facts.volume[rows])])
+    is_same = np.allclose(contacts, contacts[0], rtol=_SAME_SIZE)
+    return is_same and np.allclose(facts.closest[rows], facts.closest[rows[0]], rtol=_SAME_SIZE)
 
 
 def net_force(case: Case) -> Iterator[Finding]:
@@ -203,6 +252,7 @@ def _spread(values: NDArray[np.float64]) -> float:
 
 RULES = (
     unread_labels,
+    missing_labels,
     placeholder_energies,
     placeholder_forces,
     placeholder_stresses,

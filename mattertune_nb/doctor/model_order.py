@@ -1,15 +1,17 @@
-"""Forces of other atoms and of other frames, told by the untuned backbone."""
+"""Forces of other atoms, of other frames and of other axes, told by the untuned backbone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import chemical_symbols
 
+from mattertune_nb.doctor.compared import correlation_of, unit
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -18,32 +20,68 @@ if TYPE_CHECKING:
 _ALIKE, _UNLIKE = 0.9, 0.5
 """Correlations of forces that belong together, and that do not."""
 
+_TURNED = 0.75
+"""The same of many frames together, which no turn fits by chance."""
+
+_FEWEST_ATOMS = 5
+"""Forces on fewer can be turned into many others."""
+
+_CLEARLY = 3.0
+"""Times farther from one that a correlation is which is had by chance."""
+
+_FEWEST_SHUFFLED, _SHARE_SHUFFLED = 3, 0.05
+"""Frames in which some order fits; among hundreds of sound ones there is one or two."""
+
+_FEWEST_FRAMES = 8
+"""Fewer do not tell in which order their forces stand."""
+
 
 def misplaced_forces(case: Case) -> Iterator[Finding]:
-    """Find forces that are shifted by an atom, or that belong to another frame."""
+    """Find forces that are shifted by an atom, in another order of atoms, or of another frame."""
     if case.forces is None:
         return
     rows, labels, guesses = case.forces.rows, case.forces.labels, case.forces.guesses
-    directions = [_unit(part) for part in labels]
-    expected = [_unit(part) for part in guesses]
+    numbers = [case.facts.dataset.frame(row).numbers for row in rows]
+    common = _common_orders(numbers, labels, guesses)
+    directions = [unit(part) for part in labels]
+    expected = [unit(part) for part in guesses]
+    likeness, telling = case.forces.likeness, case.forces.telling
     by_shape: dict[int, list[int]] = {}
     for k, part in enumerate(labels):
         by_shape.setdefault(len(part), []).append(k)
-    shifted, foreign = [], []
+    shifted: list[int] = []
+    reordered: list[int] = []
+    shuffled: list[int] = []
+    foreign: list[int] = []
     for k, own in enumerate(directions):
-        if float(own @ expected[k]) > _UNLIKE or len(labels[k]) < 2:
+        if likeness[k] > _UNLIKE or not telling[k]:
             continue
-        turns = [_unit(np.roll(labels[k], turn, axis=0)) for turn in (1, -1)]
-        others = [m for m in by_shape[len(labels[k])] if m != k]
-        if max(float(turn @ expected[k]) for turn in turns) > _ALIKE:
-            shifted.append(rows[k])
-        elif any(_belongs(own, directions[m], expected[m]) for m in others):
+        turns = [np.roll(labels[k], turn, axis=0) for turn in (1, -1)]
+        orders = [*_usual_orders(numbers[k]), *common.get(k, [])]
+        by_shift = _likeness(turns, expected[k])
+        by_order = _likeness([labels[k][order] for order in orders], expected[k])
+        # whose own forces are not there, either: they were given to others
+        others = [m for m in by_shape[len(labels[k])] if m != k and likeness[m] <= _UNLIKE]
+        if max(by_shift, by_order) > _ALIKE:
+            (shifted if by_shift >= by_order else reordered).append(rows[k])
+        elif _is_shuffled(labels[k], guesses[k]):
+            shuffled.append(rows[k])
+        elif any(float(own @ expected[m]) > _ALIKE for m in others):
             foreign.append(rows[k])
-    for found, id_, what in (
-        (shifted, "shifted-forces", "are those of the atom before or after each"),
-        (foreign, "foreign-forces", "are those of another frame"),
+    if len(shuffled) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * len(rows)):
+        reordered = sorted([*reordered, *shuffled])
+    # the more ways to mend a frame there are, the more of them fit by chance
+    for found, share, id_, what in (
+        (shifted, 0.25, "shifted-forces", "are those of the atom before or after each"),
+        (
+            reordered,
+            0.25,
+            "reordered-forces",
+            "stand in another order than the atoms: one of both was sorted, reversed or shuffled",
+        ),
+        (foreign, 0.6, "foreign-forces", "are those of another frame"),
     ):
-        if found:
+        if found and case.forces.is_guide_for(len(found), share):
             yield Finding(
                 id_,
                 "error",
@@ -55,19 +93,123 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
             )
 
 
-def _belongs(
-    forces: NDArray[np.float64], there: NDArray[np.float64], expected: NDArray[np.float64]
+def turned_forces(case: Case) -> Iterator[Finding]:
+    """Find forces whose axes are not those of the positions: exchanged, or turned with another cell."""
+    if case.forces is None:
+        return
+    rows, labels, guesses = case.forces.rows, case.forces.labels, case.forces.guesses
+    turned = [
+        row
+        for row, label, guess, tells in zip(rows, labels, guesses, case.forces.telling, strict=True)
+        if tells and len(label) >= _FEWEST_ATOMS and _is_turned(label, guess)
+    ]
+    if not case.forces.is_guide_for(len(turned)):
+        turned = []
+    # all frames may be turned by the same, and each be too far from its prediction to tell
+    if not turned and _is_turned(np.concatenate(labels), np.concatenate(guesses), _TURNED):
+        turned = rows
+    if turned:
+        yield Finding(
+            "turned-forces",
+            "error",
+            f"the forces of {len(turned)} of {len(rows)} frames looked at have other axes than the "
+            "positions: turned they agree with the untuned model, as they stand they correlate less than "
+            f"{_UNLIKE:g}.",
+            "Read cell, positions and forces of one calculation together; a cell that was brought into "
+            "another form turns positions and leaves forces as they were.",
+            case.facts.numbers_of(turned) if len(turned) < len(rows) else (),
+            case.source,
+        )
+
+
+def _is_turned(
+    label: NDArray[np.float64], guess: NDArray[np.float64], least: float = _ALIKE
 ) -> bool:
-    """Return whether forces are what is expected of another frame, and more so than those that are there."""
-    likeness = float(forces @ expected)
-    return likeness > _ALIKE and likeness > float(there @ expected)
+    """Return whether forces, (n, 3), are what is expected once they are turned, and not before."""
+    size = float(np.linalg.norm(label) * np.linalg.norm(guess))
+    # the other sign alone is no turn
+    if not size or abs(float((label * guess).sum())) / size > _UNLIKE:
+        return False
+    # the overlap after the turn that is best for all of them, by Kabsch, or a mirror: axes may be exchanged
+    best = float(np.linalg.svd(label.T @ guess, compute_uv=False).sum())
+    return best / size > least
 
 
-def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return forces as one vector of length one; zero stays zero."""
-    flat = np.ravel(values)
-    length = float(np.linalg.norm(flat))
-    return flat / length if length else flat
+def flipped_element(case: Case) -> Iterator[Finding]:
+    """Find forces on one element that have the other sign than those on the others."""
+    if case.forces is None:
+        return
+    rows, dataset = case.forces.rows, case.facts.dataset
+    numbers = np.concatenate([dataset.frame(row).numbers for row in rows])
+    label, guess = np.concatenate(case.forces.labels), np.concatenate(case.forces.guesses)
+    found = {
+        z: correlation_of(label[numbers == z], guess[numbers == z])
+        for z in np.unique(numbers).tolist()
+        if (numbers == z).sum() >= _FEWEST_ATOMS
+    }
+    flipped = {z: value for z, value in found.items() if value < -_TURNED}
+    if flipped and len(flipped) < len(found) and max(found.values()) > _TURNED:
+        told = ", ".join(f"{chemical_symbols[z]} {value:.2f}" for z, value in found.items())
+        names = " and ".join(chemical_symbols[z] for z in flipped)
+        yield Finding(
+            "forces-sign",
+            "error",
+            f"the forces on {names} have the other sign: by element they correlate with the untuned model as "
+            f"{told.replace('-', '−')}.",
+            "Read the forces again from the calculation: those of other elements have the right sign.",
+            source=case.source,
+        )
 
 
-RULES = (misplaced_forces,)
+def _usual_orders(numbers: NDArray[np.int_]) -> Iterator[NDArray[np.intp]]:
+    """Yield where the force of each atom stands if forces were reversed, or sorted by element."""
+    yield np.arange(len(numbers))[::-1]
+    for keys in (numbers, np.array(chemical_symbols)[numbers]):
+        yield np.argsort(np.argsort(keys, kind="stable"))
+
+
+def _common_orders(
+    numbers: list[NDArray[np.int_]],
+    labels: list[NDArray[np.float64]],
+    guesses: list[NDArray[np.float64]],
+) -> dict[int, list[NDArray[np.intp]]]:
+    """Return for each frame that has it the one order in which forces of all such frames fit.
+
+    Frames are such that have the same atoms in the same order. The order is learnt on one half and judged on
+    the other: of a few frames alone the best one fits by chance.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for k, own in enumerate(numbers):
+        groups.setdefault(own.tobytes(), []).append(k)
+    found: dict[int, list[NDArray[np.intp]]] = {}
+    for group in groups.values():
+        label, guess = np.stack([labels[k] for k in group]), np.stack([guesses[k] for k in group])
+        if len(group) < _FEWEST_FRAMES or correlation_of(label, guess) > _UNLIKE:
+            continue
+        from scipy.optimize import linear_sum_assignment
+
+        overlap = np.einsum("fax,fbx->ab", guess[::2], label[::2])
+        _, order = linear_sum_assignment(overlap, maximize=True)
+        if correlation_of(label[1::2, order], guess[1::2]) > _TURNED:
+            found |= {k: [order] for k in group}
+    return found
+
+
+def _is_shuffled(label: NDArray[np.float64], guess: NDArray[np.float64]) -> bool:
+    """Return whether forces, (n, 3), fit in some order of the atoms, and far better than turned ones do."""
+    from scipy.optimize import linear_sum_assignment
+
+    fits = []
+    for turn in range(3):
+        forces = np.roll(label, turn, axis=1)
+        _, order = linear_sum_assignment(guess @ forces.T, maximize=True)
+        fits.append(_likeness([forces[order]], unit(guess)))
+    return fits[0] > _ALIKE and 1 - max(fits[1:]) > _CLEARLY * (1 - fits[0])
+
+
+def _likeness(candidates: Iterable[NDArray[np.float64]], expected: NDArray[np.float64]) -> float:
+    """Return the correlation of the forces that are most like what is expected."""
+    return max(float(unit(forces) @ expected) for forces in candidates)
+
+
+RULES = (misplaced_forces, turned_forces, flipped_element)

@@ -1,4 +1,4 @@
-"""Labels far from what the untuned backbone says, and sets of two kinds."""
+"""Labels far from what the untuned backbone says."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ _MISMATCH = 0.5
 """eV/atom left after reference energies, MACE's own threshold."""
 
 _FAR = 12.0
-"""Robust standard deviations of an outlier, beyond what grows with the distortion."""
+"""Robust standard deviations of an outlier, beyond what grows with the distortion; twice as many where it is
+smaller than 0.25 eV/atom: single sound electrodes come up to 20."""
 
-_LEAST_ENERGY, _LEAST_FORCE = 0.03, 1.5  # eV/atom, eV/Å
-_FAR_FORCE = 8.0
-_APART = 2.5
-"""Times the width of the wider one that two groups are apart."""
+_LEAST_ENERGY, _PLAIN_ENERGY, _LEAST_FORCE = 0.03, 0.25, 1.5  # eV/atom, eV/atom, eV/Å
+_FAR_FORCE, _STEEPER = 8.0, 8.0
+_PRESSED = 0.7
+"""Of the sum of two covalent radii, within which an untuned model knows little of forces."""
 
 _LENGTH = 1.0  # Å, from an error of the forces to one of the energy
 _GROWS = 0.6
 """Times the prediction, about its median, that an error may be: a distorted frame is harder."""
+
+
+_FAR_ERROR, _STRAINED, _UNLIKE = 6.0, 1.2, 0.7
+"""Times the usual error of the forces, and the size of the labels, and correlation, of a prediction whose
+labels are those of another structure."""
 
 
 def reference_mismatch(case: Case) -> Iterator[Finding]:
@@ -52,39 +58,6 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
         )
 
 
-def mixed_settings(case: Case) -> Iterator[Finding]:
-    """Find energies that fall into two groups, as from two settings of DFT."""
-    energies, predicted = case.energies, case.predicted
-    if energies is None or predicted is None or len(energies) < 2 * _FEWEST:
-        return
-    which, left = energies.which, energies.left
-    order = np.argsort(left)
-    ordered = left[order]
-    # a group of a few is one of outliers
-    least = max(3, len(which) // 12)
-    k = max(range(least, len(which) - least + 1), key=lambda cut: _between(ordered, cut))
-    low, high = ordered[:k], ordered[k:]
-    width = max(float(np.quantile(part, 0.8) - np.quantile(part, 0.2)) for part in (low, high))
-    gap = float(np.median(high) - np.median(low))
-    if gap > _APART * width and gap > _LEAST_ENERGY:
-        part = order[:k] if len(low) < len(high) else order[k:]
-        yield Finding(
-            "mixed-settings",
-            "warning",
-            f"the energies fall into two groups {1000 * gap:.3g} meV/atom apart, {len(part)} of "
-            f"{len(which)} frames looked at in the smaller one, each {1000 * width:.3g} wide.",
-            "Two settings of DFT, or two kinds of corrections, are mixed: keep one.",
-            case.facts.numbers_of(np.sort(predicted.rows[which[part]])),
-            case.source,
-        )
-
-
-def _between(ordered: NDArray[np.float64], cut: int) -> float:
-    """Return Otsu's criterion: the variance between two parts of sorted values."""
-    low, high = ordered[:cut], ordered[cut:]
-    return float(len(low) * len(high) * (high.mean() - low.mean()) ** 2)
-
-
 def energy_outliers(case: Case) -> Iterator[Finding]:
     """Find energies far from what the untuned model says, beyond what grows with the distortion."""
     energies, predicted = case.energies, case.predicted
@@ -98,7 +71,8 @@ def energy_outliers(case: Case) -> Iterator[Finding]:
         - _GROWS * np.abs(guess - np.median(guess))
         - _doubt(case.forces, predicted)[which]
     )
-    odd = np.flatnonzero(beyond > max(_FAR * spread, _LEAST_ENERGY))
+    limit = max(_FAR * spread, min(2 * _FAR * spread, _PLAIN_ENERGY), _LEAST_ENERGY)
+    odd = np.flatnonzero(beyond > limit)
     if len(odd) and len(odd) < 0.3 * len(which):
         worst = float(np.abs(left[odd]).max())
         yield Finding(
@@ -129,14 +103,21 @@ def _doubt(forces: ForcesCompared | None, predicted: Predicted) -> NDArray[np.fl
 
 def force_outliers(case: Case) -> Iterator[Finding]:
     """Find forces on single atoms far from what the untuned model says, by element."""
-    if case.forces is None:
+    if case.forces is None or not case.forces.is_guide_for(0):
         return
     rows, labels = case.forces.rows, case.forces.labels
     numbers = np.concatenate([case.facts.dataset.frame(row).numbers for row in rows])
     frame = np.repeat(rows, [len(part) for part in labels])
     label, guess = np.concatenate(labels), np.concatenate(case.forces.guesses)
     error = np.linalg.norm(label - guess, axis=1)
-    beyond = error - _GROWS * np.linalg.norm(guess, axis=1)
+    # the nearer two atoms, the more a model's forces are too weak, but not of another direction
+    square = np.square(guess).sum(axis=1)
+    steeper = np.clip(
+        (label * guess).sum(axis=1) / np.where(square > 0, square, 1.0), 1.0, _STEEPER
+    )
+    aside = np.linalg.norm(label - steeper[:, None] * guess, axis=1)
+    beyond = aside - _GROWS * np.linalg.norm(guess, axis=1)
+    beyond[case.facts.closest[frame] < _PRESSED] = 0.0
     found: list[int] = []
     worst: tuple[float, str] = (0.0, "")
     for z in np.unique(numbers).tolist():
@@ -160,4 +141,41 @@ def force_outliers(case: Case) -> Iterator[Finding]:
         )
 
 
-RULES = (reference_mismatch, mixed_settings, energy_outliers, force_outliers)
+def unlike_forces(case: Case) -> Iterator[Finding]:
+    """Find calm labels on structures that the untuned model says are strained, in forces and energy."""
+    forces = case.forces
+    if forces is None or len(forces) < _FEWEST or not forces.is_guide_for(0):
+        return
+    pairs = zip(forces.labels, forces.guesses, strict=True)
+    sizes = np.array([[float(np.sqrt(np.square(part).mean())) for part in two] for two in pairs])
+    errors = np.sqrt(np.maximum((sizes**2).sum(1) - 2 * forces.likeness * sizes.prod(1), 0.0))
+    # of a distorted structure the labels are larger than what a model says, and no smaller
+    is_off = (errors > _FAR_ERROR * np.median(errors)) & (sizes[:, 1] > _STRAINED * sizes[:, 0])
+    is_off &= (forces.likeness < _UNLIKE) & _far_energies(case, forces)
+    odd = np.flatnonzero(is_off)
+    if len(odd) and len(odd) < 0.3 * len(forces):
+        times = float(np.median(errors[odd]) / np.median(errors))
+        yield Finding(
+            "unlike-forces",
+            "warning",
+            f"the labels of {len(odd)} of {len(forces)} frames looked at are not of their structures: the "
+            f"untuned model is {times:.0f} times as far off as usual in their forces, and says "
+            f"{np.median(sizes[odd, 1]):.2g} eV/Å where the labels have {np.median(sizes[odd, 0]):.2g}.",
+            "Look at these frames: do species, positions and labels belong to one calculation?",
+            case.facts.numbers_of([forces.rows[k] for k in odd]),
+            case.source,
+        )
+
+
+def _far_energies(case: Case, forces: ForcesCompared) -> NDArray[np.bool_]:
+    """Return of which frames with forces the energy is far from the prediction, if it has one, too."""
+    energies, predicted = case.energies, case.predicted
+    if energies is None or predicted is None or len(energies) < _FEWEST:
+        return np.ones(len(forces), bool)
+    far = np.ones(len(predicted), bool)
+    left = np.abs(energies.left - np.median(energies.left))
+    far[energies.which] = left > _FAR * 1.4826 * np.median(left)
+    return far[np.searchsorted(predicted.rows, forces.rows)]
+
+
+RULES = (reference_mismatch, energy_outliers, force_outliers, unlike_forces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -25,6 +26,12 @@ _FEWEST = 8
 _OFF = 1.6
 """A label so many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
 
+_NO_UNIT = 2.2
+"""A model may itself be as far off, where labels are in no unit that is known."""
+
+_SHEAR = ("yz", "xz", "xy")
+_LEAST_VARIATION = 1e-4  # eV/atom; a model's single precision varies by a tenth of it
+_FAR = 8.0
 _UNLIKE = 0.5
 
 
@@ -36,15 +43,16 @@ def force_units(case: Case) -> Iterator[Finding]:
     label, guess = np.concatenate(forces.labels), np.concatenate(forces.guesses)
     correlation, slope = correlation_of(label, guess), slope_of(label, guess)
     if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
-        yield _unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
+        yield from _unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
         return
-    # in single frames the bulk of the set is the measure: a frame's own slope has to be far from it
-    odd = []
-    for row, own, other in zip(forces.rows, forces.labels, forces.guesses, strict=True):
-        own_slope = slope_of(own, other)
-        is_told = abs(correlation_of(own, other)) >= CORRELATION and len(own) > 1
-        if is_told and not 1 / (2 * _OFF) < own_slope < 2 * _OFF:
-            odd.append((row, own_slope))
+    if not forces.is_guide_for(0):
+        return
+    # in single frames the bulk of the set is the measure: a frame's own slope has to be that of a unit to it
+    slopes = np.array([slope_of(*pair) for pair in zip(forces.labels, forces.guesses, strict=True)])
+    is_told = forces.telling & (np.abs(forces.likeness) >= CORRELATION)
+    usual = float(np.median(np.abs(slopes[is_told]))) if is_told.any() else 1.0
+    told = [(forces.rows[k], float(slopes[k])) for k in np.flatnonzero(is_told)]
+    odd = [(row, slope) for row, slope in told if _is_of_unit(slope / usual)]
     if odd:
         typical = float(np.median([value for _, value in odd]))
         what = "the other sign" if typical < 0 else "another unit"
@@ -65,22 +73,24 @@ def energy_units(case: Case) -> Iterator[Finding]:
     if energies is None or predicted is None:
         return
     label, guess = energies.label, energies.guess
-    if len(energies) < _FEWEST or not guess.std():
+    if len(energies) < _FEWEST or guess.std() < _LEAST_VARIATION:
         return
     correlation, slope = correlation_of(label, guess), _robust_slope(label, guess)
     if abs(correlation) < CORRELATION or 1 / _OFF < slope < _OFF:
         return
     sizes = case.facts.n_atoms[predicted.rows[energies.which]]
     # where sizes differ, that energies do not grow with them is told without a model
-    if slope > 0 and sizes.max() < 1.5 * sizes.min() and 1 / _OFF < slope * np.median(sizes) < _OFF:
+    size = float(np.median(sizes))
+    is_one_size = slope > 0 and sizes.max() < 1.5 * sizes.min()
+    if is_one_size and 1 / _OFF < slope * size < _OFF and _is_nearer(slope, 1 / size):
         yield energies_per_atom(
             f"energies vary {times(slope)} as much as the untuned model says (correlation "
-            f"{correlation:.2f}), and structures have {np.median(sizes):.0f} atoms: they are energies per "
+            f"{correlation:.2f}), and structures have {size:.0f} atoms: they are energies per "
             "atom.",
             case.source,
         )
         return
-    yield _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+    yield from _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
 
 
 def stress_units(case: Case) -> Iterator[Finding]:
@@ -110,19 +120,33 @@ def stress_units(case: Case) -> Iterator[Finding]:
         )
         return
     if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
-        yield _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
+        yield from _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
         return
     shear, of_model = label[:, 3:], guess[:, 3:]
-    vasp = correlation_of(shear[:, [1, 2, 0]], of_model)
-    if vasp > CORRELATION and correlation_of(shear, of_model) < _UNLIKE:
+    as_voigt = correlation_of(shear, of_model)
+    if as_voigt >= _UNLIKE:
+        return
+    found = {order: _of_most(shear[:, list(order)], of_model) for order in permutations(range(3))}
+    order, likeness = max(found.items(), key=lambda item: item[1])
+    if likeness > CORRELATION:
+        # component `order[k]` is the k-th of Voigt's
+        names = [_SHEAR[order.index(k)] for k in range(3)]
+        of_whom = "VASP's order " if order == (1, 2, 0) else ""
         yield Finding(
             "stress-order",
             "error",
-            f"the shear components are in VASP's order xy yz zx: so read they correlate {vasp:.2f} with the "
-            f"untuned model, in Voigt's order {correlation_of(shear, of_model):.2f}.",
+            f"the shear components are in {of_whom or 'the order '}{' '.join(names)}: so read they correlate "
+            f"{likeness:.2f} with the untuned model, in Voigt's order {as_voigt:.2f}.",
             "Write them as xx yy zz yz xz xy.",
             source=case.source,
         )
+
+
+def _of_most(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
+    """Return the correlation over the nine tenths of the frames that are nearest to it."""
+    apart = np.abs(label - guess).max(axis=1)
+    near = apart <= np.quantile(apart, 0.9)
+    return correlation_of(label[near], guess[near])
 
 
 def _unit_finding(
@@ -132,22 +156,52 @@ def _unit_finding(
     correlation: float,
     case: Case,
     setting: str,
-) -> Finding:
-    """Return the finding of a whole set of labels in another unit or with the other sign."""
+) -> Iterator[Finding]:
+    """Yield the finding of a whole set of labels in another unit or with the other sign."""
     unit = nearest_unit(abs(slope), known) if not 1 / _OFF < abs(slope) < _OFF else None
-    signed = "have the other sign" if slope < 0 else ""
-    in_unit = f"are in {unit}" if unit else "are in an unknown unit"
-    says = " and ".join(filter(None, (signed, "" if signed and unit is None else in_unit)))
     plural = {"energy": "energies", "stress": "stresses"}.get(what, what)
+    finding_id = f"{what}-unit" if slope > 0 else f"{what}-sign"
+    measured = (
+        f"they are {times(slope)} what the untuned model says, at a correlation of "
+        f"{abs(correlation):.2f}."
+    )
+    if unit is None and not 1 / _OFF < abs(slope) < _OFF:
+        # a model may be as far off where it knows little: softer, stiffer, or of another phase
+        if 1 / _NO_UNIT < slope < _NO_UNIT:
+            return
+        yield Finding(
+            finding_id,
+            "warning",
+            f"the {plural} are in no unit that is known here, or the untuned model is no guide to them: "
+            f"{measured}",
+            "Look up their unit and sign; change nothing where they are right.",
+            source=case.source,
+        )
+        return
+    signed = "have the other sign" if slope < 0 else ""
+    says = " and ".join(filter(None, (signed, f"are in {unit}" if unit else "")))
     default = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"}[what]
-    return Finding(
-        f"{what}-unit" if slope > 0 else f"{what}-sign",
+    yield Finding(
+        finding_id,
         "error",
-        f"the {plural} {says}: they are {times(slope)} what the untuned model says, at a correlation of "
-        f"{abs(correlation):.2f}.",
+        f"the {plural} {says}: {measured}",
         f"Say so where the data set is chosen ({setting}), or convert them to {default}.",
         source=case.source,
         settings=_setting(what, setting, unit, slope),
+    )
+
+
+def _is_of_unit(slope: float) -> bool:
+    """Return whether a frame's forces are those of the others times a unit far from theirs, or times −1."""
+    if 1 / _OFF < abs(slope) < _OFF:
+        return slope < 0
+    return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), FORCE_UNITS) is not None
+
+
+def _is_nearer(slope: float, factor: float) -> bool:
+    """Return whether a slope is nearer to a factor than to that of any unit, by ratios."""
+    return all(
+        abs(np.log(slope / factor)) < abs(np.log(slope / known)) for known in ENERGY_UNITS.values()
     )
 
 

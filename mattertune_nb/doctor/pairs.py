@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.facts import Facts
 
 _NEAR = 0.01  # Å, root mean square over the atoms, of structures whose labels have to agree
-_SAME = 0.002  # Å, of those that are one structure
+_SAME = 0.001  # Å, of the atom that is farthest off, of those that are one structure
 _UNEXPLAINED = 0.005  # eV/atom
 _STEP = 0.2  # Å, up to which the mean force over a step gives the change of energy
 _FEWEST_STEPS = 10
@@ -117,7 +117,7 @@ RULES = (duplicates, energies_against_forces)
 
 
 def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
-    """Return pairs of frames of the same species that differ by no more than 0.01 Å, and by how much."""
+    """Return pairs of frames of the same species near to 0.01 Å, and the longest way of an atom."""
     pairs: list[tuple[int, int, float]] = []
     rng = np.random.default_rng(0)
     usable = np.flatnonzero(~np.isin(np.arange(len(facts)), list(facts.broken)))
@@ -134,10 +134,10 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
         for a, b in sorted(tree.query_pairs(reach)):
             i, j = int(rows[a]), int(rows[b])
             one, other = facts.dataset.frame(i), facts.dataset.frame(j)
-            is_same_cell = np.allclose(one.cell.array, other.cell.array, atol=_NEAR)
-            distance = displacement(one, other)
-            if is_same_cell and distance <= _NEAR:
-                pairs.append((i, j, distance))
+            is_same_cell = np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME)
+            if is_same_cell and displacement(one, other) <= _NEAR:
+                farthest = np.linalg.norm(shortest_way(one, other), axis=1).max()
+                pairs.append((i, j, float(farthest)))
     return pairs
 
 

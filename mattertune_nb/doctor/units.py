@@ -40,10 +40,10 @@ STRESS_UNITS = _sizes(("GPa", "kbar", "bar", "Hartree/Bohr³", "meV/Å³")) | {"
 _NEAR = 1.4
 
 
-def nearest_unit(factor: float, known: Mapping[str, float]) -> str | None:
+def nearest_unit(factor: float, known: Mapping[str, float], near: float = _NEAR) -> str | None:
     """Return the unit in which labels are that are so many times too large, or ``None``."""
     name = min(known, key=lambda unit: abs(math.log(factor / known[unit])))
-    return name if abs(math.log(factor / known[name])) < math.log(_NEAR) else None
+    return name if abs(math.log(factor / known[name])) < math.log(near) else None
 
 
 def times(slope: float) -> str:

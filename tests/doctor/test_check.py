@@ -7,11 +7,14 @@ import json
 import ase.io
 import numpy as np
 import pytest
+from ase import units
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
+from mattertune_nb.doctor.check import findings_of, look_at
+from mattertune_nb.doctor.predicted import predicted_as
 
 
 def labelled(atoms, **changed):
@@ -81,6 +84,28 @@ def test_a_label_that_cannot_be_one_is_found_in_its_frame(copper, id_, label, va
     assert finding.frames == (5,)
 
 
+def test_equal_energies_by_a_symmetry_are_no_placeholders():
+    frames = []
+    for i in range(8):
+        atoms = bulk("Au", cubic=True) * (2, 1, 1)
+        atoms.positions[i, i % 3] += 0.01
+        frames.append(labelled(atoms))
+    energy = frames[0].get_potential_energy()
+    frames = [labelled(atoms, energy=energy) for atoms in frames]
+    assert not len(mt.check(frames))
+    rng = np.random.default_rng(0)
+    for atoms in frames:
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+    frames = [labelled(atoms, energy=energy) for atoms in frames]
+    assert "placeholder-energy" in ids(mt.check(frames))
+
+
+def test_structures_without_any_label_are_told():
+    (finding,) = mt.check([bulk("Cu"), bulk("Ni")])
+    assert finding.id == "missing-label"
+    assert "nothing to train on" in finding.message
+
+
 def test_forces_of_another_frame_are_found_in_both(copper):
     foreign = labelled(copper[7], forces=copper[9].get_forces())
     (finding,) = mt.check(with_frame(copper, 7, foreign))
@@ -133,7 +158,7 @@ def test_a_molecule_in_a_box_is_no_crystal():
         atoms = molecule("CH3CH2OH", vacuum=3.0)
         atoms.rattle(0.03, seed=i)
         frames.append(atoms)
-    assert not len(mt.check(frames))
+    assert ids(mt.check(frames)) == {"missing-label"}
 
 
 def test_energies_are_compared_with_the_forces_along_a_trajectory(copper):
@@ -234,3 +259,83 @@ def test_frames_beyond_the_memory_budget_of_a_batch(copper):
     assert set(sizes) == {8}
     assert "more than the 6 that a batch is to have" in finding.message
     assert "<svg" in finding.picture
+
+
+@pytest.mark.parametrize(
+    ("label", "value"), [("energy", np.nan), ("forces", np.full((4, 3), np.inf)), ("energy", "n/a")]
+)
+def test_a_label_that_is_no_number_is_an_error_with_its_frame(copper, label, value):
+    frames = [atoms.copy() for atoms in copper]
+    for frame, known in zip(frames, copper, strict=True):
+        frame.info["energy"] = known.get_potential_energy()
+        frame.arrays["forces"] = known.get_forces()
+    (frames[4].info if label == "energy" else frames[4].arrays)[label] = value
+    (finding,) = [f for f in mt.check(frames) if f.id == "unreadable-label"]
+    assert finding.severity == "error"
+    assert finding.frames == (4,)
+    assert f"{label} ('{label}')" in finding.message
+
+
+def test_frames_without_a_label_that_others_have_are_told(copper):
+    frames = [atoms.copy() for atoms in copper]
+    for k, (frame, known) in enumerate(zip(frames, copper, strict=True)):
+        frame.info = {} if k in (3, 9) else {"energy": known.get_potential_energy()}
+    (finding,) = [f for f in mt.check(frames) if f.id == "missing-label"]
+    assert (finding.severity, finding.frames) == ("warning", (3, 9))
+    assert "2 of 40 frames have no energy" in finding.message
+
+
+def test_isolated_atoms_are_no_frames_of_the_doctor(copper):
+    alone = bulk("Cu")
+    alone.set_cell([20, 20, 20])
+    alone.info = {"config_type": "IsolatedAtom", "energy": -0.25}
+    report = mt.check([alone, *copper])
+    assert not len(report)
+    assert report.n_frames == len(copper)
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [([5, 4, 3], "the order xy xz yz"), ([5, 3, 4], "VASP's order xy yz xz"), ([3, 4, 5], None)],
+)
+def test_the_order_of_shear_stresses_is_said(copper, order, told):
+    frames = [labelled(atoms, stress=atoms.get_stress()[[0, 1, 2, *order]]) for atoms in copper]
+    data = mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset()
+    truth = [{"stresses": atoms.get_stress()} for atoms in copper]
+    case = look_at(data, predicted=predicted_as(np.arange(len(frames)), truth))
+    found = [f.message for f in findings_of(case) if f.id == "stress-order"]
+    assert len(found) == (told is not None)
+    assert not found or told in found[0]
+
+
+def test_energies_of_the_next_frame_are_told_without_a_model(copper):
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(len(copper)):
+        atoms = bulk("Cu", cubic=True) * (rng.integers(1, 6), 1, 1)
+        atoms.rattle(0.1, seed=i)
+        frames.append(labelled(atoms))
+    energies = [atoms.get_potential_energy() - 3.5 * len(atoms) for atoms in frames]
+    assert not mt.check(
+        [labelled(a, energy=e) for a, e in zip(frames, energies, strict=True)]
+    ).errors
+    shifted = [labelled(a, energy=e) for a, e in zip(frames, np.roll(energies, 1), strict=True)]
+    (finding,) = mt.check(shifted).errors
+    assert finding.id == "shifted-energies"
+    assert "stands 1 place after it" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("told", "positions", "cell"),
+    [("cells", 0, 1), ("positions", 1, 0), ("positions and cell", 1, 1)],
+)
+def test_lengths_in_bohr_are_told(copper, told, positions, cell):
+    frames = []
+    for known in copper:
+        atoms = known.copy()
+        atoms.set_cell(known.cell.array / units.Bohr**cell)
+        atoms.positions /= units.Bohr**positions
+        atoms.calc = known.calc
+        frames.append(atoms)
+    (finding,) = [f for f in mt.check(frames) if f.id == "length-unit"]
+    assert finding.message.startswith(f"the {told} are in Bohr: read so 100 % of 24 frames")

@@ -77,6 +77,10 @@ def test_the_form_and_the_check_know_it_too(frames, tmp_path):
         data=mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src=tmp_path / "a.xyz")),
     )
     filler = LabelKeyFiller()
+    filler.fill(config)
+    assert config.data.dataset.energy_key is None
+    assert filler.questions["dataset"]
+    filler.wait()
     assert filler.fill(config)
     assert config.data.dataset.energy_key == "dft_energy"
     assert not filler.questions["dataset"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.doctor.check import findings_of, look_at, untuned_model
@@ -18,10 +19,15 @@ from doctor import KINDS, has, is_found, planted
 
 
 @pytest.fixture(scope="module")
-def ethanol():
+def untuned():
+    return untuned_model("chgnet")
+
+
+@pytest.fixture(scope="module")
+def ethanol(untuned):
     """Return the shipped frames for validation, and what the untuned CHGNet says of them."""
     dataset = mt.XYZDatasetConfig(src=mt.demo_data("validation")).create_dataset()
-    return dataset, look_at(dataset, untuned_model("chgnet"))
+    return dataset, look_at(dataset, untuned)
 
 
 def test_the_clean_file_has_no_findings(ethanol):
@@ -30,13 +36,58 @@ def test_the_clean_file_has_no_findings(ethanol):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_fault_is_found_in_the_frames_in_which_it_is(ethanol, kind, seed):
+def test_a_fault_is_found_in_the_frames_in_which_it_is(ethanol, untuned, kind, seed):
     dataset, clean = ethanol
     if not kind.needs <= has(dataset):
         pytest.skip("molecules without a cell have no such label")
     data, chosen = planted(dataset, kind, np.random.default_rng(seed))
-    findings = findings_of(look_at(data, predicted=None if kind.moves else clean.predicted))
+    known = None if kind.moves else clean.predicted
+    findings = findings_of(look_at(data, untuned, predicted=known))
     assert is_found(kind, chosen, findings)
+
+
+def data_of(frames):
+    return mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset()
+
+
+@pytest.mark.parametrize("factor", [0.25, 2.4, -0.3])
+def test_a_slope_that_is_that_of_no_unit_warns_as_the_model_itself_may_be_off(
+    ethanol, untuned, factor
+):
+    """Labels of another method may be softer; an error would say what nobody knows."""
+    dataset, clean = ethanol
+    frames = []
+    for i in range(len(dataset)):
+        atoms, labels = dataset[i], dataset.labels(i)
+        labels = dict(labels) | {"forces": factor * labels["forces"]}
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
+    findings = findings_of(look_at(data_of(frames), untuned, predicted=clean.predicted))
+    (found,) = [f for f in findings if f.id in {"forces-unit", "forces-sign"}]
+    assert found.severity == "warning"
+    assert "no unit that is known here" in found.message
+    assert not found.settings
+
+
+@pytest.mark.parametrize("sort_key", ["symbol", "number"])
+@pytest.mark.parametrize("only_forces", [True, False])
+def test_forces_or_atoms_alone_sorted_by_element_are_found(ethanol, untuned, sort_key, only_forces):
+    dataset = ethanol[0]
+    mix = np.random.default_rng(0).permutation(9)
+    frames = []
+    for i in range(len(dataset)):
+        atoms, forces = dataset[i][mix], dataset.labels(i)["forces"][mix]
+        keys = atoms.symbols if sort_key == "symbol" else atoms.numbers
+        order = np.argsort(np.array(keys), kind="stable")
+        if only_forces:
+            forces = forces[order]
+        else:
+            atoms = atoms[order]
+        atoms.calc = SinglePointCalculator(atoms, forces=forces)
+        frames.append(atoms)
+    (found,) = [f for f in findings_of(look_at(data_of(frames), untuned)) if f.severity == "error"]
+    assert found.id == "reordered-forces"
+    assert len(found.frames) > 0.8 * len(frames)
 
 
 def test_an_element_that_the_backbone_does_not_know_is_an_error():

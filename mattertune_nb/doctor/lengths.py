@@ -1,0 +1,90 @@
+"""Lengths in Bohr where Å are expected: of the positions, of the cell, or of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import units
+
+from mattertune_nb.data.evenly import evenly_spread
+from mattertune_nb.doctor.facts import Contacts, empty_layers
+from mattertune_nb.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ase import Atoms
+
+    from mattertune_nb.doctor.case import Case
+
+_SAMPLE, _FEWEST = 24, 3
+_NEAREST, _FARTHEST = 0.7, 1.3
+"""Distance of the nearest two atoms over the sum of their covalent radii, in sound structures."""
+
+_GAP = 3.5  # Å, of an empty layer in a crystal or liquid
+_MOST, _FEW = 0.8, 0.2
+_NOBLE = (2, 10, 18, 36, 54)
+
+_READ_AS = {
+    "positions and cell": (units.Bohr, units.Bohr),
+    "cells": (1.0, units.Bohr),
+    "positions": (units.Bohr, 1.0),
+}
+"""Factors of the positions and of the cell."""
+
+
+def length_units(case: Case) -> Iterator[Finding]:
+    """Find sets whose structures are sound once their positions or cells are read in Bohr, and not before."""
+    facts = case.facts
+    usable = np.flatnonzero(
+        (facts.n_atoms > 2) & ~np.isin(np.arange(len(facts)), list(facts.broken))
+    )
+    usable = usable[facts.counts[usable][:, _NOBLE].sum(axis=1) == 0]
+    rows = usable[evenly_spread(len(usable), _SAMPLE)]
+    # as they stand they were looked at already; where they are sound no frame is read again
+    nearest, gap = facts.closest[rows], facts.gaps[rows].max(axis=1)
+    is_dense = ~(facts.periodic[rows].all(axis=1) & (gap >= _GAP))
+    as_is = (
+        float(np.mean((nearest > _NEAREST) & (nearest < _FARTHEST) & is_dense))
+        if len(rows)
+        else 0.0
+    )
+    if len(rows) < _FEWEST or as_is > _FEW:
+        return
+    frames = [facts.dataset.frame(i) for i in rows.tolist()]
+    shares = {what: _share(frames, *factors) for what, factors in _READ_AS.items()}
+    what = max(shares, key=lambda what: shares[what])
+    if shares[what] > _MOST:
+        yield Finding(
+            "length-unit",
+            "error",
+            f"the {what} are in Bohr: read so {100 * shares[what]:.0f} % of {len(frames)} frames have "
+            f"their nearest atoms {_NEAREST:g} to {_FARTHEST:g} times the sum of covalent radii apart and no "
+            f"empty layer of {_GAP:g} Å in a cell, as they stand {100 * as_is:.0f} %.",
+            f"Multiply the {what} by 0.529177 Å.",
+            source=case.source,
+        )
+
+
+def _share(frames: list[Atoms], of_positions: float, of_cell: float) -> float:
+    """Return the share of structures that are sound with their positions and cell multiplied."""
+    return float(np.mean([_is_sound(atoms, of_positions, of_cell) for atoms in frames]))
+
+
+def _is_sound(atoms: Atoms, of_positions: float, of_cell: float) -> bool:
+    scaled = atoms.copy()
+    scaled.set_cell(of_cell * atoms.cell.array)
+    scaled.positions *= of_positions
+    if not _NEAREST < Contacts(scaled).closest()[0] < _FARTHEST:
+        return False
+    if not scaled.pbc.all() or scaled.cell.rank < 3:
+        return of_cell == of_positions
+    gaps, _ = empty_layers(scaled)
+    # a molecule in the middle of a box fits a smaller one, too
+    return bool(gaps.max() < _GAP) and (
+        of_cell == of_positions or of_cell == 1.0 or empty_layers(atoms)[1]
+    )
+
+
+RULES = (length_units,)
