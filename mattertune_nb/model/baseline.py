@@ -16,6 +16,7 @@ from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.energies import EnergyTable, TableBuilder
 from mattertune_nb.model.first_predictions import FirstPredictions
+from mattertune_nb.model.isolated_references import fix_to_isolated_atoms
 from mattertune_nb.model.loader import as_list, check_processes, graph_dataset, graph_loader
 from mattertune_nb.model.normalization import Spread
 from mattertune_nb.model.processes import gathered
@@ -132,6 +133,8 @@ def fit_normalization(trainer: Trainer, module: FinetuneModuleBase) -> None:
 
 def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None) -> None:
     normalization = module.normalization
+    if normalization.takes_isolated_atoms:
+        fix_to_isolated_atoms(trainer, module)
     # over the same dataset as the epochs, so that each graph is built once
     dataset = graph_dataset(trainer.train_dataloader)
     loader = graph_loader(

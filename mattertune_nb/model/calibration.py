@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_SAYS_NOTHING = 100
+"""Errors over spread, from which members are all but alike."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Errors of a property against the spread of an ensemble's members.
@@ -31,7 +35,15 @@ class Calibration:
     n: int
 
     def __str__(self) -> str:
-        rank = "not defined" if np.isnan(self.correlation) else f"{self.correlation:.2f}"
+        if self.factor > _SAYS_NOTHING:
+            return (
+                f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and says nothing of them"
+            )
+        rank = (
+            "not defined"
+            if np.isnan(self.correlation)
+            else f"{self.correlation:.2f}".replace("-", "−")
+        )
         return f"errors are {self.factor:.2g} × the spread; rank correlation of both {rank}"
 
 

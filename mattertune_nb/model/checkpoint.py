@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.model.archive import SUFFIX, read_archive
 from mattertune_nb.model.devices import require_device
+from mattertune_nb.model.formats import upgrade
 
 
 def is_of_ours(path: Path) -> bool:
@@ -18,7 +20,7 @@ def is_of_ours(path: Path) -> bool:
     if path.is_dir():
         return True
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        contents = _contents(path, "cpu")
     except Exception:  # what else it may be is for the vendor to say
         return False
     return _is_checkpoint(contents)
@@ -34,15 +36,15 @@ def _is_checkpoint(contents: Any) -> bool:
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint that this package wrote.
+    """Read a checkpoint that this package wrote, or an archive of safetensors, in the newest format.
 
     Raises
     ------
     ConfigError
         Where `map_location` is no device of this machine.
     TrainingError
-        Where the file is missing, cut short, not one of ours, or holds objects whose unpickling
-        could run code; none of that is ever run.
+        Where the file is missing, cut short, not one of ours, of a newer version, or holds objects whose
+        unpickling could run code; none of that is ever run.
     """
     if not Path(path).is_file():
         msg = f"{path}: no such checkpoint. Check the path."
@@ -53,7 +55,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         for device in map_location.values():
             require_device(device)
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = _contents(Path(path), map_location)
     except pickle.UnpicklingError as exc:
         msg = (
             f"{path}: refused, as it is damaged or holds objects other than tensors and builtins, "
@@ -66,7 +68,15 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     if not _is_checkpoint(checkpoint):
         msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
         raise TrainingError(msg)
-    return dict(checkpoint)
+    checkpoint = dict(checkpoint)
+    upgrade(checkpoint, path)
+    return checkpoint
+
+
+def _contents(path: Path, map_location: Any) -> Any:
+    if path.suffix == SUFFIX:
+        return read_archive(path, map_location)
+    return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def warn_of_own_class(checkpoint: dict[str, Any], path: str | Path) -> None:

@@ -12,6 +12,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.places import checkpoint_file, factors_of, members_of, path_of
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
+from mattertune_nb.model.formats import FORMAT, KEY
 from mattertune_nb.model.starting import built_from
 
 if TYPE_CHECKING:
@@ -102,6 +103,20 @@ def own_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
         elif parameter.kind is parameter.VAR_POSITIONAL:
             named.pop(name, None)
     return named
+
+
+def about(model: FinetuneModuleBase) -> dict[str, Any]:
+    """Return what a checkpoint holds of a model beside weights and settings."""
+    told: dict[str, Any] = {
+        KEY: FORMAT,
+        "baseline": dict(model.baseline),
+        "module_class": type(model).__qualname__,
+    }
+    if model.backbone.architecture is not None:
+        told["architecture"] = model.backbone.architecture
+    if model.start is not None:
+        told["start"] = dict(model.start)
+    return told | arguments_for_checkpoint(model.arguments)
 
 
 def arguments_for_checkpoint(arguments: Mapping[str, Any]) -> dict[str, Any]:

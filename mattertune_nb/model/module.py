@@ -13,11 +13,12 @@ from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
 from mattertune_nb.model.depth import freeze_blocks, rate_factors
+from mattertune_nb.model.formats import upgrade
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
-from mattertune_nb.model.loading import arguments_for_checkpoint, load, own_arguments
+from mattertune_nb.model.loading import about, load, own_arguments
 from mattertune_nb.model.lora import add_lora, merge_lora, pack, unpack
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
@@ -30,6 +31,7 @@ from mattertune_nb.model.schedules import create_lr_schedulers
 from mattertune_nb.model.starting import start_of
 from mattertune_nb.model.tools import Findable
 from mattertune_nb.model.turns import Turns
+from mattertune_nb.model.uses import Usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
 
 
-class FinetuneModuleBase(Findable):
+class FinetuneModuleBase(Usable, Findable):
     """Fine-tunes a pretrained backbone under any Lightning Trainer.
 
     Parameters
@@ -282,17 +283,12 @@ class FinetuneModuleBase(Findable):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["baseline"] = dict(self.baseline)
-        checkpoint["module_class"] = type(self).__qualname__
-        if self.backbone.architecture is not None:
-            checkpoint["architecture"] = self.backbone.architecture
-        if self.start is not None:
-            checkpoint["start"] = dict(self.start)
-        checkpoint |= arguments_for_checkpoint(self.arguments)
+        checkpoint |= about(self)
         pack(self.backbone, checkpoint, "backbone.")
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        upgrade(checkpoint)
         self.baseline = dict(checkpoint.get("baseline", {}))
         unpack(self.backbone, checkpoint)
 
@@ -336,15 +332,3 @@ class FinetuneModuleBase(Findable):
         """
         base = FinetuneModuleBase
         return load(cls, checkpoint_path, map_location, kwargs, strict=strict, base=base)
-
-    def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
-        """Return :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are its others."""
-        from mattertune_nb.calculator import MatterTuneCalculator
-
-        return MatterTuneCalculator(self, **kwargs)
-
-    def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
-        """Return :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are its others."""
-        from mattertune_nb.calculator import PropertyPredictor
-
-        return PropertyPredictor(self, **kwargs)

@@ -14,6 +14,7 @@ from typing_extensions import override
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, PropertyName
 from mattertune_nb.config.task import (
+    ISOLATED_ATOMS,
     MeanStdNormalizerConfig,
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
@@ -103,7 +104,10 @@ class Normalization(ExactBuffers):
 
     def _needs_fit(self) -> bool:
         return any(
-            (isinstance(n, PerAtomReferencingNormalizerConfig) and n.per_element_references is None)
+            (
+                isinstance(n, PerAtomReferencingNormalizerConfig)
+                and n.per_element_references in (None, ISOLATED_ATOMS)
+            )
             or (isinstance(n, MeanStdNormalizerConfig) and (n.mean is None or n.std is None))
             or getattr(n, "rms", 0) is None
             for normalizers in self.config.values()
@@ -119,8 +123,21 @@ class Normalization(ExactBuffers):
             for n in self.config.get(ENERGY.name, [])
         )
 
-    def check_given(self, elements: Collection[str]) -> None:
+    @property
+    def takes_isolated_atoms(self) -> bool:
+        """Whether the references are those of the data's isolated atoms."""
+        energy = self.config.get(ENERGY.name, [])
+        return any(_given_references(n) == ISOLATED_ATOMS for n in energy)
+
+    def check_given(self, elements: Collection[str], isolated: Collection[str] = ()) -> None:
         """Refuse data with an element that references given in the config leave out.
+
+        Parameters
+        ----------
+        elements
+            Symbols of those that the data hold.
+        isolated
+            Those of which the data have an isolated atom.
 
         Raises
         ------
@@ -130,13 +147,25 @@ class Normalization(ExactBuffers):
         for normalizer in self.config.get(ENERGY.name, []):
             given = _given_references(normalizer)
             # a file was read by with_references_read
-            missing = [e for e in elements if e not in given] if isinstance(given, dict) else []
+            known = isolated if given == ISOLATED_ATOMS else given
+            if known is None or isinstance(known, (str, Path)):
+                continue
+            missing = ", ".join(e for e in elements if e not in known)
             if missing:
+                what = "isolated atom with an energy" if given == ISOLATED_ATOMS else "energy"
                 msg = (
-                    f"per_element_references: no energy for {', '.join(missing)}, which the data hold. "
+                    f"per_element_references: no {what} for {missing}, which the data hold. "
                     "Add it, or leave the field unset and have references fitted."
                 )
                 raise ConfigError(msg)
+
+    def fix_shift(self, changes: Mapping[str, float]) -> None:
+        """Change the references of elements, in eV by symbol; of others they say nothing."""
+        numbers = [atomic_numbers[symbol] for symbol in changes]
+        self.references[numbers] += torch.tensor(list(changes.values())).to(self.references)
+        self.span.zero_()
+        self.span[range(len(numbers)), numbers] = 1.0
+        self.first_references.copy_(self.references)
 
     def shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
         """Return the sum of reference energies of each structure, (B,), float64, in eV."""
@@ -255,14 +284,6 @@ class Normalization(ExactBuffers):
         """Go back to the references that training began with."""
         self.references.copy_(self.first_references)
 
-    @override
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # checkpoints of version 0.1 had references that did not change
-        fitted = state_dict.get(f"{prefix}references")
-        if fitted is not None:
-            state_dict.setdefault(f"{prefix}first_references", fitted)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
 
 def with_references_read(config: BackboneConfig) -> BackboneConfig:
     """Return the config with the numbers of a file of references in place of its path.
@@ -293,7 +314,7 @@ def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) ->
     return out.index_add(0, batch, per_element[numbers])
 
 
-def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | Path | None:
+def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | str | Path | None:
     return getattr(normalizer, "per_element_references", None)
 
 

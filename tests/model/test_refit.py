@@ -108,18 +108,6 @@ def test_a_run_without_validation_keeps_references_of_its_last_weights(copper, d
     assert np.abs(energy_errors(module, copper).mean()) < 0.2 * OFF
 
 
-def test_a_checkpoint_of_version_01_loads_with_its_references(drifted, tmp_path):
-    module, _ = drifted(refit=True)
-    state = module.state_dict()
-    del state["normalization.first_references"]
-    again = mt.FinetuneModuleBase(module.hparams)
-    again.load_state_dict(state)
-    for name in ("references", "first_references"):
-        torch.testing.assert_close(
-            getattr(again.normalization, name), module.normalization.references
-        )
-
-
 def counts_of(*formulas: str) -> np.ndarray:
     return np.stack([np.bincount(molecule(f).numbers, minlength=N_ELEMENTS) for f in formulas])
 

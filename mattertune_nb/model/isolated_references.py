@@ -1,0 +1,66 @@
+"""Reference energies by which the model gives isolated atoms the energies that they have in the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.model.loader import GraphDataset
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.module import MatterTuneDataModule
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
+    """Set the references so that each isolated atom of the trainer's data has the energy of its label.
+
+    What the backbone says of the atom is taken off: its own energies have a zero that need not be the atom.
+
+    Raises
+    ------
+    TrainingError
+        The data are not of a data module of ours, have no isolated atom, or the backbone has no energy for
+        one.
+    DataError
+        Isolated atoms of one element have different energies.
+    """
+    data = cast("MatterTuneDataModule | None", cast("Any", trainer).datamodule)
+    if data is None or not hasattr(data, "isolated_atoms"):
+        msg = (
+            "per_element_references: isolated atoms are known of a MatterTuneDataModule only. Give the data "
+            "as one, or the energies as numbers."
+        )
+        raise TrainingError(msg)
+    atoms = data.isolated_atoms()
+    if not atoms:
+        msg = (
+            "per_element_references: the data have no isolated atom with an energy. Add those of all "
+            "elements, or leave the field unset and have references fitted."
+        )
+        raise TrainingError(msg)
+    module.normalization.fix_shift(
+        {symbol: _missing(module, dataset) for symbol, dataset in atoms.items()}
+    )
+
+
+@torch.no_grad()
+def _missing(module: FinetuneModuleBase, atom: AtomsDataset) -> float:
+    """Return label minus prediction of a data set's first structure in eV."""
+    graphs = GraphDataset(atom, module.backbone, {ENERGY: "error"})
+    batch = graphs.collate([graphs[0]]).to(module.device)
+    predicted = float(module.predict_properties(batch, [ENERGY.name])[ENERGY.name][0])
+    missing = float(batch.labels[ENERGY.name][0]) - predicted
+    if not torch.isfinite(torch.tensor(missing)):
+        msg = (
+            f"{atom.source(0)}: the backbone's energy of an atom alone is {predicted}, so that it makes no "
+            "reference. Leave per_element_references unset and have references fitted."
+        )
+        raise TrainingError(msg)
+    return missing
