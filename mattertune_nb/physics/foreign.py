@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES
-from mattertune_nb.data.cache_folder import cache_folder
+from mattertune_nb.data.cache_folder import cache_folder, keep
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
 from mattertune_nb.data.sources.configs import dataset_config
@@ -24,6 +23,7 @@ from mattertune_nb.physics.prototypes import foreign_structures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from ase import Atoms
     from numpy.typing import NDArray
@@ -313,12 +313,5 @@ def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
 
 def _save(cache: Path, made: ForeignSet) -> None:
     """Keep labels; a folder that cannot be written only costs that they are computed again."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=cache.parent, suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(made.to_plain(), file)
-        Path(file.name).replace(cache)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        keep(cache, lambda file: file.write(json.dumps(made.to_plain()).encode()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.physics.curves import Curves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +18,19 @@ Status = Literal["pass", "warn", "fail", "skipped"]
 _VERSION = 1
 CHECK_TITLES = {
     "parity": "errors of forces against labels",
+    "distance": "errors away from the training data",
+    "spread": "spread of an ensemble against errors",
     "gradient": "forces are gradients of the energy",
     "rotation": "turned structures",
     "permutation": "atoms in another order",
     "size": "two copies are twice one",
     "walls": "close atoms push each other apart",
     "volume": "energy against volume",
+    "elastic": "elastic constants",
+    "phonons": "phonons",
     "nve": "energy is conserved (NVE)",
     "nvt": "stable with a thermostat (NVT)",
+    "rdf": "distances in NVT like those of the data",
     "relax": "relaxation of rattled structures",
     "dense": "random dense structures",
 }
@@ -57,6 +64,8 @@ class Line:
         Values by name, for programs; their units stand in the names.
     seconds
         That it took.
+    curves
+        What is worth a look, where there is something.
     """
 
     name: str
@@ -67,6 +76,7 @@ class Line:
     reason: str = ""
     numbers: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    curves: Curves | None = None
 
     @property
     def title(self) -> str:
@@ -110,7 +120,7 @@ class Scorecard:
 
     def to_html(self) -> str:
         """Return the card as a table."""
-        heads = ("", "check", "untuned", "tuned", "why")
+        heads = ("", "check", "untuned", "tuned", "labels", "why")
         top = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in heads)
         rows = "".join(f"<tr>{''.join(map(_cell, _cells(line)))}</tr>" for line in self.lines)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
@@ -136,15 +146,16 @@ class Scorecard:
         DataError
             It is none.
         """
+        from pydantic import TypeAdapter
+
         try:
-            data = json.loads(text)
-            lines = [Line(**line) for line in data["lines"]]
-            if any(line.status not in get_args(Status) for line in lines):
-                msg = "an unknown status"
-                raise ValueError(msg)
-            return cls(str(data["subject"]), lines, [str(note) for note in data["notes"]])
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            msg = f"not a scorecard ({exc})."
+            card = TypeAdapter(cls).validate_json(text)
+            for line in card.lines:
+                if line.curves is not None:
+                    Curves.from_plain(asdict(line.curves))  # lines that fit together
+            return card
+        except ValueError as exc:
+            msg = f"not a scorecard ({cause(exc)})."
             raise DataError(msg) from exc
 
 
@@ -154,6 +165,11 @@ def read_scorecard(file: Path) -> Scorecard | None:
         return Scorecard.from_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, DataError):
         return None
+
+
+def _line(data: dict[str, Any]) -> Line:
+    curves = data.get("curves")
+    return Line(**data | {"curves": None if curves is None else Curves.from_plain(curves)})
 
 
 def _in_words(card: Scorecard) -> str:
@@ -171,9 +187,11 @@ def _cells(line: Line) -> list[str]:
     said = (
         _MARKS[line.status] if line.status == "skipped" else f"{_MARKS[line.status]} {line.status}"
     )
-    mark = f'<b style="color:{_COLORS[line.status]}">{said}</b>'
-    return [mark, *map(html.escape, (line.title, line.untuned, line.tuned, line.reason))]
+    mark = f'<b style="color:{_COLORS[line.status]};white-space:nowrap">{said}</b>'
+    cells = [html.escape(cell) for cell in (line.title, line.untuned, line.tuned, line.labels)]
+    drawn = "" if line.curves is None else f"<div>{line.curves.to_svg()}</div>"
+    return [mark, *cells, html.escape(line.reason) + drawn]
 
 
 def _cell(content: str) -> str:
-    return f'<td style="text-align:left;white-space:normal">{content}</td>'
+    return f'<td style="text-align:left;white-space:normal">{unbroken(content)}</td>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable  # noqa: TC003  dataclasses keep it
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from ase.data import covalent_radii
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mattertune_nb.physics.holes import Wall
+
+T = TypeVar("T")
 
 
 class Cancelled(Exception):  # noqa: N818  it is no error
@@ -40,6 +42,8 @@ class Case:
         The tuned potential in double precision, for finite differences; `tuned` where not given.
     walls
         Returns the walls before (or ``None``) and after; not given: they are not looked at.
+    distances
+        Of each structure to those that were trained on, NaN where it is not known; ``None``: of none.
     seconds
         Time that all checks together may take.
     temperature
@@ -55,11 +59,12 @@ class Case:
     frames: list[Atoms]
     precise: Calculator | None = None
     walls: Callable[[], tuple[list[Wall] | None, list[Wall]]] | None = None
+    distances: list[float] | None = None
     seconds: float = 150.0
     temperature: float = 300.0
     seed: int = 0
     cancelled: Callable[[], bool] = field(default=lambda: False)
-    _start: Atoms | None = field(default=None, init=False, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def calculators(self) -> dict[str, Calculator]:
         """Return the calculators by ``untuned``, where there is one, and ``tuned``."""
@@ -71,17 +76,42 @@ class Case:
         if self.cancelled():
             raise Cancelled
 
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what several checks need, made by the first of them.
+
+        Parameters
+        ----------
+        name
+            Of it.
+        make
+            Makes it.
+        """
+        if name not in self._kept:
+            self._kept[name] = make()
+        return cast("T", self._kept[name])
+
     def start(self) -> Atoms:
         """Return a structure of the target that is near its equilibrium: of some, that with least forces."""
-        if self._start is None:
+
+        def least() -> Atoms:
             some = [self.frames[i] for i in evenly_spread(len(self.frames), 8)]
             forces = [np.abs(self.tuned.get_property("forces", bare(a))).mean() for a in some]
-            self._start = bare(some[int(np.argmin(forces))])
-        return self._start.copy()
+            return bare(some[int(np.argmin(forces))])
+
+        return self.once("start", least).copy()
 
     def rng(self) -> np.random.Generator:
         """Return random numbers, the same each time."""
         return np.random.default_rng(self.seed)
+
+
+def seconds_of(calculator: Calculator, atoms: Atoms, name: str) -> float:
+    """Return how long a calculator takes for a property of a structure that it has not seen."""
+    moved = atoms.copy()
+    moved.rattle(1e-3)
+    begun = time.monotonic()
+    calculator.get_property(name, moved)
+    return time.monotonic() - begun
 
 
 class Clock:

@@ -11,6 +11,7 @@ from mattertune_nb.physics.checks.case import bare
 from mattertune_nb.physics.scorecard import Line
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
@@ -24,11 +25,9 @@ _WORSE = 1.1
 
 def parity(case: Case) -> Line:
     """Compare forces with labels: all, by element, by composition, and small, middling and large ones."""
-    labelled = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
-    if not labelled:
+    frames = labelled(case)
+    if not frames:
         return Line("parity", "skipped", reason="the frames have no labels")
-    chosen = evenly_spread(len(labelled), _MOST)
-    frames = [labelled[i] for i in chosen]
     labels = np.concatenate([a.calc.results["forces"] for a in frames])
     symbols = np.concatenate([np.array(list(a.symbols)) for a in frames])
     groups = {"all": np.ones(len(labels), bool)}
@@ -64,11 +63,15 @@ def parity(case: Case) -> Line:
     )
 
 
+def labelled(case: Case) -> list[Atoms]:
+    """Return up to twelve frames that have forces as labels, evenly spread."""
+    there = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
+    return [there[i] for i in evenly_spread(len(there), _MOST)]
+
+
 def _forces(case: Case, calculator: Calculator) -> NDArray[np.float64]:
-    labelled = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
-    chosen = evenly_spread(len(labelled), _MOST)
     found = []
-    for i in chosen:
+    for atoms in labelled(case):
         case.look_up()
-        found.append(np.array(calculator.get_property("forces", bare(labelled[i]))))
+        found.append(np.array(calculator.get_property("forces", bare(atoms))))
     return np.concatenate(found)

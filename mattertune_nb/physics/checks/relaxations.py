@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mattertune_nb.physics.checks.case import Case
     from mattertune_nb.physics.scorecard import Status
 
-_TIME_RATTLED, _TIME_DENSE = 0.16, 0.22
+_TIME_RATTLED, _TIME_DENSE = 0.09, 0.14
 _STARTS, _MOVED = 2, 0.1  # Å
 _FMAX, _STEPS = 0.05, 150
 _DENSE_STARTS, _DENSE_ATOMS, _DENSE_STEPS = 10, 8, 60

@@ -9,6 +9,7 @@ import numpy as np
 from ase import units
 from ase.eos import EquationOfState
 
+from mattertune_nb.physics.curves import Curves
 from mattertune_nb.physics.scorecard import Line
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def volume(case: Case) -> Line:
             **{f"{k}_energies_eV": v.tolist() for k, v in curves.items()},
             **{f"{k}_GPa": v for k, v in moduli.items()},
         },
+        curves=Curves(
+            "volume (Å³/atom)",
+            "energy (eV/atom)",
+            (volumes / len(atoms)).tolist(),
+            {k: ((v - v.min()) / len(atoms)).tolist() for k, v in curves.items()},
+        ),
     )
 
 
