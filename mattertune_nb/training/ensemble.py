@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from mattertune_nb.calculator import PropertyPredictor
 from mattertune_nb.config.errors import ConfigError, RunError
 from mattertune_nb.config.places import CALIBRATION, members_of
 from mattertune_nb.model.calibration import Calibration, calibration
-from mattertune_nb.model.ensemble import SPREAD, Ensemble
 from mattertune_nb.training.files import write_json
-from mattertune_nb.training.outcome.evaluation import load_model, records_of
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.runs.series import RunSeries, series_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.ensemble import Ensemble
+    from mattertune_nb.physics.scorecard import Scorecard
     from mattertune_nb.training.config import MatterTunerConfig
 
 
@@ -58,9 +59,27 @@ class EnsembleRun(RunSeries):
         if len(there) < 2:
             msg = f"{self.path}: {len(there)} members are trained so far, an ensemble needs two."
             raise RunError(msg)
+        # a form makes ensembles, and torch would hold up its kernel for seconds
+        from mattertune_nb.model.ensemble import Ensemble
+        from mattertune_nb.training.outcome.evaluation import load_model
+
         model = load_model(self.path)
         assert isinstance(model, Ensemble)
         return model
+
+    def validate(self, checks: Sequence[str] | None = None, **kwargs: Any) -> Scorecard:
+        """Check whether the members as one model are fit for use; see :meth:`Run.validate`.
+
+        Parameters
+        ----------
+        checks
+            Names; not given: all, among them how the spread compares with the errors.
+        **kwargs
+            As there.
+        """
+        from mattertune_nb.training.outcome.validate import validate
+
+        return validate(self, checks, **kwargs)
 
     @override
     def told(self) -> list[str]:
@@ -86,6 +105,8 @@ class EnsembleRun(RunSeries):
             Structures with labels; not given: the validation set, by which the best weights of each member
             were chosen, so that the factors are on the low side for other data.
         """
+        from mattertune_nb.training.outcome.evaluation import records_of
+
         if dataset is None:
             dataset = datasets_of(records_of(self.path))["validation"]
         found = calibrate(self.model(), dataset)
@@ -99,6 +120,9 @@ def calibrate(model: Ensemble, dataset: AtomsDataset) -> dict[PropertyName, Cali
     Energies are compared per atom. Properties without labels, and the stress of structures that are not
     periodic, are left out.
     """
+    from mattertune_nb.calculator import PropertyPredictor
+    from mattertune_nb.model.ensemble import SPREAD
+
     errors: dict[PropertyName, list[NDArray[np.float64]]] = {}
     spreads: dict[PropertyName, list[NDArray[np.float64]]] = {}
     learnt = model.hparams.learnt

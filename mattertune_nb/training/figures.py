@@ -38,6 +38,21 @@ def new_figure(
     return figure, list(axes.ravel())
 
 
+def log_axes(ax: Axes, which: str = "xy") -> None:
+    """Make axes logarithmic, with ticks as 20 or 0.5, as people say them, and not in powers of ten."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def _num_to_string(self, x: float, vmin: float, vmax: float) -> str:
+            return f"{x:g}"
+
+    for name in which:
+        ax.set(**{f"{name}scale": "log"})
+        axis = ax.xaxis if name == "x" else ax.yaxis
+        axis.set_major_formatter(Plain())
+        axis.set_minor_formatter(Plain(minor_thresholds=(1.5, 0.5)))
+
+
 def picture_html(figure: Figure, alt: str) -> str:
     """Return a figure as an element of a page, with what it shows for who does not see it."""
     picture = io.BytesIO()

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import by_importance
-from mattertune_nb.training.figures import new_figure, picture_html
+from mattertune_nb.training.figures import log_axes, new_figure, picture_html
 from mattertune_nb.training.records.split import SplitRecord
 from mattertune_nb.training.runs.series import RunSeries, series_folder
 
@@ -157,18 +157,19 @@ class LearningCurve(RunSeries):
         for ax, prop in zip(axes, properties, strict=False):
             law = laws[prop.name]
             sizes = np.geomspace(law.sizes.min(), 2 * law.sizes.max(), 40)
-            ax.loglog(sizes, law.line(sizes), "--", color="0.5", lw=1)
-            ax.loglog(law.sizes, law.errors, "o", ms=5)
+            ax.plot(sizes, law.line(sizes), "--", color="0.5", lw=1)
+            ax.plot(law.sizes, law.errors, "o", ms=5)
             expected, error = law.after(2.0)
             bar = None if math.isnan(error) else error
             ax.errorbar([2 * law.sizes.max()], [expected], bar, fmt="s", mfc="none", color="0.3")
             ticks = sorted({*law.sizes.tolist(), 2 * law.sizes.max()})
+            log_axes(ax)
             ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
-            ax.minorticks_off()
+            ax.set_xticks([], minor=True)
             ax.set_title(f"∝ n^−{law.exponent:.2f}", fontsize=8)
             ax.set_xlabel("training frames", fontsize=8)
             ax.set_ylabel(prop.with_unit(f"{prop.title} error"), fontsize=8)
-            ax.tick_params(axis="y", labelsize=7)
+            ax.tick_params(axis="y", which="both", labelsize=7)
         return figure
 
     def _repr_html_(self) -> str:

@@ -70,15 +70,7 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
         every_batches = (config.check_val_every_n_steps or 0) * accumulated
         a_pass = train / every_batches
 
-    max_epochs: float = _LIGHTNINGS_EPOCHS
-    if fast:
-        max_epochs = 1
-    elif config.max_epochs is not None:
-        max_epochs = math.inf if config.max_epochs == -1 else config.max_epochs
-    elif config.max_steps != -1 or config.max_time is not None:
-        max_epochs = math.inf
-    max_steps = fast or (math.inf if config.max_steps == -1 else config.max_steps)
-
+    max_epochs, max_steps = _ends(config)
     sanity = 0 if fast else config.num_sanity_val_steps
     sanity = val if sanity == -1 else min(sanity, val)
 
@@ -94,6 +86,36 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
         validations += rest * accumulated // every_batches
     epochs = whole + rest * accumulated / train
     return RunLength(train, val, epochs, steps, validations, average, sanity)
+
+
+def last_step(config: TrainerConfig, steps_per_epoch: int) -> int | None:
+    """Return the step at which epochs or steps end a run, whichever comes first.
+
+    Parameters
+    ----------
+    config
+        Its limits.
+    steps_per_epoch
+        Optimizer steps of an epoch; 0 where they are not known yet.
+
+    Returns
+    -------
+        ``None`` where neither ends it, or where epochs of unknown length do.
+    """
+    max_epochs, max_steps = _ends(config)
+    last = min(max_epochs * steps_per_epoch if steps_per_epoch else math.inf, max_steps)
+    return None if math.isinf(last) else int(last)
+
+
+def _ends(config: TrainerConfig) -> tuple[float, float]:
+    """Return the epochs and the steps at which a run ends, infinite where they do not end it."""
+    if fast := config.additional_trainer_kwargs.get("fast_dev_run"):
+        return 1, int(fast)
+    steps = math.inf if config.max_steps == -1 else config.max_steps
+    if config.max_epochs is not None:
+        return math.inf if config.max_epochs == -1 else config.max_epochs, steps
+    is_ended = config.max_steps != -1 or config.max_time is not None
+    return math.inf if is_ended else _LIGHTNINGS_EPOCHS, steps
 
 
 def _limited(n_batches: int, limit: Any) -> int:

@@ -7,6 +7,8 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
+from mattertune_nb.config.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,13 +26,21 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+class _Plain(logging.Formatter):
+    """Writes out what would steer a terminal: a log may tell of any file's name and contents."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        return printable(super().format(record), keep="\n\t")
+
+
 @contextlib.contextmanager
 def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
     """Send what Lightning and this package say to the run's log; the first process speaks for all."""
     handler: logging.Handler = logging.NullHandler()
     if is_first:
         handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Plain("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     # Lightning's advertisements for its services
     handler.addFilter(lambda record: "Tip: For seamless" not in record.getMessage())
     loggers = [

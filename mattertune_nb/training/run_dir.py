@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
-from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS
+from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD
 from mattertune_nb.data.division.dividing import STAGES
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
@@ -66,7 +66,7 @@ class RunDirectory:
         self.findings_file = self.path / "findings.json"
         self.foreign_file = self.path / "foreign.json"
         self.walls_file = self.path / "walls.json"
-        self.scorecard_file = self.path / "scorecard.json"
+        self.scorecard_file = self.path / SCORECARD
         self.card_file = self.path / "model_card.yaml"
         self.stop_file = self.path / "STOP"
         self.checkpoints = self.path / CHECKPOINTS
@@ -92,7 +92,7 @@ class RunDirectory:
         RunError
             Where the name is in use or the place cannot be written.
         """
-        root, name = config.run.root, config.run.name
+        given, root, name = config, config.run.root, config.run.name
         try:
             root.mkdir(parents=True, exist_ok=True)
             name = name or _free_name(root, config.model.name)
@@ -107,6 +107,8 @@ class RunDirectory:
                 write_json(run.versions_file, versions())
                 run.write_status("starting")
         except FileExistsError as exc:
+            if given.run.name is None:  # one that was started at the same moment took it
+                return cls.create(given)
             msg = (
                 f"The run name '{name}' is in use in {root}. Choose another run.name, or continue "
                 f"that run with: mattertune-nb resume {root / str(name)}"
@@ -138,10 +140,13 @@ class RunDirectory:
             Where there is none.
         """
         run = cls(path)
-        if not run.config_file.is_file():
+        try:
+            if run.config_file.is_file():
+                return run
             msg = f"{path}: not a run directory, as it holds no config.yaml. Check the path."
-            raise RunError(msg)
-        return run
+        except OSError as exc:
+            msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for the right to."
+        raise RunError(msg)
 
     def config(self) -> MatterTunerConfig:
         """Return the config of the run."""

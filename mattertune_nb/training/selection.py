@@ -173,7 +173,7 @@ class Selection:
         )
         ax.legend(fontsize=8)
         ax.set_xlabel("first principal component", fontsize=8)
-        ax.set_ylabel("second", fontsize=8)
+        ax.set_ylabel("second principal component", fontsize=8)
         ax.tick_params(labelsize=7)
         return figure
 
@@ -189,6 +189,7 @@ class Selection:
 
     def _repr_html_(self) -> str:
         columns = self.table()
+        columns["frame"] = [self.pool.source_in_folder(i) for i in self.positions.tolist()]
         head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
         body = "".join(
             f"<tr>{''.join(f'<td>{html.escape(str(x))}</td>' for x in row)}</tr>"
@@ -197,7 +198,8 @@ class Selection:
         more = f"<p>… {len(self) - _MOST_SHOWN} more</p>" if len(self) > _MOST_SHOWN else ""
         return (
             picture_html(self.draw(), "Map of the pool with the chosen structures")
-            + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+            + f'<table style="white-space:nowrap"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table>{more}"
         )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES, STRESSES
-from mattertune_nb.config.task import StressesPropertyConfig
+from mattertune_nb.config.task import ISOLATED_ATOMS, StressesPropertyConfig
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
@@ -19,12 +20,14 @@ from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.labels.names import FOLLOWS
+from mattertune_nb.data.labels.reading import Remarks, read_labels
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.labels.choice import Choice
 
 _HEAD = """\
@@ -69,6 +72,7 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
         Where the file is there and cannot be read.
     """
     first, said = FirstConfig(), _Said()
+    findings: dict[str, list[str]] = {}
     dataset, model = dataset_config(data), backbone_config_class(backbone)()
     if file_stamps(dataset):
         opened = dataset.create_dataset()
@@ -80,22 +84,32 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
             decide(opened, choices, backbone)
         dataset = dataset.model_copy(update=key_settings(choices))
         first.notes += opened.notes
+        opened.keys = dataset.keys
         for label, choice in choices.items():
             first.notes += choice.notes
             unnamed = opened.unnamed(0, label)
             if choice.key is None and unnamed is not None:
                 first.notes.append(f"the frames have no {label}. {unnamed}")
+            elif label != STRESSES.name and choice.key is None and choice.question is None:
+                problem = _unreadable(opened, label, "error")
+                first.notes += [] if problem is None else [problem.removesuffix(".")]
             if choice.question is not None:
                 first.questions.append(f"{data}: {choice.question}")
             if choice.key is not None:
-                first.notes += search.findings(label, [choice.key])
+                own = not _is_converted(opened, label)
+                findings[label] = search.findings(label, [choice.key], unit_is_own=own)
+                first.notes += findings[label]
             said.choice(choice)
-        opened.keys = dataset.keys
         _, isolated = without_isolated_atoms({"file": opened})
         first.notes += [note.removesuffix(".") for note in isolated]
+        if isolated:
+            said.lines["per_element_references"] = [
+                "The file holds isolated atoms; their energies are used by",
+                f"  per_element_references: {ISOLATED_ATOMS}",
+            ]
         stress = choices[STRESSES.name]
-        if stress.key is not None and not search.findings(STRESSES.name, [stress.key]):
-            problem = _unreadable(opened)
+        if stress.key is not None and not findings[STRESSES.name]:
+            problem = _unreadable(opened, STRESSES.name, "mask")
             if problem is None and stress.candidate is not None and stress.candidate.n_usable:
                 whole = stress.candidate.n_usable == search.n_frames
                 added = StressesPropertyConfig(missing="error" if whole else "mask")
@@ -107,14 +121,23 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
     return first
 
 
-def _unreadable(dataset: Any) -> str | None:
-    """Return why the stress of a data set cannot be used, where its unit leaves that open."""
+def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "mask"]) -> str | None:
+    """Return why a label of the first frames cannot be used; one that is missing is none with ``mask``."""
     try:
         for i in range(min(len(dataset), 8)):
-            dataset.labels(i, {STRESSES.name: "mask"})
+            dataset.labels(i, {label: missing})
     except DataError as exc:
         return str(exc)
     return None
+
+
+def _is_converted(dataset: AtomsDataset, label: str) -> bool:
+    """Return whether the file states a unit of a label that is not ours."""
+    remarks = Remarks()
+    with contextlib.suppress(DataError):  # said elsewhere
+        keys, source = dataset.keys_of(0), dataset.source(0)
+        read_labels(dataset.frame(0), keys, {label: "mask"}, source=source, remarks=remarks)
+    return label in remarks.converted
 
 
 class _Said:

@@ -27,6 +27,7 @@ from mattertune_nb.recipes.ewc import EWC
 from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
 from mattertune_nb.recipes.unfreezing import GradualUnfreezing
+from mattertune_nb.training.callbacks.cell_progress import CellProgress
 from mattertune_nb.training.callbacks.findings import FindingsRecorder
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
 from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
@@ -140,6 +141,8 @@ def build_trainer(
     new = resumption or Resumption()
     settings = config.trainer
     own: list[Callback] = [NewSettings(new), MonitorsLogged(config.monitors())]
+    if not any(isinstance(c, ProgressBar) or hasattr(c, "shows_progress") for c in callbacks):
+        own.append(CellProgress(run.path.name))
     own.append(LearningRateMonitor(logging_interval="step"))
     own += _user_checkpoints(settings.checkpoint, run)
     if settings.early_stopping is not None:

@@ -32,10 +32,10 @@ from mattertune_nb.training.ending import (
     write_end,
 )
 from mattertune_nb.training.files import write_text
-from mattertune_nb.training.hardware import check_hardware
 from mattertune_nb.training.logs import logging_to, quiet_lightning
 from mattertune_nb.training.module_class import import_module_class, with_module_class
 from mattertune_nb.training.outcome.verdict import EndedWorse
+from mattertune_nb.training.preflight import check_machine, check_settings
 from mattertune_nb.training.records.split import SplitRecord, check_record, write_record
 from mattertune_nb.training.result import TuneResult
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
@@ -45,7 +45,7 @@ from mattertune_nb.training.runs.resuming import keep_as_best, resumption
 from mattertune_nb.training.runs.run import Run
 from mattertune_nb.training.runs.start import start_run
 from mattertune_nb.training.runs.stop import StopRequest
-from mattertune_nb.training.trainer import build_trainer, check_batches, check_trainer
+from mattertune_nb.training.trainer import build_trainer, check_batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,15 +195,10 @@ class MatterTuner:
         return self._fit(run, self.config, module, data, callbacks, checkpoint, new)
 
     def _check(self, callbacks: Sequence[Callback]) -> None:
-        check_hardware(self.config.trainer)
-        for logger in self.config.trainer.loggers:
-            logger.require_installed()
-        # a user's module or callback may log what is watched
         theirs = [c for c in callbacks if not isinstance(c, ProgressBar)]
-        if self.module_class is FinetuneModuleBase and not theirs:
-            self.config.check_monitors()
-        self.config.check_length()
-        check_trainer(self.config, callbacks)
+        logs_own = self.module_class is not FinetuneModuleBase or bool(theirs)
+        check_machine(self.config, callbacks)
+        check_settings(self.config, logs_own=logs_own)
 
     def _prepare(
         self, saved: Saved | None = None, record: SplitRecord | None = None
@@ -221,8 +216,10 @@ class MatterTuner:
         module = self.module_class(model if saved is None else built_from(saved.contents, model))
         module.hparams._start = None
         required = self.config.model.labels
-        for summary in data.check(required, module.backbone.elements):
-            module.normalization.check_given(summary.elements)
+        found = data.check(required, module.backbone.elements)
+        isolated = data.isolated_atoms() if module.normalization.takes_isolated_atoms else ()
+        for summary in found:
+            module.normalization.check_given(summary.elements, isolated)
         check_batches(self.config, len(data.datasets["train"]))
         return module, data
 
@@ -279,15 +276,17 @@ class MatterTuner:
             note = worse_in_words(run)
             if note:
                 log.warning("%s", note)
-        error = None
-        if rank() == 0 and not run.last.is_file():
+        error, said = None, settings.note
+        if state == "stopped" and not supervisor.started and not run.last.is_file():
+            said = "Stopped before the first step: nothing is trained. A resume begins anew."
+        elif rank() == 0 and not run.last.is_file():
             error = "No checkpoint could be written; log.txt says why."
             warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
         epoch, step = place_of(trainer, run)
-        note = " ".join(filter(None, (settings.note, note)))
+        note = " ".join(filter(None, (said, note)))
         write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
-        if settings.note:
-            warnings.warn(f"{run.path}: {settings.note}", UserWarning, stacklevel=3)
+        if said:
+            warnings.warn(f"{run.path}: {said}", UserWarning, stacklevel=3)
         elif note:
             warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=3)
         return TuneResult(model, trainer, Run(run.path))

@@ -271,5 +271,6 @@ def test_each_setting_says_whether_a_run_has_to_keep_it():
             for n in ("validation_split", "split", "group_key", "block_length", "shuffle_seed")
         ),
         *(f"XYZDatasetConfig.{n}" for n in ("index", "energy_key", "forces_key", "stress_key")),
+        "XYZDatasetConfig.info",
         "EnergyPropertyConfig.per_atom",
     }

@@ -270,6 +270,19 @@ OTHERS = {
         "forces_key",
         "stress_key",
     },
+    # tests/data/test_fetched.py
+    mt.MatbenchDatasetConfig: {
+        "task",
+        "fold_idx",
+        "split",
+        "train_split_ratio",
+        "property_name",
+        "data_home",
+        "energy_key",
+        "forces_key",
+        "stress_key",
+    },
+    mt.MPDatasetConfig: {"query", "fields", "energy_key", "forces_key", "stress_key"},
     mt.PerAtomReferencingNormalizerConfig: {"per_element_references", "refit"},
     mt.LabelUnitsConfig: set(mt.LabelUnitsConfig.model_fields),  # tests/data/test_label_units.py
     mt.MeanStdNormalizerConfig: {"mean", "std"},
@@ -280,9 +293,10 @@ OTHERS = {
 }
 """Configs whose fields have tests of their own below or in tests/model."""
 
-ELSEWHERE = {"final_loss_coefficient", "units", "unconverged", "isolated_atoms"}
+ELSEWHERE = {"final_loss_coefficient", "units", "unconverged", "isolated_atoms", "info"}
 """Fields that act late in a run, tests/model/test_module.py, on labels, tests/data/test_label_units.py, or on
-files of VASP, tests/data/test_vasp.py, or on isolated atoms, tests/data/test_isolated.py."""
+files of VASP, tests/data/test_vasp.py, on isolated atoms, tests/data/test_isolated.py, or on what a backbone
+reads of the info, tests/data/test_same_for_all.py."""
 
 
 @pytest.fixture(autouse=True)

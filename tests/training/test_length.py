@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 
 import mattertune_nb as mt
-from mattertune_nb.training.length import length_of_run
+from mattertune_nb.training.length import last_step, length_of_run
 
 CASES = {
     "epochs": {"max_epochs": 3},
@@ -94,11 +96,19 @@ def test_a_run_is_as_long_as_lightning_makes_it(case, tmp_path):
     assert length.validations == counter.validations
     assert length.validations * length.val_batches == counter.val_batches
     assert length.sanity_batches == counter.sanity_batches
+    steps_per_epoch = math.ceil(length.train_batches / config.accumulate_grad_batches)
+    assert last_step(config, steps_per_epoch) == trainer.global_step
 
 
 def test_a_run_without_an_end_has_the_steps_of_an_epoch():
     length = length_of_run(mt.TrainerConfig(max_epochs=-1, check_val_every_n_epoch=4), 7, 3)
     assert (length.epochs, length.steps, length.validations_per_epoch) == (None, 7, 0.25)
+
+
+def test_while_the_length_of_an_epoch_is_unknown_only_steps_say_when_a_run_ends():
+    assert last_step(mt.TrainerConfig(max_epochs=3), 0) is None
+    assert last_step(mt.TrainerConfig(max_epochs=3, max_steps=14), 0) == 14
+    assert last_step(mt.TrainerConfig(max_epochs=-1), 5) is None
 
 
 def test_time_alone_is_no_number_of_epochs():

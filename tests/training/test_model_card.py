@@ -75,6 +75,7 @@ def test_of_chgnet_it_knows_licence_and_training_data(tmp_path):
     assert any("no frame was periodic" in line for line in card["not_for"])
 
 
+@pytest.mark.usefixtures("counted_time")
 def test_a_scorecard_enters_it(run):
     run.validate(seconds=2.0)
     card = yaml.safe_load(run.directory.card_file.read_text())

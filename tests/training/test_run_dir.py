@@ -15,6 +15,7 @@ import pytest
 from lightning.pytorch import Callback
 
 import mattertune_nb as mt
+from mattertune_nb.training import run_dir
 from mattertune_nb.training.files import write_json
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.runs.start import start_run
@@ -394,3 +395,12 @@ def test_folders_that_an_older_version_left_without_a_file_are_no_runs(morse_con
     assert run.config().run.name == "run"
     with pytest.raises(mt.RunError, match="is in use"):
         RunDirectory.create(config)
+
+
+def test_two_runs_without_a_name_that_begin_at_one_moment_get_two(small_config, monkeypatch):
+    names = iter(["chgnet-now", "chgnet-now", "chgnet-now-2"])
+    monkeypatch.setattr(run_dir, "_free_name", lambda root, backbone: next(names))
+    config = small_config()
+    config.run.name = None
+    found = [RunDirectory.create(config)[0].path.name for _ in range(2)]
+    assert found == ["chgnet-now", "chgnet-now-2"]

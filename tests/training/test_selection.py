@@ -67,6 +67,13 @@ def test_what_is_chosen_is_shown_and_written(pool, tmp_path):
     assert "Cu" in str(found)
 
 
+def test_the_page_names_a_file_without_its_folder(copper_xyz):
+    found = mt.select(copper_xyz, 1, by="diversity")
+    place = f"{copper_xyz.name}, frame {found.positions[0]}"
+    assert f"<td>{place}</td>" in found._repr_html_()
+    assert found.table()["frame"] == [f"{copper_xyz.parent}/{place}"]
+
+
 @pytest.mark.parametrize(
     ("code", "settings", "file", "line"),
     [

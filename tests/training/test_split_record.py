@@ -128,6 +128,6 @@ def test_an_evaluation_leaves_isolated_atoms_out_and_says_so(tuned, copper_xyz, 
     atom.calc = SinglePointCalculator(atom, energy=-250.0, forces=[[0, 0, 0]])
     ase.io.write(frames[0], [*copper, atom])
     ase.io.write(frames[1], copper)
-    with pytest.warns(UserWarning, match=r"1 frames are isolated atoms \(Cu -250 eV\)"):
+    with pytest.warns(UserWarning, match=r"1 isolated atom \(Cu -250 eV\) left out"):
         found = evaluate_stages(run.path, mt.XYZDatasetConfig(src=frames[0]).create_dataset())
     assert found == evaluate_stages(run.path, mt.XYZDatasetConfig(src=frames[1]).create_dataset())

@@ -14,7 +14,9 @@ from mattertune_nb.cli import app
 from mattertune_nb.physics.scorecard import CHECK_TITLES, read_scorecard
 from mattertune_nb.widgets.live.scorecard_view import ScorecardView
 
-SECONDS = 4.0
+pytestmark = pytest.mark.usefixtures("counted_time")
+
+SECONDS = 2.0
 
 
 @pytest.fixture
@@ -26,8 +28,11 @@ def test_all_checks_are_made_and_kept(run):
     told = []
     card = run.validate(seconds=SECONDS, progress=lambda *what: told.append(what))
     assert [line.name for line in card.lines] == list(CHECK_TITLES)
-    assert {line.name: line.status for line in card.lines if line.status == "skipped"} == {}
     by_name = {line.name: line for line in card.lines}
+    skipped = {name for name, line in by_name.items() if line.status == "skipped"}
+    assert "spread" in skipped, "one model has none"
+    # those that need a crystal that relaxes, or more frames
+    assert skipped <= {"spread", "distance", "elastic", "phonons", "rdf"}
     for name in ("gradient", "rotation", "permutation", "size", "walls"):
         assert by_name[name].status == "pass", by_name[name].reason
     assert read_scorecard(run.directory.scorecard_file) == card
@@ -103,3 +108,15 @@ def test_the_command_prints_the_card_and_fails_where_a_check_does(run):
     card = json.loads(result.stdout)
     assert card["lines"][0]["name"] == "size"
     assert result.exit_code == (1 if card["status"] == "fail" else 0)
+
+
+def test_an_ensemble_is_checked_as_one_model(morse_config):
+    from mattertune_nb.training.ensemble import new_ensemble
+
+    series = new_ensemble(morse_config(name="two", max_epochs=1), members=2).train()
+    (line,) = series.validate(["spread"]).lines
+    assert line.status != "skipped", line.reason
+    assert line.numbers["factor"] > 0
+    result = CliRunner().invoke(app, ["validate", str(series.path), "--check", "rotation"])
+    assert result.exit_code == 0, result.output
+    assert "two: 1 passed" in result.output

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.outcome.stages import short
-from mattertune_nb.training.outcome.verdict import verdict
+from mattertune_nb.training.outcome.verdict import Change, Verdict, verdict
 from mattertune_nb.training.records.summary import Summary, summary_of
 from mattertune_nb.training.run_dir import RunDirectory
 
@@ -37,7 +38,7 @@ def test_a_run_that_is_better_in_all_is_told_as_one_would():
     assert judged.is_gain
     assert judged.worse == ()
     # a notebook shows it where it is the last line of a cell
-    assert f">✓ {judged}</div>" in judged._repr_html_()
+    assert f">✓ {unbroken(str(judged))}</div>" in judged._repr_html_()
 
 
 def test_one_that_is_worse_in_anything_is_told_so_first_with_what_to_try():
@@ -52,6 +53,15 @@ def test_one_that_is_worse_in_anything_is_told_so_first_with_what_to_try():
     assert "Try: train longer" in text
     assert "a larger weight of the energy in the loss" in text
     assert "more frames than 24" in text
+
+
+def test_what_is_worse_is_listed_as_people_do():
+    two, three = (
+        Verdict(tuple(Change(name, "eV", before=1.0, after=2.0, than="untuned") for name in names))
+        for names in (("forces", "energy"), ("forces", "energy", "stress"))
+    )
+    assert str(two).startswith("Worse than before in forces and energy: ")
+    assert str(three).startswith("Worse than before in forces, energy and stress: ")
 
 
 def test_an_early_best_epoch_asks_for_a_lower_learning_rate():

@@ -89,6 +89,8 @@ class RunSupervisor(Checkpoint):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._heartbeat_at = time.monotonic()
+        # many processes leave together, at a step
+        self._stop.at_once = not trainer.ckpt_path and trainer.world_size == 1
         if trainer.is_global_zero:
             # where a resumed run goes on is known to the status, and not yet to the Trainer
             with contextlib.suppress(OSError):
@@ -102,6 +104,7 @@ class RunSupervisor(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning puts its own in place after on_fit_start
         self._stop.install()
+        self._stop.at_once = False
         self.started = True
         self._step = trainer.global_step
         self._tell_epoch(trainer)

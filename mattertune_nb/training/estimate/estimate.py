@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.amounts import duration, size
 from mattertune_nb.training.estimate.process import AskedProcess
 from mattertune_nb.training.length import length_of_run
 
@@ -180,7 +182,7 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         lines = [str(self), *self.hints]
-        return "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+        return "".join(f"<div>{html.escape(unbroken(line))}</div>" for line in lines)
 
 
 def estimate(config: MatterTunerConfig) -> Estimate:
@@ -220,7 +222,7 @@ class TrialProcess(AskedProcess):
     """A process that makes one trial; begun early, it has imported torch when it is asked."""
 
     def __init__(self) -> None:
-        super().__init__("trial", "mattertune_nb.training.estimate.trial")
+        super().__init__("trial of a few steps", "mattertune_nb.training.estimate.trial")
 
     def ask(self, config: MatterTunerConfig) -> Trial:
         """Make the trial of a config.
@@ -232,29 +234,6 @@ class TrialProcess(AskedProcess):
         """
         answer = self.answer_to(config)
         return Trial(**answer | {k: tuple(answer[k]) for k in ("memory", "gpu_memory")})
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people, to two or three digits, e.g. ``14 min``."""
-    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * length:
-            return _digits(seconds / length) + f" {unit}"
-    return _digits(seconds) + " s"
-
-
-def size(n_bytes: int) -> str:
-    """Return an amount of memory for people, e.g. ``1.1 GB``."""
-    for unit, length in (("TB", 1e12), ("GB", 1e9)):
-        if n_bytes >= 0.95 * length:
-            return _digits(n_bytes / length) + f" {unit}"
-    return _digits(n_bytes / 1e6) + " MB"
-
-
-def _digits(value: float) -> str:
-    """Return a number to two digits, and all before the point."""
-    if value >= 10:
-        return f"{value:.0f}"
-    return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.1g}"
 
 
 def _disk(

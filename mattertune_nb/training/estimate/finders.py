@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 Kind = Literal["lr", "batch"]
+_SOUGHT: dict[Kind, str] = {"lr": "learning rate", "batch": "largest batch"}
 
 
 def find_lr(config: MatterTunerConfig) -> Found:
@@ -74,6 +75,7 @@ def ask(
     MatterTuneError
         Where config, data or this machine do not allow it, or the process was ended.
     """
-    with AskedProcess("search", "mattertune_nb.training.estimate.searches", kind) as process:
+    what = f"search for the {_SOUGHT[kind]}"
+    with AskedProcess(what, "mattertune_nb.training.estimate.searches", kind) as process:
         begun(process)
         return Found(**process.answer_to(config))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mattertune_nb.config.unbroken import unbroken
+
 _WIDTH, _HEIGHT = 320, 100
 
 
@@ -39,7 +41,7 @@ class Found:
 
     def to_html(self) -> str:
         """Return a drawing of what came of each value, and what is suggested."""
-        return _drawn(self) + f'<div class="mt-note">{html.escape(self.note)}</div>'
+        return _drawn(self) + f'<div class="mt-note">{html.escape(unbroken(self.note))}</div>'
 
     _repr_html_ = to_html
 

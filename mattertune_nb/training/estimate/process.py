@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 from mattertune_nb.config import errors
 from mattertune_nb.config.errors import MatterTuneError, TrainingError
 from mattertune_nb.training.config import MatterTunerConfig
+from mattertune_nb.training.in_cell import InCell
+
+_POLL = 0.5  # s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,25 +43,38 @@ class AskedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            # an interrupt of the cell that asks, or of another one, is not for it
+            start_new_session=True,
         )
 
     def answer_to(self, config: MatterTunerConfig) -> dict[str, Any]:
-        """Return what the process says of a config.
+        """Return what the process says of a config, telling below a notebook's cell that it is at work.
 
         Raises
         ------
         MatterTuneError
             Where config, data or this machine do not allow it, or it was cancelled.
         """
-        try:
-            said, _ = self._process.communicate(json.dumps(config.to_dict()))
-            answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
-        except (OSError, ValueError) as exc:
-            msg = f"The {self._what} was ended before it was done, perhaps for want of memory."
-            raise TrainingError(msg) from exc
-        if "error" in answer:
-            raise getattr(errors, answer["kind"], MatterTuneError)(answer["error"])
+        with InCell(self._what) as cell:
+            try:
+                said = self._said(json.dumps(config.to_dict()), cell)
+                answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
+            except (OSError, ValueError) as exc:
+                msg = f"The {self._what} was ended before it was done, perhaps for want of memory."
+                raise TrainingError(msg) from exc
+            if "error" in answer:
+                raise getattr(errors, answer["kind"], MatterTuneError)(answer["error"])
+            cell.end(f"done in {cell.seconds}")
         return answer
+
+    def _said(self, question: str, cell: InCell) -> str:
+        asked: str | None = question
+        while True:
+            try:
+                return self._process.communicate(asked, timeout=_POLL)[0]
+            except subprocess.TimeoutExpired:
+                asked = None  # it is sent
+                cell.tell(f"{cell.seconds} so far")
 
     def cancel(self) -> None:
         """End the process, whatever it is doing."""

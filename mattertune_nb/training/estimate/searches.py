@@ -22,12 +22,13 @@ from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.loader import GraphDataset
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
-from mattertune_nb.training.estimate.estimate import size
+from mattertune_nb.training.amounts import size
 from mattertune_nb.training.estimate.found import Found
 from mattertune_nb.training.estimate.process import answer
 from mattertune_nb.training.estimate.steps import Line, PeakMemory, Steps
-from mattertune_nb.training.hardware import accelerator_here, check_hardware
+from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.module_class import import_module_class
+from mattertune_nb.training.preflight import check_machine, check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,8 +165,8 @@ def _free(steps: Steps) -> float:
 
 
 def _prepared(config: MatterTunerConfig) -> tuple[MatterTuneDataModule, FinetuneModuleBase]:
-    check_hardware(config.trainer, in_notebook=False)
-    config.model.require_installed()
+    check_machine(config, in_notebook=False)
+    check_settings(config)
     torch.manual_seed(config.run.seed)
     data = MatterTuneDataModule(config.data)
     data.prepare_data()

@@ -15,17 +15,16 @@ import torch
 # what a run's process imports as well, so that it is in the time and the memory
 import mattertune_nb.training.tuner  # noqa: F401
 from mattertune_nb.data.batches.samplers import FrameBatchSampler
-from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.validation import look_at_dataset
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
 from mattertune_nb.training.estimate.estimate import Trial
 from mattertune_nb.training.estimate.process import answer
 from mattertune_nb.training.estimate.sample import DataSample
 from mattertune_nb.training.estimate.steps import Steps, process_seconds
-from mattertune_nb.training.hardware import accelerator_here, check_hardware
+from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.module_class import import_module_class
-from mattertune_nb.training.trainer import check_batches, check_trainer
+from mattertune_nb.training.preflight import check_machine, check_settings, look_at_data
+from mattertune_nb.training.trainer import check_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,14 +60,11 @@ def make_trial(
     MatterTuneError
         Where config, data or this machine do not allow the run.
     """
-    check_hardware(config.trainer, in_notebook=False)
-    config.model.require_installed()
-    config.check_length()
-    check_trainer(config)
+    check_machine(config, in_notebook=False)
+    check_settings(config)
     start = clock()
     datasets = config.data.create_datasets(approximate=True)
-    for stage, dataset in without_isolated_atoms(datasets)[0].items():
-        look_at_dataset(dataset, config.model.labels, is_held_out=stage != "train")
+    look_at_data(config, datasets)
     check_batches(config, len(datasets["train"]))
     module = import_module_class(config.run.module_class)(config.model)
     opening = clock() - start

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.doctor.check import check
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
 
     from mattertune_nb.doctor.check import Progress
     from mattertune_nb.doctor.finding import Report
+
+PROGRESS = "progress: "
+"""How lines of ``mattertune-nb check`` begin that tell another program what is done, and of how many."""
 
 
 def check_file(
@@ -36,6 +38,8 @@ def check_file(
     MatterTuneError
         The file cannot be read.
     """
+    from mattertune_nb.doctor.check import check  # scipy, which the form does not wait for
+
     if file.suffix not in (".yaml", ".yml"):
         return check(file, backbone, validation=validation, progress=progress)
     config = MatterTunerConfig.from_yaml(file)

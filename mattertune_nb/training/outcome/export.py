@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 
 from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
+from mattertune_nb.model.archive import SUFFIX, save_archive
+from mattertune_nb.training.records.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,15 +66,14 @@ def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
     """Write a `model` to `path` as its vendor's pair style reads it, and beside it the lines of an input."""
     style = model.backbone.save_lammps(path, _references(model))
     trained = np.flatnonzero(model.normalization.span.cpu().numpy().any(axis=0)).tolist()
-    elements = " ".join(chemical_symbols[z] for z in trained) or " ".join(model.backbone.elements)
-    path.with_suffix(".in").write_text(
-        "# the elements at the end of pair_coeff are those of the atom types 1, 2, …, in their order\n"
-        "units         metal\n"
-        "atom_style    atomic\n"
-        f"pair_style    {style}\n"
-        f"pair_coeff    * * {path.name} {elements}\n",
-        encoding="utf-8",
-    )
+    elements = [chemical_symbols[z] for z in trained] or list(model.backbone.elements)
+    lines = style.lines({symbol: atomic_numbers[symbol] for symbol in elements})
+    path.with_suffix(".in").write_text(lines, encoding="utf-8")
+
+
+def save_safetensors(model: FinetuneModuleBase, path: Path) -> None:
+    """Write a `model` to `path` for archive: tensors and JSON, which this package loads again."""
+    save_archive(model, path, {"versions": versions()})
 
 
 def _references(model: FinetuneModuleBase) -> NDArray[np.float64]:
@@ -82,5 +83,6 @@ def _references(model: FinetuneModuleBase) -> NDArray[np.float64]:
 FORMATS: dict[str, tuple[Callable[[FinetuneModuleBase, Path], None], str]] = {
     "vendor": (save_vendor, ".pth"),
     "lammps": (save_lammps, ".pt"),
+    "safetensors": (save_safetensors, SUFFIX),
 }
 """What writes each format, and how its files end."""

@@ -265,7 +265,7 @@ def _not_for(training: dict[str, Any], summary: Summary) -> list[str]:
         said.append(f"no force above {training['largest_force_eV_per_A']:g} eV/Å was tuned on")
     judged = verdict(summary)
     if judged.worse:
-        said.append(f"it is worse than before in {' and '.join(judged.worse)}")
+        said.append(f"it is worse than before in {judged.worse_in_words}")
     if any(hole["is_new"] for hole in summary.holes or []):
         said.append("high pressure, collisions and random searches: atoms fall into new holes")
     predicted = {key.split(" ")[0] for key in _errors(summary)}

@@ -11,34 +11,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError, did_you_mean
+from mattertune_nb.config.places import SCORECARD, members_of, path_of
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.physics.checks import CHECKS
 from mattertune_nb.physics.checks.case import Cancelled, Case
-from mattertune_nb.physics.scorecard import Line, Scorecard
+from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard
 from mattertune_nb.physics.walls import walls
 from mattertune_nb.training.files import write_text
-from mattertune_nb.training.outcome.evaluation import label_keys, untuned_of
+from mattertune_nb.training.in_cell import InCell
+from mattertune_nb.training.outcome.evaluation import label_keys, load_model, records_of, untuned_of
 from mattertune_nb.training.outcome.model_card import write_model_card
+from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.training.records.split import datasets_of
+from mattertune_nb.training.run_dir import RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ase import Atoms
 
+    from mattertune_nb.config.places import RunLike
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.physics.holes import Wall
-    from mattertune_nb.training.runs.run import Run
 
 _MOST_FRAMES = 40
 _MOST_ATOMS = 400
 
 
 def validate(
-    run: Run,
+    run: str | Path | RunLike,
     checks: Sequence[str] | None = None,
     *,
     data: str | Path | None = None,
@@ -52,7 +56,7 @@ def validate(
     Parameters
     ----------
     run
-        The run.
+        The run, or an ensemble; or its directory.
     checks
         Names of :data:`CHECKS`; not given: all.
     data
@@ -62,7 +66,8 @@ def validate(
     temperature
         Of the dynamics, in K.
     progress
-        Called with what is done, and how many of how many checks are made.
+        Called with what is done, and how many of how many checks are made; not given: a bar below
+        a notebook's cell tells it.
     cancelled
         Asked now and then whether to end; what was found so far is returned then, and not kept.
 
@@ -80,43 +85,57 @@ def validate(
         if name not in CHECKS:
             msg = f"unknown check '{name}'.{did_you_mean(name, CHECKS)} There are {', '.join(CHECKS)}."
             raise ConfigError(msg)
-    case, notes = _case(run, data, seconds, temperature)
-    case.cancelled = cancelled or case.cancelled
+    path = path_of(run)
+    title = path.absolute().name
     lines: list[Line] = []
-    for k, name in enumerate(names):
-        if progress is not None:
-            progress(name, k, len(names))
-        begun = time.monotonic()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                line = CHECKS[name](case)
-        except Cancelled:
-            return Scorecard(run.name, lines, [*notes, "Cancelled before the other checks."])
-        except (
-            MatterTuneError,
-            RuntimeError,
-            ValueError,
-            ArithmeticError,
-            np.linalg.LinAlgError,
-        ) as exc:
-            # a potential that is broken breaks some of what is done with it
-            line = Line(name, "fail", reason=f"could not be made: {exc}")
-        lines.append(replace(line, seconds=round(time.monotonic() - begun, 2)))
-    card = Scorecard(run.name, lines, notes)
+    with InCell(f"validation of {title}") as cell:
+        cell.tell("model and structures", 0, len(names))
+        case, notes = _case(path, data, seconds, temperature)
+        case.cancelled = cancelled or case.cancelled
+        for k, name in enumerate(names):
+            if progress is not None:
+                progress(name, k, len(names))
+            else:
+                cell.tell(CHECK_TITLES[name], k, len(names))
+            try:
+                lines.append(_line(case, name))
+            except Cancelled:
+                cell.end(f"cancelled after {k} of {len(names)} checks")
+                return Scorecard(title, lines, [*notes, "Cancelled before the other checks."])
+        cell.end(f"{len(names)} checks in {cell.seconds}")
+    card = Scorecard(title, lines, notes)
     if checks is None and data is None:
-        write_text(run.directory.scorecard_file, card.to_json())
-        write_model_card(run.directory)
+        write_text(path / SCORECARD, card.to_json())
+        if not members_of(path):
+            write_model_card(RunDirectory.open(path))
     if progress is not None:
         progress("", len(names), len(names))
     return card
 
 
+def _line(case: Case, name: str) -> Line:
+    begun = time.monotonic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            line = CHECKS[name](case)
+    except (
+        MatterTuneError,
+        RuntimeError,
+        ValueError,
+        ArithmeticError,
+        np.linalg.LinAlgError,
+    ) as exc:
+        # a potential that is broken breaks some of what is done with it
+        line = Line(name, "fail", reason=f"could not be made: {exc}")
+    return replace(line, seconds=round(time.monotonic() - begun, 2))
+
+
 def _case(
-    run: Run, data: str | Path | None, seconds: float, temperature: float
+    run: Path, data: str | Path | None, seconds: float, temperature: float
 ) -> tuple[Case, list[str]]:
-    tuned = run.model()
-    notes = []
+    tuned = load_model(run)
+    notes: list[str] = []
     untuned: FinetuneModuleBase | None = None
     try:
         untuned = untuned_of(tuned)
@@ -124,7 +143,7 @@ def _case(
         untuned.normalization.load_state_dict(tuned.normalization.state_dict())
     except MatterTuneError as exc:
         notes.append(f"The untuned model is not there to be compared with ({exc})")
-    frames = _frames(run, data, notes)
+    frames, distances = _frames(run, data, notes)
 
     def both() -> tuple[list[Wall] | None, list[Wall]]:
         elements = {symbol for atoms in frames for symbol in atoms.symbols}
@@ -136,17 +155,21 @@ def _case(
         frames,
         precise=tuned.ase_calculator(dtype="float64"),
         walls=both,
+        distances=distances,
         seconds=seconds,
         temperature=temperature,
     )
     return case, notes
 
 
-def _frames(run: Run, data: str | Path | None, notes: list[str]) -> list[Atoms]:
+def _frames(
+    run: Path, data: str | Path | None, notes: list[str]
+) -> tuple[list[Atoms], list[float] | None]:
+    """Return structures with their labels, and how far each is from those that were trained on, if known."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
-    dataset = _dataset(run, data)
-    kept, _ = without_isolated_atoms({"validated": dataset})
+    given = _dataset(run, data)
+    kept, _ = without_isolated_atoms({"validated": given})
     dataset = kept["validated"]
     sizes = dataset.n_atoms()
     small = np.flatnonzero(sizes <= _MOST_ATOMS)
@@ -165,12 +188,16 @@ def _frames(run: Run, data: str | Path | None, notes: list[str]) -> list[Atoms]:
         if results:
             atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
-    return frames
+    novelty = read_novelty(records_of(run)).get("validation")
+    if data is not None or novelty is None or len(given) != len(dataset):
+        return frames, None
+    far = dict(zip(novelty.positions.tolist(), novelty.distances.tolist(), strict=True))
+    return frames, [far.get(i, float("nan")) for i in chosen.tolist()]
 
 
-def _dataset(run: Run, data: str | Path | None) -> AtomsDataset:
+def _dataset(run: Path, data: str | Path | None) -> AtomsDataset:
     if data is None:
-        return datasets_of(run.directory)["validation"]
-    keys = label_keys(run.path)
+        return datasets_of(records_of(run))["validation"]
+    keys = label_keys(run)
     names = {"energy_key": keys.energy, "forces_key": keys.forces, "stress_key": keys.stress}
     return dataset_config(Path(data), **names, units=keys.units).create_dataset()

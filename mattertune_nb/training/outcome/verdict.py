@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.outcome.elsewhere import Elsewhere, elsewhere
 from mattertune_nb.training.outcome.stages import AT_START, REREFERENCED, UNTUNED, gain, short
 from mattertune_nb.training.records.walls import holes_in_words
@@ -101,6 +102,12 @@ class Verdict:
         return tuple(change.name for change in self.changes if change.sign < 0)
 
     @property
+    def worse_in_words(self) -> str:
+        """The same as people list them, e.g. ``"forces, energy and stress"``."""
+        *before, last = self.worse or ("",)
+        return f"{', '.join(before)} and {last}" if before else last
+
+    @property
     def is_gain(self) -> bool:
         """Whether something is better and nothing worse."""
         return not self.worse and any(change.sign > 0 for change in self.changes)
@@ -119,8 +126,7 @@ class Verdict:
         sentence = f"{text[:1].upper()}{text[1:]}." if text else ""
         if not self.worse:
             return sentence
-        worse = " and ".join(self.worse)
-        return f"Worse than before in {worse}: {text}. {self.advice}".strip()
+        return f"Worse than before in {self.worse_in_words}: {text}. {self.advice}".strip()
 
     def to_html(self) -> str:
         """Return the verdict as a line beside a bar of colour, with a mark for who sees none of it."""
@@ -132,7 +138,7 @@ class Verdict:
         return (
             f'<div role="status" class="mt-verdict" style="border-left:4px solid {color};background:{tint};'
             'padding:4px 10px;line-height:1.4;white-space:normal;overflow-wrap:anywhere">'
-            f"{mark}{html.escape(text)}</div>"
+            f"{mark}{html.escape(unbroken(text))}</div>"
         )
 
     _repr_html_ = to_html

@@ -20,5 +20,5 @@ def read_findings(run: RunDirectory) -> Report | None:
     """Return what was found in the data of a run; ``None`` where it was not looked for or is damaged."""
     try:
         return Report.from_json(run.findings_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):
         return None

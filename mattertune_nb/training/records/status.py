@@ -62,6 +62,11 @@ class Status:
         return self.state in ("starting", "running")
 
     @property
+    def counted_epoch(self) -> int:
+        """The epoch under way, or the last one, counted from 1."""
+        return max(self.epoch, 1) if self.state == "finished" else self.epoch + 1
+
+    @property
     def goes_on_at(self) -> tuple[int, int]:
         """Epoch and step at which a resumed run goes on: what a crash lost is done again."""
         if self.state in ("starting", "finished"):

@@ -29,7 +29,7 @@ def widgets_served() -> Iterator[Callable[[float], None]]:
     the kernel afterwards in the order in which they came. Apart from a cell of ipykernel 7 or later it is
     a plain sleep.
     """
-    kernel = _kernel()
+    kernel = kernel_of_cell()
     stream = None if kernel is None else _stream(kernel)
     if stream is None:
         yield time.sleep
@@ -59,7 +59,7 @@ def widgets_served() -> Iterator[Callable[[float], None]]:
                 asyncio.ensure_future(answer)  # noqa: RUF006  the kernel's lock holds it
 
 
-def _kernel() -> Any:
+def kernel_of_cell() -> Any:
     """Return the kernel whose cell this thread executes, if any."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

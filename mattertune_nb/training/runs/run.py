@@ -8,8 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.errors import MatterTuneError, RunError
 from mattertune_nb.training.files import write_text
+from mattertune_nb.training.in_cell import InCell
+from mattertune_nb.training.length import last_step
 from mattertune_nb.training.outcome.verdict import Verdict, verdict
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mattertune_nb.config.trainer import TrainerConfig
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.physics.scorecard import Scorecard
     from mattertune_nb.training.config import MatterTunerConfig
@@ -180,14 +183,34 @@ class Run:
             Seconds between two looks at the run.
         """
         end = None if timeout is None else time.monotonic() + timeout
+        trainer = self._trainer()
+        with InCell(self.name) as cell:
+            try:
+                with widgets_served() as sleep:
+                    while (now := self.status()).is_active and (
+                        end is None or time.monotonic() < end
+                    ):
+                        total = last_step(trainer, now.steps_per_epoch) if trainer else None
+                        of = f" of {total}" if total else ""
+                        cell.tell(f"{now.state}, step {now.step}{of}", now.step, total or 0)
+                        sleep(poll)
+            except KeyboardInterrupt:
+                now = self.status()
+                cell.end(
+                    f"the wait was interrupted after {cell.seconds}; {now.state} at step {now.step}"
+                )
+                msg = "The wait ended; the run goes on. run.stop() ends it."
+                raise KeyboardInterrupt(msg) from None
+            still = "still " if now.is_active else ""
+            cell.end(f"{still}{now.state} at step {now.step}")
+        return now
+
+    def _trainer(self) -> TrainerConfig | None:
+        """Return the limits of the run, where its config can be read."""
         try:
-            with widgets_served() as sleep:
-                while self.is_active() and (end is None or time.monotonic() < end):
-                    sleep(poll)
-        except KeyboardInterrupt:
-            msg = "The wait ended; the run goes on. run.stop() ends it."
-            raise KeyboardInterrupt(msg) from None
-        return self.status()
+            return self.config().trainer
+        except (MatterTuneError, OSError):
+            return None
 
     def model(self) -> FinetuneModuleBase:
         """Return the model with the best weights so far."""
@@ -208,7 +231,9 @@ class Run:
         ----------
         to
             ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies in
-            its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input.
+            its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input;
+            ``"safetensors"``: tensors, settings and versions for archive, which is loaded wherever a
+            checkpoint is.
         path
             The file; not given: in the run's directory.
 
@@ -235,10 +260,11 @@ class Run:
     ) -> Scorecard:
         """Check whether the best weights are fit for use, beside the untuned ones where there are.
 
-        Errors by element and size of force, forces against finite differences, rotation, permutation, size
-        consistency, holes between atoms, energy against volume, energy conservation, stability with a
-        thermostat, relaxations from rattled and from random dense structures. All checks take under three
-        minutes on two cores for cells of up to 100 atoms; their card is kept in the run's directory.
+        Errors by element, size of force and distance from training, of an ensemble against its spread; forces
+        against finite differences, rotation, permutation, size consistency, holes between atoms, energy
+        against volume, elastic constants, phonons, energy conservation, stability with a thermostat and its
+        radial distribution function, relaxations from rattled and from random dense structures. All take
+        under three minutes on two cores for cells of up to 100 atoms; their card is kept in the directory.
 
         Parameters
         ----------

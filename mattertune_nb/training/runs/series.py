@@ -16,6 +16,7 @@ from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import SERIES
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import made_whole, write_json, write_text
+from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.runs.kernel import widgets_served
 from mattertune_nb.training.runs.run import Run
@@ -97,11 +98,8 @@ class RunSeries:
         return about if isinstance(about, dict) else {}
 
     def __repr__(self) -> str:
-        done = sum(_is_done(self.path / name) for name in self.names)
         state = "training" if self.is_active() else "idle"
-        return (
-            f"{type(self).__name__}({str(self.path)!r}, {done} of {len(self.names)} runs, {state})"
-        )
+        return f"{type(self).__name__}({str(self.path)!r}, {self.progress}, {state})"
 
     @property
     def names(self) -> list[str]:
@@ -113,9 +111,29 @@ class RunSeries:
         """The runs that have begun."""
         return [Run(self.path / n) for n in self.names if (self.path / n / "config.yaml").is_file()]
 
+    @property
+    def n_done(self) -> int:
+        """How many runs have been trained to their end."""
+        return sum(_is_done(self.path / name) for name in self.names)
+
+    @property
+    def progress(self) -> str:
+        """How many of the runs are done, e.g. ``"1 of 4 runs"``."""
+        return self._progress(self.n_done)
+
+    def _progress(self, done: int) -> str:
+        return f"{done} of {len(self.names)} runs"
+
+    @property
+    def failure(self) -> str | None:
+        """Why the process ended without a run, if it did."""
+        if self.is_active() or self.runs or not (self.path / _CONSOLE).is_file():
+            return None
+        return f"{self.path}: no run began. {_last_line(self.path / _CONSOLE)}"
+
     def is_done(self) -> bool:
         """Return whether all runs have been trained to their end."""
-        return all(_is_done(self.path / name) for name in self.names)
+        return self.n_done == len(self.names)
 
     def is_active(self) -> bool:
         """Return whether a process is training the runs."""
@@ -217,12 +235,15 @@ class RunSeries:
             The process ended without a run: the reason it gave.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        with widgets_served() as sleep:
+        with InCell(self.path.name) as cell, widgets_served() as sleep:
             while self.is_active() and (end is None or time.monotonic() < end):
+                done = self.n_done
+                cell.tell(self._progress(done), done, len(self.names))
                 sleep(poll)
-        if not self.is_active() and not self.runs:
-            msg = f"{self.path}: no run began. {_last_line(self.path / _CONSOLE)}"
-            raise RunError(msg)
+            cell.end(self.progress)
+        failure = self.failure
+        if failure is not None:
+            raise RunError(failure)
         return self.is_done()
 
     def dashboard(self) -> Comparison:

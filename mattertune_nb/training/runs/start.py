@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.validation import look_at_dataset
-from mattertune_nb.training.hardware import check_hardware
+from mattertune_nb.training.preflight import (
+    check_machine,
+    check_settings,
+    check_weights,
+    look_at_data,
+)
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.runs.run import Run
 
@@ -25,29 +28,23 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
     config
         Settings of the run.
     is_machine_checked
-        Whether it is known already that this machine allows the run; to ask takes torch.
+        Whether what :mod:`~mattertune_nb.training.preflight` asks with torch was asked.
 
     Raises
     ------
     MatterTuneError
         Before anything is written, where config, data or this machine do not allow the run.
     """
-    if not is_machine_checked:
-        check_hardware(config.trainer, in_notebook=False)
-    config.model.require_installed()
-    if config.model.checkpoint is not None:
-        from mattertune_nb.model.starting import start_of  # takes torch
-
-        start_of(config.model)
-    for logger in config.trainer.loggers:
-        logger.require_installed()
-    if config.run.module_class is None:
-        config.check_monitors()
-    config.check_length()
-    # what is wrong with most of the data is said now, and not in the other process's log
-    sources, _ = without_isolated_atoms(config.data.sources())
-    for name, dataset in sources.items():
-        is_held_out = name not in ("dataset", "train")
-        look_at_dataset(dataset, config.model.labels, is_held_out=is_held_out)
+    check_start(config, is_machine_checked=is_machine_checked)
     directory, _ = RunDirectory.create(config)
     return Run(directory.path).start()
+
+
+def check_start(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> None:
+    """Raise what speaks against a run, as far as that is known at once; see :func:`start_run`."""
+    if not is_machine_checked:
+        check_machine(config, in_notebook=False)
+        check_weights(config)
+    check_settings(config)
+    # what is wrong with most of the data is said now, and not in the other process's log
+    look_at_data(config, config.data.sources())

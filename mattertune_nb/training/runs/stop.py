@@ -33,6 +33,8 @@ class StopRequest:
     def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
         self._run = run
         self._signalled = False
+        self.at_once = False
+        """Whether a signal ends the run at once, as there is no step yet whose result could be lost."""
         self.seconds = seconds
         self._end = None if seconds is None else time.monotonic() + seconds
         self.reserved = 0.0
@@ -51,7 +53,10 @@ class StopRequest:
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once."""
+        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once.
+
+        So does the first where :attr:`at_once` is set.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -70,7 +75,8 @@ class StopRequest:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._signalled:
+        twice = number == signal.SIGINT and self._signalled
+        if twice or self.at_once:
             # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
             raise RunStopped
         self._signalled = True

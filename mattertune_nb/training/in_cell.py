@@ -1,0 +1,81 @@
+"""What a call that takes long tells in the notebook's cell that made it."""
+
+from __future__ import annotations
+
+import html
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.amounts import duration
+from mattertune_nb.training.runs.kernel import kernel_of_cell
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SECONDS = 0.5
+"""Least time between two changes of the line."""
+
+
+class InCell:
+    """One line below the cell that says how far a call is, and in the end what it did.
+
+    It needs no widgets. Apart from a notebook's cell nothing is shown. As a context it leaves no bar behind
+    where an interrupt or an error ends the call.
+
+    Parameters
+    ----------
+    what
+        Begins the line, e.g. the name of a run.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shows = kernel_of_cell() is not None
+        self._handle: Any = None
+        self._told = 0.0
+        self._at_work = False
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> str:
+        """Time since the call, for people."""
+        return duration(round(time.monotonic() - self._started, 1))
+
+    def tell(self, said: str, done: int = 0, total: int = 0) -> None:
+        """Show a bar of `done` out of `total`, 0 where that is not known, and what is done."""
+        now = time.monotonic()
+        if not self._shows or now - self._told < _SECONDS:
+            return
+        self._told, self._at_work = now, True
+        share = f' value="{done}" max="{total}"' if total else ""
+        self._show(said, f'<progress{share} style="width:160px"></progress> ')
+
+    def end(self, said: str) -> None:
+        """Leave a sentence in place of the bar, where there was one."""
+        if self._at_work:
+            self._at_work = False
+            self._show(said)
+
+    def _show(self, said: str, before: str = "") -> None:
+        from IPython.display import display
+
+        line = f"{self._what}: {said}"
+        words = html.escape(unbroken(line))
+        shown = {"text/html": f"<div>{before}{words}</div>", "text/plain": line}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        how = "interrupted" if isinstance(exc, KeyboardInterrupt) else "ended"
+        self.end(f"{how} after {self.seconds}")

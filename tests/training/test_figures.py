@@ -1,0 +1,30 @@
+"""Logarithmic axes of still pictures, as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mattertune_nb.training.figures import log_axes, new_figure
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((1.2, 7.0), ["2", "3", "4", "6"]),
+        ((0.02, 0.9), ["0.1", "1"]),
+        ((3.0, 300.0), ["10", "100"]),
+        ((18.0, 24.0), ["18", "20", "22", "24"]),
+    ],
+)
+def test_ticks_are_numbers_and_not_powers_of_ten(ends, said):
+    figure, (ax,) = new_figure(1, 1, 5.0, 1.6)
+    ax.plot([1.0, 2.0], ends)
+    log_axes(ax, "y")
+    figure.draw_without_rendering()
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
+    ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
+    labels = {t.label1.get_text(): t.get_loc() for t in ticks if t.label1.get_text()}
+    assert set(said) <= set(labels)
+    for text, place in labels.items():
+        assert float(text) == pytest.approx(place)
+        assert "e" not in text
