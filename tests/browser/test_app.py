@@ -81,6 +81,8 @@ def test_a_run_is_filled_in_started_and_watched(page, address, request, tmp_path
     epochs.fill("400")
     epochs.press("Enter")
     page.locator("button.mod-primary", has_text="Start").first.click()
+    form = page.locator(".mt-run-form")
+    form.get_by_role("button", name="Open the dashboard").click(timeout=120 * SECONDS)
     # the figure has traces and is seen
     page.wait_for_function(f"({DRAWN})() > 200", timeout=240 * SECONDS)
     drawn = page.evaluate(DRAWN)

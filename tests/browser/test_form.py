@@ -94,6 +94,25 @@ def test_the_form_needs_no_mouse(notebook):
     assert notebook.errors == []
 
 
+def test_files_of_the_notebooks_folder_are_named_and_the_run_is_estimated(notebook):
+    for part in ("train", "validation", "test"):
+        file = mt.demo_data(part)
+        (notebook.folder / file.name).write_bytes(file.read_bytes())
+    named = (
+        "import mattertune_nb as mt\nfrom pathlib import Path\nconfig = mt.demo_config()\n"
+        "for part in (config.data.train, config.data.validation, config.data.test):\n"
+        "    part.src = Path(part.src.name)\n"
+        "mt.TunerForm(config)"
+    )
+    notebook.open(named)
+    notebook.run(0)
+    output = notebook.output(0)
+    output.get_by_text("on disk").first.wait_for(timeout=120_000)
+    output.get_by_text("60 test").wait_for(timeout=30_000)
+    assert output.get_by_label("File", exact=True).first.input_value() == "ethanol_train.xyz"
+    output.screenshot(path=notebook.artefact("readme_form"))
+
+
 @pytest.mark.parametrize("notebook", ["light", "dark"], indirect=True)
 def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     form = "form = mt.TunerForm(mt.demo_config())\nform"
@@ -115,8 +134,6 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     preview.wait_for(timeout=120_000)
     assert unnamed(output) == []
     output.screenshot(path=notebook.artefact(f"tuner_form-{notebook.scheme}"))
-    if notebook.scheme == "light":
-        output.screenshot(path=notebook.artefact("readme_form"))
     warmup = output.get_by_label("Warm-up", exact=True)
     warmup.fill("0.5")
     before = preview.inner_html()
@@ -210,6 +227,7 @@ form"""
     start = page.locator("button.mod-primary", has_text="Start")
     start.wait_for()
     start.click()
+    page.get_by_role("button", name="Open the dashboard").click(timeout=120_000)
     page.get_by_text("structures/s").wait_for(timeout=120_000)
     notebook.run(1)
     before = int(notebook.output(1).inner_text().split()[-1])

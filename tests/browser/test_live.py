@@ -203,6 +203,8 @@ def test_without_a_widget_manager_plain_html_is_updated_in_place(notebook):
         timeout=120_000,
     )
     assert output.locator(".jp-OutputArea-child").count() == 1
+    # of the kernel nothing is said that a page without widgets cannot know
+    assert "disconnected" not in output.inner_text()
     notebook.picture("plain_html")
     notebook.run(2)
     assert notebook.errors == []

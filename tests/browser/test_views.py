@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mattertune_nb.config.unbroken import unbroken
+
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
@@ -93,7 +95,7 @@ def test_a_parity_point_that_is_clicked_is_ringed_and_its_atom_shown_beside_it(n
     box = tip.bounding_box()
     assert box["y"] + box["height"] <= below["y"]
     page.mouse.click(*middle)
-    output.get_by_text(sentence).wait_for()
+    output.get_by_text(unbroken(sentence)).wait_for()
     wait_until_changed(notebook, canvas(output), before)
     # one point more: the ring, around the point
     ring = output.locator(".trace.scatter .points path").nth(60 * 9 * 3).bounding_box()
@@ -229,6 +231,7 @@ def test_plots_of_a_data_set_are_linked_with_each_other_and_with_the_structure(n
     tip = output.locator(".hoverlayer .hovertext").first
     tip.wait_for()
     frame = (tip.text_content() or "").strip()
+    assert re.fullmatch(r"frame \d+", frame)
     page.mouse.click(*place)
     output.get_by_text(f"ethanol_test.xyz, {frame} ").wait_for()
     output.locator("button", has_text=" σ").first.press("Enter")
@@ -326,4 +329,38 @@ def test_a_saved_notebook_is_small_and_a_cell_that_is_executed_again_leaks_nothi
     text = path.read_text()
     assert len(text) < 1_000_000
     assert text.count('"image/png"') == 2
+    assert notebook.errors == []
+
+
+def test_a_brush_is_heard_after_the_mouse_has_gone_on_while_the_kernel_was_busy(notebook):
+    notebook.open(
+        "import time, mattertune_nb as mt", "mt.explore(mt.demo_data('test'))", "time.sleep(8)"
+    )
+    page = notebook.page
+    notebook.run(0)
+    notebook.run(1)
+    output = notebook.output(1)
+    on_map = output.locator(".subplot.x2y2 .points path")
+    on_map.first.wait_for(timeout=60_000)
+    page.wait_for_function(LISTENING, timeout=60_000)
+    notebook.run(2, wait=False)
+    output.evaluate("area => area.scrollIntoView({block: 'start'})")
+
+    def hover(row: int) -> None:
+        box = on_map.nth(row).bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        output.locator(".hoverlayer .hovertext").first.wait_for()
+
+    hover(3)
+    box = output.locator(".nsewdrag[data-subplot='x7y7']").bounding_box()
+    page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + box["height"] / 2, steps=5)
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4, steps=5)
+    page.mouse.up()
+    hover(30)
+    page.mouse.move(5, 5)
+    assert "[*]" in page.locator(".jp-CodeCell .jp-InputPrompt").nth(2).inner_text()
+    everything = output.get_by_role("button", name="All frames")
+    everything.and_(output.locator(":enabled")).wait_for()
     assert notebook.errors == []

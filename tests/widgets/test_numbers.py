@@ -123,7 +123,8 @@ def test_the_memory_is_in_gigabytes(half_done):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(42, "42 s left"), (600, "10 min left"), (16200, "4.5 h left")]
+    ("seconds", "text"),
+    [(42, "42\u00a0s left"), (600, "10\u00a0min left"), (16200, "4.5\u00a0h left")],
 )
 def test_the_time_left_has_its_unit(seconds, text):
     progress = Progress("a", "running", 0, 10, step=30, max_steps=60, eta=seconds)

@@ -1,6 +1,6 @@
 """What only torch knows about a config, asked of a process of its own: importing it takes seconds.
 
-The answers are the engine's: which hardware there is, why a run could not start here, and the
+The answers are the engine's: which hardware there is, why a run could not start, and the
 learning rate by torch's schedulers.
 """
 
@@ -141,7 +141,7 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from mattertune_nb.training.config import MatterTunerConfig
-    from mattertune_nb.training.hardware import refusal
+    from mattertune_nb.training.preflight import check_machine, check_weights
     from mattertune_nb.widgets.forms.schedule_preview import learning_rates
 
     data = {"type": "auto_split", "dataset": {"type": "xyz", "src": "none.xyz"}}
@@ -152,9 +152,14 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
             "mps": torch.backends.mps.is_available(),
             "cores": os.cpu_count() or 1,
         },
-        "refusal": refusal(config.trainer),
+        "refusal": None,
         "by_time": config.trainer.ends_by_time,
     }
+    try:
+        check_machine(config, in_notebook=False)
+        check_weights(config)
+    except MatterTuneError as exc:
+        known["refusal"] = str(exc)
     try:
         return known | {"rates": learning_rates(config)}
     except MatterTuneError as exc:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel, WithJsonSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 def members(annotation: Any) -> list[Any]:
@@ -115,13 +115,13 @@ def kind_of(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else "any"
 
 
-def kind_of_value(value: Any, kinds: list[str]) -> str:
-    """Return which of `kinds` a value belongs to."""
+def kind_of_value(value: Any, kinds: list[str], literals: Collection[Any] = ()) -> str:
+    """Return which of `kinds` a value belongs to; `literals` are the values of the kind of that name."""
     if value is None and "none" in kinds:
         return "none"
     if isinstance(value, dict):
         return "config" if "config" in kinds else "dict"
-    if isinstance(value, str) and "literal" in kinds:
+    if value in literals:
         return "literal"
     name = type(value).__name__
     return name if name in kinds else kinds[0]

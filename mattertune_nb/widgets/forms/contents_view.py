@@ -23,19 +23,26 @@ class SourceView:
 
     Parameters
     ----------
-    learn_stresses
-        Called where a person wants to train on the stresses of the file.
+    offers
+        What may be made of the file beside its standard use: the text of a button, and what it calls.
     name_label
         Called with a setting and a name where a person says which value is a label.
+
+    Attributes
+    ----------
+    buttons
+        Those of the offers that were made.
     """
 
     def __init__(
-        self, learn_stresses: Callable[[], None], name_label: Callable[[str, str], None]
+        self,
+        offers: Mapping[str, tuple[str, Callable[[], None]]],
+        name_label: Callable[[str, str], None],
     ) -> None:
-        self._learn_stresses = learn_stresses
+        self._offers = offers
         self._name_label = name_label
         self._text = HTML()
-        self.stress_button: Button | None = None
+        self.buttons: dict[str, Button] = {}
         self.questions: dict[str, Dropdown] = {}
         self.widget = VBox([self._text], css="mt-contents")
 
@@ -47,28 +54,23 @@ class SourceView:
     def say(self, note: str) -> None:
         """Show the line that is known at once."""
         self._text.value = note_html(note)
-        self.offer_stresses(False)
+        self.offer([])
 
     def ask(self, choices: Sequence[Choice]) -> None:
         """Let a person choose which of several values each of some labels is."""
         asked = {PROPERTIES[choice.label].key_field: choice for choice in choices}
         if asked.keys() == self.questions.keys() and all(
-            [value for _, value in self.questions[field].options][1:] == _keys(choice)
+            list(self.questions[field].options) == _options(choice)
             for field, choice in asked.items()
         ):
             return
         self.questions = {field: self._question(field, c) for field, c in asked.items()}
-        self.offer_stresses(False)
+        self.offer([])
 
     def _question(self, field: str, choice: Choice) -> Dropdown:
-        prop = PROPERTIES[choice.label]
-        told = {c.key: c.told(choice.n_frames, prop.unit) for c in choice.open}
-        options = [
-            (f"{key}: {told.get(key, 'the first that a frame has')}", key) for key in _keys(choice)
-        ]
         dropdown = Dropdown(
-            description=f"Which is the {prop.title}?",
-            options=[("not chosen: the run cannot start", ""), *options],
+            description=f"Which is the {PROPERTIES[choice.label].title}?",
+            options=_options(choice),
             value="",
             css="mt-ask",
         )
@@ -85,17 +87,26 @@ class SourceView:
             else contents_html(contents)
         )
 
-    def offer_stresses(self, on: bool) -> None:
-        """Show or hide the button that adds stresses to what is learnt."""
-        if on and self.stress_button is None:
-            self.stress_button = Button(
-                description="The file holds stresses: train on them too", icon="plus", css="mt-add"
-            )
-            self.stress_button.on_click(lambda _: self._learn_stresses())
-        offered = [self.stress_button] if on and self.stress_button is not None else []
-        shown = [*self.questions.values(), self._text, *offered]
+    def offer(self, names: Sequence[str]) -> None:
+        """Show the buttons of these offers, and hide the others."""
+        for name in names:
+            if name not in self.buttons:
+                text, act = self._offers[name]
+                self.buttons[name] = Button(description=text, icon="plus", css="mt-add")
+                self.buttons[name].on_click(lambda _, act=act: act())
+        shown = [*self.questions.values(), self._text, *(self.buttons[name] for name in names)]
         if list(self.widget.children) != shown:
             self.widget.children = shown
+
+
+def _options(choice: Choice) -> list[tuple[str, str]]:
+    """Return what a person reads of each value that may be a label, and its name."""
+    unit = PROPERTIES[choice.label].unit
+    told = {c.key: c.told(choice.n_frames, unit) for c in choice.open}
+    options = [
+        (f"{key}: {told.get(key, 'the first that a frame has')}", key) for key in _keys(choice)
+    ]
+    return [("not chosen: the run cannot start", ""), *options]
 
 
 def _keys(choice: Choice) -> list[str]:
@@ -197,4 +208,5 @@ def _label_html(contents: Contents, label: str) -> str:
     if not n:
         return f'<span class="mt-none">no {label}</span>'
     share = "all frames" if n == contents.n_read else f"{n} of {contents.n_read} frames"
-    return f"<b>{label}</b> ({PROPERTIES[label].unit}) under {key}: {share}"
+    unit = f'<span class="mt-unit">({PROPERTIES[label].unit})</span>'
+    return f"<b>{label}</b> {unit} under {key}: {share}"

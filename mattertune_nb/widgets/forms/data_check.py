@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.doctor.finding import Finding, Report
+from mattertune_nb.training.outcome.check_file import PROGRESS
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 _START = "Check the data"
+_EVERY = 0.2  # s between two changes of the bar
 _ABOUT = "units, signs, placeholders, duplicates, outliers; the untuned backbone predicts a sample"
 
 
@@ -41,6 +43,7 @@ class DataCheck:
         self._config, self._use = config, use
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
+        self._told = 0.0
         self.report: Report | None = None
         self.button = Button(description=_START, icon="stethoscope", css="mt-add")
         self.button.on_click(lambda _: self.cancel() if self.is_running else self.start())
@@ -85,18 +88,37 @@ class DataCheck:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "config.yaml"
             file.write_text(settings, encoding="utf-8")
-            command = [sys.executable, "-m", "mattertune_nb.cli", "check", "--json", str(file)]
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            began = time.monotonic()
-            while True:
-                try:
-                    out, errors = self._process.communicate(timeout=1.0)
-                    break
-                except subprocess.TimeoutExpired:
-                    self._note.value = note_html(f"looking … {time.monotonic() - began:.0f} s")
-        self._show(out, errors, self._process.returncode)
+            command = [
+                sys.executable,
+                "-m",
+                "mattertune_nb.cli",
+                "check",
+                "--json",
+                "--tell-progress",
+            ]
+            self._note.value = note_html("starting …")
+            with (Path(folder) / "report.json").open("w+", encoding="utf-8") as report:
+                self._process = subprocess.Popen(
+                    [*command, str(file)], stdout=report, stderr=subprocess.PIPE, text=True
+                )
+                assert self._process.stderr is not None
+                errors = [line for line in self._process.stderr if not self._tell(line)]
+                code = self._process.wait()
+                report.seek(0)
+                out = report.read()
+        self._show(out, "".join(errors), code)
+
+    def _tell(self, line: str) -> bool:
+        """Show how far the look is, where a line says so; return whether it does."""
+        if not line.startswith(PROGRESS):
+            return False
+        now = time.monotonic()
+        what, done, total = line.removeprefix(PROGRESS).split()
+        if now - self._told > _EVERY or done == total:
+            self._told = now
+            bar = f'<progress value="{done}" max="{total}"></progress>'
+            self._note.value = f"{bar} {note_html(f'{what}: {done} of {total} frames')}"
+        return True
 
     def _show(self, out: str, errors: str, code: int) -> None:
         self.button.description, self.button.icon = _START, "stethoscope"

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from mattertune_nb.data.division.splits import (
-    AutoSplitDataModuleConfig,
-    ManualSplitDataModuleConfig,
-)
+from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
+from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.contents_view import SourceView
@@ -22,7 +20,7 @@ from mattertune_nb.widgets.forms.split_view import SplitView
 from mattertune_nb.widgets.page.controls import VBox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -40,8 +38,8 @@ class DataTab(Editor):
     ----------
     changed
         Called after a change.
-    learn_stresses
-        Called where a person wants to train on the stresses of a file.
+    offers
+        What may be made of a file, see :class:`~mattertune_nb.widgets.forms.contents_view.SourceView`.
     name_label
         Called with the field of a file, a setting and a name where a person says which value is a label.
 
@@ -59,13 +57,11 @@ class DataTab(Editor):
     def __init__(
         self,
         changed: Callable[[], None],
-        learn_stresses: Callable[[], None],
+        offers: Mapping[str, tuple[str, Callable[[], None]]],
         name_label: Callable[[str, str, str], None],
     ) -> None:
         super().__init__(changed)
-        self.views = {
-            name: SourceView(learn_stresses, partial(name_label, name)) for name in _SOURCES
-        }
+        self.views = {name: SourceView(offers, partial(name_label, name)) for name in _SOURCES}
         self.split = SplitView()
         self.below = VBox()
         self.choice = Choice(

@@ -180,10 +180,11 @@ def _kind_choice(about: About, nested: Nested, changed: Callable[[], None]) -> E
                 partial(make_editor, about.typed(member, f"{about.label}: value"), nested, changed),
             )
     keys = list(editors)
+    literals = [v for m in members(annotation) if kind_of(m) == "literal" for v in get_args(m)]
     return Choice(
         about,
         editors,
-        lambda raw: kind_of_value(raw, keys),
+        lambda raw: kind_of_value(raw, keys, literals),
         changed,
         wide=bool(configs) or {"dict"} <= set(keys),
     )

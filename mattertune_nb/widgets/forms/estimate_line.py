@@ -40,7 +40,7 @@ class EstimateLine:
     """
 
     def __init__(self) -> None:
-        self.widget = HTML()
+        self.widget = HTML(css="mt-estimate")
         self._changed = threading.Condition()
         self._config: MatterTunerConfig | None = None
         self._asked_at = 0.0

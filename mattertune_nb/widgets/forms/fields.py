@@ -14,6 +14,7 @@ from mattertune_nb.config.yaml import dump_yaml, load_yaml
 from mattertune_nb.widgets.forms.annotations import kind_of, members
 from mattertune_nb.widgets.forms.editor import Editor
 from mattertune_nb.widgets.page.controls import HTML, Box, Checkbox, Dropdown, Text, Textarea
+from mattertune_nb.widgets.page.path_ends import PATH_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,13 +55,13 @@ class Simple(Editor):
             if parts & {"list", "tuple", "dict"}:
                 self._kind = "any"
         self.options = options and [(t, _NOT_SET if v is None else v) for t, v in options]
-        self.control = self._make_control(about.label)
+        self.control = self._make_control(about.label, is_path=FilePath in members(annotation))
         self.control.observe(self._on_change, "value")
         self.wide = annotation is FilePath
         self.unit = about.unit
         self.widget = Box([self.control, beside(about)], css="mt-field")
 
-    def _make_control(self, label: str) -> Any:
+    def _make_control(self, label: str, *, is_path: bool) -> Any:
         common: dict[str, Any] = {"description": label, "css": "mt-control"}
         if self.options is not None:
             return Dropdown(options=self.options, **common)
@@ -68,6 +69,8 @@ class Simple(Editor):
             return Checkbox(False, **common)
         if self._kind in ("int", "float", "str", "list", "tuple"):
             hint = "a, b, …" if self._kind in ("list", "tuple") else ""
+            if is_path:
+                common["css"] += f" {PATH_FIELD}"
             return Text(continuous_update=False, placeholder=hint, **common)
         return Textarea(continuous_update=False, rows=3, placeholder="name: value", **common)
 

@@ -25,6 +25,7 @@ from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, Connection
 from mattertune_nb.widgets.page.controls import HTML, Box, VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
+from mattertune_nb.widgets.page.path_ends import PathEnds
 from mattertune_nb.widgets.page.style import STYLE
 
 if TYPE_CHECKING:
@@ -247,7 +248,8 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self._cls = type(config)
         self.problem = ""
         self.editor = editor or ConfigEditor(self._cls, self._on_change)
-        super().__init__([HTML(STYLE + CONNECTION_STYLE), Connection(), self.editor.widget])
+        style = HTML(STYLE + CONNECTION_STYLE)
+        super().__init__([style, Connection(), PathEnds(), self.editor.widget])
         self.config = config
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

@@ -10,11 +10,16 @@ from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.labels.choice import key_settings
+from mattertune_nb.data.sources.fetched import FetchedSource
 from mattertune_nb.data.sources.file_source import FileSource
+from mattertune_nb.training.estimate.labels import weigh_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mattertune_nb.data.labels.choice import Choice
     from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.estimate.process import AskedProcess
 
 _SECONDS = 0.5
 """How long a file is looked at before the form goes on."""
@@ -27,6 +32,9 @@ class LabelKeyFiller:
     ----------
     waiting
         Whether files are not to be looked into yet.
+    weighed
+        Called in a thread when the untuned model has spoken of values among which a person would have to
+        choose; :meth:`fill` then knows more.
 
     Attributes
     ----------
@@ -38,28 +46,45 @@ class LabelKeyFiller:
         For each of them the labels that several values may be, while none of these is set.
     """
 
-    def __init__(self, *, waiting: bool = False) -> None:
+    def __init__(
+        self, *, waiting: bool = False, weighed: Callable[[], None] = lambda: None
+    ) -> None:
         self.waiting = waiting
+        self._weighed = weighed
+        self._thread: threading.Thread | None = None
+        self._process: AskedProcess | None = None
+        self._is_closed = False
         self.notes: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.questions: dict[str, list[Choice]] = {}
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[Any, dict[str, Choice], str, int | None]] = {}
+        self._asked: dict[str, Any] = {}
         self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def look(self, config: MatterTunerConfig) -> None:
         """Look into the data files of a config, so that :meth:`fill` has nothing to wait for."""
         for name in type(config.data).model_fields:
-            if hasattr(getattr(config.data, name), "src"):
-                self._look(name, getattr(config.data, name), config.model.name)
+            if _is_here(getattr(config.data, name)):
+                self._look(name, getattr(config.data, name))
 
-    def _look(
-        self, name: str, dataset: Any, backbone: str
-    ) -> tuple[Any, dict[str, Choice], str, int | None]:
+    def wait(self) -> None:
+        """Wait until the untuned model has spoken, where it was asked."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        self._is_closed = True
+        if self._process is not None:
+            self._process.cancel()
+
+    def _look(self, name: str, dataset: Any) -> tuple[Any, dict[str, Choice], str, int | None]:
         with self._lock:
             identity = _identity(dataset)
             if name not in self._seen or self._seen[name][0] != identity:
-                self._seen[name] = (identity, *_look_into(dataset, backbone))
+                self._seen[name] = (identity, *_look_into(dataset))
             return self._seen[name]
 
     def identity(self, dataset: Any) -> Any:
@@ -77,7 +102,7 @@ class LabelKeyFiller:
         """
         if self.waiting:
             fields = [
-                n for n in type(config.data).model_fields if hasattr(getattr(config.data, n), "src")
+                n for n in type(config.data).model_fields if _is_here(getattr(config.data, n))
             ]
             self.notes = dict.fromkeys(fields, "Looking into the data file …")
             return False
@@ -87,9 +112,9 @@ class LabelKeyFiller:
             dataset = getattr(config.data, name)
             if hasattr(dataset, "atoms_list"):
                 self.sizes[name] = len(dataset.atoms_list)
-            if not hasattr(dataset, "src"):
+            if not _is_here(dataset):
                 continue
-            file, found, note, size = self._look(name, dataset, config.model.name)
+            file, found, note, size = self._look(name, dataset)
             last, filled = self._filled.get(name, (None, {}))
             if file != last:
                 changed |= _take_back(dataset, filled)
@@ -110,7 +135,50 @@ class LabelKeyFiller:
             ]
             if size is not None:
                 self.sizes[name] = size
+        self._ask(config)
         return changed
+
+    def _ask(self, config: MatterTunerConfig) -> None:
+        """Ask the untuned model about what is open, once for each file."""
+        with self._lock:
+            open_files = {
+                name: seen[0]
+                for name, seen in self._seen.items()
+                if self.questions.get(name) and self._asked.get(name) != seen[0]
+            }
+            self._asked |= open_files
+        if open_files and not self._is_closed:
+            self._thread = threading.Thread(
+                target=self._weigh,
+                args=(config.model_copy(deep=True), open_files),
+                daemon=True,
+                name="mattertune_nb labels",
+            )
+            self._thread.start()
+
+    def _weigh(self, config: MatterTunerConfig, files: dict[str, Any]) -> None:
+        try:
+            # it imports torch, which would hold up the kernel for seconds
+            said = weigh_labels(config, lambda process: setattr(self, "_process", process))
+        except MatterTuneError:
+            return  # a sentence that asks is worth more than one about a model
+        with self._lock:
+            for name, identity in files.items():
+                if self._seen[name][0] == identity:
+                    _, found, _, size = self._seen[name]
+                    found = said.added_to(name, found)
+                    dataset = getattr(config.data, name)
+                    self._seen[name] = identity, found, _line(dataset, found, size or 0), size
+                    # what was filled in is taken back and done again with what is known now
+                    self._filled[name] = None, self._filled.get(name, (None, {}))[1]
+        if not self._is_closed:
+            self._weighed()
+
+
+def _is_here(dataset: Any) -> bool:
+    """Return whether a data set is of files, none of which has to be fetched first."""
+    is_fetched = isinstance(dataset, FetchedSource)
+    return hasattr(dataset, "src") and (not is_fetched or dataset.src.is_file())
 
 
 def _take_back(dataset: Any, filled: dict[str, str]) -> bool:
@@ -126,20 +194,19 @@ def _identity(dataset: Any) -> Any:
     return type(dataset), str(dataset.src), changed, part
 
 
-def _look_into(dataset: Any, backbone: str) -> tuple[dict[str, Choice], str, int | None]:
+def _look_into(dataset: Any) -> tuple[dict[str, Choice], str, int | None]:
     try:
         frames = dataset.create_dataset()
         search = search_labels(frames, at_most=_SECONDS)
     except (MatterTuneError, OSError) as exc:
         return {}, str(exc), None
     found = search.choices()
-    if any(choice.open for choice in found.values()):
-        # torch, and a few predictions: only where a person would be asked
-        from mattertune_nb.doctor.evidence import decide
+    return found, _line(dataset, found, len(frames)), len(frames)
 
-        decide(frames, found, backbone)
+
+def _line(dataset: Any, found: dict[str, Choice], n_frames: int) -> str:
     names = ", ".join(_told(choice) for choice in found.values())
-    return found, f"{dataset.src}: {len(frames)} frames; {names}.", len(frames)
+    return f"{dataset.src}: {n_frames} frames; {names}."
 
 
 def _told(choice: Choice) -> str:

@@ -86,18 +86,14 @@ def _identity(data: Any) -> str:
 
 def expected_html(data: Any, sizes: Mapping[str, int]) -> tuple[str, bool]:
     """Return the division by the sizes alone, and whether reading the frames would tell no more."""
-    if not hasattr(data, "sizes"):
-        counts = {stage: sizes[stage] for stage in _WORDS if stage in sizes}
-        return bar_html(counts), len(counts) < 2
-    n = sizes.get("dataset")
-    if n is None:
-        return "", True
     try:
-        asked = data.sizes(n)
+        counts = data.expected_counts(sizes)
     except MatterTuneError as exc:
         return error_html(str(exc), css="mt-alert"), True
-    counts = {stage: k for stage, k in zip(_WORDS, asked.counts, strict=True) if k}
-    return bar_html(counts, unused=n - sum(counts.values()), about="about "), False
+    # frames of one file go where the rule puts them, those of files of their own where they are
+    about = "about " if "dataset" in sizes else ""
+    unused = sum(sizes.values()) - sum(counts.values())
+    return bar_html(counts, unused=unused, about=about), len(counts) < 2
 
 
 def divided_html(datasets: DividedData, n: int) -> str:

@@ -10,6 +10,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.widgets.page.connection import while_connected
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, VBox, shared
+from mattertune_nb.widgets.page.looking import keep_looking
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
@@ -84,13 +85,13 @@ class StartBar:
             self.say("")
 
     def show_refusal(self, text: str | None) -> None:
-        """Show why this machine cannot run the config as it stands, if it cannot."""
-        self.refusal.value = note_html(f"Cannot start on this machine: {text}" if text else "")
+        """Show why the config cannot be run as it stands, if it cannot."""
+        self.refusal.value = note_html(f"Cannot start: {text}" if text else "")
 
     def refuse(self, text: str) -> None:
-        """Say that this machine cannot run the config, in place of the note that says so already."""
+        """Say that the config cannot be run, in place of the note that says so already."""
         self.refusal.value = ""
-        self.say(f"Cannot start on this machine: {text}", error=True)
+        self.say(f"Cannot start: {text}", error=True)
 
     def open_dashboard(self, on: bool) -> None:
         """Show the dashboard of the run, or the settings again."""
@@ -104,8 +105,20 @@ class StartBar:
         self._run = run
         self.dashboard_button.layout = shared(W.Layout, width="auto", flex="0 0 auto")
         self.show_state(run.status())
+
+        def look(bar: StartBar) -> float | None:
+            if bar.run is not run:
+                return None
+            status = run.status()
+            bar.show_state(status)
+            # one that has ended may be resumed from its dashboard
+            return _POLL if status.state in ("starting", "running") else 4 * _POLL
+
         threading.Thread(
-            target=_watch, args=(weakref.ref(self), run), daemon=True, name="mattertune_nb start"
+            target=keep_looking,
+            args=(weakref.ref(self), look, _POLL),
+            daemon=True,
+            name="mattertune_nb start",
         ).start()
 
     def show_state(self, status: Status) -> None:
@@ -135,24 +148,10 @@ class StartBar:
 
 def state_in_words(name: str, status: Status) -> str:
     """Return a sentence about a run."""
-    at = f"epoch {status.epoch + 1}, step {status.step}"
+    at = f"epoch {status.counted_epoch}, step {status.step}"
     return {
         "starting": f"Training {name} is starting …",
         "running": f"Training {name}: {at}.",
         "finished": f"{name} has finished at {at}.",
         "stopped": f"{name} was stopped at {at}.",
     }.get(status.state, f"{name} {status.state}. {status.error or ''}".strip())
-
-
-def _watch(reference: weakref.ref[StartBar], run: Run) -> None:
-    """Look at a run's state now and then as long as its bar is there."""
-    pause, seconds = threading.Event(), _POLL
-    while not pause.wait(seconds):
-        bar = reference()
-        if bar is None or bar.run is not run:
-            return
-        status = run.status()
-        bar.show_state(status)
-        # one that has ended may be resumed from its dashboard
-        seconds = _POLL if status.state in ("starting", "running") else 4 * _POLL
-        del bar

@@ -23,7 +23,7 @@ from mattertune_nb.widgets.forms.search import basic_fields, is_found
 from mattertune_nb.widgets.page.controls import VBox, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -178,12 +178,12 @@ class RunEditor(Editor):
     ----------
     changed
         Called after a change.
-    learn_stresses
-        Called where a person wants to train on the stresses of a file.
+    offers, name_label
+        See :class:`~mattertune_nb.widgets.forms.data_tab.DataTab`.
     built
         Called with each editor of a part of the training that is made.
-    training_note
-        What stands on the tab of the training below its basic settings.
+    training_note, run_note
+        What stands on these tabs below their basic settings.
 
     Attributes
     ----------
@@ -194,19 +194,20 @@ class RunEditor(Editor):
     def __init__(
         self,
         changed: Callable[[], None],
-        learn_stresses: Callable[[], None],
+        offers: Mapping[str, tuple[str, Callable[[], None]]],
         name_label: Callable[[str, str, str], None],
         built: Callable[[ConfigEditor], None],
         training_note: W.Widget,
+        run_note: W.Widget,
     ) -> None:
         super().__init__(changed)
-        self.data = DataTab(changed, learn_stresses, name_label)
+        self.data = DataTab(changed, offers, name_label)
         self._backbone: BackboneConfig | None = None
         self.model = Lazy(self._make_model, changed)
         self.training = Lazy(lambda: PartsTab(TRAINING, changed, built, training_note), changed)
-        # closed with the form even where that tab is never opened
-        self.training.widget.once_shown = (training_note,)
-        self.run = Lazy(lambda: PartsTab(RUN, changed, built, VBox()), changed)
+        self.run = Lazy(lambda: PartsTab(RUN, changed, built, run_note), changed)
+        # closed with the form even where their tabs are never opened
+        self.training.widget.once_shown, self.run.widget.once_shown = (training_note,), (run_note,)
         self.tabs: dict[str, Any] = {
             "Data": self.data,
             "Model": self.model,
@@ -220,8 +221,7 @@ class RunEditor(Editor):
         self.widget.observe(self._on_tab, "selected_index")
 
     def _on_tab(self, change: Any) -> None:
-        opened = list(self.tabs.values())[change["new"] or 0 : (change["new"] or 0) + 1]
-        for tab in opened:
+        for tab in list(self.tabs.values())[change["new"] or 0 :][:1]:
             if isinstance(tab, Lazy):
                 _ = tab.inner
 

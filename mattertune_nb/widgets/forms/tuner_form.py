@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 import threading
+from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,6 @@ from typing_extensions import override
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, cause
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.config.properties import STRESSES
-from mattertune_nb.config.task import StressesPropertyConfig
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.training.config import MatterTunerConfig
@@ -25,11 +24,13 @@ from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
 from mattertune_nb.widgets.forms.data_check import DataCheck
+from mattertune_nb.widgets.forms.ensemble_panel import EnsemblePanel
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 from mattertune_nb.widgets.forms.fields import Simple
 from mattertune_nb.widgets.forms.finder import Finder
 from mattertune_nb.widgets.forms.form import ConfigForm
 from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
+from mattertune_nb.widgets.forms.offers import TEXTS, offers_of, take_offer
 from mattertune_nb.widgets.forms.schedule_preview import draw_schedule
 from mattertune_nb.widgets.forms.start_bar import StartBar
 from mattertune_nb.widgets.forms.tabs import RunEditor
@@ -70,20 +71,25 @@ class TunerForm(ConfigForm):
         )
         self._is_to_look, self._look_lock = False, threading.RLock()
         # ASE takes a second to import: the form is shown first
-        self._keys, self._keys_changed = LabelKeyFiller(waiting="ase.io" not in sys.modules), False
+        self._keys_changed = False
+        self._keys = LabelKeyFiller(
+            waiting="ase.io" not in sys.modules, weighed=lambda: self._on_weighed()
+        )
         self._hardware: dict[str, Any] = {}
         self._starting = threading.Lock()
         self._preview, self._machine = HTML(), HTML()
         self._estimate = EstimateLine()
         self.finder = Finder(lambda: self.config, self._use_found)
+        self.ensemble = EnsemblePanel(self._checked_config)
         self._bar = StartBar(self._on_press, self._open_dashboard, self._estimate.widget)
         self.start_button, self.message = self._bar.button, self._bar.message
         editor = RunEditor(
             lambda: self._on_change(),
-            self._learn_stresses,
+            {name: (text, partial(self._take_offer, name)) for name, text in TEXTS.items()},
             self._name_label,
             self._mark_hardware,
             VBox([self._preview, self.finder.widget, self._machine]),
+            self.ensemble.widget,
         )
         super().__init__(config, editor)
         self._tabs = editor
@@ -97,9 +103,9 @@ class TunerForm(ConfigForm):
         self.preset = self._tools.goal
         self._started: MatterTunerConfig | None = None
         self._below = VBox(css="mt-closed")
-        style, connection, tabs = self.children  # type: ignore[has-type]
+        *unseen, tabs = self.children  # type: ignore[has-type]
         self._settings = VBox([self._tools.widget, tabs], css="mt-form")
-        self.children = [style, connection, self._bar.widget, self._settings, self._below]
+        self.children = [*unseen, self._bar.widget, self._settings, self._below]
         self.add_class("mt-run-form")
         self.observe(self._on_new_config, "config")
         self._advisor = Advisor(self._on_answer)
@@ -129,6 +135,12 @@ class TunerForm(ConfigForm):
                 self._is_to_look = False
                 self._take_own(self.config.model_copy(deep=True))
                 self._show_data()
+
+    def _on_weighed(self) -> None:
+        """Take what the untuned model says of values that may be labels, and show it."""
+        with self._look_lock:
+            self._take_own(self._trait_values["config"].model_copy(deep=True))
+            self._show_data()
 
     @override
     def _complete_config(self) -> None:
@@ -162,15 +174,11 @@ class TunerForm(ConfigForm):
         """
         self.config = config
 
-    def _learn_stresses(self) -> None:
-        """Add the stresses of the data to what is learnt; of frames without them the rest."""
+    def _take_offer(self, name: str) -> None:
+        """Make of the data files what was offered."""
         config = self.config.model_copy(deep=True)
-        if STRESSES.name not in config.model.property_names:
-            found = [self._contents(name) for name in self._keys.sizes]
-            is_whole = all(c is not None and c.labels[STRESSES.name] == c.n_frames for c in found)
-            added = StressesPropertyConfig(missing="error" if is_whole else "mask")
-            config.model.properties = [*config.model.properties, added]
-            self.config = config
+        take_offer(name, config.model, [self._contents(file) for file in self._keys.sizes])
+        self.config = config
 
     def _name_label(self, source: str, field: str, key: str) -> None:
         """Take what a person says is a label of a data file."""
@@ -232,9 +240,8 @@ class TunerForm(ConfigForm):
     def _on_contents(self, name: str, contents: Contents | str) -> None:
         view = self._tabs.data.views[name]
         view.show(contents)
-        learnt = self._trait_values["config"].model.property_names
-        has_stresses = not isinstance(contents, str) and contents.labels[STRESSES.name] > 0
-        view.offer_stresses(has_stresses and STRESSES.name not in learnt)
+        model = self._trait_values["config"].model
+        view.offer([] if isinstance(contents, str) else offers_of(contents, model))
 
     def _mark_hardware(self, editor: ConfigEditor) -> None:
         """Mark what cannot run here, once that is known."""
@@ -286,8 +293,8 @@ class TunerForm(ConfigForm):
                 run = self._checked_start()
                 self._follow(run)
             except MatterTuneError as exc:
-                if not isinstance(exc, TrainingError) or str(exc) != self._known.get("refusal"):
-                    self._bar.say(str(exc), error=True)
+                is_known = isinstance(exc, TrainingError) and str(exc) == self._known.get("refusal")
+                (self._bar.refuse if is_known else partial(self._bar.say, error=True))(str(exc))
                 raise
             except Exception as exc:  # nobody else would hear of it in the button's thread
                 log.exception("The run could not be started.")
@@ -299,20 +306,22 @@ class TunerForm(ConfigForm):
             return run
 
     def _checked_start(self) -> Run:
+        self._bar.say("Checking the data and this machine …")
+        return start_run(self._checked_config(), is_machine_checked=bool(self._known))
+
+    def _checked_config(self) -> MatterTunerConfig:
         if self.problem:
             raise ConfigError(self.problem)
-        config = self.config
-        self._bar.say("Checking the data and this machine …")
+        self._keys.wait()
+        config: MatterTunerConfig = self.config
         # the advisor knows torch, whose import would hold up the kernel for seconds
         self._advisor.wait()
-        refusal = self._known.get("refusal")
-        if refusal:
-            self._bar.refuse(refusal)
+        if refusal := self._known.get("refusal"):
             raise TrainingError(refusal)
-        return start_run(config, is_machine_checked=True)
+        return config
 
     def _follow(self, run: Any) -> None:
-        """Show the dashboard of a run in place of the settings, and say beside Start how it goes."""
+        """Make the dashboard of a run ready, and say beside Start how it goes; the page stays as it is."""
         self.run = run
         self._estimate.pause()
         before, self._below.children = self._below.children, [run.dashboard()]
@@ -321,18 +330,21 @@ class TunerForm(ConfigForm):
                 old.close()
         self._bar.say("")
         self._bar.follow(run)
-        self._bar.open_dashboard(True)
 
     def _open_dashboard(self, on: bool) -> None:
         (self._settings.add_class if on else self._settings.remove_class)("mt-closed")
         (self._below.remove_class if on else self._below.add_class)("mt-closed")
+        for view in self._below.children if on else ():
+            view.shown()  # what is drawn out of sight has no width
 
     def close(self) -> None:
         """Close the form and the process that advises it."""
         self._looking.cancel()
+        self._keys.close()
         self._advisor.close()
         self._estimate.close()
         self.finder.close()
+        self.ensemble.close()
         self._reader.close()
         self._bar.close()
         super().close()

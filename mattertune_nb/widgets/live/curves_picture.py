@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.training.figures import new_figure
+from mattertune_nb.training.figures import log_axes, new_figure
 from mattertune_nb.training.outcome.stages import REREFERENCED
 from mattertune_nb.widgets.live.curves_layout import LINE_COLORS
 from mattertune_nb.widgets.live.scales import (
@@ -53,7 +53,7 @@ def _draw(data: CurveData, scales: Scales, title: str) -> Figure | None:
     for ax, panel in zip(axes, panels, strict=True):
         if ax is not axes[0]:
             ax.sharex(axes[0])
-        ax.tick_params(labelbottom=ax is axes[-1], labelsize=8)
+        ax.tick_params(which="both", labelbottom=ax is axes[-1], labelsize=8)
         _draw_panel(ax, panel, data, scales)
         if kept is not None:
             ax.axvline(kept, color=GREEN, ls=":", lw=1)
@@ -81,7 +81,7 @@ def _draw_panel(ax: Axes, panel: Panel, data: CurveData, scales: Scales) -> None
         color = LINE_COLORS[name == REREFERENCED]
         ax.axhline(value, color=color, ls="--", lw=1.1, label=line_label(name, value))
     if scales.is_log(panel):
-        ax.set_yscale("log")
+        log_axes(ax, "y")
     ax.set_ylabel(panel.unit, fontsize=9)
     ax.grid(alpha=0.3)
     heading = [title_text(panel, data), *filter(None, [off_scale_label(panel)])]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.records.metrics import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
@@ -22,6 +22,7 @@ from mattertune_nb.widgets.live.series import CurveData
 from mattertune_nb.widgets.page.controls import shared
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
+from mattertune_nb.widgets.page.looking import keep_looking
 from mattertune_nb.widgets.page.picture import Pictured
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
     def _say(self, text: str, *, error: bool = False) -> None:
         color = "var(--jp-error-color1, #c62828)" if error else "inherit"
         self._message.value = (
-            f'<div role="status" style="color:{color};white-space:pre-wrap">{html.escape(text)}</div>'
+            f'<div role="status" style="color:{color};white-space:pre-wrap">'
+            f"{html.escape(unbroken(text))}</div>"
             if text
             else ""
         )
@@ -238,15 +240,34 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self.renew_picture()
 
     def watch(self) -> None:
-        """Follow the run in a thread that only reads, until it ends or the widget is closed."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(
-                target=_follow,
-                args=(weakref.ref(self),),
-                daemon=True,
-                name="mattertune_nb dashboard",
-            )
-            self._thread.start()
+        """Follow the run in a thread that only reads, until the widget is closed or the run removed.
+
+        It looks often while the run is active, else now and then: a run that has ended may be resumed from
+        another notebook or a shell.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return
+        rounds = 0
+
+        def look(view: Dashboard) -> float | None:
+            nonlocal rounds
+            if view.closed:
+                return None
+            active = view.refresh()
+            if not view.run.path.is_dir():
+                return None
+            rounds += 1
+            if active and rounds % 8 == 0 and not has_front_end():
+                view.renew_picture()
+            return 0.3 if active or rounds < 12 else 2.0
+
+        self._thread = threading.Thread(
+            target=keep_looking,
+            args=(weakref.ref(self), look),
+            daemon=True,
+            name="mattertune_nb dashboard",
+        )
+        self._thread.start()
 
     def shown(self) -> None:
         """Let the figure take the width of the cell."""
@@ -274,23 +295,3 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         """Close the widget and its thread."""
         self.closed = True
         super().close()
-
-
-def _follow(reference: weakref.ref[Dashboard]) -> None:
-    """Refresh a dashboard as long as it is shown: often while its run is active, else now and then.
-
-    A run that has ended may be resumed from another notebook or a shell.
-    """
-    rounds = 0
-    while True:
-        view = reference()
-        if view is None or view.closed:
-            return
-        active = view.refresh()
-        if not view.run.path.is_dir():
-            return
-        rounds += 1
-        if active and rounds % 8 == 0 and not has_front_end():
-            view.renew_picture()
-        del view
-        time.sleep(0.3 if active or rounds < 12 else 2)

@@ -15,7 +15,7 @@ from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.widgets.live.pictured import PicturedView
 from mattertune_nb.widgets.live.validation_view import about_property
 from mattertune_nb.widgets.page.style import number
-from mattertune_nb.widgets.page.theme import BLUE, GREY
+from mattertune_nb.widgets.page.theme import BLUE, GREY, INK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def draw_distances(
     if len(distances) >= _FEWEST:
         fifths = np.array_split(np.argsort(distances), min(5, len(distances) // 4))
         middle = [[np.median(distances[f]), np.median(shown[f])] for f in fifths]
-        ax.plot(*np.transpose(middle), "o-", color="0.2", lw=1.5, ms=4, label="median")
+        ax.plot(*np.transpose(middle), "o-", color=INK, lw=1.5, ms=4, label="median")
         ax.legend(fontsize=8, frameon=False)
     ax.axvline(1.0, color=GREY, lw=1, ls="--")
     ax.set_xlim(left=0)

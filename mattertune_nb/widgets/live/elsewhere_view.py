@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.properties import ENERGY, FORCES
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.outcome.stages import short
 from mattertune_nb.training.records.foreign import read_foreign
 
@@ -68,7 +69,7 @@ def foreign_html(record: ForeignRecord) -> str:
             f"By how much the tuned model differs from the untuned one on {where} away from the target: what "
             "it has forgotten; of the target's elements alone it may have learnt."
         )
-    said += " Energies are compared after the shift by element that suits best."
+    said = unbroken(f"{said} Energies are compared after the shift by element that suits best.")
     if record.tuned is None:
         return f"<p>{said} Nothing was measured yet.</p>"
     weights = (

@@ -30,6 +30,7 @@ from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.expected import expected_from
 from mattertune_nb.widgets.live.notice import Notice
+from mattertune_nb.widgets.live.pacing import Pacing
 from mattertune_nb.widgets.live.progress import Progress, progress_html
 from mattertune_nb.widgets.live.sections import SECTIONS, CurvesSection, Sections
 from mattertune_nb.widgets.live.series import CurveData
@@ -48,13 +49,10 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 _SECONDS = 0.25
-"""Least time between two updates of the page."""
-
-_BURST = 0.2
-"""Seconds that updates may take beyond their share, so that the first curves come at once."""
+"""Least time between two moments in which widgets are heard."""
 
 _SHARE = 0.003
-"""Part of the run's time that updates may take; they come less often rather than exceed it."""
+"""Part of the run's time that updates of the page may take."""
 
 _PLAIN_SHARE = 0.05
 """The same where a picture has to be drawn for each."""
@@ -68,6 +66,8 @@ class LiveCurves(Callback):
     saved as ``interrupted.ckpt`` beside the Trainer's other checkpoints, and no traceback.
     """
 
+    shows_progress = True
+
     def __init__(self) -> None:
         self.view: CurvesView | None = None
         self._records: tempfile.TemporaryDirectory[str] | None = None
@@ -75,8 +75,8 @@ class LiveCurves(Callback):
         self._listening = self._interrupted = self._stopping = False
         self._served, self._heard = contextlib.ExitStack(), 0.0
         self._serve: Callable[[float], None] = time.sleep
-        self._next_update = 0.0
-        self._started = self._spent = 0.0
+        self._pacing: Pacing | None = None
+        self._started = 0.0
         self._first_step = 0
         self._max_steps: int | None = None
         self._done = 0
@@ -110,7 +110,7 @@ class LiveCurves(Callback):
             trainer.loggers = [*trainer.loggers, logger]
         title = type(pl_module).__name__ if self._records else logger.name
         self._ours = isinstance(pl_module, FinetuneModuleBase)
-        self._next_update = 0.0
+        self._pacing = None
         sections = [] if self._records else [make(Run(logger.save_dir)) for make in SECTIONS]
         data = CurveData(*_monitor(trainer), *_reserved(pl_module))
         self.view = CurvesView(RunDirectory(logger.save_dir), title, data, sections)
@@ -124,7 +124,8 @@ class LiveCurves(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._shared = trainer.world_size > 1
         self._started, self._first_step, self._done = time.monotonic(), _steps(trainer), 0
-        self._max_steps, self._spent = None, 0.0
+        self._max_steps = None
+        self._pacing = Pacing(self._started, _SHARE if has_front_end() else _PLAIN_SHARE)
         with contextlib.suppress(MisconfigurationException):
             # not to be had under a schedule of accumulated batches
             steps = trainer.estimated_stepping_batches
@@ -225,14 +226,10 @@ class LiveCurves(Callback):
 
     def _update(self, trainer: Trainer) -> None:
         start = time.monotonic()
-        if self.view is None or trainer.sanity_checking or start < self._next_update:
+        if self.view is None or self._pacing is None or not self._pacing.is_due(start):
             return
         self.view.update(self._progress(trainer, "running"))
-        end = time.monotonic()
-        self._spent += end - start
-        share = _SHARE if has_front_end() else _PLAIN_SHARE
-        affordable = self._started + (self._spent - _BURST) / share
-        self._next_update = max(end + _SECONDS, affordable)
+        self._pacing.has_updated(start, time.monotonic())
 
     def _progress(self, trainer: Trainer, state: str) -> Progress:
         assert self.view is not None

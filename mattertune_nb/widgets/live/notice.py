@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anywidget
 
-from mattertune_nb.widgets.page.style import SELECT_STYLE
+from mattertune_nb.widgets.page.style import PAGE_STYLE
 
 _MARKS = {"finished": "✓", "stopped": "■"}
 
@@ -18,7 +18,7 @@ class Notice(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = Path(__file__).with_suffix(".js")
-    _css = SELECT_STYLE
+    _css = PAGE_STYLE
 
     def tell(self, run: str, state: str, words: str = "") -> None:
         """Say that a run has ended, on each page that is open now.

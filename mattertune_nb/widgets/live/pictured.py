@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
-from mattertune_nb.widgets.page.export import render
+from mattertune_nb.widgets.page.picture import Drawing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ class PicturedView:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._caption = W.HTML()
-        self._image = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._image = Drawing()
         self.widget = W.VBox([self._caption, self._image])
         self.clear()
 
@@ -74,5 +74,4 @@ class PicturedView:
 
     def _show(self, text: str, figure: Figure | None) -> None:
         self._caption.value = text
-        self._image.value = b"" if figure is None else render(figure)
-        self._image.layout.display = "none" if figure is None else None
+        self._image.draw(figure)

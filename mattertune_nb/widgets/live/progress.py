@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.length import last_step
 from mattertune_nb.widgets.page.connection import while_connected
 
 if TYPE_CHECKING:
@@ -105,9 +107,7 @@ def read_progress(
         batches = math.ceil(n_train / per_batch)
         data.steps_per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)
     per_epoch = data.steps_per_epoch
-    max_steps = config.trainer.max_steps if config.trainer.max_steps > 0 else None
-    if max_steps is None and max_epochs and per_epoch:
-        max_steps = max_epochs * per_epoch
+    max_steps = last_step(config.trainer, per_epoch or 0)
     rate = eta = None
     speed = data.steps_per_second()
     if speed and active:
@@ -157,7 +157,8 @@ def progress_html(progress: Progress) -> str:
     if progress.eta is not None and progress.state == "running":
         now += f" · {duration(progress.eta)} left"
     if progress.memory is not None:
-        now += f" · {progress.memory:.2f}\u00a0GB"
+        now += f" · {progress.memory:.2f} GB"
+    now = unbroken(now)
     state, facts = progress.state, facts + now
     if state in ("starting", "running"):
         # how it has ended stays true without a kernel, how it goes does not

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from mattertune_nb.widgets.page.connection import Connection
 from mattertune_nb.widgets.page.controls import VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
+from mattertune_nb.widgets.page.looking import keep_looking
 
 if TYPE_CHECKING:
     from mattertune_nb.training.records.status import Status
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _NONE = "–"
+_SECONDS = 2.0
+"""Between two looks at runs that train."""
 _ELSEWHERE = "forces elsewhere (meV/Å)"
 """Column of what became of structures away from the target: errors, or changes where they have no labels."""
 _HOLES = "new holes"
@@ -44,6 +49,7 @@ class _Table(anywidget.AnyWidget):  # type: ignore[misc]
     columns = traitlets.List().tag(sync=True)
     table = traitlets.List().tag(sync=True)
     message = traitlets.Unicode("").tag(sync=True)
+    order = traitlets.Dict({"column": None, "falling": False, "filter": ""}).tag(sync=True)
 
 
 class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
@@ -66,13 +72,45 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.rows: list[dict[str, str]] = []
         self._table = _Table() if has_front_end() else None
         self._opened = VBox()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         super().__init__([] if self._table is None else [self._table, self._opened, Connection()])
         if self._table is not None:
             self._table.on_msg(self._on_message)
         self.refresh()
+        self._watch()
 
-    def refresh(self) -> None:
-        """Read all runs again."""
+    def refresh(self) -> bool:
+        """Read all runs again; return whether any of them is training."""
+        with self._lock:
+            return self._read()
+
+    def _watch(self) -> None:
+        """Follow the runs in a thread that only reads, as long as any of them is training."""
+        follows = self._thread is not None and self._thread.is_alive()
+        if self._table is None or follows:
+            return
+        pause = _SECONDS
+
+        def look(table: RunsTable) -> float | None:
+            nonlocal pause
+            if table.closed:
+                return None
+            start = time.monotonic()
+            try:
+                active = table.refresh()
+            except OSError:  # a run that is being renamed or deleted
+                return pause
+            # of hundreds of runs a reading takes a good part of a second
+            pause = max(_SECONDS, 20 * (time.monotonic() - start))
+            return pause if active else None
+
+        self._thread = threading.Thread(
+            target=keep_looking, args=(weakref.ref(self), look, pause), daemon=True
+        )
+        self._thread.start()
+
+    def _read(self) -> bool:
         runs = self.folder.runs()
         found = [(run, run.status(), summary_of(run.directory)) for run in runs]
         settings = [_settings(run, summary) for run, _, summary in found]
@@ -105,6 +143,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self._table.columns = list(self.rows[0]) if self.rows else []
             self._table.table = table
             self._table.message = "" if self.rows else f"No runs in {self.folder.root} yet."
+        return any(status.is_active for _, status, _ in found)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -138,6 +177,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self._table.message = str(exc)  # type: ignore[union-attr]
         else:
             self.refresh()
+        self._watch()
 
     def _act(self, action: str, name: str, text: str) -> None:
         """Do what a button of a row asks for; what is deleted was asked for twice in the page."""

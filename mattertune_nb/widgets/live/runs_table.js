@@ -6,21 +6,27 @@ const NONE = "–";
 // a number stays with its unit, and a unit in one piece
 const joined = (text) => text.replace(/(\d) (m?eV|Å)/g, "$1\u00a0$2").replace(/(m?eV)\/(Å|atom)/g, "$1/\u2060$2");
 
+// JupyterLab takes single keys as commands; those with Ctrl, such as to save, are for it
+const typed = (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); };
+
 function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
 }
 
+const empty = (x) => x === null || x === undefined || x === "";
+
 function compare(a, b) {
-  const empty = (x) => x === null || x === undefined || x === "";
-  if (empty(a) || empty(b)) return empty(a) - empty(b);
   return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
 }
 
 function render({ model, el }) {
-  let column = null, falling = false, filter = "", shown = PAGE, asking = null;
-  const find = element("input", { type: "search", placeholder: "Filter, e.g. li finished" });
+  let { column, falling, filter } = model.get("order");
+  let shown = PAGE, asking = null;
+  // a page that is reloaded shows them as before
+  const keep = () => { model.set("order", { column, falling, filter }); model.save_changes(); };
+  const find = element("input", { type: "search", placeholder: "Filter, e.g. li finished", value: filter });
   find.setAttribute("aria-label", "Filter runs");
   const count = element("span", { className: "mt-runs-count" });
   const message = element("div", { className: "mt-runs-message" });
@@ -59,11 +65,14 @@ function render({ model, el }) {
         button("Keep", `Keep ${row.run}`, stop),
       ];
     }
-    const text = element("input", { value: asking.action === "rename" ? row.run : row.note });
+    // what is typed outlives rows that are read anew meanwhile
+    asking.text ??= asking.action === "rename" ? row.run : row.note;
+    const text = element("input", { value: asking.text });
+    text.oninput = () => { asking.text = text.value; };
     text.setAttribute("aria-label", `${asking.action} ${row.run}`);
     const act = () => { const { action } = asking; asking = null; send(action, row.run, text.value); draw(); };
     text.onkeydown = (event) => {
-      event.stopPropagation();
+      typed(event);
       if (event.key === "Enter") act();
       if (event.key === "Escape") stop();
     };
@@ -91,7 +100,9 @@ function render({ model, el }) {
       return words.every((word) => text.includes(word));
     });
     if (column !== null) {
-      rows = [...rows].sort((a, b) => (falling ? -1 : 1) * compare(a.keys[column], b.keys[column]));
+      // runs without a value come last either way
+      rows = [...rows].sort(({ keys: { [column]: a } }, { keys: { [column]: b } }) =>
+        empty(a) || empty(b) ? empty(a) - empty(b) : (falling ? -1 : 1) * compare(a, b));
     }
     count.textContent = `${rows.length} of ${model.get("table").length} runs`;
     more.style.display = rows.length > shown ? "" : "none";
@@ -105,6 +116,7 @@ function render({ model, el }) {
         heading(name, sorted ? (falling ? " ▾" : " ▴") : "", () => {
           falling = sorted ? !falling : false;
           column = name;
+          keep();
           draw();
         }),
       ]);
@@ -141,8 +153,8 @@ function render({ model, el }) {
     table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), ...body);
   }
 
-  find.oninput = () => { filter = find.value; shown = PAGE; draw(); };
-  find.onkeydown = (event) => event.stopPropagation();
+  find.oninput = () => { filter = find.value; shown = PAGE; keep(); draw(); };
+  find.onkeydown = typed;
   more.onclick = () => { shown += PAGE; draw(); };
   const tell = () => { message.textContent = model.get("message"); };
   model.on("change:table", draw);

@@ -91,6 +91,8 @@ class CurvesSection:
 _STYLE = """<style>
 .mt-sections > .widget-tab-contents { display: grid; padding: 6px 0 0; border: none;
   border-top: 1px solid var(--jp-border-color2, #bbb); }
+.jupyter-widgets.widget-tab.mt-sections > .lm-TabBar .lm-TabBar-tab {
+  min-width: max-content; padding: 0 8px; }
 .mt-sections > .widget-tab-contents > * { grid-area: 1 / 1; min-width: 0; overflow: auto; }
 .mt-sections > .widget-tab-contents > .lm-mod-hidden { display: flex !important; visibility: hidden; }
 .mt-sections > .widget-tab-contents > .mt-as-high { height: 0; min-height: 100%; }

@@ -12,10 +12,12 @@ from ase.visualize.plot import plot_atoms
 from mattertune_nb.config.properties import PROPERTIES, Property, by_importance, own_property
 from mattertune_nb.data.plain import atoms_from_plain
 from mattertune_nb.training.figures import new_figure
-from mattertune_nb.widgets.page.export import render
+from mattertune_nb.widgets.page.picture import Drawing
 from mattertune_nb.widgets.page.theme import BLUE
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from mattertune_nb.training.runs.run import Run
 
 
@@ -33,8 +35,8 @@ class ValidationView:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._caption = W.HTML()
-        self._parity = W.Image(format="png", layout=W.Layout(max_width="100%"))
-        self._worst = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._parity = Drawing()
+        self._worst = Drawing()
         self.widget = W.VBox([self._caption, self._parity, self._worst])
         self.clear()
 
@@ -43,8 +45,7 @@ class ValidationView:
         self._seen: float | None = None
         self._caption.value = "No validation yet."
         for image in (self._parity, self._worst):
-            image.value = b""
-            image.layout.display = "none"
+            image.draw(None)
 
     def refresh(self) -> None:
         """Draw the pictures again where a validation has ended since."""
@@ -53,8 +54,7 @@ class ValidationView:
             return
         written = file.stat().st_mtime
         data = json.loads(file.read_text(encoding="utf-8"))
-        self._parity.value = draw_parity_sample(data["points"])
-        self._parity.layout.display = None
+        self._parity.draw(draw_parity_sample(data["points"]))
         self._caption.value = (
             f"Validation after epoch {data['epoch'] + 1}, step {data['step']}: a sample of labels and "
             "predictions, and the structures with the largest errors."
@@ -63,8 +63,7 @@ class ValidationView:
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
             ranked_by = by_importance(map(about_property, data["points"]))[0]
-            self._worst.value = draw_worst(worst, ranked_by)
-            self._worst.layout.display = None
+            self._worst.draw(draw_worst(worst, ranked_by))
         self._seen = written
 
 
@@ -74,8 +73,8 @@ def about_property(name: str) -> Property:
     return PROPERTIES.get(name, own)
 
 
-def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
-    """Draw label against prediction of each property as PNG; energies around their mean."""
+def draw_parity_sample(points: dict[str, list[list[float]]]) -> Figure:
+    """Draw label against prediction of each property; energies around their mean."""
     arrays = {name: np.array(p, dtype=np.float64).reshape(-1, 2) for name, p in points.items()}
     finite = {name: array[np.isfinite(array).all(axis=1)] for name, array in arrays.items()}
     shown = {name: array for name, array in finite.items() if len(array)}
@@ -95,10 +94,10 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> bytes:
         ax.set_xlabel(f"label ({unit})", fontsize=8)
         ax.set_ylabel(f"prediction ({unit})", fontsize=8)
         ax.tick_params(labelsize=7)
-    return render(figure)
+    return figure
 
 
-def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> bytes:
+def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> Figure:
     """Draw structures side by side, each with where it is from and its error of a property."""
     figure, axes = new_figure(1, len(frames), 2.0 * len(frames), 2.3)
     for ax, (atoms, worst) in zip(axes, frames, strict=True):
@@ -106,4 +105,4 @@ def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> byte
         ax.set_axis_off()
         source = str(worst["source"]).rsplit(", ", 1)[-1]
         ax.set_title(f"{source}\n{prop.factor * worst['error']:.3g} {prop.shown_unit}", fontsize=7)
-    return render(figure)
+    return figure

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import override
 
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.physics.holes import distances
 from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.records.walls import read_walls
@@ -51,7 +52,9 @@ def walls_html(record: WallRecord) -> str:
         "Energies of two atoms alone over their distance, for each pair of elements of the target. Where "
         "they pull each other together at a short distance, structures under pressure or heat may collapse."
     )
-    new, old = ([str(h) for h in record.holes if h.is_new is kind] for kind in (True, False))
+    new, old = (
+        [unbroken(str(h)) for h in record.holes if h.is_new is kind] for kind in (True, False)
+    )
     before = f"<br>There before training: {html.escape(', '.join(old))}." if old else ""
     if record.tuned is None:
         return f"<p>{said} Those of the tuned model are computed at the end.{before}</p>"

@@ -38,5 +38,6 @@ def while_connected(inner: str, lost: str = LOST) -> str:
 
     It works on a page that has :data:`CONNECTION_STYLE` and a :class:`Connection`.
     """
-    words = f'<span class="mt-lost">{escape(lost)}</span>' if lost else ""
+    # hidden of itself: a page without widgets has neither the style nor a connection to lose
+    words = f'<span class="mt-lost" hidden>{escape(lost)}</span>' if lost else ""
     return f'<span class="mt-live">{inner}</span>{words}'

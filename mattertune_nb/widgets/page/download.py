@@ -8,7 +8,7 @@ import anywidget
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.widgets.page.export import FORMATS, export
-from mattertune_nb.widgets.page.style import SELECT_STYLE
+from mattertune_nb.widgets.page.style import PAGE_STYLE
 
 if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Exportable
@@ -62,7 +62,7 @@ class Download(anywidget.AnyWidget):  # type: ignore[misc]
 
     _esm = _ESM
     # a layout that comes later would have the width of a drop-down
-    _css = SELECT_STYLE + ".mt-download { width: auto !important; min-width: 106px; }"
+    _css = PAGE_STYLE + ".mt-download { width: auto !important; min-width: 106px; }"
 
     def __init__(self, view: Exportable, name: str) -> None:
         super().__init__()

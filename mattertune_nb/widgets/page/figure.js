@@ -6,6 +6,11 @@ const SENT = [
   "removeLayoutProps", "removeTraceProps",
 ].map((name) => `_py2js_${name}`);
 
+// A page holds back what it tells while the kernel is busy, and then tells the last alone: where the mouse went
+// after a click, which nobody here asks for, would replace the click.
+const isHover = (name, value) =>
+  name === "_js2py_pointsCallback" && /hover$/.test(value?.event_type);
+
 const readPlotly = (source) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   return import(url).finally(() => URL.revokeObjectURL(url));
@@ -24,7 +29,7 @@ export default () => {
     made.initialize({
       model: {
         get: (name) => (name in told ? told[name] : model.get(name)),
-        set: (name, value) => model.set(name, value),
+        set: (name, value) => isHover(name, value) || model.set(name, value),
         save_changes: () => model.save_changes(),
         on: (event, handler) => {
           model.on(event, handler);

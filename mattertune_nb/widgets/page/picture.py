@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from mattertune_nb.widgets.page.export import Table
 
+_PIXELS, _DENSITY = 120, 180
+"""Of an inch of a figure on the page, and how many are drawn for a screen with more of them."""
+
 _MAX_SHOWN = 4
 """Cells whose picture is kept up to date, where a view is shown in several."""
 
@@ -41,7 +44,28 @@ def on_any_theme(figure: Figure) -> bytes:
         axes.tick_params(color=INK, labelcolor=INK)
         for spine in axes.spines.values():
             spine.set_edgecolor(INK)
-    return render(figure, transparent=True)
+    return render(figure, dpi=_DENSITY, transparent=True)
+
+
+class Drawing(W.Image):  # type: ignore[misc]
+    """A figure of matplotlib on the page: sharp, in the theme's colours, and no wider than the cell."""
+
+    def __init__(self) -> None:
+        super().__init__(format="png")
+        self.draw(None)
+
+    def draw(self, figure: Figure | None) -> None:
+        """Show a figure, or take no room where there is none.
+
+        Parameters
+        ----------
+        figure
+            Changed by this.
+        """
+        if figure is not None:
+            self.layout.width = f"min(100%, {_PIXELS * figure.get_figwidth():.0f}px)"
+        self.value = b"" if figure is None else on_any_theme(figure)
+        self.layout.display = "none" if figure is None else None
 
 
 # JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import html
 
+from mattertune_nb.config.unbroken import unbroken
+
 LABEL_WIDTH = "172px"
 
 _ARROW = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath "
     "fill='%23ccc' d='M5.2 5.9 9 9.7l3.8-3.8L14 7.1l-5 4.9-5-4.9z'/%3E%3C/svg%3E"
 )
-SELECT_STYLE = f"""
+PAGE_STYLE = f"""
+.jp-WindowedPanel-outer:has(.mt-form:hover, .mt-form:focus-within, .mattertune-live:hover,
+  .mattertune-live:focus-within) {{ overflow-anchor: none; }}
 [data-jp-theme-light="false"] .widget-dropdown > select {{ color-scheme: dark;
   background-image: url("{_ARROW}"); }}
 [data-jp-theme-light="false"] .widget-dropdown > select option {{
   background: var(--jp-layout-color1, #222); color: var(--jp-ui-font-color1, #eee); }}
 """
-"""The arrow of a drop-down in a dark theme, where ipywidgets' own is black."""
+"""What each view needs.
+
+A browser keeps in place what it sees of the cell below, and moves what is pressed where a view becomes
+longer or shorter; not so while a person is in the view. In a dark theme the arrow of ipywidgets' drop-downs
+is black.
+"""
 
 STYLE = (
-    f"<style>{SELECT_STYLE}</style>"
+    f"<style>{PAGE_STYLE}</style>"
     + """<style>
 .mt-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr));
   gap: 2px 20px; align-items: start; width: 100%; overflow: visible; }
@@ -89,13 +98,16 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
   background-color: var(--jp-layout-color1, Field); }
 .mt-section { width: auto; min-width: 168px; text-align: left; background: none; }
 .mt-closed, .mt-miss { display: none !important; }
+.mt-run-form .widget-tab > .lm-TabBar .lm-TabBar-tab { min-width: max-content; }
 .mt-run-form { overflow: visible; min-width: 0; container-type: inline-size; }
 .mt-start { position: sticky; top: 0; z-index: 5; align-items: center; gap: 4px; padding: 4px 0;
   background: var(--jp-layout-color0, white); border-bottom: 1px solid var(--jp-border-color2, #bbb); }
 .jp-OutputArea:has(.mt-run-form), .jp-OutputArea-child:has(.mt-run-form),
 .jp-OutputArea-output:has(.mt-run-form), .jp-Cell-outputWrapper:has(.mt-run-form),
 .jp-Cell:has(.mt-run-form) { overflow: visible !important; min-width: 0; }
-.mt-start-text { flex: 1 1 auto; min-width: 0; overflow: visible; padding-left: 8px; }
+.mt-start-text { flex: 1 1 auto; min-width: 0; overflow: visible; padding-left: 8px;
+  min-height: 54px; justify-content: center; }
+.mt-start-text:has(.mt-alert) > .mt-estimate { display: none; }
 .mt-tools { flex-flow: row wrap; align-items: center; gap: 0 12px; overflow: visible; }
 .mt-file > .mt-control { flex: 1 1 300px; width: auto; max-width: none; }
 .mt-file > .mt-row, .mt-file > .mt-chooser { flex: 1 1 100%; }
@@ -139,14 +151,13 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 def error_html(text: str, *, css: str = "mt-error") -> str:
     """Return a message that screen readers announce; nothing for no text."""
     color = "color:var(--jp-error-color1,#c62828)"
-    return (
-        f'<div role="alert" class="{css}" style="{color}">{html.escape(text)}</div>' if text else ""
-    )
+    words = html.escape(unbroken(text))
+    return f'<div role="alert" class="{css}" style="{color}">{words}</div>' if text else ""
 
 
 def note_html(text: str) -> str:
     """Return a small line of explanation."""
-    return f'<div class="mt-note">{html.escape(text)}</div>' if text else ""
+    return f'<div class="mt-note">{html.escape(unbroken(text))}</div>' if text else ""
 
 
 def number(value: float) -> str:

@@ -15,8 +15,8 @@ BLUE = "#2f7ed8"
 GREEN = "#2ca02c"
 RED = "#d9534f"
 GREY = "#8a8f98"
-PALETTE = (BLUE, "#e8833a", GREEN, "#9467bd", "#17becf", RED, "#8c564b", "#bcbd22")
-"""Colours of things that are told apart by nothing else, such as runs."""
+PALETTE = (BLUE, "#e8833a", "#9467bd", "#17becf", RED, "#8c564b", "#bcbd22", GREEN)
+"""Colours of things that are told apart by nothing else, such as runs; last that of the star of the best."""
 
 
 @cache

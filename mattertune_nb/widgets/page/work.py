@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.style import error_html
 
@@ -149,7 +150,7 @@ class Work(W.HBox):  # type: ignore[misc]
         if step.done > first.done:
             left = seconds * (step.total - step.done) / (step.done - first.done)
             words += f", {duration(left)} left"
-        self._words.value = html.escape(words)
+        self._words.value = html.escape(unbroken(words))
 
     def _say(self, state: str) -> None:
         """Show what has become of the work."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.training.files import write_text
+from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.widgets.report import predictions, sections
 from mattertune_nb.widgets.report.html import page, paragraph
 
@@ -39,6 +40,19 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         Where the file cannot be written.
     """
     target = run.path / "report.html" if path is None else Path(path)
+    with InCell(f"report of {run.name}") as cell:
+        cell.tell("predictions and pictures")
+        text = _text(run, dataset)
+        try:
+            write_text(target, text)
+        except OSError as exc:
+            msg = f"{target}: cannot be written ({exc.strerror})."
+            raise DataError(msg) from exc
+        cell.end(f"written in {cell.seconds}")
+    return target
+
+
+def _text(run: Run, dataset: Any) -> str:
     try:
         found = predictions.predict(run, dataset)
     except MatterTuneError as exc:
@@ -63,12 +77,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
         ("Settings", _said(lambda: sections.settings(run.config()))),
         ("Versions", _said(lambda: sections.versions(run))),
     ]
-    try:
-        write_text(target, page(run.name, parts, head))
-    except OSError as exc:
-        msg = f"{target}: cannot be written ({exc.strerror})."
-        raise DataError(msg) from exc
-    return target
+    return page(run.name, parts, head)
 
 
 def _said(section: Callable[[], str]) -> str:

@@ -174,7 +174,7 @@ def _sources(config: MatterTunerConfig) -> dict[str, DatasetConfig]:
 def _name(source: DatasetConfig) -> str:
     if isinstance(source, AtomsListDatasetConfig):
         return f"{len(source.atoms_list)} structures from Python"
-    part = getattr(source, "index", ":")
+    part = getattr(source, "split", getattr(source, "index", ":"))
     return str(source.src) if part == ":" else f"{source.src}, frames {part}"
 
 

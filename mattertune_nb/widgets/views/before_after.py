@@ -14,7 +14,7 @@ from mattertune_nb.training.outcome.evaluation import untuned_of
 from mattertune_nb.training.outcome.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
-from mattertune_nb.widgets.page.picture import Message, Pictured, on_any_theme
+from mattertune_nb.widgets.page.picture import Drawing, Message, Pictured
 from mattertune_nb.widgets.page.style import note_html, number
 from mattertune_nb.widgets.page.theme import GREEN, INK, RED
 from mattertune_nb.widgets.page.work import PATIENCE, Work
@@ -61,7 +61,7 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         self._stages: Stages = {}
         self._figure: Figure | None = None
         self._table = W.HTML()
-        self._image = W.Image(format="png", layout=W.Layout(max_width="100%", object_fit="contain"))
+        self._image = Drawing()
         self.work = Work(self._pairs.steps(), self._on_news)
         above = W.HBox(
             [self._table, Download(self, "before_after")],
@@ -92,7 +92,7 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         self._figure = None
         self._table.value = error_table_html(self._stages) + note_html(self._pairs.note)
         if has_front_end():
-            self._image.value = on_any_theme(self._drawn())
+            self._image.draw(self._drawn())
         if self.work.steps_done:
             self.renew_picture()
 

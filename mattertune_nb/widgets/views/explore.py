@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.data.division.similar import principal_components, surroundings
 from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.download import Download
@@ -266,7 +267,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         self.plots.show_map(frames, *principal_components(np.array(rows)))
         self.plots.mark(self.selected)
         sample = "" if len(frames) == len(self.dataset) else f", {len(frames)} structures of it"
-        self._map_note.value = (
+        self._map_note.value = unbroken(
             '<div style="line-height:1.4">Map of similarity: the two principal components (PC) of how '
             "atoms surround each other: distances up to 6 Å between each pair of elements, and the "
             f"elements' shares, averaged over a structure's atoms{sample}. Colours as the formulas'.</div>"

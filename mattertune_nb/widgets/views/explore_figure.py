@@ -129,7 +129,8 @@ class ExploreFigure:
         if len(present) and present.max() >= _DECADES * present.min():
             update = self.figure.update_xaxes if horizontal else self.figure.update_yaxes
             # a bar of one frame is seen too
-            update(type="log", range=[-0.3, np.log10(present.max()) + 0.15], row=row, col=col)
+            ends = [-0.3, np.log10(present.max()) + 0.15]
+            update(type="log", exponentformat="none", range=ends, row=row, col=col)
 
     def _add_map(self) -> None:
         self.points[MAP] = np.zeros(0, np.int64)

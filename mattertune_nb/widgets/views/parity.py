@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import FORCES
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
@@ -241,7 +242,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             parts.append("smoothed counts of neighbours within 5 Å against the nearest in training")
         if self._pairs is not None and self._pairs.note and shown.about.has_references:
             parts.append(note_html(self._pairs.note))
-        return " &nbsp; ".join(parts)
+        return " &nbsp; ".join(map(unbroken, parts))
 
     def select_point(self, row: int) -> None:
         """Mark a component of those shown, and show its frame with its atom marked."""
@@ -253,7 +254,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             self.plot.mark(row)
             frame, atom = int(shown.frame[row]), int(shown.atom[row])
             self._words.value = (
-                f'<b aria-live="polite">{html.escape(shown.sentence(row))}</b><br>'
+                f'<b aria-live="polite">{html.escape(unbroken(shown.sentence(row)))}</b><br>'
                 f"{html.escape(short_source(self.dataset, frame))}"
             )
         self.structure.show(frame, atom=atom if atom >= 0 else None)

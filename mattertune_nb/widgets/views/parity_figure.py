@@ -58,7 +58,8 @@ class ParityFigure:
         )
         self.widget.set_subplots(rows=2, cols=1, row_heights=[0.74, 0.26], vertical_spacing=0.17)
         self._add_traces()
-        self.widget.update_yaxes(type="log", title="count", row=2, col=1, nticks=3)
+        counts = {"type": "log", "title": "count", "exponentformat": "none", "nticks": 3}
+        self.widget.update_yaxes(counts, row=2, col=1)
         self.widget.add_vline(x=0, line={"color": INK, "width": 1}, row=2, col=1)
         self.widget.update_layout(coloraxis={"colorbar": _COLORBAR})
 
@@ -195,8 +196,7 @@ def _marker(colors: Coloring) -> dict[str, Any]:
 
 def short_source(dataset: AtomsDataset, frame: int) -> str:
     """Return a frame by the name of its file, without the folder, and cut where it is long."""
-    name, _, place = dataset.source(frame).rpartition(", ")
-    name = name.rsplit("/", 1)[-1].rsplit("\\", 1)[-1]
+    name, _, place = dataset.source_in_folder(frame).rpartition(", ")
     if len(name) > _LONGEST_NAME:
         half = _LONGEST_NAME // 2 - 1
         name = f"{name[:half]}…{name[-half:]}"

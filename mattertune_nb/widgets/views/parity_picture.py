@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.training.figures import new_figure
+from mattertune_nb.training.figures import log_axes, new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.parity_colors import FORCE, MAX_POINTS, Coloring, coloring
@@ -43,10 +43,10 @@ def draw_parity(
         counts, edges = histogram(values.error, _N_BINS)
         below.stairs(counts, edges, fill=True, color=BLUE)
         below.axvline(0, color="0.6", lw=1)
-        below.set_yscale("log")
+        log_axes(below, "y")
         below.set_xlabel(values.about.with_unit("error"), fontsize=8)
         below.set_ylabel("count", fontsize=8)
-        below.tick_params(labelsize=7)
+        below.tick_params(which="both", labelsize=7)
     return figure
 
 

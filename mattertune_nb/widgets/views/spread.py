@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.model.calibration import calibration
-from mattertune_nb.training.figures import new_figure
-from mattertune_nb.widgets.page.export import render
-from mattertune_nb.widgets.page.theme import BLUE
+from mattertune_nb.training.figures import log_axes, new_figure
+from mattertune_nb.widgets.page.picture import Drawing
+from mattertune_nb.widgets.page.theme import BLUE, INK
 
 if TYPE_CHECKING:
     from mattertune_nb.widgets.views.parity_data import ParityData
@@ -28,7 +30,7 @@ class SpreadView(W.VBox):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.words = W.HTML()
-        self.image = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self.image = Drawing()
         super().__init__([self.words, self.image], layout=W.Layout(display="none"))
 
     def show(self, values: ParityData) -> None:
@@ -37,8 +39,9 @@ class SpreadView(W.VBox):  # type: ignore[misc]
         if values.has_spread:
             figure, (ax,) = new_figure(1, 1, 4.4, 2.6)
             draw_spread(ax, values)
-            self.image.value = render(figure)
-            self.words.value = f"Ensemble: {calibration(values.error, values.spread)}"
+            self.image.draw(figure)
+            told = f"Ensemble: {calibration(values.error, values.spread)}"
+            self.words.value = html.escape(unbroken(told))
 
 
 def draw_spread(ax: Any, values: ParityData) -> None:
@@ -49,16 +52,18 @@ def draw_spread(ax: Any, values: ParityData) -> None:
         return
     spread, error = values.spread[shown], np.maximum(np.abs(values.error[shown]), _SMALLEST)
     kept = np.random.default_rng(0).permutation(len(spread))[:_MAX_POINTS]
-    ax.loglog(spread[kept], error[kept], ".", ms=3, alpha=0.4, color=BLUE)
+    log_axes(ax)
+    ax.plot(spread[kept], error[kept], ".", ms=3, alpha=0.4, color=BLUE)
     if len(spread) >= _FEWEST:
         n = min(_MOST_BINS, len(spread) // _PER_BIN)
         bins = np.array_split(np.argsort(spread), n)
         across, up = ([np.sqrt(np.mean(part[b] ** 2)) for b in bins] for part in (spread, error))
-        ax.plot(across, up, "o-", color="0.2", lw=1.5, ms=4, label="root mean square")
+        ax.plot(across, up, "o-", color=INK, lw=1.5, ms=4, label="root mean square")
     ends = [spread.min(), spread.max()]
     ax.plot(ends, ends, "--", color="0.5", lw=1, label="error = spread")
-    ax.legend(fontsize=7, frameon=False)
+    # beside the points, which fill the plot from corner to corner
+    ax.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.set_xlabel(values.about.with_unit("spread of the ensemble"), fontsize=8)
     ax.set_ylabel(values.about.with_unit("absolute error"), fontsize=8)
-    ax.tick_params(labelsize=7)
+    ax.tick_params(which="both", labelsize=7)
     ax.grid(alpha=0.25)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.properties import FORCES
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.model.ensemble import SPREAD
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
@@ -158,8 +159,8 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         atoms = shown.atoms
         facts = [
             html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
-            f"{atoms.get_chemical_formula()}, {len(atoms)} atoms {legend_html(atoms)}",
-            *(html.escape(note) for note in notes),
+            f"{atoms.get_chemical_formula()}, {len(atoms)}\u00a0atoms {legend_html(atoms)}",
+            *(html.escape(unbroken(note)) for note in notes),
             "" if shown.marked is None else f"<b>marked: {atom_name(atoms, shown.marked)}</b>",
             html.escape(self._viewer_note),
         ]

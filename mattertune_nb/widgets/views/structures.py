@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
     Parameters
     ----------
     x
-        An Atoms, a list of them, a file, a folder, a pattern, a list of these, a dataset or its config. The
-        last two say themselves how their labels are named.
+        An Atoms, a list of them, a dict of them by name, a file, a folder, a pattern, a list of these, a
+        dataset or its config. The last two say themselves how their labels are named.
     keys
         Names of the labels in a file or list, where its frames have them; otherwise, and for those not
         given, ASE's standard names or what frames have in their place, where that is beyond doubt.
@@ -41,18 +42,34 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
     """
     if hasattr(x, "create_dataset"):
         x = x.create_dataset()
+    elif isinstance(x, Atoms):
+        x = {"structure": x}
     if isinstance(x, AtomsDataset):
         dataset = x
     elif isinstance(x, (str, Path)) or _are_paths(x):
         dataset = open_dataset(x)
+    elif isinstance(x, Mapping):
+        dataset = AtomsDataset(_Named(x), "structures")
     else:
-        dataset = as_dataset(_checked([x] if isinstance(x, Atoms) else x))
+        dataset = as_dataset(_checked(x))
     if not len(dataset):
         msg = "there is no structure to show: the list or dataset is empty."
         raise DataError(msg)
     if dataset is not x:
         dataset.keys = _named(dataset, keys or LabelKeys())
     return dataset
+
+
+class _Named(list[Atoms]):
+    """Structures that have names of their own in place of numbers."""
+
+    def __init__(self, structures: Mapping[Any, Any]) -> None:
+        super().__init__(_checked(structures.values()))
+        self._names = [str(name) for name in structures]
+
+    def where(self, i: int) -> str:
+        """Return the name of structure `i`."""
+        return self._names[i]
 
 
 def _are_paths(x: Any) -> bool:
@@ -66,7 +83,7 @@ def _checked(structures: Any) -> Sequence[Atoms]:
         items = [structures]
     strange = next((type(item).__name__ for item in items if not isinstance(item, Atoms)), None)
     if strange is not None:
-        msg = f"expected structures (Atoms, a list of them, a file, a dataset), got {strange}."
+        msg = f"expected structures (Atoms, a list or dict of them, a file, a dataset), got {strange}."
         raise DataError(msg)
     for i, atoms in enumerate(items):
         refuse_empty(atoms, f"structures, frame {i}")

@@ -19,7 +19,7 @@ from mattertune_nb.widgets.views.structure_view import ForcePredictor, Structure
 from mattertune_nb.widgets.views.structures import open_structures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import ipywidgets as W  # noqa: N812  the usual alias
@@ -32,14 +32,14 @@ _HEIGHT = "350px"
 
 
 def view(
-    x: Atoms | Sequence[Atoms] | AtomsDataset | str | Path | Any,
+    x: Atoms | Sequence[Atoms] | Mapping[str, Atoms] | AtomsDataset | str | Path | Any,
     *,
     forces: str | None = None,
     model: Any = None,
     color: Any = None,
     color_label: str = "",
 ) -> StructureView | W.HTML:
-    """Show a structure, a list, a file or a dataset.
+    """Show a structure, a list, a dict by name, a file or a dataset.
 
     The viewer is nglview, or what ``MATTERTUNE_NB_VIEWER`` says: ``nglview``, ``weas`` or ``picture``.
 

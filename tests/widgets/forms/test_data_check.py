@@ -61,6 +61,17 @@ def test_a_look_can_be_cancelled(form):
     assert form.data_check.text == ""
 
 
+def test_a_bar_shows_how_far_the_look_is(form):
+    shown = []
+    form.data_check._note.observe(lambda change: shown.append(change["new"]), "value")
+    form.data_check.start()
+    form.data_check.wait(120)
+    bars = [text for text in shown if "<progress" in text]
+    assert any('value="9" max="9"' in text and "reading: 9 of 9 frames" in text for text in bars)
+    assert any("predicting: " in text for text in bars)
+    assert "<progress" not in form.data_check._note.value
+
+
 def test_what_cannot_be_read_is_said(form, tmp_path):
     (tmp_path / "ill.xyz").write_text("no structure\n")
     form.data_check.start()

@@ -109,8 +109,9 @@ def config(batch_size: int = 4, epochs: int = 100, src=None, **trainer) -> mt.Ma
 
 
 def said(line: EstimateLine) -> str:
+    """Return what it says, with plain spaces before the units."""
     assert line.wait(5)
-    return line.widget.value
+    return line.widget.value.replace("\u00a0", " ")
 
 
 def test_it_says_what_the_trial_found_and_is_read_out(line):
@@ -131,7 +132,7 @@ def test_other_epochs_need_no_other_trial(line, process):
     said(line)
     line.ask(config(epochs=10))
     # at once: 6 + 10 · 7.5 = 81 s
-    assert "About 81 s on this CPU (10 epochs" in line.widget.value
+    assert "About 81\u00a0s on this CPU (10 epochs" in line.widget.value
     assert process.asked == [4]
 
 

@@ -93,9 +93,9 @@ def test_attach_reads_a_long_history_within_a_second(run):
     line = '{{"kind":"metrics","time":1.0,"epoch":1,"step":{},"train/total_loss":0.5}}\n'
     with run.directory.metrics_file.open("a") as file:
         file.writelines(line.format(step) for step in range(100_000))
-    start = time.process_time()  # tests run beside each other
+    start = time.thread_time()  # tests run beside each other, and threads of those before
     view = run.dashboard()
-    assert time.process_time() - start < 4
+    assert time.thread_time() - start < 4
     assert view.data.step == 99_999
 
 
@@ -387,7 +387,9 @@ def test_without_a_front_end_the_dashboard_is_html_in_place_and_a_picture_at_the
 
 def test_a_run_that_is_resumed_elsewhere_is_followed_again(run):
     view = run.dashboard()
-    time.sleep(5)
+    time.sleep(5)  # it looks less often by then
     run.directory.write_status("running", pid=os.getppid())
-    time.sleep(3)
-    assert "running" in view._header.value
+    end = time.monotonic() + 60
+    while "running" not in view._header.value:
+        assert time.monotonic() < end, view._header.value
+        time.sleep(0.1)

@@ -6,7 +6,6 @@ import json
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings, strategies as st
 
 import mattertune_nb as mt
@@ -75,13 +74,6 @@ def show_everything(lines: list[str], status: str) -> None:
 @settings(max_examples=15)
 @given(st.lists(LINES, max_size=6), STATUSES)
 def test_odd_records_and_a_damaged_status_are_shown_in_words(lines, status):
-    show_everything(lines, status)
-
-
-@pytest.mark.long
-@settings(max_examples=1500)
-@given(st.lists(LINES, max_size=6), STATUSES)
-def test_odd_records_and_a_damaged_status_are_shown_in_words_many(lines, status):
     show_everything(lines, status)
 
 

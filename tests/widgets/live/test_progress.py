@@ -40,7 +40,7 @@ def test_time_left_is_that_of_the_steps_that_are_not_done(run):
     assert progress(run, epoch=0, step=1).eta == pytest.approx(35 * 2)
     assert progress(run, epoch=9, step=29).eta == pytest.approx(7 * 2)
     assert progress(run, epoch=11, step=36).eta == 0
-    assert "14 s left" in progress_html(progress(run, epoch=9, step=29))
+    assert "14\u00a0s left" in progress_html(progress(run, epoch=9, step=29))
 
 
 def test_time_left_is_not_said_of_a_run_that_has_ended(run):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 import mattertune_nb as mt
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.live.compare import Comparison
 from mattertune_nb.widgets.page.front_end import has_front_end
+from mattertune_nb.widgets.page.picture import Drawing
 
 
 def test_the_setting_decides_before_anything_else(monkeypatch):
@@ -42,3 +46,19 @@ def test_where_colab_is_its_widget_manager_is_switched_on(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab.output", output)
     make()
     assert switched
+
+
+def test_a_drawing_is_sharp_and_without_paper():
+    figure, (ax,) = new_figure(1, 1, 4.0, 2.0)
+    ax.plot([0, 1], [0, 1])
+    drawing = Drawing()
+    assert drawing.layout.display == "none"
+    drawing.draw(figure)
+    assert drawing.layout.display is None
+    assert drawing.layout.width == "min(100%, 480px)"
+    seen = Image.open(io.BytesIO(drawing.value))
+    # more of them than a page has, so that a screen of 1.5 times their number is served too
+    assert seen.size == (720, 360)
+    assert seen.convert("RGBA").getpixel((0, 0))[3] == 0
+    drawing.draw(None)
+    assert (drawing.value, drawing.layout.display) == (b"", "none")

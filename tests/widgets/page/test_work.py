@@ -95,7 +95,7 @@ def test_progress_says_how_much_is_left():
     first = Step("predicting", 0, 100, "frames")
     work._tell(Step("predicting", 25, 100, "frames"), first, seconds=20.0)
     assert work._bar.value == 0.25
-    assert "predicting: 25 of 100 frames, 60 s left" in work._words.value
+    assert "predicting: 25 of 100 frames, 60\u00a0s left" in work._words.value
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_the_verdict_stands_above_all_in_words_and_colour(run, page):
         )
     )
     mark, said = re.search(r'class="mt-verdict"[^>]*>([⚠✓]) (.*?)</div>', page).groups()
-    found = re.search(r"[Ff]orces ([\d.]+) → ([\d.]+) meV/Å", html.unescape(said)).groups()
+    found = re.search(r"[Ff]orces ([\d.]+) → ([\d.]+)\smeV/\u2060Å", html.unescape(said)).groups()
     assert [float(x) for x in found] == pytest.approx([before, after], rel=0.01)
     assert mark == ("⚠" if "Worse" in said else "✓")
     assert page.index(said) < page.index("<h2>Errors</h2>")

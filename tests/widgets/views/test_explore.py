@@ -102,6 +102,7 @@ def test_a_point_of_the_map_shows_its_structure(mixed):
     view.plots.trace(MAP)._dispatch_on_click(Points(point_inds=[5]), None)
     assert "frame 5" in view.structure._caption.value
     assert "two principal components" in view._map_note.value
+    assert "up to 6\u00a0Å between" in view._map_note.value
 
 
 def test_counts_over_decades_have_a_logarithmic_axis():
@@ -282,7 +283,7 @@ def test_the_doctor_looks_at_the_frames_and_shows_those_it_finds(mixed):
     view.findings.work.wait(60)
     (finding,) = [f for f in view.findings.report if f.id == "overlapping-atoms"]
     assert "40 frames looked at" in view.findings.text
-    assert "<svg" in view.findings.text
+    assert "<img" in view.findings.text
     (row,) = [row for row in view.findings._found.children if isinstance(row, W.HBox)]
     row.children[1].click()
     assert view.selected.tolist() == list(finding.frames) == [5]

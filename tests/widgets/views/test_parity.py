@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from plotly.callbacks import Points
 
 import mattertune_nb as mt
 from mattertune_nb.config.properties import FORCES
+from mattertune_nb.data.dataset import AtomsDataset
+from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.outcome.evaluation import evaluate
 from mattertune_nb.widgets.views.parity import ParityView
 from mattertune_nb.widgets.views.parity_data import ParityData
 from mattertune_nb.widgets.views.parity_figure import N_BINS, N_WORST, short_source
+from mattertune_nb.widgets.views.spread import SpreadView, draw_spread
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def test_a_point_that_is_clicked_is_ringed_and_its_atom_marked_and_named(view, d
     words = view._words.value.replace("−", "-").replace("\u202f", "")
     told = f"{label:.0f}" if abs(label) >= 1000 else f"{label:.3g}"
     assert f"{symbol} 5, Fy: label {told}, prediction " in words
-    assert "meV/Å" in words
+    assert "meV/Å" in words.replace("\u2060", "")
     assert "ethanol_test.xyz, frame 4" in words
     assert view.structure.slider.value == 4
     assert view.structure.frame_shown.marked == 5
@@ -85,7 +89,7 @@ def test_the_mark_goes_with_another_frame_or_property(view):
     assert view.structure.slider.value == 2
     assert view.structure.frame_shown.marked is None
     assert "energy: label" in view._words.value
-    assert "meV/atom" in view._words.value
+    assert "meV/atom" in view._words.value.replace("\u2060", "")
 
 
 def test_hover_tells_the_name_of_the_file_and_not_its_path(view):
@@ -96,8 +100,11 @@ def test_hover_tells_the_name_of_the_file_and_not_its_path(view):
 
 
 def test_a_long_name_is_cut_in_the_middle():
-    named = type("Named", (), {"source": lambda self, i: f"/a/b/{'x' * 40}_tail.xyz, frame {i}"})()
-    short = short_source(named, 7)
+    class Named(AtomsDataset):
+        def source(self, i):
+            return f"/a/b/{'x' * 40}_tail.xyz, frame {i}"
+
+    short = short_source(Named([], "named"), 7)
     assert short.startswith("xxx")
     assert short.endswith("_tail.xyz, frame 7")
     assert "…" in short
@@ -174,6 +181,7 @@ def test_points_are_coloured_by_their_distance_to_the_training_set(chgnet, datas
     assert (far[3:] > 0.01).all()
     title = view.figure.layout.coloraxis.colorbar.title.text
     assert title == "distance to training (neighbours)"
+    assert "within 5\u00a0Å against" in view._legend.value
 
 
 def test_distances_are_offered_where_a_run_knows_its_data(view):
@@ -284,3 +292,23 @@ def test_a_view_is_written_to_files(view, tmp_path):
     svg = (tmp_path / "parity.svg").read_text(encoding="utf-8")
     for text in ("label (meV/Å)", "error (meV/Å)", "force (meV/Å)", "meV/atom"):
         assert text in svg
+
+
+def test_what_is_said_of_an_ensemble_keeps_number_and_unit_together(view, monkeypatch):
+    monkeypatch.setattr(
+        "mattertune_nb.widgets.views.spread.calibration", lambda *_: "errors are 3 × the spread"
+    )
+    forces = view.data["forces"]
+    said = SpreadView()
+    said.show(replace(forces, spread=np.abs(forces.error) + 0.1))
+    assert said.words.value == "Ensemble: errors are 3\u00a0× the spread"
+
+
+def test_the_legend_of_errors_against_spread_lies_beside_the_points(view):
+    forces = view.data["forces"]
+    figure, (ax,) = new_figure(1, 1, 4.4, 2.6)
+    draw_spread(ax, replace(forces, spread=np.abs(forces.error) + 0.1))
+    figure.draw_without_rendering()
+    legend, axes = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= axes.y1
+    assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1

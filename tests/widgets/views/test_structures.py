@@ -80,3 +80,21 @@ def test_a_folder_and_a_list_of_files_are_opened(file, tmp_path):
     ase.io.write(tmp_path / "more" / "b.xyz", ase.io.read(file, ":2"))
     assert len(open_structures([file, tmp_path / "more"])) == 6
     assert len(open_structures(str(tmp_path / "more"))) == 2
+
+
+def test_structures_that_have_names_are_called_by_them(frames_with_two_energies):
+    named = dict(zip(("untuned", "tuned"), frames_with_two_energies, strict=True))
+    dataset = open_structures(named)
+    assert [dataset.source(i) for i in range(2)] == ["untuned", "tuned"]
+    assert [dataset.frame(i) for i in range(2)] == frames_with_two_energies
+    assert dataset.take([1]).source(0) == "tuned"
+    assert open_structures(frames_with_two_energies[0]).source(0) == "structure"
+    with pytest.raises(mt.DataError, match="got str"):
+        open_structures({"tuned": "CH3CH2OH"})
+
+
+def test_a_view_says_which_of_the_named_it_shows(frames_with_two_energies):
+    view = mt.view(dict(zip(("untuned", "tuned"), frames_with_two_energies, strict=True)))
+    for index, name in enumerate(("untuned", "tuned")):
+        view.show(index)
+        assert f">{name} · C2H6O" in view._caption.value

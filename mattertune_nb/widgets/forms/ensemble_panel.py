@@ -1,0 +1,132 @@
+"""The form's run trained several times, with other seeds, as one model that knows how sure it is."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.training.ensemble import new_ensemble
+from mattertune_nb.training.runs.start import check_start
+from mattertune_nb.widgets.page.connection import while_connected
+from mattertune_nb.widgets.page.controls import HTML, Button, Dropdown, HBox, VBox
+from mattertune_nb.widgets.page.looking import keep_looking
+from mattertune_nb.widgets.page.style import error_html, note_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.training.config import MatterTunerConfig
+    from mattertune_nb.training.ensemble import EnsembleRun
+
+_POLL = 1.0
+"""Seconds between two looks at the runs."""
+
+_ABOUT = (
+    "Trains this run again and again with other seeds, one after the other, which takes as many times as "
+    "long. Where the models differ, they are unsure: predictions come with that spread."
+)
+
+
+class EnsemblePanel:
+    """Trains an ensemble in a process of its own, and says how far it is.
+
+    Parameters
+    ----------
+    config
+        Returns the settings of a member, or raises what speaks against them.
+
+    Attributes
+    ----------
+    ensemble
+        The ensemble that was started last.
+    """
+
+    def __init__(self, config: Callable[[], MatterTunerConfig]) -> None:
+        self._config = config
+        self.ensemble: EnsembleRun | None = None
+        self._thread: threading.Thread | None = None
+        self.members = Dropdown(
+            options=[(f"{n} models", n) for n in range(2, 11)], value=4, description="Ensemble of"
+        )
+        self.button = Button(description="Train an ensemble", icon="clone", css="mt-add")
+        self.curves_button = Button(description="Show its curves", icon="line-chart", css="mt-add")
+        self.button.on_click(lambda _: self.press())
+        self.curves_button.on_click(lambda _: self.show_curves())
+        self._said, self._curves = HTML(note_html(_ABOUT)), VBox()
+        self._line = HBox([self.members, self.button], css="mt-line")
+        self.widget = VBox([self._line, self._said, self._curves])
+        self.widget.once_shown = (self.curves_button,)
+
+    @property
+    def text(self) -> str:
+        """What is said, as HTML."""
+        return str(self._said.value)
+
+    def press(self) -> None:
+        """Begin to train, or end it where it goes on."""
+        if self._thread is not None and self._thread.is_alive():
+            if self.ensemble is not None:
+                self.button.disabled = True
+                self.ensemble.stop()
+            return
+        self._said.value = note_html("Checking the data and this machine …")
+        self.button.disabled = True
+        self._thread = threading.Thread(target=self._start, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the runs have ended, for `timeout` seconds at most."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def show_curves(self) -> None:
+        """Show the curves of the runs so far."""
+        if self.ensemble is not None:
+            before, self._curves.children = self._curves.children, [self.ensemble.dashboard()]
+            for old in before:
+                old.close()
+
+    def close(self) -> None:
+        """Follow the runs no more; they go on."""
+        self.ensemble = None
+
+    def _start(self) -> None:
+        try:
+            config = self._config()
+            check_start(config, is_machine_checked=True)
+            self.ensemble = new_ensemble(config, self.members.value).start()
+        except MatterTuneError as exc:
+            self._said.value = error_html(str(exc))
+            return
+        finally:
+            self.button.disabled = False
+        self.button.description, self.button.icon = "Stop the ensemble", "stop"
+        self._line.children = [self.members, self.button, self.curves_button]
+        ensemble = self.ensemble
+        keep_looking(
+            weakref.ref(self),
+            lambda panel: panel.show_state(ensemble) if panel.ensemble is ensemble else None,
+        )
+
+    def show_state(self, ensemble: EnsembleRun) -> float | None:
+        """Say how far the runs are, and return after how many seconds to look again, if they go on."""
+        active, runs = ensemble.is_active(), ensemble.runs
+        if active:
+            at = f", {runs[-1].name} at step {runs[-1].status().step}" if runs else ""
+            said = f"Training {ensemble.path.name}: {ensemble.progress}{at}."
+            self._said.value = while_connected(note_html(said))
+            return _POLL
+        self.button.description, self.button.icon = "Train an ensemble", "clone"
+        self.button.disabled = False
+        failure = ensemble.failure
+        self._said.value = _ended(ensemble) if failure is None else error_html(failure)
+        return None
+
+
+def _ended(ensemble: EnsembleRun) -> str:
+    made = f"mt.EnsembleRun({str(ensemble.path)!r})"
+    then = f"One model: {made}.model()" if ensemble.is_done() else f"To go on: {made}.resume()"
+    lines = [f"{ensemble.path.name}: {ensemble.progress}.", *ensemble.told(), then]
+    return "".join(map(note_html, lines))
