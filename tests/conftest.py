@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from importlib.metadata import entry_points
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +40,15 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared DFT data are not on this machine")
     return SHARED
+
+
+@pytest.fixture
+def counted_time(monkeypatch):
+    """In the checks of a potential 4 ms pass whenever the time is read, however busy the machine is."""
+    from mattertune_nb.physics.checks import case
+
+    readings = count()
+    monkeypatch.setattr(case, "time", SimpleNamespace(monotonic=lambda: 4e-3 * next(readings)))
 
 
 @pytest.fixture

@@ -345,6 +345,15 @@ def test_fit_shows_the_validation_set_before_and_after(morse_config, tmp_path, c
         assert text in output
 
 
+def test_the_bar_counts_epochs_from_one_as_all_else_does(morse_config, tmp_path, capsys):
+    """Its text comes from a private method of Lightning's, which this finds changed."""
+    morse_config(max_epochs=2).to_yaml(tmp_path / "config.yaml")
+    main_in_process("fit", tmp_path / "config.yaml")
+    output = capsys.readouterr().out
+    assert "Epoch 2/2" in output
+    assert "Epoch 1/1" not in output
+
+
 def test_a_message_keeps_its_brackets(capsys):
     from mattertune_nb.cli import _say
 
@@ -364,6 +373,16 @@ def test_init_then_fit(backbone, tmp_path, capsys, monkeypatch):
     settings = ("trainer.max_epochs=1", "run.name=first", "data.batch_size=1")
     main_in_process("fit", "config.yaml", *(part for s in settings for part in ("--set", s)))
     assert mt.Run.attach("runs/first").status().state == "finished"
+
+
+def test_the_package_is_a_command_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "mattertune_nb", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "python -m mattertune_nb" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,28 @@ LAYERS = [
     "backbones",
     "model",
     "calculator",
+    "torchsim",
     "physics",
     "recipes",
     "doctor",
     "training",
 ]
-TOP = ["testing", "demo", "app", "cli", "cli_runs", "cli_series", "widgets"]
+TOP = [
+    "testing",
+    "demo",
+    "app",
+    "cli",
+    "cli_console",
+    "cli_runs",
+    "cli_series",
+    "__main__",
+    "widgets",
+]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 WIDGETS_ONLY = {"ipywidgets", "plotly", "nglview", "anywidget"}
 VENDORS = {
     "chgnet": {"chgnet"},
-    "pymatgen": {"chgnet"},
+    "pymatgen": {"chgnet", "elasticity"},
     "sevenn": {"sevennet"},
     "e3nn": {"guard", "sevennet", "mace"},
     "nequip": {"nequip"},
@@ -43,6 +54,8 @@ VENDORS = {
     "metatrain": {"pet"},
     "metatensor": {"pet"},
     "metatomic_ase": {"pet"},
+    "phonopy": {"vibrations"},
+    "torch_sim": {"torchsim"},
 }
 
 
@@ -66,7 +79,7 @@ def layer(path: Path) -> str:
 
 CONVENIENCES = {
     "config/callbacks.py": {"model"},
-    "model/module.py": {"calculator"},
+    "model/uses.py": {"calculator", "torchsim"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }
@@ -114,8 +127,20 @@ def test_heavy_packages_stay_where_they_belong(path):
         if package in WIDGETS_ONLY:
             assert layer(path) == "widgets", f"{package} belongs in widgets"
         if package in VENDORS:
-            stem = path.stem.removesuffix("_adapter").removesuffix("_files")
-            assert stem in VENDORS[package], f"{package} belongs in its adapter"
+            is_in_room = path.parent.parent == ROOT / "backbones"
+            room = path.parent.name if is_in_room else path.stem
+            assert room in VENDORS[package], f"{package} belongs in its vendor's room"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if p.parent.parent == ROOT / "backbones"],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_rooms_of_vendors_know_no_other(path):
+    vendors = {p.name for p in (ROOT / "backbones").iterdir() if p.is_dir()}
+    used = {n.split(".")[2] for n in imports(path) if n.startswith("mattertune_nb.backbones.")}
+    assert used & vendors <= {path.parent.name}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -7,8 +7,8 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from toy_backbone import HeadedMorseBackboneConfig, MorseBackboneConfig
 
 from mattertune_nb.backbones import registry
-from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
-from mattertune_nb.backbones.sevennet import SevenNetBackboneConfig
+from mattertune_nb.backbones.chgnet.config import CHGNetBackboneConfig
+from mattertune_nb.backbones.sevennet.config import SevenNetBackboneConfig
 from mattertune_nb.config.callbacks import EMAConfig
 from mattertune_nb.config.task import PerAtomReferencingNormalizerConfig
 from mattertune_nb.testing import check_backbone

@@ -45,8 +45,13 @@ class Kind:
         Of the frames in which it is planted.
     moves
         Whether structures change, so that they have to be predicted again.
-    needs_stress, needs_cell
+    needs
         What a file must have.
+    of_another
+        What is taken of the next frame of the same size, in place of `plant`: ``forces`` or ``cell``; of the
+        next frame of any size: ``energy``.
+    in_a_row
+        Whether the frames follow each other, to the end of the file.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Kind:
     share: float = 1.0
     moves: bool = False
     needs: frozenset[str] = field(default_factory=frozenset)
+    of_another: str | None = None
+    in_a_row: bool = False
 
 
 def scaled(label: str, factor: float) -> Plant:
@@ -77,6 +84,10 @@ def per_atom(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
 
 def rolled(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
     labels["forces"] = np.roll(labels["forces"], 1, axis=0)
+
+
+def reversed_(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["forces"] = np.asarray(labels["forces"])[::-1]
 
 
 def drifting(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
@@ -123,9 +134,71 @@ def positions_in_bohr(atoms: Atoms, labels: Labels, rng: np.random.Generator) ->
     atoms.positions *= units.Bohr
 
 
+def swapped_elements(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    least, most = min(atoms.numbers), max(atoms.numbers)
+    is_least, is_most = atoms.numbers == least, atoms.numbers == most
+    atoms.numbers[is_least], atoms.numbers[is_most] = most, least
+
+
+def cell_in_bohr(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    atoms.set_cell(atoms.cell.array / units.Bohr)
+
+
+def only_positions(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    atoms.positions /= units.Bohr
+
+
+def all_in_bohr(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    cell_in_bohr(atoms, labels, rng)
+    only_positions(atoms, labels, rng)
+
+
+def one_element_flipped(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    forces = np.array(labels["forces"])
+    forces[atoms.numbers == max(atoms.numbers)] *= -1
+    labels["forces"] = forces
+
+
+def turned(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["forces"] = np.roll(labels["forces"], 1, axis=1)
+
+
+OFFSETS = np.random.default_rng(0).normal(scale=0.6, size=119)  # eV an atom, of another functional
+
+
+def other_functional(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["energy"] += OFFSETS[atoms.numbers].sum()
+
+
+def shuffled(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["forces"] = np.asarray(labels["forces"])[rng.permutation(len(atoms))]
+
+
+def shear_in_rows(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["stress"] = np.asarray(labels["stress"])[[0, 1, 2, 5, 4, 3]]
+
+
+def in_the_order_of_vasp(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["stress"] = np.asarray(labels["stress"])[[0, 1, 2, 5, 3, 4]]
+
+
+def swapped_species(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    first = rng.integers(len(atoms))
+    second = rng.choice(np.flatnonzero(atoms.numbers != atoms.numbers[first]))
+    atoms.numbers[[first, second]] = atoms.numbers[[second, first]]
+
+
 E, F, S = "energy", "forces", "stress"
 PERIODIC, STRESSED, SIZES = frozenset({"cell"}), frozenset({"stress"}), frozenset({"sizes"})
 OUTLIER = ("energy-outlier", "mixed-settings")
+CELL = ("wrong-cell", "overlapping-atoms", "energy-outlier", "force-outlier")
+SWAPPED = (
+    "unlike-forces",
+    "force-outlier",
+    "energy-outlier",
+    "overlapping-atoms",
+    "shifted-forces",
+)
 KINDS = (
     Kind("energies in Hartree", ("energy-unit",), scaled(E, 1 / units.Hartree)),
     Kind("energies in kcal/mol", ("energy-unit",), scaled(E, units.mol / units.kcal)),
@@ -153,6 +226,7 @@ KINDS = (
     Kind("some forces of zero", ("placeholder-forces",), set_to(F, 0.0), 0.1),
     Kind("forces shifted by an atom", ("shifted-forces",), rolled, 0.15),
     Kind("all forces shifted by an atom", ("shifted-forces",), rolled),
+    Kind("forces of the atoms in reverse", ("reordered-forces",), reversed_, 0.15),
     Kind("forces that drift", ("net-force",), drifting, 0.2),
     Kind("energies 0.4 eV/atom off", OUTLIER, outlying_energy, 0.05),
     Kind("a force 12 eV/Å off", ("force-outlier",), outlying_force, 0.05),
@@ -164,6 +238,48 @@ KINDS = (
     Kind(
         "periodicity lost", ("lost-periodicity",), without_periodicity, moves=True, needs=PERIODIC
     ),
+    Kind("energies in kJ/mol", ("energy-unit",), scaled(E, units.mol / units.kJ)),
+    Kind("energies in Rydberg", ("energy-unit",), scaled(E, 1 / units.Ry)),
+    Kind("forces in Rydberg/Bohr", ("forces-unit",), scaled(F, units.Bohr / units.Ry)),
+    Kind("some stresses in GPa", ("stress-unit",), scaled(S, 1 / units.GPa), 0.2, needs=STRESSED),
+    Kind("stresses in the order of VASP", ("stress-order",), in_the_order_of_vasp, needs=STRESSED),
+    Kind(
+        "the forces of one element with the other sign",
+        ("forces-sign",),
+        one_element_flipped,
+    ),
+    Kind("forces turned by an axis", ("turned-forces",), turned),
+    Kind("some forces turned by an axis", ("turned-forces",), turned, 0.15),
+    Kind("forces of another frame", ("foreign-forces",), turned, 0.03, of_another="forces"),
+    Kind("cells of another frame", CELL, turned, 0.1, moves=True, needs=SIZES, of_another="cell"),
+    Kind(
+        "the last half by another setting", ("mixed-settings",), other_setting, 0.45, in_a_row=True
+    ),
+    Kind("two atoms with each other's species", SWAPPED, swapped_species, 0.05, moves=True),
+    Kind(
+        "some forces ten times too large", ("forces-unit", "force-outlier"), scaled(F, 10.0), 0.05
+    ),
+    Kind("forces shuffled among the atoms", ("reordered-forces",), shuffled),
+    Kind("some forces shuffled among the atoms", ("reordered-forces",), shuffled, 0.15),
+    Kind("half of the forces of zero", ("placeholder-forces",), set_to(F, 0.0), 0.5),
+    Kind("stresses as xx yy zz xy xz yz", ("stress-order",), shear_in_rows, needs=STRESSED),
+    Kind("energies of the next frame", ("shifted-energies",), shuffled, of_another="energy"),
+    Kind("half of the energies in Hartree", ("mixed-units",), scaled(E, 1 / units.Hartree), 0.5),
+    Kind("some energies in kcal/mol", ("mixed-units",), scaled(E, units.mol / units.kcal), 0.2),
+    Kind("half of the energies by another functional", ("mixed-settings",), other_functional, 0.5),
+    Kind("half of the energies 0.35 eV/atom higher", ("mixed-settings",), other_setting, 0.5),
+    Kind("cells in Bohr", ("length-unit",), cell_in_bohr, moves=True, needs=PERIODIC),
+    Kind(
+        "positions in Bohr beside cells in Å",
+        ("length-unit",),
+        only_positions,
+        moves=True,
+        needs=PERIODIC,
+    ),
+    Kind("all lengths in Bohr", ("length-unit",), all_in_bohr, moves=True),
+    Kind(
+        "two elements in each other's place", ("exchanged-elements",), swapped_elements, moves=True
+    ),
     Kind("positions in Bohr", ("overlapping-atoms", "wrong-cell"), positions_in_bohr, moves=True),
 )
 
@@ -174,22 +290,47 @@ def planted(
     """Return a copy of the data with a fault, and its frames."""
     n = max(round(kind.share * len(dataset)), 1)
     chosen = set(rng.choice(len(dataset), n, replace=False).tolist())
+    if kind.in_a_row:
+        chosen = set(range(len(dataset) - n, len(dataset)))
     frames = []
     for i in range(len(dataset)):
         atoms, labels = dataset[i], dict(dataset.labels(i))
         if S + "es" in labels:
             labels[S] = labels.pop(S + "es")
-        if i in chosen:
+        if kind.of_another == "energy":
+            labels[E] = dataset.labels((i + 1) % len(dataset))[E]
+            atoms.calc = SinglePointCalculator(atoms, **labels)
+            frames.append(atoms)
+            continue
+        other = next_alike(dataset, i) if i in chosen and kind.of_another else None
+        if kind.of_another == "cell" and other is not None:
+            atoms.set_cell(dataset[other].cell)
+        elif other is not None:
+            labels[F] = dataset.labels(other)[F]
+        elif i in chosen and kind.of_another:
+            chosen -= {i}
+        elif i in chosen:
             kind.plant(atoms, labels, rng)
         atoms.calc = SinglePointCalculator(atoms, **labels)
         frames.append(atoms)
     return mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset(), chosen
 
 
+def next_alike(dataset: AtomsDataset, i: int) -> int | None:
+    """Return the next frame with the same atoms, None where there is none."""
+    numbers = dataset[i].numbers
+    for k in (*range(i + 1, len(dataset)), *range(i)):
+        if len(dataset[k]) == len(numbers) and (dataset[k].numbers == numbers).all():
+            return k
+    return None
+
+
 def has(dataset: AtomsDataset) -> frozenset[str]:
     """Return what a file has that kinds may need."""
     atoms = dataset.frame(0)
     found = {"cell"} if atoms.pbc.all() else set()
+    if not all(np.allclose(dataset[i].cell, atoms.cell) for i in range(len(dataset))):
+        found |= {"sizes"}
     return frozenset(found | ({"stress"} if "stresses" in dataset.labels(0) else set()))
 
 
@@ -198,6 +339,8 @@ def is_found(kind: Kind, chosen: set[int], findings: list[Finding]) -> bool:
     for finding in findings:
         if finding.id in kind.found_by:
             right = len(set(finding.frames) & chosen)
+            if kind.share == 0.5 and finding.id == "mixed-settings":  # either half may be told
+                right = max(right, len(finding.frames) - right)
             if not finding.frames or 2 * right >= len(finding.frames):
                 return True
     return False
@@ -238,8 +381,10 @@ def main() -> None:
             if asked.kind not in kind.name or not kind.needs <= has(dataset):
                 continue
             data, chosen = planted(dataset, kind, rng)
+            if not chosen:
+                continue  # no frame has what the fault needs, such as another one alike
             known = None if kind.moves else clean.predicted
-            findings = findings_of(look_at(data, predicted=known))
+            findings = findings_of(look_at(data, model, predicted=known))
             ok = is_found(kind, chosen, findings)
             n_planted, n_found = n_planted + 1, n_found + ok
             told = ", ".join(sorted({f.id for f in findings})) or "nothing"

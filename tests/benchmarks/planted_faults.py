@@ -15,7 +15,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+
+from fault import Fault
+from faults_of_trust import TRUST_FAULTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,28 +27,6 @@ ESTIMATE = ("training/test_estimate.py", "training/test_length.py")
 STAGES = ("training/test_stages.py",)
 PARITY = ("widgets/views/test_parity_data.py",)
 VERDICT = ("training/test_verdict.py",)
-
-
-class Fault(NamedTuple):
-    """One fault: what stands in the code, what is put in its place, and the tests that should fail.
-
-    Attributes
-    ----------
-    name
-        What goes wrong, for people.
-    file
-        Below the package.
-    old, new
-        Text of the code, which occurs once, and of the fault.
-    tests
-        Files below ``tests``.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...] = NUMBERS
 
 
 FAULTS = (
@@ -357,7 +337,7 @@ FAULTS = (
     ),
     Fault(
         "hours shown as days",
-        "training/estimate/estimate.py",
+        "training/amounts.py",
         '("h", 3600.0)',
         '("d", 3600.0)',
         ESTIMATE,
@@ -383,6 +363,7 @@ FAULTS = (
         "return self.memory[0], self.gpu_memory[0]",
         ESTIMATE,
     ),
+    *TRUST_FAULTS,
 )
 
 

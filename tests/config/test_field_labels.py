@@ -47,4 +47,4 @@ def test_labels_are_told_apart_within_a_form(cls):
 )
 def test_a_form_shows_few_settings_at_first_sight(cls):
     extras = [field.json_schema_extra or {} for field in cls.model_fields.values()]
-    assert 4 <= sum(extra.get("basic", False) for extra in extras) <= 7
+    assert 3 <= sum(extra.get("basic", False) for extra in extras) <= 6

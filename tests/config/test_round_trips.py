@@ -35,10 +35,11 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
     ),
     "path": st.sampled_from(["lightning.pytorch.loggers.MLFlowLogger", "mine.Logger"]),
+    "query": st.dictionaries(TEXTS, st.integers() | TEXTS, min_size=1),
     "arguments": st.dictionaries(TEXTS, st.none() | st.booleans() | st.integers() | TEXTS),
     "per_element_references": st.none()
     | st.dictionaries(st.sampled_from(["Li", "O", "No", "Y"]), st.floats(-1e5, 1e5))
-    | st.sampled_from([Path("refs.yaml"), Path("a b/é.json")]),
+    | st.sampled_from([Path("refs.yaml"), Path("a b/é.json"), "isolated_atoms"]),
 }
 
 

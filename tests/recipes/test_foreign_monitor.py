@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,7 +173,8 @@ def test_the_share_of_time_is_kept(morse_config, oxide, monkeypatch):
     from mattertune_nb.recipes import foreign
 
     clock = iter(range(0, 10**6, 10))
-    monkeypatch.setattr(foreign.time, "monotonic", lambda: float(next(clock)))
+    # its own clock alone: others ask theirs at each step
+    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     config = morse_config(foreign_set=mt.ForeignSetConfig(file=oxide, share=0.01), max_epochs=6)
     run = mt.MatterTuner(config).tune().run
     assert len([r for r in run.metrics() if FORCES in r]) == 1
