@@ -2,21 +2,21 @@
 
 from .backbones.backbone import Backbone as Backbone
 from .backbones.base import BackboneConfig as BackboneConfig
-from .backbones.chgnet import CHGNetBackboneConfig as CHGNetBackboneConfig
-from .backbones.fairchem import FairchemBackboneConfig as FairchemBackboneConfig
-from .backbones.mace import MACEBackboneConfig as MACEBackboneConfig
-from .backbones.matgl import MatGLBackboneConfig as MatGLBackboneConfig
-from .backbones.mattersim import MatterSimBackboneConfig as MatterSimBackboneConfig
-from .backbones.nequip import (
+from .backbones.chgnet.config import CHGNetBackboneConfig as CHGNetBackboneConfig
+from .backbones.fairchem.config import FairchemBackboneConfig as FairchemBackboneConfig
+from .backbones.mace.config import MACEBackboneConfig as MACEBackboneConfig
+from .backbones.matgl.config import MatGLBackboneConfig as MatGLBackboneConfig
+from .backbones.mattersim.config import MatterSimBackboneConfig as MatterSimBackboneConfig
+from .backbones.nequip.config import (
     AllegroBackboneConfig as AllegroBackboneConfig,
     NequIPBackboneConfig as NequIPBackboneConfig,
 )
-from .backbones.orb import (
+from .backbones.orb.config import (
     ORBBackboneConfig as ORBBackboneConfig,
     ORBDirectBackboneConfig as ORBDirectBackboneConfig,
 )
-from .backbones.pet import PETBackboneConfig as PETBackboneConfig
-from .backbones.sevennet import SevenNetBackboneConfig as SevenNetBackboneConfig
+from .backbones.pet.config import PETBackboneConfig as PETBackboneConfig
+from .backbones.sevennet.config import SevenNetBackboneConfig as SevenNetBackboneConfig
 from .calculator import (
     MatterTuneCalculator as MatterTuneCalculator,
     PropertyPredictor as PropertyPredictor,
@@ -86,16 +86,16 @@ from .config.task import (
 )
 from .config.trainer import TrainerConfig as TrainerConfig
 from .config.units import LabelUnitsConfig as LabelUnitsConfig
-from .data.division.splits import (
-    AutoSplitDataModuleConfig as AutoSplitDataModuleConfig,
-    ManualSplitDataModuleConfig as ManualSplitDataModuleConfig,
-)
+from .data.division.manual_split import ManualSplitDataModuleConfig as ManualSplitDataModuleConfig
+from .data.division.splits import AutoSplitDataModuleConfig as AutoSplitDataModuleConfig
 from .data.module import MatterTuneDataModule as MatterTuneDataModule
 from .data.sources.configs import (
     AtomsListDatasetConfig as AtomsListDatasetConfig,
     DBDatasetConfig as DBDatasetConfig,
     XYZDatasetConfig as XYZDatasetConfig,
 )
+from .data.sources.matbench import MatbenchDatasetConfig as MatbenchDatasetConfig
+from .data.sources.materials_project import MPDatasetConfig as MPDatasetConfig
 from .data.sources.open_dataset import open_dataset as open_dataset
 from .demo import (
     demo_config as demo_config,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from mattertune_nb.cli_console import PlainConsole
 from mattertune_nb.cli_runs import convert, export, report, validate
 from mattertune_nb.cli_series import (
     Settings,
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+console = PlainConsole()
 
 
 def _print_version(asked: bool) -> None:
@@ -100,16 +101,21 @@ def check(
         Path | None, typer.Option(help="What to validate on, compared with each file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    tell_progress: Annotated[
+        bool, typer.Option("--tell-progress", hidden=True, help="Say what is done, for programs.")
+    ] = False,
 ) -> None:
     """Look for what is wrong with data before training; exits with 1 where there is an error."""
     from mattertune_nb.doctor.finding import joined
-    from mattertune_nb.training.outcome.check_file import check_file
+    from mattertune_nb.training.outcome.check_file import PROGRESS, check_file
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with Progress(console=Console(stderr=True), transient=True, disable=tell_progress) as bars:
         task = bars.add_task("")
 
         def show(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total)
+            if tell_progress and (done == total or done % max(total // 100, 1) == 0):
+                typer.echo(f"{PROGRESS}{what} {done} {total}", err=True)
 
         report = joined([check_file(f, backbone, validation, progress=show) for f in files])
     console.print(
@@ -305,9 +311,9 @@ def _say(kind: str, color: str, message: str) -> None:
 
 
 def _progress_bar() -> Any:
-    from lightning.pytorch.callbacks import RichProgressBar
+    from mattertune_nb.training.callbacks.progress_bar import EpochsFromOne
 
-    return RichProgressBar(leave=False)
+    return EpochsFromOne(leave=False)
 
 
 def _report(result: TuneResult) -> None:

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-console = Console()
+from mattertune_nb.cli_console import PlainConsole
+
+console = PlainConsole()
 
 
 def validate(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run, or of an ensemble.")],
     data: Annotated[
         Path | None, typer.Argument(help="Structures of the target; not given: the validation set.")
     ] = None,
@@ -28,7 +30,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard as JSON.")] = False,
 ) -> None:
     """Check whether a tuned model is fit for use; exits with 1 where a check fails."""
-    from mattertune_nb.training.runs.run import Run
+    from mattertune_nb.training.outcome.validate import validate as checked
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("")
@@ -36,8 +38,8 @@ def validate(
         def show(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total)
 
-        card = Run.attach(run).validate(
-            check or None, data=data, seconds=seconds, temperature=temperature, progress=show
+        card = checked(
+            run, check or None, data=data, seconds=seconds, temperature=temperature, progress=show
         )
     console.print(
         card.to_json() if as_json else str(card), soft_wrap=True, markup=False, highlight=False
@@ -48,10 +50,10 @@ def validate(
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    to: Annotated[str, typer.Option(help="'vendor' or 'lammps'.")] = "vendor",
+    to: Annotated[str, typer.Option(help="'vendor', 'lammps' or 'safetensors'.")] = "vendor",
     path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
 ) -> None:
-    """Write the best weights for other programs: the vendor's own format, or LAMMPS."""
+    """Write the best weights for other programs: the vendor's own format, LAMMPS, or an archive."""
     from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).export(to, path)
@@ -64,7 +66,7 @@ def convert(
     trust_checkpoint: Annotated[bool, typer.Option(help="Load it though it can run code.")] = False,
 ) -> None:
     """Write a vendor's file that can run code as plain settings and tensors, for any version of e3nn."""
-    from mattertune_nb.backbones.mace import MACEBackboneConfig
+    from mattertune_nb.backbones.mace.config import MACEBackboneConfig
 
     written = target or model.with_suffix(".pt")
     MACEBackboneConfig(checkpoint=model, trust_checkpoint=trust_checkpoint).save_plain(written)

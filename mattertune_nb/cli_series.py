@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from mattertune_nb.cli_console import PlainConsole
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.places import SERIES
 
-console = Console()
+console = PlainConsole()
 
 _Config = Annotated[Path, typer.Argument(help="A run's settings as YAML.")]
 Settings = Annotated[

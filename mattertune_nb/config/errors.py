@@ -14,7 +14,17 @@ LONGEST = 80
 """Characters of what was given that a message repeats."""
 
 
+_OF_CAUSE = 200
+
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST + 1},}}")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text with whatever steers a terminal, or starts a new line, written out but for `keep`."""
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )
 
 
 def cut(text: str) -> str:
@@ -23,9 +33,9 @@ def cut(text: str) -> str:
 
 
 def cause(error: Exception) -> str:
-    """Return what another library says of a failure, on one line: the error's type and its first line."""
+    """Return what another library says of a failure: the error's type and the first line, cut if long."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:_OF_CAUSE]}" if lines else type(error).__name__
 
 
 class MatterTuneError(Exception):
@@ -38,7 +48,7 @@ class MatterTuneError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(_LONG_WORD.sub(lambda word: cut(word[0]), message))
+        super().__init__(_LONG_WORD.sub(lambda word: cut(word[0]), printable(message)))
 
 
 class ConfigError(MatterTuneError, ValueError):

@@ -68,7 +68,6 @@ class HardwareConfig(StrictConfig):
         "32-true",
         "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
         label="Precision",
-        basic=True,
         options={
             "32-true": "single (32 bit)",
             "64-true": "double (64 bit)",

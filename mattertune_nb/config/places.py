@@ -14,6 +14,9 @@ CHECKPOINTS, BEST, LAST, PREVIOUS = "checkpoints", "best.ckpt", "last.ckpt", "la
 SERIES, CALIBRATION = "series.json", "calibration.json"
 """Files of a folder of runs that belong together: which they are, and of an ensemble its factors."""
 
+SCORECARD = "scorecard.json"
+"""File in which a run, or an ensemble, keeps whether its model is fit for use."""
+
 
 class RunLike(Protocol):
     """A run, or whatever else knows its directory."""

@@ -156,6 +156,10 @@ class StressesPropertyConfig(BasePropertyConfig):
     )
 
 
+ISOLATED_ATOMS: Literal["isolated_atoms"] = "isolated_atoms"
+"""References by which the model gives isolated atoms the energies that they have in the data."""
+
+
 class PerAtomReferencingNormalizerConfig(StrictConfig):
     """Add an energy per element to the prediction, as DFT codes differ in their zero of energy."""
 
@@ -165,16 +169,22 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
         label="Kind of normalizer",
         options={"per_atom_referencing": "reference energy of each element"},
     )
-    per_element_references: dict[str, float] | Path | None = setting(
+    per_element_references: dict[str, float] | Literal["isolated_atoms"] | Path | None = setting(
         None,
-        "Energy of each element, or a YAML or JSON file with it; not set: fitted to label - "
+        "Energy of each element, or a YAML or JSON file with it; 'isolated_atoms': those by which the "
+        "isolated atoms in the data (E0s) have the energies that stand there; not set: fitted to label - "
         "prediction of the training set by a robust regression, and kept only where it lowers the "
         "held-out error.",
         label="Reference energies",
         fixed=True,
         basic=True,
         unit="eV",
-        kinds={"none": "fitted", "dict": "given here", "str": "in a file"},
+        kinds={
+            "none": "fitted",
+            "dict": "given here",
+            "literal": "by isolated atoms in the data",
+            "str": "in a file",
+        },
     )
     refit: bool = setting(
         True,

@@ -66,7 +66,6 @@ class TrainerConfig(HardwareConfig):
         "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit. A run that it "
         "ends can be resumed, for as long again.",
         label="Time limit",
-        basic=True,
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
         examples=["00:12:30:00"],
         group="training",
@@ -154,7 +153,6 @@ class TrainerConfig(HardwareConfig):
         "Validate and keep a running average of the weights instead of the last ones. Turn it on "
         "where validation errors jump from epoch to epoch.",
         label="Averaged weights (EMA)",
-        basic=True,
         group="callbacks",
     )
     replay: ReplayConfig | None = setting(
@@ -190,7 +188,6 @@ class TrainerConfig(HardwareConfig):
         "Measure beside validations what becomes of structures away from the target: what the tuned model "
         "has forgotten. Turn it off where the model is for nothing else.",
         label="Look elsewhere, too",
-        basic=True,
         group="keep what the model knew",
     )
     walls: bool = setting(

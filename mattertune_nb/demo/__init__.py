@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from mattertune_nb.backbones.chgnet import CHGNetBackboneConfig
+from mattertune_nb.backbones.chgnet.config import CHGNetBackboneConfig
 from mattertune_nb.config.run import RunConfig
 from mattertune_nb.config.trainer import TrainerConfig
-from mattertune_nb.data.division.splits import ManualSplitDataModuleConfig
+from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.training.config import MatterTunerConfig
 

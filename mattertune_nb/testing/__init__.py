@@ -22,7 +22,7 @@ from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.averages import averages_alike
 from mattertune_nb.testing.comparison import Prediction, compare, differences
 from mattertune_nb.testing.determinism import deterministic
-from mattertune_nb.testing.gradients import gradients_everywhere, gradients_reach
+from mattertune_nb.testing.gradients import another, gradients_everywhere, gradients_reach
 from mattertune_nb.testing.heads import heads_alike
 from mattertune_nb.testing.structures import (
     hard_structures,
@@ -216,7 +216,7 @@ class _Suite:
         atoms = self.structures["crystal"]
         for name, default in self.model.backbone.frame_inputs.items():
             given, other = atoms.copy(), atoms.copy()
-            given.info[name], other.info[name] = default, default + 1
+            given.info[name], other.info[name] = default, another(self.model.backbone, name)
             before = self.predictions["crystal"]
             yield from differences(f"'{name}' as without one", self.predict(given), before)
             if self.predict(other)["energy"] == before["energy"]:

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
 
 
+def another(backbone: Backbone, name: str) -> float | str:
+    """Return a value of an input of structures that is not its default."""
+    default = backbone.frame_inputs[name]
+    if isinstance(default, str):
+        return next(str(word) for word in backbone.input_ranges[name] if word != default)
+    return default + 1
+
+
 def gradients_reach(
     backbone: Backbone, direct: Sequence[str], structures: Sequence[Atoms]
 ) -> Iterator[str]:
@@ -26,7 +34,7 @@ def gradients_reach(
     structures = [atoms.copy() for atoms in structures]
     for atoms in structures:
         # at a default of zero the weights of an input may have no gradient
-        atoms.info = {n: value + 1 for n, value in backbone.frame_inputs.items()}
+        atoms.info = {name: another(backbone, name) for name in backbone.frame_inputs}
     batch = backbone.collate([backbone.graph(atoms) for atoms in structures])
     unreached = set(trainable)
     with torch.enable_grad():

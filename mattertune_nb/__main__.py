@@ -1,0 +1,5 @@
+"""``python -m mattertune_nb``: the command line where its script is not on the path."""
+
+from mattertune_nb.cli import main
+
+main()

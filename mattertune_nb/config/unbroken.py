@@ -1,0 +1,17 @@
+"""Numbers and their units stay on one line, wherever a page ends its lines."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = r"[mk]?eV|Å³?|[kMGT]?B|GPa|K|ps|fs|ms|s|min|h|%|×"
+_QUANTITY = re.compile(rf"(?<=\d) ((?:{_UNITS})(?:/(?:Å³?|atom|ps))*)(?![A-Za-z])")
+
+
+def unbroken(text: str) -> str:
+    """Return text in which no line ends between a number and its unit, or within a unit.
+
+    It is for what a page shows; logs and files keep their plain spaces.
+    """
+    # a unit alone is left as it is: it may be the value of a setting, which people copy
+    return _QUANTITY.sub(lambda found: "\u00a0" + found[1].replace("/", "/\u2060"), text)
