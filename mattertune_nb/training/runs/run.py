@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError, RunError
@@ -41,6 +42,7 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self.directory = RunDirectory.open(path)
         self._process: subprocess.Popen[bytes] | None = None
+        self._dashboard: Callable[[], Dashboard | None] = lambda: None
 
     @property
     def path(self) -> Path:
@@ -201,6 +203,8 @@ class Run:
                 )
                 msg = "The wait ended; the run goes on. run.stop() ends it."
                 raise KeyboardInterrupt(msg) from None
+            if (shown := self._dashboard()) is not None:
+                shown.refresh()  # two places say the same at the same moment
             still = "still " if now.is_active else ""
             cell.end(f"{still}{now.state} at step {now.step}")
         return now
@@ -222,7 +226,9 @@ class Run:
         """Return a live view for notebooks: curves, log, Stop and Resume."""
         from mattertune_nb.widgets.live.dashboard import dashboard
 
-        return dashboard(self)
+        shown = dashboard(self)
+        self._dashboard = weakref.ref(shown)
+        return shown
 
     def export(self, to: str = "vendor", path: str | Path | None = None) -> Path:
         """Write the best weights for other programs, and return where they are.

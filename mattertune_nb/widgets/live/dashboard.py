@@ -155,29 +155,35 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         """
         with self._lock:
             try:
-                status = self.run.status()
-                if status.state == "removed":
-                    self._on_status(status)
-                    self._show(read_progress(self.run, self._config, status, self.data))
-                    return False
-                records, restarted = self._reader.new_records()
-                if restarted:
-                    self._forget()
-                self.data.damaged = self._reader.damaged
-                if records or restarted:
-                    self.data.add(records)
-                if restarted or self._is_changed(status):
-                    self._on_status(status)
-                self._show(read_progress(self.run, self._read_config(), status, self.data))
-                self.sections.refresh()
-                if self._is_unreadable:
-                    self._is_unreadable = False
-                    self._on_status(status)
+                before, status = self._status, self.run.status()
+                self._read(status)
+                if before is not None and before.is_active and not status.is_active:
+                    self.renew_picture()  # which takes a second, after all else is said
             except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
                 self._is_unreadable = True
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
                 return False
             return status.is_active
+
+    def _read(self, status: Status) -> None:
+        """Show what is new of a run in a state."""
+        if status.state == "removed":
+            self._on_status(status)
+            self._show(read_progress(self.run, self._config, status, self.data))
+            return
+        records, restarted = self._reader.new_records()
+        if restarted:
+            self._forget()
+        self.data.damaged = self._reader.damaged
+        if records or restarted:
+            self.data.add(records)
+        if restarted or self._is_changed(status):
+            self._on_status(status)
+        self._show(read_progress(self.run, self._read_config(), status, self.data))
+        self.sections.refresh()
+        if self._is_unreadable:
+            self._is_unreadable = False
+            self._on_status(status)
 
     def _forget(self) -> None:
         """Empty what was read: the run went back to an earlier step, or is another of the same name."""
@@ -237,7 +243,6 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._status = status
         if ended:
             self._notice.tell(self.run.name, state, status.error or str(judged or ""))
-            self.renew_picture()
 
     def watch(self) -> None:
         """Follow the run in a thread that only reads, until the widget is closed or the run removed.

@@ -19,6 +19,7 @@ from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.records.metrics import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets.live.dashboard import Dashboard
 from mattertune_nb.widgets.live.validation_view import ValidationView
 
 
@@ -393,3 +394,26 @@ def test_a_run_that_is_resumed_elsewhere_is_followed_again(run):
     while "running" not in view._header.value:
         assert time.monotonic() < end, view._header.value
         time.sleep(0.1)
+
+
+def test_the_end_is_said_before_the_picture_of_it_is_drawn(run, monkeypatch):
+    run.directory.write_status("running", pid=os.getppid())
+    view = Dashboard(run)
+    said = []
+    monkeypatch.setattr(view, "renew_picture", lambda: said.append(view._header.value))
+    run.directory.write_status("finished")
+    view.refresh()
+    (header,) = said
+    assert "finished" in header
+    view.close()
+
+
+def test_what_waits_for_the_end_and_what_shows_it_say_the_same(run, monkeypatch):
+    monkeypatch.setattr(Dashboard, "watch", lambda self: None)
+    run.directory.write_status("running", pid=os.getppid())
+    view = run.dashboard()
+    assert "running" in view._header.value
+    threading.Timer(0.5, run.directory.write_status, ["finished"]).start()
+    assert run.wait(60).state == "finished"
+    assert "finished" in view._header.value
+    view.close()
