@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
-from mattertune_nb.training.outcome.headlines import MAIN
+from mattertune_nb.training.outcome.headlines import FOREIGN, MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,14 +23,18 @@ def expected_of(run: Run) -> tuple[str | None, str, list[str], list[Property]]:
     except MatterTuneError:  # where the config is needed, it is said that it cannot be read
         return None, "min", [], []
     checkpoint = config.trainer.checkpoint
-    return checkpoint.monitor, checkpoint.mode, *expected_from(config.model)
+    looks_elsewhere = config.trainer.foreign_set is not None
+    return checkpoint.monitor, checkpoint.mode, *expected_from(config.model, looks_elsewhere)
 
 
-def expected_from(model: ModelConfig) -> tuple[list[str], list[Property]]:
+def expected_from(
+    model: ModelConfig, looks_elsewhere: bool = False
+) -> tuple[list[str], list[Property]]:
     """Return the metrics that a run of a `model` records, and the properties that a user named."""
     own = [prop for prop in model.learnt if prop.name not in PROPERTIES]
+    elsewhere = FOREIGN if looks_elsewhere else ()
     metrics = metrics_of(model.property_names)
-    return [*metrics[:-1], *(f"val/{prop.main_metric}" for prop in own), metrics[-1]], own
+    return [*metrics, *(f"val/{prop.main_metric}" for prop in own), *elsewhere], own
 
 
 def metrics_of(properties: Iterable[str]) -> list[str]:

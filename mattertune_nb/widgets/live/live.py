@@ -19,6 +19,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.recipes.foreign import ForeignMonitor
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.records.metrics import RecordReader
 from mattertune_nb.training.records.recording import RunLogger
@@ -112,7 +113,7 @@ class LiveCurves(Callback):
         self._ours = isinstance(pl_module, FinetuneModuleBase)
         self._pacing = None
         sections = [] if self._records else [make(Run(logger.save_dir)) for make in SECTIONS]
-        data = CurveData(*_monitor(trainer), *_reserved(pl_module))
+        data = CurveData(*_monitor(trainer), *_reserved(trainer, pl_module))
         self.view = CurvesView(RunDirectory(logger.save_dir), title, data, sections)
         self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
         self.view.show()
@@ -262,11 +263,12 @@ def _monitor(trainer: Trainer) -> tuple[str | None, str]:
     return getattr(checkpoint, "monitor", None), getattr(checkpoint, "mode", "min")
 
 
-def _reserved(module: LightningModule) -> tuple[list[str], list[Property]]:
+def _reserved(trainer: Trainer, module: LightningModule) -> tuple[list[str], list[Property]]:
     """Return the metrics that will come and a user's own properties, as far as they are known."""
     if not isinstance(module, FinetuneModuleBase):
         return [], []
-    return expected_from(module.hparams)
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return expected_from(module.hparams, any(isinstance(c, ForeignMonitor) for c in callbacks))
 
 
 class CurvesView(Pictured, W.VBox):  # type: ignore[misc]

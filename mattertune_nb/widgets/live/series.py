@@ -324,7 +324,13 @@ class CurveData:
         order = ["loss", *self._headlines, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
-        reserved = [self._place(metric)[0] for metric in self._reserved]
+        # what is elsewhere is found before the first step, or not at all
+        has_begun = bool(self.panels["loss"].series)
+        reserved = [
+            self._place(metric)[0]
+            for metric in self._reserved
+            if metric not in FOREIGN or not has_begun
+        ]
         return [
             panel
             for panel in known + others

@@ -9,7 +9,7 @@ import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.records.metrics import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
-from mattertune_nb.widgets.live.expected import metrics_of
+from mattertune_nb.widgets.live.expected import expected_from, metrics_of
 from mattertune_nb.widgets.live.scales import panel_colors
 from mattertune_nb.widgets.live.series import MAX_POINTS, CurveData, Series
 
@@ -129,6 +129,21 @@ def test_all_panels_that_will_come_are_there_from_the_first_moment():
     data.add(RECORDS[:4])
     data.clear()
     assert [panel.title for panel in data.ordered()] == titles
+
+
+def test_the_panels_of_structures_elsewhere_are_there_before_those_are_found():
+    config = mt.demo_config()
+    reserved, own = expected_from(config.model, looks_elsewhere=True)
+    data = CurveData("val/total_loss", "min", reserved, own)
+    titles = ["loss", "energy MAE", "forces MAE", "forces elsewhere", "energy elsewhere"]
+    assert [panel.title for panel in data.ordered()] == [*titles, "learning rate"]
+    data.add([{"step": 0, "epoch": 0, "baseline/foreign/forces_mae": 0.0}])
+    data.add([{"step": 1, "epoch": 0, "train/total_loss": 1.0}])
+    assert [panel.title for panel in data.ordered()] == [*titles[:4], "learning rate"]
+    # where none was found, as in runs of older versions, nothing waits for them
+    data.clear()
+    data.add([{"step": 1, "epoch": 0, "train/total_loss": 1.0}])
+    assert [panel.title for panel in data.ordered()] == [*titles[:3], "learning rate"]
 
 
 def test_training_and_validation_of_a_foreign_metric_share_a_panel_and_no_colour():
