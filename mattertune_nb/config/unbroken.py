@@ -1,4 +1,4 @@
-"""Numbers and their units stay on one line, wherever a page ends its lines."""
+"""How numbers stand in text that people read: on one line with their unit, with a true minus sign."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def unbroken(text: str) -> str:
     """
     # a unit alone is left as it is: it may be the value of a setting, which people copy
     return _QUANTITY.sub(lambda found: "\u00a0" + found[1].replace("/", "/\u2060"), text)
+
+
+def with_minus(numbers: str) -> str:
+    """Return numbers as text with minus signs in place of hyphens."""
+    return numbers.replace("-", "−")

@@ -10,6 +10,7 @@ import numpy as np
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import is_isolated_atom
 from mattertune_nb.data.labels.values import numbers_of, stored_values
@@ -54,7 +55,7 @@ class Evidence:
         return self.correlation >= CORRELATION and 1 / _OFF < self.slope < _OFF
 
     def __str__(self) -> str:
-        return f"slope {self.slope:.3g}, correlation {self.correlation:.2f}".replace("-", "−")
+        return with_minus(f"slope {self.slope:.3g}, correlation {self.correlation:.2f}")
 
 
 def decide(dataset: AtomsDataset, choices: Mapping[str, Choice], backbone: str) -> None:

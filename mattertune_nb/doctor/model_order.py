@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.doctor.compared import correlation_of, unit
 from mattertune_nb.doctor.finding import Finding
 
@@ -155,7 +156,7 @@ def flipped_element(case: Case) -> Iterator[Finding]:
             "forces-sign",
             "error",
             f"the forces on {names} have the other sign: by element they correlate with the untuned model as "
-            f"{told.replace('-', '−')}.",
+            f"{with_minus(told)}.",
             "Read the forces again from the calculation: those of other elements have the right sign.",
             source=case.source,
         )

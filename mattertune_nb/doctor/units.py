@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ase import units
 
+from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.data.labels.units import unit_factor
 
 if TYPE_CHECKING:
@@ -48,4 +49,4 @@ def nearest_unit(factor: float, known: Mapping[str, float], near: float = _NEAR)
 
 def times(slope: float) -> str:
     """Return a factor in words, e.g. ``22.9 times``."""
-    return f"{slope:.3g} times".replace("-", "−")
+    return with_minus(f"{slope:.3g} times")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.config.unbroken import with_minus
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,11 +41,8 @@ class Calibration:
             return (
                 f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and says nothing of them"
             )
-        rank = (
-            "not defined"
-            if np.isnan(self.correlation)
-            else f"{self.correlation:.2f}".replace("-", "−")
-        )
+        is_defined = not np.isnan(self.correlation)
+        rank = with_minus(f"{self.correlation:.2f}") if is_defined else "not defined"
         return f"errors are {self.factor:.2g} × the spread; rank correlation of both {rank}"
 
 

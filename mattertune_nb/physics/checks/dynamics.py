@@ -12,6 +12,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
+from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.physics.checks.case import Clock, bare, closest
 from mattertune_nb.physics.scorecard import Line
 
@@ -78,7 +79,7 @@ def nve(case: Case) -> Line:
 
 
 def _rounded(value: float) -> str:
-    return f"{value:.2g}".replace("-", "−")
+    return with_minus(f"{value:.2g}")
 
 
 def _slope(energies: list[float], step: float) -> tuple[float, float]:

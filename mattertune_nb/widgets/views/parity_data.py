@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.properties import FORCES, Property
+from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.model.ensemble import SPREAD
 from mattertune_nb.widgets.page.style import number
 
@@ -167,7 +168,7 @@ class ParityData:
         value = self.r2
         if np.isnan(value):
             return "not defined"
-        return (f"{value:.4f}" if value > -10 else number(value)).replace("-", "−")
+        return with_minus(f"{value:.4f}" if value > -10 else number(value))
 
     def title(self) -> str:
         """Return the errors in two lines."""
@@ -259,4 +260,4 @@ def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDatase
 
 def signed(value: float) -> str:
     """Return a number as :func:`number` does, with a minus sign that is one."""
-    return number(float(value)).replace("-", "−")
+    return with_minus(number(float(value)))
