@@ -1,4 +1,4 @@
-"""What rules are given, and the list of them."""
+"""What a rule is, and what it is given."""
 
 from __future__ import annotations
 
@@ -12,27 +12,45 @@ from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from mattertune_nb.doctor.compared import EnergiesCompared, ForcesCompared
-    from mattertune_nb.doctor.exchanged import Exchanged
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.doctor.predicted import Predicted
 
 
 @dataclass(frozen=True)
+class Exchanged:
+    """Two elements in each other's place.
+
+    Attributes
+    ----------
+    elements
+        Their symbols.
+    likeness
+        Median correlation of forces and prediction as they stand, and with the two exchanged.
+    n_frames
+        How many frames were predicted.
+    """
+
+    elements: tuple[str, str]
+    likeness: tuple[float, float]
+    n_frames: int
+
+
+@dataclass(frozen=True)
 class Case:
-    """Data as they are looked at.
+    """A data set under examination.
 
     Attributes
     ----------
     facts
-        Of the frames.
+        What is known of its frames.
     source
-        What messages call them.
+        What messages call it.
     predicted
-        What the untuned backbone says of some of them, where there is one.
+        What the untuned backbone predicts for some of the frames, where there is one.
     elements
         Symbols that the backbone knows; ``None``: any.
     exchanged
-        Two elements that stand in each other's place, where the backbone was asked and found some.
+        Two elements in each other's place, where the backbone was asked and found some.
     """
 
     facts: Facts

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
@@ -26,12 +25,13 @@ from mattertune_nb.doctor import (
     model_units,
     pairs,
 )
-from mattertune_nb.doctor.case import Case
+from mattertune_nb.doctor.case import Case, Rule
+from mattertune_nb.doctor.evidence import weigh
 from mattertune_nb.doctor.exchanged import exchanged_elements
 from mattertune_nb.doctor.facts import gather
 from mattertune_nb.doctor.finding import Finding, Report, ordered
 from mattertune_nb.doctor.picture import with_picture
-from mattertune_nb.doctor.predicted import predict
+from mattertune_nb.doctor.predicted import predict, untuned_model
 from mattertune_nb.doctor.sets import against_training
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _SEARCHED = 20.0  # s, in which the names of labels are looked for
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     *geometry.RULES,
     *lengths.RULES,
     *labels.RULES,
@@ -169,14 +169,6 @@ def _pictured(findings: Iterable[Finding], case: Case) -> list[Finding]:
     return [with_picture(finding, case.facts.dataset) for finding in findings]
 
 
-def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
-    """Return a `backbone` as its vendor has trained it, by its name or config."""
-    from mattertune_nb.model.module import FinetuneModuleBase
-
-    config = backbone_config_class(backbone)() if isinstance(backbone, str) else backbone
-    return FinetuneModuleBase(config.model_copy(update={"normalizers": {}})).eval()
-
-
 def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, list[Finding]]:
     """Open data; of files the names of labels are looked for, and asked about where they are not plain."""
     if not isinstance(data, (str, Path)):
@@ -185,8 +177,6 @@ def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, 
     dataset = config.create_dataset()
     choices = search_labels(dataset, at_most=_SEARCHED).choices()
     if model is not None:
-        from mattertune_nb.doctor.evidence import weigh
-
         with suppress(MatterTuneError):  # what it cannot take is found below
             weigh(dataset, choices, model, model.hparams.name)
     dataset.keys = config.model_copy(update=key_settings(choices)).keys

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.model.references import fit_references
@@ -138,6 +139,11 @@ def about_references(
     """Return energies per atom less one fitted energy an element, (n,)."""
     references, _ = fit_references(counts, energies)
     return np.asarray((energies - counts @ references) / counts.sum(axis=1))
+
+
+def spread_of(values: NDArray[np.float64]) -> float:
+    """Return the robust standard deviation of values: 1.4826 times their median distance from the median."""
+    return float(median_abs_deviation(values, scale="normal"))
 
 
 def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -14,9 +14,9 @@ from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import is_isolated_atom
 from mattertune_nb.data.labels.values import numbers_of, stored_values
-from mattertune_nb.doctor.check import untuned_model
 from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
 from mattertune_nb.doctor.model_units import CORRELATION
+from mattertune_nb.doctor.predicted import untuned_model
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -11,38 +10,21 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.doctor.case import Case, Exchanged
 from mattertune_nb.doctor.compared import slope_of, unit
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mattertune_nb.doctor.case import Case
+    from ase import Atoms
+
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _SAMPLE, _FEWEST = 6, 3
 _MOST_ELEMENTS = 4
 _ALIKE, _CLEARLY, _OFF = 0.75, 3.0, 1.6
 """Correlation of forces that belong together, times it is farther from one before, largest slope."""
-
-
-@dataclass(frozen=True)
-class Exchanged:
-    """Two elements in each other's place.
-
-    Attributes
-    ----------
-    elements
-        Their symbols.
-    likeness
-        Median correlation of forces and prediction as they stand, and with the two exchanged.
-    n_frames
-        How many frames were predicted.
-    """
-
-    elements: tuple[str, str]
-    likeness: tuple[float, float]
-    n_frames: int
 
 
 def exchanged_elements(model: FinetuneModuleBase, case: Case) -> Exchanged | None:
@@ -59,33 +41,31 @@ def exchanged_elements(model: FinetuneModuleBase, case: Case) -> Exchanged | Non
     by_size = sorted(np.flatnonzero(forces.telling), key=lambda k: len(forces.labels[k]))
     present = facts.counts[forces.rows].sum(axis=0)
     common = np.argsort(-present)[: min(_MOST_ELEMENTS, int((present > 0).sum()))].tolist()
-    best: Exchanged | None = None
+    found: list[Exchanged] = []
     for one, other in combinations(common, 2):
         both = [k for k in by_size if facts.counts[forces.rows[k]][[one, other]].all()][:_SAMPLE]
-        frames = []
-        for k in both:
-            atoms = facts.dataset.frame(forces.rows[k]).copy()
-            is_one, is_other = atoms.numbers == one, atoms.numbers == other
-            atoms.numbers[is_one], atoms.numbers[is_other] = other, one
-            frames.append(atoms)
-        if len(frames) < _FEWEST:
+        if len(both) < _FEWEST:
             continue
-        results = [
-            r for _, r in model.property_predictor().stream(as_dataset(frames), [FORCES.name])
-        ]
-        labels = [forces.labels[k] for k in both]
-        guesses = [np.asarray(result[FORCES.name]) for result in results]
-        pairs = list(zip(labels, guesses, strict=True))
+        frames = [_exchanging(facts.dataset.frame(forces.rows[k]), one, other) for k in both]
+        results = model.property_predictor().stream(as_dataset(frames), [FORCES.name])
+        guesses = [np.asarray(result[FORCES.name]) for _, result in results]
+        pairs = list(zip([forces.labels[k] for k in both], guesses, strict=True))
         likeness = float(np.median([unit(label) @ unit(guess) for label, guess in pairs]))
-        # forces in a wrong structure are large, and those of a few atoms
+        # forces in a wrong structure are large, and act on a few atoms
         slope = float(np.median([slope_of(label, guess) for label, guess in pairs]))
-        if not 1 / _OFF < slope < _OFF:
-            continue
-        if likeness > _ALIKE and (best is None or likeness > best.likeness[1]):
+        if likeness > _ALIKE and 1 / _OFF < slope < _OFF:
             before = float(np.median(forces.likeness[both]))
             names = (chemical_symbols[one], chemical_symbols[other])
-            best = Exchanged(names, (before, likeness), len(frames))
-    return best
+            found.append(Exchanged(names, (before, likeness), len(frames)))
+    return max(found, key=lambda exchanged: exchanged.likeness[1], default=None)
+
+
+def _exchanging(atoms: Atoms, one: int, other: int) -> Atoms:
+    """Return a structure with two elements exchanged."""
+    swapped = atoms.copy()
+    swapped.numbers[atoms.numbers == one] = other
+    swapped.numbers[atoms.numbers == other] = one
+    return swapped
 
 
 def exchanged(case: Case) -> Iterator[Finding]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import median_abs_deviation
 
-from mattertune_nb.doctor.compared import about_references
+from mattertune_nb.doctor.compared import about_references, spread_of
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
 
@@ -236,18 +235,14 @@ def totals_per_atom(case: Case) -> Iterator[Finding]:
     if len(has) < 10 or sizes.max() < 1.5 * sizes.min():
         return
     # both in eV of the label: what is left of it as a total, and as an energy per atom
-    total = _spread(about_references(facts.counts[has], facts.energy[has]) * sizes)
-    per_atom = _spread(about_references(facts.counts[has], facts.energy[has] * sizes))
+    total = spread_of(about_references(facts.counts[has], facts.energy[has]) * sizes)
+    per_atom = spread_of(about_references(facts.counts[has], facts.energy[has] * sizes))
     if per_atom * _PER_ATOM_GAIN < total:
         yield energies_per_atom(
             f"the energies do not grow with the number of atoms: one energy an element leaves {total:.3g} eV "
             f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
             case.source,
         )
-
-
-def _spread(values: NDArray[np.float64]) -> float:
-    return float(median_abs_deviation(values, scale="normal"))
 
 
 RULES = (

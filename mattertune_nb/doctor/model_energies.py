@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import KDTree
-from scipy.stats import median_abs_deviation
 
-from mattertune_nb.doctor.compared import about_references
+from mattertune_nb.doctor.compared import about_references, spread_of
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
 from mattertune_nb.model.references import fit_references
@@ -154,7 +153,7 @@ def _two_references(
     """
     least = max(_FEWEST, 3 * int(counts.any(axis=0).sum()))
     sizes = counts.sum(axis=1)
-    before = _width(about_references(counts, offset))
+    before = spread_of(about_references(counts, offset))
     for _ in range(_ROUNDS):
         if not least <= of_part.sum() <= len(of_part) - least:
             return None
@@ -164,7 +163,7 @@ def _two_references(
         if (nearer == of_part).all():
             break
         of_part = nearer
-    width = _width(np.where(of_part, errors[0], errors[1]))
+    width = spread_of(np.where(of_part, errors[0], errors[1]))
     gap = float(np.median(np.abs(errors[0] - errors[1])))
     if width * _BETTER > before or gap < max(_LEAST_ENERGY, _BETTER * width):
         return None
@@ -183,16 +182,12 @@ def _unit_of_part(
             continue
         ratios = energies[part] / expected
         ratio = float(np.median(ratios))
-        if ratio <= 0 or _width(ratios) > _ONE_RATIO * ratio:
+        if ratio <= 0 or spread_of(ratios) > _ONE_RATIO * ratio:
             continue
         unit = nearest_unit(ratio, ENERGY_UNITS, 1 + _ONE_RATIO)
         if unit is not None:
             return part, unit, ratio
     return None
-
-
-def _width(values: NDArray[np.float64]) -> float:
-    return float(median_abs_deviation(values, scale="normal"))
 
 
 def _are_other_structures(

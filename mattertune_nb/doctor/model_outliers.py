@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.doctor.compared import spread_of
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def energy_outliers(case: Case) -> Iterator[Finding]:
         return
     which, guess = energies.which, energies.guess
     left = energies.left - np.median(energies.left)
-    spread = 1.4826 * float(np.median(np.abs(left)))
+    spread = spread_of(energies.left)
     beyond = (
         np.abs(left)
         - _GROWS * np.abs(guess - np.median(guess))
@@ -174,7 +175,7 @@ def _far_energies(case: Case, forces: ForcesCompared) -> NDArray[np.bool_]:
         return np.ones(len(forces), bool)
     far = np.ones(len(predicted), bool)
     left = np.abs(energies.left - np.median(energies.left))
-    far[energies.which] = left > _FAR * 1.4826 * np.median(left)
+    far[energies.which] = left > _FAR * spread_of(energies.left)
     return far[np.searchsorted(predicted.rows, forces.rows)]
 
 

@@ -1,4 +1,4 @@
-"""What the untuned backbone says of a sample of the frames."""
+"""The untuned backbone, and what it predicts for a sample of the frames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.doctor.facts import OVERLAP
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.model.module import FinetuneModuleBase
 
@@ -45,6 +47,15 @@ class Predicted:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
+    """Return a backbone, given by its name or config, with its vendor's weights."""
+    # torch, which a check without a backbone does not wait for
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+    config = backbone_config_class(backbone)() if isinstance(backbone, str) else backbone
+    return FinetuneModuleBase(config.model_copy(update={"normalizers": {}})).eval()
 
 
 def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:

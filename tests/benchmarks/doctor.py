@@ -20,8 +20,9 @@ from rich.console import Console
 
 import mattertune_nb as mt
 from mattertune_nb.data.dataset import AtomsDataset
-from mattertune_nb.doctor.check import findings_of, look_at, untuned_model
+from mattertune_nb.doctor.check import findings_of, look_at
 from mattertune_nb.doctor.finding import Finding
+from mattertune_nb.doctor.predicted import untuned_model
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
 

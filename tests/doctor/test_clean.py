@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.cluster import Icosahedron, Octahedron
 
 import mattertune_nb as mt
-from mattertune_nb.doctor.check import untuned_model
+from mattertune_nb.doctor.predicted import untuned_model
 
 
 @pytest.fixture(scope="module")

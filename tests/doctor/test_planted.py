@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.doctor.check import findings_of, look_at, untuned_model
+from mattertune_nb.doctor.check import findings_of, look_at
+from mattertune_nb.doctor.predicted import untuned_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
