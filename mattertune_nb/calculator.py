@@ -46,7 +46,7 @@ class PropertyPredictor:
     model
         A tuned, or an untuned, model; a run, its directory or a checkpoint, whose best model is loaded.
     batch_size
-        Structures a batch.
+        Structures per batch.
     max_atoms
         Atoms a batch at most, in place of `batch_size`. Neither given: 128 on a CPU, whose caches hold no
         more (``tests/benchmarks/bench_prediction.py``), 2000 elsewhere.

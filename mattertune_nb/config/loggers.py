@@ -147,7 +147,7 @@ class WandbLoggerConfig(_LoggerConfig):
     )
     log_model: bool = setting(
         False,
-        "Upload checkpoints too. Turn it on to share the model, at some megabytes a run.",
+        "Upload checkpoints too. Turn it on to share the model, at some megabytes per run.",
         label="Upload checkpoints",
     )
     prefix: str = setting(

@@ -18,7 +18,7 @@ GROUP = "mattertune_nb.properties"
 """Entry points by which other packages bring kinds of properties: each names a class of settings."""
 
 Kind = Literal["structure", "vector", "voigt", "atom", "atom_vector"]
-"""One number, a vector or six numbers a structure; one number or a vector an atom."""
+"""One number, a vector or six numbers per structure; one number or a vector per atom."""
 
 _COLUMNS: dict[Kind, tuple[int, ...]] = {
     "structure": (),

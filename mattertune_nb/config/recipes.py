@@ -22,7 +22,7 @@ class ReplayConfig(StrictConfig):
         0.25,
         "Structures for each one of the target. Raise it where too much is forgotten; each takes as long as "
         "one of its size in the target.",
-        label="Structures a target structure",
+        label="Structures per target structure",
         basic=True,
         gt=0,
         le=4,
@@ -73,7 +73,7 @@ class UnfreezingConfig(StrictConfig):
     epochs: int = setting(
         1,
         "Epochs until the next interaction block, from the last to the first, is trained as well.",
-        label="Epochs a block",
+        label="Epochs per block",
         basic=True,
         ge=1,
     )

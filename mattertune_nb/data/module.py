@@ -171,7 +171,7 @@ class MatterTuneDataModule(LightningDataModule):
 
     @property
     def batch_size(self) -> int:
-        """Structures a batch once :meth:`setup` was called; Lightning's ``BatchSizeFinder`` sets it."""
+        """Structures per batch once :meth:`setup` was called; Lightning's ``BatchSizeFinder`` sets it."""
         if not self.datasets:
             msg = "the data have no batch size before setup() has opened them"
             raise AttributeError(msg)

@@ -25,7 +25,7 @@ _GUIDE = 0.8
 
 @dataclass(frozen=True)
 class EnergiesCompared:
-    """Energies of the predicted frames that have one, per atom and less one energy an element.
+    """Energies of the predicted frames that have one, per atom and less one energy per element.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ def forces(facts: Facts, predicted: Predicted) -> ForcesCompared | None:
 def about_references(
     counts: NDArray[np.int64], energies: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return energies per atom less one fitted energy an element, (n,)."""
+    """Return energies per atom less one fitted energy per element, (n,)."""
     references, _ = fit_references(counts, energies)
     return np.asarray((energies - counts @ references) / counts.sum(axis=1))
 

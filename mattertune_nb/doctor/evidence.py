@@ -43,7 +43,7 @@ class Evidence:
     slope
         By what the prediction is to be multiplied for the value.
     correlation
-        Of the two; of energies per atom about one energy an element.
+        Of the two; of energies per atom about one energy per element.
     """
 
     slope: float

@@ -86,7 +86,7 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
             "wrong-cell",
             "error",
             f"{int(is_odd.sum())} of {len(facts)} frames have a cell that does not fit its atoms: e.g. frame "
-            f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume an atom that "
+            f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume per atom that "
             f"others of its composition have, and an empty layer of {gap[k]:.1f} Å.",
             "Check the lattice vectors of these frames, or take them out.",
             facts.numbers_of(rows[is_odd]),

@@ -25,7 +25,7 @@ _REPEATED = 0.02
 _SAME_SIZE = 1e-4
 """Relative difference below which the forces of two frames are equally large."""
 
-_NET_FORCE = 0.02  # eV/Å an atom; DFT without a correction of the drift leaves 0.007
+_NET_FORCE = 0.02  # eV/Å per atom; DFT without a correction of the drift leaves 0.007
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
 _LARGE_STRESS = 3.0  # eV/Å³, 480 GPa
 _PER_ATOM_GAIN = 5.0
@@ -239,7 +239,7 @@ def totals_per_atom(case: Case) -> Iterator[Finding]:
     per_atom = spread_of(about_references(facts.counts[has], facts.energy[has] * sizes))
     if per_atom * _PER_ATOM_GAIN < total:
         yield energies_per_atom(
-            f"the energies do not grow with the number of atoms: one energy an element leaves {total:.3g} eV "
+            f"the energies do not grow with the number of atoms: one energy per element leaves {total:.3g} eV "
             f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
             case.source,
         )

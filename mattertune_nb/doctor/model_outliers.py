@@ -52,7 +52,7 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
         yield Finding(
             "reference-mismatch",
             "warning",
-            f"after one reference energy an element the untuned model is still {1000 * typical:,.0f} "
+            f"after one reference energy per element the untuned model is still {1000 * typical:,.0f} "
             f"meV/atom off in the median frame (MACE warns above {1000 * _MISMATCH:.0f}).",
             "Check the energies' unit and that all are from one calculation's settings.",
             source=case.source,

@@ -33,7 +33,7 @@ def against_training(validation: Case, training: Case) -> Iterator[Finding]:
     yield from _elements(validation, training)
     own, other = validation.facts, training.facts
     volumes = own.volume / own.n_atoms, other.volume / other.n_atoms
-    yield from _range(validation, "volume an atom (Å³)", *volumes, below=True)
+    yield from _range(validation, "volume per atom (Å³)", *volumes, below=True)
     forces = own.force_max, other.force_max
     yield from _range(validation, "largest force (eV/Å)", *forces, below=False)
 

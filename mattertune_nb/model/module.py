@@ -215,7 +215,7 @@ class FinetuneModuleBase(Usable, Findable):
     def predict_step(
         self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> list[dict[str, Any]]:
-        """Return a dict a structure as :meth:`PropertyPredictor.predict` does, with its ``index``."""
+        """Return a dict per structure as :meth:`PropertyPredictor.predict` does, with its ``index``."""
         predictions = self.predict_properties(batch, self._config.property_names)
         parts = split_predictions(predictions, batch, self.properties)
         return [{INDEX: i, **part} for i, part in zip(batch.index.tolist(), parts, strict=True)]

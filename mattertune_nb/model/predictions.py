@@ -50,7 +50,7 @@ class OrderedPredictions(Callback):
 def split_predictions(
     predictions: dict[str, Tensor], batch: GraphBatch, properties: Mapping[PropertyName, Property]
 ) -> list[dict[str, Any]]:
-    """Cut batched predictions into one dict a structure.
+    """Cut batched predictions into one dict per structure.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ def refit_references(
 ) -> NDArray[np.float64] | None:
     """Return a change of reference energies that lowers the error of frames not fitted on.
 
-    One constant an atom and one energy an element are tried; each is judged by fitting it to one half of
+    One constant per atom and one energy per element are tried; each is judged by fitting it to one half of
     the frames and applying it to the other.
 
     Parameters

@@ -1,6 +1,6 @@
 """Batches of structures beside batches of atoms: ``python tests/benchmarks/bench_batches.py [FILE] [STEPS]``.
 
-CHGNet on the Li electrodes, 8 to 126 atoms a frame: batches of 4 frames, and batches with a bound on the
+CHGNet on the Li electrodes, 8 to 126 atoms per frame: batches of 4 frames, and batches with a bound on the
 atoms that makes as many of them. Prints how their sizes spread over some epochs, the atoms a second of
 training steps taken in turn, and the peak memory of a step with the largest batch. Aim: the same throughput
 and a largest batch that is close to the mean one.
@@ -34,7 +34,14 @@ def main(file: str, n_steps: int) -> None:
     base = kinds.pop("smallest")
     said = run_alone(sys.executable, __file__, file, "throughput", str(n_steps)).said
     rows = [
-        ("", "atoms a batch", "largest", "atoms/s", "atoms/s of processor", "peak memory of a step")
+        (
+            "",
+            "atoms per batch",
+            "largest",
+            "atoms/s",
+            "atoms/s of processor",
+            "peak memory of a step",
+        )
     ]
     for kind, peak in kinds.items():
         one = said[kind]

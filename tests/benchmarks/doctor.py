@@ -164,7 +164,7 @@ def turned(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
     labels["forces"] = np.roll(labels["forces"], 1, axis=1)
 
 
-OFFSETS = np.random.default_rng(0).normal(scale=0.6, size=119)  # eV an atom, of another functional
+OFFSETS = np.random.default_rng(0).normal(scale=0.6, size=119)  # eV per atom, of another functional
 
 
 def other_functional(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:

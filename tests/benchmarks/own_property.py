@@ -1,6 +1,6 @@
 """A number that any structure has, learnt anew: ``own_property.py TRAIN VALIDATION [FIELD=VALUE …]``.
 
-The volume an atom of each structure is its label, so that there is a true value for any file, and a head
+The volume per atom of each structure is its label, so that there is a true value for any file, and a head
 on CHGNet's features is trained on it alone. Prints by how much, in relation to the true value, frames that
 training never saw are missed, beside the mean of the training frames as the guess for all.
 """
@@ -20,7 +20,7 @@ VOLUME = mt.GraphPropertyConfig(name="volume", key="volume_per_atom", unit="Å³
 
 
 def labelled(path: str) -> mt.AtomsListDatasetConfig:
-    """Return the structures of a file with their volume an atom in Å³ as the only label."""
+    """Return the structures of a file with their volume per atom in Å³ as the only label."""
     frames = ase.io.read(path, ":")
     for atoms in frames:
         atoms.calc = None

@@ -3,7 +3,7 @@
 SET is ``water``, ``li`` or ``ethanol``; DATA is the file its frames come from. Each variant is a short run
 that differs from the first, ``plain``, in what its name says, on frames split off the *training* frames:
 the validation frames of the README's accuracy table are never seen. Runs that are finished in FOLDER are
-not made again, so a study may be stopped and gone on with. Prints a row a run, the best first, with the
+not made again, so a study may be stopped and gone on with. Prints a row per run, the best first, with the
 error of forces in an independent FILE: what tuning costs elsewhere.
 """
 
@@ -144,7 +144,7 @@ def forces_elsewhere(run: mt.Run, file: str) -> float:
 
 
 def table(kind: str, runs: dict[str, mt.Run], elsewhere: str | None) -> Table:
-    """Return a row a run: its last validation, so that no luck of a single epoch counts."""
+    """Return a row per run: its last validation, so that no luck of a single epoch counts."""
     columns = ["settings", "forces meV/Å", "energy meV/atom", "lowest forces"]
     rows = Table(*columns, *(["elsewhere meV/Å"] if elsewhere else []), title=kind)
     last = {name: [r for r in run.metrics() if "val/forces_mae" in r] for name, run in runs.items()}

@@ -1,4 +1,4 @@
-"""Tables with a structure a row: Parquet in groups of rows, and a folder of Hugging Face's datasets."""
+"""Tables with a structure per row: Parquet in groups of rows, and a folder of Hugging Face's datasets."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def test_a_final_coefficient_weighs_the_loss_late_in_the_run_only(copper, fit):
             weights.append("first" if total.isclose(energy + forces) else "final")
             assert total.isclose(energy + forces if weights[-1] == "first" else 50 * energy)
 
-    trainer = fit(module, copper, max_epochs=2, callbacks=[Weights()])  # four steps an epoch
+    trainer = fit(module, copper, max_epochs=2, callbacks=[Weights()])  # four steps per epoch
     assert weights == ["first"] * 4 + ["final"] * 4
     values = trainer.callback_metrics
     assert values["val/total_loss"].isclose(values["val/energy_loss"] + values["val/forces_loss"])

@@ -16,7 +16,7 @@ VOLUME = mt.GraphPropertyConfig(name="volume", key="V_per_atom", unit="Å³/atom
 
 @pytest.fixture(scope="module")
 def crystals(copper):
-    """Return crystals whose volume an atom, and the number of each atom's neighbours, are labels."""
+    """Return crystals whose volume per atom, and the number of each atom's neighbours, are labels."""
     frames = [atoms.copy() for atoms in copper[:-1]]
     for atoms in frames:
         atoms.info["V_per_atom"] = atoms.get_volume() / len(atoms)

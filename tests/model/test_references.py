@@ -79,7 +79,7 @@ def test_many_frames_of_few_elements_take_little_memory_and_give_the_same():
     references, span = fit_references(sparse, labels)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < dense.nbytes / 2  # 119 numbers a frame would take all of it several times
+    assert peak < dense.nbytes / 2  # 119 numbers per frame would take all of it several times
     of_dense, span_of_dense = fit_references(dense, labels)
     assert np.array_equal(references, of_dense)
     assert np.array_equal(span, span_of_dense)

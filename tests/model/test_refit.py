@@ -16,7 +16,7 @@ from mattertune_nb.model.references import N_ELEMENTS, composition_span, refit_r
 from mattertune_nb.model.refit import LEAST_FRAMES, MOST_FRAMES, sample_indices
 
 OFF = 0.7
-"""eV an atom, by which weights are moved away from the references."""
+"""eV per atom, by which weights are moved away from the references."""
 
 
 class Drifts(Callback):

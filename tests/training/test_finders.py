@@ -54,7 +54,7 @@ def test_another_process_says_why_it_cannot(tmp_path):
 
 def test_a_suggestion_is_drawn():
     found = Found(
-        "data.batch_size", [1.0, 2.0, 4.0], [0.3, 0.2, 0.15], "seconds a structure", 4.0, "<b>"
+        "data.batch_size", [1.0, 2.0, 4.0], [0.3, 0.2, 0.15], "seconds per structure", 4.0, "<b>"
     )
     assert "batch_size" in found.to_html()
     assert "&lt;b&gt;" in found.to_html()

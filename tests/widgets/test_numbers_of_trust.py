@@ -39,7 +39,7 @@ def test_labels_of_a_file_are_counted_among_the_frames_that_were_read():
     )
     html = contents_html(found)
     assert "<b>1\u202f200</b> frames" in html
-    assert "<b>3–9</b> atoms a frame" in html
+    assert "<b>3–9</b> atoms per frame" in html
     assert '<b>energy</b> <span class="mt-unit">(eV)</span> under &#x27;e&#x27;: all frames' in html
     assert (
         '<b>forces</b> <span class="mt-unit">(eV/Å)</span> under &#x27;f&#x27;: 20 of 50 frames'

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class FrameBatchSampler(DistributedSampler[Any]):
-    """Lists of indices, one a batch; their order is a function of seed and epoch alone.
+    """Lists of indices, one per batch; their order is a function of seed and epoch alone.
 
     All processes have the same number of batches, the same in each epoch: Lightning reads the length
     once, and a process that ran out of batches would leave the others waiting in a collective call.
@@ -35,7 +35,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
     length
         Number of structures.
     batch_size
-        Structures a batch.
+        Structures per batch.
     max_atoms
         Atoms a batch, in place of `batch_size`; a larger structure is a batch of its own. Over several
         processes batches are divided until all have the same number of them.

@@ -34,7 +34,7 @@ class BatchSettings(HyperParameters):
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
-        "Structures a batch; 'auto': as many as leave 40 steps an epoch, from 1 to 16, as a few dozen "
+        "Structures per batch; 'auto': as many as leave 40 steps per epoch, from 1 to 16, as a few dozen "
         "frames need small batches. Lower it where memory runs out.",
         label="Batch size",
         basic=True,
@@ -94,7 +94,7 @@ class BatchSettings(HyperParameters):
         return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
 
     def structures_per_batch(self, n_train: int) -> int:
-        """Return the number of structures a batch for a training set of `n_train`."""
+        """Return the number of structures per batch for a training set of `n_train`."""
         if self.batch_size != "auto":
             return self.batch_size
         return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)

@@ -111,7 +111,7 @@ class Choice:
     @property
     def smearing_told(self) -> str:
         """How far energy and free energy are apart."""
-        gap = f"{1000 * (self.smearing or 0.0):.3g} meV a frame"
+        gap = f"{1000 * (self.smearing or 0.0):.3g} meV per frame"
         return f"'energy' and 'free_energy' differ by up to {gap}, by the smearing of electrons"
 
     def notes_of_standard(self) -> list[str]:

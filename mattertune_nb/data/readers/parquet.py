@@ -1,4 +1,4 @@
-"""Tables with a structure a row: Parquet, and the Arrow files of Hugging Face's datasets."""
+"""Tables with a structure per row: Parquet, and the Arrow files of Hugging Face's datasets."""
 
 from __future__ import annotations
 

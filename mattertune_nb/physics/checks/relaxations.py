@@ -23,7 +23,7 @@ _STARTS, _MOVED = 2, 0.1  # Å
 _FMAX, _STEPS = 0.05, 150
 _DENSE_STARTS, _DENSE_ATOMS, _DENSE_STEPS = 10, 8, 60
 _PACKED, _LEAST_VOLUME = 1.1, 4.0
-"""Volume of a dense start over that of spheres with covalent radii, and Å³ an atom that it has at least:
+"""Volume of a dense start over that of spheres with covalent radii, and Å³ per atom that it has at least:
 hydrogen's radius says little of how it packs."""
 
 _DRAWS = 20

@@ -151,11 +151,11 @@ def largest_batch(
         largest += 1
     note = (
         f"{largest} structures take some {size(int(needed.at(largest)))} of the {size(int(limit))} that are "
-        "free. Larger batches make fewer steps an epoch: more epochs, or a higher rate, go with them."
+        "free. Larger batches make fewer steps per epoch: more epochs, or a higher rate, go with them."
     )
     if largest == len(order):
         note = f"All {largest} structures fit. A batch of 4 to 32 mostly learns faster than one of all."
-    return Found("data.batch_size", tried, seconds, "seconds a structure", float(largest), note)
+    return Found("data.batch_size", tried, seconds, "seconds per structure", float(largest), note)
 
 
 def _free(steps: Steps) -> float:

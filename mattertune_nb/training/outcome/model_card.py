@@ -258,7 +258,7 @@ def _not_for(training: dict[str, Any], summary: Summary) -> list[str]:
         said.append(f"elements other than {', '.join(training['elements'])} were not tuned on")
     if "volume_A3_per_atom" in training:
         low, high = training["volume_A3_per_atom"]
-        said.append(f"volumes outside of {low:g} to {high:g} Å³ an atom were not tuned on")
+        said.append(f"volumes outside of {low:g} to {high:g} Å³ per atom were not tuned on")
     elif "periodicity" in training:
         said.append("crystals and liquids: no frame was periodic in three directions")
     if "largest_force_eV_per_A" in training:

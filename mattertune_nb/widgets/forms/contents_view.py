@@ -186,7 +186,7 @@ def contents_html(contents: Contents) -> str:
     facts = [
         f"<b>{contents.n_frames:,}</b> frames".replace(",", "\u202f"),
         f"elements <b>{', '.join(contents.elements)}</b>",
-        f"<b>{atoms}</b> atoms a frame",
+        f"<b>{atoms}</b> atoms per frame",
     ]
     rows = [_label_html(contents, label) for label in contents.labels]
     read = (

@@ -41,7 +41,7 @@ GOALS: dict[str, Goal] = {
         {"trainer.max_epochs": 10},
     ),
     "I have a few dozen frames": Goal(
-        "Few frames make few steps an epoch: more epochs, and an end once nothing improves.",
+        "Few frames make few steps per epoch: more epochs, and an end once nothing improves.",
         {"trainer.max_epochs": 300, "trainer.early_stopping": {"patience": 60}},
     ),
     "Forces matter most": Goal(

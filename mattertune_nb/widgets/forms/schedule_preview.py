@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT = 300, 90
 
 
 def learning_rates(config: MatterTunerConfig) -> list[float]:
-    """Return the learning rate at each step of a run of ten steps an epoch, by torch's schedulers.
+    """Return the learning rate at each step of a run of ten steps per epoch, by torch's schedulers.
 
     A schedule that waits for a plateau is left out, as its steps depend on the run.
 

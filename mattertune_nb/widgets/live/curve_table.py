@@ -1,4 +1,4 @@
-"""Curves as numbers, a row a step."""
+"""Curves as numbers, a row per step."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def parallel_figure(runs: Mapping[str, Summary]) -> Any:
-    """Return the settings that differ as parallel coordinates, a line a run coloured by its best error.
+    """Return the settings that differ as parallel coordinates, a line per run coloured by its best error.
 
     ``None`` where no setting differs or no two runs have an error of the same kind.
     """

@@ -41,7 +41,7 @@ _COLORS = {1: GREEN, 0: INK, -1: RED}
 
 
 class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
-    """A table of errors with a column a stage, above parity plots; :func:`before_after` makes it.
+    """A table of errors with a column per stage, above parity plots; :func:`before_after` makes it.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def rereferenced(
 
 
 def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> str:
-    """Return mean absolute errors as an HTML table: a row a property, a column a stage, and the gain.
+    """Return mean absolute errors as an HTML table: a row per property, a column per stage, and the gain.
 
     The gain is of the last stage over the one before it.
     """

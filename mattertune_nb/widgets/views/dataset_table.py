@@ -1,4 +1,4 @@
-"""A data set as numbers, a row a frame."""
+"""A data set as numbers, a row per frame."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True)
 class DatasetTable:
-    """A row a frame; NaN where a label is missing.
+    """A row per frame; NaN where a label is missing.
 
     Attributes
     ----------

@@ -235,7 +235,7 @@ def by_element(values: ParityData, dataset: AtomsDataset) -> dict[int, ParityDat
 
 
 def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table | None:
-    """Return a row a component: where it is from, and label, prediction and error of its property.
+    """Return a row per component: where it is from, and label, prediction and error of its property.
 
     Energies are per atom, as they are shown; the columns of other properties are left empty.
     """

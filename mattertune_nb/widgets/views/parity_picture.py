@@ -51,7 +51,7 @@ def draw_parity(
 
 
 def draw_stages(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> Figure:
-    """Draw a row a property and a column a stage of a model; the panels of a row share their axes."""
+    """Draw a row per property and a column per stage of a model; the panels of a row share their axes."""
     names = list(next(iter(stages.values())))
     figure, axes = new_figure(len(names), len(stages), 3.9 * len(stages), 3.4 * len(names))
     panels = [(name, stage) for name in names for stage in stages]

@@ -219,7 +219,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         assert self._given is not None
         values = np.asarray(self._given(index), float)
         if values.shape != (n_atoms,):
-            msg = f"colours: {values.shape} values for {n_atoms} atoms; give one an atom."
+            msg = f"colours: {values.shape} values for {n_atoms} atoms; give one per atom."
             raise DataError(msg)
         return values, self._given_label, ""
 

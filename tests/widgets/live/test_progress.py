@@ -19,7 +19,7 @@ from mattertune_nb.widgets.live.series import CurveData
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a run of 10 frames in batches of 4 over 12 epochs, as begun: 3 steps an epoch."""
+    """Return a run of 10 frames in batches of 4 over 12 epochs, as begun: 3 steps per epoch."""
     config = mt.demo_config(tmp_path, "run")
     config.data.batch_size = 4
     config.trainer.max_epochs = 12

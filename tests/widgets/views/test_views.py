@@ -151,7 +151,7 @@ def test_atoms_are_coloured_by_any_value_of_their_own(dataset):
     assert "<div>force (meV/Å)</div>" in forces._color_bar.value
     assert "no per-atom values &#x27;mass&#x27;" in mt.view(atoms, color="mass").value
     assert "needs a model" in mt.view(dataset, color="force_error").value
-    assert "give one an atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
+    assert "give one per atom" in mt.view(atoms, color=[1.0, 2.0])._caption.value
 
 
 def test_force_arrows_and_colours_change_the_picture(dataset, model):
