@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
@@ -163,7 +164,7 @@ def _compare(
             continue
         guess = np.asarray(guess, dtype=np.float64)
         if value.size == 9 and guess.size == 6:
-            value = value.ravel()[[0, 4, 8, 5, 2, 1]]
+            value = full_3x3_to_voigt_6_stress(value.reshape(3, 3))
         if value.size != guess.size or not np.isfinite(value).all():
             continue
         values.append(value.ravel())

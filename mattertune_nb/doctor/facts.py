@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,12 +43,8 @@ class Facts:
     ----------
     dataset
         The frames.
-    keys
-        By which frames are known again.
     counts
         Atoms of each element, (n, 119).
-    n_atoms
-        (n,).
     energy
         In eV, (n,).
     net_force
@@ -85,9 +82,7 @@ class Facts:
     """
 
     dataset: AtomsDataset
-    keys: FrameKeys
     counts: NDArray[np.int64]
-    n_atoms: NDArray[np.int64]
     energy: NDArray[np.float64]
     net_force: NDArray[np.float64]
     force_rms: NDArray[np.float64]
@@ -107,7 +102,22 @@ class Facts:
     unread: dict[int, str]
 
     def __len__(self) -> int:
-        return len(self.n_atoms)
+        return len(self.dataset)
+
+    @cached_property
+    def keys(self) -> FrameKeys:
+        """Keys that are equal where frames are."""
+        return frame_keys(self.dataset)
+
+    @cached_property
+    def n_atoms(self) -> NDArray[np.int64]:
+        """Atoms of each frame, (n,)."""
+        return np.asarray(self.counts.sum(axis=1))
+
+    @cached_property
+    def is_broken(self) -> NDArray[np.bool_]:
+        """Which frames cannot be looked at, (n,)."""
+        return np.isin(np.arange(len(self)), list(self.broken))
 
     def numbers_of(self, rows: NDArray[np.intp] | list[int]) -> tuple[int, ...]:
         """Return the numbers that the file gives to some frames."""
@@ -124,59 +134,78 @@ def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: No
     progress
         Told how many frames are done.
     """
-    n = len(dataset)
-    nan = np.full(n, np.nan)
-    counts = np.zeros((n, N_ELEMENTS), np.int64)
-    energy, net, rms, top, volume, filling = (nan.copy() for _ in range(6))
-    gaps, cornered = np.full((n, 3), np.nan), np.zeros(n, bool)
-    force_key, unmoved = np.zeros(n, np.uint64), np.zeros(n, bool)
-    stress, periodic = np.full((n, 6), np.nan), np.zeros((n, 3), bool)
-    closest, pair, crossing = np.full(n, np.inf), np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
-    broken: dict[int, str] = {}
-    unread: dict[int, str] = {}
-    for i in range(n):
+    facts = _nothing_known(dataset)
+    for i in range(len(dataset)):
         atoms = dataset.frame(i)
-        counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
+        facts.counts[i] = np.bincount(atoms.numbers, minlength=N_ELEMENTS)
         problem = geometry_problem(atoms)
         if problem:
-            broken[i] = problem
-            continue
-        periodic[i] = atoms.pbc
-        try:
-            labels = dataset.labels(i)
-            unusable = _unusable(dataset, i, labels)
-        except DataError as exc:
-            labels, unusable = {}, str(exc)
-        if unusable is not None:
-            unread[i] = unusable
-        energy[i] = labels.get(ENERGY.name, np.nan)
-        stress[i] = labels.get(STRESSES.name, np.nan)
-        distances = Contacts(atoms)
-        closest[i], pair[i] = distances.closest()
-        crossing[i] = distances.n_crossing
-        if atoms.cell.rank == 3:
-            inside = (4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum()
-            filling[i] = inside / atoms.cell.volume
-            gaps[i], cornered[i] = empty_layers(atoms)
-            volume[i] = atoms.cell.volume if atoms.pbc.all() else np.nan
-        forces = labels.get(FORCES.name)
-        if forces is not None:
-            forces = np.asarray(forces)
-            net[i] = np.linalg.norm(forces.sum(axis=0)) / len(atoms)
-            rms[i] = np.sqrt(np.square(forces).mean())
-            top[i] = np.linalg.norm(forces, axis=1).max()
-            force_key[i] = bytes_key(forces.tobytes())
-            unmoved[i] = not forces.any() and distances.is_asymmetric()
+            facts.broken[i] = problem
+        else:
+            contacts = Contacts(atoms)
+            _add_geometry(facts, i, atoms, contacts)
+            _add_labels(facts, i, contacts)
         progress(i + 1)
+    return facts
+
+
+def _nothing_known(dataset: AtomsDataset) -> Facts:
+    n = len(dataset)
     return Facts(
-        dataset, frame_keys(dataset), counts, counts.sum(axis=1), energy, net, rms, top, force_key,
-        unmoved, stress, volume, periodic, filling, gaps, cornered, closest, pair, crossing, broken,
-        unread,
-    )  # fmt: skip
+        dataset=dataset,
+        counts=np.zeros((n, N_ELEMENTS), np.int64),
+        energy=np.full(n, np.nan),
+        net_force=np.full(n, np.nan),
+        force_rms=np.full(n, np.nan),
+        force_max=np.full(n, np.nan),
+        force_key=np.zeros(n, np.uint64),
+        unmoved=np.zeros(n, bool),
+        stress=np.full((n, 6), np.nan),
+        volume=np.full(n, np.nan),
+        periodic=np.zeros((n, 3), bool),
+        filling=np.full(n, np.nan),
+        gaps=np.full((n, 3), np.nan),
+        cornered=np.zeros(n, bool),
+        closest=np.full(n, np.inf),
+        closest_pair=np.zeros((n, 2), np.int64),
+        crossing=np.zeros(n, np.int64),
+        broken={},
+        unread={},
+    )
+
+
+def _add_geometry(facts: Facts, i: int, atoms: Atoms, contacts: Contacts) -> None:
+    facts.periodic[i] = atoms.pbc
+    facts.closest[i], facts.closest_pair[i] = contacts.closest()
+    facts.crossing[i] = contacts.n_crossing
+    if atoms.cell.rank == 3:
+        inside = (4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum()
+        facts.filling[i] = inside / atoms.cell.volume
+        facts.gaps[i], facts.cornered[i] = empty_layers(atoms)
+        facts.volume[i] = atoms.cell.volume if atoms.pbc.all() else np.nan
+
+
+def _add_labels(facts: Facts, i: int, contacts: Contacts) -> None:
+    try:
+        labels = facts.dataset.labels(i)
+        unusable = _unusable(facts.dataset, i, labels)
+    except DataError as exc:
+        labels, unusable = {}, str(exc)
+    if unusable is not None:
+        facts.unread[i] = unusable
+    facts.energy[i] = labels.get(ENERGY.name, np.nan)
+    facts.stress[i] = labels.get(STRESSES.name, np.nan)
+    if FORCES.name in labels:
+        forces = np.asarray(labels[FORCES.name])
+        facts.net_force[i] = np.linalg.norm(forces.sum(axis=0)) / len(forces)
+        facts.force_rms[i] = np.sqrt(np.square(forces).mean())
+        facts.force_max[i] = np.linalg.norm(forces, axis=1).max()
+        facts.force_key[i] = bytes_key(forces.tobytes())
+        facts.unmoved[i] = not forces.any() and contacts.is_asymmetric()
 
 
 def _unusable(dataset: AtomsDataset, i: int, labels: Labels) -> str | None:
-    """Return why an energy or forces that a frame has cannot be used, such as NaN, or None."""
+    """Return why a frame's energy or forces cannot be used, e.g. as they are NaN; None where they can."""
     for label in (ENERGY, FORCES):
         if label.name in labels:
             continue

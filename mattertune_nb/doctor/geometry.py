@@ -59,7 +59,7 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
     yield Finding(
         "overlapping-atoms",
         "error",
-        f"in {len(rows)} of {len(facts)} frames atoms are nearer than {OVERLAP:g} of the sum of their "
+        f"in {len(rows)} of {len(facts)} frames atoms are closer than {OVERLAP:g} times the sum of their "
         f"covalent radii, e.g. {apart}{length}.",
         "Check units of the positions, the cell and its periodicity, or take these frames out.",
         facts.numbers_of(rows),
@@ -86,8 +86,8 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
             "wrong-cell",
             "error",
             f"{int(is_odd.sum())} of {len(facts)} frames have a cell that does not fit its atoms: e.g. frame "
-            f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume per atom that "
-            f"others of its composition have, and an empty layer of {gap[k]:.1f} Å.",
+            f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume per atom of "
+            f"others of its composition, and an empty layer of {gap[k]:.1f} Å.",
             "Check the lattice vectors of these frames, or take them out.",
             facts.numbers_of(rows[is_odd]),
             case.source,

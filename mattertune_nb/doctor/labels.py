@@ -49,7 +49,7 @@ def unread_labels(case: Case) -> Iterator[Finding]:
 def missing_labels(case: Case) -> Iterator[Finding]:
     """Find frames that lack an energy or forces which others have."""
     facts = case.facts
-    unread = np.isin(np.arange(len(facts)), list({**facts.unread, **facts.broken}))
+    unread = facts.is_broken | np.isin(np.arange(len(facts)), list(facts.unread))
     for label, has in (
         ("energy", np.isfinite(facts.energy)),
         ("forces", np.isfinite(facts.net_force)),
@@ -194,7 +194,7 @@ def net_force(case: Case) -> Iterator[Finding]:
             "net-force",
             "warning",
             f"the forces of {len(rows)} of {len(facts)} frames do not add up to zero: up to {worst:.3g} eV/Å "
-            "an atom are left, which no potential can learn.",
+            "per atom remain, which no potential can learn.",
             "Check whether forces of fixed atoms were set to zero, or an external field or drift is in them.",
             facts.numbers_of(rows),
             case.source,
@@ -239,8 +239,8 @@ def totals_per_atom(case: Case) -> Iterator[Finding]:
     per_atom = spread_of(about_references(facts.counts[has], facts.energy[has] * sizes))
     if per_atom * _PER_ATOM_GAIN < total:
         yield energies_per_atom(
-            f"the energies do not grow with the number of atoms: one energy per element leaves {total:.3g} eV "
-            f"of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
+            "the energies do not grow with the number of atoms: one energy per element leaves "
+            f"{total:.3g} eV of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
             case.source,
         )
 

@@ -37,9 +37,7 @@ _READ_AS = {
 def length_units(case: Case) -> Iterator[Finding]:
     """Find sets whose structures are sound once their positions or cells are read in Bohr, and not before."""
     facts = case.facts
-    usable = np.flatnonzero(
-        (facts.n_atoms > 2) & ~np.isin(np.arange(len(facts)), list(facts.broken))
-    )
+    usable = np.flatnonzero((facts.n_atoms > 2) & ~facts.is_broken)
     usable = usable[facts.counts[usable][:, _NOBLE].sum(axis=1) == 0]
     rows = usable[evenly_spread(len(usable), _SAMPLE)]
     # as they stand they were looked at already; where they are sound no frame is read again
@@ -59,7 +57,7 @@ def length_units(case: Case) -> Iterator[Finding]:
         yield Finding(
             "length-unit",
             "error",
-            f"the {what} are in Bohr: read so {100 * shares[what]:.0f} % of {len(frames)} frames have "
+            f"the {what} are in Bohr: read that way, {100 * shares[what]:.0f} % of {len(frames)} frames have "
             f"their nearest atoms {_NEAREST:g} to {_FARTHEST:g} times the sum of covalent radii apart and no "
             f"empty layer of {_GAP:g} Å in a cell, as they stand {100 * as_is:.0f} %.",
             f"Multiply the {what} by 0.529177 Å.",

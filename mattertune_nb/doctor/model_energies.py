@@ -72,10 +72,10 @@ def shifted_energies(case: Case) -> Iterator[Finding]:
         yield Finding(
             "shifted-energies",
             "error",
-            f"the energy of each frame stands {where}: so read one energy per element"
+            f"the energy of each frame stands {where}: read that way, one energy per element"
             f"{'' if predicted is None else ' beside the untuned model'} leaves {1000 * found[best][0]:.3g} "
             f"meV/atom unexplained in the median frame, as they stand {1000 * found[0][0]:.3g}.",
-            "Read energies and structures again, a frame at a time, from the calculation.",
+            "Read energies and structures again, one frame at a time, from the calculation.",
             source=case.source,
         )
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.compared import ForcesCompared
+    from mattertune_nb.doctor.facts import Facts
 
 _ALIKE, _UNLIKE = 0.9, 0.5
 """Correlations of forces that belong together, and that do not."""
@@ -41,57 +43,59 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
     """Find forces that are shifted by an atom, in another order of atoms, or of another frame."""
     if case.forces is None:
         return
-    rows, labels, guesses = case.forces.rows, case.forces.labels, case.forces.guesses
-    numbers = [case.facts.dataset.frame(row).numbers for row in rows]
+    n_frames, found = len(case.forces), _misplaced(case.forces, case.facts)
+    if len(found["shuffled"]) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * n_frames):
+        found["reordered"] = sorted([*found["reordered"], *found["shuffled"]])
+    # the more ways to mend a frame there are, the more of them fit by chance
+    for kind, share, what in (
+        ("shifted", 0.25, "are those of the atom before or after each"),
+        (
+            "reordered",
+            0.25,
+            "stand in another order than the atoms: one of both was sorted, reversed or shuffled",
+        ),
+        ("foreign", 0.6, "are those of another frame"),
+    ):
+        rows = found[kind]
+        if rows and case.forces.is_guide_for(len(rows), share):
+            yield Finding(
+                f"{kind}-forces",
+                "error",
+                f"the forces of {len(rows)} of {n_frames} frames looked at {what}: read that way, they "
+                f"correlate more than {_ALIKE:g} with the untuned model, as they stand less than "
+                f"{_UNLIKE:g}.",
+                "Read forces and positions again from the calculation, in the same order of atoms.",
+                case.facts.numbers_of(rows),
+                case.source,
+            )
+
+
+def _misplaced(forces: ForcesCompared, facts: Facts) -> dict[str, list[int]]:
+    """Return the frames whose forces fit once they are shifted, reordered, shuffled or given to another."""
+    found: dict[str, list[int]] = {"shifted": [], "reordered": [], "shuffled": [], "foreign": []}
+    labels, guesses = forces.labels, forces.guesses
+    numbers = [facts.dataset.frame(row).numbers for row in forces.rows]
     common = _common_orders(numbers, labels, guesses)
-    directions = [unit(part) for part in labels]
     expected = [unit(part) for part in guesses]
-    likeness, telling = case.forces.likeness, case.forces.telling
-    by_shape: dict[int, list[int]] = {}
-    for k, part in enumerate(labels):
-        by_shape.setdefault(len(part), []).append(k)
-    shifted: list[int] = []
-    reordered: list[int] = []
-    shuffled: list[int] = []
-    foreign: list[int] = []
-    for k, own in enumerate(directions):
-        if likeness[k] > _UNLIKE or not telling[k]:
-            continue
+    for k in np.flatnonzero((forces.likeness <= _UNLIKE) & forces.telling).tolist():
         turns = [np.roll(labels[k], turn, axis=0) for turn in (1, -1)]
         orders = [*_usual_orders(numbers[k]), *common.get(k, [])]
         by_shift = _likeness(turns, expected[k])
         by_order = _likeness([labels[k][order] for order in orders], expected[k])
-        # whose own forces are not there, either: they were given to others
-        others = [m for m in by_shape[len(labels[k])] if m != k and likeness[m] <= _UNLIKE]
         if max(by_shift, by_order) > _ALIKE:
-            (shifted if by_shift >= by_order else reordered).append(rows[k])
+            found["shifted" if by_shift >= by_order else "reordered"].append(forces.rows[k])
         elif _is_shuffled(labels[k], guesses[k]):
-            shuffled.append(rows[k])
-        elif any(float(own @ expected[m]) > _ALIKE for m in others):
-            foreign.append(rows[k])
-    if len(shuffled) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * len(rows)):
-        reordered = sorted([*reordered, *shuffled])
-    # the more ways to mend a frame there are, the more of them fit by chance
-    for found, share, id_, what in (
-        (shifted, 0.25, "shifted-forces", "are those of the atom before or after each"),
-        (
-            reordered,
-            0.25,
-            "reordered-forces",
-            "stand in another order than the atoms: one of both was sorted, reversed or shuffled",
-        ),
-        (foreign, 0.6, "foreign-forces", "are those of another frame"),
-    ):
-        if found and case.forces.is_guide_for(len(found), share):
-            yield Finding(
-                id_,
-                "error",
-                f"the forces of {len(found)} of {len(rows)} frames looked at {what}: so read they correlate "
-                f"more than {_ALIKE:g} with the untuned model, as they stand less than {_UNLIKE:g}.",
-                "Read forces and positions again from the calculation, in the same order of atoms.",
-                case.facts.numbers_of(found),
-                case.source,
+            found["shuffled"].append(forces.rows[k])
+        else:
+            # whose own forces are not there, either: they were given to others
+            others = (
+                m
+                for m in np.flatnonzero(forces.likeness <= _UNLIKE)
+                if m != k and len(labels[m]) == len(labels[k])
             )
+            if any(float(unit(labels[k]) @ expected[m]) > _ALIKE for m in others):
+                found["foreign"].append(forces.rows[k])
+    return found
 
 
 def turned_forces(case: Case) -> Iterator[Finding]:

@@ -122,7 +122,13 @@ def stress_units(case: Case) -> Iterator[Finding]:
     if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
         yield from _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
         return
-    shear, of_model = label[:, 3:], guess[:, 3:]
+    yield from _shear_order(label[:, 3:], guess[:, 3:], case)
+
+
+def _shear_order(
+    shear: NDArray[np.float64], of_model: NDArray[np.float64], case: Case
+) -> Iterator[Finding]:
+    """Yield the finding of shear stresses, (n, 3), in another order than Voigt's."""
     as_voigt = correlation_of(shear, of_model)
     if as_voigt >= _UNLIKE:
         return
@@ -135,8 +141,8 @@ def stress_units(case: Case) -> Iterator[Finding]:
         yield Finding(
             "stress-order",
             "error",
-            f"the shear components are in {of_whom or 'the order '}{' '.join(names)}: so read they correlate "
-            f"{likeness:.2f} with the untuned model, in Voigt's order {as_voigt:.2f}.",
+            f"the shear components are in {of_whom or 'the order '}{' '.join(names)}: read that way, they "
+            f"correlate {likeness:.2f} with the untuned model, in Voigt's order {as_voigt:.2f}.",
             "Write them as xx yy zz yz xz xy.",
             source=case.source,
         )

@@ -70,28 +70,11 @@ def duplicates(case: Case) -> Iterator[Finding]:
 def energies_against_forces(case: Case) -> Iterator[Finding]:
     """Find trajectories along which the energy does not change as the forces say."""
     facts = case.facts
-    changes, works = [], []
-    for i in range(len(facts) - 1):
-        j = i + 1
-        if (
-            facts.keys.species[i] != facts.keys.species[j]
-            or facts.keys.structure[i] == facts.keys.structure[j]
-        ):
-            continue
-        if not (
-            np.isfinite(facts.energy[[i, j]]).all() and np.isfinite(facts.force_rms[[i, j]]).all()
-        ):
-            continue
-        before, after = facts.dataset.frame(i), facts.dataset.frame(j)
-        if displacement(before, after) > _STEP or not np.allclose(
-            before.cell.array, after.cell.array
-        ):
-            continue
-        changes.append(facts.energy[j] - facts.energy[i])
-        works.append(_work(facts, i, j))
-    if len(changes) < _FEWEST_STEPS or not np.std(works) or not np.std(changes):
+    steps = [(i, i + 1) for i in range(len(facts) - 1) if _is_step(facts, i, i + 1)]
+    change = np.array([facts.energy[j] - facts.energy[i] for i, j in steps])
+    work = np.array([_work(facts, i, j) for i, j in steps])
+    if len(steps) < _FEWEST_STEPS or not work.std() or not change.std():
         return
-    change, work = np.array(changes), np.array(works)
     correlation = float(np.corrcoef(change, work)[0, 1])
     slope = float(change @ work / (work @ work))
     if abs(correlation) < _CORRELATION or 1 / _OFF < slope < _OFF:
@@ -106,7 +89,7 @@ def energies_against_forces(case: Case) -> Iterator[Finding]:
     yield Finding(
         "forces-against-energy",
         "error",
-        f"over {len(changes)} steps of a trajectory the energy changes {times(slope)} as much as the forces "
+        f"over {len(steps)} steps of a trajectory the energy changes {times(slope)} as much as the forces "
         f"say (correlation {correlation:.2f}): {what}{guess}.",
         "Say the units, or the sign, in which the file has them.",
         source=case.source,
@@ -116,11 +99,23 @@ def energies_against_forces(case: Case) -> Iterator[Finding]:
 RULES = (duplicates, energies_against_forces)
 
 
+def _is_step(facts: Facts, i: int, j: int) -> bool:
+    """Return whether two labelled frames are one structure, a small step apart in the same cell."""
+    keys = facts.keys
+    if keys.species[i] != keys.species[j] or keys.structure[i] == keys.structure[j]:
+        return False
+    if not np.isfinite([facts.energy[[i, j]], facts.force_rms[[i, j]]]).all():
+        return False
+    before, after = facts.dataset.frame(i), facts.dataset.frame(j)
+    is_near = displacement(before, after) <= _STEP
+    return is_near and np.allclose(before.cell.array, after.cell.array)
+
+
 def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
     """Return pairs of frames of the same species near to 0.01 Å, and the longest way of an atom."""
     pairs: list[tuple[int, int, float]] = []
     rng = np.random.default_rng(0)
-    usable = np.flatnonzero(~np.isin(np.arange(len(facts)), list(facts.broken)))
+    usable = np.flatnonzero(~facts.is_broken)
     for group in groups(facts.keys.species[usable]):
         rows = usable[group]
         if len(rows) < 2:

@@ -61,8 +61,7 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
 def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
     """Return which frames to predict: half spread evenly, half those whose labels are the most unusual."""
     # what lies on one another has no energy to speak of
-    usable = np.flatnonzero(facts.closest >= OVERLAP)
-    usable = usable[~np.isin(usable, list(facts.broken))]
+    usable = np.flatnonzero((facts.closest >= OVERLAP) & ~facts.is_broken)
     if len(usable) <= n:
         return usable
     even = usable[np.linspace(0, len(usable) - 1, n // 2).astype(int)]
@@ -115,8 +114,7 @@ def known_predictions(facts: Facts, found: Mapping[int, Mapping[str, Any]]) -> P
     found
         ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, by the frame's position.
     """
-    usable = facts.closest >= OVERLAP
-    usable[list(facts.broken)] = False
+    usable = (facts.closest >= OVERLAP) & ~facts.is_broken
     rows = np.array(sorted(row for row in found if usable[row]), dtype=np.int64)
     return predicted_as(rows, [found[row] for row in rows.tolist()])
 

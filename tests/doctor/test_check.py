@@ -338,4 +338,4 @@ def test_lengths_in_bohr_are_told(copper, told, positions, cell):
         atoms.calc = known.calc
         frames.append(atoms)
     (finding,) = [f for f in mt.check(frames) if f.id == "length-unit"]
-    assert finding.message.startswith(f"the {told} are in Bohr: read so 100 % of 24 frames")
+    assert finding.message.startswith(f"the {told} are in Bohr: read that way, 100 % of 24 frames")
