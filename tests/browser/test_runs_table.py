@@ -78,3 +78,50 @@ def test_a_table_of_runs_is_used_with_the_mouse_and_outlives_a_reload(notebook):
         page.wait_for_timeout(1500)
         notebook.picture(f"runs-table-{scheme}-{width}")
     assert notebook.errors == []
+
+
+READ_ANEW = """import threading, time
+import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+for name in ("a", "b"):
+    RunDirectory.create(mt.demo_config("held", name))
+table = mt.runs("held")
+def renew():
+    for i in range(600):
+        table.folder.set_note("a", f"read {i}")
+        table.refresh()
+        time.sleep(0.2)
+threading.Thread(target=renew, daemon=True).start()
+table"""
+
+
+def test_rows_that_are_read_anew_take_nothing_from_under_mouse_and_keyboard(notebook):
+    notebook.open(READ_ANEW)
+    notebook.run(0)
+    page, table = notebook.page, notebook.output(0).locator(".mt-runs")
+
+    def wait_until_read_anew():
+        said = table.get_by_text("note: read").inner_text()
+        table.get_by_text("note: read").filter(has_not_text=said).wait_for(timeout=60_000)
+
+    note = table.get_by_role("button", name="Note about b")
+    note.focus()
+    wait_until_read_anew()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Note about b"
+    # pressed, and let go of after more than the time between two readings
+    note.hover()
+    page.mouse.down()
+    page.wait_for_timeout(2000)
+    page.mouse.up()
+    typed = table.get_by_label("note b", exact=True)
+    typed.wait_for(timeout=5000)
+    typed.fill("alf")
+    typed.press("Home")
+    wait_until_read_anew()
+    page.keyboard.type("h")
+    assert typed.input_value() == "half"
+    # and who goes on elsewhere is not called back
+    table.get_by_label("Filter runs").focus()
+    wait_until_read_anew()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Filter runs"
+    assert notebook.errors == []

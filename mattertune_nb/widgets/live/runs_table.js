@@ -76,13 +76,16 @@ function render({ model, el }) {
       if (event.key === "Enter") act();
       if (event.key === "Escape") stop();
     };
-    setTimeout(() => text.focus());
     return [text, button("OK", `Save for ${row.run}`, act), button("Cancel", "Cancel", stop)];
   }
 
   function actions(row) {
     if (asking && asking.run === row.run) return asked(row);
-    const ask = (action) => () => { asking = { run: row.run, action }; draw(); };
+    const ask = (action) => () => {
+      asking = { run: row.run, action };
+      draw();
+      focus({ label: `${action} ${row.run}` });
+    };
     const why = row.active ? " (the run is training)" : "";
     return [
       button("Open", `Open the dashboard of ${row.run}`, () => send("open", row.run)),
@@ -150,14 +153,36 @@ function render({ model, el }) {
       run.dataset.active = row.active;
       return run;
     });
+    const place = focused();
     table.replaceChildren(element("thead", {}, [element("tr", {}, head)]), ...body);
+    focus(place);
   }
+
+  // who goes by keyboard stays where they are in rows that are read anew
+  function focused() {
+    const at = document.activeElement;
+    return table.contains(at) && { label: at.ariaLabel, start: at.selectionStart, end: at.selectionEnd };
+  }
+
+  function focus({ label, start, end }) {
+    const at = label && [...table.querySelectorAll("button, input")].find((one) => one.ariaLabel === label);
+    if (!at) return;
+    at.focus({ preventScroll: true });
+    if (start !== undefined) at.setSelectionRange(start, end);
+  }
+
+  // what is pressed stays until it is let go of, as a click counts only where it began
+  let held = false, due = false;
+  const renew = () => { due = held; if (!held) draw(); };
+  const release = () => setTimeout(() => { held = false; if (due) renew(); });
+  el.addEventListener("pointerdown", () => { held = true; });
+  for (const end of ["pointerup", "pointercancel", "pointerleave"]) el.addEventListener(end, release);
 
   find.oninput = () => { filter = find.value; shown = PAGE; keep(); draw(); };
   find.onkeydown = typed;
   more.onclick = () => { shown += PAGE; draw(); };
   const tell = () => { message.textContent = model.get("message"); };
-  model.on("change:table", draw);
+  model.on("change:table", renew);
   model.on("change:message", tell);
   tell();
   draw();
