@@ -86,24 +86,26 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             return self._read()
 
     def _watch(self) -> None:
-        """Follow the runs in a thread that only reads, as long as any of them is training."""
-        follows = self._thread is not None and self._thread.is_alive()
-        if self._table is None or follows:
+        """Follow the runs in a thread that only reads: those that train, and those begun anywhere later."""
+        if self._table is None:
             return
-        pause = _SECONDS
+        pause, active = _SECONDS, True
+        seen: object = None
 
         def look(table: RunsTable) -> float | None:
-            nonlocal pause
+            nonlocal pause, active, seen
             if table.closed:
                 return None
             start = time.monotonic()
             try:
-                active = table.refresh()
+                stamp = table.folder.stamp()
+                if active or stamp != seen:
+                    active, seen = table.refresh(), stamp
             except OSError:  # a run that is being renamed or deleted
                 return pause
             # of hundreds of runs a reading takes a good part of a second
             pause = max(_SECONDS, 20 * (time.monotonic() - start))
-            return pause if active else None
+            return pause
 
         self._thread = threading.Thread(
             target=keep_looking, args=(weakref.ref(self), look, pause), daemon=True
@@ -177,7 +179,6 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self._table.message = str(exc)  # type: ignore[union-attr]
         else:
             self.refresh()
-        self._watch()
 
     def _act(self, action: str, name: str, text: str) -> None:
         """Do what a button of a row asks for; what is deleted was asked for twice in the page."""

@@ -144,6 +144,19 @@ def test_the_best_of_compared_runs_is_the_best_by_their_mode(mode, folder):
     assert panel.best.value == {"min": 100, "max": 900}[mode]
 
 
+def state_in(table, run: str) -> str:
+    """Return what the page shows of a run's state."""
+    return {line["run"]: line["cells"]["state"] for line in table._table.table}.get(run, "")
+
+
+def wait_for_state(table, run: str, state: str) -> None:
+    """Wait until the page shows a state."""
+    end = time.monotonic() + 60
+    while state_in(table, run) != state:
+        assert time.monotonic() < end, state_in(table, run)
+        time.sleep(0.05)
+
+
 def test_a_run_that_ends_is_told_without_a_new_table(folder, monkeypatch):
     monkeypatch.setattr(live_runs, "_SECONDS", 0.05)
     run = mt.Run.attach(folder / "a")
@@ -152,14 +165,27 @@ def test_a_run_that_ends_is_told_without_a_new_table(folder, monkeypatch):
     status = mt.Run.status
     monkeypatch.setattr(mt.Run, "status", lambda self: states.get(self.name) or status(self))
     table = mt.runs(folder)
-
-    def state() -> str:
-        return {line["run"]: line["cells"]["state"] for line in table._table.table}["a"]
-
-    assert state() == "running"
+    assert state_in(table, "a") == "running"
     time.sleep(0.3)
-    assert (state(), table._thread.is_alive()) == ("running", True)
+    assert state_in(table, "a") == "running"
     states.clear()
-    table._thread.join(20)
-    assert state() == "finished"
+    wait_for_state(table, "a", "finished")
+    table.close()
+
+
+def test_a_run_that_is_begun_elsewhere_is_told_without_a_new_table(folder, monkeypatch):
+    monkeypatch.setattr(live_runs, "_SECONDS", 0.05)
+    table = mt.runs(folder)
+    readings, read = [], table._read
+    monkeypatch.setattr(table, "_read", lambda: readings.append(1) or read())
+    time.sleep(1.0)
+    # without anything new nothing is read, but in the first look
+    assert len(readings) <= 1
+    shutil.copytree(folder / "a", folder / "c")
+    wait_for_state(table, "c", "finished")
+    run = mt.Run.attach(folder / "b")
+    run.directory.write_status("running", pid=os.getppid())
+    wait_for_state(table, "b", "running")
+    table.close()
+    table._thread.join(60)
     assert not table._thread.is_alive()
