@@ -199,7 +199,7 @@ class CurveData:
         self.step = 0
         self.seconds = 0.0
         self.kept: Point | None = None
-        self._routes: dict[str, tuple[Series, Panel, float]] = {}
+        self._routes: dict[str, tuple[Series, Panel, float] | None] = {}
         self._clock: deque[tuple[float, float]] = deque(maxlen=200)
         self._time: float | None = None
         self._seen_per_epoch = 0.0
@@ -244,19 +244,24 @@ class CurveData:
         if name.startswith("baseline/"):
             self._add_line(name, value)
             return
-        if _STAGE_AND_SET.sub(r"\1/", name) in self._hidden and name != self.monitor:
-            return
-        route = self._routes.get(name)
+        if name not in self._routes:
+            self._routes[name] = self._route(name)
+        route = self._routes[name]
         if route is None:
-            panel, label, factor = self._place(name)
-            route = panel.series.setdefault(label, Series()), panel, factor
-            self._routes[name] = route
+            return
         series, panel, factor = route
         series.add(step, epoch, factor * value, self.seconds)
         if name == panel.best_of:
             panel.note(Point(step, epoch, factor * value, self.seconds))
             if name == self.monitor:
                 self.kept = panel.best
+
+    def _route(self, name: str) -> tuple[Series, Panel, float] | None:
+        """Return where points of a metric go, and in which unit, or ``None`` where it is not drawn."""
+        if _STAGE_AND_SET.sub(r"\1/", name) in self._hidden and name != self.monitor:
+            return None
+        panel, label, factor = self._place(name)
+        return panel.series.setdefault(label, Series()), panel, factor
 
     def _add_line(self, name: str, value: float) -> None:
         metric, line = self._baselines.get(name, ("", ""))

@@ -90,13 +90,18 @@ def test_a_hundred_executions_of_its_cell_leak_nothing(finished):
     assert n_after == n_widgets
 
 
-def test_attach_reads_a_long_history_within_a_second(run):
+def test_attach_takes_a_long_history_about_as_quickly_as_it_is_parsed(run):
     line = '{{"kind":"metrics","time":1.0,"epoch":1,"step":{},"train/total_loss":0.5}}\n'
+    lines = [line.format(step) for step in range(100_000)]
     with run.directory.metrics_file.open("a") as file:
-        file.writelines(line.format(step) for step in range(100_000))
-    start = time.thread_time()  # tests run beside each other, and threads of those before
+        file.writelines(lines)
+    # by this thread's own time, and by this machine's: others run beside it
+    start = time.thread_time()
+    for one in lines:
+        json.loads(one)
+    parsed = time.thread_time()
     view = run.dashboard()
-    assert time.thread_time() - start < 4
+    assert time.thread_time() - parsed < 40 * (parsed - start)
     assert view.data.step == 99_999
 
 
