@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 DPI = 80
@@ -51,6 +52,13 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         axis = ax.xaxis if name == "x" else ax.yaxis
         axis.set_major_formatter(Plain())
         axis.set_minor_formatter(Plain(minor_thresholds=(1.5, 0.5)))
+
+
+def color_bar(points: ScalarMappable, ax: Axes, label: str, shrink: float = 1.0) -> None:
+    """Say beside a plot what its colours mean, in the size of the plot's own words."""
+    bar = ax.figure.colorbar(points, ax=ax, shrink=shrink)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def picture_html(figure: Figure, alt: str) -> str:

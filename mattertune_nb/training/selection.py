@@ -19,7 +19,7 @@ from mattertune_nb.model.ensemble import Ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.novelty import usual_distance
 from mattertune_nb.training.dft_inputs import write_inputs
-from mattertune_nb.training.figures import new_figure, picture_html
+from mattertune_nb.training.figures import color_bar, new_figure, picture_html
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.outcome.evaluation import load_model, records_of
 from mattertune_nb.training.pool import (
@@ -160,8 +160,7 @@ class Selection:
         color = {"color": "0.6"} if values is None else {"c": values, "cmap": "viridis"}
         points = ax.scatter(self.plane[:, 0], self.plane[:, 1], s=9, linewidths=0, **color)
         if values is not None:
-            label = "largest force spread (meV/Å)"
-            figure.colorbar(points, ax=ax).set_label(label, fontsize=8)
+            color_bar(points, ax, "largest force spread (meV/Å)")
         chosen = self.plane[self.positions]
         ax.scatter(
             chosen[:, 0],

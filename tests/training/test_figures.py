@@ -1,10 +1,10 @@
-"""Logarithmic axes of still pictures, as people read them."""
+"""Axes and colour bars of still pictures, as people read them."""
 
 from __future__ import annotations
 
 import pytest
 
-from mattertune_nb.training.figures import log_axes, new_figure
+from mattertune_nb.training.figures import color_bar, log_axes, new_figure
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,15 @@ def test_ticks_are_numbers_and_not_powers_of_ten(ends, said):
     for text, place in labels.items():
         assert float(text) == pytest.approx(place)
         assert "e" not in text
+
+
+def test_a_colour_bar_has_numbers_and_words_no_larger_than_its_plot():
+    figure, (ax,) = new_figure(1, 1, 5.0, 3.0)
+    ax.tick_params(labelsize=7)
+    ax.set_xlabel("label", fontsize=8)
+    color_bar(ax.scatter([0, 1], [0, 1], c=[0, 5000]), ax, "force (meV/Å)")
+    figure.draw_without_rendering()
+    bar = figure.axes[1]
+    assert bar.get_ylabel() == "force (meV/Å)"
+    assert {text.get_fontsize() for text in bar.get_yticklabels()} == {7}
+    assert bar.yaxis.label.get_fontsize() == ax.xaxis.label.get_fontsize()

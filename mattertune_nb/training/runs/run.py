@@ -194,7 +194,8 @@ class Run:
                     ):
                         total = last_step(trainer, now.steps_per_epoch) if trainer else None
                         of = f" of {total}" if total else ""
-                        cell.tell(f"{now.state}, step {now.step}{of}", now.step, total or 0)
+                        at = f", step {now.step}{of}" if now.step else " …"
+                        cell.tell(f"{now.state}{at}", now.step, total or 0)
                         sleep(poll)
             except KeyboardInterrupt:
                 now = self.status()

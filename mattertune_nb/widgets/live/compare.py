@@ -51,7 +51,7 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         """Let the figures take the width of the cell."""
         self.curves.figure.fit_soon()
         if isinstance(self.parallel, W.DOMWidget):
-            self.parallel._config = {"responsive": True}
+            self.parallel._config = {"responsive": True, "displaylogo": False}
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""

@@ -16,6 +16,19 @@ const readPlotly = (source) => {
   return import(url).finally(() => URL.revokeObjectURL(url));
 };
 
+// plotly follows the window alone; a cell is made wider or narrower by a side bar as well, and has no width
+// before it is shown
+const follow = (el) => {
+  let width = 0;
+  const observer = new ResizeObserver(([{ contentRect }]) => {
+    const now = Math.round(contentRect.width);
+    if (now && now !== width) window.dispatchEvent(new Event("resize"));
+    width = now;
+  });
+  observer.observe(el);
+  return () => observer.disconnect();
+};
+
 export default () => {
   const handlers = {};
   let missed = [];
@@ -55,13 +68,14 @@ export default () => {
     async render({ model, el }) {
       figure ??= read(model);
       const close = (await figure).render({ el });
+      const stop = follow(el);
       for (const [name, value] of missed ?? []) {
         told = { [name]: value };
         for (const handler of handlers[`change:${name}`]) handler();
       }
       told = {};
       missed = null;
-      return close;
+      return () => { stop(); close?.(); };
     },
   };
 };

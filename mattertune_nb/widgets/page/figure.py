@@ -32,6 +32,10 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
     def _front_end(self) -> str:
         return _front_end()
 
+    @traitlets.default("_config")  # type: ignore[untyped-decorator]
+    def _buttons(self) -> dict[str, Any]:
+        return {"displaylogo": False}
+
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return what a page needs to show the figure as it is now."""
         keys = {key} if isinstance(key, str) else self.keys if key is None else set(key)

@@ -21,7 +21,7 @@ PATIENCE = 1.0
 """Seconds that work may take before anything of it is shown."""
 
 _PAUSE, _SHARE = 0.5, 0.25
-"""Least seconds between two looks at the results so far, and the part of the time they may take."""
+"""Least seconds between two words or two looks at the results so far, and the time that looks may take."""
 
 
 class Step(NamedTuple):
@@ -118,6 +118,7 @@ class Work(W.HBox):  # type: ignore[misc]
     def _run(self) -> None:
         try:
             state = "done" if self._advance() else "cancelled"
+            self._words.value, self.button.disabled = "drawing …", True
             self.steps_done = True
             self._news()
         except Exception as exc:
@@ -127,7 +128,7 @@ class Work(W.HBox):  # type: ignore[misc]
 
     def _advance(self) -> bool:
         """Go on until the end, and return true, or until told not to."""
-        begun = shown = time.monotonic()
+        begun = told = shown = time.monotonic()
         first: Step | None = None
         cost = 0.0
         for step in self._steps:
@@ -135,8 +136,10 @@ class Work(W.HBox):  # type: ignore[misc]
             if first is None or step.doing != first.doing:
                 first, begun = step, now
             self._step = step
-            if now - shown > max(_PAUSE, cost / _SHARE):
+            if now - told > _PAUSE:
                 self._tell(step, first, now - begun)
+                told = now
+            if now - shown > max(_PAUSE, cost / _SHARE):
                 self._news()
                 shown = time.monotonic()
                 cost = shown - now
@@ -168,7 +171,7 @@ class Work(W.HBox):  # type: ignore[misc]
             )
         elif state == "failed":
             self._words.value = error_html(said(self.error), css="mt-alert")
-        elif state == "running" and self._step is None:
+        elif state == "running":
             self._words.value = "starting …"
 
 

@@ -224,7 +224,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
                 + "".join(f"<td>{cell}</td>" for cell in cells).replace(",", "\u202f")
                 + "</tr>"
             )
-        head = "".join(f"<th>{text}</th>" for text in ("MAE", "RMSE", "R²", "components"))
+        head = "".join(f"<th>{text}</th>" for text in ("MAE", "RMSE", "R²", "values"))
         return (
             '<table style="line-height:1.3;border-spacing:10px 0"><thead><tr><th></th>'
             f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

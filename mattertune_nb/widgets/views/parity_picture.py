@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.training.figures import log_axes, new_figure
+from mattertune_nb.training.figures import color_bar, log_axes, new_figure
 from mattertune_nb.widgets.page.theme import BLUE
 from mattertune_nb.widgets.views.bins import histogram
 from mattertune_nb.widgets.views.parity_colors import FORCE, MAX_POINTS, Coloring, coloring
@@ -78,7 +78,7 @@ def _draw(ax: Any, values: ParityData, heading: str, colors: Coloring) -> None:
     ax.plot(ends, ends, color="0.6", lw=1, zorder=0)
     if len(x) > MAX_POINTS:
         cells = ax.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis")
-        ax.figure.colorbar(cells, ax=ax).set_label("points", fontsize=8)
+        color_bar(cells, ax, "points")
     elif colors.values is None:
         ax.scatter(x, y, c=colors.colors, s=7, alpha=0.7, linewidths=0)
     else:
@@ -86,7 +86,7 @@ def _draw(ax: Any, values: ParityData, heading: str, colors: Coloring) -> None:
         points = ax.scatter(
             x, y, c=colors.values, s=7, alpha=0.7, cmap="viridis", vmin=low, vmax=high, linewidths=0
         )
-        ax.figure.colorbar(points, ax=ax).set_label(colors.title, fontsize=8)
+        color_bar(points, ax, colors.title)
     across, up = values.axis_titles()
     ax.set_title(heading, fontsize=8)
     ax.set_xlabel(across, fontsize=8)

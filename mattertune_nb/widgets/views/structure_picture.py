@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.utils import rotate
 
-from mattertune_nb.training.figures import new_figure
+from mattertune_nb.training.figures import color_bar, new_figure
 from mattertune_nb.widgets.views.scene import AXIS_COLORS, MARK_COLOR, scene_of
 from mattertune_nb.widgets.views.shown import atom_name
 
@@ -52,7 +52,7 @@ def _add_color_bar(ax: Axes, shown: Shown) -> None:
 
     colors = mpl.colors.LinearSegmentedColormap.from_list("scale", shown.colormap)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(*shown.limits), colors)
-    ax.figure.colorbar(scale, ax=ax, label=shown.label, shrink=0.8)
+    color_bar(scale, ax, shown.label, shrink=0.8)
 
 
 def _draw_solid(ax: Axes, scene: Scene, turn: NDArray[np.float64]) -> list[NDArray[np.float64]]:

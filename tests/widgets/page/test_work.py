@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.widgets.page import work as work_module
 from mattertune_nb.widgets.page.work import Step, Work, duration
 
 
@@ -38,6 +40,33 @@ def test_it_runs_beside_the_caller_and_shows_all_at_the_end(paced):
     assert paced.state == "done"
     assert paced.news[-1] == 10
     assert paced.layout.display == "none"
+
+
+def test_the_words_follow_where_looks_at_the_results_are_rare_and_the_last_look_is_told(
+    monkeypatch,
+):
+    monkeypatch.setattr(work_module, "_PAUSE", 0.0)
+    monkeypatch.setattr(work_module, "_SHARE", 1e-9)
+    told, at_news = [], []
+
+    def steps():
+        for i in range(1, 6):
+            yield Step("counting", i, 5, "numbers")
+            told.append(work._words.value)
+
+    def news():
+        at_news.append((work._words.value, work.button.disabled))
+        time.sleep(0.01)
+
+    work = Work(steps(), news)
+    work.start(20)
+    work.wait(20)
+    said = [words.split(",")[0] for words in told]
+    assert said == [f"counting: {i} of 5 numbers" for i in range(1, 6)]
+    # a first look, and the last, in which nothing is left that could be cancelled
+    assert len(at_news) == 2
+    assert at_news[-1] == ("drawing …", True)
+    assert not work.button.disabled
 
 
 def test_what_is_cancelled_keeps_what_is_there_and_goes_on_with_the_rest(paced):
