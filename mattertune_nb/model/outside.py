@@ -33,7 +33,7 @@ def outside_in_words(n_outside: int, n_structures: int, first: Atoms) -> str:
     """Say of how many structures, and of which first, :func:`outside_references` is true."""
     formula = first.get_chemical_formula()
     return (
-        f"{n_outside} of {n_structures} structures (first: {formula}) have a composition for "
-        "which the reference energies are not known: compare their energies only "
-        "with others of the same composition. Forces and stress are not affected."
+        f"The reference energies say nothing about the composition of {n_outside} of {n_structures} "
+        f"structures (first: {formula}): compare energies only with others of the same composition. "
+        "Forces and stress are not affected."
     )

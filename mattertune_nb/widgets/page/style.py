@@ -36,6 +36,7 @@ STYLE = (
 .mt-form, .mt-field { width: 100%; overflow: visible; }
 .mt-field { flex-flow: row wrap; align-items: center; }
 .mt-field > .mt-control { flex: 1 1 0; min-width: 0; width: auto; max-width: calc(100% - 104px); }
+.mt-field > .mt-control.widget-checkbox { flex: 0 1 auto; }
 .mt-field > .mt-beside { flex: 0 0 auto; width: auto; min-width: 76px; }
 .mt-field > .mt-set { flex: 0 0 48px; width: 48px; }
 .mt-field > .mt-mark { flex: 0 0 24px; width: 24px; }
@@ -48,6 +49,7 @@ STYLE = (
 .mt-set .widget-label-basic > span::after { content: 'set'; font-size: 12px; }
 .mt-line { align-items: center; overflow: visible; }
 .mt-line > .widget-html { margin: 0 4px; }
+.mt-help ~ .mt-note { margin-left: 6px; }
 .mt-line > .mt-add { flex: 0 0 auto; }
 button.mt-undo { flex: 0 0 22px; width: 22px; height: 22px; padding: 0; line-height: 22px;
   font-size: 11px; background: none; color: var(--jp-brand-color1, #1976d2); margin: 0; }
@@ -125,6 +127,8 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-property { width: 100%; align-items: flex-start; overflow: visible; }
 .mt-property .mt-grid { grid-template-columns: 3fr 2fr; }
 .mt-property .mt-control > label { width: 56px !important; }
+.mt-property .mt-choice > .mt-control { max-width: min(370px, calc(100% - 62px)); }
+.mt-property .mt-choice > .mt-beside { min-width: 54px; }
 .mt-basic > .mt-form > .widget-html:has(.mt-heading), .mt-basic > .widget-html:has(.mt-heading)
   { display: none; }
 .mt-file > .mt-beside { min-width: 0; }
