@@ -10,6 +10,23 @@ CURVES = """import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
 directory, _ = RunDirectory.create(mt.demo_config("wide", "wide"))
 mt.Run.attach(directory.path).dashboard()"""
+COMPARED = """import mattertune_nb as mt
+from mattertune_nb.training.run_dir import RunDirectory
+for name, epochs in (("first", 3), ("second-with-a-longer-name", 2)):
+    config = mt.demo_config("compared", name)
+    config.trainer.max_epochs = epochs
+    directory, _ = RunDirectory.create(config)
+    for epoch in range(epochs):
+        values = {"baseline/forces_mae": 0.2, "baseline/energy_per_atom_mae": 0.1} if not epoch else {}
+        values |= {"val/total_loss": 0.26789, "val/forces_mae": 0.1 / epochs, "val/energy_per_atom_mae": 0.01}
+        directory.append_metrics("metrics", epoch, epoch, values)
+mt.compare("compared/first", "compared/second-with-a-longer-name")"""
+OUTSIDE = """output => {
+    const edge = output.getBoundingClientRect().right;
+    return [...output.querySelectorAll('.js-plotly-plot text')]
+        .filter(text => text.textContent.trim() && text.getBoundingClientRect().right > edge)
+        .map(text => text.textContent);
+}"""
 ROOM = """output => {
     const plot = output.querySelector('.js-plotly-plot');
     return plot.parentElement.getBoundingClientRect().width - plot._fullLayout.width;
@@ -24,12 +41,27 @@ def test_curves_follow_a_side_bar_that_is_closed_and_opened(notebook):
     output.locator(".js-plotly-plot").wait_for()
     page.wait_for_timeout(4000)
     assert abs(output.evaluate(ROOM)) < 2
-    before = output.locator(".main-svg").first.bounding_box()["width"]
+    box = output.locator(".main-svg").first.bounding_box()
+    before, height = box["width"], box["height"]
     for change in (200, -200):
         page.keyboard.press("Control+b")
         page.wait_for_timeout(1500)
         assert abs(output.evaluate(ROOM)) < 2
-        now = output.locator(".main-svg").first.bounding_box()["width"]
-        assert (now - before) * change > 200 * 200
-        before = now
+        box = output.locator(".main-svg").first.bounding_box()
+        assert (box["width"] - before) * change > 200 * 200
+        assert box["height"] == height
+        before = box["width"]
+    assert notebook.errors == []
+
+
+def test_compared_runs_have_their_words_within_a_narrow_cell(notebook):
+    notebook.page.set_viewport_size({"width": 1024, "height": 768})
+    notebook.open(COMPARED)
+    notebook.run(0)
+    output = notebook.output(0)
+    output.locator(".js-plotly-plot").nth(1).wait_for()
+    notebook.page.wait_for_timeout(4000)
+    notebook.picture("compare-1024")
+    assert output.get_by_text("second-with-a-longer-name").count() > 0
+    assert output.evaluate(OUTSIDE) == []
     assert notebook.errors == []

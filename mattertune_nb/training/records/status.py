@@ -56,6 +56,10 @@ class Status:
     note: str = ""
     steps_per_epoch: int = 0
 
+    def __repr__(self) -> str:
+        error = f", {self.error}" if self.error else ""
+        return f"Status({self.state}, epoch {self.counted_epoch}, step {self.step}{error})"
+
     @property
     def is_active(self) -> bool:
         """Whether a process is training the run."""

@@ -50,8 +50,6 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
     def shown(self) -> None:
         """Let the figures take the width of the cell."""
         self.curves.figure.fit_soon()
-        if isinstance(self.parallel, W.DOMWidget):
-            self.parallel._config = {"responsive": True, "displaylogo": False}
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""

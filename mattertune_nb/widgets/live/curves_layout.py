@@ -22,6 +22,7 @@ _TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
 # px; an error has two dashed lines and a star in its legend besides two curves
 _ROW, _ROW_OF_ERRORS = 116, 142
 _LINE, _GAP = 14, 5  # px; of a line in a legend, and between its entries
+_LONGEST = 1.23e-5  # no value has more letters
 
 
 def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
@@ -79,7 +80,7 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
 
 def _row_height(panel: Panel) -> int:
     """Return the pixels of a panel, with room for a legend that a run fills little by little."""
-    labels = [curve_label(name, 0.0) for name in panel.series]
+    labels = [curve_label(name, _LONGEST) for name in panel.series]
     curves = sum(_GAP + _LINE * (1 + label.count("<br>")) for label in labels)
     room = max(curves - 2 * (_GAP + _LINE), 0)
     return (_ROW_OF_ERRORS if panel.unit else _ROW) + room

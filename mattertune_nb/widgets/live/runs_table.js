@@ -15,6 +15,13 @@ function element(tag, properties = {}, children = []) {
   return made;
 }
 
+// a long name goes on in the next line behind one of its marks
+const named = (text) => {
+  const shown = element("div");
+  for (const part of text.split(/(?<=[_/])/)) shown.append(part, element("wbr"));
+  return shown;
+};
+
 const empty = (x) => x === null || x === undefined || x === "";
 
 function compare(a, b) {
@@ -130,7 +137,7 @@ function render({ model, el }) {
     });
     const body = rows.slice(0, shown).map((row) => {
       const cells = numbers.map((name) => {
-        const cell = element("td", { title: row.cells[name] }, [element("div", { textContent: row.cells[name] })]);
+        const cell = element("td", { title: row.cells[name] }, [named(row.cells[name])]);
         cell.dataset.column = name;
         cell.dataset.numeric = numeric.has(name);
         return cell;

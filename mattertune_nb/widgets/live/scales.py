@@ -104,7 +104,8 @@ def curve_label(name: str, value: float) -> str:
 
 def line_label(name: str, value: float) -> str:
     """Return the name of a line with its value."""
-    return f"{'<br>'.join(textwrap.wrap(name, _NAME_WIDTH, break_on_hyphens=False))} {value:.3g}"
+    words = f"{name} {value:.3g}"
+    return "<br>".join(textwrap.wrap(words, _NAME_WIDTH, break_on_hyphens=False))
 
 
 def best_label(panel: Panel, best: Point) -> str:

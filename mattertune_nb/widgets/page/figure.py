@@ -34,7 +34,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
 
     @traitlets.default("_config")  # type: ignore[untyped-decorator]
     def _buttons(self) -> dict[str, Any]:
-        return {"displaylogo": False}
+        return {"displaylogo": False, "responsive": True}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return what a page needs to show the figure as it is now."""

@@ -276,9 +276,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
     def _tabs(self) -> W.Tab:
         """Return what stands out, and what the doctor finds."""
         self.findings = FindingsPanel(self.dataset, self._show_numbers)
-        tabs = W.Tab([self._outliers(), self.findings.widget], titles=["Farthest out", "Check"])
-        tabs.layout.width = "100%"
-        return tabs
+        return W.Tab([self._outliers(), self.findings.widget], titles=["Farthest out", "Check"])
 
     def _show_numbers(self, numbers: tuple[int, ...]) -> None:
         """Leave only the frames that have these numbers in their source."""

@@ -9,7 +9,7 @@ from mattertune_nb.widgets.live.curves import CurvesFigure
 from mattertune_nb.widgets.live.curves_layout import curves_layout
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.expected import metrics_of
-from mattertune_nb.widgets.live.scales import Scales, smoothed
+from mattertune_nb.widgets.live.scales import Scales, line_label, smoothed
 from mattertune_nb.widgets.live.sections import CurvesSection
 from mattertune_nb.widgets.live.series import MAX_PANELS, CurveData, Panel, Series
 from mattertune_nb.widgets.page.export import render
@@ -292,3 +292,14 @@ def test_each_legend_has_room_above_the_next(n_runs):
     pitch = inner * (layout.legend.y - layout.legend2.y)
     heading, star, dashed = 19, 33, 19 + 33
     assert pitch >= heading + star + dashed + n_runs * 33
+
+
+@pytest.mark.parametrize(
+    "name", ["untuned, energies re-referenced", "second-with-a-longer-name", "x" * 40]
+)
+@pytest.mark.parametrize("value", [10.0, 1.23e-05])
+def test_no_line_of_a_legend_is_wider_than_its_room(name, value):
+    lines = line_label(name, value).split("<br>")
+    assert max(map(len, lines)) <= 26
+    assert lines[-1].endswith(f"{value:.3g}")
+    assert "".join(lines).replace(" ", "") == f"{name}{value:.3g}".replace(" ", "")
