@@ -157,6 +157,25 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     assert notebook.errors == []
 
 
+def test_nothing_is_estimated_of_settings_that_are_refused(notebook):
+    notebook.open("import mattertune_nb as mt\nmt.TunerForm(mt.demo_config())")
+    notebook.run(0)
+    output = notebook.output(0)
+    estimate = output.get_by_text("Estimating").or_(output.get_by_text("on disk")).first
+    estimate.wait_for()
+    output.get_by_role("tab", name="Training").click()
+    epochs = output.get_by_label("Epochs", exact=True)
+    for refused, right in (("twenty", "20"), ("-3", "32")):
+        epochs.fill(refused)
+        epochs.press("Enter")
+        output.get_by_role("alert").filter(has_text="Epochs").wait_for()
+        estimate.wait_for(state="hidden")
+        epochs.fill(right)
+        epochs.press("Enter")
+        estimate.wait_for()
+    assert notebook.errors == []
+
+
 def test_tabs_open_with_the_keyboard(notebook):
     notebook.open("import mattertune_nb as mt\nmt.TunerForm(mt.demo_config())")
     notebook.run(0)
