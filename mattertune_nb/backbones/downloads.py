@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
+import socket
+import urllib.request
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mattertune_nb.backbones.trust import digest
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.cache_folder import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from mattertune_nb.backbones.base import BackboneFacts
@@ -51,7 +54,8 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
     paths = {}
     for file, published in download.files.items():
         try:
-            paths[file] = fetch(file)
+            with _asked_once(download.page):
+                paths[file] = fetch(file)
         except Exception as exc:
             names = " and ".join(download.files)
             msg = (
@@ -63,6 +67,33 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
             raise ConfigError(msg) from exc
         _check(f"{download.page}#{file}", paths[file], published)
     return paths
+
+
+def has_route(page: str) -> bool:
+    """Return whether an address may be reached: this machine finds its host, or leaves that to a proxy."""
+    if urllib.request.getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(page).hostname, None)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _asked_once(page: str) -> Iterator[None]:
+    """Keep Hugging Face's client to its cache where there is no network, which it would try six times."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not has_route(page)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _check(key: str, path: Path, published: str | None) -> None:

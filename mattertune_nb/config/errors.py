@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,8 +34,13 @@ def cut(text: str) -> str:
 
 
 def cause(error: Exception) -> str:
-    """Return what another library says of a failure: the error's type and the first line, cut if long."""
+    """Return what another library says of a failure: the error's type and the first line, cut if long.
+
+    Of a pickle's only the first sentence: torch's next ones advise to run the code that is in it.
+    """
     lines = str(error).strip().splitlines()
+    if lines and isinstance(error, UnpicklingError):
+        lines = lines[0].split(". ")
     return f"{type(error).__name__}: {lines[0][:_OF_CAUSE]}" if lines else type(error).__name__
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from typing_extensions import override
 
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download, Trait
-from mattertune_nb.backbones.downloads import fetched
+from mattertune_nb.backbones.downloads import fetched, has_route
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, cause
@@ -178,12 +178,22 @@ class ORBBackboneConfig(BackboneConfig):
     def _file(self) -> Path:
         if self.checkpoint is not None:
             return self.existing_checkpoint()
-        from cached_path import cached_path
+        from cached_path import cached_path, find_latest_cached
 
         facts = FACTS[self.pretrained_model]
         assert facts.download is not None
         page = facts.download.page
-        (file,) = fetched(self.pretrained_model, facts, lambda _: Path(cached_path(page))).values()
+
+        def fetch(_: str) -> Path:
+            if has_route(page):
+                return Path(cached_path(page))
+            # without a network it would try for half a minute before it looks into its cache
+            known = find_latest_cached(page)
+            if known is None:
+                raise ConnectionError
+            return Path(known)
+
+        (file,) = fetched(self.pretrained_model, facts, fetch).values()
         return file
 
 
