@@ -40,12 +40,13 @@ def new_figure(
 
 
 def log_axes(ax: Axes, which: str = "xy") -> None:
-    """Make axes logarithmic, with ticks as 20 or 0.5, as people say them, and not in powers of ten."""
+    """Make axes logarithmic, with ticks labelled 20 or 0.5 rather than as powers of ten."""
     from matplotlib.ticker import LogFormatter
 
     class Plain(LogFormatter):
-        def _num_to_string(self, x: float, vmin: float, vmax: float) -> str:
-            return f"{x:g}"
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            is_labelled = bool(super().__call__(x, pos))
+            return f"{x:g}" if is_labelled else ""
 
     for name in which:
         ax.set(**{f"{name}scale": "log"})

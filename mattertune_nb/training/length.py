@@ -50,8 +50,7 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
     train_batches, val_batches
         Batches that the loaders have, on each process.
     """
-    further = config.additional_trainer_kwargs
-    fast = int(further.get("fast_dev_run") or 0)
+    further, fast = config.additional_trainer_kwargs, _trial_batches(config)
     overfit = further.get("overfit_batches")
     limits = (further.get(f"limit_{stage}_batches") for stage in ("train", "val"))
     train, val = (
@@ -109,13 +108,18 @@ def last_step(config: TrainerConfig, steps_per_epoch: int) -> int | None:
 
 def _ends(config: TrainerConfig) -> tuple[float, float]:
     """Return the epochs and the steps at which a run ends, infinite where they do not end it."""
-    if fast := config.additional_trainer_kwargs.get("fast_dev_run"):
-        return 1, int(fast)
+    if fast := _trial_batches(config):
+        return 1, fast
     steps = math.inf if config.max_steps == -1 else config.max_steps
     if config.max_epochs is not None:
         return math.inf if config.max_epochs == -1 else config.max_epochs, steps
     is_ended = config.max_steps != -1 or config.max_time is not None
     return math.inf if is_ended else _LIGHTNINGS_EPOCHS, steps
+
+
+def _trial_batches(config: TrainerConfig) -> int:
+    """Return how many batches Lightning's ``fast_dev_run`` makes; 0 where it is off."""
+    return int(config.additional_trainer_kwargs.get("fast_dev_run") or 0)
 
 
 def _limited(n_batches: int, limit: Any) -> int:

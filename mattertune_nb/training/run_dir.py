@@ -185,16 +185,16 @@ class RunDirectory:
         saved_epoch, saved_step = saved or (before.saved_epoch, before.saved_step)
         status = Status(
             state,
-            before.epoch if epoch is None else epoch,
-            before.step if step is None else step,
-            pid or self._pid,
-            socket.gethostname(),
-            time.time(),
-            error,
-            saved_epoch,
-            saved_step,
-            note,
-            before.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
+            epoch=before.epoch if epoch is None else epoch,
+            step=before.step if step is None else step,
+            pid=pid or self._pid,
+            host=socket.gethostname(),
+            heartbeat=time.time(),
+            error=error,
+            saved_epoch=saved_epoch,
+            saved_step=saved_step,
+            note=note,
+            steps_per_epoch=before.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
         )
         write_json(self.status_file, asdict(status))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.data.division.similar import principal_components
@@ -286,7 +287,7 @@ def _model(model: Any) -> FinetuneModuleBase:
 
 
 def _trained_on(model: Any) -> AtomsDataset | None:
-    path = getattr(run := getattr(model, "run", model), "path", run)
-    if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+    if model is None or isinstance(model, FinetuneModuleBase):
         return None
-    return datasets_of(records_of(path))["train"]
+    path = path_of(model)
+    return datasets_of(records_of(path))["train"] if path.is_dir() else None

@@ -140,27 +140,9 @@ def build_trainer(
     """Build Lightning's Trainer with the record, the checkpoints and the supervisor of a run."""
     new = resumption or Resumption()
     settings = config.trainer
-    own: list[Callback] = [NewSettings(new), MonitorsLogged(config.monitors())]
-    if not any(isinstance(c, ProgressBar) or hasattr(c, "shows_progress") for c in callbacks):
-        own.append(CellProgress(run.path.name))
-    own.append(LearningRateMonitor(logging_interval="step"))
-    own += _user_checkpoints(settings.checkpoint, run)
-    if settings.early_stopping is not None:
-        own.append(settings.early_stopping.create_callback())
-    if settings.ema is not None:
-        own.append(settings.ema.create_callback())
-    if settings.replay is not None:
-        own.append(Replay(**settings.replay.model_dump(), seed=config.run.seed))
-    if settings.l2_sp is not None:
-        own.append(L2SP(settings.l2_sp.weight))
-    if settings.ewc is not None:
-        own.append(EWC(**settings.ewc.model_dump()))
-    if settings.unfreezing is not None:
-        own.append(GradualUnfreezing(settings.unfreezing.epochs))
-    if settings.foreign_set is not None:
-        own.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
-    if settings.walls:
-        own.append(WallRecorder(run))
+    shows_progress = any(
+        isinstance(c, ProgressBar) or hasattr(c, "shows_progress") for c in callbacks
+    )
     best = BestCheckpoint(
         new.kept,
         dirpath=run.checkpoints,
@@ -169,13 +151,19 @@ def build_trainer(
         mode=settings.checkpoint.mode,
         enable_version_counter=False,
     )
-    # the supervisor comes last, so that `last` holds what all others have decided
     pace = Pace(stop)
-    own += [
+    own: list[Callback] = [
+        NewSettings(new),
+        MonitorsLogged(config.monitors()),
+        *([] if shows_progress else [CellProgress(run.path.name)]),
+        LearningRateMonitor(logging_interval="step"),
+        *_user_checkpoints(settings.checkpoint, run),
+        *_asked_for(config, run),
         NoveltyRecorder(run),
         FindingsRecorder(run),
         pace,
         best,
+        # last, so that the checkpoint `last` holds what all others have decided
         RunSupervisor(run, config, stop, pace, new),
     ]
     kwargs: dict[str, Any] = {
@@ -190,6 +178,29 @@ def build_trainer(
         kwargs["max_epochs"] = -1
     kwargs["plugins"] = [WholeCheckpointIO(run), *as_list(kwargs.get("plugins"))]
     return Trainer(**kwargs, callbacks=[*callbacks, *own])
+
+
+def _asked_for(config: MatterTunerConfig, run: RunDirectory) -> list[Callback]:
+    """Build the callbacks that the settings turn on."""
+    settings = config.trainer
+    found: list[Callback] = []
+    if settings.early_stopping is not None:
+        found.append(settings.early_stopping.create_callback())
+    if settings.ema is not None:
+        found.append(settings.ema.create_callback())
+    if settings.replay is not None:
+        found.append(Replay(**settings.replay.model_dump(), seed=config.run.seed))
+    if settings.l2_sp is not None:
+        found.append(L2SP(settings.l2_sp.weight))
+    if settings.ewc is not None:
+        found.append(EWC(**settings.ewc.model_dump()))
+    if settings.unfreezing is not None:
+        found.append(GradualUnfreezing(settings.unfreezing.epochs))
+    if settings.foreign_set is not None:
+        found.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
+    if settings.walls:
+        found.append(WallRecorder(run))
+    return found
 
 
 def check_trainer(config: MatterTunerConfig, callbacks: Sequence[Callback] = ()) -> None:

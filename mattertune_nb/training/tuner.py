@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from lightning.pytorch import Trainer
+
     from mattertune_nb.training.checkpoints import Saved
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.records.status import State
@@ -236,7 +238,6 @@ class MatterTuner:
         is_new: bool = False,
     ) -> TuneResult:
         stop = StopRequest(run, config.trainer.max_seconds)
-        state: State = "finished"
         with (
             _beating(run),
             stop.catching_signals(),
@@ -245,51 +246,64 @@ class MatterTuner:
         ):
             quiet_lightning()
             trainer = build_trainer(run, config, stop, callbacks, new)
-            try:
-                for note in data.notes:
-                    log.info(note)
-                if trainer.is_global_zero:
-                    write_record(run, data)
-                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-            except BaseException as exc:
-                if is_stop(exc):
-                    state = "stopped"
-                elif (
-                    is_new
-                    and isinstance(exc, MatterTuneError)
-                    and not own(trainer, RunSupervisor).started
-                ):
-                    if rank() == 0:
-                        run.remove()
-                    raise
-                else:
-                    log.exception("The run failed.")
-                    text = f"{type(exc).__name__}: {exc}"
-                    write_end(run, "failed", *place_of(trainer, run), text)
-                    raise
-            supervisor, settings = own(trainer, RunSupervisor), own(trainer, NewSettings)
-            if supervisor.is_cut and not has_stopped_early(trainer):
-                state = "stopped"
+            state = _train(trainer, run, module, data, checkpoint, is_new=is_new)
             model = with_best_weights(module, run)
             if rank() == 0:
                 look_back(trainer, model)
-            note = worse_in_words(run)
-            if note:
-                log.warning("%s", note)
-        error, said = None, settings.note
-        if state == "stopped" and not supervisor.started and not run.last.is_file():
-            said = "Stopped before the first step: nothing is trained. A resume begins anew."
-        elif rank() == 0 and not run.last.is_file():
-            error = "No checkpoint could be written; log.txt says why."
-            warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=3)
-        epoch, step = place_of(trainer, run)
-        note = " ".join(filter(None, (said, note)))
-        write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
-        if said:
-            warnings.warn(f"{run.path}: {said}", UserWarning, stacklevel=3)
-        elif note:
-            warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=3)
+            worse = worse_in_words(run)
+            if worse:
+                log.warning("%s", worse)
+        _end(trainer, run, state, worse)
         return TuneResult(model, trainer, Run(run.path))
+
+
+def _train(
+    trainer: Trainer,
+    run: RunDirectory,
+    module: FinetuneModuleBase,
+    data: MatterTuneDataModule,
+    checkpoint: Path | None,
+    *,
+    is_new: bool,
+) -> State:
+    """Train, and return how the run ended; a new one that was refused before its first step is removed."""
+    try:
+        for note in data.notes:
+            log.info(note)
+        if trainer.is_global_zero:
+            write_record(run, data)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except BaseException as exc:
+        if is_stop(exc):
+            return "stopped"
+        is_refused = isinstance(exc, MatterTuneError) and not own(trainer, RunSupervisor).started
+        if is_new and is_refused:
+            if rank() == 0:
+                run.remove()
+        else:
+            log.exception("The run failed.")
+            write_end(run, "failed", *place_of(trainer, run), f"{type(exc).__name__}: {exc}")
+        raise
+    is_cut = own(trainer, RunSupervisor).is_cut and not has_stopped_early(trainer)
+    return "stopped" if is_cut else "finished"
+
+
+def _end(trainer: Trainer, run: RunDirectory, state: State, worse: str) -> None:
+    """Write how a run ended, and warn whoever called `tune` or `resume` of what they should know."""
+    supervisor = own(trainer, RunSupervisor)
+    error, said = None, own(trainer, NewSettings).note
+    if state == "stopped" and not supervisor.started and not run.last.is_file():
+        said = "Stopped before the first step: nothing is trained. A resume begins anew."
+    elif rank() == 0 and not run.last.is_file():
+        error = "No checkpoint could be written; log.txt says why."
+        warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=4)
+    epoch, step = place_of(trainer, run)
+    note = " ".join(filter(None, (said, worse)))
+    write_end(run, state, None if supervisor.is_cut else epoch, step, error, note)
+    if said:
+        warnings.warn(f"{run.path}: {said}", UserWarning, stacklevel=4)
+    elif note:
+        warnings.warn(f"{run.path}: {note}", EndedWorse, stacklevel=4)
 
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:

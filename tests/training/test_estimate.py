@@ -59,7 +59,9 @@ def test_the_sentence(reckoned):
     )
     assert "(1 epoch × 7.5 s, 6 s before the first step), 800 MB" in str(reckoned(max_epochs=1))
     assert str(reckoned(early_stopping={})).startswith("at most about ")
-    assert str(reckoned(max_epochs=-1, model=None)).startswith("no end, on this CPU 7.5 s an epoch")
+    assert str(reckoned(max_epochs=-1, model=None)).startswith(
+        "no end, on this CPU 7.5 s per epoch"
+    )
 
 
 @pytest.mark.parametrize(

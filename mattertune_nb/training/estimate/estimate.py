@@ -163,7 +163,7 @@ class Estimate:
 
     def __str__(self) -> str:
         if self.seconds is None:
-            time = f"no end, on {self.device} {duration(self.epoch_seconds)} an epoch"
+            time = f"no end, on {self.device} {duration(self.epoch_seconds)} per epoch"
         else:
             assert self.n_epochs is not None
             n = f"{self.n_epochs:.3g} epoch{'' if self.n_epochs == 1 else 's'}"

@@ -10,16 +10,28 @@ import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from mattertune_nb.config import errors
-from mattertune_nb.config.errors import MatterTuneError, TrainingError
+from mattertune_nb.config.errors import (
+    ConfigError,
+    DataError,
+    MatterTuneError,
+    MissingExtraError,
+    RunError,
+    TrainingError,
+)
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.in_cell import InCell
-
-_POLL = 0.5  # s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+_POLL = 0.5  # s
+
+_ERRORS: dict[str, type[MatterTuneError]] = {
+    kind.__name__: kind
+    for kind in (ConfigError, DataError, MissingExtraError, RunError, TrainingError)
+}
+"""What another process may raise, by the name under which it answers."""
 
 
 class AskedProcess:
@@ -63,7 +75,7 @@ class AskedProcess:
                 msg = f"The {self._what} was ended before it was done, perhaps for want of memory."
                 raise TrainingError(msg) from exc
             if "error" in answer:
-                raise getattr(errors, answer["kind"], MatterTuneError)(answer["error"])
+                raise _ERRORS.get(answer["kind"], MatterTuneError)(answer["error"])
             cell.end(f"done in {cell.seconds}")
         return answer
 

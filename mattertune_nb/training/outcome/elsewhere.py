@@ -69,5 +69,4 @@ def elsewhere(summary: Summary) -> Elsewhere | None:
     record = foreign_from(summary.foreign)
     if record is None or record.tuned is None:
         return None
-    is_second = summary.settings.get("model.checkpoint") is not None
-    return Elsewhere(record, AT_START if is_second else UNTUNED)
+    return Elsewhere(record, AT_START if summary.began_tuned else UNTUNED)

@@ -24,21 +24,24 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
     table.add_column("mean absolute error")
     for stage in stages:
         table.add_column(stage, justify="right")
+
+    def cells(key: str, written: str, factor: float = 1.0) -> list[str]:
+        return [format(factor * e[key], written) if key in e else "–" for e in stages.values()]
+
+    there = list(dict.fromkeys(key for errors in stages.values() for key in errors))
     for key, label in _ROWS.items():
-        if any(key in errors for errors in stages.values()):
-            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
-            table.add_row(label, *cells)
+        if key in there:
+            table.add_row(label, *cells(key, ",.1f", 1000.0))
     # of validation sets with a name of their own
-    for key in dict.fromkeys(k for errors in stages.values() for k in errors if "/" in k):
+    for key in there:
         name, _, metric = key.rpartition("/")
-        if metric in _ROWS:
-            cells = (f"{1000 * e[key]:,.1f}" if key in e else "–" for e in stages.values())
-            table.add_row(f"{name}: {_ROWS[metric]}", *cells)
+        if name and metric in _ROWS:
+            table.add_row(f"{name}: {_ROWS[metric]}", *cells(key, ",.1f", 1000.0))
     told = {name for prop in PROPERTIES.values() for name in prop.metrics()}
-    for key in dict.fromkeys(k for errors in stages.values() for k in errors if k.endswith("_mae")):
+    for key in there:
         metric = key.rpartition("/")[2]
-        if metric not in told and not metric.startswith(UNREFIT):
+        is_own = metric not in told and not metric.startswith(UNREFIT)
+        if key.endswith("_mae") and is_own:
             # a property of the user's own, in the unit of its labels
-            cells = (f"{e[key]:,.4g}" if key in e else "–" for e in stages.values())
-            table.add_row(key.removesuffix("_mae").replace("_", " "), *cells)
+            table.add_row(key.removesuffix("_mae").replace("_", " "), *cells(key, ",.4g"))
     return table

@@ -9,7 +9,9 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
+from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
+from mattertune_nb.training.outcome.evaluation import load_model
 from mattertune_nb.training.records.versions import versions
 
 if TYPE_CHECKING:
@@ -17,17 +19,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mattertune_nb.config.places import RunLike
     from mattertune_nb.model.module import FinetuneModuleBase
-    from mattertune_nb.training.runs.run import Run
 
 
-def export(run: Run, to: str, path: str | Path | None = None) -> Path:
+def export(run: str | Path | RunLike, to: str, path: str | Path | None = None) -> Path:
     """Write the best weights of a run in a format; see :meth:`Run.export`.
 
     Parameters
     ----------
     run
-        The run.
+        The run, or its directory.
     to
         One of :data:`FORMATS`.
     path
@@ -44,8 +46,8 @@ def export(run: Run, to: str, path: str | Path | None = None) -> Path:
         msg = f"unknown format '{to}'.{did_you_mean(to, FORMATS)} There are {', '.join(FORMATS)}."
         raise ConfigError(msg)
     write, suffix = FORMATS[to]
-    model = run.model().cpu()
-    target = Path(path) if path is not None else run.path / f"{model.hparams.name}{suffix}"
+    model = load_model(run).cpu()
+    target = Path(path) if path is not None else path_of(run) / f"{model.hparams.name}{suffix}"
     if not target.absolute().parent.is_dir():
         msg = f"{target}: there is no such folder."
         raise DataError(msg)

@@ -168,11 +168,6 @@ def verdict(summary: Summary) -> Verdict:
     return Verdict(changes, best, note, advice, elsewhere(summary), holes_in_words(summary.holes))
 
 
-def _is_second(summary: Summary) -> bool:
-    """Return whether a run began with weights of another one, and not with the vendor's."""
-    return summary.settings.get("model.checkpoint") is not None
-
-
 def _own_properties(settings: Mapping[str, Any]) -> list[Property]:
     """Return the properties that a user named, of settings by their dotted path."""
     found, i = [], 0
@@ -185,7 +180,7 @@ def _own_properties(settings: Mapping[str, Any]) -> list[Property]:
 
 
 def _changes(summary: Summary) -> tuple[Change, ...]:
-    baseline, best, is_second = summary.baseline, summary.best, _is_second(summary)
+    baseline, best = summary.baseline, summary.best
     changes = []
     own = {prop.main_metric: prop for prop in _own_properties(summary.settings)}
     for metric, prop in (TOLD | own).items():
@@ -195,7 +190,7 @@ def _changes(summary: Summary) -> tuple[Change, ...]:
         before, than = baseline.get(f"baseline/referenced_{metric}"), REREFERENCED
         if before is None:
             before, than = baseline.get(f"baseline/{metric}"), UNTUNED
-        than = than.replace(UNTUNED, AT_START) if is_second else than
+        than = than.replace(UNTUNED, AT_START) if summary.began_tuned else than
         in_unit = None if before is None else prop.factor * before
         changes.append(Change(prop.title, prop.shown_unit, in_unit, prop.factor * after, than))
     return tuple(changes)

@@ -29,16 +29,14 @@ def drop_undone(
     """
     kept: list[dict[str, Any]] = []
     for record in records:
-        if record.get("kind") == "resumed":
-            changes = []
-            while kept and kept[-1].get("step", 0) >= record.get("step", 0):
-                last = kept.pop()
-                if last.get("kind") == CHANGED:
-                    changes.append(last)
-            kept += reversed(changes)
-            if not keep_resumes:
-                continue
-        kept.append(record)
+        is_resume = record.get("kind") == "resumed"
+        if is_resume:
+            first = len(kept)
+            while first and kept[first - 1].get("step", 0) >= record.get("step", 0):
+                first -= 1
+            kept[first:] = [undone for undone in kept[first:] if undone.get("kind") == CHANGED]
+        if keep_resumes or not is_resume:
+            kept.append(record)
     return kept
 
 

@@ -73,6 +73,11 @@ class Summary:
     foreign: dict[str, Any] = field(default_factory=dict)
     holes: list[dict[str, Any]] | None = None
 
+    @property
+    def began_tuned(self) -> bool:
+        """Whether the run began with weights of another run, and not with the vendor's."""
+        return self.settings.get("model.checkpoint") is not None
+
 
 _known: dict[str, tuple[list[int], Summary]] = {}
 """Summaries of runs that have none of their own, or whose own is out of date, by path."""
@@ -150,21 +155,21 @@ def _summarise(run: RunDirectory) -> Summary:
     splits, foreign = run.splits(), read_foreign(run)
     losses = [r[_LOSS] for r in records if r.get(_LOSS) is not None]
     return Summary(
-        settings,
-        sources,
-        len(splits.get("train", ())),
-        len(splits.get("validation", ())),
-        float(written[0].get("time", 0.0)) if written else 0.0,
-        _seconds(written),
-        max((r.get("epoch", 0) for r in records), default=-1) + 1,
-        monitor,
-        mode,
-        _baseline(records),
-        best_record(records, monitor, mode),
-        (losses[0], losses[-1]) if losses else None,
-        damaged,
-        {} if foreign is None else asdict(foreign),
-        _holes(run),
+        settings=settings,
+        sources=sources,
+        n_train=len(splits.get("train", ())),
+        n_validation=len(splits.get("validation", ())),
+        started=float(written[0].get("time", 0.0)) if written else 0.0,
+        seconds=_seconds(written),
+        n_epochs=max((r.get("epoch", 0) for r in records), default=-1) + 1,
+        monitor=monitor,
+        mode=mode,
+        baseline=_baseline(records),
+        best=best_record(records, monitor, mode),
+        training_loss=(losses[0], losses[-1]) if losses else None,
+        damaged=damaged,
+        foreign={} if foreign is None else asdict(foreign),
+        holes=_holes(run),
     )
 
 
