@@ -54,6 +54,7 @@ class MatterTuneDataModule(LightningDataModule):
         self.rule = ""
         self.n_source: dict[str, int] = {}
         self._sources: dict[str, AtomsDataset] = {}
+        self._isolated: dict[str, AtomsDataset] | None = None
 
     @property
     def hparams(  # type: ignore[override]
@@ -117,11 +118,13 @@ class MatterTuneDataModule(LightningDataModule):
     def _take(self, divided: DividedData) -> None:
         self.datasets, self.notes = dict(divided), list(divided.notes)
         self.rule, self.n_source = divided.rule, dict(divided.n_source)
-        self._sources = dict(divided.sources)
+        self._sources, self._isolated = dict(divided.sources), None
 
     def isolated_atoms(self) -> dict[str, AtomsDataset]:
         """Return those of all sources, see :func:`~mattertune_nb.data.isolated.isolated_atoms`."""
-        return isolated_atoms(self._sources or self.datasets)
+        if self._isolated is None:
+            self._isolated = isolated_atoms(self._sources or self.datasets)
+        return self._isolated
 
     def check(
         self, required: Mapping[Any, Literal["error", "mask"]], elements: Collection[str]

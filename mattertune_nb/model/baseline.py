@@ -135,33 +135,7 @@ def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | N
     normalization = module.normalization
     if normalization.takes_isolated_atoms:
         fix_to_isolated_atoms(trainer, module)
-    # over the same dataset as the epochs, so that each graph is built once
-    dataset = graph_dataset(trainer.train_dataloader)
-    loader = graph_loader(
-        dataset,
-        # each once, in the data's order
-        replace(dataset.frames.loader, shuffle=False, pin_memory=False),
-        num_replicas=trainer.world_size,
-        rank=trainer.global_rank,
-    )
-    table = TableBuilder(module.normalization.references)
-    moments: dict[PropertyName, NDArray[np.float64]]
-    moments = {p.name: np.zeros(3) for p in PROPERTIES.values() if not p.has_references}
-    for batch in _limited(loader, module, 1.0):
-        if normalization.fits_energy and ENERGY.name in batch.labels:
-            with trainer.precision_plugin.forward_context():
-                predictions = module.predict_properties(batch, [ENERGY.name])
-            _check_finite(predictions, batch, trainer.train_dataloader)
-            table.add(batch, predictions[ENERGY.name])
-        elif ENERGY.name in batch.labels:
-            table.add(batch, torch.zeros_like(batch.labels[ENERGY.name]))
-        for name in moments:
-            if name in batch.labels:
-                labels = batch.labels[name].cpu().numpy()
-                labels = labels[np.isfinite(labels)]
-                moments[name] += labels.size, labels.sum(), np.square(labels).sum()
-    energies = table.build(trainer)
-    spreads = {name: _spread(np.sum(gathered(trainer, m), 0)) for name, m in moments.items()}
+    energies, spreads = _training_set(trainer, module)
     if energies is not None:
         if normalization.fits_energy:
             judge = held_out or energies
@@ -179,6 +153,39 @@ def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | N
         spreads[ENERGY.name] = Spread(float(np.std(labels)), rms)
     if not bool(normalization.fitted):
         normalization.fit_scales(spreads)
+
+
+def _training_set(
+    trainer: Trainer, module: FinetuneModuleBase
+) -> tuple[EnergyTable | None, dict[PropertyName, Spread | None]]:
+    """Read the training set once: energies, predicted where a fit needs that, and spreads of all else."""
+    # over the same dataset as the epochs, so that each graph is built once
+    dataset = graph_dataset(trainer.train_dataloader)
+    loader = graph_loader(
+        dataset,
+        # each once, in the data's order
+        replace(dataset.frames.loader, shuffle=False, pin_memory=False),
+        num_replicas=trainer.world_size,
+        rank=trainer.global_rank,
+    )
+    table = TableBuilder(module.normalization.references)
+    moments: dict[PropertyName, NDArray[np.float64]]
+    moments = {p.name: np.zeros(3) for p in PROPERTIES.values() if not p.has_references}
+    for batch in _limited(loader, module, 1.0):
+        if module.normalization.fits_energy and ENERGY.name in batch.labels:
+            with trainer.precision_plugin.forward_context():
+                predictions = module.predict_properties(batch, [ENERGY.name])
+            _check_finite(predictions, batch, trainer.train_dataloader)
+            table.add(batch, predictions[ENERGY.name])
+        elif ENERGY.name in batch.labels:
+            table.add(batch, torch.zeros_like(batch.labels[ENERGY.name]))
+        for name in moments:
+            if name in batch.labels:
+                labels = batch.labels[name].cpu().numpy()
+                labels = labels[np.isfinite(labels)]
+                moments[name] += labels.size, labels.sum(), np.square(labels).sum()
+    energies = table.build(trainer)
+    return energies, {n: _spread(np.sum(gathered(trainer, m), 0)) for n, m in moments.items()}
 
 
 def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:

@@ -38,9 +38,7 @@ class Calibration:
 
     def __str__(self) -> str:
         if self.factor > _SAYS_NOTHING:
-            return (
-                f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and says nothing of them"
-            )
+            return f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and says nothing about them"
         is_defined = not np.isnan(self.correlation)
         rank = with_minus(f"{self.correlation:.2f}") if is_defined else "not defined"
         return f"errors are {self.factor:.2g} × the spread; rank correlation of both {rank}"

@@ -15,15 +15,19 @@ from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.formats import upgrade
 
 
-def is_of_ours(path: Path) -> bool:
-    """Return whether a path is that of a run, or a checkpoint of this package and not of a vendor's."""
-    if path.is_dir():
-        return True
+def read_if_ours(path: Path) -> dict[str, Any] | None:
+    """Read a file as :func:`read_checkpoint` does, or return ``None`` where it is a vendor's.
+
+    Raises
+    ------
+    TrainingError
+        Where a newer version of this package wrote it.
+    """
     try:
         contents = _contents(path, "cpu")
     except Exception:  # what else it may be is for the vendor to say
-        return False
-    return _is_checkpoint(contents)
+        return None
+    return _newest(contents, path) if _is_checkpoint(contents) else None
 
 
 def _is_checkpoint(contents: Any) -> bool:
@@ -68,6 +72,10 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     if not _is_checkpoint(checkpoint):
         msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
         raise TrainingError(msg)
+    return _newest(checkpoint, path)
+
+
+def _newest(checkpoint: dict[str, Any], path: str | Path) -> dict[str, Any]:
     checkpoint = dict(checkpoint)
     upgrade(checkpoint, path)
     return checkpoint

@@ -8,13 +8,13 @@ import torch
 
 from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.loader import GraphDataset
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.data.module import MatterTuneDataModule
     from mattertune_nb.model.module import FinetuneModuleBase
 
 
@@ -31,8 +31,8 @@ def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
     DataError
         Isolated atoms of one element have different energies.
     """
-    data = cast("MatterTuneDataModule | None", cast("Any", trainer).datamodule)
-    if data is None or not hasattr(data, "isolated_atoms"):
+    data = cast("Any", trainer).datamodule
+    if not isinstance(data, MatterTuneDataModule):
         msg = (
             "per_element_references: isolated atoms are known of a MatterTuneDataModule only. Give the data "
             "as one, or the energies as numbers."

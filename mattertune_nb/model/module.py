@@ -110,8 +110,9 @@ class FinetuneModuleBase(Usable, Findable):
             start.give_weights(self)
         add_lora(self.backbone, config.lora)
         self.steps_in_time = math.inf
-        self.ends_by_time = False
         """Optimizer steps that the run's time leaves room for."""
+        self.ends_by_time = False
+        """Whether the run has a time limit, which its schedules follow where nothing else ends it."""
 
     @property
     @override

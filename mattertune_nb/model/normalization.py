@@ -18,6 +18,7 @@ from mattertune_nb.config.task import (
     MeanStdNormalizerConfig,
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
+    RMSNormalizerConfig,
 )
 from mattertune_nb.model.references import (
     N_ELEMENTS,
@@ -103,16 +104,7 @@ class Normalization(ExactBuffers):
                     self.scales[self._PLACES.index(name)] *= given_scale
 
     def _needs_fit(self) -> bool:
-        return any(
-            (
-                isinstance(n, PerAtomReferencingNormalizerConfig)
-                and n.per_element_references in (None, ISOLATED_ATOMS)
-            )
-            or (isinstance(n, MeanStdNormalizerConfig) and (n.mean is None or n.std is None))
-            or getattr(n, "rms", 0) is None
-            for normalizers in self.config.values()
-            for n in normalizers
-        )
+        return any(_is_open(n) for normalizers in self.config.values() for n in normalizers)
 
     @property
     def fits_energy(self) -> bool:
@@ -314,8 +306,21 @@ def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) ->
     return out.index_add(0, batch, per_element[numbers])
 
 
+def _is_open(normalizer: NormalizerConfig) -> bool:
+    """Return whether a normalizer leaves something to be fitted."""
+    match normalizer:
+        case PerAtomReferencingNormalizerConfig():
+            return normalizer.per_element_references in (None, ISOLATED_ATOMS)
+        case MeanStdNormalizerConfig():
+            return normalizer.mean is None or normalizer.std is None
+        case RMSNormalizerConfig():
+            return normalizer.rms is None
+
+
 def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | str | Path | None:
-    return getattr(normalizer, "per_element_references", None)
+    if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
+        return normalizer.per_element_references
+    return None
 
 
 def _given_scale(normalizer: NormalizerConfig) -> float | None:

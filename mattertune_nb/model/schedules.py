@@ -14,7 +14,15 @@ from mattertune_nb.config.cosine_schedules import (
     OneCycleLRConfig,
 )
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.schedule_kinds import LinearLRConfig, ReduceOnPlateauConfig
+from mattertune_nb.config.schedule_kinds import (
+    ConstantLRConfig,
+    ExponentialConfig,
+    LinearLRConfig,
+    MultiStepLRConfig,
+    ReduceOnPlateauConfig,
+    Schedule,
+    StepLRConfig,
+)
 from mattertune_nb.config.schedules import LRSchedulerConfig, schedule_interval
 from mattertune_nb.model.stretching import (
     OPEN,
@@ -63,16 +71,7 @@ def create_lr_schedulers(
         total = n_steps if interval == "step" else n_epochs
         if total is None and ends_by_time:
             total = OPEN
-        built, milestones, used = [], [], 0
-        for schedule in timed:
-            left = None if total is None else max(total - used, 1)
-            for build, length in _parts(schedule, left):
-                built.append(build(optimizer))
-                used += length or 0
-                milestones.append(used)
-        alone = len(built) == 1
-        scheduler = built[0] if alone else Sequence(optimizer, built, milestones[:-1])
-        out.append({"scheduler": scheduler, "interval": interval})
+        out.append({"scheduler": _in_turn(timed, optimizer, total), "interval": interval})
     out.extend(
         {
             "scheduler": lr_scheduler.ReduceLROnPlateau(
@@ -87,6 +86,31 @@ def create_lr_schedulers(
         if isinstance(schedule, ReduceOnPlateauConfig)
     )
     return out
+
+
+def _in_turn(
+    schedules: list[Any], optimizer: torch.optim.Optimizer, total: int | None
+) -> lr_scheduler.LRScheduler:
+    """Build schedules that are played one after the other in a run of so many intervals."""
+    built, milestones, used = [], [], 0
+    for schedule in schedules:
+        left = None if total is None else max(total - used, 1)
+        for build, length in _parts(schedule, left):
+            built.append(build(optimizer))
+            used += length or 0
+            milestones.append(used)
+    return built[0] if len(built) == 1 else Sequence(optimizer, built, milestones[:-1])
+
+
+_BY_TORCH: dict[type[Schedule], type[lr_scheduler.LRScheduler]] = {
+    StepLRConfig: lr_scheduler.StepLR,
+    MultiStepLRConfig: lr_scheduler.MultiStepLR,
+    ExponentialConfig: lr_scheduler.ExponentialLR,
+    LinearLRConfig: lr_scheduler.LinearLR,
+    ConstantLRConfig: lr_scheduler.ConstantLR,
+    CosineAnnealingWarmRestartsConfig: lr_scheduler.CosineAnnealingWarmRestarts,
+}
+"""Schedules that are torch's own, whose arguments have the names of our settings."""
 
 
 def _parts(
@@ -114,11 +138,7 @@ def _parts(
                 StretchingCycle, length=length, shape=shape, ends_with_run=ends_with_run
             )
             return [(cycle, length)]
-        case CosineAnnealingWarmRestartsConfig():
-            kind: Any = lr_scheduler.CosineAnnealingWarmRestarts
-        case _:
-            name = type(config).__name__.removesuffix("Config")
-            kind = getattr(lr_scheduler, name if name.endswith("LR") else f"{name}LR")
+    kind: Any = _BY_TORCH[type(config)]
     settings = config.model_dump(exclude={"name", "interval"})
     return [(partial(kind, **settings), config.length(total))]
 

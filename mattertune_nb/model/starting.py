@@ -1,4 +1,4 @@
-"""From what a model starts: the vendor's weights, or those of a run that tuned them before."""
+"""What a model starts from: the vendor's weights, or those of a run that tuned them before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
-from mattertune_nb.model.checkpoint import is_of_ours, read_checkpoint
+from mattertune_nb.model.checkpoint import read_checkpoint, read_if_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,22 +89,26 @@ def start_of(config: BackboneConfig) -> Start | None:
     """
     if isinstance(config._start, Start):
         return config._start
-    if config.checkpoint is None:
+    place = config.checkpoint
+    if place is None:
         return None
-    if not config.checkpoint.exists():
-        msg = f"checkpoint: {config.checkpoint} does not exist."
+    if not place.exists():
+        msg = f"checkpoint: {place} does not exist."
         raise ConfigError(msg)
-    if config.reads_folder(config.checkpoint) or not is_of_ours(config.checkpoint):
+    if config.reads_folder(place):
         return None
     try:
-        contents = read_checkpoint(checkpoint_file(config.checkpoint))
+        is_run = place.is_dir()
+        contents = read_checkpoint(checkpoint_file(place)) if is_run else read_if_ours(place)
     except TrainingError as exc:
         msg = f"checkpoint: {exc}"
         raise ConfigError(msg) from exc
+    if contents is None:
+        return None
     tuned = contents["hyper_parameters"]["name"]
     if tuned != config.name:
         msg = (
-            f"checkpoint: {config.checkpoint} was tuned with {tuned}, and this is {config.name}. Choose "
+            f"checkpoint: {place} was tuned with {tuned}, and this is {config.name}. Choose "
             f"the backbone {tuned}, or another checkpoint."
         )
         raise ConfigError(msg)

@@ -93,7 +93,7 @@ def test_models_that_are_all_but_alike_say_nothing_of_their_errors():
     errors, spreads = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
     assert str(calibration(errors, spreads)).endswith("rank correlation of both −1.00")
     said = str(calibration(errors, 1e-5 * spreads))
-    assert said == "the spread is less than 1/100 of the errors, and says nothing of them"
+    assert said == "the spread is less than 1/100 of the errors, and says nothing about them"
 
 
 def record(**changed):
