@@ -10,21 +10,18 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.data.cache_folder import cache_folder
-from mattertune_nb.data.readers.reader import Reader
-
-if TYPE_CHECKING:
-    from mattertune_nb.data.sources.frames import Frames
 
 _OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ": ".xz", b"BZh": ".bz2"}
 _LEFT_FREE = 1e9  # bytes of the cache's disk
 
 
-def _takes(path: Path, head: bytes) -> bool:
+def is_compressed(path: Path, head: bytes) -> bool:
+    """Return whether a file, by its path and its first bytes, is one that :func:`unpacked` unpacks."""
     return bool(head) and _packing(path, head) in _OPEN
 
 
@@ -73,19 +70,3 @@ def unpacked(path: Path) -> Path:
         raise DataError(msg) from exc
     Path(copy.name).replace(target)
     return target
-
-
-def _open(path: Path) -> Frames:
-    from mattertune_nb.data.sources.opening import open_one
-
-    copy = unpacked(path)
-    if copy.stat().st_size == 0:
-        msg = f"{path}: holds nothing once it is unpacked. Check that it was written completely."
-        raise DataError(msg)
-    try:
-        return open_one(copy)
-    except DataError as exc:
-        raise DataError(str(exc).replace(str(copy), str(path))) from None
-
-
-READER = Reader("compressed", _takes, _open, ("*.xyz.gz", "*.extxyz.gz", "*.xyz.xz", "*.extxyz.xz"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.data.dataset import AtomsDataset
 from mattertune_nb.data.readers.compressed import unpacked
-from mattertune_nb.data.sources.opening import open_one
+from mattertune_nb.data.readers.registry import open_one
 from mattertune_nb.data.sources.settings import DatasetSettings
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.readers.cp2k import is_beside_positions
-from mattertune_nb.data.readers.reader import matches, patterns, reader_of, readers
+from mattertune_nb.data.readers.registry import is_data_set, matches, open_one, patterns
 from mattertune_nb.data.sources.many import ManyFrames
-from mattertune_nb.data.xyz.file import STRUCTURE_FILES, existing_file
+from mattertune_nb.data.xyz.file import STRUCTURE_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,19 +52,6 @@ def open_frames(
     return ManyFrames(paths, partial(open_one, fmt=fmt), skip_bad=skip_bad)
 
 
-def open_one(path: Path, fmt: str | None = None) -> Frames:
-    """Open one file, or one folder that is a data set.
-
-    Raises
-    ------
-    DataError
-        It is missing, empty, damaged, or of no known format.
-    """
-    if not _is_data_set(path):
-        path = existing_file(path)
-    return reader_of(path, fmt).open(path)
-
-
 def source_files(given: Sequence[str | Path]) -> list[Path]:
     """Return the files that paths, folders and patterns mean, those of one in the order of their names.
 
@@ -99,13 +86,8 @@ def _means_many(path: Path) -> bool:
     except RuntimeError:  # no such home folder, which is said when it is opened
         return False
     if full.exists():
-        return full.is_dir() and not _is_data_set(full)
+        return full.is_dir() and not is_data_set(full)
     return has_magic(str(path))
-
-
-def _is_data_set(path: Path) -> bool:
-    """Return whether a folder is one data set for some reader, and not a place with files of several."""
-    return path.is_dir() and any(reader.takes(path, b"") for reader in readers())
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -117,7 +99,7 @@ def _in_folder(folder: Path) -> list[Path]:
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if path.is_dir():
-            found += [path] if _is_data_set(path) else []
+            found += [path] if is_data_set(path) else []
         elif matches(path, _OF_VASP):
             calculated.setdefault(path.parent, []).append(path)
         elif matches(path, _ABOUT_DATA) or is_beside_positions(path):

@@ -1,0 +1,127 @@
+"""Which readers of structures there are, and which of them opens a file."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.data.readers import (
+    ase_db,
+    cp2k,
+    deepmd,
+    extxyz,
+    json_structures,
+    lmdb,
+    oc20,
+    parquet,
+    vasp,
+)
+from mattertune_nb.data.readers.ase_files import ase_reader, is_ase_format
+from mattertune_nb.data.readers.compressed import is_compressed, unpacked
+from mattertune_nb.data.readers.reader import Reader
+from mattertune_nb.data.xyz.file import existing_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mattertune_nb.data.sources.frames import Frames
+
+GROUP = "mattertune_nb.datasets"
+"""Entry points by which other packages add readers: a name, and where its :class:`Reader` is."""
+
+HEAD = 4096
+"""Bytes from the beginning of a file by which its format is told."""
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    """Return all readers in the order in which they are asked; ASE reads what none of them takes."""
+    others = [point.load() for point in entry_points(group=GROUP)]
+    own = (deepmd, lmdb, oc20, parquet, ase_db, json_structures)
+    named = (cp2k.TRAJECTORY, extxyz.READER, cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN)
+    return (*others, COMPRESSED, *(module.READER for module in own), *named)
+
+
+def reader_of(path: Path, name: str | None = None) -> Reader:
+    """Return the reader of a file or folder.
+
+    Parameters
+    ----------
+    path
+        What is to be read.
+    name
+        Of a reader, or of one of ASE's formats; not given: told from the path and the content.
+
+    Raises
+    ------
+    DataError
+        There is no reader of that name.
+    """
+    if name is not None:
+        named = next((reader for reader in readers() if reader.name == name), None)
+        if named is not None:
+            return named
+        if is_ase_format(name):
+            return ase_reader(name)
+        known = [reader.name for reader in readers()]
+        msg = (
+            f"format: '{name}' is no format.{did_you_mean(name, known)} There are {', '.join(known)}, and "
+            "those of ASE (ase info --formats)."
+        )
+        raise DataError(msg)
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    found = next((reader for reader in readers() if reader.takes(path, head)), None)
+    return found or ase_reader()
+
+
+def patterns() -> tuple[str, ...]:
+    """Return the names of files that some reader takes, without those of ASE's formats."""
+    return tuple(dict.fromkeys(p for reader in readers() for p in reader.patterns))
+
+
+def matches(path: Path, names: tuple[str, ...]) -> bool:
+    """Return whether a file's name is one of some patterns, whatever its case."""
+    return any(fnmatch(path.name.lower(), pattern.lower()) for pattern in names)
+
+
+def open_one(path: Path, fmt: str | None = None) -> Frames:
+    """Open one file, or one folder that is a data set.
+
+    Raises
+    ------
+    DataError
+        It is missing, empty, damaged, or of no known format.
+    """
+    if not is_data_set(path):
+        path = existing_file(path)
+    return reader_of(path, fmt).open(path)
+
+
+def is_data_set(path: Path) -> bool:
+    """Return whether a folder is one data set for some reader, and not a place with files of several."""
+    return path.is_dir() and any(reader.takes(path, b"") for reader in readers())
+
+
+def _open_compressed(path: Path) -> Frames:
+    copy = unpacked(path)
+    if copy.stat().st_size == 0:
+        msg = f"{path}: holds nothing once it is unpacked. Check that it was written completely."
+        raise DataError(msg)
+    try:
+        return open_one(copy)
+    except DataError as exc:
+        raise DataError(str(exc).replace(str(copy), str(path))) from None
+
+
+COMPRESSED = Reader(
+    "compressed",
+    is_compressed,
+    _open_compressed,
+    ("*.xyz.gz", "*.extxyz.gz", "*.xyz.xz", "*.extxyz.xz"),
+)
