@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
@@ -14,7 +13,7 @@ from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import is_isolated_atom
-from mattertune_nb.data.labels.values import numbers_of, stored_values
+from mattertune_nb.data.labels.values import in_voigt_order, numbers_of, stored_values
 from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
 from mattertune_nb.doctor.model_units import CORRELATION
 from mattertune_nb.doctor.predicted import untuned_model
@@ -164,7 +163,7 @@ def _compare(
             continue
         guess = np.asarray(guess, dtype=np.float64)
         if value.size == 9 and guess.size == 6:
-            value = full_3x3_to_voigt_6_stress(value.reshape(3, 3))
+            value = in_voigt_order(value)
         if value.size != guess.size or not np.isfinite(value).all():
             continue
         values.append(value.ravel())

@@ -17,7 +17,13 @@ from mattertune_nb.config.units import LabelUnitsConfig
 from mattertune_nb.data.labels.names import FOLLOWS, read_name
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.units import UnitError, converted, stated_length
-from mattertune_nb.data.labels.values import numbers_of, quantity_of, shown_value, stored_values
+from mattertune_nb.data.labels.values import (
+    in_voigt_order,
+    numbers_of,
+    quantity_of,
+    shown_value,
+    stored_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +36,8 @@ Labels = dict[str, "float | NDArray[np.float64]"]
 
 _SYMMETRIC = 1e-6
 """Entries of a stress that differ by less, relative to the largest, are rounded and not asymmetric."""
+
+_SHAPES_OF_STRESS = ((6,), (9,), (3, 3), (1, 3, 3))
 
 _NAMED = 20
 """Names of labels that a message lists."""
@@ -209,23 +217,16 @@ def _parse(
     if array is None:
         shown = shown_value(stored[key])
         return None, f"{label} ('{key}') is not made of numbers: {shown}. {remedy}"
-    shape = array.shape
-    match prop.kind:
-        case "structure":
-            if read_name(key).kind == "of atoms" and shape == (len(atoms),):
-                array = array.sum()
-                remarks.converted[label] = f"it is the sum of '{key}' over the atoms"
-            expected, fits = "one number", array.size == 1
-        case "voigt":
-            expected, fits = "6 (Voigt) or 9 numbers", shape in ((6,), (9,), (3, 3), (1, 3, 3))
-        case "vector":
-            expected, fits = "3 numbers", shape in ((3,), (1, 3))
-        case _:
-            wanted = prop.shape(len(atoms))
-            expected, fits = str(wanted), shape == wanted
-    if not fits:
+    is_of_atoms = read_name(key).kind == "of atoms" and array.shape == (len(atoms),)
+    if prop.kind == "structure" and is_of_atoms:
+        array = array.sum()
+        remarks.converted[label] = f"it is the sum of '{key}' over the atoms"
+    expected = _misshapen(array, prop, len(atoms))
+    if expected is not None:
         value = f": {shown_value(stored[key])}" if array.size < 10 else ""
-        return None, f"{label} ('{key}') has shape {shape}, expected {expected}{value}. {remedy}"
+        return None, (
+            f"{label} ('{key}') has shape {array.shape}, expected {expected}{value}. {remedy}"
+        )
     bad = ~np.isfinite(array)
     if bad.any():
         atom = f" at atom {np.argwhere(bad)[0][0]}" if prop.of_atoms else ""
@@ -235,15 +236,13 @@ def _parse(
             f"{label} ('{key}') on a structure that is not periodic in all three directions, where "
             f"a {prop.title} has no meaning. Set its pbc, or {mask_remedy(prop)}."
         )
-    if prop.kind == "structure":
-        array = array.reshape(())
-    if prop.kind == "vector":
-        array = array.ravel()
-    if prop.kind == "voigt":
-        array, apart = _voigt(array)
-        if apart > _SYMMETRIC * max(np.abs(array).max(), 1e-3):
-            remarks.asymmetric += 1
-            remarks.apart = max(remarks.apart, apart)
+    match prop.kind:
+        case "structure":
+            array = array.reshape(())
+        case "vector":
+            array = array.ravel()
+        case "voigt":
+            array = _voigt(array, remarks)
     if prop.name in PROPERTIES:
         array, how = converted(array, prop, key, stored, units, written, atoms)
         if how is not None:
@@ -251,14 +250,31 @@ def _parse(
     return (float(array) if prop.kind == "structure" else array), None
 
 
-def _voigt(array: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return six numbers, and how far the others of nine are from them."""
-    from ase.stress import full_3x3_to_voigt_6_stress
+def _misshapen(array: NDArray[np.float64], prop: Property, n_atoms: int) -> str | None:
+    """Return what shape a label should have, where it has another; None where it fits."""
+    match prop.kind:
+        case "structure":
+            expected, fits = "one number", array.size == 1
+        case "voigt":
+            expected, fits = "6 (Voigt) or 9 numbers", array.shape in _SHAPES_OF_STRESS
+        case "vector":
+            expected, fits = "3 numbers", array.shape in ((3,), (1, 3))
+        case _:
+            wanted = prop.shape(n_atoms)
+            expected, fits = str(wanted), array.shape == wanted
+    return None if fits else expected
 
-    if array.size == 6:
-        return array, 0.0
-    matrix = array.reshape(3, 3)
-    return full_3x3_to_voigt_6_stress(matrix), float(np.abs(matrix - matrix.T).max())
+
+def _voigt(array: NDArray[np.float64], remarks: Remarks) -> NDArray[np.float64]:
+    """Return six numbers, and remark where the halves of nine differ by more than rounding."""
+    voigt = in_voigt_order(array)
+    if array.size == 9:
+        matrix = array.reshape(3, 3)
+        apart = float(np.abs(matrix - matrix.T).max())
+        if apart > _SYMMETRIC * max(np.abs(voigt).max(), 1e-3):
+            remarks.asymmetric += 1
+            remarks.apart = max(remarks.apart, apart)
+    return voigt
 
 
 def mask_remedy(label: Property | str) -> str:

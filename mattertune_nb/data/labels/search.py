@@ -11,7 +11,7 @@ from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 from mattertune_nb.data.labels.choice import Candidate, Choice
 from mattertune_nb.data.labels.last_resort import Unnamed, last_resort
 from mattertune_nb.data.labels.names import FOLLOWS, Reading, read_name
-from mattertune_nb.data.labels.values import numbers_of, stored_values
+from mattertune_nb.data.labels.values import in_voigt_order, numbers_of, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -267,14 +267,8 @@ def _shaped(reading: Reading, value: Any, n_atoms: int) -> NDArray[np.float64] |
     if label == FORCES.name:
         return array if array.shape == (n_atoms, 3) else None
     if label == STRESSES.name and array.shape in ((6,), (9,), (3, 3), (1, 3, 3)):
-        return _voigt_alike(array)
+        return in_voigt_order(array)
     return None
-
-
-def _voigt_alike(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    from ase.stress import full_3x3_to_voigt_6_stress
-
-    return array if array.shape == (6,) else full_3x3_to_voigt_6_stress(array.reshape(3, 3))
 
 
 def _gap(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:

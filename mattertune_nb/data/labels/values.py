@@ -47,6 +47,13 @@ def quantity_of(value: Any) -> tuple[NDArray[np.float64] | None, str | None]:
         return None, None
 
 
+def in_voigt_order(stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return six or nine numbers of a stress as xx, yy, zz, yz, xz, xy; the halves of nine are averaged."""
+    from ase.stress import full_3x3_to_voigt_6_stress
+
+    return stress if stress.shape == (6,) else full_3x3_to_voigt_6_stress(stress.reshape(3, 3))
+
+
 def as_float(text: str) -> float | None:
     """Return the number that a word is, also with one of Fortran's exponents, or None."""
     if not _NUMBER.fullmatch(text):

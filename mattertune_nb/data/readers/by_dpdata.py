@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.data.labels.values import in_voigt_order
 from mattertune_nb.data.readers.reader import require_package
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def _frames(system: Any) -> list[Atoms]:
         if "virials" in data and atoms.pbc.all():
             # DeePMD's virial in eV is minus the volume times the stress in ASE's sign
             virial = np.asarray(data["virials"][i], dtype=float).reshape(3, 3)
-            stress = -(virial + virial.T) / 2 / atoms.get_volume()
-            results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
+            results["stress"] = in_voigt_order(-virial / atoms.get_volume())
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
     return frames

@@ -48,19 +48,9 @@ def unpacked(path: Path) -> Path:
     if target.is_file():
         return target
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier state
-    with path.open("rb") as file:
-        packing = _packing(path, file.read(8))
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            _OPEN[packing](path, "rb") as packed,
-            tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as copy,
-        ):
-            while chunk := packed.read(1 << 22):
-                if shutil.disk_usage(target.parent).free < _LEFT_FREE:
-                    msg = f"{path}: the disk of {folder} is too full to unpack it. Unpack it elsewhere."
-                    raise DataError(msg)
-                copy.write(chunk)
+        _unpack(path, target)
     except DataError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -68,5 +58,20 @@ def unpacked(path: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         msg = f"{path}: cannot be unpacked ({cause(exc)}). Copy it again."
         raise DataError(msg) from exc
-    Path(copy.name).replace(target)
     return target
+
+
+def _unpack(path: Path, target: Path) -> None:
+    """Write the unpacked copy of a file, at once or not at all."""
+    with path.open("rb") as file:
+        packing = _packing(path, file.read(8))
+    with (
+        _OPEN[packing](path, "rb") as packed,
+        tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as copy,
+    ):
+        while chunk := packed.read(1 << 22):
+            if shutil.disk_usage(target.parent).free < _LEFT_FREE:
+                msg = f"{path}: the disk of {target.parent} is too full to unpack it. Unpack it elsewhere."
+                raise DataError(msg)
+            copy.write(chunk)
+    Path(copy.name).replace(target)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.data.labels.values import in_voigt_order
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _from_pymatgen(record: dict[str, Any]) -> Atoms:
         results["forces"] = np.array(record["force"], dtype=float).reshape(n, 3)
     if record.get("stress") is not None:
         stress = np.array(record["stress"], dtype=float).reshape(3, 3) * _KBAR_TO_GPA * units.GPa
-        results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]
+        results["stress"] = in_voigt_order(stress)
     if record.get("magmom") is not None:
         results["magmoms"] = np.array(record["magmom"], dtype=float).reshape(n)
     atoms.info |= {

@@ -222,39 +222,9 @@ def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
                 offset, line_number = offset + len(header), line_number + 1
                 continue
             where = f"{path}, frame {len(rows)} (line {line_number})"
-            try:
-                n = int(header)
-            except ValueError:
-                n = -1
-            if not 0 <= n < _MOST_ATOMS:
-                if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    msg = (
-                        f"{path}: is written in UTF-16. Write it as UTF-8: iconv -f UTF-16 -t UTF-8"
-                    )
-                    raise DataError(msg)
-                if b"\r" in header.strip():
-                    msg = (
-                        f"{path}: ends its lines with CR alone. Write them with LF: tr '\\r' '\\n'"
-                    )
-                    raise DataError(msg)
-                text = header.decode("utf-8", "replace").strip()
-                msg = (
-                    f"{where}: expected the number of atoms, got '{text[:40]}'. Is it an XYZ file?"
-                )
-                raise DataError(msg)
+            n = _number_of_atoms(header, path, where)
             lines = list(islice(file, n + 1))
-            if len(lines) < n + 1:
-                msg = (
-                    f"{where}: the file ends after {max(len(lines) - 1, 0)} of {n} atoms, so it is "
-                    "truncated. Copy it again, or remove this frame."
-                )
-                raise DataError(msg)
-            if _is_cut_off(lines[1:]):
-                msg = (
-                    f"{where}: the last line is shorter than the others and has no end, so the file is "
-                    "truncated. Copy it again, or remove this frame."
-                )
-                raise DataError(msg)
+            _refuse_truncated(lines, n, where)
             rows.append((offset, line_number, atoms))
             if not len(rows) % _TOLD_EVERY:
                 tell(offset)
@@ -266,6 +236,34 @@ def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
         raise DataError(msg)
     rows.append((offset, line_number, atoms))
     return np.array(rows, dtype=np.int64)
+
+
+def _number_of_atoms(header: bytes, path: Path, where: str) -> int:
+    """Return what the first line of a frame says, or say what is wrong with it."""
+    with contextlib.suppress(ValueError):
+        n = int(header)
+        if 0 <= n < _MOST_ATOMS:
+            return n
+    if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        msg = f"{path}: is written in UTF-16. Write it as UTF-8: iconv -f UTF-16 -t UTF-8"
+    elif b"\r" in header.strip():
+        msg = f"{path}: ends its lines with CR alone. Write them with LF: tr '\\r' '\\n'"
+    else:
+        text = header.decode("utf-8", "replace").strip()
+        msg = f"{where}: expected the number of atoms, got '{text[:40]}'. Is it an XYZ file?"
+    raise DataError(msg)
+
+
+def _refuse_truncated(lines: list[bytes], n_atoms: int, where: str) -> None:
+    """Refuse a frame whose lines, after the first, are too few or end within the last."""
+    if len(lines) < n_atoms + 1:
+        how = f"the file ends after {max(len(lines) - 1, 0)} of {n_atoms} atoms"
+    elif _is_cut_off(lines[1:]):
+        how = "the last line is shorter than the others and has no end"
+    else:
+        return
+    msg = f"{where}: {how}, so the file is truncated. Copy it again, or remove this frame."
+    raise DataError(msg)
 
 
 def _is_cut_off(lines: list[bytes]) -> bool:
