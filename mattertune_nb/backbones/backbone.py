@@ -11,7 +11,6 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.base import unknown_element
 from mattertune_nb.backbones.frame_inputs import Allowed, input_of
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.backbones.lammps import ELSEWHERE
@@ -130,7 +129,12 @@ class Backbone(nn.Module, ABC):
             raise DataError(problem)
         for number in set(atoms.numbers.tolist()):
             if chemical_symbols[number] not in self.elements:
-                raise unknown_element(chemical_symbols[number], self.label, self.elements)
+                msg = (
+                    f"element '{chemical_symbols[number]}' is not known to {self.label}, which knows "
+                    f"{len(self.elements)} ({self.elements[0]} to {self.elements[-1]}). Remove such "
+                    "structures, or choose another backbone."
+                )
+                raise DataError(msg)
         if not self.partly_periodic and atoms.pbc.any() and not atoms.pbc.all():
             msg = (
                 f"is periodic in some directions and not in others, which {self.label} was not made for. Set "

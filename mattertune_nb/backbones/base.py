@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError, DataError, MissingExtraError
+from mattertune_nb.config.errors import ConfigError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
@@ -259,12 +259,3 @@ class BackboneConfig(ModelConfig, ABC):
     @abstractmethod
     def vendor_calculator(self) -> Calculator | None:
         """Return the vendor's own ASE calculator, which conformance is measured against, if any."""
-
-
-def unknown_element(symbol: str, backbone: str, known: tuple[str, ...]) -> DataError:
-    """Return the error for an element that a backbone has no weights for."""
-    msg = (
-        f"element '{symbol}' is not known to {backbone}, which knows {len(known)} "
-        f"({known[0]} to {known[-1]}). Remove such structures, or choose another backbone."
-    )
-    return DataError(msg)

@@ -125,50 +125,8 @@ class CHGNetBackbone(Backbone):
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
         model = self.model
-        angles, undirected = batch.extra["angles"], batch.extra["undirected"]
-        nowhere = edge_vectors.new_zeros(len(edge_vectors), 0)
-        # the vendor's encoder takes centre minus neighbour plus image @ lattice
-        bases_ag, bases_bg, directions = model.bond_basis_expansion(
-            center=-edge_vectors,
-            neighbor=torch.zeros_like(edge_vectors),
-            undirected2directed=batch.extra["one_directed"],
-            image=nowhere,
-            lattice=edge_vectors.new_zeros(0, 3),
-        )
-        if len(angles):
-            angle_bases = model.angle_basis_expansion(
-                directions[angles[:, 2]], directions[angles[:, 4]]
-            )
-        else:
-            angle_bases = edge_vectors.new_zeros(0)
-        graph = BatchedGraph(
-            atomic_numbers=batch.numbers,
-            bond_bases_ag=bases_ag,
-            bond_bases_bg=bases_bg,
-            angle_bases=angle_bases,
-            batched_atom_graph=batch.edge_index.T,
-            batched_bond_graph=angles[:, [0, 1, 3]],
-            atom_owners=batch.batch,
-            directed2undirected=undirected,
-            atom_positions=[],
-            strains=[],
-            volumes=[],
-        )
-        last: list[Tensor] = []
-        hook = None
-        if FEATURES in heads:
-            # the vendor hands out the features before the last layer only
-            layer = model.atom_conv_layers[-1]
-            hook = layer.register_forward_hook(lambda _module, _given, out: last.append(out))
-        try:
-            computed = model._compute(
-                graph,
-                compute_magmom=MAGMOMS in heads,
-                return_site_energies=ATOM_ENERGIES.name in heads,
-            )
-        finally:
-            if hook is not None:
-                hook.remove()
+        graph = self._vendor_graph(batch, edge_vectors)
+        computed, last = self._compute(graph, heads)
         energy: Tensor = computed["e"]
         energies = torch.cat(computed.get("site_energies", (energy,)))
         if model.is_intensive:
@@ -186,10 +144,64 @@ class CHGNetBackbone(Backbone):
             out[ATOM_ENERGIES.name] = energies
         if MAGMOMS in heads:
             out[MAGMOMS] = torch.cat(computed["m"])
-        if FEATURES in heads:
+        if last is not None:
             norm = model.readout_norm
-            out[FEATURES] = last[0] if norm is None else norm(last[0])
+            out[FEATURES] = last if norm is None else norm(last)
         return out
+
+    def _vendor_graph(self, batch: GraphBatch, edge_vectors: Tensor) -> BatchedGraph:
+        """Return a batch as the vendor's layers take it."""
+        model = self.model
+        angles = batch.extra["angles"]
+        nowhere = edge_vectors.new_zeros(len(edge_vectors), 0)
+        # the vendor's encoder takes centre minus neighbour plus image @ lattice
+        bases_ag, bases_bg, directions = model.bond_basis_expansion(
+            center=-edge_vectors,
+            neighbor=torch.zeros_like(edge_vectors),
+            undirected2directed=batch.extra["one_directed"],
+            image=nowhere,
+            lattice=edge_vectors.new_zeros(0, 3),
+        )
+        if len(angles):
+            angle_bases = model.angle_basis_expansion(
+                directions[angles[:, 2]], directions[angles[:, 4]]
+            )
+        else:
+            angle_bases = edge_vectors.new_zeros(0)
+        return BatchedGraph(
+            atomic_numbers=batch.numbers,
+            bond_bases_ag=bases_ag,
+            bond_bases_bg=bases_bg,
+            angle_bases=angle_bases,
+            batched_atom_graph=batch.edge_index.T,
+            batched_bond_graph=angles[:, [0, 1, 3]],
+            atom_owners=batch.batch,
+            directed2undirected=batch.extra["undirected"],
+            atom_positions=[],
+            strains=[],
+            volumes=[],
+        )
+
+    def _compute(
+        self, graph: BatchedGraph, heads: Collection[str]
+    ) -> tuple[dict[str, Any], Tensor | None]:
+        """Return what the vendor computes, and the features of the last layer where they are asked for."""
+        last: list[Tensor] = []
+        hook = None
+        if FEATURES in heads:
+            # the vendor hands out the features before the last layer only
+            layer = self.model.atom_conv_layers[-1]
+            hook = layer.register_forward_hook(lambda _module, _given, out: last.append(out))
+        try:
+            computed: dict[str, Any] = self.model._compute(
+                graph,
+                compute_magmom=MAGMOMS in heads,
+                return_site_energies=ATOM_ENERGIES.name in heads,
+            )
+        finally:
+            if hook is not None:
+                hook.remove()
+        return computed, last[0] if last else None
 
 
 def work_by_parts(model: Any) -> None:
