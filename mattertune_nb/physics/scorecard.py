@@ -167,11 +167,6 @@ def read_scorecard(file: Path) -> Scorecard | None:
         return None
 
 
-def _line(data: dict[str, Any]) -> Line:
-    curves = data.get("curves")
-    return Line(**data | {"curves": None if curves is None else Curves.from_plain(curves)})
-
-
 def _in_words(card: Scorecard) -> str:
     words = {"fail": "failed", "warn": "with a warning", "pass": "passed"}
     counts = {word: sum(line.status == s for line in card.lines) for s, word in words.items()}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
     from torch import Tensor
 
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _PROBES = 2
@@ -61,23 +63,30 @@ def fisher_information(
     try:
         for atoms in frames:
             batch = backbone.collate([backbone.graph(atoms)]).to(module.device)
-            with torch.enable_grad():
-                out = backbone(batch)
-                for probe in range(_PROBES):
-                    drawn = (
-                        torch.from_numpy(rng.normal(size=(len(atoms), 3))).to(out[FORCES.name])
-                        * out[FORCES.name]
-                    ).sum() + rng.normal() * out[ENERGY.name].sum() / len(atoms)
-                    gradients = torch.autograd.grad(
-                        drawn,
-                        list(own.values()),
-                        retain_graph=probe + 1 < _PROBES,
-                        materialize_grads=True,
-                    )
-                    for name, gradient in zip(own, gradients, strict=True):
-                        found[name] += gradient.square() / (_PROBES * len(frames))
+            for gradients in _of_probes(backbone, batch, list(own.values()), rng):
+                for name, gradient in zip(own, gradients, strict=True):
+                    found[name] += gradient.square() / (_PROBES * len(frames))
     finally:
         backbone.train(was_training)
+    return found
+
+
+@torch.enable_grad()
+def _of_probes(
+    backbone: Backbone, batch: GraphBatch, weights: list[Tensor], rng: np.random.Generator
+) -> list[tuple[Tensor, ...]]:
+    """Return the gradients of a structure's energy and forces along random directions in these."""
+    out = backbone(batch)
+    forces, energy = out[FORCES.name], out[ENERGY.name].sum() / len(batch.numbers)
+    found = []
+    for probe in range(_PROBES):
+        of_forces = torch.from_numpy(rng.normal(size=tuple(forces.shape))).to(forces)
+        drawn = (of_forces * forces).sum() + rng.normal() * energy
+        found.append(
+            torch.autograd.grad(
+                drawn, weights, retain_graph=probe + 1 < _PROBES, materialize_grads=True
+            )
+        )
     return found
 
 

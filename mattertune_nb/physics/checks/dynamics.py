@@ -17,6 +17,8 @@ from mattertune_nb.physics.checks.case import Clock, bare, closest
 from mattertune_nb.physics.scorecard import Line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ase import Atoms
     from ase.md.md import MolecularDynamics
 
@@ -185,15 +187,19 @@ def _set_moving(atoms: Atoms, case: Case) -> None:
 
 
 def _run(
-    dynamics: MolecularDynamics, case: Case, note: object, ps: float, seconds: float,
-    stop: object = None,
-) -> None:  # fmt: skip
+    dynamics: MolecularDynamics,
+    case: Case,
+    note: Callable[[], None],
+    ps: float,
+    seconds: float,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Make steps until time of either kind is over, or `stop` says so."""
     clock = Clock(seconds)
     step = time_step(dynamics.atoms)
     for _ in range(round(1e3 * ps / step)):
         dynamics.run(1)
-        note()  # type: ignore[operator]
+        note()
         case.look_up()
-        if clock.is_over() or (stop is not None and stop()):  # type: ignore[operator]
+        if clock.is_over() or stop():
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,32 +95,37 @@ def elastic_tensor(
         from pymatgen.analysis.elasticity import ElasticTensor, Strain, Stress
     clock = Clock(_TIME * case.seconds)
     strains, stresses = [], []
-    for component in range(6):
-        for sign in (1, -1):
-            case.look_up()
-            voigt = np.zeros(6)
-            # shear counts twice in Voigt's notation
-            voigt[component] = sign * _STRAIN * (1 if component < 3 else 2)
-            strain = Strain.from_voigt(voigt)
-            strained = bare(atoms)
-            strained.set_cell(
-                atoms.cell.array @ np.asarray(strain.get_deformation_matrix()).T, scale_atoms=True
-            )
-            strained.calc = calculator
-            if relax:
-                for converged in FIRE(strained, logfile=None).irun(fmax=_FMAX, steps=_STEPS):
-                    case.look_up()
-                    if converged:
-                        break
-                    if clock.is_over():
-                        return None
-            strains.append(strain)
-            stresses.append(Stress(strained.get_stress(voigt=False) / units.GPa))
+    for component, sign in product(range(6), (1, -1)):
+        case.look_up()
+        voigt = np.zeros(6)
+        # shear counts twice in Voigt's notation
+        voigt[component] = sign * _STRAIN * (1 if component < 3 else 2)
+        strain = Strain.from_voigt(voigt)
+        strained = bare(atoms)
+        strained.set_cell(
+            atoms.cell.array @ np.asarray(strain.get_deformation_matrix()).T, scale_atoms=True
+        )
+        strained.calc = calculator
+        if relax and not _is_relaxed(strained, case, clock):
+            return None
+        strains.append(strain)
+        stresses.append(Stress(strained.get_stress(voigt=False) / units.GPa))
     unstrained = bare(atoms)
     unstrained.calc = calculator
     rest = Stress(unstrained.get_stress(voigt=False) / units.GPa)
     fitted = ElasticTensor.from_independent_strains(strains, stresses, eq_stress=rest)
     return np.asarray(fitted.voigt, dtype=np.float64)
+
+
+def _is_relaxed(strained: Atoms, case: Case, clock: Clock) -> bool:
+    """Relax positions in a strained cell; return False where the time is over before its steps."""
+    for converged in FIRE(strained, logfile=None).irun(fmax=_FMAX, steps=_STEPS):
+        case.look_up()
+        if converged:
+            return True
+        if clock.is_over():
+            return False
+    return True
 
 
 def _has_time(case: Case, calculator: Calculator, atoms: Atoms) -> bool:

@@ -11,8 +11,11 @@ from mattertune_nb.physics.checks.case import bare
 from mattertune_nb.physics.scorecard import Line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+    from numpy.typing import NDArray
 
     from mattertune_nb.physics.checks.case import Case
     from mattertune_nb.physics.scorecard import Status
@@ -63,10 +66,7 @@ def permutation(case: Case) -> Line:
     """Put atoms in another order: the energy stays, and forces go with their atoms."""
     atoms = case.start()
     order = case.rng().permutation(len(atoms))
-    return _compared(
-        "permutation", case.tuned, atoms, atoms[order],
-        lambda forces: forces[order],
-    )  # fmt: skip
+    return _compared("permutation", case.tuned, atoms, atoms[order], lambda forces: forces[order])
 
 
 def size(case: Case) -> Line:
@@ -79,10 +79,7 @@ def size(case: Case) -> Line:
         double, far = atoms.copy(), atoms.copy()
         far.positions[:, 0] += np.ptp(atoms.positions[:, 0]) + 30.0
         double += far
-    return _compared(
-        "size", case.tuned, atoms, double,
-        lambda forces: np.concatenate([forces, forces]), copies=2,
-    )  # fmt: skip
+    return _compared("size", case.tuned, atoms, double, lambda f: np.concatenate([f, f]), copies=2)
 
 
 def _compared(
@@ -90,11 +87,11 @@ def _compared(
     calculator: Calculator,
     atoms: Atoms,
     other: Atoms,
-    expected: object,
+    expected: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     copies: int = 1,
 ) -> Line:
     energy, forces = (calculator.get_property(p, atoms) for p in ("energy", "forces"))
-    wanted = expected(np.array(forces))  # type: ignore[operator]
+    wanted = expected(np.array(forces))
     energy = copies * float(energy)
     after, found = (calculator.get_property(p, other) for p in ("energy", "forces"))
     of_energy = 1e3 * abs(float(after) - energy) / len(other)
