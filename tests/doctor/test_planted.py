@@ -47,7 +47,13 @@ def test_a_fault_is_found_in_the_frames_in_which_it_is(ethanol, untuned, kind, s
     assert is_found(kind, chosen, findings)
 
 
-def data_of(frames):
+def changed(dataset, change):
+    """Return a data set with each frame, and labels, as a function of both makes them."""
+    frames = []
+    for i in range(len(dataset)):
+        atoms, labels = change(dataset[i], dict(dataset.labels(i)))
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
     return mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset()
 
 
@@ -57,13 +63,10 @@ def test_a_slope_that_is_that_of_no_unit_warns_as_the_model_itself_may_be_off(
 ):
     """Labels of another method may be softer; an error would say what nobody knows."""
     dataset, clean = ethanol
-    frames = []
-    for i in range(len(dataset)):
-        atoms, labels = dataset[i], dataset.labels(i)
-        labels = dict(labels) | {"forces": factor * labels["forces"]}
-        atoms.calc = SinglePointCalculator(atoms, **labels)
-        frames.append(atoms)
-    findings = findings_of(look_at(data_of(frames), untuned, predicted=clean.predicted))
+    data = changed(
+        dataset, lambda atoms, labels: (atoms, labels | {"forces": factor * labels["forces"]})
+    )
+    findings = findings_of(look_at(data, untuned, predicted=clean.predicted))
     (found,) = [f for f in findings if f.id in {"forces-unit", "forces-sign"}]
     assert found.severity == "warning"
     assert "no unit that is known here" in found.message
@@ -75,20 +78,19 @@ def test_a_slope_that_is_that_of_no_unit_warns_as_the_model_itself_may_be_off(
 def test_forces_or_atoms_alone_sorted_by_element_are_found(ethanol, untuned, sort_key, only_forces):
     dataset = ethanol[0]
     mix = np.random.default_rng(0).permutation(9)
-    frames = []
-    for i in range(len(dataset)):
-        atoms, forces = dataset[i][mix], dataset.labels(i)["forces"][mix]
+
+    def sort(atoms, labels):
+        atoms, forces = atoms[mix], labels["forces"][mix]
         keys = atoms.symbols if sort_key == "symbol" else atoms.numbers
         order = np.argsort(np.array(keys), kind="stable")
         if only_forces:
-            forces = forces[order]
-        else:
-            atoms = atoms[order]
-        atoms.calc = SinglePointCalculator(atoms, forces=forces)
-        frames.append(atoms)
-    (found,) = [f for f in findings_of(look_at(data_of(frames), untuned)) if f.severity == "error"]
+            return atoms, {"forces": forces[order]}
+        return atoms[order], {"forces": forces}
+
+    findings = findings_of(look_at(changed(dataset, sort), untuned))
+    (found,) = [finding for finding in findings if finding.severity == "error"]
     assert found.id == "reordered-forces"
-    assert len(found.frames) > 0.8 * len(frames)
+    assert len(found.frames) > 0.8 * len(dataset)
 
 
 def test_an_element_that_the_backbone_does_not_know_is_an_error():

@@ -73,7 +73,12 @@ class EnsemblePanel:
             return
         self._said.value = note_html("Checking the data and this machine …")
         self.button.disabled = True
-        self._thread = threading.Thread(target=self._start, daemon=True)
+        self._thread = threading.Thread(
+            target=_train_and_follow,
+            args=(weakref.ref(self),),
+            daemon=True,
+            name="mattertune_nb ensemble",
+        )
         self._thread.start()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -92,23 +97,20 @@ class EnsemblePanel:
         """Follow the runs no more; they go on."""
         self.ensemble = None
 
-    def _start(self) -> None:
+    def start(self) -> EnsembleRun | None:
+        """Begin to train and return the ensemble, or say why it cannot and return ``None``."""
         try:
             config = self._config()
             check_start(config, is_machine_checked=True)
             self.ensemble = new_ensemble(config, self.members.value).start()
         except MatterTuneError as exc:
             self._said.value = error_html(str(exc))
-            return
+            return None
         finally:
             self.button.disabled = False
         self.button.description, self.button.icon = "Stop the ensemble", "stop"
         self._line.children = [self.members, self.button, self.curves_button]
-        ensemble = self.ensemble
-        keep_looking(
-            weakref.ref(self),
-            lambda panel: panel.show_state(ensemble) if panel.ensemble is ensemble else None,
-        )
+        return self.ensemble
 
     def show_state(self, ensemble: EnsembleRun) -> float | None:
         """Say how far the runs are, and return after how many seconds to look again, if they go on."""
@@ -123,6 +125,15 @@ class EnsemblePanel:
         failure = ensemble.failure
         self._said.value = _ended(ensemble) if failure is None else error_html(failure)
         return None
+
+
+def _train_and_follow(view: weakref.ref[EnsemblePanel]) -> None:
+    """Train for a panel, and say how far the runs are for as long as there is the panel."""
+    panel = view()
+    ensemble = None if panel is None else panel.start()
+    del panel  # whose form may be gone before its runs have ended
+    if ensemble is not None:
+        keep_looking(view, lambda p: p.show_state(ensemble) if p.ensemble is ensemble else None)
 
 
 def _ended(ensemble: EnsembleRun) -> str:

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
-from mattertune_nb.config import task
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.own_properties import OWN_KINDS
-from mattertune_nb.config.properties import PROPERTIES, outside_config_class, outside_kinds
+from mattertune_nb.config.properties import (
+    ENERGY,
+    FORCES,
+    PROPERTIES,
+    STRESSES,
+    outside_config_class,
+    outside_kinds,
+)
+from mattertune_nb.config.task import (
+    EnergyPropertyConfig,
+    ForcesPropertyConfig,
+    StressesPropertyConfig,
+)
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.annotations import kind_text
 from mattertune_nb.widgets.forms.editor import Editor
@@ -26,7 +37,11 @@ if TYPE_CHECKING:
 
     from mattertune_nb.widgets.forms.editor import Path
 
-CLASSES: dict[str, Any] = {prop.name: getattr(task, prop.config) for prop in PROPERTIES.values()}
+CLASSES: dict[str, Any] = {
+    ENERGY.name: EnergyPropertyConfig,
+    FORCES.name: ForcesPropertyConfig,
+    STRESSES.name: StressesPropertyConfig,
+}
 
 
 class PropertyRow:
