@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -123,70 +124,100 @@ def _check_all(
     *,
     is_held_out: bool,
 ) -> DatasetSummary:
+    from ase.data import chemical_symbols
+
+    wanted = {prop.name: prop for prop in map(as_property, required)}
+    read = _read_all(dataset, required, elements)
+    choices = _choices(dataset, wanted, read.search)
+    absent = [label for label in wanted if read.counts[label] == 0]
+    optional = {as_property(label).name for label, missing in required.items() if missing == "mask"}
+    for label in absent:
+        if not (is_held_out and label in optional and len(dataset)):
+            _raise_absent(dataset, wanted[label])
+    present = sorted(read.columns)
+    composition = np.array([read.columns[z] for z in present], dtype=np.int64)
+    composition = composition.reshape(len(present), len(dataset)).T
+    notes = (
+        *dataset.notes,
+        *read.remarks.told(),
+        *(note for choice in choices for note in choice.notes_of_standard()),
+        *_findings(dataset, wanted, read.search, read.remarks),
+        *(
+            f"{dataset.name}: no held-out frame has {label}, whose errors are left out"
+            for label in absent
+        ),
+    )
+    return DatasetSummary(
+        n_atoms=composition.sum(axis=1),
+        elements=tuple(chemical_symbols[z] for z in present),
+        composition=composition,
+        labels={label: read.counts[label] for label in wanted},
+        notes=tuple(note if note.endswith(("?", ".")) else f"{note}." for note in notes),
+    )
+
+
+@dataclass
+class _Read:
+    """What is known of a data set once every structure has been read.
+
+    Attributes
+    ----------
+    counts
+        Of each label, how many structures have it.
+    columns
+        Of each element that occurs, how many of its atoms each structure has. A column for every element
+        there is would take a kilobyte per structure.
+    search
+        What the structures hold under which names.
+    remarks
+        What there is to say of the labels as they were read.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    columns: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    search: LabelSearch = field(default_factory=LabelSearch)
+    remarks: Remarks = field(default_factory=Remarks)
+
+
+def _read_all(
+    dataset: AtomsDataset,
+    required: Mapping[Any, Literal["error", "mask"]],
+    elements: Collection[str] | None,
+) -> _Read:
+    """Read every structure with its labels, and refuse the first that cannot be trained on."""
     from ase.data import atomic_numbers, chemical_symbols
 
     known = set(range(1, len(chemical_symbols)))
     if elements is not None:
         known = {atomic_numbers[symbol] for symbol in elements}
-    wanted = {prop.name: prop for prop in map(as_property, required)}
-    counts = dict.fromkeys(wanted, 0)
-    # a column for each element that occurs: one for each that there is would be a kilobyte a frame
-    columns: dict[int, NDArray[np.int64]] = {}
-    search, remarks = LabelSearch(), Remarks()
+    read = _Read()
     for i in watched(range(len(dataset)), f"Checking {dataset.name}"):
-        atoms = dataset.frame(i)
+        atoms, source = dataset.frame(i), dataset.source(i)
         problem = problem_of(atoms, known)
         if problem:
-            msg = f"{dataset.source(i)}: {problem}"
+            msg = f"{source}: {problem}"
             raise DataError(msg)
         stored = stored_values(atoms)
-        search.add(atoms, stored)
+        read.search.add(atoms, stored)
         try:
-            found = read_labels(
-                atoms,
-                dataset.keys_of(i),
-                required,
-                source=dataset.source(i),
-                remarks=remarks,
-                stored=stored,
+            read.counts.update(
+                read_labels(
+                    atoms,
+                    dataset.keys_of(i),
+                    required,
+                    source=source,
+                    remarks=read.remarks,
+                    stored=stored,
+                ).keys()
             )
         except DataError as exc:
             for k in range(i + 1, len(dataset)):
-                search.add(dataset.frame(k))
-            _raise_for_all(dataset, wanted, search, i, exc)
-        for label in found:
-            counts[label] += 1
+                read.search.add(dataset.frame(k))
+            _raise_for_all(dataset, required, read.search, i, exc)
         per_element = np.bincount(atoms.numbers)
         for z in np.flatnonzero(per_element).tolist():
-            columns.setdefault(z, np.zeros(len(dataset), dtype=np.int64))[i] = per_element[z]
-    choices = _choices(dataset, wanted, search)
-    absent = [label for label, count in counts.items() if count == 0]
-    optional = {as_property(label).name for label, missing in required.items() if missing == "mask"}
-    for label in absent:
-        if not (is_held_out and label in optional and len(dataset)):
-            _raise_absent(dataset, wanted[label])
-    present = sorted(columns)
-    composition = np.array([columns[z] for z in present], dtype=np.int64)
-    composition = composition.reshape(len(present), len(dataset)).T
-    return DatasetSummary(
-        n_atoms=composition.sum(axis=1),
-        elements=tuple(chemical_symbols[z] for z in present),
-        composition=composition,
-        labels=counts,
-        notes=tuple(
-            note if note.endswith(("?", ".")) else f"{note}."
-            for note in (
-                *dataset.notes,
-                *remarks.told(),
-                *(note for choice in choices for note in choice.notes_of_standard()),
-                *_findings(dataset, wanted, search, remarks),
-                *(
-                    f"{dataset.name}: no held-out frame has {label}, whose errors are left out"
-                    for label in absent
-                ),
-            )
-        ),
-    )
+            read.columns.setdefault(z, np.zeros(len(dataset), dtype=np.int64))[i] = per_element[z]
+    return read
 
 
 def _choices(
@@ -241,14 +272,15 @@ def _findings(
 
 def _raise_for_all(
     dataset: AtomsDataset,
-    wanted: Mapping[str, Property],
+    required: Mapping[Any, Literal["error", "mask"]],
     search: LabelSearch,
     i: int,
     error: DataError,
 ) -> NoReturn:
     """Raise the error of one frame with what the others have, or the question that all of them ask."""
     atoms, known = dataset.frame(i), ""
-    for label, prop in wanted.items():
+    for prop in map(as_property, required):
+        label = prop.name
         if label not in PROPERTIES:
             continue
         names = dataset.keys_of(i).names(prop)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -16,9 +14,11 @@ from mattertune_nb.training.length import last_step
 from mattertune_nb.training.outcome.verdict import Verdict, verdict
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
+from mattertune_nb.training.runs.background import resume_in_background
 from mattertune_nb.training.runs.kernel import widgets_served
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -124,15 +124,9 @@ class Run:
         """
         self.config()
         self.directory.claim()
-        with self.directory.console_file.open("ab") as console:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
-                env=os.environ | {CLAIMED_BY: str(os.getpid())},
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = resume_in_background(
+            self.path, self.directory.console_file, {CLAIMED_BY: str(os.getpid())}
+        )
         self.directory.write_status("starting", pid=self._process.pid)
         return self
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,10 +16,12 @@ from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import made_whole, write_json, write_text
 from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.training.records.summary import summary_of
+from mattertune_nb.training.runs.background import resume_in_background
 from mattertune_nb.training.runs.kernel import widgets_served
 from mattertune_nb.training.runs.run import Run
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping
     from typing import Self
 
@@ -197,14 +197,7 @@ class RunSeries:
             Another process is training them.
         """
         self._refuse_active()
-        with (self.path / _CONSOLE).open("ab") as console:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(self.path)],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = resume_in_background(self.path, self.path / _CONSOLE)
         self._note_process(self._process.pid)
         return self
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.length import last_step
 from mattertune_nb.widgets.page.connection import while_connected
 
@@ -182,12 +183,3 @@ def damage_in_words(damaged: int) -> str:
     if not damaged:
         return ""
     return f" · {damaged} damaged record{'s' * (damaged > 1)} left out"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that people would use."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -15,12 +15,13 @@ import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.outcome.verdict import TOLD, Verdict, verdict
 from mattertune_nb.training.records.summary import Summary, summary_of
 from mattertune_nb.training.runs.runs_folder import RunsFolder
 from mattertune_nb.widgets.live.differences import differences
-from mattertune_nb.widgets.live.progress import damage_in_words, duration
+from mattertune_nb.widgets.live.progress import damage_in_words
 from mattertune_nb.widgets.page.connection import Connection
 from mattertune_nb.widgets.page.controls import VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end

@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.amounts import duration
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.style import error_html
 
@@ -180,10 +181,3 @@ def said(error: Any) -> str:
     if isinstance(error, MatterTuneError):
         return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def duration(seconds: float) -> str:
-    """Return a time in two digits or so, e.g. ``"40 s"`` or ``"3 min"``."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ import pytest
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.widgets.page import work as work_module
-from mattertune_nb.widgets.page.work import Step, Work, duration
+from mattertune_nb.widgets.page.work import Step, Work
 
 
 @pytest.fixture
@@ -125,10 +125,3 @@ def test_progress_says_how_much_is_left():
     work._tell(Step("predicting", 25, 100, "frames"), first, seconds=20.0)
     assert work._bar.value == 0.25
     assert "predicting: 25 of 100 frames, 60\u00a0s left" in work._words.value
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (200, "3 min"), (7200, "2.0 h")]
-)
-def test_durations(seconds, words):
-    assert duration(seconds) == words

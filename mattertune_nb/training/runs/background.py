@@ -1,0 +1,42 @@
+"""A process that trains on when the one that began it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def resume_in_background(
+    path: Path, console: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Go on with a run or a series of runs in a process of its own.
+
+    Parameters
+    ----------
+    path
+        The directory of the run or the series.
+    console
+        The file to which what the process prints is added.
+    environment
+        Variables set for the process, beside those of this one.
+
+    Returns
+    -------
+    subprocess.Popen
+        The process.
+    """
+    with console.open("ab") as printed:
+        return subprocess.Popen(
+            [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(path)],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
