@@ -172,7 +172,7 @@ class Backbone(nn.Module, ABC):
     def outputs(
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return the energy and what else is asked for in one pass; an adapter with more heads overrides it.
+        """Return the energy and what else is asked for in one pass; adapters with more heads override it.
 
         Parameters
         ----------

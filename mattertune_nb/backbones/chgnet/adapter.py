@@ -14,7 +14,7 @@ from chgnet.model.model import BatchedGraph, CHGNet
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.graph import (
     Graph,
     GraphBatch,
@@ -23,6 +23,7 @@ from mattertune_nb.backbones.graph import (
     pairs_at_one_centre,
 )
 from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MAGMOMS = "magmoms"
 """The vendor's head for the sizes of magnetic moments, (N,) in μB."""
 
 
-class CHGNetBackbone(Backbone):
+class CHGNetBackbone(MultiHeadBackbone):
     """Adapter of :class:`chgnet.model.model.CHGNet`.
 
     The vendor's ``BatchedGraph`` is filled for the whole batch in one go, where the vendor loops
@@ -115,10 +116,6 @@ class CHGNetBackbone(Backbone):
             # its columns are the elements from hydrogen on
             elements += torch.from_numpy(references[1 : elements.shape[1] + 1]).to(elements)
         torch.save({"model": model.as_dict()}, path)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

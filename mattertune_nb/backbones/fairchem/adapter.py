@@ -9,8 +9,9 @@ from ase.data import chemical_symbols
 from fairchem.core.datasets.atomic_data import AtomicData
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.fairchem.files import Loaded, build, outputs_of, save
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.properties import ENERGY
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import Graph, GraphBatch
 
 
-class FairchemBackbone(Backbone):
+class FairchemBackbone(MultiHeadBackbone):
     """Adapter of ``HydraModel``; normalizer and energies of elements, which are beside it, are added here."""
 
     no_lammps = "export to 'vendor', and run that by fairchem's `fix external` (its guide, LAMMPS)."
@@ -103,10 +104,6 @@ class FairchemBackbone(Backbone):
         save(
             Loaded(self.architecture, weights, self.scale.cpu(), self.shift.cpu(), by_element), path
         )
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

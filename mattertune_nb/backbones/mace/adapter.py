@@ -10,9 +10,10 @@ from mace.calculators import LAMMPS_MACE
 from mace.modules.models import o3  # not from e3nn, see files.py
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
 from mattertune_nb.backbones.mace.files import build
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _SCALAR = o3.Irrep(0, 1)
 
 
-class MACEBackbone(Backbone):
+class MACEBackbone(MultiHeadBackbone):
     """Adapter of ``ScaleShiftMACE``, which is called without its gradients.
 
     The vendor adds the energies of isolated atoms in the format of the weights, where float32 would leave
@@ -94,10 +95,6 @@ class MACEBackbone(Backbone):
         own = model.atomic_energies_fn.atomic_energies
         model.atomic_energies_fn.atomic_energies = energies.reshape(own.shape)
         return model
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

@@ -11,9 +11,10 @@ from matgl.apps.pes import Potential
 from matgl.models import CHGNet, M3GNet, TensorNet
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs
 from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _MODELS = {"CHGNet": CHGNet, "M3GNet": M3GNet, "TensorNet": TensorNet}
 
 
-class MatGLBackbone(Backbone):
+class MatGLBackbone(MultiHeadBackbone):
     """Adapter of :class:`matgl.apps.pes.Potential` around one of three models.
 
     The vendor's ``pbc_offshift`` is what is added to the difference of two positions. With all atoms at the
@@ -93,10 +94,6 @@ class MatGLBackbone(Backbone):
         weights = {name: value.cpu() for name, value in self.potential.state_dict().items()}
         potential.load_state_dict(weights | {"element_refs.property_offset": offset})
         potential.save(path)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

@@ -9,8 +9,9 @@ import torch
 from ase.data import chemical_symbols
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, pairs_at_one_centre
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SHIFT = "normalizer.shift"
 """The vendor's energy of each element, by atomic number."""
 
 
-class MatterSimBackbone(Backbone):
+class MatterSimBackbone(MultiHeadBackbone):
     """Adapter of ``M3Gnet``; its pass is that of the vendor, which turns everything to float32."""
 
     no_lammps = (
@@ -74,10 +75,6 @@ class MatterSimBackbone(Backbone):
         added = torch.from_numpy(references[: self.model.max_z + 1]).float()
         state[_SHIFT] = state[_SHIFT] + added
         torch.save({"model_name": "m3gnet", "model": state, "model_args": self.architecture}, path)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

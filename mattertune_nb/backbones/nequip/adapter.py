@@ -11,8 +11,9 @@ from nequip.data import AtomicDataDict as Key
 from nequip.utils import get_current_code_versions
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.backbones.nequip.files import MODEL
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
@@ -32,7 +33,7 @@ _CASTS = ("_output_dtype", "model_dtype")
 """Attributes of layers with the number format that they cast to, whatever that of their weights is."""
 
 
-class NequIPBackbone(Backbone):
+class NequIPBackbone(MultiHeadBackbone):
     """Adapter of a ``GraphModel``: its layers are called without the one that differentiates the energy.
 
     Lengths, scales, shifts and energies are in float64 in a model of float32 too, as the vendor has them.
@@ -123,10 +124,6 @@ class NequIPBackbone(Backbone):
         compiled = f"{path.stem}.nequip.pt2"
         options = f"--mode aotinductor --device cuda --target pair_{style}"
         return PairStyle(style, compiled, first=f"nequip-compile {options} {path.name} {compiled}")
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

@@ -93,8 +93,6 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         label="Start from",
     )
 
-    _title: ClassVar[str] = "NequIP"
-
     @field_validator("pretrained_model")
     @classmethod
     def _check_name(cls, value: str) -> str:
@@ -196,5 +194,3 @@ class AllegroBackboneConfig(NequIPBackboneConfig):
         label="Pretrained weights",
         basic=True,
     )
-
-    _title = "Allegro"

@@ -19,8 +19,9 @@ from orb_models.forcefield.pretrained import (
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 
@@ -50,7 +51,7 @@ _MAKE = {
 }
 
 
-class ORBBackbone(Backbone):
+class ORBBackbone(MultiHeadBackbone):
     """Adapter of the vendor's ``ConservativeForcefieldRegressor`` and ``DirectForcefieldRegressor``."""
 
     no_lammps = ONLY_FROM_PYTHON
@@ -79,10 +80,6 @@ class ORBBackbone(Backbone):
         added = torch.from_numpy(references[: before.numel()]).view_as(before)
         state[_REFERENCES] = (before.double() + added).to(before.dtype)
         torch.save(state, path)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

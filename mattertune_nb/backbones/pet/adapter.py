@@ -8,8 +8,9 @@ import torch
 from ase.data import chemical_symbols
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.backbones.pet.files import build, save
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import GraphBatch
 
 
-class PETBackbone(Backbone):
+class PETBackbone(MultiHeadBackbone):
     """Adapter of ``PETBackend``; energies of elements and the scale, which are beside it, are added here."""
 
     scale: Tensor
@@ -75,10 +76,6 @@ class PETBackbone(Backbone):
         exported = f"{path.stem}.metatomic.pt"
         command = f"mtt export {path.name} -o {exported}"
         return PairStyle(f"metatomic {exported}", None, first=command, by_number=True)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(

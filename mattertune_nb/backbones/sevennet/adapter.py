@@ -15,8 +15,9 @@ from sevenn.scripts.deploy import deploy
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.backbones.backbone import FEATURES, Backbone
+from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
+from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -39,7 +40,7 @@ _SHIFT = "rescale_atomic_energy.shift"
 _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 
 
-class SevenNetBackbone(Backbone):
+class SevenNetBackbone(MultiHeadBackbone):
     """Adapter of :class:`sevenn.nn.sequential.AtomGraphSequential`.
 
     Its modules are run in order, without the one that differentiates the energy, and with the
@@ -107,10 +108,6 @@ class SevenNetBackbone(Backbone):
         self.save_vendor(checkpoint, references)
         deploy(checkpoint, str(path), modal=self.modality)
         return PairStyle("e3gnn", path.name)
-
-    @override
-    def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        return self.outputs(batch, edge_vectors, ())[ENERGY.name]
 
     @override
     def outputs(
