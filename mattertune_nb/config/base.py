@@ -33,7 +33,7 @@ def setting(
     fixed: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Declare a config field; forms, CLI help and docs are made from what is said here.
+    """Declare a config field, with all that forms, the CLI's help and the docs say about it.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def setting(
     files
         Patterns of names, where the value is a file that a form offers to choose or to upload.
     fixed
-        Whether a run that is resumed has to keep it; where the value is a group of settings, its kind, as
-        each of them says it for itself. Not given: as the class has it, see ``fields_are_fixed``.
+        Whether a run that is resumed has to keep it. Of a group of settings only the kind is meant; each
+        setting in it says so for itself. Not given: as the class has it, see ``fields_are_fixed``.
     **kwargs
         Bounds and the like, passed on to :func:`pydantic.Field`.
     """
@@ -98,7 +98,7 @@ class StrictConfig(BaseModel):
     )
 
     fields_are_fixed: ClassVar[bool] = False
-    """Whether a run that is resumed has to keep the fields that a class declares and says nothing else of."""
+    """Whether a run that is resumed has to keep fields that this class declares without saying ``fixed``."""
 
     def __init__(self, /, **data: Any) -> None:
         try:
@@ -166,7 +166,7 @@ class StrictConfig(BaseModel):
         """
         try:
             text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, RuntimeError) as exc:  # the latter of a home folder that is not there
+        except (OSError, RuntimeError) as exc:  # the latter where there is no home folder
             why = getattr(exc, "strerror", None) or exc
             msg = f"{path}: cannot read the config ({why}). Check the path."
             raise ConfigError(msg) from exc
@@ -177,7 +177,7 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_yaml_text(cls, text: str, *, source: str = "") -> Self:
-        """Read a config from YAML that is at hand; `source` is named in the error.
+        """Read a config from a text in YAML; `source` is named in the error.
 
         Parameters
         ----------
@@ -270,18 +270,9 @@ def _no_text(cls: type[BaseModel], exc: UnicodeEncodeError) -> ConfigError:
 def _code(value: Any, indent: int) -> str:
     """Return constructor code for a value, broken into lines where it is long."""
     if isinstance(value, StrictConfig):
-        plain = value.to_dict()
         prefix = "mt." if type(value).__module__.startswith("mattertune_nb.") else ""
-        parts = []
-        for name, field in type(value).model_fields.items():
-            current = getattr(value, name)
-            if not field.is_required():
-                default = field.get_default(call_default_factory=True)
-                # 1 and 1.0 may differ in what they mean: a number of things, and a fraction
-                if current == default and type(current) is type(default):
-                    continue
-            raw = current if _has_code(current) else plain[name]
-            parts.append(f"{name}={_code(raw, indent + 4)}")
+        changed = _not_at_default(value).items()
+        parts = [f"{name}={_code(own, indent + 4)}" for name, own in changed]
         return _join(f"{prefix}{type(value).__name__}(", parts, ")", indent)
     if isinstance(value, (list, tuple)):
         parts = [_code(item, indent + 4) for item in value]
@@ -295,7 +286,23 @@ def _code(value: Any, indent: int) -> str:
     return repr(value)
 
 
+def _not_at_default(config: StrictConfig) -> dict[str, Any]:
+    """Return the settings that differ from their defaults; as plain data where they have no code."""
+    plain = config.to_dict()
+    changed = {}
+    for name, field in type(config).model_fields.items():
+        current = getattr(config, name)
+        if not field.is_required():
+            default = field.get_default(call_default_factory=True)
+            # 1 and 1.0 may differ in what they mean: a number of things, and a fraction
+            if current == default and type(current) is type(default):
+                continue
+        changed[name] = current if _has_code(current) else plain[name]
+    return changed
+
+
 def _has_code(value: Any) -> bool:
+    """Return whether :func:`_code` can write a value that calls its own constructors."""
     if isinstance(value, (list, tuple)):
         return all(_has_code(item) for item in value)
     if isinstance(value, dict):

@@ -12,16 +12,15 @@ if TYPE_CHECKING:
 
 
 LONGEST = 80
-"""Characters of what was given that a message repeats."""
+"""Characters that a message repeats of what was given."""
 
-
-_OF_CAUSE = 200
+_LONGEST_CAUSE = 200
 
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST + 1},}}")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return a text with whatever steers a terminal, or starts a new line, written out but for `keep`."""
+    """Return a text with control characters and line breaks escaped, except for those in `keep`."""
     return "".join(
         c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode()
         for c in text
@@ -29,19 +28,19 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def cut(text: str) -> str:
-    """Return a text as a message repeats it: without its end where it is long."""
+    """Return a text as a message repeats it, shortened where it is long."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def cause(error: Exception) -> str:
-    """Return what another library says of a failure: the error's type and the first line, cut if long.
+    """Return how another library reports a failure: the error's type and its first line, cut if long.
 
     Of a pickle's only the first sentence: torch's next ones advise to run the code that is in it.
     """
     lines = str(error).strip().splitlines()
     if lines and isinstance(error, UnpicklingError):
         lines = lines[0].split(". ")
-    return f"{type(error).__name__}: {lines[0][:_OF_CAUSE]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}" if lines else type(error).__name__
 
 
 class MatterTuneError(Exception):
@@ -93,7 +92,7 @@ class ConfigError(MatterTuneError, ValueError):
 
 
 def about(text: str, *path: str) -> ConfigError:
-    """Return what a validator raises that looks at several settings and is about one of them."""
+    """Return the error of a validator that compares several settings, to be shown beside one of them."""
     return ConfigError.from_problems("", [(path, text)])
 
 

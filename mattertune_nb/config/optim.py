@@ -51,10 +51,10 @@ class _OptimizerConfig(StrictConfig):
         Parameters
         ----------
         parameters
-            With their names, where some have a rate of their own; the prefix ``backbone.`` is left out of
-            what patterns are compared with, as in ``freeze``.
+            With their names, where some have a rate of their own; patterns are compared with names without
+            the prefix ``backbone.``, as in ``freeze``.
         factors
-            What the rate of each is multiplied with, too, by its name without the prefix; 1 for others.
+            Further factors of the learning rate, by the parameter's name without the prefix; 1 for others.
 
         Raises
         ------

@@ -48,7 +48,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Property:
-    """All that is said of a property.
+    """A property that a model predicts: its names, unit and kind, and how its errors are shown.
 
     Attributes
     ----------

@@ -171,10 +171,9 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
     )
     per_element_references: dict[str, float] | Literal["isolated_atoms"] | Path | None = setting(
         None,
-        "Energy of each element, or a YAML or JSON file with it; 'isolated_atoms': those by which the "
-        "isolated atoms in the data (E0s) have the energies that stand there; not set: fitted to label - "
-        "prediction of the training set by a robust regression, and kept only where it lowers the "
-        "held-out error.",
+        "Energy of each element, or a YAML or JSON file with it; 'isolated_atoms': so that the isolated "
+        "atoms in the data (E0s) get exactly their energies there; not set: fitted to label - prediction of "
+        "the training set by a robust regression, and kept only where it lowers the held-out error.",
         label="Reference energies",
         fixed=True,
         basic=True,
@@ -188,8 +187,8 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
     )
     refit: bool = setting(
         True,
-        "Fit fitted references again to a sample of the training set at each validation, as the weights "
-        "carry the zero of energy to and fro while they learn; kept only where it lowers the error of "
+        "Fit fitted references again to a sample of the training set at each validation, as the zero of "
+        "energy drifts back and forth while the weights learn; kept only where it lowers the error of "
         "frames not fitted on. Turn it off to compare with runs that did without.",
         label="Fit again in training",
     )

@@ -24,6 +24,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_NOT_LIGHTNINGS = {
+    "additional_trainer_kwargs",
+    "check_val_every_n_steps",
+    "checkpoint",
+    "early_stopping",
+    "ema",
+    "ewc",
+    "foreign_set",
+    "l2_sp",
+    "loggers",
+    "replay",
+    "unfreezing",
+    "walls",
+}
+"""Settings that Lightning's Trainer does not have."""
+
+
 class TrainerConfig(HardwareConfig):
     """How, how long and on what hardware to train.
 
@@ -126,8 +143,8 @@ class TrainerConfig(HardwareConfig):
     )
     num_sanity_val_steps: int = setting(
         0,
-        "Validation batches tried before training; -1: all. Data are checked anyway. Set it to 0 "
-        "to start sooner, or raise it to try metrics of your own.",
+        "Validation batches tried before training; -1: all. Data are checked anyway. Raise it to try "
+        "metrics of your own.",
         label="Validation steps before training",
         ge=-1,
         group="validation",
@@ -244,6 +261,10 @@ class TrainerConfig(HardwareConfig):
         if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
             text = f"Least epochs, {self.min_epochs}, exceed Epochs, {self.max_epochs}"
             raise about(text, "min_epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _check_interval_of_validations(self) -> Self:
         if self.check_val_every_n_steps is not None and (
             self.val_check_interval is not None or self.check_val_every_n_epoch != 1
         ):
@@ -252,11 +273,20 @@ class TrainerConfig(HardwareConfig):
                 "between validations; leave those at their defaults"
             )
             raise about(text, "check_val_every_n_steps")
-        own = {*type(self).model_fields, "callbacks", "logger"}
-        files = [part.file for part in (self.replay, self.foreign_set) if part is not None]
-        if len(files) == 2 and files[0] is not None and files[0] == files[1]:
-            text = "Replay trains on the file on which forgetting is measured; give one of both another"
+        return self
+
+    @model_validator(mode="after")
+    def _check_foreign_files(self) -> Self:
+        if self.replay is None or self.foreign_set is None or self.replay.file is None:
+            return self
+        if self.replay.file == self.foreign_set.file:
+            text = "Replay trains on the file on which forgetting is measured; choose another for one of them"
             raise about(text, "foreign_set", "file")
+        return self
+
+    @model_validator(mode="after")
+    def _check_additional_kwargs(self) -> Self:
+        own = {*type(self).model_fields, "callbacks", "logger"}
         clash = sorted(own & set(self.additional_trainer_kwargs))
         if clash:
             instead = {
@@ -290,10 +320,7 @@ class TrainerConfig(HardwareConfig):
 
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
-        left_out = {"early_stopping", "checkpoint", "ema", "loggers", "additional_trainer_kwargs"}
-        left_out |= {"foreign_set", "walls", "replay", "l2_sp", "ewc", "unfreezing"}
-        left_out.add("check_val_every_n_steps")
-        kwargs = self.model_dump(exclude=left_out)
+        kwargs = self.model_dump(exclude=_NOT_LIGHTNINGS)
         if self.check_val_every_n_steps is not None:
             # Lightning counts batches, and over epochs where it is told of none
             kwargs["val_check_interval"] = (

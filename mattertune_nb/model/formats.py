@@ -1,7 +1,7 @@
 """Versions of what a checkpoint holds, and how older ones become the newest.
 
-A checkpoint is a mapping of tensors and builtins, written by ``torch.save`` or, for archive, safetensors;
-the page *How it works* has its parts. Its ``format`` is one of:
+A checkpoint is a mapping of tensors and builtins, written by ``torch.save`` or, to be archived, as
+safetensors; the page *How it works* lists its parts. Its ``format`` is one of:
 
 1. Version 0.1, which had no ``format``: reference energies did not change in training.
 2. ``normalization.first_references`` are those that training began with; written with ``format`` or, by

@@ -35,10 +35,10 @@ gradients costs about a sixth of a training step."""
 class ReferenceRefit(Callback):
     """Fit the reference energies again at each validation, to label - prediction of training frames.
 
-    At a high learning rate the weights carry the zero of energy to and fro, and a run that ends early would
-    keep a constant error that says nothing of the model. What is validated and kept has references of its
-    own; they are kept where they lower the error of frames not fitted on: of the other half of the sample,
-    see :func:`mattertune_nb.model.references.refit_references`, and of validation frames.
+    At a high learning rate the zero of energy drifts back and forth with the weights, and a run that ends
+    early would keep a constant error that says nothing about the model. New references are kept where they
+    lower the error of frames not fitted on: of the other half of the sample, see
+    :func:`mattertune_nb.model.references.refit_references`, and of validation frames.
     """
 
     @override

@@ -27,8 +27,10 @@ from mattertune_nb.training.config import MatterTunerConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.labels.choice import Choice
+    from mattertune_nb.data.sources.configs import DBDatasetConfig, XYZDatasetConfig
 
 _HEAD = """\
 # A run of mattertune_nb: mattertune-nb fit config.yaml
@@ -72,53 +74,73 @@ def first_config(data: Path, backbone: str) -> FirstConfig:
         Where the file is there and cannot be read.
     """
     first, said = FirstConfig(), _Said()
-    findings: dict[str, list[str]] = {}
     dataset, model = dataset_config(data), backbone_config_class(backbone)()
     if file_stamps(dataset):
-        opened = dataset.create_dataset()
-        search = search_labels(opened, at_most=_SECONDS)
-        choices = search.choices()
-        if any(choice.open for choice in choices.values()):
-            from mattertune_nb.doctor.evidence import decide
-
-            decide(opened, choices, backbone)
-        dataset = dataset.model_copy(update=key_settings(choices))
-        first.notes += opened.notes
-        opened.keys = dataset.keys
-        for label, choice in choices.items():
-            first.notes += choice.notes
-            unnamed = opened.unnamed(0, label)
-            if choice.key is None and unnamed is not None:
-                first.notes.append(f"the frames have no {label}. {unnamed}")
-            elif label != STRESSES.name and choice.key is None and choice.question is None:
-                problem = _unreadable(opened, label, "error")
-                first.notes += [] if problem is None else [problem.removesuffix(".")]
-            if choice.question is not None:
-                first.questions.append(f"{data}: {choice.question}")
-            if choice.key is not None:
-                own = not _is_converted(opened, label)
-                findings[label] = search.findings(label, [choice.key], unit_is_own=own)
-                first.notes += findings[label]
-            said.choice(choice)
-        _, isolated = without_isolated_atoms({"file": opened})
-        first.notes += [note.removesuffix(".") for note in isolated]
-        if isolated:
-            said.lines["per_element_references"] = [
-                "The file holds isolated atoms; their energies are used by",
-                f"  per_element_references: {ISOLATED_ATOMS}",
-            ]
-        stress = choices[STRESSES.name]
-        if stress.key is not None and not findings[STRESSES.name]:
-            problem = _unreadable(opened, STRESSES.name, "mask")
-            if problem is None and stress.candidate is not None and stress.candidate.n_usable:
-                whole = stress.candidate.n_usable == search.n_frames
-                added = StressesPropertyConfig(missing="error" if whole else "mask")
-                model.properties = [*model.properties, added]
-            elif problem is not None:
-                said.lines.setdefault("stress_key", []).append(problem)
+        dataset = _with_labels(dataset, model, first, said)
     config = MatterTunerConfig(model=model, data=AutoSplitDataModuleConfig(dataset=dataset))
     first.text = _HEAD + "\n".join(_lines(config, 0, said.lines)) + "\n"
     return first
+
+
+def _with_labels(
+    config: XYZDatasetConfig | DBDatasetConfig,
+    model: BackboneConfig,
+    first: FirstConfig,
+    said: _Said,
+) -> XYZDatasetConfig | DBDatasetConfig:
+    """Return a file's config with the names of its labels; stresses that it has join the model's properties.
+
+    What a person should know is added to `first` and `said`.
+    """
+    dataset = config.create_dataset()
+    search = search_labels(dataset, at_most=_SECONDS)
+    choices = search.choices()
+    if any(choice.open for choice in choices.values()):
+        from mattertune_nb.doctor.evidence import decide
+
+        decide(dataset, choices, model.name)
+    config = config.model_copy(update=key_settings(choices))
+    first.notes += dataset.notes
+    dataset.keys = config.keys
+    findings: dict[str, list[str]] = {}
+    for label, choice in choices.items():
+        first.notes += _notes(dataset, choice)
+        if choice.question is not None:
+            first.questions.append(f"{config.src}: {choice.question}")
+        if choice.key is not None:
+            own = not _is_converted(dataset, label)
+            findings[label] = search.findings(label, [choice.key], unit_is_own=own)
+            first.notes += findings[label]
+        said.choice(choice)
+    _, isolated = without_isolated_atoms({"file": dataset})
+    first.notes += [note.removesuffix(".") for note in isolated]
+    if isolated:
+        said.lines["per_element_references"] = [
+            "The file holds isolated atoms; their energies are used by",
+            f"  per_element_references: {ISOLATED_ATOMS}",
+        ]
+    stress = choices[STRESSES.name]
+    if stress.key is not None and not findings[STRESSES.name]:
+        problem = _unreadable(dataset, STRESSES.name, "mask")
+        if problem is not None:
+            said.lines.setdefault("stress_key", []).append(problem)
+        elif stress.candidate is not None and stress.candidate.n_usable:
+            whole = stress.candidate.n_usable == search.n_frames
+            added = StressesPropertyConfig(missing="error" if whole else "mask")
+            model.properties = [*model.properties, added]
+    return config
+
+
+def _notes(dataset: AtomsDataset, choice: Choice) -> list[str]:
+    """Return what a person should know of how a label was chosen, or of why there is none."""
+    notes, label = list(choice.notes), choice.label
+    unnamed = dataset.unnamed(0, label)
+    if choice.key is None and unnamed is not None:
+        notes.append(f"the frames have no {label}. {unnamed}")
+    elif label != STRESSES.name and choice.key is None and choice.question is None:
+        problem = _unreadable(dataset, label, "error")
+        notes += [] if problem is None else [problem.removesuffix(".")]
+    return notes
 
 
 def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "mask"]) -> str | None:

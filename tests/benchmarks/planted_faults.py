@@ -179,9 +179,9 @@ FAULTS = (
     ),
     Fault(
         "minutes shown as hours",
-        LIVE + "progress.py",
-        'f"{seconds / 3600:.1f} h"',
-        'f"{seconds / 60:.1f} h"',
+        "training/amounts.py",
+        '("h", 3600.0)',
+        '("h", 60.0)',
     ),
     # curves
     Fault("mode=max ignored", LIVE + "series.py", 'name, self.mode == "max"', "name, False"),

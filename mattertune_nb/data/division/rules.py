@@ -61,9 +61,8 @@ def divide(
     keys, notes, n = frame_keys(dataset), [], len(dataset)
     kept_whole = ""
     if rule == "auto":
-        rule = "random"
-        if is_trajectory(dataset, keys.species):
-            rule = "blocks"
+        rule = "blocks" if is_trajectory(dataset, keys.species) else "random"
+        if rule == "blocks":
             notes.append("the frames follow one another in time, so they are divided by blocks")
     if rule == "order":
         part = in_order(np.arange(n), sizes.counts)
@@ -83,7 +82,7 @@ def divide(
     part = keep_together(part, keys.structure)
     n_repeated = n - len(np.unique(keys.structure))
     if n_repeated:
-        notes.append(f"{n_repeated} of {n} frames repeat others and are on their side")
+        notes.append(f"{n_repeated} of {n} frames repeat others and are in the same part as those")
     for k, stage in enumerate(STAGES):
         if sizes.counts[k] and not (part == k).any():
             msg = (
@@ -95,15 +94,17 @@ def divide(
     if kept_whole and not n_repeated and taken != sizes.counts:
         got, asked = (" + ".join(str(k) for k in counts if k) for counts in (taken, sizes.counts))
         notes.append(f"{got} frames in place of {asked}, as each {kept_whole} stays whole")
-    parts = {k: np.flatnonzero(part == i) for i, k in enumerate(STAGES) if sizes.counts[i]}
-    return Division(parts, rule, tuple(f"{dataset.name}: {note}." for note in notes))
+    return Division(_parts(part, sizes), rule, tuple(f"{dataset.name}: {note}." for note in notes))
 
 
 def by_number(n: int, sizes: Sizes, seed: int) -> Division:
     """Divide `n` frames at random without a look at them."""
-    part = in_order(permutation(n, seed), sizes.counts)
-    parts = {k: np.flatnonzero(part == i) for i, k in enumerate(STAGES) if sizes.counts[i]}
-    return Division(parts, "permutation")
+    return Division(_parts(in_order(permutation(n, seed), sizes.counts), sizes), "permutation")
+
+
+def _parts(part: NDArray[np.int64], sizes: Sizes) -> dict[str, NDArray[np.int64]]:
+    """Return the frames of each part that is asked for, from the part of each frame."""
+    return {k: np.flatnonzero(part == i) for i, k in enumerate(STAGES) if sizes.counts[i]}
 
 
 def permutation(n: int, seed: int) -> NDArray[np.int64]:

@@ -142,7 +142,7 @@ class Choice:
                 f"no value is plainly the {self.label}. It may be {told}. Set {prop.key_field} to the name "
                 f"of the one that is, or take the {self.label} out of the properties."
             )
-        which = "may be" if len(self.open) == 1 else "which of these is"
+        which = "this may be" if len(self.open) == 1 else "which of these is"
         return f"{which} the {self.label}: {told}. Set {prop.key_field} to its name."
 
 

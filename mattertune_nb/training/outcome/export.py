@@ -74,7 +74,7 @@ def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
 
 
 def save_safetensors(model: FinetuneModuleBase, path: Path) -> None:
-    """Write a `model` to `path` for archive: tensors and JSON, which this package loads again."""
+    """Write a `model` to `path` to be archived: tensors and JSON, which this package loads again."""
     save_archive(model, path, {"versions": versions()})
 
 

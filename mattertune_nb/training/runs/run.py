@@ -233,8 +233,8 @@ class Run:
         to
             ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies in
             its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input;
-            ``"safetensors"``: tensors, settings and versions for archive, which is loaded wherever a
-            checkpoint is.
+            ``"safetensors"``: tensors, settings and versions to be archived, which can be loaded wherever a
+            checkpoint can.
         path
             The file; not given: in the run's directory.
 
