@@ -18,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError, MissingExtraError
-from mattertune_nb.data.readers import reader
+from mattertune_nb.data.readers import registry
 from mattertune_nb.data.sources.opening import open_frames
 from mattertune_nb.data.xyz.file import IndexedXYZ
 
@@ -245,7 +245,7 @@ def test_a_reader_of_another_package_comes_first(tmp_path, monkeypatch):
     info = site / "mine-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Name: mine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{reader.GROUP}]\ndimers = my_dimers:READER\n")
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\ndimers = my_dimers:READER\n")
     (site / "my_dimers.py").write_text(
         "from ase import Atoms\n"
         "from mattertune_nb.data.readers.reader import Reader\n"
@@ -254,14 +254,14 @@ def test_a_reader_of_another_package_comes_first(tmp_path, monkeypatch):
         "READER = Reader('dimers', lambda path, head: path.suffix == '.dimers', read, ('*.dimers',))\n"
     )
     monkeypatch.syspath_prepend(site)
-    reader.readers.cache_clear()
-    assert "dimers" in {point.name for point in entry_points(group=reader.GROUP)}
+    registry.readers.cache_clear()
+    assert "dimers" in {point.name for point in entry_points(group=registry.GROUP)}
     (tmp_path / "a.dimers").write_text("2.1 2.3")
     try:
         assert mt.open_dataset(tmp_path / "a.dimers").frame(1).get_distance(0, 1) == 2.3
         assert len(mt.open_dataset(tmp_path)) == 2, "a folder finds it by its pattern"
     finally:
-        reader.readers.cache_clear()
+        registry.readers.cache_clear()
 
 
 CASES = [
