@@ -64,7 +64,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     Attributes
     ----------
     rows
-        One mapping a run, from column to text.
+        One mapping per run, from column to text.
     """
 
     def __init__(self, folder: RunsFolder) -> None:
@@ -237,7 +237,7 @@ def _before(name: str, unit: str) -> str:
 
 
 def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
-    """Return by what columns of numbers are sorted."""
+    """Return the values by which columns of numbers are sorted."""
     keys: dict[str, Any] = {
         "epochs": summary.n_epochs,
         "started": summary.started,
@@ -254,7 +254,7 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """Return a setting as text, of a long path its end."""
+    """Return a setting as text, a long path without its beginning."""
     text = str(value)
     parts = Path(text).parts
     return str(Path("…", *parts[-2:])) if Path(text).is_absolute() and len(parts) > 3 else text

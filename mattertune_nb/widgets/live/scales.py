@@ -109,14 +109,16 @@ def line_label(name: str, value: float) -> str:
 
 
 def best_label(panel: Panel, best: Point) -> str:
-    """Return what a star stands for: best of which metric, and in which epoch, counted from 1."""
+    """Return what a star stands for: the best value of which metric, and its epoch, counted from 1."""
     return f"best {title_of(panel.best_of)} {best.value:.3g},<br>epoch {best.epoch + 1:.0f}"
 
 
 def off_scale_label(panel: Panel) -> str:
     """Return the lines that are too high to be drawn, in words; nothing where there are none."""
-    lines = [f"{name} {value:,.0f}".replace(",", " ") for name, value in panel.off_scale().items()]
-    return "<br>".join(f"{line} (off scale)" for line in lines)
+    lines = panel.off_scale().items()
+    return "<br>".join(
+        f"{name} {f'{value:,.0f}'.replace(',', ' ')} (off scale)" for name, value in lines
+    )
 
 
 def kept_label(data: CurveData) -> str:

@@ -27,9 +27,9 @@ MAX_PANELS = 16
 """More would not fit a screen; all metrics are in the record."""
 
 OFF_SCALE = 10
-"""A line so many times above the highest point of its panel is told in words: it would flatten all curves."""
+"""A line so many times above its panel's highest point is given in words: it would flatten all curves."""
 
-# ours that would say the same twice; a user's own metric of any name is drawn
+# metrics of ours that would say the same twice; a user's own metric of any name is drawn
 _NOT_DRAWN = {
     *(set(HEADLINES) - set(MAIN.values())),
     *(f"{stage}/{UNREFIT}_{kind}" for stage in ("val", "test") for kind in ("mae", "rmse")),
@@ -65,7 +65,7 @@ class Series:
         return iter(self._points)
 
     def add(self, step: float, epoch: float, value: float, seconds: float = 0.0) -> None:
-        """Add a point; now and then half of all are dropped, which is O(1) a point."""
+        """Add a point; now and then half of all are dropped, which is O(1) per point."""
         self.version += 1
         self._points.append(Point(step, epoch, value, seconds))
         if len(self._points) > MAX_POINTS:
@@ -139,7 +139,7 @@ class Panel:
 
 
 class CurveData:
-    """Sorts a run's records into panels: loss, an error a property, learning rate, and others.
+    """Sorts a run's records into panels: loss, an error per property, learning rate, and others.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class CurveData:
         self.version = 0
         self.damaged = 0
         """Records that could not be read."""
-        # told by who knows it; what is here otherwise is worked out of the record
+        # set by whoever knows it, else worked out from the record
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[object, Figure | None] | None = None
         self.expect(monitor, mode, reserved, own)
@@ -176,7 +176,7 @@ class CurveData:
         reserved: Iterable[str] = (),
         own: Iterable[Property] = (),
     ) -> None:
-        """Say what records to come hold, see :class:`CurveData`."""
+        """Say what the coming records will hold, see :class:`CurveData`."""
         named = list(own)
         self._headlines = HEADLINES | headlines_of(named) | FOREIGN
         self._main = {*MAIN.values(), *FOREIGN, *(f"val/{prop.main_metric}" for prop in named)}
@@ -214,26 +214,28 @@ class CurveData:
                 # nothing was done in the meantime, which may have been days
                 self._clock.clear()
                 self._time = None
-                continue
-            if record.get("kind") == CHANGED:
+            elif record.get("kind") == CHANGED:
                 if "best_step" in record:
                     self._choose_anew(record["best_step"])
-                continue
-            step, epoch = record.get("step", 0), record.get("epoch", 0)
-            self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
-            # an epoch's last step tells its length
-            self._seen_per_epoch = max(self._seen_per_epoch, (step + 1) / (epoch + 1))
-            time = record.get("time")
-            if isinstance(time, (int, float)):
-                self.seconds += 0 if self._time is None else max(time - self._time, 0)
-                self._time = time
-                self._clock.append((time, step))
-            for name, value in record.items():
-                if isinstance(value, (int, float)) and name not in ("time", "epoch", "step"):
-                    self._add(name, step, epoch, float(value))
+            else:
+                self._add_metrics(record)
+
+    def _add_metrics(self, record: dict[str, Any]) -> None:
+        step, epoch = record.get("step", 0), record.get("epoch", 0)
+        self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
+        # an epoch's last step tells its length
+        self._seen_per_epoch = max(self._seen_per_epoch, (step + 1) / (epoch + 1))
+        time = record.get("time")
+        if isinstance(time, (int, float)):
+            self.seconds += 0 if self._time is None else max(time - self._time, 0)
+            self._time = time
+            self._clock.append((time, step))
+        for name, value in record.items():
+            if isinstance(value, (int, float)) and name not in ("time", "epoch", "step"):
+                self._add(name, step, epoch, float(value))
 
     def _choose_anew(self, step: float | None) -> None:
-        """Begin with the point of one validation, if any, as the best are chosen by another measure now."""
+        """Make one validation's point the best so far, if there is one, as another measure now chooses."""
         if self.monitor is None:
             return
         panel = self._place(self.monitor)[0]
@@ -276,16 +278,16 @@ class CurveData:
     def _place(self, name: str) -> tuple[Panel, str, float]:
         """Return the panel of a metric, its name there, and the factor to the panel's unit."""
         named = _NAMED_SET.match(name)
-        if named and f"val/{named[2]}" in self._headlines:
-            headline = self._headlines[f"val/{named[2]}"]
-            metric = f"val/{named[2]}"
+        metric = f"val/{named[2]}" if named else ""
+        if named and metric in self._headlines:
+            headline = self._headlines[metric]
             panel = self.panels.setdefault(
                 metric, Panel(headline.title, headline.unit, best_of=metric)
             )
             place = panel, named[1], headline.factor
         elif name in self._headlines:
             headline = self._headlines[name]
-            # what is forgotten is least before the first step: no star but where it chooses the weights
+            # least is forgotten before the first step: no star unless this metric chooses the weights
             starred = "" if name in FOREIGN else name
             panel = self.panels.setdefault(
                 name, Panel(headline.title, headline.unit, best_of=starred)
@@ -329,7 +331,7 @@ class CurveData:
         order = ["loss", *self._headlines, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
-        # what is elsewhere is found before the first step, or not at all
+        # errors elsewhere are measured before the first step, or not at all
         has_begun = bool(self.panels["loss"].series)
         reserved = [
             self._place(metric)[0]
