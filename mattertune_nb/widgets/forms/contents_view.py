@@ -51,9 +51,9 @@ class SourceView:
         """What is said."""
         return str(self._text.value)
 
-    def say(self, note: str) -> None:
+    def say(self, note: str, *, error: bool = False) -> None:
         """Show the line that is known at once."""
-        self._text.value = note_html(note)
+        self._text.value = error_html(note, css="mt-alert") if error else note_html(note)
         self.offer([])
 
     def ask(self, choices: Sequence[Choice]) -> None:

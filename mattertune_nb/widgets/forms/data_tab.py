@@ -97,10 +97,14 @@ class DataTab(Editor):
 
     def show_contents(self, data: Any, known: LabelKeyFiller) -> None:
         """Show what is known at once of the files of a config, and how their frames are divided."""
+        unread = set() if known.waiting else known.notes.keys() - known.sizes.keys()
         for name, view in self.views.items():
-            view.say(known.notes.get(name, ""))
+            view.say(known.notes.get(name, ""), error=name in unread)
             view.ask(known.questions.get(name, ()))
-        self.split.show(data, known.sizes)
+        if unread:
+            self.split.clear()
+        else:
+            self.split.show(data, known.sizes)
 
     @override
     def inner_editors(self) -> Iterable[Editor]:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.widgets.forms.about import MISSING
-from mattertune_nb.widgets.page.controls import HTML, Button
+from mattertune_nb.widgets.page.controls import HTML, Button, VBox
 from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
@@ -117,8 +117,9 @@ class Editor:
             tip = f"Put the default of '{label}' back"
             self._undo = Button(icon="undo", tooltip=tip, css="mt-undo")
             self._undo.on_click(self._on_undo)
-            at = children.index(self._message) if self._message in children else len(children)
-            children.insert(at, self._undo)
+            # in the line of the label, before a message or a form below it
+            below = (i for i, c in enumerate(children) if c is self._message or isinstance(c, VBox))
+            children.insert(next(below, len(children)), self._undo)
             self.line.children = children
         elif self._undo is not None:
             self.widget.remove_class("mt-changed")

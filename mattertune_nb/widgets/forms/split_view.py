@@ -62,6 +62,12 @@ class SplitView:
                 target=self._divide, args=args, daemon=True, name="mattertune_nb split"
             ).start()
 
+    def clear(self) -> None:
+        """Show nothing, as where a file cannot be read and is told so."""
+        with self._lock:
+            self._asked = None
+            self.widget.value = ""
+
     def _divide(self, data: Any, asked: Any) -> None:
         threading.Event().wait(_DELAY)
         if self._asked != asked:

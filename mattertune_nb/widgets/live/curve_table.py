@@ -16,11 +16,13 @@ def curve_table(data: CurveData) -> Table | None:
     holds all.
     """
     columns: dict[str, dict[tuple[float, float], float]] = {}
-    for panel in data.ordered():
-        for name, series in panel.series.items():
+    with data.lock:
+        for panel in data.ordered():
             unit = f" ({panel.unit})" if panel.unit else ""
-            points = series.array().tolist()
-            columns[f"{panel.title}, {name}{unit}"] = {(s, e): value for s, e, value, _ in points}
+            for name, series in panel.series.items():
+                points = series.array().tolist()
+                title = f"{panel.title}, {name}{unit}"
+                columns[title] = {(s, e): value for s, e, value, _ in points}
     places = sorted({place for points in columns.values() for place in points})
     if not places:
         return None

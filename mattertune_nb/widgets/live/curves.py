@@ -75,11 +75,16 @@ class CurvesFigure:
 
     def draw(self, scales: Scales) -> None:
         """Draw everything in another way."""
-        self.scales = scales
-        self.update()
+        with self.data.lock:
+            self.scales = scales
+            self.update()
 
     def update(self) -> None:
         """Send what has changed in few messages to the page."""
+        with self.data.lock:
+            self._update()
+
+    def _update(self) -> None:
         panels = self.data.ordered()
         log = [self.scales.is_log(panel) for panel in panels]
         places = [(panel.title, bool(panel.series), panel.in_sight()) for panel in panels], log
@@ -124,7 +129,7 @@ class CurvesFigure:
                     self.widget.layout[f"legend{axis_suffix(number)}"].title.text = title
         axis = self.scales.x_title(self.data)
         if self._is_new(("", "axis"), axis):
-            hover = f"{axis.split(' (')[0]} %{{x:.4~g}}"
+            hover = self.scales.x_hover(self.data)
             self.widget.update_layout(
                 xaxis={"title": {"text": axis}, "unifiedhovertitle": {"text": hover}}
             )
@@ -224,13 +229,14 @@ class CurvesFigure:
                 continue
             self._fits -= 1
             self._fit_at += _DRAWN_SECONDS
-            self.widget.layout.autosize = False
-            self.widget.layout.autosize = True
+            with self.data.lock:
+                self.widget.layout.autosize = False
+                self.widget.layout.autosize = True
 
     def clear(self) -> None:
         """Empty all curves, as a run that was resumed has written some of its record anew."""
-        self._shown.clear()
-        with self.widget.batch_update():
+        with self.data.lock, self.widget.batch_update():
+            self._shown.clear()
             for trace in self._traces.values():
                 trace.x, trace.y = [], []
 

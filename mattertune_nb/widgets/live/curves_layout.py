@@ -41,6 +41,8 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
             anchor="x",
             title={"text": panel.unit, "font": {"size": 11}},
             type="log" if is_log else "linear",
+            # plotly's own have powers of ten, and numbers such as 2 and 5 between them
+            tickformat="~g" if is_log else None,
             showticklabels=bool(panel.series or panel.lines),
             # a line at the very edge would be taken for the frame
             autorangeoptions={

@@ -36,10 +36,11 @@ def draw_curves(data: CurveData, *, scales: Scales = _DEFAULT, title: str = "") 
 
     The picture is kept until the data change.
     """
-    key = (data.version, scales, title)
-    if data.drawn is None or data.drawn[0] != key:
-        data.drawn = (key, _draw(data, scales, title))
-    return data.drawn[1]
+    with data.lock:
+        key = (data.version, scales, title)
+        if data.drawn is None or data.drawn[0] != key:
+            data.drawn = (key, _draw(data, scales, title))
+        return data.drawn[1]
 
 
 def _draw(data: CurveData, scales: Scales, title: str) -> Figure | None:

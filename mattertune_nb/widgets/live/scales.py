@@ -58,6 +58,13 @@ class Scales:
             return f"step (epoch = {length} steps)" if length else "step"
         return "epoch" if self.along == "epoch" else f"wall time ({_time_unit(data)[1]})"
 
+    def x_hover(self, data: CurveData) -> str:
+        """Return what is told of the place of the mouse, as plotly writes it."""
+        name, unit = (
+            ("wall time", _time_unit(data)[1]) if self.along == "time" else (self.along, "")
+        )
+        return f"{name} %{{x:.4~g}} {unit}".rstrip()
+
     def is_log(self, panel: Panel) -> bool:
         """Return whether a panel's axis is logarithmic: not where a value is negative, or a line zero."""
         lowest = [s.array()[:, 2].min() for s in panel.series.values() if len(s)]

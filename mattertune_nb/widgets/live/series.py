@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -160,6 +161,8 @@ class CurveData:
         reserved: Iterable[str] = (),
         own: Iterable[Property] = (),
     ) -> None:
+        # a thread adds while what a person chooses is drawn
+        self.lock = threading.RLock()
         self.version = 0
         self.damaged = 0
         """Records that could not be read."""
@@ -187,38 +190,41 @@ class CurveData:
             for metric, headline in self._headlines.items()
             for recorded, name in headline.untuned.items()
         }
-        self.monitor = monitor
-        self.mode = mode
+        self.monitor, self.mode = monitor, mode
         self._reserved = tuple(reserved)
 
     def clear(self) -> None:
         """Forget everything."""
-        self.version += 1
-        self.panels: dict[str, Panel] = {"loss": Panel("loss")}
-        self.epoch = 0
-        self.step = 0
-        self.seconds = 0.0
-        self.kept: Point | None = None
-        self._routes: dict[str, tuple[Series, Panel, float] | None] = {}
-        self._clock: deque[tuple[float, float]] = deque(maxlen=200)
-        self._time: float | None = None
-        self._seen_per_epoch = 0.0
-        for metric in self._reserved:
-            self._place(metric)
+        with self.lock:
+            self.version += 1
+            self.panels: dict[str, Panel] = {"loss": Panel("loss")}
+            self.epoch = self.step = 0
+            self.seconds = 0.0
+            self.kept: Point | None = None
+            self._routes: dict[str, tuple[Series, Panel, float] | None] = {}
+            self._clock: deque[tuple[float, float]] = deque(maxlen=200)
+            self._time: float | None = None
+            self._seen_per_epoch = 0.0
+            for metric in self._reserved:
+                self._place(metric)
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
         """Add records in the order in which they were written."""
-        self.version += 1
-        for record in records:
-            if record.get("kind") == "resumed":
-                # nothing was done in the meantime, which may have been days
-                self._clock.clear()
-                self._time = None
-            elif record.get("kind") == CHANGED:
-                if "best_step" in record:
-                    self._choose_anew(record["best_step"])
-            else:
-                self._add_metrics(record)
+        with self.lock:
+            self.version += 1
+            for record in records:
+                self._take(record)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if record.get("kind") == "resumed":
+            # nothing was done in the meantime, which may have been days
+            self._clock.clear()
+            self._time = None
+        elif record.get("kind") == CHANGED:
+            if "best_step" in record:
+                self._choose_anew(record["best_step"])
+        else:
+            self._add_metrics(record)
 
     def _add_metrics(self, record: dict[str, Any]) -> None:
         step, epoch = record.get("step", 0), record.get("epoch", 0)
@@ -248,8 +254,7 @@ class CurveData:
             return
         if name not in self._routes:
             self._routes[name] = self._route(name)
-        route = self._routes[name]
-        if route is None:
+        if (route := self._routes[name]) is None:
             return
         series, panel, factor = route
         series.add(step, epoch, factor * value, self.seconds)

@@ -13,6 +13,7 @@ _ARROW = (
     "fill='%23ccc' d='M5.2 5.9 9 9.7l3.8-3.8L14 7.1l-5 4.9-5-4.9z'/%3E%3C/svg%3E"
 )
 PAGE_STYLE = f"""
+:is(.mattertune-live, .mt-run-form) .jupyter-widgets-disconnected::before {{ display: none; }}
 .jp-WindowedPanel-outer:has(.mt-form:hover, .mt-form:focus-within, .mattertune-live:hover,
   .mattertune-live:focus-within) {{ overflow-anchor: none; }}
 [data-jp-theme-light="false"] .widget-dropdown > select {{ color-scheme: dark;
@@ -24,7 +25,7 @@ PAGE_STYLE = f"""
 
 A browser keeps in place what it sees of the cell below, and moves what is pressed where a view becomes
 longer or shorter; not so while a person is in the view. In a dark theme the arrow of ipywidgets' drop-downs
-is black.
+is black. Where a kernel is gone JupyterLab puts a mark before each part of a view; the view's own is enough.
 """
 
 STYLE = (

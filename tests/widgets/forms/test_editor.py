@@ -45,6 +45,13 @@ def test_what_differs_from_its_default_is_marked_and_put_back():
     assert form.config == mt.TrainerConfig()
 
 
+def test_the_way_back_stands_in_the_line_of_the_label():
+    form = ConfigForm(mt.CHGNetBackboneConfig(optimizer=mt.SGDConfig(lr=0.1)))
+    optimizer = controls(form, "optimizer")
+    children = list(optimizer.line.children)
+    assert children.index(optimizer._undo) < children.index(optimizer.inner.widget)
+
+
 @pytest.mark.parametrize("config", [mt.RunConfig, mt.CHGNetBackboneConfig, mt.SGDConfig])
 def test_a_form_of_defaults_marks_nothing(config):
     form = ConfigForm(config())

@@ -676,3 +676,16 @@ def test_properties_stay_when_another_backbone_is_chosen_and_its_facts_are_shown
     tab.properties.rows["energy"].switch.value = True
     assert tuner_form.config.model.property_names == ["energy"]
     assert tuner_form.editor.widget.titles[1] == "Model"
+
+
+def test_a_file_that_cannot_be_read_is_told_once_and_in_its_place(tuner_form, tmp_path):
+    form = tuner_form
+    data = form.editor.data
+    form.config = with_data(form, mt.demo_data("train"))
+    assert data.split.value
+    form.config = with_data(form, tmp_path / "nowhere.xyz")
+    assert "nowhere.xyz: no such file" in data.views["dataset"].text
+    assert 'role="alert"' in data.views["dataset"].text
+    assert data.split.value == ""
+    form.config = with_data(form, mt.demo_data("train"))
+    assert data.split.value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -163,6 +166,41 @@ def test_log_axes_are_for_every_panel_but_one_with_negative_values(data):
     figure.draw(Scales(log=True))
     axes = [figure.widget.layout[f"yaxis{n or ''}"].type for n in ("", 2, 3, 4, 5)]
     assert axes == ["log", "log", "log", "log", "linear"]
+
+
+def test_a_logarithmic_axis_has_plain_numbers_and_the_place_of_the_mouse_its_unit(data):
+    figure = CurvesFigure(data)
+    figure.draw(Scales(log=True, along="time"))
+    assert figure.widget.layout.yaxis.tickformat == "~g"
+    assert figure.widget.layout.xaxis.unifiedhovertitle.text == "wall time %{x:.4~g} s"
+    figure.draw(Scales())
+    assert figure.widget.layout.yaxis.tickformat is None
+    assert figure.widget.layout.xaxis.unifiedhovertitle.text == "step %{x:.4~g}"
+
+
+def test_what_is_chosen_while_a_thread_adds_draws_no_curve_twice(data, monkeypatch):
+    figure = CurvesFigure(data)
+    add, begun = figure.widget.add_traces, threading.Event()
+
+    def slow(traces):
+        begun.set()
+        time.sleep(0.5)
+        return add(traces)
+
+    monkeypatch.setattr(figure.widget, "add_traces", slow)
+    chosen = threading.Thread(target=figure.draw, args=[Scales(smoothing=0.5)])
+    chosen.start()
+    assert begun.wait(20)
+    data.add([{"step": 20, "epoch": 4, "time": 30.0, "train/total_loss": 0.5}])
+    figure.update()
+    chosen.join()
+    assert len(figure.widget.data) == len(figure._traces)
+    # each in the panel and of the kind of its name
+    for (title, kind, _), trace in figure._traces.items():
+        number = [panel.title for panel in data.ordered()].index(title) + 1
+        assert trace.yaxis == f"y{'' if number == 1 else number}"
+        assert (kind == "best") == trace.name.startswith("best")
+    assert drawn(figure, 1, "training").x[-1] == 21
 
 
 def test_a_point_that_is_alone_has_a_marker():
