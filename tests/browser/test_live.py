@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -58,10 +57,14 @@ def save(notebook) -> nbformat.NotebookNode:
 def picture_of(notebook, cell: int, name: str) -> None:
     """Keep a screenshot of what a cell shows, whole."""
     notebook.picture(name)
-    output = notebook.output(cell)
+    page, output = notebook.page, notebook.output(cell)
+    size = page.viewport_size
+    # what does not fit the window would be covered by the page's own bars
+    page.set_viewport_size(size | {"height": int(output.bounding_box()["height"]) + 250})
     output.scroll_into_view_if_needed()
-    notebook.page.wait_for_timeout(700)
-    output.screenshot(path=Path(__file__).parents[2] / "test-artefacts" / f"{name}.png")
+    page.wait_for_timeout(700)
+    output.screenshot(path=notebook.artefact(name))
+    page.set_viewport_size(size)
 
 
 def test_the_quickstart_from_start_to_end(notebook, lab):

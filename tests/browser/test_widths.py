@@ -13,22 +13,23 @@ mt.Run.attach(directory.path).dashboard()"""
 COMPARED = """import mattertune_nb as mt
 from mattertune_nb.training.run_dir import RunDirectory
 for name, epochs in (("first", 3), ("second-with-a-longer-name", 2)):
-    config = mt.demo_config("compared", name)
+    config = mt.demo_config("compared{width}", name)
     config.trainer.max_epochs = epochs
     directory, _ = RunDirectory.create(config)
     for epoch in range(epochs):
-        values = {"baseline/forces_mae": 0.2, "baseline/energy_per_atom_mae": 0.1} if not epoch else {}
-        values |= {"val/total_loss": 0.26789, "val/forces_mae": 0.1 / epochs, "val/energy_per_atom_mae": 0.01}
+        values = dict.fromkeys(["baseline/forces_mae", "baseline/energy_per_atom_mae"], 0.2)
+        values["val/total_loss"] = values["val/energy_per_atom_mae"] = 0.02 / epochs
+        values["val/forces_mae"] = 0.1 / epochs
         directory.append_metrics("metrics", epoch, epoch, values)
-mt.compare("compared/first", "compared/second-with-a-longer-name")"""
+mt.compare(*("compared{width}/" + name for name in ("first", "second-with-a-longer-name")))"""
 OUTSIDE = """output => {
     const edge = output.getBoundingClientRect().right;
     return [...output.querySelectorAll('.js-plotly-plot text')]
         .filter(text => text.textContent.trim() && text.getBoundingClientRect().right > edge)
         .map(text => text.textContent);
 }"""
-ROOM = """output => {
-    const plot = output.querySelector('.js-plotly-plot');
+ROOM = """(output, number = 0) => {
+    const plot = output.querySelectorAll('.js-plotly-plot')[number ?? 0];
     return plot.parentElement.getBoundingClientRect().width - plot._fullLayout.width;
 }"""
 
@@ -54,14 +55,19 @@ def test_curves_follow_a_side_bar_that_is_closed_and_opened(notebook):
     assert notebook.errors == []
 
 
-def test_compared_runs_have_their_words_within_a_narrow_cell(notebook):
-    notebook.page.set_viewport_size({"width": 1024, "height": 768})
-    notebook.open(COMPARED)
+@pytest.mark.parametrize("width", [1024, 1366])
+def test_compared_runs_fill_their_cell_and_keep_their_words_in_it(notebook, width):
+    notebook.page.set_viewport_size({"width": width, "height": 768})
+    notebook.open(COMPARED.replace("{width}", str(width)))
     notebook.run(0)
     output = notebook.output(0)
     output.locator(".js-plotly-plot").nth(1).wait_for()
     notebook.page.wait_for_timeout(4000)
-    notebook.picture("compare-1024")
+    notebook.picture(f"compare-{width}")
     assert output.get_by_text("second-with-a-longer-name").count() > 0
     assert output.evaluate(OUTSIDE) == []
+    for plot in (0, 1):
+        assert abs(output.evaluate(ROOM, plot)) < 2
+    height = output.locator(".js-plotly-plot").nth(1).bounding_box()["height"]
+    assert abs(height - 360) < 2
     assert notebook.errors == []

@@ -61,12 +61,8 @@ class CurvesFigure:
         self.data = data
         self.scales = Scales()
         self.widget = new_plotly_figure()
-        # fills the cell and follows the window; without it plotly stays at 700 px
-        self.widget._config = {
-            "responsive": True,
-            "displaylogo": False,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"],
-        }
+        unused = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"]
+        self.widget._config = self.widget._config | {"modeBarButtonsToRemove": unused}
         self._traces: dict[Key, Any] = {}
         self._shown: dict[tuple[str, ...], object] = {}
         self._fits, self._fit_at = 0, 0.0

@@ -48,7 +48,8 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
             autorangeoptions={
                 "include": [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
             },
-            nticks=5,
+            # of more than a decade plotly else tells each of 1, 2, 3 …, one upon the other
+            nticks=3 if is_log else 5,
         )
         layout[f"legend{suffix}"] = {
             "x": 1.01,

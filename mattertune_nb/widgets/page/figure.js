@@ -16,17 +16,23 @@ const readPlotly = (source) => {
   return import(url).finally(() => URL.revokeObjectURL(url));
 };
 
-// plotly follows the window alone; a cell is made wider or narrower by a side bar as well, and has no width
-// before it is shown
+// plotly follows the window alone; a cell is made wider or narrower by a side bar as well, has no width before it
+// is shown, and a figure that is still being drawn does not hear of it
 const follow = (el) => {
-  let width = 0;
+  let width = 0, timer = 0;
+  const fit = (tries) => {
+    const { layout, _fullLayout: drawn } = el;  // of which plotly makes its figure
+    if (!tries || !width || layout?.width || (drawn && Math.abs(drawn.width - width) < 1)) return;
+    if (drawn) window.dispatchEvent(new Event("resize"));
+    timer = setTimeout(fit, 300, tries - 1);
+  };
   const observer = new ResizeObserver(([{ contentRect }]) => {
-    const now = Math.round(contentRect.width);
-    if (now && now !== width) window.dispatchEvent(new Event("resize"));
-    width = now;
+    width = contentRect.width;
+    clearTimeout(timer);
+    fit(40);
   });
   observer.observe(el);
-  return () => observer.disconnect();
+  return () => { observer.disconnect(); clearTimeout(timer); };
 };
 
 export default () => {

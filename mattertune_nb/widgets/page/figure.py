@@ -28,13 +28,14 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
     _esm: ClassVar[Path] = Path(__file__).with_name("figure.js")
     _plotly = traitlets.Unicode().tag(sync=True)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # it fills the cell and follows it; plotly's own stays at 700 px
+        self._config = {"responsive": True, "displaylogo": False}
+
     @traitlets.default("_plotly")  # type: ignore[untyped-decorator]
     def _front_end(self) -> str:
         return _front_end()
-
-    @traitlets.default("_config")  # type: ignore[untyped-decorator]
-    def _buttons(self) -> dict[str, Any]:
-        return {"displaylogo": False, "responsive": True}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return what a page needs to show the figure as it is now."""

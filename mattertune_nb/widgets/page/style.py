@@ -109,7 +109,7 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .jp-OutputArea-output:has(.mt-run-form), .jp-Cell-outputWrapper:has(.mt-run-form),
 .jp-Cell:has(.mt-run-form) { overflow: visible !important; min-width: 0; }
 .mt-start-text { flex: 1 1 auto; min-width: 0; overflow: visible; padding-left: 8px;
-  min-height: 54px; justify-content: center; }
+  min-height: 62px; justify-content: center; }
 .mt-start-text:has(.mt-alert) > .mt-estimate, .mt-run-form:has(.mt-error) .mt-estimate { display: none; }
 .mt-tools { flex-flow: row wrap; align-items: center; gap: 0 12px; overflow: visible; }
 .mt-file > .mt-control { flex: 1 1 300px; width: auto; max-width: none; }
