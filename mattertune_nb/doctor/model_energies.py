@@ -102,8 +102,6 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
         if found is None:
             return
         of_part, gap, width = found
-    if _are_other_structures(case.facts, rows, energies.guess, of_part):
-        return
     in_unit = _unit_of_part(case.facts, rows, of_part)
     if in_unit is not None:
         part, unit, ratio = in_unit
@@ -116,6 +114,8 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
             case.facts.numbers_of(np.sort(rows[part])),
             case.source,
         )
+        return
+    if _are_other_structures(case.facts, rows, energies.guess, of_part):
         return
     yield Finding(
         "mixed-settings",
@@ -178,7 +178,8 @@ def _unit_of_part(
     for part in (of_part, ~of_part):
         fit, _ = fit_references(counts[~part], energies[~part])
         expected = counts[part] @ fit
-        if not expected.all():
+        # of elements that the others lack, nothing is expected
+        if not expected.all() or (counts[part].any(axis=0) & ~counts[~part].any(axis=0)).any():
             continue
         ratios = energies[part] / expected
         ratio = float(np.median(ratios))
