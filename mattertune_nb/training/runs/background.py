@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_FOR_SCREENS = ("FORCE_COLOR", "CLICOLOR_FORCE")
+"""Set in each notebook's kernel; what is printed goes to a file."""
+
 
 def resume_in_background(
     path: Path, console: Path, environment: Mapping[str, str] | None = None
@@ -31,10 +34,11 @@ def resume_in_background(
     subprocess.Popen
         The process.
     """
+    inherited = {name: value for name, value in os.environ.items() if name not in _FOR_SCREENS}
     with console.open("ab") as printed:
         return subprocess.Popen(
             [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(path)],
-            env={**os.environ, **(environment or {})},
+            env={**inherited, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.records.status import Status
     from mattertune_nb.widgets.live.dashboard import Dashboard
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""What a terminal takes for colours."""
 
 
 class Run:
@@ -323,4 +327,5 @@ def _last_lines(file: Path, n: int) -> list[str]:
         return []
     with file.open("rb") as handle:
         handle.seek(max(file.stat().st_size - 400 * n, 0))
-        return handle.read().decode(errors="replace").splitlines()[-n:]
+        text = handle.read().decode(errors="replace")
+    return _COLOURS.sub("", text).splitlines()[-n:]

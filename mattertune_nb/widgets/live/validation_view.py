@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mattertune_nb.training.runs.run import Run
+
+_COLUMNS = 3
+"""Structures beside each other; of more the words are too small to be read in a narrow cell."""
 
 
 class ValidationView:
@@ -99,10 +103,14 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> Figure:
 
 def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> Figure:
     """Draw structures side by side, each with where it is from and its error of a property."""
-    figure, axes = new_figure(1, len(frames), 2.0 * len(frames), 2.3)
-    for ax, (atoms, worst) in zip(axes, frames, strict=True):
+    columns = min(_COLUMNS, len(frames))
+    rows = math.ceil(len(frames) / columns)
+    figure, axes = new_figure(rows, columns, 2.2 * columns, 2.2 * rows)
+    for ax in axes[len(frames) :]:
+        ax.set_axis_off()
+    for ax, (atoms, worst) in zip(axes, frames, strict=False):
         plot_atoms(atoms, ax, rotation="10x,20y,0z")
         ax.set_axis_off()
         source = str(worst["source"]).rsplit(", ", 1)[-1]
-        ax.set_title(f"{source}\n{prop.factor * worst['error']:.3g} {prop.shown_unit}", fontsize=7)
+        ax.set_title(f"{source}\n{prop.factor * worst['error']:.3g} {prop.shown_unit}", fontsize=8)
     return figure

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.training.records.walls import WallRecord
 
-_MOST, _COLUMNS = 12, 4
+_MOST, _COLUMNS = 12, 3
 _SHOWN = 3.0  # Å
 _DEEPEST, _HIGHEST = -12.0, 30.0  # eV
 
@@ -90,8 +90,8 @@ def draw_walls(record: WallRecord) -> Figure:
             max(values.min() - 1, _DEEPEST), min(max(values.max(), values.min() + 2), _HIGHEST)
         )
         ax.set_title(names[k] + (", new hole" if names[k] in new else ""), fontsize=8)
-        ax.tick_params(labelsize=6)
-    axes[0].legend(fontsize=6, frameon=False)
-    axes[0].set_ylabel("energy (eV)", fontsize=7)
-    axes[0].set_xlabel("distance (Å)", fontsize=7)
+        ax.tick_params(labelsize=7)
+    axes[0].legend(fontsize=7, frameon=False)
+    axes[0].set_ylabel("energy (eV)", fontsize=8)
+    axes[0].set_xlabel("distance (Å)", fontsize=8)
     return figure

@@ -215,6 +215,11 @@ def test_the_log_and_what_was_printed_share_the_lines_that_are_shown(run):
     assert run.log_tail(2).split("\n") == ["log"] * 2
 
 
+def test_colours_for_a_terminal_are_not_shown_as_letters(run):
+    run.directory.console_file.write_text("\x1b[1mforces\x1b[0m \x1b[32;1mbetter\x1b[0m\n")
+    assert run.log_tail().endswith("forces better")
+
+
 def test_the_worst_structures_are_shown_where_the_data_are_gone(run, tmp_path):
     config = run.config()
     config.data.validation.src = tmp_path / "moved.xyz"
@@ -422,3 +427,15 @@ def test_what_waits_for_the_end_and_what_shows_it_say_the_same(run, monkeypatch)
     assert run.wait(60).state == "finished"
     assert "finished" in view._header.value
     view.close()
+
+
+def test_what_a_run_prints_into_its_file_has_no_colours(run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in each notebook's kernel
+    config = run.config()
+    config.trainer.max_epochs = 3
+    run.directory.config_file.write_text(config.to_yaml())
+    assert run.start().wait(300).state == "finished"
+    run._process.wait(60)  # which tells what came of it once it has ended
+    printed = run.directory.console_file.read_bytes()
+    assert b"mean absolute error" in printed
+    assert b"\x1b" not in printed
