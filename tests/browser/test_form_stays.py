@@ -138,3 +138,21 @@ def test_no_tab_of_a_dashboard_is_cut_on_a_narrow_page(notebook):
     cut = "labels => labels.filter(l => l.scrollWidth > l.clientWidth + 1).map(l => l.textContent)"
     assert labels.evaluate_all(cut) == []
     notebook.run(1)
+
+
+@pytest.mark.long
+def test_the_list_of_files_keeps_within_a_narrow_form(notebook):
+    notebook.page.set_viewport_size({"width": 1024, "height": 768})
+    notebook.open("import mattertune_nb as mt\nmt.TunerForm(mt.demo_config())")
+    notebook.run(0)
+    output = notebook.output(0)
+    browse = output.get_by_role("button", name="Browse").first
+    before = browse.bounding_box()
+    browse.click()
+    output.get_by_role("button", name="Folder above").first.wait_for()
+    assert browse.bounding_box() == before
+    edge = output.locator(".mt-run-form").bounding_box()
+    for part in output.locator(".mt-chooser:visible, .mt-chooser:visible *").all():
+        box = part.bounding_box()
+        assert box is None or box["x"] + box["width"] <= edge["x"] + edge["width"]
+    assert notebook.errors == []

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _FOR_SCREENS = ("FORCE_COLOR", "CLICOLOR_FORCE")
 """Set in each notebook's kernel; what is printed goes to a file."""
 
+_WIDTH = {"COLUMNS": "72"}
+"""Letters of a line, as many as a narrow cell shows."""
+
 
 def resume_in_background(
     path: Path, console: Path, environment: Mapping[str, str] | None = None
@@ -38,7 +41,7 @@ def resume_in_background(
     with console.open("ab") as printed:
         return subprocess.Popen(
             [sys.executable, "-m", "mattertune_nb.cli", "resume", "--quiet", str(path)],
-            env={**inherited, **(environment or {})},
+            env={**inherited, **_WIDTH, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
     from mattertune_nb.widgets.forms.editor import Path
 
@@ -115,9 +116,8 @@ class ConfigEditor(Editor):
     def _make_widget(self) -> W.Box:
         groups: dict[str, list[str]] = {}
         for name in self.first:
-            extra: Any = self.cls.model_fields[name].json_schema_extra or {}
             # a few basic fields need no headings
-            group = "" if self.rest is not None else extra.get("group", "")
+            group = "" if self.rest is not None else _group(self.cls.model_fields[name])
             groups.setdefault(group, []).append(name)
         sections: list[W.Widget] = []
         for group in sorted(groups, key=bool):
@@ -146,12 +146,17 @@ class ConfigEditor(Editor):
 
     def find(self, text: str) -> None:
         """Hide the fields that a search does not find, and open what holds those that it finds."""
+        shown = set()
         for name, editor in self.first.items():
             field = self.cls.model_fields[name]
             found = not text or is_found(name, field, text)
+            if found:
+                shown.add(_group(field))
             (editor.widget.remove_class if found else editor.widget.add_class)("mt-miss")
             if not text or (found and not is_found(name, field, text, deep=False)):
                 editor.find(text)
+        for group, heading in self._headings.items():
+            (heading.remove_class if group in shown else heading.add_class)("mt-miss")
         if self.rest is not None:
             fields = self.cls.model_fields
             hits = [n for n in self._others if is_found(n, fields[n], text)]
@@ -193,6 +198,12 @@ class ConfigEditor(Editor):
     def _place(self, path: Path, text: str) -> tuple[Path, str]:
         """Give what is wrong with a config as a whole to the first field that it speaks of."""
         return path_of_spoken(path, text, [*self.first, *self._others])
+
+
+def _group(field: FieldInfo) -> str:
+    """Return the group of fields to which one belongs; empty where it is of none."""
+    extra: Any = field.json_schema_extra or {}
+    return str(extra.get("group", ""))
 
 
 def path_of_spoken(path: Path, text: str, names: Sequence[str]) -> tuple[Path, str]:

@@ -114,7 +114,9 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 .mt-tools { flex-flow: row wrap; align-items: center; gap: 0 12px; overflow: visible; }
 .mt-file > .mt-control { flex: 1 1 300px; width: auto; max-width: none; }
 .mt-file > .mt-row, .mt-file > .mt-chooser { flex: 1 1 100%; }
-.mt-chooser { margin: 0 0 6px 180px; width: auto; max-width: 620px; }
+.mt-chooser { margin: 0 0 6px 180px; width: auto; min-width: 0; max-width: 620px; }
+.mt-chooser select { min-width: 0; }
+.mt-chooser > .widget-hbox { flex-wrap: wrap; }
 .mt-contents { margin: 0 0 4px 180px; width: auto; overflow: visible; }
 .mt-facts { font-size: 13px; line-height: 1.5; white-space: normal; }
 .mt-none { opacity: .65; }

@@ -655,10 +655,16 @@ def test_a_search_shows_on_which_tab_a_setting_is(tuner_form):
     epochs = tuner_form.editor.editor("trainer", "max_epochs")
     assert "mt-miss" not in clip.widget._dom_classes
     assert "mt-miss" in epochs.widget._dom_classes
+    # of a group in which nothing is found the heading is not shown either
+    headings = tuner_form.editor.training.inner.rest.inner.editors["trainer"].headings
+    missed = {name for name, one in headings.items() if "mt-miss" in one._dom_classes}
+    assert "training" not in missed
+    assert {"validation", "callbacks"} <= missed
     tuner_form._tools.search.value = "xyzzy"
     assert "nothing found" in tuner_form._tools.found.value
     tuner_form._tools.search.value = ""
     assert "mt-miss" not in epochs.widget._dom_classes
+    assert not any("mt-miss" in one._dom_classes for one in headings.values())
     assert tuner_form.editor.widget.titles == ("Data", "Model", "Training", "Run", "Code")
 
 

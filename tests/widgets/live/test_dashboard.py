@@ -429,7 +429,7 @@ def test_what_waits_for_the_end_and_what_shows_it_say_the_same(run, monkeypatch)
     view.close()
 
 
-def test_what_a_run_prints_into_its_file_has_no_colours(run, monkeypatch):
+def test_what_a_run_prints_into_its_file_has_no_colours_and_short_lines(run, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in each notebook's kernel
     config = run.config()
     config.trainer.max_epochs = 3
@@ -439,3 +439,5 @@ def test_what_a_run_prints_into_its_file_has_no_colours(run, monkeypatch):
     printed = run.directory.console_file.read_bytes()
     assert b"mean absolute error" in printed
     assert b"\x1b" not in printed
+    table = [line for line in printed.decode().splitlines() if line.startswith(("│", "┃"))]
+    assert max(map(len, table)) <= 72
