@@ -78,7 +78,7 @@ def foreign_html(record: ForeignRecord) -> str:
     others = "all others" if record.own else "all"
     rows = [(others, record.n_structures, record.tuned)]
     rows += [(k, record.counts.get(k, 0), part) for k, part in (record.by_kind or {}).items()]
-    right = "style='text-align:right'"
+    right = "style='text-align:right;padding-left:14px'"
     cells = "".join(
         f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td {right}>{n}</td>"
         f"<td {right}>{_number(part, FORCES):.1f}</td><td {right}>{_number(part, ENERGY):.1f}</td></tr>"
