@@ -63,6 +63,7 @@ class CurvesFigure:
         self.widget = new_plotly_figure()
         unused = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d"]
         self.widget._config = self.widget._config | {"modeBarButtonsToRemove": unused}
+        self._most = 0
         self._traces: dict[Key, Any] = {}
         self._shown: dict[tuple[str, ...], object] = {}
         self._fits, self._fit_at = 0, 0.0
@@ -86,7 +87,8 @@ class CurvesFigure:
         places = [(panel.title, bool(panel.series), panel.in_sight()) for panel in panels], log
         if self._is_new(("", "places"), places):
             # as a whole: parts of axes that the page does not have yet get lost
-            self.widget.layout = curves_layout(panels, log)
+            self._most = max(self._most, len(panels))
+            self.widget.layout = curves_layout(panels, log, self._most)
             for part in ("titles", "lines", "axis"):
                 self._shown.pop(("", part), None)
         new: list[go.Scatter] = []

@@ -25,8 +25,11 @@ _LINE, _GAP = 14, 5  # px; of a line in a legend, and between its entries
 _LONGEST = 1.23e-5  # no value has more letters
 
 
-def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
-    """Return panels below each other on one horizontal axis, each with its legend beside it."""
+def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -> go.Layout:
+    """Return panels below each other on one horizontal axis, each with its legend beside it.
+
+    Where there were more before, `most`, the axes of the others are hidden: a page keeps those it has.
+    """
     n_panels = len(panels)
     rows = [_row_height(panel) for panel in panels]
     height = _TOP + _BOTTOM + sum(rows)
@@ -39,6 +42,7 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
         axis = layout[f"yaxis{suffix}"]
         axis.update(
             anchor="x",
+            visible=True,
             title={"text": panel.unit, "font": {"size": 11}},
             type="log" if is_log else "linear",
             # plotly's own have powers of ten, and numbers such as 2 and 5 between them
@@ -64,6 +68,12 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool]) -> go.Layout:
         if number > 1:
             # plotly's hover line stays within one axis, whatever matches it
             layout[f"xaxis{suffix}"] = None
+    for number in range(n_panels + 1, most + 1):
+        layout[f"yaxis{axis_suffix(number)}"] = {
+            "visible": False,
+            "domain": [0, 0.001],
+            "anchor": "x",
+        }
     layout.xaxis.update(
         anchor=f"y{axis_suffix(n_panels)}", matches=None, showticklabels=True, rangemode="tozero"
     )

@@ -168,6 +168,23 @@ def test_log_axes_are_for_every_panel_but_one_with_negative_values(data):
     assert axes == ["log", "log", "log", "log", "linear"]
 
 
+def test_axes_of_panels_that_are_gone_are_hidden_as_a_page_keeps_them():
+    metrics = [
+        *metrics_of(["energy", "forces"]),
+        "foreign/forces_mae",
+        "foreign/energy_per_atom_mae",
+    ]
+    curves = CurveData("val/total_loss", "min", metrics)
+    figure = CurvesFigure(curves)
+    assert len(curves.ordered()) == 6
+    curves.add(records())
+    figure.update()
+    assert len(curves.ordered()) == 4
+    layout = figure.widget.layout
+    assert [layout[f"yaxis{n}"].visible for n in (4, 5, 6)] == [True, False, False]
+    assert {t.yaxis for t in figure.widget.data if t.visible} == {"y", "y2", "y3", "y4"}
+
+
 def test_a_logarithmic_axis_has_plain_numbers_and_the_place_of_the_mouse_its_unit(data):
     figure = CurvesFigure(data)
     figure.draw(Scales(log=True, along="time"))
