@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import TrainingError
+from mattertune_nb.config.ipython import ipython_shell
 
 if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
@@ -120,6 +120,4 @@ def _in_cluster_job() -> bool:
 
 
 def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+    return type(ipython_shell()).__name__ == "ZMQInteractiveShell"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from mattertune_nb.config.ipython import ipython_shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,15 +62,13 @@ def widgets_served() -> Iterator[Callable[[float], None]]:
 
 def kernel_of_cell() -> Any:
     """Return the kernel whose cell this thread executes, if any."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
     if threading.current_thread() is not threading.main_thread():
         return None
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return None
-    return getattr(shell, "kernel", None)
+    return getattr(ipython_shell(), "kernel", None)
 
 
 def _stream(kernel: Any) -> Any:

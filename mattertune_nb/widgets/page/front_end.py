@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from mattertune_nb.config.ipython import ipython_shell
+
 
 def has_front_end() -> bool:
     """Return whether widgets can be shown.
@@ -16,9 +18,7 @@ def has_front_end() -> bool:
     plain = os.environ.get("MATTERTUNE_NB_PLAIN", "")
     if plain:
         return plain == "0"
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = getattr(ipython_shell(), "kernel", None)
     if kernel is None:
         return False
     served_by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
@@ -42,5 +42,4 @@ def enable_colab_widgets() -> None:
 
 def in_ipython() -> bool:
     """Return whether there is an IPython to display anything."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return ipython_shell() is not None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.ipython import ipython_shell
 from mattertune_nb.widgets.page.controls import is_shared
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
 
 def _execution() -> tuple[str, Any] | None:
     """Return the cell that is being executed and the number of its message, where they are known."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = getattr(ipython_shell(), "kernel", None)
     if kernel is None:
         return None
     parent = kernel.get_parent("shell") or {}
