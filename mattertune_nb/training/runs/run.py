@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -182,19 +183,9 @@ class Run:
         poll
             Seconds between two looks at the run.
         """
-        end = None if timeout is None else time.monotonic() + timeout
-        trainer = self._trainer()
         with InCell(self.name) as cell:
             try:
-                with widgets_served() as sleep:
-                    while (now := self.status()).is_active and (
-                        end is None or time.monotonic() < end
-                    ):
-                        total = last_step(trainer, now.steps_per_epoch) if trainer else None
-                        of = f" of {total}" if total else ""
-                        at = f", step {now.step}{of}" if now.step else " …"
-                        cell.tell(f"{now.state}{at}", now.step, total or 0)
-                        sleep(poll)
+                now = self._follow(cell, math.inf if timeout is None else timeout, poll)
             except KeyboardInterrupt:
                 now = self.status()
                 cell.end(
@@ -203,9 +194,22 @@ class Run:
                 msg = "The wait ended; the run goes on. run.stop() ends it."
                 raise KeyboardInterrupt(msg) from None
             if (shown := self._dashboard()) is not None:
-                shown.refresh()  # two places say the same at the same moment
+                shown.refresh()  # so that both places say the same at the same moment
             still = "still " if now.is_active else ""
             cell.end(f"{still}{now.state} at step {now.step}")
+        return now
+
+    def _follow(self, cell: InCell, timeout: float, poll: float) -> Status:
+        """Tell in a cell how far the run is until no process trains it, and return its last status."""
+        end = time.monotonic() + timeout
+        trainer = self._trainer()
+        with widgets_served() as sleep:
+            while (now := self.status()).is_active and time.monotonic() < end:
+                total = last_step(trainer, now.steps_per_epoch) if trainer else None
+                of = f" of {total}" if total else ""
+                at = f", step {now.step}{of}" if now.step else " …"
+                cell.tell(f"{now.state}{at}", now.step, total or 0)
+                sleep(poll)
         return now
 
     def _trainer(self) -> TrainerConfig | None:
