@@ -9,6 +9,7 @@ import numpy as np
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.doctor.facts import OVERLAP
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
     usable = np.flatnonzero((facts.closest >= OVERLAP) & ~facts.is_broken)
     if len(usable) <= n:
         return usable
-    even = usable[np.linspace(0, len(usable) - 1, n // 2).astype(int)]
+    even = usable[evenly_spread(len(usable), n // 2)]
     oddness: NDArray[np.float64] = np.zeros(len(facts))
     for column in (facts.energy / facts.n_atoms, facts.force_rms, facts.force_max, facts.closest):
         middle = np.nanmedian(column) if np.isfinite(column).any() else 0.0

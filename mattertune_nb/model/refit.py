@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.batches.samplers import FrameBatchSampler
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.model.energies import TableBuilder
 from mattertune_nb.model.loader import as_list, graph_dataset
 
@@ -129,4 +130,4 @@ def sample_indices(
 ) -> NDArray[np.int64]:
     """Return which frames are predicted, spread evenly over the set and the same each time."""
     n = min(max(int(n_frames * epochs_between / SHARE), LEAST_FRAMES), most, n_frames)
-    return np.unique(np.linspace(0, n_frames - 1, n).round().astype(np.int64))
+    return evenly_spread(n_frames, n)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.backbones.graph_store import GraphStore
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.sources.frames import frame_bytes
 from mattertune_nb.model.loader import GraphDataset, sample_bytes
 
@@ -63,8 +64,8 @@ class DataSample:
     ) -> DataSample:
         """Read structures and build their graphs, some dozens, or as many as a moment allows."""
         by_size = np.argsort(dataset.n_atoms(), kind="stable")
-        spread = np.linspace(0, len(by_size) - 1, min(_N_STRUCTURES, len(by_size))).round()
-        chosen = np.random.default_rng(0).permutation(by_size[spread.astype(np.int64)])
+        spread = by_size[evenly_spread(len(by_size), _N_STRUCTURES)]
+        chosen = np.random.default_rng(0).permutation(spread)
         part = dataset.take(chosen)
         # what the trial builds is kept nowhere: a second one would find it there and promise too much
         graphs = GraphDataset(part, module.backbone, module.hparams.labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.config.properties import FORCES, by_importance
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.training.outcome.evaluation import label_keys
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.widgets.page.style import number
@@ -86,7 +87,7 @@ def predict(run: Run, dataset: Any = None) -> Predictions:
         frames = open_structures(dataset, label_keys(run.path))
     total = len(frames)
     if total > MAX_FRAMES:
-        frames = frames.take(np.linspace(0, total - 1, MAX_FRAMES).round().astype(int))
+        frames = frames.take(evenly_spread(total, MAX_FRAMES))
     return Predictions(frames, parity_data(model, frames), total, model.hparams.learnt)
 
 

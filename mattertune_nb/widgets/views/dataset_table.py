@@ -111,12 +111,13 @@ class DatasetTable:
 
     def outliers(self) -> list[tuple[int, str, float]]:
         """Return frame, column and robust z-score of the values farthest from the median."""
+        from scipy.stats import median_abs_deviation
+
         found = []
         for title, values in self.columns().items():
-            middle = np.nanmedian(values)
-            spread = 1.4826 * np.nanmedian(np.abs(values - middle))
+            spread = median_abs_deviation(values, scale="normal", nan_policy="omit")
             if spread > 0:
-                scores = np.abs(values - middle) / spread
+                scores = np.abs(values - np.nanmedian(values)) / spread
                 found += [
                     (int(i), title, float(scores[i]))
                     for i in np.argsort(-np.nan_to_num(scores))[:N_OUTLIERS]

@@ -13,6 +13,7 @@ import numpy as np
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.data.division.similar import principal_components, surroundings
+from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.training.figures import new_figure
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
@@ -82,7 +83,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self._total = len(dataset)
         if self._total > MAX_FRAMES:
-            dataset = dataset.take(_spread(self._total, MAX_FRAMES))
+            dataset = dataset.take(evenly_spread(self._total, MAX_FRAMES))
         self._sample, self._rows = dataset, FrameRows(dataset, own)
         self.dataset = dataset.take([])
         self.table: DatasetTable | None = None
@@ -254,7 +255,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
     def _map_steps(self) -> Iterator[Step]:
         """Compare the structures, and show the map."""
         assert self.table is not None
-        frames = _spread(len(self.dataset), MAX_ON_MAP)
+        frames = evenly_spread(len(self.dataset), MAX_ON_MAP)
         frames = frames[self.dataset.n_atoms()[frames] <= _TOO_MANY_ATOMS]
         numbers = np.flatnonzero(self.table.composition.sum(axis=0)).tolist()
         rows: list[NDArray[np.float64]] = []
@@ -321,11 +322,6 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         for ax in axes:
             ax.tick_params(labelsize=7)
         return figure
-
-
-def _spread(n: int, most: int) -> NDArray[np.int64]:
-    """Return at most so many of n positions, evenly spread with both ends."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 def explore(
