@@ -17,6 +17,7 @@ from mattertune_nb.config.errors import ConfigError, MissingExtraError
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
+from mattertune_nb.config.unbroken import grouped
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -94,7 +95,7 @@ class BackboneFacts:
         """Return what is shown, each with its name, as form, command and pages do."""
         parameters = "not told"
         if self.parameters is not None:
-            parameters = f"{self.parameters:,}".replace(",", "\u202f")
+            parameters = grouped(self.parameters)
         cost = "not measured"
         if self.relative_cost is not None:
             cost = f"{self.relative_cost:.2g} × CHGNet 0.3.0"

@@ -17,6 +17,11 @@ def unbroken(text: str) -> str:
     return _QUANTITY.sub(lambda found: "\u00a0" + found[1].replace("/", "/\u2060"), text)
 
 
+def grouped(value: float) -> str:
+    """Return a number without decimals, its thousands set apart by narrow spaces."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
 def with_minus(numbers: str) -> str:
     """Return numbers as text with minus signs in place of hyphens."""
     return numbers.replace("-", "−")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.config.unbroken import grouped
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,7 +56,7 @@ def gain(before: float, after: float) -> tuple[str, int]:
 def short(value: float) -> str:
     """Return an error as people write it: 238, 4.6, 0.031."""
     if value >= 99.95:
-        return f"{value:,.0f}".replace(",", "\u202f")
+        return grouped(value)
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.unbroken import grouped
 from mattertune_nb.data.contents import Contents, read_contents
 from mattertune_nb.widgets.page.controls import HTML, Button, Dropdown, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
@@ -184,7 +185,7 @@ def contents_html(contents: Contents) -> str:
     least, most = contents.n_atoms
     atoms = f"{least}" if least == most else f"{least}–{most}"
     facts = [
-        f"<b>{contents.n_frames:,}</b> frames".replace(",", "\u202f"),
+        f"<b>{grouped(contents.n_frames)}</b> frames",
         f"elements <b>{', '.join(contents.elements)}</b>",
         f"<b>{atoms}</b> atoms per frame",
     ]

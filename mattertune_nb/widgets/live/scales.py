@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mattertune_nb.config.unbroken import grouped
 from mattertune_nb.training.outcome.headlines import title_of
 from mattertune_nb.widgets.page.theme import BLUE, GREY, PALETTE
 
@@ -123,9 +124,7 @@ def best_label(panel: Panel, best: Point) -> str:
 def off_scale_label(panel: Panel) -> str:
     """Return the lines that are too high to be drawn, in words; nothing where there are none."""
     lines = panel.off_scale().items()
-    return "<br>".join(
-        f"{name} {f'{value:,.0f}'.replace(',', ' ')} (off scale)" for name, value in lines
-    )
+    return "<br>".join(f"{name} {grouped(value)} (off scale)" for name, value in lines)
 
 
 def kept_label(data: CurveData) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.config.unbroken import grouped, unbroken
 
 LABEL_WIDTH = "172px"
 
@@ -169,4 +169,4 @@ def note_html(text: str) -> str:
 
 def number(value: float) -> str:
     """Return a number with three significant digits and no exponent where it is large."""
-    return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 1000 else f"{value:.3g}"
+    return grouped(value) if abs(value) >= 1000 else f"{value:.3g}"

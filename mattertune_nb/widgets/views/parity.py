@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.config.unbroken import grouped, unbroken
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
@@ -217,11 +217,11 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             shown = (self._shown or values) if chosen else values
             part = shown.of_element(self.element.value) if chosen else ""
             title = values.about.with_unit(f"{values.about.title}{part}")
-            cells = (number(shown.mae), number(shown.rmse), shown.r2_words(), f"{len(shown):,}")
+            cells = (number(shown.mae), number(shown.rmse), shown.r2_words(), grouped(len(shown)))
             weight = "600" if chosen else "400"
             rows.append(
                 f'<tr style="font-weight:{weight}"><td style="text-align:left">{title}</td>'
-                + "".join(f"<td>{cell}</td>" for cell in cells).replace(",", "\u202f")
+                + "".join(f"<td>{cell}</td>" for cell in cells)
                 + "</tr>"
             )
         head = "".join(f"<th>{text}</th>" for text in ("MAE", "RMSE", "R²", "values"))

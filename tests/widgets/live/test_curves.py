@@ -112,7 +112,7 @@ def test_lines_have_two_names_and_one_that_is_off_scale_stands_in_the_heading(da
         "untuned, energies re-referenced 200": (200.0, "y2"),
         "untuned 250": (250.0, "y3"),
     }
-    assert "untuned 151 370 (off scale)" in heading(figure, 2)
+    assert "untuned 151\u202f370 (off scale)" in heading(figure, 2)
     assert "off scale" not in heading(figure, 3)
 
 
