@@ -150,16 +150,15 @@ def _checked(
     atoms: Sequence[Atoms] | AtomsDataset,
     properties: Sequence[PropertyName] | None,
 ) -> tuple[AtomsDataset, Sequence[PropertyName]]:
-    """Return structures as a data set and what is asked for, or say what is wrong with it."""
+    """Return structures as a data set and what is asked for, or say what is wrong with either."""
     known = model.properties
     properties = list(known) if properties is None else properties
     unknown = set(properties) - set(known)
-    if isinstance(atoms, Atoms) or unknown:
-        msg = (
-            f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(known)}."
-            if unknown
-            else "predict: takes a list of structures; give [atoms]."
-        )
+    if unknown:
+        msg = f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(known)}."
+        raise ConfigError(msg)
+    if isinstance(atoms, Atoms):
+        msg = "predict: takes a list of structures; give [atoms]."
         raise ConfigError(msg)
     return as_dataset(atoms), properties
 
@@ -179,8 +178,8 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     device
         Where to compute, e.g. ``"cuda"``; not given: where the model is.
     dtype
-        Number format of the backbone, ``"float32"`` or ``"float64"``; another than the model's is that of a
-        copy. Not given: the model's.
+        Number format of the backbone, ``"float32"`` or ``"float64"``; where it differs from the model's, a
+        copy is converted. Not given: the model's.
     **kwargs
         Given to ASE's own class.
 
@@ -266,12 +265,12 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         properties
             What has to be there, by ASE's names.
         system_changes
-            What has changed since, by ASE's names.
+            What has changed since the last call, by ASE's names.
 
         Raises
         ------
         PropertyNotImplementedError
-            Where the stress of a structure is asked for that is not periodic in three directions.
+            Where the stress is asked for of a structure that is not periodic in three directions.
         DataError
             Where the backbone does not know an element.
         TrainingError
@@ -319,7 +318,7 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
 def _require_finite(
     result: dict[str, Any], atoms: Atoms, what: str, model: FinetuneModuleBase
 ) -> None:
-    """Refuse numbers that are none, with what makes them so where that is known."""
+    """Refuse NaN and infinite numbers, and name their cause where it is known."""
     if next(model.backbone.parameters()).dtype == torch.float16:
         found = (name for name, value in result.items() if not np.isfinite(value).all())
         wrong = next(found, None)
