@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.data import atomic_numbers, covalent_radii
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from mattertune_nb.backbones.graph import neighbor_graph
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
 _TIE = 1e-3
-"""Å; distances that are nearer to each other change places in small changes of a structure."""
+"""Å; distances nearer to each other than this change places when a structure changes a little."""
 
 
 def hard_structures(first: str, second: str) -> dict[str, Atoms]:
@@ -55,7 +50,7 @@ def hard_structures(first: str, second: str) -> dict[str, Atoms]:
 
 
 def is_tied(atoms: Atoms, cutoff: float, most: int | None) -> bool:
-    """Return whether an atom's last neighbour of the `most` that it sees is as far as the first beyond."""
+    """Return whether an atom sees `most` neighbours, the last of them as far away as the first unseen one."""
     if most is None:
         return False
     graph = neighbor_graph(atoms, cutoff)
@@ -88,11 +83,7 @@ def strained(atoms: Atoms, component: int, amount: float) -> Atoms:
     out = atoms.copy()
     strain = np.zeros(6)
     strain[component] = amount if component < 3 else amount / 2
-    out.set_cell(atoms.cell.array @ (np.eye(3) + voigt_to_matrix(strain)), scale_atoms=True)
+    # with shears counted once, as in a stress
+    matrix = np.eye(3) + voigt_6_to_full_3x3_stress(strain)
+    out.set_cell(atoms.cell.array @ matrix, scale_atoms=True)
     return out
-
-
-def voigt_to_matrix(voigt: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the symmetric matrix, (3, 3), of a stress or strain with shears counted once."""
-    xx, yy, zz, yz, xz, xy = voigt
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

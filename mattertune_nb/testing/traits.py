@@ -23,7 +23,7 @@ class Traits:
         self._found: dict[Trait, list[str]] = {trait: [] for trait in lacks}
 
     def unless_lacking(self, trait: Trait, failures: Iterator[str]) -> Iterator[str]:
-        """Yield what is wrong, or keep it where the backbone has not the trait."""
+        """Yield what is wrong, or keep it as a measurement where the backbone lacks the trait."""
         if trait in self._found:
             self._found[trait].extend(failures)
         else:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 def legend_html(atoms: Atoms) -> str:
     """Return the elements with their colours."""
+    from matplotlib.colors import to_hex
+
     parts = []
     present = np.unique(atoms.numbers)
-    for z, color in zip(present.tolist(), element_colors(present).tolist(), strict=True):
-        red, green, blue = (int(255 * c) for c in color)
+    for z, color in zip(present.tolist(), element_colors(present), strict=True):
         parts.append(
-            f'<span style="white-space:nowrap"><span style="background:rgb({red},{green},{blue});'
+            f'<span style="white-space:nowrap"><span style="background:{to_hex(color)};'
             "border:1px solid #888;border-radius:50%;"
             f'display:inline-block;width:10px;height:10px"></span> {chemical_symbols[z]}</span>'
         )

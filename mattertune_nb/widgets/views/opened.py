@@ -27,7 +27,7 @@ def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, Atom
     Raises
     ------
     MatterTuneError
-        One of both cannot be opened, or no structures are given and there is no run.
+        Either of them cannot be opened, or no structures are given and there is no run.
     """
     path = getattr(model_or_run, "path", model_or_run)
     if dataset is None:

@@ -80,7 +80,7 @@ class Shown:
         low, high = float(np.nanmin(self.values)), float(np.nanmax(self.values))
         if low < 0 < high:
             return -max(-low, high), max(-low, high)
-        low = min(low, 0.0) if low >= 0 else low
+        low = min(low, 0.0)
         return low, high if high > low else low + 1.0
 
     @property
@@ -113,23 +113,19 @@ class Shown:
         """Return the colour of each atom, (n, 3) from 0 to 1: of its value, or of its element."""
         if self.values is None:
             return element_colors(self.atoms.numbers)
-        stops = np.array([rgb(color) for color in self.colormap])
+        from matplotlib.colors import to_rgb
+
+        stops = np.array([to_rgb(color) for color in self.colormap])
         at = np.linspace(0, 1, len(stops))
         fractions = self.fractions()
         return np.stack([np.interp(fractions, at, channel) for channel in stops.T], axis=1)
 
 
 def element_colors(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return Jmol's colours of elements, (n, 3) from 0 to 1; all after meitnerium have that one's."""
+    """Return Jmol's colours of elements, (n, 3) from 0 to 1; all after meitnerium have its colour."""
     colors: NDArray[np.float64] = np.asarray(jmol_colors)
     chosen: NDArray[np.float64] = colors[np.minimum(numbers, len(colors) - 1)]
     return chosen
-
-
-def rgb(color: str) -> tuple[float, float, float]:
-    """Return red, green and blue from 0 to 1 of ``#rrggbb``."""
-    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
 
 
 def refuse_empty(atoms: Atoms, source: str) -> None:

@@ -191,8 +191,9 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
     def _values_of(self, index: int, n_atoms: int) -> tuple[NDArray[np.float64] | None, str, str]:
         """Return the values that colour the atoms, what they are, and a note where there are none."""
         names = names_in(self.frames, index, with_model=self._predict is not None)
-        spread = getattr(self._predict, "spread", None)
-        if getattr(self._predict, "has_spread", False):
+        spread = None
+        if isinstance(self._predict, ForcePredictor) and self._predict.has_spread:
+            spread = self._predict.spread
             names.insert(names[:1] == [FORCE_ERROR], FORCE_SPREAD)
         options = [(title_of(name).split(" (")[0], name) for name in names]
         options.insert(names[:1] == [FORCE_ERROR], (_ELEMENT, _ELEMENT))

@@ -6,9 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from matplotlib.colors import to_rgb
 
 from mattertune_nb.widgets.views.captions import color_bar_html
-from mattertune_nb.widgets.views.shown import TWO_SIDED, Shown, rgb
+from mattertune_nb.widgets.views.shown import TWO_SIDED, Shown
 
 
 def test_arrows_have_a_round_scale_by_which_they_can_be_seen():
@@ -32,8 +33,8 @@ def test_zero_is_white_in_a_scale_for_both_signs():
     shown = Shown(molecule("H2O"), values=np.array([-0.8, 0.0, 0.4]))
     assert shown.limits == (-0.8, 0.8)
     assert shown.colormap == TWO_SIDED
-    assert shown.colors()[0] == pytest.approx(rgb(TWO_SIDED[0]))
-    assert shown.colors()[1] == pytest.approx(rgb("#f7f7f7"))
+    assert shown.colors()[0] == pytest.approx(to_rgb(TWO_SIDED[0]))
+    assert shown.colors()[1] == pytest.approx(to_rgb("#f7f7f7"))
     # the redder half: as far above zero as half of the scale
     red, green, blue = shown.colors()[2]
     assert red > green

@@ -10,11 +10,11 @@ import numpy as np
 from IPython.utils.capture import capture_output
 from ipywidgets.widgets.widget import _instances
 from ipywidgets.widgets.widget_link import Link
+from matplotlib.colors import to_rgb
 
 from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.page.theme import INK
 from mattertune_nb.widgets.views.scene import AXIS_COLORS, MARK_COLOR
-from mattertune_nb.widgets.views.shown import rgb
 
 # nglview displays its registry of colours when it is imported, in whatever cell that happens
 with capture_output(stdout=False, stderr=False):
@@ -98,12 +98,12 @@ def _plain(scene: Scene) -> dict[str, Any]:
         "names": scene.names,
         "bonds": scene.bonds.tolist(),
         "edges": rounded(scene.edges),
-        "edgeColor": rgb(INK),
+        "edgeColor": to_rgb(INK),
         "axes": [
-            [name, rgb(AXIS_COLORS[name]), rounded(start), rounded(end)]
+            [name, to_rgb(AXIS_COLORS[name]), rounded(start), rounded(end)]
             for name, start, end in scene.axes
         ],
         "arrows": rounded(scene.arrows),
         "marked": scene.marked,
-        "markColor": rgb(MARK_COLOR),
+        "markColor": to_rgb(MARK_COLOR),
     }

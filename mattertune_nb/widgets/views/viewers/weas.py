@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.colors import to_hex
 from scipy.spatial.transform import Rotation
 from weas_widget.base_widget import BaseWidget
 
@@ -77,7 +78,7 @@ class WeasViewer:
 
 def _meshes(scene: Scene, arrow_color: str) -> list[dict[str, Any]]:
     """Return a scene as weas draws shapes: many of one kind in one mesh."""
-    colors = [_hex(color) for color in scene.colors]
+    colors = [to_hex(color) for color in scene.colors]
     first, second = scene.positions[scene.bonds[:, 0]], scene.positions[scene.bonds[:, 1]]
     middle = (first + second) / 2
     halves = np.stack([np.concatenate([first, middle]), np.concatenate([middle, second])], axis=1)
@@ -143,7 +144,3 @@ def _rods(ends: NDArray[np.float64], radius: float, colors: list[str]) -> list[d
             ends.mean(axis=1).tolist(), rotations, lengths.tolist(), colors, strict=True
         )
     ]
-
-
-def _hex(color: NDArray[np.float64]) -> str:
-    return "#" + "".join(f"{round(255 * float(channel)):02x}" for channel in color)
