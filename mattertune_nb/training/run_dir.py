@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD
 from mattertune_nb.data.division.dividing import STAGES
+from mattertune_nb.training.claim import claimed
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.files import (
     append_line,
@@ -30,14 +30,12 @@ from mattertune_nb.training.records.status import GONE, REMOVED, Status, is_aliv
 from mattertune_nb.training.records.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mattertune_nb.training.records.status import State
 
 CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
 """Tells a process that was started for a run which one has claimed the run for it."""
-
-_CLAIM_SECONDS = 10.0
 
 
 class RunDirectory:
@@ -236,7 +234,7 @@ class RunDirectory:
             Where another process is training it, or the directory is gone.
         """
         self._pid = os.getpid()
-        with self._claiming():
+        with claimed(self.path):
             status = self.status()
             claimed_by = int(os.environ.get(CLAIMED_BY, "0"))
             own = status.pid in (os.getpid(), claimed_by)
@@ -259,28 +257,6 @@ class RunDirectory:
                     f"{self.path}: cannot be written ({exc.strerror}). Free the disk or its rights."
                 )
                 raise RunError(msg) from exc
-
-    @contextlib.contextmanager
-    def _claiming(self) -> Iterator[None]:
-        """Let one process at a time look at the status and change it."""
-        lock = self.path / ".claim"
-        while True:
-            try:
-                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-                break
-            except FileExistsError:
-                with contextlib.suppress(OSError):
-                    # held for milliseconds, unless its holder was killed in them
-                    if time.time() - lock.stat().st_mtime > _CLAIM_SECONDS:
-                        lock.unlink()
-                time.sleep(0.02)
-            except OSError as exc:
-                msg = f"{self.path}: cannot be written ({exc.strerror}); it may have been deleted."
-                raise RunError(msg) from exc
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
 
     def request_stop(self) -> None:
         """Ask the run, in whatever process, to end at its next optimizer step, if it has not ended."""

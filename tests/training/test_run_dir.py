@@ -59,7 +59,7 @@ def test_of_processes_that_claim_at_once_one_may_train(small_config):
 def test_a_claim_that_was_killed_half_way_holds_nobody_up(small_config, monkeypatch):
     run, _ = RunDirectory.create(small_config())
     (run.path / ".claim").touch()
-    monkeypatch.setattr("mattertune_nb.training.run_dir._CLAIM_SECONDS", 0.2)
+    monkeypatch.setattr("mattertune_nb.training.claim._LONGEST", 0.2)
     run.claim()
     assert run.status().state == "starting"
 

@@ -1,0 +1,53 @@
+"""One process at a time in a folder, on any file system that several machines may share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from mattertune_nb.config.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LONGEST = 10.0
+"""Seconds after which a lock counts as left behind: it is held for milliseconds, unless its holder died."""
+
+_PAUSE = 0.02
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in a ``with claimed(folder)``, and keep others out of it.
+
+    Raises
+    ------
+    RunError
+        Where the folder cannot be written.
+    """
+    lock = folder / ".claim"
+    try:
+        while not _created(lock):
+            with contextlib.suppress(OSError):
+                if time.time() - lock.stat().st_mtime > _LONGEST:
+                    lock.unlink()
+            time.sleep(_PAUSE)
+    except OSError as exc:
+        msg = f"{folder}: cannot be written ({exc.strerror}); it may have been deleted."
+        raise RunError(msg) from exc
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _created(lock: Path) -> bool:
+    """Create a file, or return False where it is there already."""
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return False
+    return True
