@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tempfile
 import warnings
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
@@ -21,7 +19,7 @@ from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.averages import averages_alike
-from mattertune_nb.testing.comparison import Prediction, compare, differences
+from mattertune_nb.testing.comparison import Prediction, calculated, compare, differences
 from mattertune_nb.testing.determinism import deterministic
 from mattertune_nb.testing.gradients import another, gradients_everywhere, gradients_reach
 from mattertune_nb.testing.heads import heads_alike
@@ -71,17 +69,9 @@ def check_backbone(config: BackboneConfig) -> dict[str, str]:
         the rules for molecules and stress.
     """
     suite = _Suite(config)
-    failures: list[str] = []
     with deterministic(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in sorted(n for n in dir(suite) if n.startswith("check_")):
-            title = name.removeprefix("check_").replace("_", " ")
-            try:
-                for failure in getattr(suite, name)():
-                    failures.append(f"{title}: {failure}")  # noqa: PERF401  kept where one raises
-            except Exception as exc:
-                # one check that cannot be run must not hide what the others find
-                failures.append(f"{title}: raised {cause(exc)}")
+        failures = list(suite.failures())
         measured = suite.traits.measured()
     if failures:
         lines = "\n".join(f"  - {failure}" for failure in failures)
@@ -97,6 +87,16 @@ class _Suite:
         # references would be added to what is compared with the vendor
         self.config = config.model_copy(update={"normalizers": {}})
         self.traits = Traits(config.lacks)
+
+    def failures(self) -> Iterator[str]:
+        """Make all checks, and yield what is wrong after the name of the check that found it."""
+        for name in sorted(n for n in dir(self) if n.startswith("check_")):
+            title = name.removeprefix("check_").replace("_", " ")
+            try:
+                yield from (f"{title}: {failure}" for failure in getattr(self, name)())
+            except Exception as exc:
+                # one check that cannot be run must not hide what the others find
+                yield f"{title}: raised {cause(exc)}"
 
     def of(self, name: str, failures: Iterator[str]) -> Iterator[str]:
         """Yield what is wrong with a structure; where its neighbours may change places, only measure it."""
@@ -153,16 +153,8 @@ class _Suite:
             # heads of its own may treat molecules in another way than crystals
             is_fit = atoms.pbc.all() or (self.config.direct and not atoms.pbc.any())
             theirs = atoms if is_fit else in_a_box(atoms, self.model.backbone.cutoff)
-            theirs = theirs.copy()
-            theirs.calc = calculator
             try:
-                expected = {
-                    "energy": theirs.get_potential_energy(),
-                    "forces": theirs.get_forces(),
-                }
-                if atoms.pbc.all():
-                    with suppress(PropertyNotImplementedError):
-                        expected["stresses"] = theirs.get_stress()
+                expected = calculated(theirs, calculator, with_stress=bool(atoms.pbc.all()))
             except Exception as exc:
                 refused.append(f"{name} ({cause(exc)})")
                 continue

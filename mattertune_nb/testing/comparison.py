@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.calculators.calculator import PropertyNotImplementedError
 
 from mattertune_nb.config.properties import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
 Prediction = dict[str, Any]
 
 TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
 """Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
+
+
+def calculated(atoms: Atoms, calculator: Calculator, *, with_stress: bool) -> Prediction:
+    """Return what a calculator of ASE's predicts for a structure; the stress where it has one."""
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    if with_stress:
+        with suppress(PropertyNotImplementedError):
+            found["stresses"] = atoms.get_stress()
+    return found
 
 
 def differences(

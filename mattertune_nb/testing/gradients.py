@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ase import Atoms
+    from torch import Tensor
 
     from mattertune_nb.backbones.backbone import Backbone
 
@@ -41,28 +42,28 @@ def gradients_reach(
         out = backbone(batch, forces=True, stress=True, heads=direct)
         out["stresses"] = out["stresses"][batch.pbc.all(dim=1)]
         for name, value in out.items():
-            gradients = (
-                torch.autograd.grad(
-                    value.square().sum(),
-                    list(trainable.values()),
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-                if value.requires_grad
-                else [None]
-            )
-            if not any(g is not None and g.any() for g in gradients):
+            gradients = _gradients(value, trainable)
+            if not any(g.any() for g in gradients.values()):
                 yield f"a loss on the {name} reaches no parameter"
                 unreached = set()
                 continue
-            for parameter, gradient in zip(trainable, gradients, strict=True):
-                if gradient is not None and not gradient.isfinite().all():
+            for parameter, gradient in gradients.items():
+                if not gradient.isfinite().all():
                     yield f"a loss on the {name} gives '{parameter}' one that is not finite"
                     unreached.discard(parameter)
-                elif name in {ENERGY.name, *direct} and gradient is not None and gradient.any():
+                elif name in {ENERGY.name, *direct} and gradient.any():
                     unreached.discard(parameter)
     for parameter in (n for n in trainable if n in unreached):
         yield f"none reaches '{parameter}'; freeze it in the adapter"
+
+
+def _gradients(value: Tensor, trainable: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the gradients of a loss on a value, of those parameters that it reaches."""
+    if not value.requires_grad:
+        return {}
+    loss, parameters = value.square().sum(), list(trainable.values())
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return {name: g for name, g in zip(trainable, found, strict=True) if g is not None}
 
 
 def gradients_everywhere(

@@ -39,15 +39,18 @@ def learning_rates(config: MatterTunerConfig) -> list[float]:
     built = create_lr_schedulers(
         config.model.schedules, optimizer, n_steps=n_steps, n_epochs=n_epochs
     )
+    each = [
+        (entry["scheduler"], 1 if entry.get("interval") == "step" else _STEPS_PER_EPOCH)
+        for entry in built
+        if "monitor" not in entry
+    ]
     rates = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no optimizer step is made here
-        for step in range(shown * _STEPS_PER_EPOCH):
+        for step in range(1, shown * _STEPS_PER_EPOCH + 1):
             rates.append(float(optimizer.param_groups[0]["lr"]))
-            for entry in built:
-                due = entry.get("interval") == "step" or (step + 1) % _STEPS_PER_EPOCH == 0
-                if due and "monitor" not in entry:
-                    entry["scheduler"].step()
+            for scheduler in (scheduler for scheduler, every in each if step % every == 0):
+                scheduler.step()
     return rates
 
 
