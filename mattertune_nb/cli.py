@@ -82,8 +82,8 @@ def estimate(
     from mattertune_nb.training.estimate.estimate import estimate
 
     found = estimate(override_settings(MatterTunerConfig.from_yaml(config), set_ or []))
-    for line in (str(found), *found.hints):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for line in (found, *found.hints):
+        console.say(line)
 
 
 @app.command()
@@ -105,7 +105,7 @@ def check(
         bool, typer.Option("--tell-progress", hidden=True, help="Say what is done, for programs.")
     ] = False,
 ) -> None:
-    """Look for what is wrong with data before training; exits with 1 where there is an error."""
+    """Look for mistakes in data before training; exits with 1 where there is an error."""
     from mattertune_nb.doctor.finding import joined
     from mattertune_nb.training.outcome.check_file import PROGRESS, check_file
 
@@ -118,9 +118,7 @@ def check(
                 typer.echo(f"{PROGRESS}{what} {done} {total}", err=True)
 
         report = joined([check_file(f, backbone, validation, progress=show) for f in files])
-    console.print(
-        report.to_json() if as_json else str(report), soft_wrap=True, markup=False, highlight=False
-    )
+    console.say(report.to_json() if as_json else report)
     if not report.is_sound:
         raise typer.Exit(1)
 
@@ -184,7 +182,7 @@ def predict(
     from mattertune_nb.training.outcome.evaluation import predict_file
 
     n_frames = predict_file(run, source, target)
-    console.print(f"Wrote {n_frames} frames to {target}.", soft_wrap=True, markup=False)
+    console.say(f"Wrote {n_frames} frames to {target}.")
 
 
 @app.command()
@@ -202,7 +200,7 @@ def backbones(
         raise typer.Exit(check_in_new_environment(check, set_ or []))
     from mattertune_nb.backbones.listing import listing
 
-    console.print(listing(), soft_wrap=True, markup=False, highlight=False)
+    console.say(listing())
 
 
 @app.command()
@@ -245,7 +243,7 @@ def demo(
     test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
     stages = evaluate_stages(result.run.path, test)
     console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
-    console.print(f"The run is in {result.run.path}.", soft_wrap=True, markup=False)
+    console.say(f"The run is in {result.run.path}.")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -332,7 +330,7 @@ def _report(result: TuneResult) -> None:
     judged = verdict(summary_of(run))
     style = "green" if judged.is_gain else "yellow" if judged.worse else ""
     console.print(Text(str(judged), style=style), soft_wrap=True)
-    console.print(f"The run is in {run.path}.", soft_wrap=True, markup=False)
+    console.say(f"The run is in {run.path}.")
 
 
 if __name__ == "__main__":

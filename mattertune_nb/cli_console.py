@@ -16,3 +16,7 @@ class PlainConsole(Console):
         """Print as rich does."""
         plain = (printable(o, keep="\n\t") if isinstance(o, str) else o for o in objects)
         super().print(*plain, **settings)
+
+    def say(self, line: object) -> None:
+        """Print a text as it is: without rich's markup and colours, and never broken to fit the terminal."""
+        self.print(str(line), soft_wrap=True, markup=False, highlight=False)

@@ -41,9 +41,7 @@ def validate(
         card = checked(
             run, check or None, data=data, seconds=seconds, temperature=temperature, progress=show
         )
-    console.print(
-        card.to_json() if as_json else str(card), soft_wrap=True, markup=False, highlight=False
-    )
+    console.say(card.to_json() if as_json else card)
     if card.status == "fail":
         raise typer.Exit(1)
 
@@ -57,7 +55,7 @@ def export(
     from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).export(to, path)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+    console.say(f"Wrote {written}.")
 
 
 def convert(
@@ -70,7 +68,7 @@ def convert(
 
     written = target or model.with_suffix(".pt")
     MACEBackboneConfig(checkpoint=model, trust_checkpoint=trust_checkpoint).save_plain(written)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+    console.say(f"Wrote {written}.")
 
 
 def report(
@@ -86,4 +84,4 @@ def report(
     from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).report(output, data)
-    console.print(f"Wrote {written}.", soft_wrap=True, markup=False)
+    console.say(f"Wrote {written}.")

@@ -73,14 +73,14 @@ def select(
     from mattertune_nb.training.selection import select
 
     found = select(pool, n, by, model, known=known)  # type: ignore[arg-type]  # it says what is allowed
-    console.print(str(found), soft_wrap=True, markup=False, highlight=False)
+    console.say(found)
     written = found.write(output)
     places = f"Wrote {written}."
     if inputs is not None:
         folder = output.with_suffix("")
         found.write_inputs(folder, inputs)
         places += f" Input files are in {folder}."
-    console.print(places, soft_wrap=True, markup=False, highlight=False)
+    console.say(places)
 
 
 def is_series(path: Path) -> bool:
@@ -107,4 +107,4 @@ def resume_series(path: Path) -> None:
 
 def _say(series: Any) -> None:
     for line in (*series.told(), f"The runs are in {series.path}."):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.say(line)
