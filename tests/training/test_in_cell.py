@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
@@ -164,9 +164,15 @@ def test_an_interrupted_validation_says_so_and_keeps_no_card(shown, morse_config
 def test_an_interrupted_wait_says_that_the_run_goes_on(shown, morse_config, monkeypatch):
     run = mt.MatterTuner(morse_config(max_epochs=1)).tune().run
     running = replace(run.status(), state="running", step=3)
-    monkeypatch.setattr(mt.Run, "status", lambda self: running)
+    looks = itertools.count(1)
+
+    def status(_):
+        if next(looks) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return running
+
+    monkeypatch.setattr(mt.Run, "status", status)
     shown.clear()
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt, match="the run goes on"):
         run.wait()
     ended = r"<div>run: the wait was interrupted after [\d.]+\u00a0s; running at step 3</div>"
