@@ -201,7 +201,7 @@ class Backbone(nn.Module, ABC):
         ConfigError
             The adapter cannot.
         """
-        msg = f"{self.label} has no format of its vendor's to be written in."
+        msg = f"{self.label} cannot be written in its vendor's format."
         raise ConfigError(msg)
 
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:

@@ -193,7 +193,7 @@ def _from_outside(value: Any) -> BasePropertyConfig:
         raise ConfigError(msg)
     config_class = outside_config_class(kind)
     if not (isinstance(config_class, type) and issubclass(config_class, BasePropertyConfig)):
-        msg = f"the property '{kind}' ({kinds[kind].value}) has no settings of a property"
+        msg = f"the property '{kind}' ({kinds[kind].value}) is not a BasePropertyConfig"
         raise ConfigError(msg)
     return config_class.from_dict(value)
 

@@ -241,7 +241,7 @@ def _choices(
             raise DataError(msg)
         if prop.ase in choice.excluded and choice.key is not None:
             msg = (
-                f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, so that it is no label. "
+                f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, and therefore no label. "
                 f"Set {prop.key_field}='{choice.key}', or to '{prop.ase}' all the same."
             )
             raise DataError(msg)

@@ -34,7 +34,7 @@ def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
     data = cast("Any", trainer).datamodule
     if not isinstance(data, MatterTuneDataModule):
         msg = (
-            "per_element_references: isolated atoms are known of a MatterTuneDataModule only. Give the data "
+            "per_element_references: isolated atoms are known only of a MatterTuneDataModule. Give the data "
             "as one, or the energies as numbers."
         )
         raise TrainingError(msg)
@@ -59,8 +59,8 @@ def _missing(module: FinetuneModuleBase, atom: AtomsDataset) -> float:
     missing = float(batch.labels[ENERGY.name][0]) - predicted
     if not torch.isfinite(torch.tensor(missing)):
         msg = (
-            f"{atom.source(0)}: the backbone's energy of an atom alone is {predicted}, so that it makes no "
-            "reference. Leave per_element_references unset and have references fitted."
+            f"{atom.source(0)}: the backbone's energy of an atom alone is {predicted}, which cannot serve as "
+            "a reference. Leave per_element_references unset and have references fitted."
         )
         raise TrainingError(msg)
     return missing

@@ -147,7 +147,7 @@ def _known(length: int | None) -> int:
     if length is None:
         msg = (
             "Learning-rate schedule: the run has no fixed length; set the schedule's Length "
-            "(T_max), Epochs (max_epochs) or Longest time (max_time)."
+            "(T_max), Epochs (max_epochs) or Time limit (max_time)."
         )
         raise ConfigError(msg)
     return length

@@ -56,7 +56,7 @@ class MatterTunerConfig(StrictConfig):
             return self
         for name in ("l2_sp", "ewc"):
             if getattr(self.trainer, name) is not None:
-                text = "it holds weights, and with LoRA (model.lora) none are trained; leave out one of both"
+                text = "it holds weights, and with LoRA (model.lora) none are trained; leave out one of them"
                 raise about(text, "trainer", name)
         return self
 
@@ -79,7 +79,7 @@ class MatterTunerConfig(StrictConfig):
         if not self.trainer.ends_by_time:
             text = (
                 "the run has no fixed length, so set the schedule's Length (T_max), or Epochs "
-                "(trainer.max_epochs), Most optimizer steps (trainer.max_steps) or Longest time "
+                "(trainer.max_epochs), Most optimizer steps (trainer.max_steps) or Time limit "
                 "(trainer.max_time)"
             )
             raise about(text, "model", "lr_scheduler", "T_max")

@@ -143,7 +143,7 @@ class RunDirectory:
                 return run
             msg = f"{path}: not a run directory, as it holds no config.yaml. Check the path."
         except OSError as exc:
-            msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for the right to."
+            msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)
 
     def config(self) -> MatterTunerConfig:
@@ -253,9 +253,7 @@ class RunDirectory:
                 epoch, step = status.goes_on_at
                 self.write_status("starting", epoch=epoch, step=step)
             except OSError as exc:
-                msg = (
-                    f"{self.path}: cannot be written ({exc.strerror}). Free the disk or its rights."
-                )
+                msg = f"{self.path}: cannot be written ({exc.strerror}). Free disk space, or check its permissions."
                 raise RunError(msg) from exc
 
     def request_stop(self) -> None:

@@ -140,7 +140,7 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
                 except ConfigError:
                     raise
                 except Exception as exc:
-                    msg = f"checkpoint: {file} is no model of fairchem that loads here ({cause(exc)})."
+                    msg = f"checkpoint: {file} is not a model of fairchem that loads here ({cause(exc)})."
                     raise ConfigError(msg) from exc
                 recipe = loaded.recipe
             assert recipe is not None

@@ -164,8 +164,8 @@ def build(recipe: Mapping[str, Any]) -> Any:
         raise ConfigError(msg)
     if backbone.get("direct_forces", True):
         msg = (
-            "checkpoint: this model has direct forces, which are no gradients of its energy; take a "
-            "conserving one."
+            "checkpoint: this model has direct forces, which are not gradients of its energy; choose a "
+            "conservative one."
         )
         raise ConfigError(msg)
     settings["backbone"] = {**backbone, **_OURS}

@@ -194,7 +194,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
             raise
         except Exception as exc:
             msg = (
-                f"checkpoint: {file} is no model of MACE that can be loaded here ({cause(exc)}). A .model "
+                f"checkpoint: {file} is not a model of MACE that can be loaded here ({cause(exc)}). A .model "
                 "file loads under the version of e3nn that it was written under: turn it into a plain one "
                 "there, by `mattertune-nb convert`."
             )

@@ -85,7 +85,7 @@ def rebuilt(model: Any) -> tuple[Any, dict[str, Any]]:
     (energy, forces), (energy_2, forces_2) = (_trial(m) for m in (model, again))
     alike = abs(energy - energy_2) < 1e-6 * abs(energy) + 1e-4
     if unexpected or lost or not alike or abs(forces - forces_2).max() > 1e-4:
-        msg = "checkpoint: this MACE cannot be built from its settings by the mace-torch that is installed."
+        msg = "checkpoint: this MACE cannot be rebuilt from its settings with the installed mace-torch."
         raise ConfigError(msg)
     return again, settings
 

@@ -127,5 +127,5 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         contents = torch.load(file, map_location="cpu", weights_only=True)
         return dict(contents["model_args"]), contents["model"]
     except Exception as exc:
-        msg = f"checkpoint: {file} is no checkpoint of MatterSim that can be loaded safely ({cause(exc)})."
+        msg = f"checkpoint: {file} is not a checkpoint of MatterSim that can be loaded safely ({cause(exc)})."
         raise ConfigError(msg) from exc

@@ -31,7 +31,7 @@ def read(path: Path) -> Any:
     # the vendor's wrapper for uncertainties
     model = getattr(model, "model", model)
     if not isinstance(model, PET):
-        msg = f"checkpoint: {path} holds a {type(model).__name__}, and has to hold a PET."
+        msg = f"checkpoint: {path} holds a {type(model).__name__}, not a PET."
         raise ConfigError(msg)
     return model
 
@@ -71,7 +71,7 @@ def rebuilt(model: Any, wanted: str | None) -> tuple[dict[str, Any], dict[str, T
         raise ConfigError(msg)
     units = info.length_unit.lower(), info.targets[target].unit.lower()
     if units[0] not in {"angstrom", "å", "a"} or units[1] != "ev":
-        msg = f"checkpoint: this PET is in {units[0]} and {units[1]}, and has to be in Å and eV."
+        msg = f"checkpoint: this PET is in {units[0]} and {units[1]}, but must be in Å and eV."
         raise ConfigError(msg)
     recipe = {
         "hypers": json.loads(json.dumps(model.hypers)),

@@ -113,7 +113,7 @@ def converted(
     factor, how = unit_factor(unit), f"'{key}' is converted from {unit}"
     if prop.name == STRESSES.name:
         if not unit.endswith("³") and unit not in ("GPa", "kbar", "bar"):
-            msg = f"'{unit}' is no unit of a stress; set units.stress, or units.stress_as: virial."
+            msg = f"'{unit}' is not a unit of stress; set units.stress, or units.stress_as: virial."
             raise UnitError(msg)
         if unit in ("kbar", "bar") and units.sign is None:
             msg = (
@@ -237,10 +237,7 @@ def _stated_in(label: str, stored: Mapping[str, Any]) -> str | None:
         if set(words) <= {"unit", "units"}:
             system = _SYSTEMS.get(value.strip().lower())
             if system is None:
-                text = (
-                    f"'{key}' is '{value}', of which it is not known what it means; set each of the "
-                    "fields of units."
-                )
+                text = f"'{key}' is '{value}', whose meaning is not known; set each of the fields of units."
                 raise UnitError(text)
             if label in system or label != "length":
                 return system.get(label, _OWN[label])
@@ -257,7 +254,7 @@ def _known(label: str, what: str, text: str) -> str:
         unit = "Hartree/Bohr³"
     if unit is None or not _fits(label, unit):
         name = "stress" if label == STRESSES.name else label
-        msg = f"{what} '{text}', which is no unit of this label that is known; set units.{name}."
+        msg = f"{what} '{text}', which is not a known unit of this label; set units.{name}."
         raise UnitError(msg)
     return unit
 

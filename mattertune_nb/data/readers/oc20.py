@@ -70,7 +70,7 @@ class GraphFrames:
         try:
             record = _record(_plain(packed))
         except Exception as exc:  # a pickle that is damaged raises whatever it stumbles over
-            msg = f"{where}: no graph that is understood ({cause(exc)})."
+            msg = f"{where}: not a graph that can be read ({cause(exc)})."
             raise DataError(msg) from exc
         return from_record(record, where)
 

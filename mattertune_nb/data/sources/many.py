@@ -55,7 +55,9 @@ class ManyFrames:
             except DataError as exc:
                 if not skip_bad:
                     n = len(paths)
-                    msg = f"{exc} It is one of {n} files; set skip_bad_files to go on without such."
+                    msg = (
+                        f"{exc} It is one of {n} files; set skip_bad_files to leave such files out."
+                    )
                     raise DataError(msg) from None
                 self.skipped.append(str(exc))
                 continue

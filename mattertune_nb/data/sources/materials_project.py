@@ -57,7 +57,7 @@ class MPDatasetConfig(FetchedSource):
         if not os.environ.get(KEY):
             msg = (
                 f"{where}: its key is missing. Set the variable {KEY} to yours, which "
-                "next-gen.materialsproject.org/api shows to who is logged in."
+                "next-gen.materialsproject.org/api shows once you are logged in."
             )
             raise DataError(msg)
         from mp_api.client import MPRester

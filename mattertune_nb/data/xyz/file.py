@@ -196,7 +196,7 @@ def existing_file(path: str | Path) -> Path:
     if not is_there:
         msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
     elif not os.access(full, os.R_OK):
-        msg = f"{path}: may not be read by you. Ask its owner for the right to."
+        msg = f"{path}: you may not read it. Ask its owner for permission."
     elif full.is_dir():
         msg = f"{path}: is a folder, expected a file of structures."
     elif full.stat().st_size == 0:

@@ -72,7 +72,7 @@ class AskedProcess:
                 said = self._said(json.dumps(config.to_dict()), cell)
                 answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
             except (OSError, ValueError) as exc:
-                msg = f"The {self._what} was ended before it was done, perhaps for want of memory."
+                msg = f"The {self._what} was ended before it was done, perhaps because memory ran out."
                 raise TrainingError(msg) from exc
             if "error" in answer:
                 raise _ERRORS.get(answer["kind"], MatterTuneError)(answer["error"])

@@ -78,7 +78,7 @@ def rate_of(config: MatterTunerConfig, n_steps: int = _STEPS) -> Found:
     if suggestion is not None:
         note = (
             "There the loss falls fastest. It is a rate to begin with, not the best one: short runs at half "
-            "and twice of it tell more."
+            "that rate and at twice that rate tell more."
         )
     rounded = None if suggestion is None else float(f"{suggestion:.2g}")
     return Found("model.optimizer.lr", tried, losses, "loss", rounded, note)

@@ -79,7 +79,7 @@ class RunsFolder:
         try:
             shutil.rmtree(run.path)
         except OSError as exc:
-            msg = f"{run.path}: cannot be removed whole ({exc.strerror})."
+            msg = f"{run.path}: cannot be removed completely ({exc.strerror})."
             raise RunError(msg) from exc
 
     def note(self, name: str) -> str:

@@ -100,7 +100,7 @@ def distances(run: Run) -> str:
         far, errors_ = paired(novelty["validation"], found["frames"])
         prop = about_property(found["ranked_by"])
     except (OSError, ValueError, KeyError, TypeError):
-        msg = "No distances to the training frames are known of this run."
+        msg = "This run has no record of distances to the training frames."
         raise RunError(msg) from None
     figure = draw_distances(far, errors_, prop)
     return picture(figure, "Error of each validation frame against its distance to training") + (
@@ -130,7 +130,7 @@ def walls(run: Run) -> str:
     """Return the energies of pairs of atoms before and after."""
     record = read_walls(run.directory)
     if record is None or not record.untuned:
-        msg = "No energies of pairs of atoms are known of this run."
+        msg = "This run has no record of the energies of pairs of atoms."
         raise RunError(msg)
     return walls_html(record) + picture(draw_walls(record), "Energies of pairs of atoms")
 
@@ -139,7 +139,7 @@ def scorecard(run: Run) -> str:
     """Return whether the model is fit for use, as far as it was checked."""
     card = read_scorecard(run.directory.scorecard_file)
     if card is None:
-        msg = "It was not checked: run.validate(), or mattertune-nb validate."
+        msg = "Not checked yet: run.validate(), or mattertune-nb validate."
         raise RunError(msg)
     return card.to_html()
 

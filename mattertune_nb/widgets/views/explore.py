@@ -235,7 +235,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         """
         target = Path(path).expanduser()
         if target.exists():
-            msg = f"{target}: there is such a file already. Give another name."
+            msg = f"{target}: the file exists already. Give another name."
             raise DataError(msg)
         try:
             write_exact(target, (self.dataset.frame(int(i)) for i in self.selected))

@@ -32,9 +32,7 @@ def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, Atom
     path = getattr(model_or_run, "path", model_or_run)
     if dataset is None:
         if not isinstance(path, (str, Path)) or not Path(path).is_dir():
-            msg = (
-                "on which structures? A model alone has none that it was validated on; give a file."
-            )
+            msg = "on which structures? A model alone has no validation set; give a file."
             raise DataError(msg)
         return load_model(path), datasets_of(records_of(path))["validation"]
     if isinstance(model_or_run, FinetuneModuleBase):

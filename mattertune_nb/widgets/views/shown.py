@@ -131,7 +131,7 @@ def element_colors(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
 def refuse_empty(atoms: Atoms, source: str) -> None:
     """Raise a :class:`DataError` where a frame holds no atom, as there is nothing to draw."""
     if not len(atoms):
-        msg = f"{source}: there is no atom in it. Leave the frame out."
+        msg = f"{source}: has no atoms. Leave the frame out."
         raise DataError(msg)
 
 
