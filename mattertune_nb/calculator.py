@@ -48,7 +48,7 @@ class PropertyPredictor:
     batch_size
         Structures per batch.
     max_atoms
-        Atoms a batch at most, in place of `batch_size`. Neither given: 128 on a CPU, whose caches hold no
+        Atoms per batch at most, in place of `batch_size`. Neither given: 128 on a CPU, whose caches hold no
         more (``tests/benchmarks/bench_prediction.py``), 2000 elsewhere.
     """
 

@@ -23,8 +23,8 @@ class TrustingBackboneConfig(BackboneConfig):
 
     trust_checkpoint: bool = setting(
         False,
-        "Load a file of the vendor's whose format can run any code on this machine. Set it for files alone "
-        "that come from somebody whom you trust.",
+        "Load a file of the vendor's whose format can run any code on this machine. Set it only for "
+        "files from somebody you trust.",
         label="Trust the file",
         fixed=False,
     )

@@ -253,7 +253,7 @@ class RunDirectory:
                 epoch, step = status.goes_on_at
                 self.write_status("starting", epoch=epoch, step=step)
             except OSError as exc:
-                msg = f"{self.path}: cannot be written ({exc.strerror}). Free disk space, or check its permissions."
+                msg = f"{self.path}: cannot be written ({exc.strerror}). Free space or check permissions."
                 raise RunError(msg) from exc
 
     def request_stop(self) -> None:

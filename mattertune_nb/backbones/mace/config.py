@@ -116,8 +116,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     )
     head: str | None = setting(
         None,
-        "Which head a model with several answers and learns with, such as the level of theory, for "
-        "structures without 'head' in their info. Not set: the only one, or that called default.",
+        "The head by which a model that has several answers and learns, such as a level of theory, for "
+        "structures without 'head' in their info. Not set: the only one, or the one called default.",
         label="Head",
         basic=True,
     )

@@ -157,7 +157,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         except ConfigError:
             raise
         except Exception as exc:
-            msg = f"checkpoint: {file} is neither a checkpoint nor a package of NequIP or Allegro ({cause(exc)})."
+            msg = f"checkpoint: {file} is not a checkpoint or package of NequIP or Allegro ({cause(exc)})."
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:

@@ -100,8 +100,8 @@ class PETBackboneConfig(TrustingBackboneConfig):
     )
     target: str | None = setting(
         None,
-        "Which energy a model with several answers and learns with, such as the level of theory. Not set: "
-        "the only one, or that called energy.",
+        "The energy by which a model that has several answers and learns, such as a level of theory. Not "
+        "set: the only one, or the one called energy.",
         label="Energy of the model",
     )
     checkpoint: Path | None = setting(

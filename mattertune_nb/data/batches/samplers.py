@@ -37,7 +37,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
     batch_size
         Structures per batch.
     max_atoms
-        Atoms a batch, in place of `batch_size`; a larger structure is a batch of its own. Over several
+        Atoms per batch, in place of `batch_size`; a larger structure is a batch of its own. Over several
         processes batches are divided until all have the same number of them.
     n_atoms
         (length,) atoms of each structure, for `max_atoms`.

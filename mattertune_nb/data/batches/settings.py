@@ -44,7 +44,7 @@ class BatchSettings(HyperParameters):
     )
     max_atoms: int | None = setting(
         None,
-        "Atoms a batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
+        "Atoms per batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
         "runs out of memory. A larger structure is a batch of its own.",
         label="Atoms per batch",
         unit="atoms",

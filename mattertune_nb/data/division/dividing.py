@@ -138,7 +138,7 @@ def blocks(
 
 
 def block_length(n: int) -> int:
-    """Return the frames of a block of a trajectory of `n`: they stay until it has grown to the double."""
+    """Return the frames of a block of a trajectory of `n`: they stay until it has doubled."""
     return max(2, 1 << round(math.log2(max(n / _BLOCKS, 1))))
 
 

@@ -104,7 +104,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
     block_length: int | None = setting(
         None,
         "For 'blocks': consecutive frames that stay together; not set: a tenth of the trajectory, as a "
-        "power of two, so that the blocks stay until it has grown to the double.",
+        "power of two, so that the blocks stay until it has doubled.",
         label="Length of a block",
         fixed=True,
         unit="frames",

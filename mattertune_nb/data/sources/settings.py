@@ -53,7 +53,7 @@ class DatasetSettings(StrictConfig):
     isolated_atoms: Literal["references", "frames"] = setting(
         "references",
         "What single atoms without periodicity, or with config_type=IsolatedAtom, are: their energies are "
-        "references, so that they are left out and told. Keep them as frames to train on them all the same.",
+        "references, so they are left out, with a note. Keep them as frames to train on them all the same.",
         label="Isolated atoms",
         options={"references": "are left out", "frames": "are frames like others"},
     )
