@@ -36,6 +36,21 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
         accelerator = "cuda" if n_gpus else "cpu"
     if accelerator == "gpu":
         accelerator = "mps" if has_mps and not n_gpus else "cuda"
+    reason = _device_refusal(config, accelerator, n_gpus)
+    if reason is not None:
+        return reason
+    if config.num_nodes > 1 and not _in_cluster_job():
+        return (
+            f"trainer.num_nodes: {config.num_nodes} machines need a cluster job (e.g. srun or "
+            "torchrun) that starts this command on each. Set it to 1 here."
+        )
+    if in_notebook and config.strategy != "ddp_notebook":
+        return _notebook_refusal(config, n_gpus if accelerator == "cuda" else 1)
+    return None
+
+
+def _device_refusal(config: TrainerConfig, accelerator: str, n_gpus: int) -> str | None:
+    """Return why a config cannot run on the kind of processor that it means, or ``None``."""
     if accelerator == "cuda" and not n_gpus:
         return (
             f"trainer.accelerator: '{config.accelerator}' needs a GPU, and this machine has none that "
@@ -67,13 +82,6 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
                 f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
                 "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
             )
-    if config.num_nodes > 1 and not _in_cluster_job():
-        return (
-            f"trainer.num_nodes: {config.num_nodes} machines need a cluster job (e.g. srun or "
-            "torchrun) that starts this command on each. Set it to 1 here."
-        )
-    if in_notebook and config.strategy != "ddp_notebook":
-        return _notebook_refusal(config, n_gpus if accelerator == "cuda" else 1)
     return None
 
 

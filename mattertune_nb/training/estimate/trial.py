@@ -81,9 +81,9 @@ def make_trial(
     steps.measure(sample, train_batches.mean)
     save, checkpoint = steps.save()
 
-    # processes on one CPU share its cores, and each has all of the rest to itself
-    crowd = world / config.trainer.num_nodes if steps.device == "this CPU" else 1.0
     n_here = world / config.trainer.num_nodes
+    # processes on one CPU share its cores, and each has all of the rest to itself
+    crowd = n_here if steps.device == "this CPU" else 1.0
     n_frames = len(train) + len(validation)
     n_atoms = int(train.n_atoms().sum() + validation.n_atoms().sum())
     all_graphs = sample.bytes / sample.atoms * n_atoms
