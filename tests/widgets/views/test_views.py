@@ -178,13 +178,13 @@ def test_what_holds_no_structure_is_a_message(x, model):
 def test_a_frame_without_an_atom_is_a_message_that_names_it(tmp_path, model):
     frames = [bulk("Cu"), Atoms()]
     for function in (mt.view, mt.explore, lambda x: mt.parity(model, x)):
-        assert "frame 1: there is no atom" in function(frames).text
-    assert "frame 0: there is no atom" in mt.view(Atoms()).text
+        assert "frame 1: has no atoms" in function(frames).text
+    assert "frame 0: has no atoms" in mt.view(Atoms()).text
     (tmp_path / "empty.xyz").write_text("1\n\nH 0 0 0\n0\n\n")
-    assert "frame 1: there is no atom" in mt.explore(tmp_path / "empty.xyz").text
+    assert "frame 1: has no atoms" in mt.explore(tmp_path / "empty.xyz").text
     shown = mt.view(tmp_path / "empty.xyz")
     shown.show(1)
-    assert "frame 1: there is no atom" in shown._caption.value
+    assert "frame 1: has no atoms" in shown._caption.value
 
 
 def test_a_frame_that_cannot_be_read_leaves_the_last_picture(tmp_path):
