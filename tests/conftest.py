@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from importlib.metadata import entry_points
 from itertools import count
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from ase import Atoms
 
+# a shell's background jobs ignore interrupts, which tests send to themselves and to what they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # before torch is imported; processes that tests start inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # neither indices nor graphs of a user's own runs
