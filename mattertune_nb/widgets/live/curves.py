@@ -16,6 +16,7 @@ from mattertune_nb.widgets.live.curves_layout import (
     curve_lines,
     curves_layout,
     heading,
+    included,
 )
 from mattertune_nb.widgets.live.scales import (
     Scales,
@@ -84,7 +85,10 @@ class CurvesFigure:
     def _update(self) -> None:
         panels = self.data.ordered()
         log = [self.scales.is_log(panel) for panel in panels]
-        places = [(panel.title, bool(panel.series), panel.in_sight()) for panel in panels], log
+        places = [
+            (panel.title, bool(panel.series), panel.in_sight(), included(panel, is_log), is_log)
+            for panel, is_log in zip(panels, log, strict=True)
+        ]
         if self._is_new(("", "places"), places):
             # as a whole: parts of axes that the page does not have yet get lost
             self._most = max(self._most, len(panels))

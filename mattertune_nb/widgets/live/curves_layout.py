@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from plotly.subplots import make_subplots
 
 from mattertune_nb.training.outcome.stages import REREFERENCED
@@ -49,9 +50,7 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -
             tickformat="~g" if is_log else None,
             showticklabels=bool(panel.series or panel.lines),
             # a line at the very edge would be taken for the frame
-            autorangeoptions={
-                "include": [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
-            },
+            autorangeoptions={"include": included(panel, is_log)},
             # of more than a decade plotly else tells each of 1, 2, 3 …, one upon the other
             nticks=3 if is_log else 5,
         )
@@ -89,6 +88,23 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -
         hoverlabel={"font": {"size": 11}},
     )
     return layout
+
+
+def included(panel: Panel, is_log: bool) -> list[float]:
+    """Return what an axis has to show besides its curves.
+
+    On a logarithmic axis plotly forgets the curves beside it, so their ends are in it, in steps of 12 %.
+    """
+    lines = [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
+    values = [series.array()[:, 2] for series in panel.series.values() if len(series)]
+    if not (is_log and lines and values):
+        return lines
+    logs = 20 * np.log10([v for v in np.concatenate(values) if v > 0] or lines)
+    return [
+        *lines,
+        float(10 ** (np.floor(logs.min()) / 20)),
+        float(10 ** (np.ceil(logs.max()) / 20)),
+    ]
 
 
 def _row_height(panel: Panel) -> int:

@@ -168,6 +168,19 @@ def test_log_axes_are_for_every_panel_but_one_with_negative_values(data):
     assert axes == ["log", "log", "log", "log", "linear"]
 
 
+def test_a_logarithmic_axis_shows_its_curves_beside_the_lines_of_the_untuned_model(data):
+    figure = CurvesFigure(data)
+    figure.draw(Scales(log=True))
+    errors = [1000 * FORCES, 1000 * ENERGIES]
+    for axis, values in zip(("yaxis3", "yaxis2"), errors, strict=True):
+        shown = figure.widget.layout[axis].autorangeoptions.include
+        assert min(shown) <= values.min()
+        assert max(shown) >= values.max()
+    data.add([{"step": 20, "epoch": 4, "time": 30.0, "val/forces_mae": 9.0}])
+    figure.update()
+    assert max(figure.widget.layout.yaxis3.autorangeoptions.include) >= 9000
+
+
 def test_axes_of_panels_that_are_gone_are_hidden_as_a_page_keeps_them():
     metrics = [
         *metrics_of(["energy", "forces"]),
