@@ -27,7 +27,7 @@ class Goal:
         The property without which it makes no sense.
     """
 
-    why: str = ""
+    why: str
     settings: dict[str, Any] = field(default_factory=dict)
     needs: str | None = None
 
@@ -35,7 +35,7 @@ class Goal:
 NO_GOAL = "No goal: the settings as they are"
 
 GOALS: dict[str, Goal] = {
-    NO_GOAL: Goal(),
+    NO_GOAL: Goal("A goal changes a few of the settings below, and names them here."),
     "A fast look": Goal(
         "Ten epochs tell whether it learns at all.",
         {"trainer.max_epochs": 10},
@@ -117,7 +117,7 @@ def describe(goal: Goal, replaced: dict[str, tuple[Any, Any]], config: StrictCon
         for path, (before, after) in replaced.items()
         if before != after
     )
-    return f'<div class="mt-note">{html.escape(goal.why)} {changes}</div>' if goal.why else ""
+    return f'<div class="mt-note">{html.escape(goal.why)} {changes}</div>'
 
 
 def label(config: Any, path: str) -> str:

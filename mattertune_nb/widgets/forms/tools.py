@@ -49,7 +49,8 @@ class Tools:
             layout=shared(W.Layout, width="280px"),
             style={"description_width": "auto"},
         )
-        self.found, self.text = HTML(), HTML()
+        # there from the first moment, so that choosing a goal moves nothing
+        self.found, self.text = HTML(), HTML(note_html(GOALS[NO_GOAL].why))
         line = HBox([self.goal, self.search, self.found], css="mt-tools")
         self.widget = VBox([line, self.text])
         self._applied = NO_GOAL
