@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -25,6 +26,7 @@ from mattertune_nb.cli_series import (
 )
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
+from mattertune_nb.config.threads import wait_without_spinning
 
 if TYPE_CHECKING:
     from mattertune_nb.training.result import TuneResult
@@ -293,6 +295,7 @@ def serve_app(
 
 def main() -> None:
     """Run the command line; an error meant for people is one line and no traceback."""
+    wait_without_spinning(os.environ)
     # each command that trains prints the verdict itself
     warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
     try:

@@ -18,6 +18,7 @@ from mattertune_nb.config.errors import (
     RunError,
     TrainingError,
 )
+from mattertune_nb.config.threads import wait_without_spinning
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.training.in_cell import InCell
 
@@ -49,8 +50,13 @@ class AskedProcess:
 
     def __init__(self, what: str, module: str, *arguments: str) -> None:
         self._what = what
+        environment = dict(os.environ)
+        wait_without_spinning(
+            environment
+        )  # as the run itself, so that what is measured is what it takes
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
