@@ -51,20 +51,19 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
         facts.licence,
         facts.allows,
     )
-    paths = {}
+    try:
+        with _asked_once(download.page):
+            paths = {file: fetch(file) for file in download.files}
+    except Exception as exc:
+        names = " and ".join(download.files)
+        msg = (
+            f"pretrained_model: {name} is not here and cannot be fetched ({type(exc).__name__}). On a "
+            f"machine with a network, get {names} from {download.page}, put "
+            f"{'it' if len(download.files) == 1 else 'them into one folder'} anywhere here, and give "
+            f"{'its path' if len(download.files) == 1 else 'the folder'} as model.checkpoint."
+        )
+        raise ConfigError(msg) from exc
     for file, published in download.files.items():
-        try:
-            with _asked_once(download.page):
-                paths[file] = fetch(file)
-        except Exception as exc:
-            names = " and ".join(download.files)
-            msg = (
-                f"pretrained_model: {name} is not here and cannot be fetched ({type(exc).__name__}). On a "
-                f"machine with a network, get {names} from {download.page}, put "
-                f"{'it' if len(download.files) == 1 else 'them into one folder'} anywhere here, and give "
-                f"{'its path' if len(download.files) == 1 else 'the folder'} as model.checkpoint."
-            )
-            raise ConfigError(msg) from exc
         _check(f"{download.page}#{file}", paths[file], published)
     return paths
 
