@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from typing_extensions import override
 
+from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneFacts, Download, Trait
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -92,20 +93,19 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
             "esen-sm-conserving-all-oc25": "eSEN small, OC25",
         },
     )
-    task: Literal["omat", "omol", "oc20", "oc25", "odac", "omc"] | None = setting(
-        None,
-        "Which of UMA's tasks answers and learns, each with its level of theory and zero of energy, for "
-        "structures without 'task' in their info. Not set: the only one of a model.",
-        label="Task",
-        basic=True,
-        options={
-            "omat": "inorganic crystals (PBE)",
-            "omol": "molecules (ωB97M-V)",
-            "oc20": "catalysts (RPBE)",
-            "oc25": "catalysts under solvents",
-            "odac": "metal-organic frameworks",
-            "omc": "molecular crystals",
-        },
+    task: Literal["omat", "omol", "oc20", "oc25", "odac", "omc"] | None = (
+        input_settings.level_of_theory(
+            "task",
+            "Not set: the only one.",
+            options={
+                "omat": "inorganic crystals (PBE)",
+                "omol": "molecules (ωB97M-V)",
+                "oc20": "catalysts (RPBE)",
+                "oc25": "catalysts under solvents",
+                "odac": "metal-organic frameworks",
+                "omc": "molecular crystals",
+            },
+        )
     )
     checkpoint: Path | None = setting(
         None,
@@ -113,15 +113,10 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
         "whose zero of energy is kept; or an inference checkpoint (.pt) of fairchem.",
         label="Start from",
     )
-    charge: float = setting(
-        0.0, "Total charge of a structure without 'charge' in its info.", label="Charge", unit="e"
-    )
-    spin: float | None = setting(
+    charge: float = input_settings.charge()
+    spin: float | None = input_settings.spin(
         None,
-        "Spin multiplicity of a structure without 'spin' in its info. Not set: 1 for omol and 0 for all "
-        "others, which do not ask for it, as the vendor has it.",
-        label="Spin multiplicity",
-        ge=0,
+        "Not set: 1 for omol and 0 for all others, which do not ask for it, as the vendor has it.",
     )
 
     @override

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneFacts, Download
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -114,12 +115,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         basic=True,
         options={name: f"{name} ({facts.licence})" for name, facts in FACTS.items()},
     )
-    head: str | None = setting(
-        None,
-        "The head by which a model that has several answers and learns, such as a level of theory, for "
-        "structures without 'head' in their info. Not set: the only one, or the one called default.",
-        label="Head",
-        basic=True,
+    head: str | None = input_settings.level_of_theory(
+        "head", "Not set: the only one, or the one called default."
     )
     checkpoint: Path | None = setting(
         None,

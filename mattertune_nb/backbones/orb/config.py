@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download, Trait
 from mattertune_nb.backbones.downloads import fetched, has_route
 from mattertune_nb.backbones.guard import guarded
@@ -108,18 +109,8 @@ class ORBBackboneConfig(BackboneConfig):
         "whose zero of energy is kept; or a file of weights as the vendor saves them.",
         label="Start from",
     )
-    charge: float = setting(
-        0.0,
-        "Total charge of a structure without 'charge' in its info; for weights of omol alone.",
-        label="Charge",
-        unit="e",
-    )
-    spin: float = setting(
-        1.0,
-        "Spin multiplicity of a structure without 'spin' in its info; for weights of omol alone.",
-        label="Spin multiplicity",
-        ge=0,
-    )
+    charge: float = input_settings.charge()
+    spin: float = input_settings.spin()
 
     @property
     def _max_neighbors(self) -> int:
@@ -185,13 +176,11 @@ class ORBBackboneConfig(BackboneConfig):
         page = facts.download.page
 
         def fetch(_: str) -> Path:
-            if has_route(page):
-                return Path(cached_path(page))
-            # without a network it would try for half a minute before it looks into its cache
+            # the vendor's client asks the network before its cache, for half a minute where there is none
             known = find_latest_cached(page)
-            if known is None:
+            if known is None and not has_route(page):
                 raise ConnectionError
-            return Path(known)
+            return Path(known or cached_path(page))
 
         (file,) = fetched(self.pretrained_model, facts, fetch).values()
         return file

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneFacts, Download, Trait
 from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -98,11 +99,8 @@ class PETBackboneConfig(TrustingBackboneConfig):
         basic=True,
         options={name: f"{name}: {facts.trained_on}" for name, facts in FACTS.items()},
     )
-    target: str | None = setting(
-        None,
-        "The energy by which a model that has several answers and learns, such as a level of theory. Not "
-        "set: the only one, or the one called energy.",
-        label="Energy of the model",
+    target: str | None = input_settings.level_of_theory(
+        None, "Not set: the only one, or the one called energy."
     )
     checkpoint: Path | None = setting(
         None,
@@ -110,18 +108,8 @@ class PETBackboneConfig(TrustingBackboneConfig):
         "zero of energy is kept; or a checkpoint (.ckpt) of metatrain.",
         label="Start from",
     )
-    charge: float = setting(
-        0.0,
-        "Total charge of a structure without 'charge' in its info; for weights of omol alone.",
-        label="Charge",
-        unit="e",
-    )
-    spin: float = setting(
-        1.0,
-        "Spin multiplicity of a structure without 'spin' in its info; for weights of omol alone.",
-        label="Spin multiplicity",
-        ge=1,
-    )
+    charge: float = input_settings.charge()
+    spin: float = input_settings.spin()
 
     @override
     @guarded()

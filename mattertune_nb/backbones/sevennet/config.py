@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import model_validator
 from typing_extensions import override
 
+from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.base import setting
@@ -86,12 +87,8 @@ class SevenNetBackboneConfig(BackboneConfig):
             "7net-mf-0": "7net-mf-0 (PBE and r2SCAN)",
         },
     )
-    modality: str | None = setting(
-        None,
-        "Level of theory that a multi-fidelity model answers with: PBE or R2SCAN for mf-0; of structures "
-        "without 'modality' in their info. Choose that of your labels.",
-        label="Level of theory",
-        basic=True,
+    modality: str | None = input_settings.level_of_theory(
+        "modality", "PBE or R2SCAN for mf-0; not set: the only one."
     )
     checkpoint: Path | None = setting(
         None,
