@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import webbrowser
+from functools import partial
 from pathlib import Path
 
+from tornado.ioloop import IOLoop
 from traitlets import Bool
 from voila.app import Voila
 
@@ -15,6 +18,9 @@ FOLDER = "MATTERTUNE_NB_FOLDER"
 
 _NOT_NEEDED = ["@jupyter-notebook/lab-extension", "@voila-dashboards/jupyterlab-preview"]
 """Extensions of other pages, which fail or load for nothing in this one."""
+
+_OPENED = 60
+"""Seconds after which a browser has read the page that leads it to ours."""
 
 _HERE = Path(__file__).parent
 
@@ -34,7 +40,11 @@ class App(Voila):  # type: ignore[misc]
         # not as an argument of the browser, which others on the machine can read
         with tempfile.NamedTemporaryFile("w", suffix=".html", delete=False) as file:
             file.write(f'<meta http-equiv="refresh" content="0;url={self.display_url}">')
-        webbrowser.open(Path(file.name).as_uri())
+        page = Path(file.name)
+        remove = partial(page.unlink, missing_ok=True)
+        atexit.register(remove)
+        IOLoop.current().call_later(_OPENED, remove)
+        webbrowser.open(page.as_uri())
 
 
 def serve(folder: Path, arguments: list[str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -79,3 +83,25 @@ def test_without_voila_the_command_says_what_to_install(monkeypatch, capsys):
     error = capsys.readouterr().err.strip()
     assert "\n" not in error
     assert "pip install 'mattertune-nb[app]'" in error
+
+
+def test_what_leads_the_browser_to_the_page_is_not_left_behind(monkeypatch, tmp_path):
+    from tornado.ioloop import IOLoop
+
+    from mattertune_nb.app import server
+
+    async def opened() -> list[str]:
+        server.App.launch_browser(server.App())
+        await asyncio.sleep(0.1)
+        return read
+
+    read: list[str] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(server, "_OPENED", 0.01)
+    monkeypatch.setattr(server.App, "display_url", "http://127.0.0.1:1/?token=secret")
+    monkeypatch.setattr(
+        server.webbrowser, "open", lambda url: read.append(Path(urlsplit(url).path).read_text())
+    )
+    IOLoop(make_current=False).run_sync(opened)
+    assert "token=secret" in read[0]
+    assert not list(tmp_path.iterdir())
