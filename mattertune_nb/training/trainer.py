@@ -28,9 +28,8 @@ from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
 from mattertune_nb.recipes.unfreezing import GradualUnfreezing
 from mattertune_nb.training.callbacks.cell_progress import CellProgress
-from mattertune_nb.training.callbacks.findings import FindingsRecorder
+from mattertune_nb.training.callbacks.first_look import FirstLook
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
-from mattertune_nb.training.callbacks.novelty import NoveltyRecorder
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
@@ -159,8 +158,7 @@ def build_trainer(
         LearningRateMonitor(logging_interval="step"),
         *_user_checkpoints(settings.checkpoint, run),
         *_asked_for(config, run),
-        NoveltyRecorder(run),
-        FindingsRecorder(run),
+        FirstLook(run),
         pace,
         best,
         # last, so that the checkpoint `last` holds what all others have decided

@@ -77,7 +77,7 @@ def test_whatever_goes_wrong_costs_only_the_findings(small_config, monkeypatch, 
         msg = "nothing there"
         raise IndexError(msg)
 
-    monkeypatch.setattr("mattertune_nb.training.callbacks.findings.findings_of_run", fails)
+    monkeypatch.setattr("mattertune_nb.training.callbacks.first_look.findings_of_run", fails)
     with caplog.at_level(logging.WARNING):
         run = mt.MatterTuner(small_config(max_epochs=1)).tune().run
     assert run.status().state == "finished"
