@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import html
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.runs.kernel import kernel_of_cell
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _SECONDS = 0.5
 """Least time between two changes of the line."""
@@ -71,11 +68,6 @@ class InCell:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: object, traceback: object) -> None:
         how = "interrupted" if isinstance(exc, KeyboardInterrupt) else "ended"
         self.end(f"{how} after {self.seconds}")

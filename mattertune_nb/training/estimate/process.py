@@ -24,7 +24,6 @@ from mattertune_nb.training.in_cell import InCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 _POLL = 0.5  # s
 
@@ -51,9 +50,8 @@ class AskedProcess:
     def __init__(self, what: str, module: str, *arguments: str) -> None:
         self._what = what
         environment = dict(os.environ)
-        wait_without_spinning(
-            environment
-        )  # as the run itself, so that what is measured is what it takes
+        # as the run itself, so that what is measured is what it takes
+        wait_without_spinning(environment)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env=environment,
@@ -101,12 +99,7 @@ class AskedProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cancel()
         self._process.communicate()
 
