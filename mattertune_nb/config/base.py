@@ -33,7 +33,7 @@ def setting(
     fixed: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Declare a config field, with all that forms, the CLI's help and the docs say about it.
+    """Declare a config field, with everything that forms, the CLI's help and the docs say about it.
 
     Parameters
     ----------
@@ -42,24 +42,25 @@ def setting(
     description
         What the field is and when to change it.
     label
-        What people call it, e.g. ``"Learning rate"``; not given: the name of the field in words.
+        What people call it, e.g. ``"Learning rate"``; by default the words of the field's name.
     basic
-        Whether most people touch it, so that a form shows it at first sight.
+        Whether most people change it, so that a form shows it at first sight.
     unit
         Physical unit, shown beside the value.
     group
         Heading under which a form shows the field.
     kinds
-        Where the type of a value says what it means: a name for people of each type.
+        A readable name for each type, for fields whose type of value determines its meaning.
     options
-        Words for values that only code understands, e.g. ``{"cuda": "NVIDIA GPU (CUDA)"}``.
+        Readable names for values that only code understands, e.g. ``{"cuda": "NVIDIA GPU (CUDA)"}``.
     files
-        Patterns of names, where the value is a file that a form offers to choose or to upload.
+        File-name patterns, for fields whose value is a file that a form lets people choose or upload.
     fixed
-        Whether a run that is resumed has to keep it. Of a group of settings only the kind is meant; each
-        setting in it says so for itself. Not given: as the class has it, see ``fields_are_fixed``.
+        Whether a resumed run must keep the value. For a group of settings this concerns only its kind; each
+        setting in the group has its own ``fixed``. By default as the class declares, see
+        ``fields_are_fixed``.
     **kwargs
-        Bounds and the like, passed on to :func:`pydantic.Field`.
+        Bounds and other arguments, passed on to :func:`pydantic.Field`.
     """
     given: dict[str, Any] = {"unit": unit, "group": group, "kinds": kinds, "basic": basic}
     given |= {"options": options, "files": files}
@@ -84,7 +85,7 @@ class StrictConfig(BaseModel):
     Raises
     ------
     ConfigError
-        From the constructor, an assignment or a file; one line that names each bad field.
+        On construction, on assignment or when reading a file; one line that names each bad field.
     """
 
     model_config = ConfigDict(
@@ -98,7 +99,7 @@ class StrictConfig(BaseModel):
     )
 
     fields_are_fixed: ClassVar[bool] = False
-    """Whether a run that is resumed has to keep fields that this class declares without saying ``fixed``."""
+    """Whether a resumed run must keep fields that this class declares without ``fixed``."""
 
     def __init__(self, /, **data: Any) -> None:
         try:
@@ -125,14 +126,14 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_dict(cls, data: Any, *, source: str = "") -> Self:
-        """Validate plain data, e.g. what YAML holds; `source` is named in the error.
+        """Validate plain data, e.g. the contents of a YAML file; errors name `source`.
 
         Parameters
         ----------
         data
             A mapping of settings.
         source
-            Where it is from, named in errors.
+            Where they come from, named in errors.
 
         Raises
         ------
@@ -152,7 +153,7 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a config that :meth:`to_yaml` wrote, or that a person wrote by hand.
+        """Read a config written by :meth:`to_yaml` or by hand.
 
         Parameters
         ----------
@@ -162,11 +163,11 @@ class StrictConfig(BaseModel):
         Raises
         ------
         ConfigError
-            It cannot be read, or a setting is unknown, missing or not allowed.
+            The file cannot be read, or a setting is unknown, missing or not allowed.
         """
         try:
             text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, RuntimeError) as exc:  # the latter where there is no home folder
+        except (OSError, RuntimeError) as exc:  # the latter if there is no home folder
             why = getattr(exc, "strerror", None) or exc
             msg = f"{path}: cannot read the config ({why}). Check the path."
             raise ConfigError(msg) from exc
@@ -177,14 +178,14 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def from_yaml_text(cls, text: str, *, source: str = "") -> Self:
-        """Read a config from a text in YAML; `source` is named in the error.
+        """Read a config from YAML text; errors name `source`.
 
         Parameters
         ----------
         text
             The YAML.
         source
-            Where it is from, named in errors.
+            Where it comes from, named in errors.
 
         Raises
         ------
@@ -203,12 +204,12 @@ class StrictConfig(BaseModel):
 
     @classmethod
     def is_fixed(cls, name: str) -> bool:
-        """Return whether a run that is resumed has to keep a field.
+        """Return whether a resumed run must keep a field.
 
         Parameters
         ----------
         name
-            Of the field.
+            Name of the field.
         """
         extra = cls.model_fields[name].json_schema_extra
         if isinstance(extra, dict) and "fixed" in extra:
@@ -219,18 +220,18 @@ class StrictConfig(BaseModel):
         return declares.fields_are_fixed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the config as plain builtins, the form that files and checkpoints hold."""
+        """Return the config as plain builtins, as stored in files and checkpoints."""
         return self.model_dump(mode="json")
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """Return the config as YAML, and write it to `path` where one is given."""
+        """Return the config as YAML, and write it to `path` if given."""
         text = dump_yaml(self.to_dict())
         if path is not None:
             Path(path).expanduser().write_text(text, encoding="utf-8")
         return text
 
     def to_python(self) -> str:
-        """Return Python code that builds this config; fields at their default are left out."""
+        """Return Python code that builds this config; fields at their default are omitted."""
         code = _code(self, 0)
         lines = ["import mattertune_nb as mt"]
         lines += sorted(_foreign_imports(self))
@@ -238,9 +239,9 @@ class StrictConfig(BaseModel):
 
 
 class HyperParameters(StrictConfig):
-    """A config that Lightning may take for the mapping it expects in ``hparams``.
+    """A config that Lightning accepts in place of the mapping it expects in ``hparams``.
 
-    Lightning iterates over it and puts ``dict(hparams)`` into checkpoints; here it meets plain data.
+    Lightning iterates over it and puts ``dict(hparams)`` into checkpoints, which makes it plain data.
     """
 
     def keys(self) -> KeysView[str]:
@@ -263,12 +264,12 @@ def config_error(cls: type[BaseModel], exc: ValidationError) -> ConfigError:
 def _no_text(cls: type[BaseModel], exc: UnicodeEncodeError) -> ConfigError:
     text = shown(str(exc.object)).encode("ascii", "backslashreplace").decode()
     return ConfigError(
-        f"{cls.__name__}: {text} holds a part of a character that cannot be written."
+        f"{cls.__name__}: {text} contains half a surrogate pair, which cannot be written."
     )
 
 
 def _code(value: Any, indent: int) -> str:
-    """Return constructor code for a value, broken into lines where it is long."""
+    """Return constructor code for a value, split over several lines if it is long."""
     if isinstance(value, StrictConfig):
         prefix = "mt." if type(value).__module__.startswith("mattertune_nb.") else ""
         changed = _not_at_default(value).items()
@@ -287,14 +288,14 @@ def _code(value: Any, indent: int) -> str:
 
 
 def _not_at_default(config: StrictConfig) -> dict[str, Any]:
-    """Return the settings that differ from their defaults; as plain data where they have no code."""
+    """Return the settings that differ from their defaults; as plain data if code cannot express them."""
     plain = config.to_dict()
     changed = {}
     for name, field in type(config).model_fields.items():
         current = getattr(config, name)
         if not field.is_required():
             default = field.get_default(call_default_factory=True)
-            # 1 and 1.0 may differ in what they mean: a number of things, and a fraction
+            # 1 and 1.0 may differ in meaning: a number of items, or a fraction
             if current == default and type(current) is type(default):
                 continue
         changed[name] = current if _has_code(current) else plain[name]
@@ -302,7 +303,7 @@ def _not_at_default(config: StrictConfig) -> dict[str, Any]:
 
 
 def _has_code(value: Any) -> bool:
-    """Return whether :func:`_code` can write a value that calls its own constructors."""
+    """Return whether :func:`_code` can write a value as calls of its own constructors."""
     if isinstance(value, (list, tuple)):
         return all(_has_code(item) for item in value)
     if isinstance(value, dict):
@@ -320,7 +321,7 @@ def _join(start: str, parts: list[str], end: str, indent: int) -> str:
 
 
 def _foreign_imports(value: Any) -> set[str]:
-    """Return import lines for configs that other packages brought."""
+    """Return import lines for configs defined by other packages."""
     if isinstance(value, StrictConfig):
         module, name = type(value).__module__, type(value).__name__
         own = set() if module.startswith("mattertune_nb.") else {f"from {module} import {name}"}

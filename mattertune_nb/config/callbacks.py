@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class ModelCheckpointConfig(StrictConfig):
     """Which weights are kept; :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
 
-    A run keeps `best` and `last` in its own directory in any case; whatever is set here beyond
-    `monitor` and `mode` is honoured beside them.
+    A run always keeps `best` and `last` in its own directory; any settings beyond `monitor` and `mode` are
+    applied in addition.
     """
 
     monitor: str = setting(
         "val/total_loss",
-        "Metric that decides on the best weights, e.g. val/forces_mae. Change it where one "
+        "Metric that decides on the best weights, e.g. val/forces_mae. Change it if one "
         "property matters more than the total loss.",
         label="Metric of the best weights",
         basic=True,
@@ -40,18 +40,18 @@ class ModelCheckpointConfig(StrictConfig):
     )
     dirpath: Path | None = setting(
         None,
-        "Folder of the checkpoints; not set: the run's own. Set it where the run's disk is small.",
+        "Folder of the checkpoints; not set: the run's own folder. Set it if the disk of the run is small.",
         label="Folder of checkpoints",
     )
     filename: str | None = setting(
         None,
-        "File name, may hold {epoch} and metrics; not set: 'best' in a run. Set it where several "
+        "File name, which may contain {epoch} and metrics; not set: 'best' in a run. Set it if several "
         "are kept.",
         label="File name",
     )
     save_top_k: int = setting(
         1,
-        "How many of the best are kept; -1: all, 0: none. Raise it to average or compare several "
+        "How many of the best checkpoints are kept; -1: all, 0: none. Raise it to average or compare several "
         "later.",
         label="Number of best kept",
         ge=-1,
@@ -63,33 +63,33 @@ class ModelCheckpointConfig(StrictConfig):
     )
     every_n_epochs: int | None = setting(
         None,
-        "Save every N epochs only. Raise it where epochs are short and saving takes much of the "
-        "time.",
+        "Save every N epochs only. Raise it if epochs are short and saving takes much of the time.",
         label="Epochs between saves",
         ge=1,
     )
     every_n_train_steps: int | None = setting(
         None,
-        "Save every N steps instead of epochs. Set it where an epoch takes hours.",
+        "Save every N steps instead of epochs. Set it if an epoch takes hours.",
         label="Steps between saves",
         ge=1,
     )
     train_time_interval: float | None = setting(
         None,
-        "Save every so many minutes instead of epochs. Set it where an epoch takes hours.",
+        "Save every so many minutes instead of epochs. Set it if an epoch takes hours.",
         label="Minutes between saves",
         unit="min",
         gt=0,
     )
     save_weights_only: bool = setting(
         False,
-        "Leave out the optimizer; smaller, but training cannot go on from it. Turn it on where "
-        "the disk is short.",
-        label="Weights alone",
+        "Leave out the optimizer; smaller, but training cannot continue from it. Turn it on if "
+        "disk space is short.",
+        label="Weights only",
     )
     auto_insert_metric_name: bool = setting(
         False,
-        "Write 'epoch=3' and not '3' into names; metric names hold a slash, so mind `filename`.",
+        "Write 'epoch=3' instead of '3' into names; metric names contain a slash, so take care with "
+        "`filename`.",
         label="Metric names in file names",
     )
 
@@ -105,12 +105,12 @@ class ModelCheckpointConfig(StrictConfig):
 
     @property
     def keeps_more(self) -> bool:
-        """Whether more is asked for than the `best` and `last` that each run keeps."""
+        """Whether more is requested than the `best` and `last` that each run keeps."""
         defaults = type(self)(monitor=self.monitor, mode=self.mode)
         return self != defaults
 
     def create_callback(self, default_dirpath: str | Path | None = None) -> ModelCheckpoint:
-        """Build the callback for any Trainer; `default_dirpath` serves where none is set."""
+        """Build the callback for any Trainer; `default_dirpath` is used if none is set."""
         from lightning.pytorch.callbacks import ModelCheckpoint
 
         minutes = self.train_time_interval
@@ -126,13 +126,13 @@ class EarlyStoppingConfig(StrictConfig):
 
     monitor: str = setting(
         "val/total_loss",
-        "Metric that is watched, e.g. val/forces_mae. Choose what you need most of the model.",
+        "Metric that is watched, e.g. val/forces_mae. Choose what matters most in your use of the model.",
         label="Watched metric",
         basic=True,
     )
     patience: int = setting(
         20,
-        "Validations without improvement before stopping. Raise it where the curve is noisy, as "
+        "Validations without improvement before stopping. Raise it if the curve is noisy, e.g. "
         "with few validation frames.",
         label="Patience",
         basic=True,
@@ -154,7 +154,7 @@ class EarlyStoppingConfig(StrictConfig):
     )
     stopping_threshold: float | None = setting(
         None,
-        "Stop as soon as the metric is this good. Set it where a certain accuracy is enough.",
+        "Stop as soon as the metric is this good. Set it if a certain accuracy is enough.",
         label="Good enough at",
     )
     divergence_threshold: float | None = setting(
@@ -164,19 +164,18 @@ class EarlyStoppingConfig(StrictConfig):
     )
     check_finite: bool = setting(
         True,
-        "Stop where the metric is NaN or infinite. Turn it off only to look for the cause.",
+        "Stop when the metric is NaN or infinite. Turn it off only to look for the cause.",
         label="Stop at NaN or infinity",
     )
     check_on_train_epoch_end: bool = setting(
         False,
-        "Look at the end of the training epoch and not of the validation. Turn it on to watch a "
+        "Check at the end of the training epoch instead of after validation. Turn it on to watch a "
         "training metric.",
         label="Check after training epochs",
     )
     verbose: bool = setting(
         False,
-        "Say in the log each time the metric improves. Turn it on to follow a run by its log "
-        "alone.",
+        "Log each improvement of the metric. Turn it on to follow a run by its log alone.",
         label="Log each improvement",
     )
 
@@ -200,7 +199,7 @@ class EMAConfig(StrictConfig):
     )
     start_step: int = setting(
         0,
-        "Optimizer step at which averaging begins. Raise it past the first fall of the loss, "
+        "Optimizer step at which averaging begins. Raise it past the initial fall of the loss, "
         "which is not worth averaging.",
         label="First averaged step",
         ge=0,

@@ -1,4 +1,4 @@
-"""What of a run's settings differs from those that it began with, and what of it may."""
+"""Which settings of a run differ from those it started with, and which of them may."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KINDS = ("type", "name")
-"""Fields that tell the classes of a union apart."""
+"""Fields that distinguish the classes of a union."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Change:
     Attributes
     ----------
     path
-        Where it is, e.g. ``model.optimizer.lr``.
+        Where the setting is, e.g. ``model.optimizer.lr``.
     before, after
-        Its values as plain data; of a group of settings of another kind, that kind.
+        Its values as plain data; if a group of settings changed its kind, the kind.
     is_fixed
-        Whether a run has to keep it, see :func:`~mattertune_nb.config.base.setting`.
+        Whether a run must keep it, see :func:`~mattertune_nb.config.base.setting`.
     """
 
     path: str
@@ -44,12 +44,12 @@ def changes(before: Any, after: StrictConfig, path: str = "") -> list[Change]:
     Parameters
     ----------
     before
-        Settings as plain data, as a checkpoint holds them. What is not there, because an older version had no
-        such setting, is no change.
+        Settings as plain data, as stored in a checkpoint. A setting that is missing because an older version
+        did not have it does not count as a change.
     after
-        The settings of now.
+        The current settings.
     path
-        Where they are in a larger config.
+        Where they are in the enclosing config.
     """
     return list(_changes(before, after, path))
 
@@ -68,7 +68,7 @@ def _changes(before: Any, after: StrictConfig, path: str) -> Iterator[Change]:
 def _differences(
     before: Any, after: Any, plain: Any, path: str, is_fixed: bool
 ) -> Iterator[Change]:
-    """Yield what differs in a setting, which may hold settings, or a list or mapping of them."""
+    """Yield the differences in a setting, which may itself contain settings, or a list or mapping of them."""
     if before == plain:
         return
     if isinstance(after, StrictConfig):
@@ -101,7 +101,7 @@ def _same_kind(before: Any, plain: dict[str, Any]) -> bool:
 
 
 def _kind(plain: Any) -> Any:
-    """Return what tells a group of settings from others; of one that has no other kinds the whole."""
+    """Return what identifies the kind of a group of settings, or the whole group if it has only one kind."""
     if not isinstance(plain, dict):
         return plain
     return next((plain[key] for key in _KINDS if key in plain), plain)

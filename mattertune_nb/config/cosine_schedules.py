@@ -1,4 +1,4 @@
-"""Learning-rate schedules along cosines: over the whole run, up and down, and again and again."""
+"""Learning-rate schedules along cosines: decay over the whole run, one cycle, warm restarts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CosineAnnealingLRConfig(Schedule):
     )
     interval: Literal["epoch", "step"] | None = setting(
         None,
-        "What the schedule counts; not set: optimizer steps, in a list whatever the others do. "
+        "What the schedule counts; not set: optimizer steps, or in a list the same as the others. "
         "Set it to give lengths in epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
@@ -28,14 +28,14 @@ class CosineAnnealingLRConfig(Schedule):
     )
     eta_min: float = setting(
         0.0,
-        "Learning rate at the end. Raise it above 0 where the run is to be trained longer.",
+        "Learning rate at the end. Raise it above 0 if the run may be trained longer.",
         label="Final learning rate",
         ge=0,
     )
     warmup: float = setting(
         0.0,
         "Linear warm-up from 1 % of the rate: a fraction of the length (< 1) or a number of "
-        "intervals. Raise it where the first steps make the loss jump.",
+        "intervals. Raise it if the first steps make the loss jump.",
         label="Warm-up",
         basic=True,
         ge=0,
@@ -47,9 +47,9 @@ class CosineAnnealingLRConfig(Schedule):
 
 
 class OneCycleLRConfig(Schedule):
-    """Rise from a small rate to the optimizer's and fall far below, as torch's ``OneCycleLR``.
+    """Rise from a small rate to the optimizer's and fall far below it, as torch's ``OneCycleLR``.
 
-    The optimizer's momentum is left alone.
+    The optimizer's momentum is not changed.
     """
 
     name: Literal["one_cycle"] = setting(
@@ -60,7 +60,7 @@ class OneCycleLRConfig(Schedule):
     )
     interval: Literal["epoch", "step"] | None = setting(
         None,
-        "What the schedule counts; not set: optimizer steps, in a list whatever the others do. "
+        "What the schedule counts; not set: optimizer steps, or in a list the same as the others. "
         "Set it to give lengths in epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
@@ -70,17 +70,17 @@ class OneCycleLRConfig(Schedule):
     )
     pct_start: float = setting(
         0.3,
-        "Part of the length in which the rate rises.",
+        "Fraction of the length in which the rate rises.",
         label="Rising part",
         basic=True,
         gt=0,
         lt=1,
     )
     div_factor: float = setting(
-        25.0, "The full rate divided by that at the start.", label="Full rate over first rate", ge=1
+        25.0, "Full rate divided by the initial rate.", label="Full rate over first rate", ge=1
     )
     final_div_factor: float = setting(
-        1e4, "The rate at the start divided by that at the end.", label="First rate over last", ge=1
+        1e4, "Initial rate divided by the final rate.", label="First rate over last", ge=1
     )
 
     @override
@@ -89,7 +89,7 @@ class OneCycleLRConfig(Schedule):
 
 
 class CosineAnnealingWarmRestartsConfig(CountingScheduleConfig):
-    """Fall along half a cosine again and again, each time from the full rate."""
+    """Fall along half a cosine again and again, each time starting from the full rate."""
 
     name: Literal["warm_restarts"] = setting(
         "warm_restarts",
@@ -102,7 +102,7 @@ class CosineAnnealingWarmRestartsConfig(CountingScheduleConfig):
     )
     T_mult: int = setting(
         1,
-        "Each cosine is so many times as long as the one before; with T_0 of a run's length over "
+        "Each cosine is longer than the previous one by this factor; with T_0 the run's length over "
         "1, 3, 7, … and 2 here the run ends at the end of one.",
         label="Growth of the length",
         basic=True,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 LONGEST = 80
-"""Characters that a message repeats of what was given."""
+"""Number of characters of the given value that a message repeats."""
 
 _LONGEST_CAUSE = 200
 
@@ -28,14 +28,14 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def cut(text: str) -> str:
-    """Return a text as a message repeats it, shortened where it is long."""
+    """Return a text as a message repeats it, shortened if it is long."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def cause(error: Exception) -> str:
-    """Return how another library reports a failure: the error's type and its first line, cut if long.
+    """Return how another library reports a failure: the error's type and first line, cut if long.
 
-    Of a pickle's only the first sentence: torch's next ones advise to run the code that is in it.
+    For pickle errors only the first sentence: torch's next sentences advise running the code in the file.
     """
     lines = str(error).strip().splitlines()
     if lines and isinstance(error, UnpicklingError):
@@ -44,12 +44,12 @@ def cause(error: Exception) -> str:
 
 
 class MatterTuneError(Exception):
-    """Base of every error whose message alone is enough for a user; the CLI prints no traceback.
+    """Base of every error whose message is enough for a user; the CLI prints no traceback for it.
 
     Parameters
     ----------
     message
-        One line. What it repeats of a file or a setting is cut where it is one long word; paths are not.
+        One line. Any single long word repeated from a file or a setting is cut; paths are not.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -57,13 +57,13 @@ class MatterTuneError(Exception):
 
 
 class ConfigError(MatterTuneError, ValueError):
-    """A setting is unknown, out of bounds, or does not fit the others.
+    """A setting is unknown, out of bounds, or inconsistent with the others.
 
     Attributes
     ----------
     problems
-        Pairs of a field's path, e.g. ``("trainer", "max_epochs")``, and what is wrong with it;
-        empty where the error is not about single fields. Forms show each beside its field.
+        Pairs of a field's path, e.g. ``("trainer", "max_epochs")``, and what is wrong with it; empty if the
+        error does not concern single fields. Forms show each beside its field.
     """
 
     problems: tuple[tuple[tuple[str | int, ...], str], ...] = ()
@@ -79,7 +79,7 @@ class ConfigError(MatterTuneError, ValueError):
         where
             The file or class, named first.
         problems
-            Path and message of each field.
+            Path and message for each field.
         """
         problems = tuple(problems)
         text = "; ".join(
@@ -92,7 +92,7 @@ class ConfigError(MatterTuneError, ValueError):
 
 
 def about(text: str, *path: str) -> ConfigError:
-    """Return the error of a validator that compares several settings, to be shown beside one of them."""
+    """Return the error of a validator that compares several settings, shown beside one of them."""
     return ConfigError.from_problems("", [(path, text)])
 
 
@@ -101,7 +101,7 @@ class DataError(MatterTuneError, ValueError):
 
 
 class MissingExtraError(MatterTuneError, ImportError):
-    """An optional package is not installed; the message holds the pip line."""
+    """An optional package is not installed; the message contains the pip command."""
 
 
 class RunError(MatterTuneError, RuntimeError):

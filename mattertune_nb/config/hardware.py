@@ -1,4 +1,4 @@
-"""On what hardware a run trains."""
+"""The hardware on which a run trains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HardwareConfig(StrictConfig):
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
         "auto",
-        "Kind of processor; 'auto' takes a GPU where there is one. Choose the CPU to leave a GPU "
+        "Kind of processor; 'auto' uses a GPU if there is one. Choose the CPU to leave the GPU "
         "to others.",
         label="Processor",
         basic=True,
@@ -44,7 +44,7 @@ class HardwareConfig(StrictConfig):
     )
     devices: int | list[int] | Literal["auto"] = setting(
         1,
-        "How many devices, their indices as a list, or 'auto' for all. Set one index where others "
+        "How many devices, their indices as a list, or 'auto' for all. Set one index if others "
         "share the machine.",
         label="Devices",
         options={"auto": "all"},
@@ -54,19 +54,19 @@ class HardwareConfig(StrictConfig):
     strategy: str = setting(
         "auto",
         "How several devices share the work: 'auto', 'ddp', 'fsdp', ...; see Lightning.",
-        label="Strategy of several devices",
+        label="Strategy for several devices",
         group="hardware",
     )
     num_nodes: int = setting(
         1,
-        "Machines of a cluster job. Raise it only with a job that was given so many.",
+        "Machines of a cluster job. Raise it only for a job that was allocated that many.",
         label="Number of machines",
         ge=1,
         group="hardware",
     )
     precision: Precision = setting(
         "32-true",
-        "Number format. '64-true' for stiff curves and phonons; the mixed kinds need a GPU.",
+        "Number format. Use '64-true' for elastic constants and phonons; mixed precision needs a GPU.",
         label="Precision",
         options={
             "32-true": "single (32 bit)",
@@ -81,8 +81,8 @@ class HardwareConfig(StrictConfig):
     )
     deterministic: bool | Literal["warn"] = setting(
         False,
-        "Use only algorithms that give the same bits each time; slower. Turn it on to repeat a "
-        "run on a GPU exactly; a CPU repeats anyway.",
+        "Use only algorithms that give identical results each time; slower. Turn it on to repeat a "
+        "run on a GPU exactly; runs on a CPU always repeat exactly.",
         label="Deterministic algorithms",
         group="hardware",
         kinds={"literal": "warn only"},

@@ -24,10 +24,10 @@ class _LoggerConfig(StrictConfig):
     """What all loggers share."""
 
     packages: ClassVar[tuple[str, ...]] = ()
-    """Packages of which one has to be installed; the first is also the extra's name."""
+    """Packages, one of which must be installed; the first is also the name of the extra."""
 
     def require_installed(self) -> None:
-        """Raise a :class:`MissingExtraError` with the pip line where the package is missing."""
+        """Raise a :class:`MissingExtraError` with the pip command if the package is missing."""
         if self.packages and all(find_spec(name) is None for name in self.packages):
             extra = self.packages[0]
             msg = f"The {extra} logger needs a package: pip install 'mattertune-nb[{extra}]'."
@@ -42,7 +42,7 @@ class CSVLoggerConfig(_LoggerConfig):
     )
     save_dir: Path | None = setting(
         None,
-        "Folder; not set: the run's own. Set it to keep the records of many runs in one place.",
+        "Folder; not set: the run's own folder. Set it to keep the records of many runs in one place.",
         label="Folder",
     )
     name: str = setting(
@@ -50,12 +50,12 @@ class CSVLoggerConfig(_LoggerConfig):
     )
     version: int | str | None = setting(
         None,
-        "Folder below `name`; not set: numbered. Set it where you look for it by name.",
+        "Folder below `name`; not set: numbered. Set it to find the record by name.",
         label="Version",
     )
     prefix: str = setting(
         "",
-        "Put before each metric's name. Set it where several runs write to one record.",
+        "Put before each metric's name. Set it if several runs write to one record.",
         label="Prefix of metrics",
     )
     flush_logs_every_n_steps: int = setting(
@@ -66,7 +66,7 @@ class CSVLoggerConfig(_LoggerConfig):
     )
 
     def create_logger(self, default_dir: Path = Path()) -> CSVLogger:
-        """Build the logger; it writes into `default_dir` where the settings name no folder."""
+        """Build the logger; it writes to `default_dir` if the settings name no folder."""
         from lightning.pytorch.loggers import CSVLogger
 
         return CSVLogger(**self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir))
@@ -85,7 +85,7 @@ class TensorBoardLoggerConfig(_LoggerConfig):
     )
     save_dir: Path | None = setting(
         None,
-        "Folder; not set: the run's own. Set it to keep the records of many runs in one place.",
+        "Folder; not set: the run's own folder. Set it to keep the records of many runs in one place.",
         label="Folder",
     )
     name: str = setting(
@@ -95,17 +95,17 @@ class TensorBoardLoggerConfig(_LoggerConfig):
     )
     version: int | str | None = setting(
         None,
-        "Folder below `name`; not set: numbered. Set it where you look for it by name.",
+        "Folder below `name`; not set: numbered. Set it to find the record by name.",
         label="Version",
     )
     prefix: str = setting(
         "",
-        "Put before each metric's name. Set it where several runs write to one record.",
+        "Put before each metric's name. Set it if several runs write to one record.",
         label="Prefix of metrics",
     )
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
-        """Build the logger, see CSV's `default_dir`; `MissingExtraError` where tensorboard is missing."""
+        """Build the logger, see CSV's `default_dir`; `MissingExtraError` if tensorboard is missing."""
         self.require_installed()
         from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -123,19 +123,19 @@ class WandbLoggerConfig(_LoggerConfig):
     )
     project: str = setting(
         "mattertune_nb",
-        "Project at Weights & Biases. One for all runs that are to be compared.",
+        "Project at Weights & Biases. Use the same one for all runs to be compared.",
         label="Project",
         basic=True,
     )
     name: str | None = setting(
         None,
-        "Name of the run there; not set: chosen by wandb. Set it to that of the run to find it by "
+        "Name of the run there; not set: chosen by wandb. Set it to the name of the run to find it by "
         "either.",
         label="Name of the run",
     )
     save_dir: Path | None = setting(
         None,
-        "Folder of local files; not set: the run's own. Set it where the run's disk is small.",
+        "Folder of local files; not set: the run's own folder. Set it if the disk of the run is small.",
         label="Folder",
     )
     offline: bool = setting(
@@ -152,13 +152,13 @@ class WandbLoggerConfig(_LoggerConfig):
     )
     prefix: str = setting(
         "",
-        "Put before each metric's name. Set it where several runs write to one record.",
+        "Put before each metric's name. Set it if several runs write to one record.",
         label="Prefix of metrics",
     )
     tags: list[str] = setting(list, "Tags of the run. Set them to filter runs there.", label="Tags")
 
     def create_logger(self, default_dir: Path = Path()) -> WandbLogger:
-        """Build the logger, see CSV's `default_dir`; `MissingExtraError` where wandb is missing."""
+        """Build the logger, see CSV's `default_dir`; `MissingExtraError` if wandb is missing."""
         self.require_installed()
         from lightning.pytorch.loggers import WandbLogger
 
@@ -167,7 +167,7 @@ class WandbLoggerConfig(_LoggerConfig):
 
 
 class ImportedLoggerConfig(_LoggerConfig):
-    """Any other logger of Lightning's, or of another package, by the path of its class."""
+    """Any other logger from Lightning or another package, given by the import path of its class."""
 
     type: Literal["imported"] = setting(
         "imported",
@@ -177,7 +177,7 @@ class ImportedLoggerConfig(_LoggerConfig):
     )
     path: str = setting(
         ...,
-        "Where the class is, e.g. 'lightning.pytorch.loggers.MLFlowLogger'.",
+        "Import path of the class, e.g. 'lightning.pytorch.loggers.MLFlowLogger'.",
         label="Import path",
         basic=True,
         pattern=r"^[A-Za-z_]\w*(\.\w+)+$",
@@ -185,20 +185,20 @@ class ImportedLoggerConfig(_LoggerConfig):
     )
     arguments: dict[str, Any] = setting(
         dict,
-        "Arguments of the class; a 'save_dir' that it takes is the run's own folder where not given.",
+        "Arguments of the class; if it takes a 'save_dir', the default is the run's own folder.",
         label="Arguments",
         basic=True,
     )
 
     def require_installed(self) -> None:
-        """Refuse a class that is not there, is no logger, or does not take the arguments.
+        """Refuse a class that does not exist, is not a logger, or does not accept the arguments.
 
         Raises
         ------
         MissingExtraError
-            Where a package is missing.
+            A package is missing.
         ConfigError
-            Otherwise.
+            Any other problem.
         """
         self._checked(Path())
 
@@ -235,7 +235,7 @@ def _logger_class(path: str) -> type[Logger]:
         msg = f"trainer.loggers: there is no {path} ({exc}). Check the path."
         raise ConfigError(msg) from exc
     if not isinstance(kind, type) or not issubclass(kind, Logger):
-        msg = f"trainer.loggers: {path} is no logger of Lightning's."
+        msg = f"trainer.loggers: {path} is not a Lightning logger."
         raise ConfigError(msg)
     return kind
 

@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words: pydantic's reports, told by labels, bounds and examples."""
+"""What is wrong with a setting, in plain words, with its label, bounds and an example."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _WANTED = {
     "too_long": "a list of at most {max_length}",
     "union_tag_invalid": "one of {expected_tags}",
 }
-"""For each kind of pydantic's reports what comes after 'must be'."""
+"""What follows 'must be' for each kind of pydantic report."""
 
 _WITH_EXAMPLE = {"int_parsing", "int_type", "int_from_float", "float_parsing", "float_type"}
 
 
 class _Setting(NamedTuple):
-    """The setting that a report is about."""
+    """The setting that a report concerns."""
 
     path: Path
     label: str
@@ -101,13 +101,13 @@ _EXAMPLED = {_WANTED[kind] for kind in _WITH_EXAMPLE}
 
 
 def _cut_short(text: str, given: Any) -> str:
-    """Return what a validator says, where it repeats what was given without its end."""
+    """Return a validator's message; if it repeats the given value, only the beginning of that."""
     is_long = isinstance(given, str) and len(given) > LONGEST
     return text.replace(given, cut(given)) if is_long else text
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message repeats it, cut where it is long."""
+    """Return a value as a message repeats it, cut if it is long."""
     if isinstance(value, str):
         text = json.dumps(value, ensure_ascii=False)
     elif value is None:
@@ -120,18 +120,18 @@ def shown(value: Any) -> str:
         except (
             ValueError,
             RecursionError,
-        ):  # of a number of thousands of digits, or nested as deeply
+        ):  # a number with thousands of digits, or as deeply nested data
             text = f"a {type(value).__name__}"
     return cut(text)
 
 
 def label_of(name: str, field: FieldInfo) -> str:
-    """Return what people call a field; its name in words where nothing is declared."""
+    """Return what people call a field; the words of its name if nothing is declared."""
     return field.title or name.replace("_", " ").capitalize()
 
 
 def unknown_setting(cls: type[BaseModel], name: str) -> str:
-    """Return what to say of a setting that a class does not have."""
+    """Return the message for a setting that a class does not have."""
     fields = list(cls.model_fields)
     hint = did_you_mean(name, fields) or f" Allowed: {', '.join(fields)}."
     return f"unknown setting.{hint}"
@@ -164,7 +164,7 @@ def _extra(field: FieldInfo | None) -> dict[str, Any]:
 
 
 def _setting(cls: type[BaseModel], loc: Path, *, unknown: bool) -> _Setting:
-    """Find a setting, without the parts of pydantic's path that name the member of a union."""
+    """Find a setting, leaving out the parts of pydantic's path that name a member of a union."""
     kept: list[str | int] = []
     models: list[type[BaseModel]] = [cls]
     in_dict = False

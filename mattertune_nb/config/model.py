@@ -23,12 +23,12 @@ from mattertune_nb.config.task import (
 
 
 class ModelConfig(HyperParameters):
-    """What is learnt and how; each backbone's config adds its own weights to it."""
+    """What is trained and how; each backbone's config adds its own weights to it."""
 
     properties: list[PropertyConfig] = setting(
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig()],
-        "What is predicted and trained on. Add the stress where cells change in your simulations "
-        "and the file has it.",
+        "What is predicted and trained on. Add the stress if cells change in your simulations "
+        "and the file contains it.",
         label="Properties",
         fixed=True,
         basic=True,
@@ -37,7 +37,7 @@ class ModelConfig(HyperParameters):
     )
     optimizer: OptimizerConfig = setting(
         AdamWConfig,
-        "How weights are updated. AdamW serves nearly all runs; change the learning rate first.",
+        "How weights are updated. AdamW works for nearly all runs; change the learning rate first.",
         label="Optimizer",
         fixed=True,
         basic=True,
@@ -45,8 +45,8 @@ class ModelConfig(HyperParameters):
     )
     lr_scheduler: LRSchedulerConfig | list[LRSchedulerConfig] | None = setting(
         CosineAnnealingLRConfig,
-        "How the learning rate changes; a list is played one after the other. Falling to zero "
-        "(cosine decay) gives the lowest errors where the length of the run is known.",
+        "How the learning rate changes; the schedules of a list follow one another. Decay to zero "
+        "(cosine decay) gives the lowest errors if the length of the run is known.",
         label="Learning-rate schedule",
         basic=True,
         kinds={"none": "constant", "config": "one schedule", "list": "one after the other"},
@@ -55,7 +55,7 @@ class ModelConfig(HyperParameters):
     lr_decay: float = setting(
         1.0,
         "Factor of the learning rate from each interaction block to the one before it; 1: the same for all. "
-        "0.5 to 0.8 changes the first layers, which are the most general, less.",
+        "0.5 to 0.8 changes the first, most general layers less.",
         label="Rate from block to block",
         fixed=True,
         gt=0,
@@ -65,7 +65,7 @@ class ModelConfig(HyperParameters):
     normalizers: dict[PropertyName, list[NormalizerConfig]] = setting(
         lambda: {ENERGY.name: [PerAtomReferencingNormalizerConfig()]},
         "How labels are mapped to what the backbone predicts; undone by calculator and predictor. "
-        "Leave the reference energies where your code has another zero of energy than the "
+        "Keep the reference energies if your code uses a different zero of energy from the "
         "backbone's data.",
         label="Normalizers",
         fixed=True,
@@ -73,7 +73,7 @@ class ModelConfig(HyperParameters):
     )
     final_stage: float = setting(
         0.75,
-        "Part of the run after which the properties' `final_loss_coefficient` hold, where set. "
+        "Part of the run after which the properties' `final_loss_coefficient` apply, if set. "
         "Lower it to give the final weights more epochs.",
         label="Start of the final stage",
         gt=0,
@@ -90,8 +90,8 @@ class ModelConfig(HyperParameters):
     )
     frozen_blocks: int = setting(
         0,
-        "How many interaction blocks, from the first, are held at their pretrained values, and with them the "
-        "embeddings. All of them: only what reads the energy from the features is trained.",
+        "Number of interaction blocks, counted from the first, held at their pretrained values together "
+        "with the embeddings. With all of them, only the readout of the energy from the features is trained.",
         label="Frozen interaction blocks",
         fixed=True,
         ge=0,
@@ -99,9 +99,9 @@ class ModelConfig(HyperParameters):
     )
     lora: LoRAConfig | None = setting(
         None,
-        "Hold all weights and train updates of low rank to them (LoRA): few parameters, and small files of "
-        "the optimizer. It forgets no less by itself.",
-        label="Updates of low rank (LoRA)",
+        "Freeze all weights and train low-rank updates to them (LoRA): few parameters, and small optimizer "
+        "files. This alone does not reduce forgetting.",
+        label="Low-rank updates (LoRA)",
         fixed=True,
         group="frozen weights",
     )
@@ -118,21 +118,21 @@ class ModelConfig(HyperParameters):
         names = self.property_names
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            text = f"'{twice.pop()}' is listed twice; take one out"
+            text = f"'{twice.pop()}' is listed twice; remove one"
             raise about(text, "properties")
         if all(p.loss_coefficient == 0 for p in self.properties):
             text = "the Weight of every property is 0, so there is nothing to train on; raise one"
             raise about(text, "properties")
         for name, normalizers in self.normalizers.items():
             if name in names and name not in PROPERTIES:
-                text = f"'{name}' needs none: its head takes mean and spread of the training labels"
-                raise about(text, "normalizers", name)
-            # the energy is there for calculators even where it is not trained on
-            if normalizers and name not in {ENERGY.name, *names}:
                 text = (
-                    f"'{name}' is not among the properties; learn it too, or take its "
-                    "normalizers out"
+                    f"'{name}' needs no normalizer: its head uses the mean and spread of the training "
+                    f"labels"
                 )
+                raise about(text, "normalizers", name)
+            # the energy is there for calculators even if it is not trained on
+            if normalizers and name not in {ENERGY.name, *names}:
+                text = f"'{name}' is not among the properties; add it, or remove its normalizers"
                 raise about(text, "normalizers", name)
             if name != ENERGY.name and any(
                 isinstance(n, PerAtomReferencingNormalizerConfig) for n in normalizers
@@ -148,12 +148,12 @@ class ModelConfig(HyperParameters):
 
     @property
     def learnt(self) -> list[Property]:
-        """What is said of each of them."""
+        """What is declared about each of them."""
         return [p.about() for p in self.properties]
 
     @property
     def labels(self) -> dict[Property, Literal["error", "mask"]]:
-        """The labels that are trained on, and what becomes of a frame without one."""
+        """The labels used in training, and how frames without one are treated."""
         return {p.about(): p.missing for p in self.properties}
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _OTHERS = "others"
-"""Name of the group of parameters that fit no pattern."""
+"""Name of the group of parameters that match no pattern."""
 
 
 class _OptimizerConfig(StrictConfig):
@@ -26,7 +26,7 @@ class _OptimizerConfig(StrictConfig):
 
     lr: float = setting(
         2e-3,
-        "Learning rate. Lower it (3e-4) where the untuned model is already good or the loss jumps.",
+        "Learning rate. Lower it (3e-4) if the untuned model is already good or the loss jumps.",
         label="Learning rate",
         basic=True,
         gt=0,
@@ -34,8 +34,8 @@ class _OptimizerConfig(StrictConfig):
 
     lr_factors: dict[str, Annotated[float, Field(gt=0)]] = setting(
         dict,
-        "Factors of the learning rate for parameters whose names fit a pattern, e.g. "
-        "`{'*embedding*': 0.1}`; of several patterns the first counts.",
+        "Factors of the learning rate for parameters whose names match a pattern, e.g. "
+        "`{'*embedding*': 0.1}`; the first matching pattern applies.",
         label="Factors for some parameters",
         fixed=True,
         examples=[{"*embedding*": 0.1}],
@@ -51,15 +51,15 @@ class _OptimizerConfig(StrictConfig):
         Parameters
         ----------
         parameters
-            With their names, where some have a rate of their own; patterns are compared with names without
-            the prefix ``backbone.``, as in ``freeze``.
+            Named if some have their own rate; patterns are matched against names without the prefix
+            ``backbone.``, as in ``freeze``.
         factors
-            Further factors of the learning rate, by the parameter's name without the prefix; 1 for others.
+            Further factors of the learning rate, by parameter name without the prefix; 1 for the others.
 
         Raises
         ------
         ConfigError
-            Where a pattern fits no parameter, or they have no names.
+            A pattern matches no parameter, or the parameters have no names.
         """
         import torch
 
@@ -89,8 +89,8 @@ class _OptimizerConfig(StrictConfig):
         for pattern in self.lr_factors:
             if pattern not in {key for key, _ in groups}:
                 msg = (
-                    f"lr_factors: {shown(pattern)} fits no parameter that is trained and fits no pattern "
-                    f"before it, e.g. '{names[0]}'."
+                    f"lr_factors: {shown(pattern)} matches no trained parameter that an earlier pattern "
+                    f"does not match, e.g. '{names[0]}'."
                 )
                 raise ConfigError(msg)
         order = [_OTHERS, *self.lr_factors]
@@ -120,7 +120,7 @@ class AdamConfig(_OptimizerConfig):
     )
     eps: float = setting(
         1e-8,
-        "Added to the denominator for stability. Raise it (1e-6) only where the loss becomes NaN "
+        "Added to the denominator for stability. Raise it (1e-6) only if the loss becomes NaN "
         "in half precision.",
         label="Stabilizer (eps)",
         gt=0,
@@ -128,13 +128,13 @@ class AdamConfig(_OptimizerConfig):
     weight_decay: float = setting(
         0.0,
         "L2 penalty added to the gradient. Raise it (1e-4) against overfitting on a few dozen "
-        "frames; AdamW does it better.",
+        "frames; AdamW does this better.",
         label="Weight decay",
         ge=0,
     )
     amsgrad: bool = setting(
         False,
-        "Use the AMSGrad variant, whose steps never grow again. Try it where the loss swings late in "
+        "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in "
         "a run.",
         label="AMSGrad",
         fixed=True,
@@ -157,7 +157,7 @@ class AdamWConfig(_OptimizerConfig):
     )
     eps: float = setting(
         1e-8,
-        "Added to the denominator for stability. Raise it (1e-6) only where the loss becomes NaN "
+        "Added to the denominator for stability. Raise it (1e-6) only if the loss becomes NaN "
         "in half precision.",
         label="Stabilizer (eps)",
         gt=0,
@@ -167,7 +167,7 @@ class AdamWConfig(_OptimizerConfig):
     )
     amsgrad: bool = setting(
         False,
-        "Use the AMSGrad variant, whose steps never grow again. Try it where the loss swings late in "
+        "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in "
         "a run.",
         label="AMSGrad",
         fixed=True,
@@ -182,7 +182,7 @@ class SGDConfig(_OptimizerConfig):
     )
     momentum: float = setting(
         0.0,
-        "Momentum factor; 0.9 is usual. Lower it where the loss swings.",
+        "Momentum factor; 0.9 is usual. Lower it if the loss oscillates.",
         label="Momentum",
         ge=0,
         lt=1,
@@ -190,7 +190,7 @@ class SGDConfig(_OptimizerConfig):
     weight_decay: float = setting(
         0.0,
         "L2 penalty added to the gradient. Raise it (1e-4) against overfitting on a few dozen "
-        "frames; AdamW does it better.",
+        "frames; AdamW does this better.",
         label="Weight decay",
         ge=0,
     )
@@ -202,7 +202,7 @@ class SGDConfig(_OptimizerConfig):
     )
     nesterov: bool = setting(
         False,
-        "Nesterov momentum; needs momentum and no dampening. Try it where SGD converges slowly.",
+        "Nesterov momentum; needs momentum and no dampening. Try it if SGD converges slowly.",
         label="Nesterov momentum",
     )
 

@@ -1,4 +1,4 @@
-"""Properties that a user names: any number or vector of a structure, any number of an atom."""
+"""User-defined properties: any number or vector per structure, any number per atom."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from mattertune_nb.config.task import (
 
 
 class OwnPropertyConfig(BasePropertyConfig):
-    """What a head of its own learns: any number, under any name and key, in any unit.
+    """A property trained with a head of its own: any number, under any name and key, in any unit.
 
-    Its errors are counted in units of the spread of the training labels, so that the weight says the same
-    whatever the unit; metrics are in the unit of the labels.
+    Its errors are counted in units of the spread of the training labels, so that the weight means the same in
+    any unit; metrics are in the unit of the labels.
     """
 
     name: str = setting(
         ...,
-        "Under it predictions and errors stand, e.g. 'band_gap'. Choose it once: a run keeps it.",
+        "Name of predictions and errors, e.g. 'band_gap'. It cannot be changed later in a run.",
         label="Name",
         fixed=True,
         basic=True,
@@ -59,7 +59,7 @@ class OwnPropertyConfig(BasePropertyConfig):
     )
     unit: str = setting(
         "",
-        "Unit of the labels, which stands beside errors and on axes; no number is converted.",
+        "Unit of the labels, shown with errors and on axes; nothing is converted.",
         label="Unit",
         basic=True,
     )
@@ -70,12 +70,12 @@ class OwnPropertyConfig(BasePropertyConfig):
     @classmethod
     def _check_name(cls, value: str) -> str:
         if value in _TAKEN:
-            msg = f"'{value}' means something else already; choose another name"
+            msg = f"'{value}' already has another meaning; choose another name"
             raise ValueError(msg)
         return value
 
     def about(self) -> Property:
-        """Return what is said of the property."""
+        """Return what is declared about the property."""
         return own_property(
             self.name,
             self.kind,
@@ -87,7 +87,7 @@ class OwnPropertyConfig(BasePropertyConfig):
 
 
 class GraphPropertyConfig(OwnPropertyConfig):
-    """Any number of a structure, such as a band gap, read from the features of its atoms."""
+    """Any number per structure, such as a band gap, predicted from the features of its atoms."""
 
     kind: ClassVar[Kind] = "structure"
 
@@ -95,12 +95,12 @@ class GraphPropertyConfig(OwnPropertyConfig):
         "graph_property",
         "Kind of property.",
         label="Kind of property",
-        options={"graph_property": "any number of a structure"},
+        options={"graph_property": "any number per structure"},
     )
     reduction: Literal["mean", "sum"] = setting(
         "mean",
-        "How the atoms' numbers make that of the structure: the mean of what does not grow with it (a band "
-        "gap, an energy per atom), the sum of what does.",
+        "How the numbers of the atoms are combined for the structure: the mean for quantities that do not "
+        "grow with its size (a band gap, an energy per atom), the sum for those that do.",
         label="Reduction",
         fixed=True,
         basic=True,
@@ -109,9 +109,9 @@ class GraphPropertyConfig(OwnPropertyConfig):
 
 
 class AtomPropertyConfig(OwnPropertyConfig):
-    """Any number of each atom, such as a charge or a magnetic moment.
+    """Any number per atom, such as a charge or a magnetic moment.
 
-    Where the backbone has a head of its own for the name, such as CHGNet for ``magmoms``, that one is tuned.
+    If the backbone has a head of its own for the name, such as CHGNet for ``magmoms``, that head is tuned.
     """
 
     kind: ClassVar[Kind] = "atom"
@@ -120,14 +120,14 @@ class AtomPropertyConfig(OwnPropertyConfig):
         "atom_property",
         "Kind of property.",
         label="Kind of property",
-        options={"atom_property": "any number of each atom"},
+        options={"atom_property": "any number per atom"},
     )
 
 
 class VectorPropertyConfig(OwnPropertyConfig):
-    """Any vector of a structure, such as the dipole moment of a molecule, which turns as the structure does.
+    """Any vector per structure, such as the dipole moment of a molecule, which rotates with the structure.
 
-    It is read from the features of pairs of atoms, along the lines between them.
+    It is predicted from the features of pairs of atoms, along the lines between them.
     """
 
     kind: ClassVar[Kind] = "vector"
@@ -136,18 +136,18 @@ class VectorPropertyConfig(OwnPropertyConfig):
         "vector_property",
         "Kind of property.",
         label="Kind of property",
-        options={"vector_property": "any vector of a structure"},
+        options={"vector_property": "any vector per structure"},
     )
     loss: LossConfig = setting(
         L2MAELossConfig,
-        "How an error is counted; 'mae' takes each component by itself, which depends on the axes.",
+        "How an error is counted; 'mae' treats each component separately, which depends on the axes.",
         label="Loss",
         basic=True,
     )
     reduction: Literal["mean", "sum"] = setting(
         "sum",
-        "How the atoms' vectors make that of the structure: the sum of what grows with it (a dipole "
-        "moment), the mean of what does not (a polarization).",
+        "How the vectors of the atoms are combined for the structure: the sum for quantities that grow with "
+        "its size (a dipole moment), the mean for those that do not (a polarization).",
         label="Reduction",
         fixed=True,
         basic=True,
@@ -156,7 +156,7 @@ class VectorPropertyConfig(OwnPropertyConfig):
 
 
 OWN_KINDS = (GraphPropertyConfig, AtomPropertyConfig, VectorPropertyConfig)
-"""Settings of the properties that a user names."""
+"""Settings of user-defined properties."""
 
 _TAKEN = {
     *PROPERTIES,
@@ -171,7 +171,7 @@ _TAKEN = {
 
 
 def _kind_of(value: Any) -> str:
-    """Return what tells a property's settings from others: their type, or else their name."""
+    """Return what identifies the settings of a property: their type, or else their name."""
     if isinstance(value, BasePropertyConfig):
         kind: Any = getattr(value, "type", None) or value.about().name
     else:
@@ -217,4 +217,4 @@ PropertyConfig = Annotated[
     | Annotated[_OutsidePropertyConfig, Tag("outside")],
     Discriminator(_kind_of),
 ]
-"""Settings of any property: of the table, of a number of one's own, or of a kind from another package."""
+"""Settings of any property: built in, user-defined, or of a kind from another package."""

@@ -1,4 +1,4 @@
-"""Where a run and its checkpoints are, by whatever it is given: itself, its directory, or a file."""
+"""Where a run and its checkpoints are, given the run, its directory, or a file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Protocol
 from mattertune_nb.config.errors import TrainingError
 
 CHECKPOINTS, BEST, LAST, PREVIOUS = "checkpoints", "best.ckpt", "last.ckpt", "last-previous.ckpt"
-"""Folder of a run that holds its checkpoints, and what they are called."""
+"""Folder of a run that contains its checkpoints, and their file names."""
 
 SERIES, CALIBRATION = "series.json", "calibration.json"
-"""Files of a folder of runs that belong together: which they are, and of an ensemble its factors."""
+"""Files of a folder of runs that belong together: the list of runs, and the spread factors of an ensemble."""
 
 SCORECARD = "scorecard.json"
-"""File in which a run, or an ensemble, keeps whether its model is fit for use."""
+"""File in which a run, or an ensemble, records whether its model is fit for use."""
 
 
 class RunLike(Protocol):
-    """A run, or whatever else knows its directory."""
+    """A run, or anything else that knows its directory."""
 
     @property
     def path(self) -> Path:
@@ -27,13 +27,13 @@ class RunLike(Protocol):
 
 
 def path_of(place: Any) -> Path:
-    """Return where a run is: of a path, a run, or what tuning returned."""
+    """Return the directory of a run, given a path, a run, or the result of tuning."""
     run = getattr(place, "run", place)
     return Path(getattr(run, "path", run))
 
 
 def members_of(place: Any) -> list[Path]:
-    """Return the directories of an ensemble's runs that have a checkpoint; none where it is no ensemble."""
+    """Return the directories of an ensemble's runs that have a checkpoint; empty if it is not an ensemble."""
     try:
         folder = path_of(place)
         series = json.loads((folder / SERIES).read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def members_of(place: Any) -> list[Path]:
 
 
 def factors_of(folder: Path) -> dict[str, float]:
-    """Return by what the spreads of an ensemble are multiplied; empty before it is calibrated."""
+    """Return the factors by which the spreads of an ensemble are multiplied; empty before calibration."""
     try:
         written = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
         return {name: float(part["factor"]) for name, part in written.items()}
@@ -55,7 +55,7 @@ def factors_of(folder: Path) -> dict[str, float]:
 
 
 def checkpoint_file(place: Any) -> Path:
-    """Return the checkpoint of a run, the best where there is one, or the file itself.
+    """Return the checkpoint of a run, the best if there is one, or the file itself.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def checkpoint_file(place: Any) -> Path:
     Raises
     ------
     TrainingError
-        Where a directory holds none.
+        A directory contains no checkpoint.
     """
     path = path_of(place)
     if not path.is_dir():
@@ -74,5 +74,5 @@ def checkpoint_file(place: Any) -> Path:
         file = path / CHECKPOINTS / name
         if file.is_file():
             return file
-    msg = f"{path}: no checkpoint of a run in it. Check the path, or let the run train first."
+    msg = f"{path}: it contains no checkpoint of a run. Check the path, or let the run train first."
     raise TrainingError(msg)

@@ -1,4 +1,4 @@
-"""The table of properties: all that is said of a property, in one place."""
+"""The table of properties: everything declared about a property, in one place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PropertyName = str
 
 GROUP = "mattertune_nb.properties"
-"""Entry points by which other packages bring kinds of properties: each names a class of settings."""
+"""Entry points through which other packages provide kinds of properties; each names a settings class."""
 
 Kind = Literal["structure", "vector", "voigt", "atom", "atom_vector"]
 """One number, a vector or six numbers per structure; one number or a vector per atom."""
@@ -31,14 +31,14 @@ _COLUMNS: dict[Kind, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class Quantity:
-    """What errors of a property are told of.
+    """A quantity in which errors of a property are reported.
 
     Attributes
     ----------
     name
-        As in the names of metrics, e.g. ``energy_per_atom``.
+        As in metric names, e.g. ``energy_per_atom``.
     title, unit
-        As a person reads it, e.g. ``energy`` in ``meV/atom``.
+        As people read them, e.g. ``energy`` in ``meV/atom``.
     """
 
     name: str
@@ -53,34 +53,34 @@ class Property:
     Attributes
     ----------
     name
-        In configs, batches and predictions.
+        Name in configs, batches and predictions.
     ase
-        Key under which ASE knows it, and files keep it by default.
+        ASE's key for it, under which files store it by default.
     kind
-        What a label has a number for.
+        What a label has one number for: a structure, an atom and so on.
     unit
-        That of labels and predictions.
+        Unit of labels and predictions.
     quantities
-        What errors are told of; the first is shown first.
+        Quantities in which errors are reported; the first is shown first.
     config
-        Name of the class of its settings.
+        Name of its settings class.
     factor
-        From `unit` to that of the quantities.
+        Factor from `unit` to the unit of the quantities.
     key_field
-        Setting of a data set that names its label; empty where the property's own settings do.
+        Setting of a data set that names its label; empty if the property's own settings do.
     components
-        Names of the numbers of a structure or atom; its name where there is one number only.
+        Names of the components per structure or atom; the property's name if there is only one.
     has_references
-        Whether each element shifts it. Its zero then means nothing to people.
+        Whether it is shifted by a constant per element, so that its absolute value has no meaning.
     is_gradient
-        Whether it is a gradient of the energy where a backbone has no head of its own for it.
+        Whether it is a gradient of the energy, unless a backbone has its own head for it.
     needs_periodicity
-        Whether it has a meaning only in a cell periodic in all three directions.
+        Whether it is defined only in a cell that is periodic in all three directions.
     reduction
-        How the numbers of atoms make one of a structure, ``mean`` or ``sum``; of what has a head of ours on
-        a backbone's features.
+        How the values of atoms are combined for a structure, ``mean`` or ``sum``; for properties predicted by
+        our own heads on a backbone's features.
     spread_of
-        The property whose spread over an ensemble it is; empty for what is learnt.
+        The property of which it is the spread over an ensemble; empty for trained properties.
     """
 
     name: PropertyName
@@ -100,36 +100,36 @@ class Property:
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """Its name for people."""
         return self.quantities[0].title
 
     @property
     def shown_unit(self) -> str:
-        """The unit that a person reads it in."""
+        """The unit in which people read it."""
         return self.quantities[0].unit
 
     def with_unit(self, text: str) -> str:
-        """Return words about a number of it with the unit that a person reads, e.g. ``error (meV/Å)``."""
+        """Return a text about it followed by the unit that people read, e.g. ``error (meV/Å)``."""
         return f"{text} ({self.shown_unit})" if self.shown_unit else text
 
     @property
     def main_metric(self) -> str:
-        """The error that is shown first, e.g. ``energy_per_atom_mae``."""
+        """Name of the error shown first, e.g. ``energy_per_atom_mae``."""
         return f"{self.quantities[0].name}_mae"
 
     @property
     def of_atoms(self) -> bool:
-        """Whether each atom has its own."""
+        """Whether there is one value per atom."""
         return self.kind in ("atom", "atom_vector")
 
     @property
     def shown_per_atom(self) -> bool:
-        """Whether a structure's number is divided by its number of atoms where errors are shown."""
+        """Whether values are divided by the number of atoms when errors are shown."""
         return self.has_references
 
     @property
     def component_names(self) -> tuple[str, ...]:
-        """Names of the numbers of one structure or atom."""
+        """Names of the components of one structure or atom."""
         return self.components or (self.title,)
 
     def shape(self, n_atoms: int) -> tuple[int, ...]:
@@ -187,17 +187,17 @@ ATOM_ENERGIES = Property(
     quantities=(Quantity("energies", "energy of an atom", "meV"),),
     config="",
 )
-"""What each atom adds to the energy, of backbones that say so; it is predicted and not trained on."""
+"""Contribution of each atom to the energy, for backbones that give it; predicted but not trained."""
 
 PROPERTIES: dict[PropertyName, Property] = {p.name: p for p in (ENERGY, FORCES, STRESSES)}
 """What every backbone predicts: the energy and its gradients."""
 
 RANKED = (FORCES, ENERGY, STRESSES)
-"""The same in the order in which they tell how good a model is; structures are ranked by the first."""
+"""The same in order of importance for judging a model; structures are ranked by the first."""
 
 
 UNREFIT = "unrefit_energy_per_atom"
-"""Name of the energy's errors with the references of before, where they were fitted again to be validated."""
+"""Name of the energy error with the previous references, if they were refitted before the validation."""
 
 
 def own_property(
@@ -209,7 +209,7 @@ def own_property(
     config: str,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Property:
-    """Return what is said of a property that a user named: it is shown under that name, in its unit."""
+    """Return the declaration of a user-defined property: it is shown under its name, in its unit."""
     title = name.replace("_", " ")
     return Property(
         name,
@@ -227,13 +227,13 @@ def own_property(
 
 @cache
 def outside_kinds() -> dict[str, EntryPoint]:
-    """Return the kinds of properties that other packages bring, by their ``type``."""
+    """Return the kinds of properties from other packages, by their ``type``."""
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
 @cache
 def outside_config_class(kind: str) -> Any:
-    """Return the class of settings of a kind of property that another package brings.
+    """Return the settings class of a kind of property from another package.
 
     Raises
     ------
@@ -249,19 +249,19 @@ def outside_config_class(kind: str) -> Any:
 
 
 def as_property(given: Property | PropertyName) -> Property:
-    """Return a property of the table by its name; a property is returned as it is."""
+    """Return a property of the table by its name; a property is returned unchanged."""
     return given if isinstance(given, Property) else PROPERTIES[given]
 
 
 def by_importance(properties: Iterable[Property]) -> list[Property]:
-    """Return properties in the order in which they tell how good a model is."""
+    """Return properties in order of importance for judging a model."""
     properties, order = list(properties), [p.name for p in RANKED]
     known = sorted((p for p in properties if p.name in order), key=lambda p: order.index(p.name))
     return known + [p for p in properties if p.name not in order]
 
 
 def metric_names(properties: Iterable[Property | PropertyName], stage: str = "val") -> list[str]:
-    """Return the names of the metrics a validation logs, e.g. ``val/forces_mae``."""
+    """Return the names of the metrics that a validation logs, e.g. ``val/forces_mae``."""
     names = [f"{stage}/total_loss"]
     for prop in map(as_property, properties):
         names += [f"{stage}/{name}" for name in (f"{prop.name}_loss", *prop.metrics())]

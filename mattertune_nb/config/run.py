@@ -11,7 +11,7 @@ from mattertune_nb.config.base import StrictConfig, setting
 
 
 class RunConfig(StrictConfig):
-    """Where a run keeps everything that it records, and the seed that makes it repeatable."""
+    """The folder to which a run writes all its records, and the seed that makes it repeatable."""
 
     name: str | None = setting(
         None,
@@ -22,15 +22,15 @@ class RunConfig(StrictConfig):
     )
     root: Path = setting(
         Path("runs"),
-        "Folder that holds all runs. Change it where the notebook's disk is small, or a project "
+        "Folder that holds all runs. Change it if the notebook's disk is small, or a project "
         "has its own.",
         label="Folder of all runs",
         basic=True,
     )
     module_class: str | None = setting(
         None,
-        "A subclass of FinetuneModuleBase with steps of your own, as 'package.module:Class'. Set "
-        "it for a loss or a metric that no setting has.",
+        "A subclass of FinetuneModuleBase with your own steps, as 'package.module:Class'. Set "
+        "it for a loss or a metric that the settings do not offer.",
         label="Your own module class",
         pattern=r"^[\w.]+:\w+$",
         examples=["package.module:Class"],

@@ -1,4 +1,4 @@
-"""Learning-rate schedules that fall by steps, or hold; and what all schedules share."""
+"""Learning-rate schedules that fall in steps or stay constant, and the base class of all schedules."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Schedule(StrictConfig):
     """What all schedules share."""
 
     def length(self, total: int | None) -> int | None:
-        """Return after how many intervals the next schedule of a sequence takes over.
+        """Return the number of intervals after which the next schedule of a sequence takes over.
 
         Parameters
         ----------
         total
-            Intervals left in the run; ``None`` where the run has no fixed length.
+            Intervals left in the run; ``None`` if the run has no fixed length.
         """
         return None
 
@@ -30,7 +30,7 @@ class CountingScheduleConfig(Schedule):
 
     interval: Literal["epoch", "step"] = setting(
         "epoch",
-        "What the schedule counts: epochs, or optimizer steps. Steps are smoother where a run has "
+        "What the schedule counts: epochs, or optimizer steps. Steps are smoother if a run has "
         "few epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
@@ -45,7 +45,7 @@ class StepLRConfig(CountingScheduleConfig):
     )
     step_size: int = setting(
         10,
-        "Intervals between two reductions. A third of the run gives two of them.",
+        "Intervals between reductions. A third of the run gives two of them.",
         label="Length of a step",
         basic=True,
         ge=1,
@@ -143,7 +143,7 @@ class ReduceOnPlateauConfig(StrictConfig):
     )
     patience: int = setting(
         10,
-        "Validations without improvement before a reduction. Raise it where the curve is noisy.",
+        "Validations without improvement before a reduction. Raise it if the curve is noisy.",
         label="Patience",
         basic=True,
         ge=0,
@@ -156,14 +156,13 @@ class ReduceOnPlateauConfig(StrictConfig):
     )
     cooldown: int = setting(
         0,
-        "Validations to wait after a reduction. Raise it where reductions follow each other too "
-        "fast.",
+        "Validations to wait after a reduction. Raise it if reductions follow each other too fast.",
         label="Wait after a reduction",
         ge=0,
     )
     min_lr: float = setting(
         0.0,
-        "Lower bound of the learning rate. Set it where training is to go on at a steady pace.",
+        "Lower bound of the learning rate. Set it if training is to continue at a steady pace.",
         label="Lowest learning rate",
         ge=0,
     )
@@ -180,7 +179,7 @@ class LinearLRConfig(CountingScheduleConfig):
     )
     start_factor: float = setting(
         1 / 3,
-        "Factor at the start. Lower it for a warm-up where the first steps make the loss jump.",
+        "Factor at the start. Lower it for a warm-up if the first steps make the loss jump.",
         label="Factor at the start",
         basic=True,
         gt=0,
@@ -196,7 +195,7 @@ class LinearLRConfig(CountingScheduleConfig):
     )
     total_iters: int = setting(
         5,
-        "Length in intervals. Some percent of the run are usual.",
+        "Length in intervals. A few percent of the run is usual.",
         label="Length",
         basic=True,
         ge=1,
@@ -208,17 +207,17 @@ class LinearLRConfig(CountingScheduleConfig):
 
 
 class ConstantLRConfig(CountingScheduleConfig):
-    """Hold the rate at `factor` of its value for `total_iters` intervals."""
+    """Keep the rate at `factor` of its value for `total_iters` intervals."""
 
     name: Literal["constant"] = setting(
         "constant",
         "Kind of schedule.",
         label="Kind of schedule",
-        options={"constant": "held at a fraction"},
+        options={"constant": "constant at a fraction"},
     )
     factor: float = setting(
         1 / 3,
-        "Factor while it lasts. Lower it where the first steps make the loss jump.",
+        "Factor during this schedule. Lower it if the first steps make the loss jump.",
         label="Factor",
         basic=True,
         gt=0,
@@ -226,7 +225,7 @@ class ConstantLRConfig(CountingScheduleConfig):
     )
     total_iters: int = setting(
         5,
-        "Length in intervals. Some percent of the run are usual.",
+        "Length in intervals. A few percent of the run is usual.",
         label="Length",
         basic=True,
         ge=1,

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, alone or one after the other."""
+"""Learning-rate schedules, single or in sequence."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ LRSchedulerConfig = Annotated[
 
 
 def schedule_interval(schedules: list[Any]) -> Literal["epoch", "step"]:
-    """Return what the schedules count together: steps, unless one of them counts epochs."""
+    """Return what the schedules of a sequence count: steps, unless one of them counts epochs."""
     intervals = {getattr(s, "interval", None) for s in schedules}
     return "epoch" if "epoch" in intervals else "step"
 
 
 def check_sequence(schedules: list[Any]) -> None:
-    """Refuse a sequence that torch could not play one after the other.
+    """Refuse a sequence that torch cannot run.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_sequence(schedules: list[Any]) -> None:
     if len(schedules) > len(timed) and any(
         isinstance(s, CosineAnnealingWarmRestartsConfig) for s in timed
     ):
-        msg = "warm restarts set the rate anew at each interval, whatever a plateau has taken off"
+        msg = "warm restarts reset the rate at each interval, undoing any reduction on a plateau"
         raise ValueError(msg)
     if len({s.interval for s in timed} - {None}) > 1:
         msg = "the schedules of a list must count the same interval, all epochs or all steps"
@@ -63,7 +63,7 @@ def check_sequence(schedules: list[Any]) -> None:
     for i, schedule in enumerate(timed[:-1]):
         if schedule.length(None) is None:
             msg = (
-                f"number {i + 1} ({schedule.name}) has no end and can only come last; linear, "
-                "constant, and cosine or one cycle with a Length (T_max) have one"
+                f"number {i + 1} ({schedule.name}) has no end and can only come last; linear, constant, "
+                f"and cosine or one cycle with a Length (T_max) have one"
             )
             raise ValueError(msg)

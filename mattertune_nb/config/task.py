@@ -35,7 +35,7 @@ class HuberLossConfig(StrictConfig):
     )
     delta: float = setting(
         0.01,
-        "Error at which the loss turns from squared to absolute, in the property's unit. Set it "
+        "Error at which the loss changes from squared to absolute, in the property's unit. Set it "
         "to about the error that you expect in the end.",
         label="Turning point (delta)",
         basic=True,
@@ -44,7 +44,7 @@ class HuberLossConfig(StrictConfig):
 
 
 class L2MAELossConfig(StrictConfig):
-    """Mean length of each atom's error vector, which no choice of axes changes. The forces' default."""
+    """Mean length of each atom's error vector, independent of the choice of axes. The default for forces."""
 
     name: Literal["l2_mae"] = setting(
         "l2_mae",
@@ -60,12 +60,12 @@ LossConfig = Annotated[
 
 
 class BasePropertyConfig(StrictConfig):
-    """What all properties share."""
+    """Settings shared by all properties."""
 
     loss: LossConfig = setting(
         MAELossConfig,
-        "How an error is counted. 'mae' follows most frames, 'mse' the worst ones, 'huber' is "
-        "between; choose 'huber' or 'mae' where some labels are outliers.",
+        "How errors are counted. 'mae' follows most frames, 'mse' the worst ones, and 'huber' lies between; "
+        "choose 'huber' or 'mae' if some labels are outliers.",
         label="Loss",
         basic=True,
     )
@@ -79,20 +79,20 @@ class BasePropertyConfig(StrictConfig):
     final_loss_coefficient: float | None = setting(
         None,
         "Weight in the last part of the run, see the model's `final_stage`; not set: unchanged. A larger "
-        "one for the energy (1.0) sharpens energies once forces are learnt. Losses of validations keep the "
-        "first weights, so that they can be compared.",
+        "one for the energy (1.0) improves energies once forces are learnt. Validation losses keep the "
+        "initial weights, so that they stay comparable.",
         label="Weight in the final stage",
         ge=0,
     )
     missing: Literal["error", "mask"] = setting(
         "error",
-        "A frame without this label: refuse the data, or train on what the frame has.",
+        "What to do with a frame that lacks this label: refuse the data, or train on the labels it has.",
         label="Frames without this label",
         options={"error": "are refused", "mask": "are used for what they have"},
     )
 
     def about(self) -> Property:
-        """Return what is said of the property, see :mod:`mattertune_nb.config.properties`."""
+        """Return what is declared about the property, see :mod:`mattertune_nb.config.properties`."""
         return PROPERTIES[getattr(self, "name")]  # noqa: B009  each kind has its own type of name
 
 
@@ -104,8 +104,8 @@ class EnergyPropertyConfig(BasePropertyConfig):
     )
     loss_coefficient: float = setting(
         0.1,
-        "Weight in the total loss; 0 keeps the metrics but does not train on it. Raise it where energies "
-        "matter more than forces, or forces are few.",
+        "Weight in the total loss; 0 keeps the metrics but does not train on it. Raise it if energies "
+        "matter more than forces, or there are few forces.",
         label="Weight",
         basic=True,
         ge=0,
@@ -113,7 +113,7 @@ class EnergyPropertyConfig(BasePropertyConfig):
     per_atom: bool = setting(
         True,
         "Divide the error by the number of atoms in the loss, so that large cells do not "
-        "dominate. Turn it off only where all frames have the same size and total energies are "
+        "dominate. Turn it off only if all frames have the same size and total energies are "
         "wanted.",
         label="Error per atom",
         fixed=True,
@@ -128,14 +128,14 @@ class ForcesPropertyConfig(BasePropertyConfig):
     )
     loss: LossConfig = setting(
         L2MAELossConfig,
-        "How an error is counted; 'mae' takes each component by itself.",
+        "How errors are counted; 'mae' treats each component separately.",
         label="Loss",
         basic=True,
     )
     conservative: bool = setting(
         True,
-        "Take forces as the gradient of the energy; a direct head is for backbones that have one. "
-        "Keep it on for molecular dynamics, which drifts otherwise.",
+        "Take forces as the gradient of the energy; direct heads need a backbone that has one. "
+        "Keep it on for molecular dynamics: otherwise the energy drifts.",
         label="Gradient of the energy",
         fixed=True,
     )
@@ -157,11 +157,11 @@ class StressesPropertyConfig(BasePropertyConfig):
 
 
 ISOLATED_ATOMS: Literal["isolated_atoms"] = "isolated_atoms"
-"""References by which the model gives isolated atoms the energies that they have in the data."""
+"""References for which the model gives isolated atoms exactly the energies they have in the data."""
 
 
 class PerAtomReferencingNormalizerConfig(StrictConfig):
-    """Add an energy per element to the prediction, as DFT codes differ in their zero of energy."""
+    """Add an energy per element to the prediction, because DFT codes differ in their zero of energy."""
 
     name: Literal["per_atom_referencing"] = setting(
         "per_atom_referencing",
@@ -171,31 +171,31 @@ class PerAtomReferencingNormalizerConfig(StrictConfig):
     )
     per_element_references: dict[str, float] | Literal["isolated_atoms"] | Path | None = setting(
         None,
-        "Energy of each element, or a YAML or JSON file with it; 'isolated_atoms': so that the isolated "
-        "atoms in the data (E0s) get exactly their energies there; not set: fitted to label - prediction of "
-        "the training set by a robust regression, and kept only where it lowers the held-out error.",
+        "Energy of each element, or a YAML or JSON file with it; 'isolated_atoms': chosen so that the "
+        "isolated atoms in the data (E0s) get exactly their energies; not set: fitted robustly to label - "
+        "prediction on the training set, and kept only if this lowers the held-out error.",
         label="Reference energies",
         fixed=True,
         basic=True,
         unit="eV",
         kinds={
             "none": "fitted",
-            "dict": "given here",
-            "literal": "by isolated atoms in the data",
-            "str": "in a file",
+            "dict": "entered here",
+            "literal": "from isolated atoms in the data",
+            "str": "from a file",
         },
     )
     refit: bool = setting(
         True,
-        "Fit fitted references again to a sample of the training set at each validation, as the zero of "
-        "energy drifts back and forth while the weights learn; kept only where it lowers the error of "
-        "frames not fitted on. Turn it off to compare with runs that did without.",
-        label="Fit again in training",
+        "Refit fitted references to a sample of the training set at each validation, because the zero of "
+        "energy drifts while the weights are trained; kept only if this lowers the error on held-out "
+        "frames. Turn it off to compare with runs without it.",
+        label="Refit during training",
     )
 
 
 class MeanStdNormalizerConfig(StrictConfig):
-    """Shift predictions by a mean and count errors in units of a standard deviation."""
+    """Shift predictions by a mean, and count errors in units of a standard deviation."""
 
     name: Literal["mean_std"] = setting(
         "mean_std",
@@ -213,7 +213,7 @@ class MeanStdNormalizerConfig(StrictConfig):
     )
     std: float | None = setting(
         None,
-        "Errors are divided by it in the loss; not set: that of the training labels. Set it to "
+        "Errors are divided by it in the loss; not set: computed from the training labels. Set it to "
         "train several sets on one scale.",
         label="Standard deviation",
         fixed=True,
@@ -233,7 +233,7 @@ class RMSNormalizerConfig(StrictConfig):
     )
     rms: float | None = setting(
         None,
-        "Errors are divided by it in the loss; not set: that of the training labels. Set it to "
+        "Errors are divided by it in the loss; not set: computed from the training labels. Set it to "
         "train several sets on one scale.",
         label="Root mean square",
         fixed=True,

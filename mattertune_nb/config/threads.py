@@ -1,4 +1,4 @@
-"""How the threads of a process that trains share the processor with what else runs."""
+"""How the threads of a training process share the processor with other programs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 
 def wait_without_spinning(environment: MutableMapping[str, str]) -> None:
-    """Let torch's threads yield soon when they wait for each other; acts where torch is not loaded yet.
+    """Make torch's threads yield soon while they wait for each other; effective only before torch is loaded.
 
-    GNU's OpenMP waits in a busy loop, which is quick where each thread has a core of its own, and stands
-    still where a notebook and a browser want one: beside two busy processes on two cores, two epochs of the
-    demo take 38 s so and 69 s by default, alone the same. A user's own choice stays.
+    GNU's OpenMP waits in a busy loop. This is fast if each thread has its own core, but stalls if a notebook
+    and a browser need one: beside two busy processes on two cores, two epochs of the demo take 38 s with this
+    setting and 69 s by default; alone there is no difference. A user's own choice is kept.
 
     Parameters
     ----------
     environment
-        Of the process; changed by this.
+        Environment of the process; changed in place.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
         environment["GOMP_SPINCOUNT"] = "3000"

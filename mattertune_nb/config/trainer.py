@@ -49,8 +49,8 @@ class TrainerConfig(HardwareConfig):
 
     max_epochs: int | None = setting(
         100,
-        "Passes over the training set at most; -1: no limit; not set: none where max_steps or "
-        "max_time is, else 1000.",
+        "Maximum number of passes over the training set; -1: no limit; not set: no limit if max_steps or "
+        "max_time is set, else 1000.",
         label="Epochs",
         basic=True,
         ge=-1,
@@ -58,30 +58,30 @@ class TrainerConfig(HardwareConfig):
     )
     min_epochs: int | None = setting(
         None,
-        "Passes before early stopping may act. Set it where the first epochs make errors rise.",
-        label="Least epochs",
+        "Passes before early stopping may act. Set it if errors rise in the first epochs.",
+        label="Minimum epochs",
         ge=1,
         group="training",
     )
     max_steps: int = setting(
         -1,
-        "Optimizer steps at most; -1: no limit. Set it to compare data sets of different sizes at "
+        "Maximum number of optimizer steps; -1: no limit. Set it to compare data sets of different sizes at "
         "equal cost.",
-        label="Most optimizer steps",
+        label="Maximum optimizer steps",
         ge=-1,
         group="training",
     )
     min_steps: int | None = setting(
         None,
-        "Optimizer steps before early stopping may act. Set it where epochs are very short.",
-        label="Least optimizer steps",
+        "Optimizer steps before early stopping may act. Set it if epochs are very short.",
+        label="Minimum optimizer steps",
         ge=1,
         group="training",
     )
     max_time: str | None = setting(
         None,
-        "Wall time at most, as DD:HH:MM:SS; set it a little below a cluster's limit. A run that it "
-        "ends can be resumed, for as long again.",
+        "Maximum wall time, as DD:HH:MM:SS; set it a little below a cluster's limit. A run that it ends can "
+        "be resumed for the same time again.",
         label="Time limit",
         pattern=r"^\d+:\d{2}:\d{2}:\d{2}$",
         examples=["00:12:30:00"],
@@ -89,14 +89,14 @@ class TrainerConfig(HardwareConfig):
     )
     gradient_clip_val: float | None = setting(
         None,
-        "Gradients are cut to this size; 1 to 10 calms a jumping loss.",
+        "Gradients are clipped to this size; 1 to 10 calms a jumping loss.",
         label="Gradient clipping",
         gt=0,
         group="training",
     )
     gradient_clip_algorithm: Literal["norm", "value"] = setting(
         "norm",
-        "Cut the norm of all gradients together, or each value. The norm keeps their direction; "
+        "Clip the norm of all gradients together, or each value. The norm keeps their direction; "
         "leave it unless a recipe says otherwise.",
         label="Clipped quantity",
         options={"norm": "norm of all gradients", "value": "each value"},
@@ -104,7 +104,7 @@ class TrainerConfig(HardwareConfig):
     )
     accumulate_grad_batches: int = setting(
         1,
-        "Batches whose gradients are added up before a step; a larger batch in the same memory.",
+        "Number of batches whose gradients are accumulated before a step: a larger batch in the same memory.",
         label="Batches per optimizer step",
         ge=1,
         group="training",
@@ -116,7 +116,7 @@ class TrainerConfig(HardwareConfig):
         | None
     ) = setting(
         None,
-        "Validate after a fraction of an epoch (a float) or every N batches (an int); not set: at the "
+        "Validate after a fraction of an epoch (float) or every N batches (int); not set: at the "
         "end of each epoch.",
         label="Interval of validations",
         group="validation",
@@ -128,23 +128,23 @@ class TrainerConfig(HardwareConfig):
     )
     check_val_every_n_epoch: int = setting(
         1,
-        "Validate every N epochs. Raise it where validation takes much of the time.",
+        "Validate every N epochs. Raise it if validation takes much of the time.",
         label="Epochs between validations",
         ge=1,
         group="validation",
     )
     check_val_every_n_steps: int | None = setting(
         None,
-        "Validate every N optimizer steps, counted over the ends of epochs, in place of both above. With "
-        "several batches per step, a last step of an epoch that has fewer counts as a part of one.",
+        "Validate every N optimizer steps, counted across epochs, in place of both settings above. With "
+        "several batches per step, an incomplete last step of an epoch counts as a fraction of a step.",
         label="Steps between validations",
         ge=1,
         group="validation",
     )
     num_sanity_val_steps: int = setting(
         0,
-        "Validation batches tried before training; -1: all. Data are checked anyway. Raise it to try "
-        "metrics of your own.",
+        "Validation batches tried before training; -1: all. Data are checked in any case. Raise it to test "
+        "your own metrics.",
         label="Validation steps before training",
         ge=-1,
         group="validation",
@@ -152,7 +152,7 @@ class TrainerConfig(HardwareConfig):
 
     early_stopping: EarlyStoppingConfig | None = setting(
         None,
-        "Stop once a metric has stopped improving. Turn it on where you do not know how many "
+        "Stop once a metric has stopped improving. Turn it on if you do not know how many "
         "epochs are needed.",
         label="Early stopping",
         basic=True,
@@ -160,70 +160,71 @@ class TrainerConfig(HardwareConfig):
     )
     checkpoint: ModelCheckpointConfig = setting(
         ModelCheckpointConfig,
-        "Which metric decides on the best weights, and where they go. Change it where one "
+        "Which metric decides on the best weights, and where they go. Change it if one "
         "property matters most.",
         label="Best weights",
         group="callbacks",
     )
     ema: EMAConfig | None = setting(
         None,
-        "Validate and keep a running average of the weights instead of the last ones. Turn it on "
-        "where validation errors jump from epoch to epoch.",
+        "Validate and keep a running average of the weights instead of the latest ones. Turn it on "
+        "if validation errors jump from epoch to epoch.",
         label="Averaged weights (EMA)",
         group="callbacks",
     )
     replay: ReplayConfig | None = setting(
         None,
-        "Train on structures away from the target beside it, as the untuned model labels them. Turn it on "
-        "where the model is to stay good elsewhere; a step takes longer.",
+        "Also train on structures away from the target, labelled by the untuned model. Turn it on if the "
+        "model should stay good elsewhere; steps take longer.",
         label="Replay",
         group="keep what the model knew",
     )
     l2_sp: L2SPConfig | None = setting(
         None,
-        "Hold the weights near the pretrained ones (L2-SP). Turn it on where little data would carry them "
-        "far; costs next to nothing.",
-        label="Hold weights near the pretrained",
+        "Keep the weights near the pretrained ones (L2-SP). Turn it on if little data would move them far; "
+        "costs next to nothing.",
+        label="Stay near pretrained weights",
         group="keep what the model knew",
     )
     ewc: EWCConfig | None = setting(
         None,
-        "Hold each weight near the pretrained one as much as predictions away from the target depend on it "
-        "(EWC). Turn it on beside replay, or in its place where steps must not take longer.",
-        label="Hold what matters elsewhere",
+        "Keep each weight near its pretrained value in proportion to how much predictions away from the "
+        "target depend on it (EWC). Turn it on together with replay, or in its place if steps must not take "
+        "longer.",
+        label="Protect weights used elsewhere",
         group="keep what the model knew",
     )
     unfreezing: UnfreezingConfig | None = setting(
         None,
-        "Train the last layers first, and one interaction block more every few epochs. Turn it on where the "
+        "Train the last layers first, and one more interaction block every few epochs. Turn it on if the "
         "first steps would spoil what the first layers know.",
         label="Gradual unfreezing",
         group="keep what the model knew",
     )
     foreign_set: ForeignSetConfig | None = setting(
         ForeignSetConfig,
-        "Measure beside validations what becomes of structures away from the target: what the tuned model "
-        "has forgotten. Turn it off where the model is for nothing else.",
-        label="Look elsewhere, too",
+        "Measure during validations how predictions for structures away from the target change: what the "
+        "tuned model has forgotten. Turn it off if the model has no other use.",
+        label="Measure changes elsewhere",
         group="keep what the model knew",
     )
     walls: bool = setting(
         True,
-        "Look before and after whether the atoms of each pair of elements push each other apart at short "
-        "distances. Turn it off where that takes long, as with dozens of elements.",
-        label="Look for holes between atoms",
+        "Check before and after training whether atoms of each pair of elements repel each other at short "
+        "distances. Turn it off if it takes long, e.g. with dozens of elements.",
+        label="Check for short-range holes",
         group="keep what the model knew",
     )
     loggers: list[LoggerConfig] = setting(
         list,
-        "Further records of the metrics: 'csv', 'tensorboard', 'wandb', the import path of any other "
-        "logger of Lightning's, or their configs.",
+        "Additional loggers for the metrics: 'csv', 'tensorboard', 'wandb', the import path of any other "
+        "Lightning logger, or their configs.",
         label="Loggers",
         group="logging",
     )
     log_every_n_steps: int = setting(
         10,
-        "Optimizer steps between two logged training losses. Lower it for a smoother curve of a "
+        "Optimizer steps between logged training losses. Lower it for a smoother curve of a "
         "short run.",
         label="Steps between logged losses",
         ge=1,
@@ -256,10 +257,13 @@ class TrainerConfig(HardwareConfig):
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
         if 0 < self.max_steps < (self.min_steps or 0):
-            text = f"the least optimizer steps, {self.min_steps}, exceed the most, {self.max_steps}"
+            text = (
+                f"Minimum optimizer steps, {self.min_steps}, exceeds Maximum optimizer steps, "
+                f"{self.max_steps}"
+            )
             raise about(text, "min_steps")
         if 0 < (self.max_epochs or -1) < (self.min_epochs or 0):
-            text = f"Least epochs, {self.min_epochs}, exceed Epochs, {self.max_epochs}"
+            text = f"Minimum epochs, {self.min_epochs}, exceeds Epochs, {self.max_epochs}"
             raise about(text, "min_epochs")
         return self
 
@@ -269,7 +273,7 @@ class TrainerConfig(HardwareConfig):
             self.val_check_interval is not None or self.check_val_every_n_epoch != 1
         ):
             text = (
-                "Steps between validations stands in place of Interval of validations and Epochs "
+                "Steps between validations replaces Interval of validations and Epochs "
                 "between validations; leave those at their defaults"
             )
             raise about(text, "check_val_every_n_steps")
@@ -280,7 +284,10 @@ class TrainerConfig(HardwareConfig):
         if self.replay is None or self.foreign_set is None or self.replay.file is None:
             return self
         if self.replay.file == self.foreign_set.file:
-            text = "Replay trains on the file on which forgetting is measured; choose another for one of them"
+            text = (
+                "Replay trains on the same file on which forgetting is measured; choose a different file "
+                "for one of them"
+            )
             raise about(text, "foreign_set", "file")
         return self
 
@@ -309,20 +316,20 @@ class TrainerConfig(HardwareConfig):
 
     @property
     def is_open_ended(self) -> bool:
-        """Whether neither epochs nor steps say how long a run is."""
+        """Whether neither epochs nor steps limit the length of a run."""
         endless = self.max_epochs == -1 or (self.max_epochs is None and self.max_time is not None)
         return endless and self.max_steps == -1
 
     @property
     def ends_by_time(self) -> bool:
-        """Whether nothing but time says how long a run is."""
+        """Whether only time limits the length of a run."""
         return self.is_open_ended and self.max_time is not None
 
     def trainer_kwargs(self) -> dict[str, Any]:
         """Return the arguments of Lightning's Trainer, without callbacks and loggers."""
         kwargs = self.model_dump(exclude=_NOT_LIGHTNINGS)
         if self.check_val_every_n_steps is not None:
-            # Lightning counts batches, and over epochs where it is told of none
+            # Lightning counts batches, and counts across epochs if the epoch interval is None
             kwargs["val_check_interval"] = (
                 self.check_val_every_n_steps * self.accumulate_grad_batches
             )
@@ -332,5 +339,5 @@ class TrainerConfig(HardwareConfig):
         return kwargs | self.additional_trainer_kwargs
 
     def create_loggers(self, default_dir: Path) -> list[Any]:
-        """Build the loggers, their files going to `default_dir` where they name no place."""
+        """Build the loggers; their files go to `default_dir` if they name no folder."""
         return [logger.create_logger(default_dir) for logger in self.loggers]

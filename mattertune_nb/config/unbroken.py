@@ -1,4 +1,4 @@
-"""How numbers stand in text that people read: on one line with their unit, with a true minus sign."""
+"""Typography of numbers that people read: kept on one line with their unit, with a true minus sign."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _QUANTITY = re.compile(rf"(?<=\d) ((?:{_UNITS})(?:/(?:Å³?|atom|ps))*)(?![A-Za-
 
 
 def unbroken(text: str) -> str:
-    """Return text in which no line ends between a number and its unit, or within a unit.
+    """Return text in which no line breaks between a number and its unit, or within a unit.
 
-    It is for what a page shows; logs and files keep their plain spaces.
+    Meant for text on a page; logs and files keep plain spaces.
     """
     # a unit alone is left as it is: it may be the value of a setting, which people copy
     return _QUANTITY.sub(lambda found: "\u00a0" + found[1].replace("/", "/\u2060"), text)
 
 
 def grouped(value: float) -> str:
-    """Return a number without decimals, its thousands set apart by narrow spaces."""
+    """Return a number without decimals, its thousands separated by narrow spaces."""
     return f"{value:,.0f}".replace(",", "\u202f")
 
 

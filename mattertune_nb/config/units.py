@@ -1,4 +1,4 @@
-"""Units that labels are given in; what is read is converted to eV, eV/Å and eV/Å³ at once."""
+"""Units of labels; values are converted to eV, eV/Å and eV/Å³ as soon as they are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ALIKE = {
 
 
 def canonical_unit(text: str) -> str | None:
-    """Return a unit as this package writes it, e.g. ``eV/Å³`` for ``ev/angstrom^3``; None for no unit."""
+    """Return a unit as this package writes it, e.g. ``eV/Å³`` for ``ev/angstrom^3``; None if unknown."""
     plain = text.strip().lower().replace("**", "").replace("^", "").replace("*", "/")
     plain = plain.replace(" per ", "/").replace("·", "/").replace(" ", "/").replace("_", "/")
     plain = plain.replace("kcal/mol", "kcalmol").replace("kj/mol", "kjmol").replace("-1", "")
@@ -40,7 +40,7 @@ def canonical_unit(text: str) -> str | None:
         if name is None:
             return None
         parts.append(f"{name}³" if cubic else name)
-    if parts == ["Hartree", "Hartree"]:  # atomic units of a force
+    if parts == ["Hartree", "Hartree"]:  # atomic unit of force
         return None
     return "/".join(parts) or None
 
@@ -68,20 +68,20 @@ class LabelUnitsConfig(StrictConfig):
     )
     stress: Annotated[StressUnit | None, _Spelt] = setting(
         None,
-        "Unit of the stress; not set: as stated in the file, otherwise eV/Å³. A virial is in that of the "
+        "Unit of the stress; not set: as stated in the file, otherwise eV/Å³. A virial has the unit of the "
         "energy.",
         label="Stress in",
     )
     sign: Literal["ase", "vasp"] | None = setting(
         None,
-        "Sign of the stress: 'ase' is positive under tension, 'vasp' under pressure, as VASP, CHGNet and "
-        "the Materials Project have it; not set: that of ASE, and asked for where the unit is kbar.",
+        "Sign of the stress: 'ase' is positive under tension, 'vasp' under pressure, as in VASP, CHGNet and "
+        "the Materials Project; not set: ASE's sign, but required if the unit is kbar.",
         label="Sign of the stress",
         options={"ase": "ASE: positive under tension", "vasp": "VASP: positive under pressure"},
     )
     stress_as: Literal["stress", "virial"] | None = setting(
         None,
-        "Whether what `stress_key` names is a stress or a virial, whose stress is -virial / volume; not "
-        "set: by its name.",
+        "Whether the values under `stress_key` are a stress or a virial, whose stress is -virial / volume; "
+        "not set: decided by the name.",
         label="Stress given as",
     )

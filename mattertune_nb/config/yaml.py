@@ -1,4 +1,4 @@
-"""YAML as people mean it: version 1.2's numbers, and no key twice."""
+"""YAML as people mean it: numbers as in version 1.2, and no duplicate keys."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import yaml
 from mattertune_nb.config.errors import cause, cut
 
 _DEEPEST = 200
-"""Brackets in brackets; what PyYAML takes for more grows with their square."""
+"""Maximum nesting of brackets; PyYAML's time grows with the square of it."""
 
 _MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and without the guesses of YAML 1.1.
+    """Safe loader without the guesses of YAML 1.1.
 
-    There ``index: 10:20`` is the number 620, ``name: 2024-01-01`` a date and ``lr: 1e-3`` a string. A key is
-    the word that stands there, so that nobelium is no ``False``.
+    In YAML 1.1 ``index: 10:20`` is the number 620, ``name: 2024-01-01`` a date and ``lr: 1e-3`` a string.
+    Here a key is the word as written, so that nobelium (``No``) is not ``False``.
     """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -32,13 +32,13 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
         self.flatten_mapping(node)
-        for key, _ in node.value:  # those of the mappings that it merges
+        for key, _ in node.value:  # keys of merged mappings
             _as_word(key)
         return super().construct_mapping(node, deep)
 
 
 def _as_word(key: yaml.Node) -> None:
-    """Let the name of a setting be the word that stands there."""
+    """Keep the name of a setting as the word that is written."""
     if not isinstance(key, yaml.ScalarNode):
         problem = "the name of a setting must be a word"
         raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
@@ -47,7 +47,7 @@ def _as_word(key: yaml.Node) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes each string that either version of YAML would take for something else."""
+    """Quote every string that either version of YAML would read as something else."""
 
 
 _DROPPED = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")}
@@ -68,28 +68,28 @@ for _kind in (_Loader, _Dumper):
 
 _Loader.add_constructor(
     "tag:yaml.org,2002:int",
-    lambda _, node: int(node.value, 16 if "x" in node.value else 10),  # 1.1 has 010 for 8
+    lambda _, node: int(node.value, 16 if "x" in node.value else 10),  # YAML 1.1 reads 010 as 8
 )
 
 
 def yaml_problem(exc: yaml.YAMLError) -> str:
-    """Return what is wrong with a text, without the text."""
+    """Return what is wrong with a YAML text, without repeating it."""
     return cut(" ".join(str(getattr(exc, "problem", None) or exc).split()))
 
 
 def dump_yaml(data: Any) -> str:
-    """Return plain data as YAML that :func:`load_yaml` and other readers understand alike."""
+    """Return plain data as YAML that :func:`load_yaml` and other readers understand in the same way."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
 def load_yaml(text: str) -> Any:
-    """Return what a YAML text says.
+    """Return the contents of a YAML text.
 
     Raises
     ------
     yaml.YAMLError
-        It is not valid, sets a key twice, or is nested too deeply.
+        The text is not valid, sets a key twice, or is nested too deeply.
     """
     depths = accumulate((mark in "[{") - (mark in "]}") for mark in text)
     if max(depths, default=0) > _DEEPEST:
@@ -102,6 +102,6 @@ def load_yaml(text: str) -> Any:
     except RecursionError as exc:
         msg = "nested too deeply"
         raise yaml.YAMLError(msg) from exc
-    except Exception as exc:  # PyYAML's constructors raise whatever they stumble over
+    except Exception as exc:  # PyYAML's constructors raise all sorts of exceptions
         msg = f"a value that does not fit its tag: {cause(exc)}"
         raise yaml.YAMLError(msg) from exc

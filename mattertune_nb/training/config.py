@@ -79,7 +79,7 @@ class MatterTunerConfig(StrictConfig):
         if not self.trainer.ends_by_time:
             text = (
                 "the run has no fixed length, so set the schedule's Length (T_max), or Epochs "
-                "(trainer.max_epochs), Most optimizer steps (trainer.max_steps) or Time limit "
+                "(trainer.max_epochs), Maximum optimizer steps (trainer.max_steps) or Time limit "
                 "(trainer.max_time)"
             )
             raise about(text, "model", "lr_scheduler", "T_max")

@@ -72,8 +72,8 @@ def test_the_form_needs_no_mouse(notebook):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.ariaLabel") == "Help: Epochs"
     page.get_by_role("button", name="More settings").last.press("Enter")
-    page.get_by_label("set Least epochs").press("Space")
-    page.get_by_label("Least epochs", exact=True).fill("2")
+    page.get_by_label("set Minimum epochs").press("Space")
+    page.get_by_label("Minimum epochs", exact=True).fill("2")
     page.keyboard.press("Enter")
     section = page.get_by_role("button", name="Best weights").and_(page.locator(".mt-section"))
     section.focus()
@@ -141,7 +141,7 @@ def test_the_tuner_form_shows_at_once_and_follows_what_is_changed(notebook):
     page.wait_for_function(
         "before => !document.body.innerHTML.includes(before)", arg=before, timeout=30_000
     )
-    output.get_by_label("Kind of schedule", exact=True).select_option("held at a fraction")
+    output.get_by_label("Kind of schedule", exact=True).select_option("constant at a fraction")
     lr = mt.demo_config().model.optimizer.lr
     output.get_by_role("img", name=f"from {lr / 3:.3g} to {lr}").wait_for()
     for tab, label in (("Data", "File"), ("Model", "Backbone"), ("Run", "Random seed")):

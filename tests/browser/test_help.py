@@ -66,7 +66,7 @@ def test_help_works_by_mouse_and_keyboard_and_hides_no_field(notebook):
     tip = page.locator(".mt-tip:popover-open")
     mark = page.get_by_role("button", name="Help: Epochs", exact=True)
     mark.hover()
-    assert "Passes over the training set" in tip.inner_text()
+    assert "Maximum number of passes over the training set" in tip.inner_text()
     assert "Default: 100" in tip.inner_text()
     field = page.get_by_label("Epochs", exact=True).bounding_box()
     box = tip.bounding_box()
@@ -82,7 +82,7 @@ def test_help_works_by_mouse_and_keyboard_and_hides_no_field(notebook):
     page.get_by_label("Epochs", exact=True).focus()
     page.keyboard.press("Tab")  # the switch
     page.keyboard.press("Tab")
-    assert "Passes over the training set" in tip.inner_text()
+    assert "Maximum number of passes over the training set" in tip.inner_text()
     page.keyboard.press("Tab")
-    assert "Passes over the training set" not in (tip.all_inner_texts() or [""])[0]
+    assert "Maximum number of passes over the training set" not in (tip.all_inner_texts() or [""])[0]
     assert notebook.errors == []

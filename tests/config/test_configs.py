@@ -143,7 +143,7 @@ def test_every_field_says_what_it_is(cls):
         ),
         (
             lambda: mt.TrainerConfig(max_steps=5, min_steps=6),
-            "min_steps: the least optimizer steps, 6, exceed the most, 5",
+            "min_steps: Minimum optimizer steps, 6, exceeds Maximum optimizer steps, 5",
         ),
         (
             lambda: mt.MultiStepLRConfig(milestones=[20, 10]),

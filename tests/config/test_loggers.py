@@ -69,7 +69,7 @@ def test_a_path_alone_is_a_short_form_beside_the_three_names():
             "lightning.pytorch.loggers.MFLogger",
             r"there is no lightning\.pytorch\.loggers\.MFLogger",
         ),
-        ("lightning.pytorch.Trainer", "is no logger of Lightning's"),
+        ("lightning.pytorch.Trainer", "is not a Lightning logger"),
         (
             {"type": "imported", "path": PATH, "arguments": {"colour": 1}},
             "unexpected keyword.*colour",

@@ -81,7 +81,7 @@ def test_some_parameters_have_a_rate_of_their_own_under_any_schedule(copper, fit
 def test_a_pattern_of_a_rate_that_fits_nothing_is_refused(copper, fit):
     config = MorseBackboneConfig(optimizer=mt.AdamWConfig(lr_factors={"*": 0.1, "embedding*": 2.0}))
     with pytest.raises(
-        mt.ConfigError, match=r"'?\"embedding\*\" fits no parameter.*e\.g\. 'depth'"
+        mt.ConfigError, match=r"'?\"embedding\*\" matches no trained parameter.*e\.g\. 'depth'"
     ):
         fit(mt.FinetuneModuleBase(config), copper[:2])
     with pytest.raises(mt.ConfigError, match=r"give module\.named_parameters\(\)"):
@@ -205,7 +205,7 @@ def test_one_cycle_stretches_with_a_run_that_trains_longer():
 
 def test_warm_restarts_beside_a_plateau_are_refused():
     schedules = [mt.CosineAnnealingWarmRestartsConfig(), mt.ReduceOnPlateauConfig()]
-    with pytest.raises(mt.ConfigError, match="whatever a plateau has taken off"):
+    with pytest.raises(mt.ConfigError, match="undoing any reduction on a plateau"):
         MorseBackboneConfig(lr_scheduler=schedules)
 
 

@@ -162,7 +162,7 @@ def test_of_what_is_read_from_features_the_readout_of_the_energy_is_held():
 @pytest.mark.parametrize(
     ("learnt", "words"),
     [
-        ({"name": "energy_per_atom"}, "means something else already"),
+        ({"name": "energy_per_atom"}, "already has another meaning"),
         ({"name": "band gap"}, "Name"),
         ({"name": "gap", "reduction": "max"}, "Reduction"),
     ],

@@ -63,7 +63,7 @@ def test_a_backbone_is_not_started_from_another(tmp_path, morse_installed):
     ):
         mt.FinetuneModuleBase(mt.CHGNetBackboneConfig(checkpoint=tmp_path / "morse.ckpt"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(mt.ConfigError, match="no checkpoint of a run in it"):
+    with pytest.raises(mt.ConfigError, match="contains no checkpoint of a run"):
         mt.FinetuneModuleBase(mt.CHGNetBackboneConfig(checkpoint=tmp_path / "empty"))
 
 

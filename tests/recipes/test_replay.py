@@ -175,7 +175,7 @@ def test_where_nothing_can_be_made_a_file_is_asked_for(morse_config, monkeypatch
 
 def test_what_is_trained_on_measures_no_forgetting():
     with pytest.raises(
-        mt.ConfigError, match="Replay trains on the file on which forgetting is measured"
+        mt.ConfigError, match="Replay trains on the same file on which forgetting is measured"
     ):
         mt.TrainerConfig(replay={"file": "a.xyz"}, foreign_set={"file": "a.xyz"})
 

@@ -78,7 +78,7 @@ def test_a_run_is_taken_wherever_a_checkpoint_is(kind, first, copper_xyz):
 
 
 def test_a_directory_without_a_checkpoint_is_named(tmp_path):
-    with pytest.raises(mt.TrainingError, match="no checkpoint of a run in it"):
+    with pytest.raises(mt.TrainingError, match="contains no checkpoint of a run"):
         mt.FinetuneModuleBase.load_from_checkpoint(tmp_path)
 
 

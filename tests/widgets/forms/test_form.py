@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_config_as_a_whole_stands_beside_the_field_it_speak
     least = controls(form, "min_epochs")
     least.switch.value = True
     least.inner.control.value = "7"
-    assert least.inner.problem == "Least epochs, 7, exceed Epochs, 5"
+    assert least.inner.problem == "Minimum epochs, 7, exceeds Epochs, 5"
     assert form.config.min_epochs is None
     least.inner.control.value = "3"
     assert least.inner.problem == ""

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_said_beside_the_field_it_is_wrong_in(form):
     own.add_button.click()
     name = own.rows[0].inner.editors["name"]
     name.control.value = "energy_per_atom"
-    assert "means something else already" in name.problem
+    assert "already has another meaning" in name.problem
     name.control.value = "gap"
     assert not name.problem
 
