@@ -84,5 +84,7 @@ def test_help_works_by_mouse_and_keyboard_and_hides_no_field(notebook):
     page.keyboard.press("Tab")
     assert "Maximum number of passes over the training set" in tip.inner_text()
     page.keyboard.press("Tab")
-    assert "Maximum number of passes over the training set" not in (tip.all_inner_texts() or [""])[0]
+    assert (
+        "Maximum number of passes over the training set" not in (tip.all_inner_texts() or [""])[0]
+    )
     assert notebook.errors == []
