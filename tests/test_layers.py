@@ -19,6 +19,7 @@ LAYERS = [
     "model",
     "calculator",
     "torchsim",
+    "lammps",
     "physics",
     "recipes",
     "doctor",
@@ -56,6 +57,7 @@ VENDORS = {
     "metatomic_ase": {"pet"},
     "phonopy": {"vibrations"},
     "torch_sim": {"torchsim"},
+    "lammps": {"lammps"},
 }
 
 
@@ -79,7 +81,7 @@ def layer(path: Path) -> str:
 
 CONVENIENCES = {
     "config/callbacks.py": {"model"},
-    "model/uses.py": {"calculator", "torchsim"},
+    "model/uses.py": {"calculator", "lammps", "torchsim"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ELSEWHERE = "run it by ase_calculator() or torchsim_model()."
-"""What to do with a model that LAMMPS cannot run."""
+ELSEWHERE = "run it by drive_lammps(), from Python, ase_calculator() or torchsim_model()."
+"""What to do with a model that has no pair style."""
 
 ONLY_FROM_PYTHON = (
     "its makers have none; ML-GNNP of the fork advancesoftcorp/lammps calls it from Python. Or "

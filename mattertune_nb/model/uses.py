@@ -1,10 +1,12 @@
-"""What a model is used by: ASE, TorchSim, and batches of structures."""
+"""What a model is used by: ASE, LAMMPS, TorchSim, and batches of structures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.torchsim import TorchSimModel
@@ -41,3 +43,33 @@ class Usable:
         from mattertune_nb.torchsim import TorchSimModel
 
         return TorchSimModel(cast("FinetuneModuleBase", self), **kwargs)
+
+    def drive_lammps(self, lmp: Any, elements: Sequence[str]) -> None:
+        """Give the atoms of a LAMMPS system the energy and the forces of this model, with any backbone.
+
+        It adds ``fix external`` with energy (eV), forces (eV/Å) and, where all directions are periodic, the
+        virial, and the ``pair_style zero`` that LAMMPS asks for; a pair style set afterwards is added to the
+        model. Whatever goes wrong in a step, and an interrupt, ends the run and is raised by the command that
+        began it. LAMMPS runs in one process:
+
+        >>> lmp = start_lammps()  # from mattertune_nb.lammps, or your own lammps.lammps()
+        >>> lmp.file("system.in")  # units metal, the atoms
+        >>> model.drive_lammps(lmp, ["Li", "P", "S"])
+        >>> lmp.command("fix 1 all nvt temp 300 300 0.1")
+        >>> lmp.command("run 1000")
+
+        Parameters
+        ----------
+        lmp
+            A ``lammps.lammps`` in units ``metal``, on one process, whose simulation box exists.
+        elements
+            The chemical symbol of each atom type, in the order of the types.
+
+        Raises
+        ------
+        ConfigError
+            LAMMPS has other units, no box or several processes, or an atom type has no element.
+        """
+        from mattertune_nb.lammps import drive_lammps
+
+        drive_lammps(cast("FinetuneModuleBase", self), lmp, elements)
