@@ -173,7 +173,7 @@ def _setting(cls: type[BaseModel], loc: Path, *, unknown: bool) -> _Setting:
         found = next((m.model_fields[part] for m in models if part in m.model_fields), None)
         if found is not None:
             in_dict = get_origin(found.annotation) is dict
-            models = list(_models_in(found.annotation))
+            models = list(models_in(found.annotation))
             label, field = label_of(str(part), found), found
         elif isinstance(part, int):
             label, in_dict = f"{label}, number {part + 1},", False
@@ -185,9 +185,9 @@ def _setting(cls: type[BaseModel], loc: Path, *, unknown: bool) -> _Setting:
     return _Setting(tuple(kept), label, field)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yield the config classes that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

@@ -10,13 +10,15 @@ from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.runs.run import Run
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
-from mattertune_nb.widgets.live.differences import parallel_figure
+from mattertune_nb.widgets.live.differences import names_in_config, parallel_figure
 from mattertune_nb.widgets.live.expected import expected_of
 from mattertune_nb.widgets.live.sections import CurvesSection
 from mattertune_nb.widgets.live.series import CurveData, Panel
+from mattertune_nb.widgets.page.controls import HTML
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+from mattertune_nb.widgets.page.style import note_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,15 +38,25 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         The runs' curves by panel, each curve named after its run.
     parallel
         The settings that differ as parallel coordinates, coloured by the best error, if there are any.
+    names
+        Says below them what a config calls each of these settings.
     """
 
-    def __init__(self, runs: Mapping[str, CurveData], parallel: Any = None) -> None:
+    def __init__(
+        self,
+        runs: Mapping[str, CurveData],
+        parallel: Any = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         enable_colab_widgets()
         self.data = _merged(runs)
         self.curves = CurvesSection(self.data)
-        self.parallel = parallel
+        self.parallel, self.names = parallel, HTML()
+        if parallel is not None and names:
+            told = ", ".join(f"{label} is {name}" for label, name in names.items())
+            self.names.value = note_html(f"In a config: {told}.")
         super().__init__(
-            [self.curves.widget, *only_widgets(parallel), Download(self, "comparison")]
+            [self.curves.widget, *only_widgets(parallel), self.names, Download(self, "comparison")]
         )
 
     def shown(self) -> None:
@@ -96,4 +108,4 @@ def compare(*runs: Run | str | Path) -> Comparison:
         name = run.name if run.name not in data else str(run.path)
         data[name] = curves
         summaries[name] = summary_of(run.directory)
-    return Comparison(data, parallel_figure(summaries))
+    return Comparison(data, parallel_figure(summaries), names_in_config(summaries))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.training.outcome.verdict import verdict
+from mattertune_nb.training.setting_labels import Called
 from mattertune_nb.widgets.page.figure import new_plotly_figure
 from mattertune_nb.widgets.page.theme import BLUE, PALETTE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mattertune_nb.training.records.summary import Summary
 
@@ -51,7 +53,11 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     names = dict.fromkeys(name for one in differing for name in one)
     if not names:
         return None
-    columns = [_axis(name, [one.get(name) for one in differing]) for name in names]
+    called = Called([runs[name].settings for name in kept])
+    columns = [
+        _axis(called.label(name), [one.get(name) for one in differing], partial(called.value, name))
+        for name in names
+    ]
     columns += [_axis(title, [errors[name][title] for name in kept]) for title in shared]
     if len(kept) <= _NAMED:
         columns.insert(0, _axis("run", list(kept)))
@@ -73,12 +79,18 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     return figure
 
 
-def _axis(name: str, values: list[Any]) -> dict[str, Any]:
+def names_in_config(runs: Mapping[str, Summary]) -> dict[str, str]:
+    """Return what a config calls the settings that differ, by what people call them."""
+    settings = [one.settings for one in runs.values()]
+    called = Called(settings)
+    return {called.label(name): name for one in differences(settings) for name in one}
+
+
+def _axis(label: str, values: list[Any], told: Callable[[Any], str] = str) -> dict[str, Any]:
     """Return one axis: of numbers as they are, of all else as ticks with words."""
-    label = ".".join(name.split(".")[-2:])
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         return {"label": label, "values": values, "tickformat": ".3~g"}
-    words = ["not set" if v is None else str(v) for v in values]
+    words = [told(value) for value in values]
     ticks = sorted(set(words))
     return {
         "label": label,

@@ -20,10 +20,11 @@ from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.outcome.verdict import TOLD, Verdict, verdict
 from mattertune_nb.training.records.summary import Summary, summary_of
 from mattertune_nb.training.runs.runs_folder import RunsFolder
+from mattertune_nb.training.setting_labels import Called
 from mattertune_nb.widgets.live.differences import differences
 from mattertune_nb.widgets.live.progress import damage_in_words
 from mattertune_nb.widgets.page.connection import Connection
-from mattertune_nb.widgets.page.controls import VBox
+from mattertune_nb.widgets.page.controls import Button, VBox
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun
 from mattertune_nb.widgets.page.looking import keep_looking
@@ -72,7 +73,14 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.folder = folder
         self.rows: list[dict[str, str]] = []
         self._table = _Table() if has_front_end() else None
+        self._close_button = Button(
+            description="Close",
+            icon="times",
+            tooltip="Close the dashboard; a run that trains goes on",
+        )
+        self._close_button.on_click(lambda _: self.close_dashboard())
         self._opened = VBox()
+        self._opened.once_shown = (self._close_button,)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         super().__init__([] if self._table is None else [self._table, self._opened, Connection()])
@@ -85,6 +93,10 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         """Read all runs again; return whether any of them is training."""
         with self._lock:
             return self._read()
+
+    def close_dashboard(self) -> None:
+        """Take away the dashboard that was opened below the table, if there is one."""
+        self._opened.children = []
 
     def _watch(self) -> None:
         """Follow the runs in a thread that only reads: those that train, and those begun anywhere later."""
@@ -117,16 +129,18 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         runs = self.folder.runs()
         found = [(run, run.status(), summary_of(run.directory)) for run in runs]
         settings = [_settings(run, summary) for run, _, summary in found]
+        called = Called(settings)
         table = []
         self.rows = []
         for (run, status, summary), differing in zip(found, differences(settings), strict=True):
             judged = verdict(summary)
             told = _NONE if status.is_active else str(judged) or _NONE
             row = {"run": run.name, "state": status.state, "verdict": told}
+            said = {n: f"{called.label(n)} = {called.value(n, v)}" for n, v in differing.items()}
             row |= _row(run, status, summary, judged) | {
                 "state": status.state + damage_in_words(summary.damaged),
                 "note": self.folder.note(run.name),
-                "settings": ", ".join(f"{k}={_short(v)}" for k, v in differing.items()) or _NONE,
+                "settings": ", ".join(said.values()) or _NONE,
             }
             self.rows.append(row)
             tone = "" if status.is_active else "worse" if judged.worse else ""
@@ -136,6 +150,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
                 {
                     "run": run.name,
                     "note": row["note"],
+                    "settings": [[text, name] for name, text in said.items()],
                     "active": status.is_active,
                     "tone": tone,
                     "cells": row,
@@ -185,7 +200,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         """Do what a button of a row asks for; what is deleted was asked for twice in the page."""
         if action == "open":
             view = self.folder.run(name).dashboard()
-            self._opened.children = [view]
+            self._opened.children = [self._close_button, view]
             view.shown()
         elif action == "rename":
             self.folder.rename(name, text)
@@ -251,13 +266,6 @@ def _sort_keys(summary: Summary, judged: Verdict) -> dict[str, Any]:
     keys[_HOLES] = _new_holes(summary)
     keys[_ELSEWHERE] = None if judged.elsewhere is None else judged.elsewhere.forces
     return keys
-
-
-def _short(value: Any) -> str:
-    """Return a setting as text, a long path without its beginning."""
-    text = str(value)
-    parts = Path(text).parts
-    return str(Path("…", *parts[-2:])) if Path(text).is_absolute() and len(parts) > 3 else text
 
 
 def _settings(run: Run, summary: Summary) -> dict[str, Any]:

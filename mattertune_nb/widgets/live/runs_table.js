@@ -102,11 +102,18 @@ function render({ model, el }) {
     ];
   }
 
+  // what a config calls a setting is told where one points at what people call it
+  const settings = (row) => row.settings.flatMap(([text, name], i) => [
+    i ? ", " : "", element("span", { textContent: joined(text), title: `In a config: ${name}` }),
+  ]);
+
   function draw() {
     const columns = model.get("columns");
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
     let rows = model.get("table").filter((row) => {
-      const text = columns.map((c) => row.cells[c]).join(" ").toLowerCase();
+      // a setting is found by what a config calls it as well
+      const names = row.settings.map(([, name]) => name);
+      const text = [...columns.map((c) => row.cells[c]), ...names].join(" ").toLowerCase();
       return words.every((word) => text.includes(word));
     });
     if (column !== null) {
@@ -145,6 +152,7 @@ function render({ model, el }) {
       const inWords = IN_WORDS.filter((name) => columns.includes(name)).map((name) => {
         const words = row.cells[name];
         const text = element("div", { textContent: name === "verdict" ? joined(words) : `${name}: ${words}` });
+        if (name === "settings") text.replaceChildren("settings: ", ...settings(row));
         text.dataset.column = name;
         text.hidden = ["", NONE].includes(words);
         return text;

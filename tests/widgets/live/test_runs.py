@@ -47,7 +47,7 @@ def test_errors_are_those_of_the_best_validation_in_mev(folder):
     assert row["epochs"] == "3"
     assert row["state"] == "finished"
     assert row["verdict"] == str(mt.Run.attach(folder / "a").verdict())
-    assert row["settings"] == "data.batch_size=2"
+    assert row["settings"] == "Batch size = 2 structures"
 
 
 def test_the_newest_comes_first_and_numbers_are_sorted_as_numbers(folder):
@@ -67,7 +67,12 @@ def test_a_run_is_renamed_annotated_and_opened(folder):
     assert rows["copper"]["note"] == "the first one"
     assert not (folder / "a").exists()
     press(table, "open", "copper")
-    assert table._opened.children[0].run.path == folder / "copper"
+    close, view = table._opened.children
+    assert view.run.path == folder / "copper"
+    close.click()
+    assert table._opened.children == ()
+    press(table, "open", "copper")
+    assert table._opened.children == (close, view)
     for bad in ("b", "../c", "", ".hidden"):
         press(table, "rename", "copper", bad)
         assert table._table.message
@@ -114,19 +119,29 @@ def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
 
 def test_parallel_coordinates_show_what_differs_and_the_best_error():
     def run(lr, optimizer, error):
-        settings = {"model.lr": lr, "model.optimizer": optimizer, "same": 1, "run.name": str(lr)}
+        settings = {"model.optimizer.lr": lr, "model.optimizer.name": optimizer}
+        settings |= {"trainer.devices": 1, "run.name": str(lr)}
         return Summary(settings=settings, best={"epoch": 0, "val/forces_mae": error}, n_epochs=1)
 
-    runs = {"a": run(1e-3, "AdamW", 0.2), "b": run(1e-4, "SGD", 0.05)}
+    runs = {"a": run(1e-3, "adamw", 0.2), "b": run(1e-4, "sgd", 0.05)}
     name, lr, optimizer, best = parallel_figure(runs).data[0].dimensions
     assert [name["ticktext"][i] for i in name["values"]] == ["a", "b"]
     assert lr["values"] == (1e-3, 1e-4)
     assert [optimizer["ticktext"][i] for i in optimizer["values"]] == ["AdamW", "SGD"]
+    assert (lr["label"], optimizer["label"]) == ("Learning rate", "Kind of optimizer")
     assert best["label"] == "best forces (meV/Å)"
     assert best["values"] == pytest.approx((200, 50))
     assert parallel_figure(runs).data[0].line.color == pytest.approx((200, 50))
     assert parallel_figure({"a": runs["a"]}) is None
     assert differences([runs["a"].settings] * 2) == [{}, {}]
+
+
+def test_settings_are_called_by_their_labels_with_their_names_in_a_config(folder):
+    (line,) = [line for line in mt.runs(folder)._table.table if line["run"] == "a"]
+    assert line["settings"] == [["Batch size = 2 structures", "data.batch_size"]]
+    compared = mt.compare(folder / "a", folder / "b")
+    assert "Batch size" in [axis["label"] for axis in compared.parallel.data[0].dimensions]
+    assert "Batch size is data.batch_size" in compared.names.value
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
