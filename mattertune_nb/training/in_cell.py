@@ -24,10 +24,12 @@ class InCell:
     ----------
     what
         Begins the line, e.g. the name of a run.
+    interrupt
+        What an interrupt of the kernel does, the only way to end a call that keeps it busy.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, interrupt: str = "ends it") -> None:
+        self._what, self._interrupt = what, interrupt
         self._shows = kernel_of_cell() is not None
         self._handle: Any = None
         self._told = 0.0
@@ -46,7 +48,9 @@ class InCell:
             return
         self._told, self._at_work = now, True
         share = f' value="{done}" max="{total}"' if total else ""
-        self._show(said, f'<progress{share} style="width:160px"></progress> ')
+        bar = f'<progress{share} style="width:160px"></progress> '
+        how = f'<span style="opacity:.7"> · ■ (interrupt the kernel) {self._interrupt}</span>'
+        self._show(said, bar, how)
 
     def end(self, said: str) -> None:
         """Leave a sentence in place of the bar, where there was one."""
@@ -54,12 +58,12 @@ class InCell:
             self._at_work = False
             self._show(said)
 
-    def _show(self, said: str, before: str = "") -> None:
+    def _show(self, said: str, before: str = "", after: str = "") -> None:
         from IPython.display import display
 
         line = f"{self._what}: {said}"
         words = html.escape(unbroken(line))
-        shown = {"text/html": f"<div>{before}{words}</div>", "text/plain": line}
+        shown = {"text/html": f"<div>{before}{words}{after}</div>", "text/plain": line}
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)
         else:

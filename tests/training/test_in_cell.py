@@ -62,6 +62,7 @@ def test_a_line_is_shown_in_a_cell_of_a_kernel_and_replaced_at_the_end():
     assert (first, second) == ("display_data", "update_display_data")
     assert '<progress value="1" max="4"' in bar
     assert "a &lt; b" in bar
+    assert "■ (interrupt the kernel) ends it" in bar
     assert end == "<div>parts: 4 parts in 2\u00a0s</div>"
 
 
@@ -109,6 +110,7 @@ def test_a_wait_tells_the_step_of_a_run_in_another_process(shown, morse_config, 
     assert run.wait(poll=0.01) == ended
     assert f"{run.name}: running, step {half.step} of {ended.step}" in shown[0]
     assert f'value="{half.step}" max="{ended.step}"' in shown[0]
+    assert "ends the wait, not the run" in shown[0]
     assert shown[-1] == f"<div>{run.name}: finished at step {ended.step}</div>"
 
 
@@ -127,7 +129,7 @@ def test_an_estimate_tells_that_it_is_at_work(shown, small_config):
     assert estimate.n_epochs
     # of which nobody knows the end
     assert re.fullmatch(
-        r"<div><progress style=[^>]*></progress> trial of a few steps: .*\u00a0s so far</div>",
+        r"<div><progress style=[^>]*></progress> trial of a few steps: .*\u00a0s so far<span.*</div>",
         shown[0],
     )
     assert len(shown) > 2

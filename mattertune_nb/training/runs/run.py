@@ -183,7 +183,7 @@ class Run:
         poll
             Seconds between two looks at the run.
         """
-        with InCell(self.name) as cell:
+        with InCell(self.name, "ends the wait, not the run") as cell:
             try:
                 now = self._follow(cell, math.inf if timeout is None else timeout, poll)
             except KeyboardInterrupt:

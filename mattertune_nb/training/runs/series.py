@@ -228,7 +228,10 @@ class RunSeries:
             The process ended without a run: the reason it gave.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        with InCell(self.path.name) as cell, widgets_served() as sleep:
+        with (
+            InCell(self.path.name, "ends the wait, not the runs") as cell,
+            widgets_served() as sleep,
+        ):
             while self.is_active() and (end is None or time.monotonic() < end):
                 done = self.n_done
                 cell.tell(self._progress(done), done, len(self.names))
