@@ -104,6 +104,18 @@ class Property:
         return self.quantities[0].title
 
     @property
+    def verb(self) -> str:
+        """What follows its name in a sentence: the forces are, the stress is."""
+        return "are" if self.title.endswith("forces") else "is"
+
+    @property
+    def named_by(self) -> str:
+        """The setting that names its label, as people call it and as a config does."""
+        of_a_data_set = self.key_field.endswith("_key")
+        label = f"{self.title.capitalize()} label" if of_a_data_set else "Key of the label"
+        return f"{label} ({self.key_field})"
+
+    @property
     def shown_unit(self) -> str:
         """The unit in which people read it."""
         return self.quantities[0].unit

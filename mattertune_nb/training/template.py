@@ -176,7 +176,7 @@ class _Said:
         if choice.parts:
             lines.append(f"{choice.question}")
         elif choice.open:
-            lines.append(f"Which is the {prop.title}? Set one of these:")
+            lines.append(f"Which {prop.verb} the {prop.title}? Set one of these:")
             lines += [
                 f"  {field_name}: {c.key}  ({c.told(choice.n_frames, prop.unit)})"
                 for c in choice.open

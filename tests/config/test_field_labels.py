@@ -8,6 +8,8 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.labels.reading import mask_remedy
 
 ALL_CONFIGS = [
     cls
@@ -48,3 +50,21 @@ def test_labels_are_told_apart_within_a_form(cls):
 def test_a_form_shows_few_settings_at_first_sight(cls):
     extras = [field.json_schema_extra or {} for field in cls.model_fields.values()]
     assert 3 <= sum(extra.get("basic", False) for extra in extras) <= 6
+
+
+def test_messages_call_the_setting_that_names_a_label_as_the_form_does():
+    named = [prop for prop in PROPERTIES.values() if prop.key_field]
+    assert named
+    for prop in named:
+        label = mt.XYZDatasetConfig.model_fields[prop.key_field].title
+        assert prop.named_by == f"{label} ({prop.key_field})"
+    field = mt.ForcesPropertyConfig.model_fields["missing"]
+    told = f"'{field.title}: {field.json_schema_extra['options']['mask']}'"
+    assert told in mask_remedy("forces")
+
+
+def test_a_question_about_a_label_is_a_sentence():
+    asked = {prop.name: f"Which {prop.verb} the {prop.title}?" for prop in PROPERTIES.values()}
+    assert asked["energy"] == "Which is the energy?"
+    assert asked["forces"] == "Which are the forces?"
+    assert asked["stresses"] == "Which is the stress?"

@@ -139,11 +139,11 @@ class Choice:
         told = "; ".join(f"'{c.key}' ({c.told(self.n_frames, prop.unit)})" for c in self.open)
         if self.is_last_resort:
             return (
-                f"no value is plainly the {self.label}. It may be {told}. Set {prop.key_field} to the name "
+                f"no value is plainly the {self.label}. It may be {told}. Set {prop.named_by} to the name "
                 f"of the one that is, or take the {self.label} out of the properties."
             )
-        which = "this may be" if len(self.open) == 1 else "which of these is"
-        return f"{which} the {self.label}: {told}. Set {prop.key_field} to its name."
+        which = "this may be" if len(self.open) == 1 else f"which of these {prop.verb}"
+        return f"{which} the {self.label}: {told}. Set {prop.named_by} to its name."
 
 
 def key_settings(choices: Mapping[str, Choice]) -> dict[str, str]:

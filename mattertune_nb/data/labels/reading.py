@@ -213,7 +213,7 @@ def _parse(
     """Return the label in its one form and None, or None and what is wrong with it."""
     array, written = quantity_of(stored[key])
     label = prop.name
-    remedy = f"Correct it, {mask_remedy(prop)}, or name another key with {prop.key_field}."
+    remedy = f"Correct it, {mask_remedy(prop)}, or name another in {prop.named_by}."
     if array is None:
         shown = shown_value(stored[key])
         return None, f"{label} ('{key}') is not made of numbers: {shown}. {remedy}"
@@ -279,7 +279,10 @@ def _voigt(array: NDArray[np.float64], remarks: Remarks) -> NDArray[np.float64]:
 
 def mask_remedy(label: Property | str) -> str:
     """Return what to do about frames without a label, for the end of a message."""
-    return f'set missing="mask" in {as_property(label).config} to train on what each frame has'
+    return (
+        "choose 'Frames without this label: are used for what they have' "
+        f'(missing="mask" in {as_property(label).config})'
+    )
 
 
 def _refuse_lengths(stored: Mapping[str, Any], source: str) -> None:
@@ -308,7 +311,7 @@ def _absent(atoms: Atoms, stored: Mapping[str, Any], prop: Property, key: str) -
     if likely:
         hint = f"Set {prop.key_field}='{likely[0]}', or {mask_remedy(prop)}."
     else:
-        hint = f"Name its key with {prop.key_field}, or {mask_remedy(prop)}."
+        hint = f"Name it in {prop.named_by}, or {mask_remedy(prop)}."
         hint += did_you_mean(key, [name for name in numeric if _may_be(prop, name)])
         hint += "".join(_other(prop, name) for name in numeric[:_NAMED])
     return f"no {prop.name} under '{key}' (found: {found}). {hint}"

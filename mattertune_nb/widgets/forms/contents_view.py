@@ -69,8 +69,9 @@ class SourceView:
         self.offer([])
 
     def _question(self, field: str, choice: Choice) -> Dropdown:
+        prop = PROPERTIES[choice.label]
         dropdown = Dropdown(
-            description=f"Which is the {PROPERTIES[choice.label].title}?",
+            description=f"Which {prop.verb} the {prop.title}?",
             options=_options(choice),
             value="",
             css="mt-ask",

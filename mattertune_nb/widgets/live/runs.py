@@ -160,7 +160,9 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         if self._table is not None:
             self._table.columns = list(self.rows[0]) if self.rows else []
             self._table.table = table
-            self._table.message = "" if self.rows else f"No runs in {self.folder.root} yet."
+            self._table.message = (
+                "" if self.rows else f"The folder '{self.folder.root}' holds no runs yet."
+            )
         return any(status.is_active for _, status, _ in found)
 
     def __len__(self) -> int:

@@ -196,7 +196,10 @@ function render({ model, el }) {
   find.oninput = () => { filter = find.value; shown = PAGE; keep(); draw(); };
   find.onkeydown = typed;
   more.onclick = () => { shown += PAGE; draw(); };
-  const tell = () => { message.textContent = model.get("message"); };
+  const tell = () => {
+    message.textContent = model.get("message");
+    message.dataset.error = model.get("table").length > 0;
+  };
   model.on("change:table", renew);
   model.on("change:message", tell);
   tell();

@@ -85,6 +85,8 @@ class ExploreFigure:
         )
         self.figure.update_xaxes(nticks=4)
         self.figure.update_yaxes(nticks=5)
+        # each formula is named, of which plotly would leave out some
+        self.figure.update_yaxes(tickmode="linear", dtick=1, row=1, col=1)
 
     def _add_formulas(self, table: DatasetTable) -> None:
         counted = table.formula_counts()

@@ -69,6 +69,9 @@ def test_formulas_are_counted(mixed):
     bars = view.plots.trace("formulas")
     assert dict(zip(bars.y, bars.x, strict=True)) == dict(expected)
     assert "2 formulas" in view.children[0].value
+    # every bar is named, however many there are
+    axis = view.plots.figure.layout.yaxis
+    assert (axis.tickmode, axis.dtick) == ("linear", 1)
 
 
 def test_formulas_beyond_the_first_share_a_bar():
