@@ -55,6 +55,10 @@ class MatterTuneError(Exception):
     def __init__(self, message: str = "") -> None:
         super().__init__(_LONG_WORD.sub(lambda word: cut(word[0]), printable(message)))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows below a cell: the message, without the lines of code on its way."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(MatterTuneError, ValueError):
     """A setting is unknown, out of bounds, or inconsistent with the others.

@@ -206,3 +206,13 @@ def test_an_interrupt_during_training_ends_it_at_the_step(shown, morse_config):
     run = mt.MatterTuner(morse_config()).tune(callbacks=[Interrupt("on_train_batch_start")]).run
     assert re.fullmatch(r"<div>run: stopped at step 1 after .*</div>", shown[-1])
     assert run.status().state == "stopped"
+
+
+def test_an_error_that_is_told_in_a_line_is_a_line_below_its_cell():
+    manager, client = start_new_kernel()
+    code = "import mattertune_nb as mt\nmt.Run.attach('nowhere')"
+    reply = client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    assert reply["content"]["ename"] == "RunError"
+    assert reply["content"]["traceback"] == [f"RunError: {reply['content']['evalue']}"]

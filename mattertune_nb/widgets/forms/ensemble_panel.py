@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _POLL = 1.0
 """Seconds between two looks at the runs."""
 
+_CURVES, _NEWER = "Show its curves", "Show its newest curves"
+_NO_CURVES = "No curves yet: they begin with the first validation of the first model."
+
 _ABOUT = (
     "Trains this run again and again with other seeds, one after the other, which takes as many times as "
     "long. Where the models differ, they are unsure: predictions come with that spread."
@@ -51,7 +54,7 @@ class EnsemblePanel:
             options=[(f"{n} models", n) for n in range(2, 11)], value=4, description="Ensemble of"
         )
         self.button = Button(description="Train an ensemble", icon="clone", css="mt-add")
-        self.curves_button = Button(description="Show its curves", icon="line-chart", css="mt-add")
+        self.curves_button = Button(description=_CURVES, icon="line-chart", css="mt-add")
         self.button.on_click(lambda _: self.press())
         self.curves_button.on_click(lambda _: self.show_curves())
         self._said, self._curves = HTML(note_html(_ABOUT)), VBox()
@@ -87,11 +90,16 @@ class EnsemblePanel:
             self._thread.join(timeout)
 
     def show_curves(self) -> None:
-        """Show the curves of the runs so far."""
-        if self.ensemble is not None:
-            before, self._curves.children = self._curves.children, [self.ensemble.dashboard()]
-            for old in before:
-                old.close()
+        """Show the curves of the runs so far, and again those that there are by then."""
+        if self.ensemble is None:
+            return
+        view = self.ensemble.dashboard()
+        has_points = any(panel.series for panel in view.data.panels.values())
+        shown = view if has_points else HTML(note_html(_NO_CURVES))
+        before, self._curves.children = self._curves.children, [shown]
+        for old in (*before, *([] if has_points else [view])):
+            old.close()
+        self.curves_button.description = _NEWER if has_points else _CURVES
 
     def close(self) -> None:
         """Follow the runs no more; they go on."""

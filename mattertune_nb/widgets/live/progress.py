@@ -73,6 +73,15 @@ class Progress:
         return f"epoch {min(counted, self.max_epochs)} of {self.max_epochs}"
 
     @property
+    def waiting_for(self) -> str:
+        """What a run is at before it makes a step, which may take half a minute."""
+        if self.state == "starting":
+            return "reading the data and the model …"
+        if self.state == "running" and self.step == 0:
+            return "predictions before the first step …"
+        return ""
+
+    @property
     def fraction(self) -> float | None:
         """Part of the run that is done."""
         if self.max_steps:
@@ -111,7 +120,7 @@ def read_progress(
     max_steps = last_step(config.trainer, per_epoch or 0)
     rate = eta = None
     speed = data.steps_per_second()
-    if speed and active:
+    if speed and status.state == "running":
         if n_train and per_epoch:
             rate = speed * n_train / per_epoch
         if max_steps:
@@ -152,7 +161,7 @@ def progress_html(progress: Progress) -> str:
     steps = f" of {progress.max_steps}" if progress.max_steps else ""
     facts = f"{progress.epoch_in_words} · step {progress.step}{steps}"
     facts += damage_in_words(progress.damaged)
-    now = ""
+    now = f" · {progress.waiting_for}" if progress.waiting_for else ""
     if progress.rate is not None:
         now += f" · {progress.rate:.3g} {progress.rate_unit}/s"
     if progress.eta is not None and progress.state == "running":

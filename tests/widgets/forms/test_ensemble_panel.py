@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.training.ensemble import new_ensemble
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,7 @@ def test_it_trains_as_many_as_were_asked_for_and_says_how_to_use_them(form):
     panel.curves_button.click()
     (curves,) = panel.widget.children[2].children
     assert set(curves.data.panels["val/forces_mae"].series) == {"1", "2"}
+    assert panel.curves_button.description == "Show its newest curves"
 
     panel.press()
     panel.wait(60)
@@ -62,6 +64,15 @@ def test_it_is_stopped_and_can_go_on(morse_config):
     assert ".resume()" in panel.text
     assert not panel.ensemble.is_active()
     form.close()
+
+
+def test_before_the_first_validation_no_empty_figure_is_shown(form):
+    panel = form.ensemble
+    panel.ensemble = new_ensemble(form.config, 2)
+    panel.show_curves()
+    (said,) = panel.widget.children[2].children
+    assert "No curves yet" in said.value
+    assert panel.curves_button.description == "Show its curves"
 
 
 def test_what_speaks_against_a_run_is_said(form):

@@ -129,3 +129,13 @@ def test_a_pause_before_a_resume_does_not_slow_the_run(run):
     data.add([{"kind": "resumed", "epoch": 1, "step": 3, "time": now}])
     data.add({"time": now + i, "epoch": 1, "step": 3 + i} for i in range(4))
     assert data.steps_per_second() == pytest.approx(1)
+
+
+def test_a_run_that_makes_no_step_yet_says_what_it_is_at_and_tells_no_speed(run):
+    again = progress_html(progress(run, epoch=5, step=17, state="starting"))
+    assert "reading the data and the model" in again
+    assert "structures/s" not in again
+    assert "predictions before the first step" in progress_html(progress(run, epoch=0, step=0))
+    on = progress_html(progress(run, epoch=0, step=1))
+    assert "…" not in on
+    assert "structures/s" in on
