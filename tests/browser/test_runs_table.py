@@ -52,9 +52,9 @@ def test_a_table_of_runs_is_used_with_the_mouse_and_outlives_a_reload(notebook):
     setting = row("c-kept").get_by_title("In a config: trainer.max_epochs")
     assert setting.inner_text() == "Epochs = 1"
     row("c-kept").get_by_role("button", name="Open the dashboard of c-kept").click()
-    dashboard = notebook.output(0).locator(".mattertune-live")
+    dashboard = notebook.output(0).get_by_role("tab", name="Curves", exact=True)
     dashboard.wait_for()
-    notebook.output(0).get_by_role("button", name="Close", exact=True).click()
+    notebook.output(0).get_by_role("button", name="Close").click()
     dashboard.wait_for(state="detached")
 
     page.keyboard.press("Control+s")
