@@ -118,14 +118,20 @@ def difference(one: Distribution, other: Distribution) -> tuple[float, str]:
     )
 
 
+def _alike(frames: Sequence[Atoms], start: Atoms) -> list[Atoms]:
+    """Return frames of the composition and the periodic directions that the dynamics began with."""
+    formula = start.symbols.formula.reduce()[0]
+    return [
+        atoms
+        for atoms in frames
+        if atoms.symbols.formula.reduce()[0] == formula and (atoms.pbc == start.pbc).all()
+    ]
+
+
 def rdf(case: Case) -> Line:
     """Compare the radial distribution function of the run with a thermostat with that of the data."""
     start = case.start()
-    alike = [
-        a for a in case.frames
-        if a.symbols.formula.reduce()[0] == start.symbols.formula.reduce()[0]
-        and (a.pbc == start.pbc).all()
-    ][:_MOST]  # fmt: skip
+    alike = _alike(case.frames, start)[:_MOST]
     if len(start) < 2 or (start.pbc.any() and not start.pbc.all()):
         return Line("rdf", "skipped", reason="one atom, or periodic in some directions only")
     if len(alike) < _LEAST:
@@ -138,8 +144,16 @@ def rdf(case: Case) -> Line:
         return Line("rdf", "skipped", reason=said)
     tuned = distribution(frames[:: max(len(frames) // _MOST, 1)])
     data = distribution(alike)
-    value, worst = difference(tuned, data)
     chance, _ = difference(distribution(alike[::2]), distribution(alike[1::2]))
+    compared = f"{len(frames)} structures at {case.temperature:.0f} K from {len(alike)} of the data"
+    return _compared(tuned, data, chance, compared, bool(start.pbc.all()))
+
+
+def _compared(
+    tuned: Distribution, data: Distribution, chance: float, compared: str, is_periodic: bool
+) -> Line:
+    """Return the line of two distributions, of which halves of the data differ by chance."""
+    value, worst = difference(tuned, data)
     limits = max(_ALIKE, _CHANCE * chance), max(_UNLIKE, 2 * _CHANCE * chance)
     status: Status = "pass" if value <= limits[0] else "warn" if value <= limits[1] else "fail"
     return Line(
@@ -148,8 +162,8 @@ def rdf(case: Case) -> Line:
         tuned=f"{100 * value:.0f} % apart",
         labels=f"{100 * chance:.0f} % between halves",
         reason=(
-            f"of {len(frames)} structures at {case.temperature:.0f} K from {len(alike)} of the data, up to "
-            f"{100 * limits[0]:.0f} % passes; most between {worst}; data of another temperature differ, too"
+            f"of {compared}, up to {100 * limits[0]:.0f} % passes; most between {worst}; data of another "
+            "temperature differ, too"
         ),
         numbers={
             "difference": value,
@@ -160,7 +174,7 @@ def rdf(case: Case) -> Line:
         },
         curves=Curves(
             "distance (Å)",
-            "g(r)" if start.pbc.all() else "share of distances (1/Å)",
+            "g(r)" if is_periodic else "share of distances (1/Å)",
             radii().tolist(),
             {"labels": data.total.tolist(), "tuned": tuned.total.tolist()},
         ),

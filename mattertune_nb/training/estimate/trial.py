@@ -86,17 +86,14 @@ def make_trial(
     crowd = n_here if steps.device == "this CPU" else 1.0
     n_frames = len(train) + len(validation)
     n_atoms = int(train.n_atoms().sum() + validation.n_atoms().sum())
-    all_graphs = sample.bytes / sample.atoms * n_atoms
-    graphs = min(all_graphs, 1e6 * config.data.graph_memory_mb)
-    # what memory cannot keep is read from disk again in each epoch
-    again = sample.load_again * (1 - graphs / all_graphs) / max(config.data.num_workers, 1)
+    graphs, again = _kept_graphs(config, sample, n_atoms)
     frames = sample.frame_bytes / len(sample.samples) * n_frames
     largest = [max(size, val_batches.largest[0]) for size in train_batches.largest]
     peaks = [steps.memory.at(size) + max(graphs - sample.bytes, 0.0) + frames for size in largest]
+    first_graphs = crowd * n_frames / world * sample.load
     references = 0.0
     if module.normalization.fits_energy and not bool(module.normalization.fitted):
         references = crowd * train_batches.count * steps.energy.at(train_batches.mean)
-    first_graphs = crowd * n_frames / world * sample.load
     return Trial(
         device=steps.device,
         train_batches=train_batches.count,
@@ -109,6 +106,16 @@ def make_trial(
         memory=tuple(int(n_here * peak) for peak in peaks),
         gpu_memory=tuple(int(steps.gpu_memory.at(size)) for size in largest),
     )
+
+
+def _kept_graphs(
+    config: MatterTunerConfig, sample: DataSample, n_atoms: int
+) -> tuple[float, float]:
+    """Return the bytes of graphs that memory keeps, and the seconds a structure to read the others again."""
+    of_all = sample.bytes / sample.atoms * n_atoms
+    kept = min(of_all, 1e6 * config.data.graph_memory_mb)
+    # in each epoch, from disk
+    return kept, sample.load_again * (1 - kept / of_all) / max(config.data.num_workers, 1)
 
 
 class _Batches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from plotly.subplots import make_subplots
@@ -24,6 +24,15 @@ _TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
 _ROW, _ROW_OF_ERRORS = 116, 142
 _LINE, _GAP = 14, 5  # px; of a line in a legend, and between its entries
 _LONGEST = 1.23e-5  # no value has more letters
+_LEGEND = {
+    "x": 1.01,
+    "yanchor": "top",
+    "yref": "paper",
+    "font": {"size": 11},
+    "tracegroupgap": 0,
+    "itemwidth": 30,
+    "bgcolor": "rgba(0,0,0,0)",
+}
 
 
 def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -> go.Layout:
@@ -41,29 +50,8 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -
     for number, (panel, is_log) in enumerate(zip(panels, log, strict=True), 1):
         suffix = axis_suffix(number)
         axis = layout[f"yaxis{suffix}"]
-        axis.update(
-            anchor="x",
-            visible=True,
-            title={"text": panel.unit, "font": {"size": 11}},
-            type="log" if is_log else "linear",
-            # plotly's own have powers of ten, and numbers such as 2 and 5 between them
-            tickformat="~g" if is_log else None,
-            showticklabels=bool(panel.series or panel.lines),
-            # a line at the very edge would be taken for the frame
-            autorangeoptions={"include": included(panel, is_log)},
-            # of more than a decade plotly else tells each of 1, 2, 3 …, one upon the other
-            nticks=3 if is_log else 5,
-        )
-        layout[f"legend{suffix}"] = {
-            "x": 1.01,
-            "y": axis.domain[1],
-            "yanchor": "top",
-            "yref": "paper",
-            "font": {"size": 11},
-            "tracegroupgap": 0,
-            "itemwidth": 30,
-            "bgcolor": "rgba(0,0,0,0)",
-        }
+        axis.update(_value_axis(panel, is_log))
+        layout[f"legend{suffix}"] = _LEGEND | {"y": axis.domain[1]}
         if number > 1:
             # plotly's hover line stays within one axis, whatever matches it
             layout[f"xaxis{suffix}"] = None
@@ -88,6 +76,22 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -
         hoverlabel={"font": {"size": 11}},
     )
     return layout
+
+
+def _value_axis(panel: Panel, is_log: bool) -> dict[str, Any]:
+    return {
+        "anchor": "x",
+        "visible": True,
+        "title": {"text": panel.unit, "font": {"size": 11}},
+        "type": "log" if is_log else "linear",
+        # plotly's own have powers of ten, and numbers such as 2 and 5 between them
+        "tickformat": "~g" if is_log else None,
+        "showticklabels": bool(panel.series or panel.lines),
+        # a line at the very edge would be taken for the frame
+        "autorangeoptions": {"include": included(panel, is_log)},
+        # of more than a decade plotly else tells each of 1, 2, 3 …, one upon the other
+        "nticks": 3 if is_log else 5,
+    }
 
 
 def included(panel: Panel, is_log: bool) -> list[float]:

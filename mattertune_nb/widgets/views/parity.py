@@ -104,6 +104,12 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         for control in (self.property, self.element, self.color):
             control.observe(self._on_choice, "value")
         self.structure.slider.observe(self._on_slider, "value")
+        super().__init__(self._arranged())
+        if data is not None:
+            self._show()
+
+    def _arranged(self) -> list[W.Widget]:
+        """Return the rows of the view, the plot and the structure side by side where there is room."""
         row = W.Layout(flex_flow="row wrap", align_items="center", width="100%")
         left = W.VBox(
             only_widgets(self._errors, self.plot.widget, self._legend, self._spread),
@@ -111,18 +117,13 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         )
         right = W.VBox([self._words, self.structure], layout=W.Layout(width="444px"))
         controls = [self.property, self.element, self.color, Download(self, "parity")]
-        super().__init__(
-            [
-                self.work,
-                self._measure_place,
-                W.HBox(controls, layout=row),
-                W.HBox(
-                    [left, right], layout=W.Layout(flex_flow="row wrap", align_items="flex-start")
-                ),
-            ]
-        )
-        if data is not None:
-            self._show()
+        beside = W.Layout(flex_flow="row wrap", align_items="flex-start")
+        return [
+            self.work,
+            self._measure_place,
+            W.HBox(controls, layout=row),
+            W.HBox([left, right], layout=beside),
+        ]
 
     @property
     def figure(self) -> Any:

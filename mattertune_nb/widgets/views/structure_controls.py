@@ -43,16 +43,7 @@ class StructureControls(W.VBox):  # type: ignore[misc]
 
     def __init__(self, *, with_prediction: bool) -> None:
         self._moving = False
-        self.play = W.Play(
-            value=0, min=0, max=1, interval=_PLAY_MS, tooltip="Play the frames", show_repeat=False
-        )
-        self.slider = W.IntSlider(
-            0, 0, 1,
-            description="frame",
-            continuous_update=False,
-            style=shared(W.SliderStyle, description_width="auto"),
-            layout=shared(W.Layout, flex="1 1 auto", width="auto", min_width="160px"),
-        )  # fmt: skip
+        self.play, self.slider = _player()
         # in the page, so that playing waits for no message
         self._link = W.jslink((self.play, "value"), (self.slider, "value"))
         choices = ["no arrows", "label"] + ["prediction", "difference"] * with_prediction
@@ -64,10 +55,9 @@ class StructureControls(W.VBox):  # type: ignore[misc]
             options=[(text, ARROWS[text]) for text in choices],
         )
         self.cells = [
-            _dropdown(name, f"Cells along {name}", width="64px", options=[1, 2, 3])
-            for name in ("cells a", "b", "c")
+            _dropdown(name, f"Cells along {name}", width=width, options=[1, 2, 3])
+            for name, width in (("cells a", "106px"), ("b", "64px"), ("c", "64px"))
         ]
-        self.cells[0].layout = shared(W.Layout, width="106px")
         self.axes = W.ToggleButton(
             value=True,
             description="Axes",
@@ -151,6 +141,20 @@ class StructureControls(W.VBox):  # type: ignore[misc]
         for name, value in traits.items():
             setattr(control, name, value)
         self._moving = False
+
+
+def _player() -> tuple[W.Play, W.IntSlider]:
+    play = W.Play(
+        value=0, min=0, max=1, interval=_PLAY_MS, tooltip="Play the frames", show_repeat=False
+    )
+    slider = W.IntSlider(
+        0, 0, 1,
+        description="frame",
+        continuous_update=False,
+        style=shared(W.SliderStyle, description_width="auto"),
+        layout=shared(W.Layout, flex="1 1 auto", width="auto", min_width="160px"),
+    )  # fmt: skip
+    return play, slider
 
 
 def _dropdown(description: str, tooltip: str, *, width: str, options: Any = ()) -> W.Dropdown:
