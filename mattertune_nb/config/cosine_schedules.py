@@ -10,12 +10,9 @@ from mattertune_nb.config.base import setting
 from mattertune_nb.config.schedule_kinds import CountingScheduleConfig, Schedule
 
 
-class CosineAnnealingLRConfig(Schedule):
-    """Fall along half a cosine from the full rate to `eta_min`, after an optional warm-up."""
+class _WholeRunScheduleConfig(Schedule):
+    """What the schedules share that are as long as the run unless told otherwise."""
 
-    name: Literal["cosine"] = setting(
-        "cosine", "Kind of schedule.", label="Kind of schedule", options={"cosine": "cosine decay"}
-    )
     interval: Literal["epoch", "step"] | None = setting(
         None,
         "What the schedule counts; not set: optimizer steps, or in a list the same as the others. "
@@ -25,6 +22,18 @@ class CosineAnnealingLRConfig(Schedule):
     )
     T_max: int | None = setting(
         None, "Length in intervals, warm-up included; not set: the whole run.", label="Length", ge=1
+    )
+
+    @override
+    def length(self, total: int | None) -> int | None:
+        return self.T_max or total
+
+
+class CosineAnnealingLRConfig(_WholeRunScheduleConfig):
+    """Fall along half a cosine from the full rate to `eta_min`, after an optional warm-up."""
+
+    name: Literal["cosine"] = setting(
+        "cosine", "Kind of schedule.", label="Kind of schedule", options={"cosine": "cosine decay"}
     )
     eta_min: float = setting(
         0.0,
@@ -41,12 +50,8 @@ class CosineAnnealingLRConfig(Schedule):
         ge=0,
     )
 
-    @override
-    def length(self, total: int | None) -> int | None:
-        return self.T_max or total
 
-
-class OneCycleLRConfig(Schedule):
+class OneCycleLRConfig(_WholeRunScheduleConfig):
     """Rise from a small rate to the optimizer's and fall far below it, as torch's ``OneCycleLR``.
 
     The optimizer's momentum is not changed.
@@ -57,16 +62,6 @@ class OneCycleLRConfig(Schedule):
         "Kind of schedule.",
         label="Kind of schedule",
         options={"one_cycle": "one cycle"},
-    )
-    interval: Literal["epoch", "step"] | None = setting(
-        None,
-        "What the schedule counts; not set: optimizer steps, or in a list the same as the others. "
-        "Set it to give lengths in epochs.",
-        label="Counted in",
-        options={"epoch": "epochs", "step": "optimizer steps"},
-    )
-    T_max: int | None = setting(
-        None, "Length in intervals; not set: the whole run.", label="Length", ge=1
     )
     pct_start: float = setting(
         0.3,
@@ -82,10 +77,6 @@ class OneCycleLRConfig(Schedule):
     final_div_factor: float = setting(
         1e4, "Initial rate divided by the final rate.", label="First rate over last", ge=1
     )
-
-    @override
-    def length(self, total: int | None) -> int | None:
-        return self.T_max or total
 
 
 class CosineAnnealingWarmRestartsConfig(CountingScheduleConfig):

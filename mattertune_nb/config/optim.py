@@ -104,49 +104,19 @@ class _OptimizerConfig(StrictConfig):
         ]
 
 
-class AdamConfig(_OptimizerConfig):
-    """Adam, :class:`torch.optim.Adam`."""
-
-    name: Literal["adam"] = setting(
-        "adam", "Kind of optimizer.", label="Kind of optimizer", options={"adam": "Adam"}
-    )
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
-        setting(
-            (0.9, 0.999),
-            "Decay of the running means of gradient and squared gradient. The usual values hold "
-            "for nearly all runs; 0.99 or less for the second one calms loss spikes.",
-            label="Decay of averages (betas)",
-        )
-    )
-    eps: float = setting(
-        1e-8,
-        "Added to the denominator for stability. Raise it (1e-6) only if the loss becomes NaN "
-        "in half precision.",
-        label="Stabilizer (eps)",
-        gt=0,
-    )
-    weight_decay: float = setting(
+def _l2_penalty() -> Any:
+    return setting(
         0.0,
         "L2 penalty added to the gradient. Raise it (1e-4) against overfitting on a few dozen "
         "frames; AdamW does this better.",
         label="Weight decay",
         ge=0,
     )
-    amsgrad: bool = setting(
-        False,
-        "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in "
-        "a run.",
-        label="AMSGrad",
-        fixed=True,
-    )
 
 
-class AdamWConfig(_OptimizerConfig):
-    """AdamW, :class:`torch.optim.AdamW`; the default."""
+class _AdamBaseConfig(_OptimizerConfig):
+    """What Adam and AdamW share."""
 
-    name: Literal["adamw"] = setting(
-        "adamw", "Kind of optimizer.", label="Kind of optimizer", options={"adamw": "AdamW"}
-    )
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
         setting(
             (0.9, 0.999),
@@ -162,15 +132,32 @@ class AdamWConfig(_OptimizerConfig):
         label="Stabilizer (eps)",
         gt=0,
     )
-    weight_decay: float = setting(
-        0.01, "Decoupled weight decay; raise it against overfitting.", label="Weight decay", ge=0
-    )
+    weight_decay: float = _l2_penalty()
     amsgrad: bool = setting(
         False,
         "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in "
         "a run.",
         label="AMSGrad",
         fixed=True,
+    )
+
+
+class AdamConfig(_AdamBaseConfig):
+    """Adam, :class:`torch.optim.Adam`."""
+
+    name: Literal["adam"] = setting(
+        "adam", "Kind of optimizer.", label="Kind of optimizer", options={"adam": "Adam"}
+    )
+
+
+class AdamWConfig(_AdamBaseConfig):
+    """AdamW, :class:`torch.optim.AdamW`; the default."""
+
+    name: Literal["adamw"] = setting(
+        "adamw", "Kind of optimizer.", label="Kind of optimizer", options={"adamw": "AdamW"}
+    )
+    weight_decay: float = setting(
+        0.01, "Decoupled weight decay; raise it against overfitting.", label="Weight decay", ge=0
     )
 
 
@@ -187,13 +174,7 @@ class SGDConfig(_OptimizerConfig):
         ge=0,
         lt=1,
     )
-    weight_decay: float = setting(
-        0.0,
-        "L2 penalty added to the gradient. Raise it (1e-4) against overfitting on a few dozen "
-        "frames; AdamW does this better.",
-        label="Weight decay",
-        ge=0,
-    )
+    weight_decay: float = _l2_penalty()
     dampening: float = setting(
         0.0,
         "Dampening of the momentum. Leave it at 0 unless a recipe says otherwise.",

@@ -168,7 +168,23 @@ class ReduceOnPlateauConfig(StrictConfig):
     )
 
 
-class LinearLRConfig(CountingScheduleConfig):
+class _BoundedScheduleConfig(CountingScheduleConfig):
+    """What the schedules share that end after some intervals, however long the run is."""
+
+    total_iters: int = setting(
+        5,
+        "Length in intervals. A few percent of the run is usual.",
+        label="Length",
+        basic=True,
+        ge=1,
+    )
+
+    @override
+    def length(self, total: int | None) -> int | None:
+        return self.total_iters
+
+
+class LinearLRConfig(_BoundedScheduleConfig):
     """Change the rate linearly from `start_factor` to `end_factor` of its value; a warm-up."""
 
     name: Literal["linear"] = setting(
@@ -193,20 +209,9 @@ class LinearLRConfig(CountingScheduleConfig):
         ge=0,
         le=1,
     )
-    total_iters: int = setting(
-        5,
-        "Length in intervals. A few percent of the run is usual.",
-        label="Length",
-        basic=True,
-        ge=1,
-    )
-
-    @override
-    def length(self, total: int | None) -> int | None:
-        return self.total_iters
 
 
-class ConstantLRConfig(CountingScheduleConfig):
+class ConstantLRConfig(_BoundedScheduleConfig):
     """Keep the rate at `factor` of its value for `total_iters` intervals."""
 
     name: Literal["constant"] = setting(
@@ -223,14 +228,3 @@ class ConstantLRConfig(CountingScheduleConfig):
         gt=0,
         le=1,
     )
-    total_iters: int = setting(
-        5,
-        "Length in intervals. A few percent of the run is usual.",
-        label="Length",
-        basic=True,
-        ge=1,
-    )
-
-    @override
-    def length(self, total: int | None) -> int | None:
-        return self.total_iters
