@@ -34,19 +34,13 @@ class _LoggerConfig(StrictConfig):
             raise MissingExtraError(msg)
 
 
-class CSVLoggerConfig(_LoggerConfig):
-    """A table of metrics; :class:`lightning.pytorch.loggers.CSVLogger`."""
+class _FolderLoggerConfig(_LoggerConfig):
+    """What the loggers share that write into a folder."""
 
-    type: Literal["csv"] = setting(
-        "csv", "Kind of logger.", label="Kind of logger", options={"csv": "CSV table"}
-    )
     save_dir: Path | None = setting(
         None,
         "Folder; not set: the run's own folder. Set it to keep the records of many runs in one place.",
         label="Folder",
-    )
-    name: str = setting(
-        "csv", "Folder below `save_dir`. Set it to keep several records apart.", label="Subfolder"
     )
     version: int | str | None = setting(
         None,
@@ -57,6 +51,17 @@ class CSVLoggerConfig(_LoggerConfig):
         "",
         "Put before each metric's name. Set it if several runs write to one record.",
         label="Prefix of metrics",
+    )
+
+
+class CSVLoggerConfig(_FolderLoggerConfig):
+    """A table of metrics; :class:`lightning.pytorch.loggers.CSVLogger`."""
+
+    type: Literal["csv"] = setting(
+        "csv", "Kind of logger.", label="Kind of logger", options={"csv": "CSV table"}
+    )
+    name: str = setting(
+        "csv", "Folder below `save_dir`. Set it to keep several records apart.", label="Subfolder"
     )
     flush_logs_every_n_steps: int = setting(
         100,
@@ -72,7 +77,7 @@ class CSVLoggerConfig(_LoggerConfig):
         return CSVLogger(**self.model_dump(exclude={"type"}) | _place(self.save_dir, default_dir))
 
 
-class TensorBoardLoggerConfig(_LoggerConfig):
+class TensorBoardLoggerConfig(_FolderLoggerConfig):
     """Curves for TensorBoard; :class:`lightning.pytorch.loggers.TensorBoardLogger`."""
 
     packages: ClassVar[tuple[str, ...]] = ("tensorboard", "tensorboardX")
@@ -83,25 +88,10 @@ class TensorBoardLoggerConfig(_LoggerConfig):
         label="Kind of logger",
         options={"tensorboard": "TensorBoard"},
     )
-    save_dir: Path | None = setting(
-        None,
-        "Folder; not set: the run's own folder. Set it to keep the records of many runs in one place.",
-        label="Folder",
-    )
     name: str = setting(
         "tensorboard",
         "Folder below `save_dir`. Set it to keep several records apart.",
         label="Subfolder",
-    )
-    version: int | str | None = setting(
-        None,
-        "Folder below `name`; not set: numbered. Set it to find the record by name.",
-        label="Version",
-    )
-    prefix: str = setting(
-        "",
-        "Put before each metric's name. Set it if several runs write to one record.",
-        label="Prefix of metrics",
     )
 
     def create_logger(self, default_dir: Path = Path()) -> TensorBoardLogger:
