@@ -54,16 +54,7 @@ class ValidationMetrics(Callback):
     ) -> None:
         cast("FinetuneModuleBase", pl_module).sample.loader = dataloader_idx
 
-    @override
-    def on_test_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        cast("FinetuneModuleBase", pl_module).sample.loader = dataloader_idx
+    on_test_batch_start = on_validation_batch_start
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
