@@ -110,20 +110,16 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
 
     def _arranged(self) -> list[W.Widget]:
         """Return the rows of the view, the plot and the structure side by side where there is room."""
-        row = W.Layout(flex_flow="row wrap", align_items="center", width="100%")
         left = W.VBox(
             only_widgets(self._errors, self.plot.widget, self._legend, self._spread),
             layout=W.Layout(width=f"{WIDTH + 6}px"),
         )
         right = W.VBox([self._words, self.structure], layout=W.Layout(width="444px"))
         controls = [self.property, self.element, self.color, Download(self, "parity")]
-        beside = W.Layout(flex_flow="row wrap", align_items="flex-start")
-        return [
-            self.work,
-            self._measure_place,
-            W.HBox(controls, layout=row),
-            W.HBox([left, right], layout=beside),
-        ]
+        row = {"flex_flow": "row wrap"}
+        above = W.HBox(controls, layout={**row, "align_items": "center", "width": "100%"})
+        beside = W.HBox([left, right], layout={**row, "align_items": "flex-start"})
+        return [self.work, self._measure_place, above, beside]
 
     @property
     def figure(self) -> Any:
