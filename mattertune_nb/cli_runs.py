@@ -50,11 +50,14 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run's directory.")],
     to: Annotated[str, typer.Option(help="'vendor', 'lammps' or 'safetensors'.")] = "vendor",
     path: Annotated[Path | None, typer.Option(help="The file; not set: in the run.")] = None,
+    member: Annotated[
+        int | None, typer.Option(help="Which copy of the last block, counted from 0, if any.")
+    ] = None,
 ) -> None:
     """Write the best weights for other programs: the vendor's own format, LAMMPS, or an archive."""
     from mattertune_nb.training.runs.run import Run
 
-    written = Run.attach(run).export(to, path)
+    written = Run.attach(run).export(to, path, member)
     console.say(f"Wrote {written}.")
 
 

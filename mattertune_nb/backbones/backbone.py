@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.frame_inputs import Allowed, input_of
+from mattertune_nb.backbones.gradients import outputs_and_gradients
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.backbones.lammps import ELSEWHERE
 from mattertune_nb.config.errors import ConfigError, DataError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.backbones.lammps import PairStyle
+    from mattertune_nb.backbones.members import Members
 
 
 FEATURES = "features"
@@ -70,6 +73,8 @@ class Backbone(nn.Module, ABC):
     block_pattern
         Regular expression that is found in the name of a parameter of an interaction block, with the number
         of the block, from 0, as its first group; ``None`` where there are none.
+    members
+        Copies of the last interaction block and of what comes behind it, where it was given some.
     no_lammps
         Of a backbone without :meth:`save_lammps`: what to do instead.
     always_double
@@ -88,6 +93,7 @@ class Backbone(nn.Module, ABC):
     block_pattern: ClassVar[str | None] = None
     no_lammps: ClassVar[str] = ELSEWHERE
     missing_heads: tuple[str, ...] = ()
+    members: Members | None = None
     frame_inputs: Mapping[str, float | str] = MappingProxyType({})
     input_ranges: Mapping[str, Allowed] = MappingProxyType({})
     always_double: tuple[str, ...] = ()
@@ -185,6 +191,21 @@ class Backbone(nn.Module, ABC):
         """
         return {ENERGY.name: self.energy(batch, edge_vectors)}
 
+    def before_last_block(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> Callable[[], dict[str, Tensor]]:
+        """Compute what comes before the last interaction block, and return what computes the rest.
+
+        The rest is called once for each copy of the last block. An adapter that tells its blocks overrides
+        it, so that the copies share what comes before them; otherwise each begins anew.
+
+        Parameters
+        ----------
+        batch, edge_vectors, heads
+            As for :meth:`outputs`.
+        """
+        return partial(self.outputs, batch, edge_vectors, heads)
+
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
         """Write the model in its vendor's own format; an adapter that can overrides it.
 
@@ -277,71 +298,46 @@ class Backbone(nn.Module, ABC):
             ``energy`` (B,) in eV; where asked for ``forces`` (N, 3) in eV/Å and ``stresses`` (B, 6)
             in eV/Å³, Voigt order and ASE's sign, NaN where not all three directions are periodic.
         """
+        (out,) = self._predict(batch, forces, stress, heads, each=False)
+        return out
+
+    def each(
+        self, batch: GraphBatch, *, forces: bool, stress: bool, heads: Collection[str]
+    ) -> list[dict[str, Tensor]]:
+        """Predict as :meth:`forward` does with each copy of the last block, for which it was given some.
+
+        Parameters
+        ----------
+        batch, forces, stress, heads
+            As there.
+        """
+        return self._predict(batch, forces, stress, heads, each=True)
+
+    def _predict(
+        self,
+        batch: GraphBatch,
+        forces: bool,
+        stress: bool,
+        heads: Collection[str],
+        *,
+        each: bool,
+    ) -> list[dict[str, Tensor]]:
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(keep_graph or forces or stress):
-            out = self._differentiate(
+            found = outputs_and_gradients(
+                self,
                 batch.clone_for_autograd(),
-                forces and FORCES.name not in heads,
-                stress and STRESSES.name not in heads,
-                keep_graph,
                 heads,
+                forces=forces and FORCES.name not in heads,
+                stress=stress and STRESSES.name not in heads,
+                keep_graph=keep_graph,
+                each=each,
             )
             if keep_graph and not self.reaches_all(batch):
                 trainable = (p for p in self.parameters() if p.requires_grad)
                 # of no elements, as zero times a parameter that is infinite is NaN
                 nothing = sum(p.flatten()[:0].sum() for p in trainable)
-                out = {name: value + nothing for name, value in out.items()}
-        return out if keep_graph else {name: value.detach() for name, value in out.items()}
-
-    def _differentiate(
-        self,
-        batch: GraphBatch,
-        forces: bool,
-        stress: bool,
-        keep_graph: bool,
-        heads: Collection[str],
-    ) -> dict[str, Tensor]:
-        dtype = next(self.parameters()).dtype
-        positions, cell = batch.positions, batch.cell
-        leaves = []
-        if forces:
-            positions = positions.detach().requires_grad_()
-            leaves.append(positions)
-        moved = positions
-        if stress:
-            strain = torch.zeros_like(cell, requires_grad=True)
-            leaves.append(strain)
-            symmetric = (strain + strain.mT) / 2
-            moved = positions + (positions.unsqueeze(1) @ symmetric[batch.batch]).squeeze(1)
-            cell = cell + cell @ symmetric
-        # differences are taken in float64: far from the origin float32 would lose their digits
-        edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
-        placed = batch.at(moved, cell) if self.reads_positions else batch
-        out = self.outputs(placed, edge_vectors, heads)
-        energy = out[ENERGY.name]
-        if not leaves:
-            return out
-        gradients = torch.autograd.grad(
-            # an isolated atom's energy depends on no position
-            energy.sum() + 0.0 * edge_vectors.sum(),
-            leaves,
-            create_graph=keep_graph,
-            materialize_grads=True,
-        )
-        if forces:
-            out[FORCES.name] = -gradients[0].to(dtype)
-        if stress:
-            out[STRESSES.name] = _voigt(gradients[-1], batch).to(dtype)
-        return out
-
-
-def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:
-    """Return (1/V) dE/dε in Voigt order xx, yy, zz, yz, xz, xy, (B, 6)."""
-    periodic = batch.pbc.all(dim=1)
-    # dividing by NaN would put it into the gradients of the whole batch
-    volume = torch.where(periodic, torch.linalg.det(batch.cell).abs(), 1.0)
-    stress = gradient / volume[:, None, None]
-    voigt = torch.stack(
-        [stress[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], dim=1
-    )
-    return torch.where(periodic[:, None], voigt, torch.nan)
+                found = [{name: value + nothing for name, value in out.items()} for out in found]
+        if keep_graph:
+            return found
+        return [{name: value.detach() for name, value in out.items()} for out in found]

@@ -97,6 +97,17 @@ class ModelConfig(HyperParameters):
         ge=0,
         group="frozen weights",
     )
+    last_block_copies: int = setting(
+        1,
+        "Copies of the last interaction block and of the readout, which share all before them and learn from "
+        "other bootstrap samples of the frames: an ensemble in one run, for little more time. "
+        "Where they differ, the model is unsure. Train for several times as many epochs as there are copies.",
+        label="Copies of the last block",
+        fixed=True,
+        ge=1,
+        le=32,
+        group="uncertainty",
+    )
     lora: LoRAConfig | None = setting(
         None,
         "Freeze all weights and train low-rank updates to them (LoRA): few parameters, and small optimizer "
@@ -139,6 +150,13 @@ class ModelConfig(HyperParameters):
             ):
                 text = "reference energies are for the energy only"
                 raise about(text, "normalizers", name)
+        return self
+
+    @model_validator(mode="after")
+    def _check_copies(self) -> Self:
+        if self.last_block_copies > 1 and self.lora is not None:
+            text = "LoRA holds the weights in which copies would differ; use one of them"
+            raise about(text, "last_block_copies")
         return self
 
     @property

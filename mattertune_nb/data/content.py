@@ -89,6 +89,18 @@ def text_key(text: str) -> int:
     return bytes_key(text.encode())
 
 
+def structure_key(
+    numbers: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    pbc: NDArray[np.bool_],
+) -> int:
+    """Return the hash of a structure: species, positions and cell to 0.0001 Å, periodicity."""
+    # adding zero makes −0 to 0
+    rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in (cell, positions))
+    return bytes_key(_species(numbers, pbc) + rounded)
+
+
 def numbers_of(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each key, (n,), uniform over keys and seeds, the same on any machine."""
     # the finalizer of SplitMix64; arithmetic of uint64 arrays wraps around
@@ -123,10 +135,13 @@ def _of_geometry(
     *,
     held: bytes,
 ) -> tuple[int, int, int, int]:
-    species = numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
-    # adding zero makes −0 to 0
-    rounded = b"".join((np.round(a, _DECIMALS) + 0.0).tobytes() for a in (cell, positions))
-    return bytes_key(species + rounded), bytes_key(species + held), *_of_species(species)
+    species = _species(numbers, pbc)
+    structure = structure_key(numbers, positions, cell, pbc)
+    return structure, bytes_key(species + held), *_of_species(species)
+
+
+def _species(numbers: NDArray[np.int64], pbc: NDArray[np.bool_]) -> bytes:
+    return numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
 
 
 @lru_cache(maxsize=1024)  # frames that follow one another mostly have the same

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,8 +9,8 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.places import members_of
-from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
 from mattertune_nb.model.turns import Turns
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.config.places import RunLike
-    from mattertune_nb.config.properties import Property, PropertyName
-
-SPREAD = "_std"
-"""Ends the names of spreads, e.g. ``forces_std``."""
+    from mattertune_nb.config.properties import PropertyName
 
 
 class Ensemble(FinetuneModuleBase):
@@ -75,30 +71,17 @@ class Ensemble(FinetuneModuleBase):
         self.first_predictions = None
         self.turns = Turns()
         self.factors = dict.fromkeys(first.properties, 1.0) | dict(factors or {})
-        spreads = {p.name + SPREAD: _spread_of(p) for p in first.properties.values()}
-        self.properties = first.properties | spreads
+        self.properties = with_spreads(first.properties)
         self.eval()
 
     @override
     def predict_properties(
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
-        of = {name: name for name in properties}
-        of |= {
-            name: self.properties[name].spread_of or name for name in of if name in self.properties
-        }
+        of = whose(properties, self.properties)
         wanted = list(dict.fromkeys(of.values()))
-        found: dict[str, list[Tensor]] = {name: [] for name in wanted}
-        for member in self.members:
-            for name, values in member.predict_properties(batch, wanted).items():
-                found[name].append(values.detach())
-        stacked = {name: torch.stack(values) for name, values in found.items()}
-        return {
-            name: stacked[base].mean(dim=0)
-            if name == base
-            else self.factors[base] * stacked[base].std(dim=0)
-            for name, base in of.items()
-        }
+        found = [member.predict_properties(batch, wanted) for member in self.members]
+        return mean_and_spread(found, of, self.factors)
 
     @override
     def configure_optimizers(self) -> Any:
@@ -113,20 +96,6 @@ def load_ensemble(
 ) -> Ensemble:
     """Load the members that have been trained so far, each from its run's directory."""
     return Ensemble([load(path) for path in members_of(folder)], factors)
-
-
-def _spread_of(prop: Property) -> Property:
-    """Return what is said of the spread of a property."""
-    title = f"spread of {prop.title}"
-    return replace(
-        prop,
-        name=prop.name + SPREAD,
-        ase=(prop.ase if prop.name in PROPERTIES else prop.name) + SPREAD,
-        quantities=(replace(prop.quantities[0], title=title),),
-        has_references=False,
-        is_gradient=False,
-        spread_of=prop.name,
-    )
 
 
 def _check(models: Sequence[FinetuneModuleBase]) -> None:

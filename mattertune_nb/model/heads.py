@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -250,14 +250,29 @@ class PropertyHeads(nn.ModuleDict):
         self, backbone: Backbone, batch: GraphBatch, properties: Collection[str]
     ) -> dict[str, Tensor]:
         """Predict properties with a backbone and its heads, nothing more; the energy is always there."""
-        ours = {name: head for name, head in self.named().items() if name in properties}
+        return self._read(backbone(batch, **self._asked(properties)), batch, properties)
+
+    def outputs_of_each(
+        self, backbone: Backbone, batch: GraphBatch, properties: Collection[str]
+    ) -> list[dict[str, Tensor]]:
+        """Predict properties as :meth:`outputs` does with each copy of a backbone's last block."""
+        found = backbone.each(batch, **self._asked(properties))
+        return [self._read(out, batch, properties) for out in found]
+
+    def _asked(self, properties: Collection[str]) -> dict[str, Any]:
+        """Return what the backbone is asked for."""
         theirs = [name for name in (*self.direct, ATOM_ENERGIES.name) if name in properties]
-        out: dict[str, Tensor] = backbone(
-            batch,
-            forces=FORCES.name in properties,
-            stress=STRESSES.name in properties,
-            heads=[*theirs, FEATURES] if ours else theirs,
-        )
+        has_ours = not self.named().keys().isdisjoint(properties)
+        return {
+            "forces": FORCES.name in properties,
+            "stress": STRESSES.name in properties,
+            "heads": [*theirs, FEATURES] if has_ours else theirs,
+        }
+
+    def _read(
+        self, out: dict[str, Tensor], batch: GraphBatch, properties: Collection[str]
+    ) -> dict[str, Tensor]:
+        ours = {name: head for name, head in self.named().items() if name in properties}
         return out | {name: head(out[FEATURES], batch) for name, head in ours.items()}
 
     def begin_as(self, other: PropertyHeads) -> None:

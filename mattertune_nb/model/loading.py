@@ -10,8 +10,15 @@ import torch
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.places import checkpoint_file, factors_of, members_of, path_of
+from mattertune_nb.config.places import (
+    CHECKPOINTS,
+    checkpoint_file,
+    factors_of,
+    members_of,
+    path_of,
+)
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
+from mattertune_nb.model.copies import about_copies
 from mattertune_nb.model.formats import FORMAT, KEY
 from mattertune_nb.model.starting import built_from
 
@@ -78,6 +85,8 @@ def load(
     state = contents["state_dict"]
     _take_format(model, state)
     model.load_state_dict(state, strict=strict)
+    if model.factors and file.parent.name == CHECKPOINTS:
+        model.factors |= factors_of(file.parent.parent)
     return model.eval()
 
 
@@ -114,6 +123,7 @@ def about(model: FinetuneModuleBase) -> dict[str, Any]:
     }
     if model.backbone.architecture is not None:
         told["architecture"] = model.backbone.architecture
+    told |= about_copies(model)
     if model.start is not None:
         told["start"] = dict(model.start)
     return told | arguments_for_checkpoint(model.arguments)

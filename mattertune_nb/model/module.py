@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from typing_extensions import override
 
-from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES
+from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
+from mattertune_nb.model.copies import (
+    add_copies,
+    asks_each,
+    predict_each,
+    set_up_spreads,
+    take_about_copies,
+)
 from mattertune_nb.model.depth import freeze_blocks, rate_factors
 from mattertune_nb.model.formats import upgrade
 from mattertune_nb.model.freezing import freeze, freeze_unreached
@@ -109,6 +116,10 @@ class FinetuneModuleBase(Usable, Findable):
         if start is not None:
             start.give_weights(self)
         add_lora(self.backbone, config.lora)
+        add_copies(self.backbone, config.last_block_copies)
+        self.factors: dict[PropertyName, float] = {}
+        """By what spreads of copies are multiplied."""
+        set_up_spreads(self)
         self.steps_in_time = math.inf
         """Optimizer steps that the run's time leaves room for."""
         self.ends_by_time = False
@@ -140,12 +151,12 @@ class FinetuneModuleBase(Usable, Findable):
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
         """Predict `properties` of a `batch`: energy and gradients, configured or not, and one's own."""
+        if asks_each(self, properties):
+            return predict_each(self, batch, properties)
+        if self.backbone.members is not None:
+            self.backbone.members.epoch = self.current_epoch
         out = self.heads.outputs(self.backbone, batch, properties)
-        shift = self.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
-        out[ENERGY.name] = out[ENERGY.name].double() + shift
-        if ATOM_ENERGIES.name in out:
-            of_elements = self.normalization.references[batch.numbers]
-            out[ATOM_ENERGIES.name] = out[ATOM_ENERGIES.name].double() + of_elements
+        out = self.normalization.with_references(out, batch)
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
@@ -292,6 +303,7 @@ class FinetuneModuleBase(Usable, Findable):
         upgrade(checkpoint)
         self.baseline = dict(checkpoint.get("baseline", {}))
         unpack(self.backbone, checkpoint)
+        take_about_copies(self, checkpoint)
 
     def merge_lora(self) -> None:
         """Add what LoRA has trained to the weights, as ``tune`` and ``load_from_checkpoint`` do."""

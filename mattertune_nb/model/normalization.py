@@ -12,7 +12,7 @@ from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.properties import ENERGY, PROPERTIES, PropertyName
+from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES, PropertyName
 from mattertune_nb.config.task import (
     ISOLATED_ATOMS,
     MeanStdNormalizerConfig,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.model.references import Counts
 
 
@@ -158,6 +159,16 @@ class Normalization(ExactBuffers):
         self.span.zero_()
         self.span[range(len(numbers)), numbers] = 1.0
         self.first_references.copy_(self.references)
+
+    def with_references(self, out: dict[str, Tensor], batch: GraphBatch) -> dict[str, Tensor]:
+        """Return what a backbone predicts with the references added to its energies, in float64."""
+        shift = self.shift(batch.numbers, batch.batch, len(batch.n_atoms))
+        out[ENERGY.name] = out[ENERGY.name].double() + shift
+        if ATOM_ENERGIES.name in out:
+            out[ATOM_ENERGIES.name] = (
+                out[ATOM_ENERGIES.name].double() + self.references[batch.numbers]
+            )
+        return out
 
     def shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
         """Return the sum of reference energies of each structure, (B,), float64, in eV."""

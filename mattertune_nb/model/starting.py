@@ -9,6 +9,7 @@ from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
 from mattertune_nb.model.checkpoint import read_checkpoint, read_if_ours
+from mattertune_nb.model.copies import add_copies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,12 +35,15 @@ class Start:
         Whether a run had tuned the weights before.
     weights
         Those of a run, by the names of a checkpoint; ``None`` where they follow.
+    copies
+        How many there are in them of the last block.
     """
 
     settings: Mapping[str, Any]
     architecture: dict[str, Any] | None = None
     is_tuned: bool = False
     weights: Mapping[str, torch.Tensor] | None = None
+    copies: int = 1
 
     def backbone(self, config: BackboneConfig) -> Backbone:
         """Build the backbone; what a config says of it beside its weights holds."""
@@ -63,6 +67,7 @@ class Start:
             for name, value in self.weights.items()
             if name.startswith("backbone.")
         }
+        add_copies(module.backbone, self.copies)
         module.backbone.load_state_dict(backbone)
         own = module.heads.state_dict()
         heads = {
@@ -112,8 +117,18 @@ def start_of(config: BackboneConfig) -> Start | None:
             f"the backbone {tuned}, or another checkpoint."
         )
         raise ConfigError(msg)
+    copies = contents["hyper_parameters"].get("last_block_copies", 1)
+    if copies not in (1, config.last_block_copies):
+        msg = f"checkpoint: {place} has {copies} copies of its last block. Set last_block_copies to {copies}."
+        raise ConfigError(msg)
     start = start_in(contents)
-    return Start(start.settings, start.architecture, is_tuned=True, weights=contents["state_dict"])
+    return Start(
+        start.settings,
+        start.architecture,
+        is_tuned=True,
+        weights=contents["state_dict"],
+        copies=copies,
+    )
 
 
 def built_from(contents: Mapping[str, Any], config: BackboneConfig) -> BackboneConfig:

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 class Usable:
     """The ways to predict with a model; each is imported when it is asked for."""
 
+    def member(self, k: int) -> FinetuneModuleBase:
+        """Return a model with one of the copies of the last block alone, for programs that know no ensembles.
+
+        Parameters
+        ----------
+        k
+            Which, counted from 0.
+
+        Raises
+        ------
+        ConfigError
+            There is no such copy.
+        """
+        from mattertune_nb.model.copies import one_member
+
+        return one_member(cast("FinetuneModuleBase", self), k)
+
     def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
         """Return :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are its others."""
         from mattertune_nb.calculator import MatterTuneCalculator

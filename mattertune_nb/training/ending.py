@@ -16,6 +16,11 @@ from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.outcome.model_card import write_model_card
+from mattertune_nb.training.outcome.spread import (
+    calibrate,
+    calibration_in_words,
+    write_calibration,
+)
 from mattertune_nb.training.outcome.verdict import verdict
 from mattertune_nb.training.records.summary import summary_of, write_summary
 from mattertune_nb.training.runs.stop import RunStopped
@@ -23,6 +28,7 @@ from mattertune_nb.training.runs.stop import RunStopped
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.training.records.status import State
     from mattertune_nb.training.run_dir import RunDirectory
@@ -83,6 +89,18 @@ def look_back(trainer: Trainer, model: FinetuneModuleBase) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, (ForeignRecorder, WallRecorder)):
             callback.measure_best(model)
+
+
+def calibrate_copies(
+    model: FinetuneModuleBase, run: RunDirectory, validation: AtomsDataset | None
+) -> None:
+    """Find by what the spreads of copies of the last block are multiplied, where a run has trained some."""
+    if model.backbone.members is None or not validation or not run.best.is_file():
+        return
+    found = calibrate(model, validation)
+    model.factors |= {name: part.factor for name, part in found.items()}
+    write_calibration(run.path, found)
+    log.info("%s", calibration_in_words(run.path))
 
 
 def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:

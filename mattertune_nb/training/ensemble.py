@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, RunError
-from mattertune_nb.config.places import CALIBRATION, members_of
-from mattertune_nb.model.calibration import Calibration, calibration
-from mattertune_nb.training.files import write_json
+from mattertune_nb.config.places import members_of
+from mattertune_nb.training.outcome.spread import (
+    calibrate,
+    calibration_in_words,
+    write_calibration,
+)
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.runs.series import RunSeries, series_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.model.calibration import Calibration
     from mattertune_nb.model.ensemble import Ensemble
     from mattertune_nb.physics.scorecard import Scorecard
     from mattertune_nb.training.config import MatterTunerConfig
@@ -84,12 +83,8 @@ class EnsembleRun(RunSeries):
     @override
     def told(self) -> list[str]:
         """Return the verdict of each member, and how errors compare with the spread."""
-        try:
-            found = json.loads((self.path / CALIBRATION).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return super().told()
-        parts = [f"{name}: {Calibration(**part)}" for name, part in found.items()]
-        return [*super().told(), f"On the validation set, {'; '.join(parts)}."]
+        said = calibration_in_words(self.path)
+        return [*super().told(), said] if said else super().told()
 
     @override
     def after(self) -> None:
@@ -110,36 +105,8 @@ class EnsembleRun(RunSeries):
         if dataset is None:
             dataset = datasets_of(records_of(self.path))["validation"]
         found = calibrate(self.model(), dataset)
-        write_json(self.path / CALIBRATION, {name: asdict(part) for name, part in found.items()})
+        write_calibration(self.path, found)
         return found
-
-
-def calibrate(model: Ensemble, dataset: AtomsDataset) -> dict[PropertyName, Calibration]:
-    """Compare errors with the members' plain spread over labelled structures, by property.
-
-    Energies are compared per atom. Properties without labels, and the stress of structures that are not
-    periodic, are left out.
-    """
-    from mattertune_nb.calculator import PropertyPredictor
-    from mattertune_nb.model.ensemble import SPREAD
-
-    errors: dict[PropertyName, list[NDArray[np.float64]]] = {}
-    spreads: dict[PropertyName, list[NDArray[np.float64]]] = {}
-    learnt = model.hparams.learnt
-    for index, predicted in PropertyPredictor(model).stream(dataset):
-        labels = dataset.labels(index, dict.fromkeys(learnt, "mask"))
-        for prop in learnt:
-            name = prop.name
-            if name not in labels or name not in predicted:
-                continue
-            size = len(dataset.frame(index)) if prop.shown_per_atom else 1
-            errors.setdefault(name, []).append(np.ravel(predicted[name] - labels[name]) / size)
-            plain = np.ravel(predicted[name + SPREAD]) / model.factors[name]
-            spreads.setdefault(name, []).append(plain / size)
-    return {
-        name: calibration(np.concatenate(found), np.concatenate(spreads[name]))
-        for name, found in errors.items()
-    }
 
 
 def new_ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:

@@ -10,15 +10,14 @@ from mattertune_nb.calculator import PropertyPredictor
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.division.similar import surroundings
-from mattertune_nb.model.ensemble import SPREAD
 from mattertune_nb.model.loader import GraphDataset
 from mattertune_nb.model.novelty import describe
+from mattertune_nb.model.spread import SPREAD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.model.ensemble import Ensemble
     from mattertune_nb.model.module import FinetuneModuleBase
 
 
@@ -66,7 +65,7 @@ def free_positions(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np
     return first
 
 
-def force_spreads(model: Ensemble, pool: AtomsDataset) -> NDArray[np.float64]:
+def force_spreads(model: FinetuneModuleBase, pool: AtomsDataset) -> NDArray[np.float64]:
     """Return the largest spread of the force on an atom of each structure, (N,) in eV/Å."""
     name = FORCES.name + SPREAD
     found = np.zeros(len(pool))

@@ -16,9 +16,9 @@ from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.data.division.similar import principal_components
 from mattertune_nb.data.sources.open_dataset import open_dataset
-from mattertune_nb.model.ensemble import Ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.novelty import usual_distance
+from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.figures import color_bar, new_figure, picture_html
 from mattertune_nb.training.files import write_text
@@ -251,8 +251,12 @@ def select(
         raise ConfigError(msg)
     opened = _opened(pool)
     loaded = None if model is None else _model(model)
-    if by in ("uncertainty", "both") and not isinstance(loaded, Ensemble):
-        msg = f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), or mt.Ensemble([...])."
+    has_spread = loaded is not None and FORCES.name + SPREAD in loaded.properties
+    if by in ("uncertainty", "both") and not has_spread:
+        msg = (
+            f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), mt.Ensemble([...]), or a "
+            "run with model.last_block_copies."
+        )
         raise ConfigError(msg)
     labelled = _opened(known) if known is not None else _trained_on(model)
     free = free_positions(opened, labelled)
@@ -261,7 +265,7 @@ def select(
             f"n: {n} of {len(free)} different structures that have no labels yet cannot be chosen."
         )
         raise DataError(msg)
-    spread = force_spreads(loaded, opened) if isinstance(loaded, Ensemble) else None
+    spread = force_spreads(loaded, opened) if loaded is not None and has_spread else None
     features, of_known = described(loaded, opened, labelled)
     candidates = free
     if spread is not None and by in ("uncertainty", "both"):

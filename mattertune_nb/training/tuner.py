@@ -21,6 +21,7 @@ from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.ending import (
     RUN_VARIABLE,
+    calibrate_copies,
     has_stopped_early,
     is_stop,
     look_back,
@@ -249,6 +250,7 @@ class MatterTuner:
             state = _train(trainer, run, module, data, checkpoint, is_new=is_new)
             model = with_best_weights(module, run)
             if rank() == 0:
+                calibrate_copies(model, run, data.datasets.get("validation"))
                 look_back(trainer, model)
             worse = worse_in_words(run)
             if worse:

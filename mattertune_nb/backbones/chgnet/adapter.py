@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  torch's own convention
 from ase.data import chemical_symbols
-from chgnet.model.functions import GatedMLP
-from chgnet.model.layers import AngleUpdate, AtomConv, BondConv
 from chgnet.model.model import BatchedGraph, CHGNet
-from torch import nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.backbone import FEATURES
+from mattertune_nb.backbones.chgnet.parts import work_by_parts
 from mattertune_nb.backbones.graph import (
     Graph,
     GraphBatch,
@@ -27,14 +25,14 @@ from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from ase import Atoms
     from numpy.typing import NDArray
     from torch import Tensor
 
-    Part = tuple[Tensor, Tensor | None]
+    Inputs = dict[str, Tensor]
 
 
 MAGMOMS = "magmoms"
@@ -45,7 +43,7 @@ class CHGNetBackbone(MultiHeadBackbone):
     """Adapter of :class:`chgnet.model.model.CHGNet`.
 
     The vendor's ``BatchedGraph`` is filled for the whole batch in one go, where the vendor loops
-    over structures; message passing and readout are the vendor's ``CHGNet._compute``, its layers
+    over structures; message passing and readout follow the vendor's ``CHGNet._compute``, its layers
     computed by parts.
     """
 
@@ -121,29 +119,38 @@ class CHGNetBackbone(MultiHeadBackbone):
     def outputs(
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
-        model = self.model
+        return self.before_last_block(batch, edge_vectors, heads)()
+
+    @override
+    def before_last_block(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> Callable[[], dict[str, Tensor]]:
         graph = self._vendor_graph(batch, edge_vectors)
-        computed, last = self._compute(graph, heads)
-        energy: Tensor = computed["e"]
-        energies = torch.cat(computed.get("site_energies", (energy,)))
-        if model.is_intensive:
-            energy = energy * batch.n_atoms
+        return partial(self._last_block, batch, graph, before_last(self.model, graph), heads)
+
+    def _last_block(
+        self, batch: GraphBatch, graph: BatchedGraph, given: Inputs, heads: Collection[str]
+    ) -> dict[str, Tensor]:
+        model = self.model
+        features = model.atom_conv_layers[-1](**given)
+        if model.readout_norm is not None:
+            features = model.readout_norm(features)
+        energy, energies = energies_of(model, features, batch)
         if model.composition_model is not None:
             per_element = model.composition_model.fc.weight[0]
             # under autocast the vendor's energy is in a smaller format than its parameters
             energy = energy.to(per_element.dtype)
             references = per_element[batch.numbers - 1]
             energy = energy.index_add(0, batch.batch, references)
-            if ATOM_ENERGIES.name in heads:
+            if energies is not None:
                 energies = energies.to(per_element.dtype) + references
         out = {ENERGY.name: energy}
-        if ATOM_ENERGIES.name in heads:
+        if energies is not None and ATOM_ENERGIES.name in heads:
             out[ATOM_ENERGIES.name] = energies
         if MAGMOMS in heads:
-            out[MAGMOMS] = torch.cat(computed["m"])
-        if last is not None:
-            norm = model.readout_norm
-            out[FEATURES] = last if norm is None else norm(last)
+            out[MAGMOMS] = torch.abs(model.site_wise(given["atom_feas"])).view(-1)
+        if FEATURES in heads:
+            out[FEATURES] = features
         return out
 
     def _vendor_graph(self, batch: GraphBatch, edge_vectors: Tensor) -> BatchedGraph:
@@ -179,168 +186,46 @@ class CHGNetBackbone(MultiHeadBackbone):
             volumes=[],
         )
 
-    def _compute(
-        self, graph: BatchedGraph, heads: Collection[str]
-    ) -> tuple[dict[str, Any], Tensor | None]:
-        """Return what the vendor computes, and the features of the last layer where they are asked for."""
-        last: list[Tensor] = []
-        hook = None
-        if FEATURES in heads:
-            # the vendor hands out the features before the last layer only
-            layer = self.model.atom_conv_layers[-1]
-            hook = layer.register_forward_hook(lambda _module, _given, out: last.append(out))
-        try:
-            computed: dict[str, Any] = self.model._compute(
-                graph,
-                compute_magmom=MAGMOMS in heads,
-                return_site_energies=ATOM_ENERGIES.name in heads,
+
+def before_last(model: Any, graph: BatchedGraph) -> Inputs:
+    """Return what the vendor's last update of atoms is given; all before it is the vendor's ``_compute``."""
+    atoms = model.atom_embedding(graph.atomic_numbers - 1)
+    bonds = model.bond_embedding(graph.bond_bases_ag)
+    weights = model.bond_weights_bg(graph.bond_bases_bg)
+    of_atoms = {
+        "bond_weights": model.bond_weights_ag(graph.bond_bases_ag),
+        "atom_graph": graph.batched_atom_graph,
+        "directed2undirected": graph.directed2undirected,
+    }
+    has_angles = len(graph.angle_bases) != 0
+    angles = model.angle_embedding(graph.angle_bases) if has_angles else None
+    layers = zip(
+        model.atom_conv_layers[:-1], model.bond_conv_layers, model.angle_layers, strict=True
+    )
+    for of_atom, of_bond, of_angle in layers:
+        atoms = of_atom(atom_feas=atoms, bond_feas=bonds, **of_atoms)
+        if not has_angles or of_bond is None:
+            continue
+        bonds = of_bond(
+            atom_feas=atoms,
+            bond_feas=bonds,
+            bond_weights=weights,
+            angle_feas=angles,
+            bond_graph=graph.batched_bond_graph,
+        )
+        if of_angle is not None:
+            angles = of_angle(
+                atom_feas=atoms,
+                bond_feas=bonds,
+                angle_feas=angles,
+                bond_graph=graph.batched_bond_graph,
             )
-        finally:
-            if hook is not None:
-                hook.remove()
-        return computed, last[0] if last else None
+    return {"atom_feas": atoms, "bond_feas": bonds, **of_atoms}
 
 
-def work_by_parts(model: Any) -> None:
-    """Turn the layers of CHGNet into ones with the same parameters and results, without wide tensors.
-
-    The vendor gathers features of atoms, bonds and angles, puts them side by side and multiplies by a wide
-    matrix. Here the matrix is taken apart: each part is multiplied where it lives, as there are far fewer
-    atoms than bonds and fewer bonds than angles, and gathered afterwards. Nor are there the gradients of
-    slices that training on forces brings with it: tensors of the full width, almost all of them zeros.
-    A model with dropout inside its layers keeps them.
-    """
-    layers = nn.ModuleList([*model.atom_conv_layers, *model.bond_conv_layers, *model.angle_layers])
-    modules = list(layers.modules())
-    if not any(isinstance(module, nn.Dropout) and module.p for module in modules):
-        for module in modules:
-            module.__class__ = _OURS.get(type(module), type(module))
-    for last in model.angle_layers[-1:]:
-        if isinstance(last, AngleUpdate):
-            last.__class__ = UnreadAngleUpdate
-
-
-class PartGatedMLP(GatedMLP):  # type: ignore[misc]
-    """The vendor's gated perceptron; core and gate share their first product."""
-
-    @override
-    def forward(self, parts: Sequence[Part]) -> Tensor:
-        """Return the messages, (M, features).
-
-        Parameters
-        ----------
-        parts
-            What the vendor would put side by side: features, and the row of them that each message takes,
-            (M,); without it, each message takes its own.
-        """
-        core, gate = (
-            [layer for layer in mlp.layers if not isinstance(layer, nn.Dropout)]
-            for mlp in (self.mlp_core, self.mlp_gate)
-        )
-        weights = torch.split(
-            torch.cat([core[0].weight, gate[0].weight]),
-            [features.shape[1] for features, _ in parts],
-            dim=1,
-        )
-        total = torch.cat([core[0].bias, gate[0].bias])
-        for (features, rows), weight in zip(parts, weights, strict=True):
-            part = F.linear(features, weight)
-            total = total + (part if rows is None else part.index_select(0, rows))
-        x, y = total.chunk(2, dim=1)
-        for layer in core[1:]:
-            x = layer(x)
-        for layer in gate[1:]:
-            y = layer(y)
-        if self.norm is not None:
-            x, y = self.bn1(x), self.bn2(y)
-        gated: Tensor = self.activation(x) * self.sigmoid(y)
-        return gated
-
-
-class PartAtomConv(AtomConv):  # type: ignore[misc]
-    """The vendor's update of atoms; arguments are the vendor's."""
-
-    @override
-    def forward(
-        self,
-        atom_feas: Tensor,
-        bond_feas: Tensor,
-        bond_weights: Tensor,
-        atom_graph: Tensor,
-        directed2undirected: Tensor,
-    ) -> Tensor:
-        centre, neighbor = atom_graph.unbind(1)
-        messages = self.twoBody_atom(
-            [(atom_feas, centre), (bond_feas, directed2undirected), (atom_feas, neighbor)]
-        )
-        messages = messages * bond_weights.index_select(0, directed2undirected)
-        change = self.mlp_out(_summed(messages, centre, atom_feas))
-        return _updated(atom_feas, change, self.atom_norm)
-
-
-class PartBondConv(BondConv):  # type: ignore[misc]
-    """The vendor's update of bonds; arguments are the vendor's."""
-
-    @override
-    def forward(
-        self,
-        atom_feas: Tensor,
-        bond_feas: Tensor,
-        bond_weights: Tensor,
-        angle_feas: Tensor,
-        bond_graph: Tensor,
-    ) -> Tensor:
-        first, second = bond_graph[:, 1], bond_graph[:, 2]
-        messages = self.twoBody_bond(_of_angles(atom_feas, bond_feas, angle_feas, bond_graph))
-        messages = messages * bond_weights.index_select(0, first)
-        messages = messages * bond_weights.index_select(0, second)
-        change = self.mlp_out(_summed(messages, first, bond_feas))
-        return _updated(bond_feas, change, self.bond_norm)
-
-
-class PartAngleUpdate(AngleUpdate):  # type: ignore[misc]
-    """The vendor's update of angles; arguments are the vendor's."""
-
-    @override
-    def forward(
-        self, atom_feas: Tensor, bond_feas: Tensor, angle_feas: Tensor, bond_graph: Tensor
-    ) -> Tensor:
-        change = self.twoBody_bond(_of_angles(atom_feas, bond_feas, angle_feas, bond_graph))
-        return _updated(angle_feas, change, self.angle_norm)
-
-
-class UnreadAngleUpdate(AngleUpdate):  # type: ignore[misc]
-    """The last update of angles: the vendor computes it and nothing reads it."""
-
-    @override
-    def forward(
-        self, atom_feas: Tensor, bond_feas: Tensor, angle_feas: Tensor, bond_graph: Tensor
-    ) -> Tensor:
-        return angle_feas
-
-
-_OURS: dict[type, type] = {
-    GatedMLP: PartGatedMLP,
-    AtomConv: PartAtomConv,
-    BondConv: PartBondConv,
-    AngleUpdate: PartAngleUpdate,
-}
-
-
-def _of_angles(
-    atom_feas: Tensor, bond_feas: Tensor, angle_feas: Tensor, bond_graph: Tensor
-) -> list[Part]:
-    """Return the parts of an angle's message, in the order of the vendor's matrix."""
-    centre, first, second = bond_graph.unbind(1)
-    return [(bond_feas, first), (bond_feas, second), (angle_feas, None), (atom_feas, centre)]
-
-
-def _summed(messages: Tensor, owners: Tensor, features: Tensor) -> Tensor:
-    """Return the sum of the messages to each of those that have the features."""
-    return messages.new_zeros(len(features), messages.shape[1]).index_add(0, owners, messages)
-
-
-def _updated(features: Tensor, change: Tensor, norm: nn.Module | None) -> Tensor:
-    """Return the features after an update, which each layer of the vendor ends with."""
-    new = change + features
-    return new if norm is None else norm(new)
+def energies_of(model: Any, features: Tensor, batch: GraphBatch) -> tuple[Tensor, Tensor | None]:
+    """Return the energy that the vendor reads from features, (B,), and that of each atom where it has one."""
+    if model.mlp_first:
+        each = model.mlp(features)
+        return model.pooling(each, batch.batch).view(-1), each.squeeze(1)
+    return model.mlp(model.pooling(features, batch.batch)).view(-1) * batch.n_atoms, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import sevenn
@@ -22,7 +24,7 @@ from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -113,6 +115,12 @@ class SevenNetBackbone(MultiHeadBackbone):
     def outputs(
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
+        return self.before_last_block(batch, edge_vectors, heads)()
+
+    @override
+    def before_last_block(
+        self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
+    ) -> Callable[[], dict[str, Tensor]]:
         data: dict[str, Tensor] = {
             KEY.ATOMIC_NUMBERS: batch.numbers,
             KEY.NODE_FEATURE: self.element_index[batch.numbers],
@@ -124,17 +132,36 @@ class SevenNetBackbone(MultiHeadBackbone):
         }
         if self.modality is not None:
             data[KEY.MODAL_TYPE] = batch.extra["modality"]
-        dtype = edge_vectors.dtype
+        names = list(self.model)
+        blocks = [re.match(r"\d+", name) for name in names]
+        last = blocks.index(max(filter(None, blocks), key=lambda found: int(found[0])))
+        for name in names[:last]:
+            data = _in_format(self.model[name](data), edge_vectors.dtype)
+        return partial(self._last_block, names[last:], data, edge_vectors.dtype, heads)
+
+    def _last_block(
+        self,
+        names: Sequence[str],
+        given: Mapping[str, Tensor],
+        dtype: torch.dtype,
+        heads: Collection[str],
+    ) -> dict[str, Tensor]:
+        # the vendor's modules write into what they are given
+        data = dict(given)
         out: dict[str, Tensor] = {}
-        for name, module in self.model.items():
+        for name in names:
             if name == _READOUT and FEATURES in heads:
                 out[FEATURES] = data[KEY.NODE_FEATURE]
-            # the vendor's one-hot encoding is float32 whatever the weights are
-            data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in module(data).items()}
+            data = _in_format(self.model[name](data), dtype)
         out[ENERGY.name] = data[KEY.PRED_TOTAL_ENERGY].view(-1)
         if ATOM_ENERGIES.name in heads:
             out[ATOM_ENERGIES.name] = data[KEY.ATOMIC_ENERGY].view(-1)
         return out
+
+
+def _in_format(data: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return what is passed on; the vendor's one-hot encoding is float32 whatever the weights are."""
+    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in data.items()}
 
 
 class Block(NamedTuple):

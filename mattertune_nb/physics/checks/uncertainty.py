@@ -33,7 +33,11 @@ def spread(case: Case) -> Line:
         one = bare(atoms)
         forces = case.tuned.get_property("forces", one)
         if "forces_std" not in case.tuned.results:
-            return Line("spread", "skipped", reason="one model has no spread; see mt.ensemble")
+            return Line(
+                "spread",
+                "skipped",
+                reason="one model has no spread; see mt.ensemble and model.last_block_copies",
+            )
         errors.append(np.ravel(forces - atoms.calc.results["forces"]))
         spreads.append(np.ravel(case.tuned.results["forces_std"]))
     found = calibration(np.concatenate(errors), np.concatenate(spreads))

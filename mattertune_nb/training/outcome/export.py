@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 
-def export(run: str | Path | RunLike, to: str, path: str | Path | None = None) -> Path:
+def export(
+    run: str | Path | RunLike, to: str, path: str | Path | None = None, member: int | None = None
+) -> Path:
     """Write the best weights of a run in a format; see :meth:`Run.export`.
 
     Parameters
@@ -34,6 +36,8 @@ def export(run: str | Path | RunLike, to: str, path: str | Path | None = None) -
         One of :data:`FORMATS`.
     path
         The file; not given: in the run's directory.
+    member
+        Which of the copies of the last block is written, where there are some.
 
     Raises
     ------
@@ -47,6 +51,15 @@ def export(run: str | Path | RunLike, to: str, path: str | Path | None = None) -
         raise ConfigError(msg)
     write, suffix = FORMATS[to]
     model = load_model(run).cpu()
+    members = model.backbone.members
+    if member is not None:
+        model = model.member(member)
+    elif members is not None and to != "safetensors":
+        msg = (
+            f"export: the model is the mean over {members.n} copies of its last block, which other programs do "
+            f"not know. Choose one of them, which is a model by itself: member=0 to {members.n - 1}."
+        )
+        raise ConfigError(msg)
     target = Path(path) if path is not None else path_of(run) / f"{model.hparams.name}{suffix}"
     if not target.absolute().parent.is_dir():
         msg = f"{target}: there is no such folder."

@@ -233,7 +233,9 @@ class Run:
         self._dashboard = weakref.ref(shown)
         return shown
 
-    def export(self, to: str = "vendor", path: str | Path | None = None) -> Path:
+    def export(
+        self, to: str = "vendor", path: str | Path | None = None, member: int | None = None
+    ) -> Path:
         """Write the best weights for other programs, and return where they are.
 
         Parameters
@@ -245,6 +247,9 @@ class Run:
             checkpoint can.
         path
             The file; not given: in the run's directory.
+        member
+            Of a model with copies of its last block, which of them is written, counted from 0; other programs
+            know no ensembles. An archive holds all of them where none is named.
 
         Raises
         ------
@@ -255,7 +260,7 @@ class Run:
         """
         from mattertune_nb.training.outcome.export import export
 
-        return export(self, to, path)
+        return export(self, to, path, member)
 
     def validate(
         self,

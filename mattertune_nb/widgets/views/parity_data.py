@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.properties import FORCES, Property
 from mattertune_nb.config.unbroken import with_minus
-from mattertune_nb.model.ensemble import SPREAD
+from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.widgets.page.style import number
 
 if TYPE_CHECKING:

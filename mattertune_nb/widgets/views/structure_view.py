@@ -11,7 +11,7 @@ import numpy as np
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.config.unbroken import unbroken
-from mattertune_nb.model.ensemble import SPREAD
+from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end
 from mattertune_nb.widgets.page.picture import Pictured
 from mattertune_nb.widgets.page.style import number

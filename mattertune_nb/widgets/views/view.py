@@ -77,7 +77,10 @@ def view(
                 msg = f"{name}='{value}' needs a model: view(x, {name}='{value}', model=...)."
                 raise DataError(msg)
             if value == FORCE_SPREAD and not predict.has_spread:
-                msg = "color='force_spread' needs an ensemble: view(x, ..., model=mt.Ensemble([...]))."
+                msg = (
+                    "color='force_spread' needs an ensemble: view(x, ..., model=mt.Ensemble([...])), or the "
+                    "model of a run with model.last_block_copies."
+                )
                 raise DataError(msg)
         if forces is not None and forces not in ARROWS.values():
             msg = f"forces: '{forces}' is unknown. Allowed: label, prediction, difference."

@@ -1,0 +1,96 @@
+"""Energies of a batch and their gradients: forces and stress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from torch import Tensor
+
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.backbones.graph import GraphBatch
+
+
+def outputs_and_gradients(
+    backbone: Backbone,
+    batch: GraphBatch,
+    heads: Collection[str],
+    *,
+    forces: bool,
+    stress: bool,
+    keep_graph: bool,
+    each: bool,
+) -> list[dict[str, Tensor]]:
+    """Return what a backbone predicts; one dict, or one of each copy of its last block.
+
+    Parameters
+    ----------
+    backbone, batch
+        The model and the structures.
+    heads
+        What :meth:`Backbone.outputs` is asked for.
+    forces, stress
+        Whether the gradients are asked for.
+    keep_graph
+        Whether they are trained on.
+    each
+        Whether each copy is told of; otherwise, in training each structure has its energy from the copy that
+        learns from it, and from the mean of all elsewhere.
+    """
+    dtype = next(backbone.parameters()).dtype
+    positions, cell = batch.positions, batch.cell
+    leaves = []
+    if forces:
+        positions = positions.detach().requires_grad_()
+        leaves.append(positions)
+    moved = positions
+    if stress:
+        strain = torch.zeros_like(cell, requires_grad=True)
+        leaves.append(strain)
+        symmetric = (strain + strain.mT) / 2
+        moved = positions + (positions.unsqueeze(1) @ symmetric[batch.batch]).squeeze(1)
+        cell = cell + cell @ symmetric
+    # differences are taken in float64: far from the origin float32 would lose their digits
+    edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
+    placed = batch.at(moved, cell) if backbone.reads_positions else batch
+    rest = backbone.before_last_block(placed, edge_vectors, heads)
+    members = backbone.members
+    if members is None:
+        found = [rest()]
+    else:
+        found = members.outputs(backbone, rest)
+        found = found if each else [members.joined(found, batch, in_training=keep_graph)]
+    if not leaves:
+        return found
+    for k, out in enumerate(found):
+        gradients = torch.autograd.grad(
+            # an isolated atom's energy depends on no position
+            out[ENERGY.name].sum() + 0.0 * edge_vectors.sum(),
+            leaves,
+            create_graph=keep_graph,
+            retain_graph=keep_graph or k + 1 < len(found),
+            materialize_grads=True,
+        )
+        if forces:
+            out[FORCES.name] = -gradients[0].to(dtype)
+        if stress:
+            out[STRESSES.name] = _voigt(gradients[-1], batch).to(dtype)
+    return found
+
+
+def _voigt(gradient: Tensor, batch: GraphBatch) -> Tensor:
+    """Return (1/V) dE/dε in Voigt order xx, yy, zz, yz, xz, xy, (B, 6)."""
+    periodic = batch.pbc.all(dim=1)
+    # dividing by NaN would put it into the gradients of the whole batch
+    volume = torch.where(periodic, torch.linalg.det(batch.cell).abs(), 1.0)
+    stress = gradient / volume[:, None, None]
+    voigt = torch.stack(
+        [stress[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], dim=1
+    )
+    return torch.where(periodic[:, None], voigt, torch.nan)

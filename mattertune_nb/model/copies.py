@@ -1,0 +1,134 @@
+"""Copies of the last interaction block: an ensemble that is trained in one run, as one model."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mattertune_nb.backbones.members import Members
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.model.depth import depths
+from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from mattertune_nb.backbones.backbone import Backbone
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.properties import PropertyName
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+_ABOUT = "copies"
+"""Under which a checkpoint keeps what is known of them beside their weights."""
+
+
+def add_copies(backbone: Backbone, n: int) -> None:
+    """Copy the last interaction block of a backbone and what comes behind it, where it has no copies yet.
+
+    Parameters
+    ----------
+    backbone
+        The model.
+    n
+        How many copies; 1: nothing is done.
+
+    Raises
+    ------
+    ConfigError
+        The backbone does not tell its blocks, or these parameters are all held.
+    """
+    if n == 1 or backbone.members is not None:
+        return
+    found = depths(backbone, "last_block_copies")
+    last = max(found.values()) - 1
+    names = [name for name, depth in found.items() if depth >= last]
+    own = dict(backbone.named_parameters())
+    if not any(own[name].requires_grad for name in names):
+        msg = (
+            "last_block_copies: what would be copied is held, so that copies would stay alike. Free the last "
+            "interaction block or the readout (freeze)."
+        )
+        raise ConfigError(msg)
+    backbone.members = Members(backbone, names, n, torch.initial_seed())
+
+
+def set_up_spreads(module: FinetuneModuleBase) -> None:
+    """Let a model whose backbone has copies know of their spreads."""
+    if module.backbone.members is not None:
+        module.properties = with_spreads(module.properties)
+        module.factors = dict.fromkeys(module.properties, 1.0)
+
+
+def asks_each(module: FinetuneModuleBase, properties: Sequence[PropertyName]) -> bool:
+    """Return whether each copy's own prediction is needed: for spreads, and for heads of ours.
+
+    The mean of energies has the mean of forces as its gradient, but a head makes something else of the mean
+    of features.
+    """
+    if module.backbone.members is None or module.training:
+        return False
+    ours = module.heads.named()
+    return any(name in ours or module.properties[name].spread_of for name in properties)
+
+
+def predict_each(
+    module: FinetuneModuleBase, batch: GraphBatch, properties: Sequence[PropertyName]
+) -> dict[PropertyName, Tensor]:
+    """Predict with each copy and return their mean and spread.
+
+    Parameters
+    ----------
+    module
+        The model.
+    batch
+        The structures.
+    properties
+        What is asked for.
+    """
+    of = whose(properties, module.properties)
+    found = [
+        module.normalization.with_references(out, batch)
+        for out in module.heads.outputs_of_each(module.backbone, batch, list(of.values()))
+    ]
+    return mean_and_spread(found, of, module.factors)
+
+
+def about_copies(module: FinetuneModuleBase) -> dict[str, Any]:
+    """Return what a checkpoint holds of them beside their weights."""
+    members = module.backbone.members
+    if members is None:
+        return {}
+    return {_ABOUT: {"seed": members.seed, "factors": dict(module.factors)}}
+
+
+def take_about_copies(module: FinetuneModuleBase, checkpoint: Mapping[str, Any]) -> None:
+    """Take what a checkpoint holds of them."""
+    members, told = module.backbone.members, checkpoint.get(_ABOUT)
+    if members is not None and told is not None:
+        members.seed = int(told["seed"])
+        module.factors |= told["factors"]
+
+
+def one_member(model: FinetuneModuleBase, k: int) -> FinetuneModuleBase:
+    """Return a model with one of the copies alone, counted from 0.
+
+    Raises
+    ------
+    ConfigError
+        There is no such copy.
+    """
+    members = model.backbone.members
+    n = 0 if members is None else members.n
+    if members is None or not 0 <= k < n:
+        msg = f"member: {k}, and the model has {n} copies of its last block, counted from 0."
+        raise ConfigError(msg)
+    alone = copy.deepcopy(model)
+    members.keep(alone.backbone, k)
+    alone.backbone.members = None
+    alone._config = alone.hparams.model_copy(update={"last_block_copies": 1})
+    alone.properties = {name: p for name, p in model.properties.items() if not p.spread_of}
+    return alone
