@@ -9,7 +9,7 @@ import torch
 
 from mattertune_nb.backbones.members import Members
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.model.depth import depths
+from mattertune_nb.model.depth import last_block
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def add_copies(backbone: Backbone, n: int) -> None:
     """
     if n == 1 or backbone.members is not None:
         return
-    found = depths(backbone, "last_block_copies")
-    last = max(found.values()) - 1
-    names = [name for name, depth in found.items() if depth >= last]
+    names = last_block(backbone, "last_block_copies")
     own = dict(backbone.named_parameters())
     if not any(own[name].requires_grad for name in names):
         msg = (

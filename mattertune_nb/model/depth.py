@@ -33,6 +33,23 @@ def depths(backbone: Backbone, asked_by: str) -> dict[str, int]:
     ConfigError
         The backbone does not tell its blocks.
     """
+    return _depths(backbone, asked_by)[0]
+
+
+def last_block(backbone: Backbone, asked_by: str) -> list[str]:
+    """Return the names of the parameters of the last interaction block and of what comes behind it.
+
+    Parameters
+    ----------
+    backbone, asked_by
+        As for :func:`depths`.
+    """
+    found, n_blocks = _depths(backbone, asked_by)
+    return [name for name, depth in found.items() if depth >= n_blocks]
+
+
+def _depths(backbone: Backbone, asked_by: str) -> tuple[dict[str, int], int]:
+    """Return the depths and the number of blocks."""
     names = [name for name, _ in backbone.named_parameters()]
     pattern = backbone.block_pattern
     blocks = [] if pattern is None else [re.search(pattern, name) for name in names]
@@ -50,7 +67,8 @@ def depths(backbone: Backbone, asked_by: str) -> dict[str, int]:
         for i, (name, number) in enumerate(zip(names, numbers, strict=True))
     }
     # an update of low rank is where its weight is
-    return found | {update: found[weight] for update, weight in weights_of_updates(backbone)}
+    of_updates = {update: found[weight] for update, weight in weights_of_updates(backbone)}
+    return found | of_updates, n_blocks
 
 
 def freeze_blocks(backbone: Backbone, n_blocks: int) -> None:
@@ -70,8 +88,7 @@ def freeze_blocks(backbone: Backbone, n_blocks: int) -> None:
     """
     if not n_blocks:
         return
-    found = depths(backbone, "frozen_blocks")
-    there = max(found.values()) - 1
+    found, there = _depths(backbone, "frozen_blocks")
     if n_blocks > there:
         msg = f"frozen_blocks: {n_blocks}, and {backbone.label} has {there} interaction blocks."
         raise ConfigError(msg)

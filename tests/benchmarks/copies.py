@@ -1,9 +1,9 @@
 """What an ensemble in one run costs and says, beside one model and beside models of several seeds.
 
 ``python tests/benchmarks/copies.py [--copies 4] [--epochs 12] [--file FRAMES]``. CHGNet is tuned on the
-demo's ethanol, or on half of the frames of a file, whose other half are validation and test. Errors are those of
-forces on the test set; the factor is that of the validation set, the rank correlations are those on the test
-set of error and spread, of force components and of frames (root mean squares). Times are CPU times.
+demo's ethanol, or on half of the frames of a file, whose other half are validation and test. Errors are
+those of forces on the test set; the factor is that of the validation set, the rank correlations are those on
+the test set of error and spread, of force components and of frames (root mean squares). Times are CPU times.
 """
 
 from __future__ import annotations

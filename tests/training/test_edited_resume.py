@@ -260,7 +260,10 @@ def test_each_setting_says_whether_a_run_has_to_keep_it():
     assert kept == {
         *(f"MorseBackboneConfig.{n}" for n in ("name", "checkpoint", "fault", "properties")),
         *(f"MorseBackboneConfig.{n}" for n in ("optimizer", "normalizers", "freeze")),
-        *(f"MorseBackboneConfig.{n}" for n in ("frozen_blocks", "lora", "lr_decay")),
+        *(
+            f"MorseBackboneConfig.{n}"
+            for n in ("frozen_blocks", "last_block_copies", "lora", "lr_decay")
+        ),
         "AdamWConfig.amsgrad",
         "AdamWConfig.lr_factors",
         "RunConfig.seed",

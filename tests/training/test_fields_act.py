@@ -293,10 +293,17 @@ OTHERS = {
 }
 """Configs whose fields have tests of their own below or in tests/model."""
 
-ELSEWHERE = {"final_loss_coefficient", "units", "unconverged", "isolated_atoms", "info"}
+ELSEWHERE = {
+    "final_loss_coefficient",
+    "units",
+    "unconverged",
+    "isolated_atoms",
+    "info",
+    "last_block_copies",
+}
 """Fields that act late in a run, tests/model/test_module.py, on labels, tests/data/test_label_units.py, or on
-files of VASP, tests/data/test_vasp.py, on isolated atoms, tests/data/test_isolated.py, or on what a backbone
-reads of the info, tests/data/test_same_for_all.py."""
+files of VASP, tests/data/test_vasp.py, on isolated atoms, tests/data/test_isolated.py, on what a backbone
+reads of the info, tests/data/test_same_for_all.py, or on the last block, tests/model/test_copies.py."""
 
 
 @pytest.fixture(autouse=True)

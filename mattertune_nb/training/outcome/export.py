@@ -56,8 +56,8 @@ def export(
         model = model.member(member)
     elif members is not None and to != "safetensors":
         msg = (
-            f"export: the model is the mean over {members.n} copies of its last block, which other programs do "
-            f"not know. Choose one of them, which is a model by itself: member=0 to {members.n - 1}."
+            f"export: the model is the mean over {members.n} copies of its last block, which other programs "
+            f"do not know. Choose one of them, a model by itself: member=0 to {members.n - 1}."
         )
         raise ConfigError(msg)
     target = Path(path) if path is not None else path_of(run) / f"{model.hparams.name}{suffix}"

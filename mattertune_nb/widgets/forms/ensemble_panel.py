@@ -28,8 +28,8 @@ _NO_CURVES = "No curves yet: they begin with the first validation of the first m
 
 _ABOUT = (
     "Trains this run again and again with other seeds, one after the other, which takes as many times as "
-    "long. Where the models differ, they are unsure: predictions come with that spread. In one run, for little "
-    "more time: 'Copies of the last block' on the Model tab."
+    "long. Where the models differ, they are unsure: predictions come with that spread. In one run, for "
+    "little more time: 'Copies of the last block' on the Model tab."
 )
 
 
