@@ -9,6 +9,7 @@ import torch
 from toy_backbone import MorseBackbone, MorseBackboneConfig
 
 import mattertune_nb as mt
+from mattertune_nb.backbones.members import Members
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.outcome.evaluation import load_model, untuned_of
 from mattertune_nb.training.outcome.spread import calibrate
@@ -214,7 +215,13 @@ def test_parity_viewer_and_selection_take_its_spread(copies_config, copper_xyz, 
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(copies_config, monkeypatch):
-    whole = mt.MatterTuner(copies_config("whole", copies=3, max_epochs=4)).tune()
+    drawn, epochs = Members.drawn, []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Members, "drawn", lambda *given: (epochs.append(given[0].epoch), drawn(*given))[1]
+        )
+        whole = mt.MatterTuner(copies_config("whole", copies=3, max_epochs=4)).tune()
+    assert sorted(set(epochs)) == [0, 1, 2, 3]
     reached = RunSupervisor.on_train_epoch_end
 
     def stop_at_second(self, trainer, pl_module):

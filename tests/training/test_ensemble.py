@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.training.ensemble import calibrate, new_ensemble
+from mattertune_nb.training.ensemble import new_ensemble
 from mattertune_nb.training.outcome.evaluation import evaluate_stages, load_model, predict_file
+from mattertune_nb.training.outcome.spread import calibrate
 
 
 @pytest.fixture
