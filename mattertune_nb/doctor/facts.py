@@ -251,6 +251,10 @@ class Contacts:
         k = int(self._ratio.argmin())
         return float(self._ratio[k]), (int(self._i[k]), int(self._j[k]))
 
+    def crowding(self) -> float:
+        """Return a sum over all pairs of neighbours that is equal for structures turned into each other."""
+        return float(((self._d - _REACH) ** 2 / np.maximum(self._ratio, 0.1) ** 4).sum())
+
     def is_asymmetric(self) -> bool:
         """Return whether some atom has neighbours on one side: by symmetry alone its force is not zero."""
         if not len(self._d):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.facts import Facts
 
 _OTHER_VOLUME = 2.2
+_BOX = 20.0
+"""Times the usual volume per atom; a cell in Bohr has 7."""
+
 _EMPTY_LAYER = 4.0  # Å more than the others have
 _VACUUM, _BONDED = 6.0, 3.5
 """Å of an empty layer from which on it is meant, and up to which there is none."""
@@ -79,6 +82,8 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
     gap = facts.gaps[rows].max(axis=1)
     is_odd = (room > _OTHER_VOLUME * usual) | (room < usual / _OTHER_VOLUME)
     is_odd |= (gap > np.median(gap) + _EMPTY_LAYER) & (room > 1.25 * usual)
+    # a box so far too large is one around a molecule
+    is_odd &= (room < _BOX * usual) | ~(facts.gaps[rows] >= _VACUUM).all(axis=1)
     # where many differ, they are another kind of structure and no slip
     if is_odd.any() and is_odd.mean() < 0.5:
         k = int(np.flatnonzero(is_odd)[np.abs(np.log(room / usual))[is_odd].argmax()])
@@ -213,12 +218,17 @@ def rare_elements(case: Case) -> Iterator[Finding]:
     if len(facts) < 10 * _FEW_FRAMES:
         return
     n_frames = (facts.counts > 0).sum(axis=0)
-    for z in np.flatnonzero((n_frames > 0) & (n_frames < _FEW_FRAMES)).tolist():
-        rows = np.flatnonzero(facts.counts[:, z])
+    rare = np.flatnonzero((n_frames > 0) & (n_frames < _FEW_FRAMES))
+    # where most elements occur a few times, as in sets of one frame for each compound, none is an exception
+    others = n_frames[n_frames >= _FEW_FRAMES]
+    usual = float(np.median(others)) if len(others) else 0.0
+    if len(rare) and usual >= 10 * _FEW_FRAMES:
+        rows = np.flatnonzero(facts.counts[:, rare].any(axis=1))
+        told = ", ".join(f"{chemical_symbols[z]} in {n_frames[z]}" for z in rare.tolist())
         yield Finding(
             "rare-element",
             "warning",
-            f"{chemical_symbols[z]} is in {len(rows)} of {len(facts)} frames only.",
+            f"of {len(facts)} frames, {told} only; other elements are in {usual:.0f}.",
             "Add frames with it, or take these out; its reference energy rests on them alone.",
             facts.numbers_of(rows),
             case.source,

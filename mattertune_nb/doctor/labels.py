@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.doctor.compared import about_references, spread_of
-from mattertune_nb.doctor.facts import groups
+from mattertune_nb.doctor.facts import Contacts, groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ _REPEATED = 0.02
 
 _SAME_SIZE = 1e-4
 """Relative difference below which the forces of two frames are equally large."""
+
+_SAME_DISTANCES = 1e-7
+"""The same of the sum over all neighbours of a power of their distance."""
+
+_COMPARED = 200  # frames of one energy
 
 _NET_FORCE = 0.02  # eV/Å per atom; DFT without a correction of the drift leaves 0.007
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
@@ -110,12 +115,14 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
 
 
 def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:
-    """Return how many of some frames differ otherwise than by a symmetry, which leaves forces as large."""
+    """Return how many of some frames differ otherwise than by a symmetry, which leaves all distances."""
     n = len(np.unique(facts.keys.structure[rows]))
-    sizes = np.sort(facts.force_rms[rows])
-    if not np.isfinite(sizes).all() or sizes[-1] == 0.0:
+    if n < 2:
         return n
-    return min(n, 1 + int((np.diff(sizes) > _SAME_SIZE * sizes[-1]).sum()))
+    crowding = np.sort(
+        [Contacts(facts.dataset.frame(row)).crowding() for row in rows[:_COMPARED].tolist()]
+    )
+    return min(n, 1 + int((np.diff(crowding) > _SAME_DISTANCES * crowding[-1]).sum()))
 
 
 def placeholder_forces(case: Case) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from mattertune_nb.doctor.compared import about_references, spread_of
+from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
 from mattertune_nb.model.references import fit_references
@@ -30,6 +31,7 @@ _TOLD, _KINDS_APART, _VACUUM, _ALONE = 0.78, 4.0, 8.0, 2.0
 known: 0.83 to 1 are theirs, up to 0.75 those of two settings; weight of the shares of the
 elements; Å; covalent radii."""
 
+_FEW_ALIKE = 5
 _ROUNDS = 30
 _ONE_RATIO = 0.1
 """Spread of the ratios of energies in two units."""
@@ -97,6 +99,11 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
     of_part, gap, width = _two_groups(left)
     is_apart = gap > _APART * width and gap > _LEAST_ENERGY
     if not is_apart:
+        alike = _within_compositions(case.facts, rows, left)
+        if alike is not None:
+            of_part, gap, width = _two_groups(alike)
+            is_apart = gap > _APART * width and gap > _LEAST_ENERGY
+    if not is_apart:
         counts, offset = case.facts.counts[rows], case.facts.energy[rows] - predicted.energy[which]
         found = _two_references(counts, offset, of_part)
         if found is None:
@@ -127,6 +134,22 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
         case.facts.numbers_of(np.sort(rows[of_part])),
         case.source,
     )
+
+
+def _within_compositions(
+    facts: Facts, rows: NDArray[np.int64], left: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return what is left of energies above the lowest frame of the same atoms; None where few have others.
+
+    References of a few compositions go through either of two groups in each, so that three are left of two.
+    """
+    alike = [g for g in groups(facts.keys.composition[rows]) if len(g) >= _FEW_ALIKE]
+    if len(alike) < 2 or sum(map(len, alike)) < len(rows):
+        return None
+    above = left.copy()
+    for group in alike:
+        above[group] -= left[group].min()
+    return above
 
 
 def _two_groups(left: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float, float]:
@@ -205,12 +228,22 @@ def _are_other_structures(
         np.log(facts.n_atoms[rows]), facts.periodic[rows].sum(axis=1), np.nan_to_num(facts.filling[rows]),
         gaps, np.minimum(facts.closest[rows], _ALONE), guess,
     ])  # fmt: skip
+    charges = _charges(facts, rows)
     spread = numbers.std(axis=0)
-    points = np.column_stack([numbers / np.where(spread > 0, spread, 1.0), _KINDS_APART * shares])
+    points = np.column_stack(
+        [numbers / np.where(spread > 0, spread, 1.0), _KINDS_APART * shares, _KINDS_APART * charges]
+    )
     _, nearest = KDTree(points).query(points, k=2)
     itself = nearest[:, 0] == np.arange(len(rows))
     is_told = of_part[np.where(itself, nearest[:, 1], nearest[:, 0])] == of_part
     return bool((is_told[of_part].mean() + is_told[~of_part].mean()) / 2 > _TOLD)
+
+
+def _charges(facts: Facts, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the total charges that are written with frames, 0 where there is none, (n,)."""
+    given = [facts.dataset.frame(row).info.get("charge") for row in rows.tolist()]
+    known = [charge if isinstance(charge, (int, float, np.number)) else 0 for charge in given]
+    return np.array(known, dtype=np.float64)
 
 
 def _between(ordered: NDArray[np.float64], cut: int) -> float:

@@ -37,6 +37,7 @@ _GROWS = 0.6
 """Times the prediction, about its median, that an error may be: a distorted frame is harder."""
 
 
+_LEAST_ERROR = 0.3  # eV/Å, root mean square over the components
 _FAR_ERROR, _STRAINED, _UNLIKE = 6.0, 1.2, 0.7
 """Times the usual error of the forces, and the size of the labels, and correlation, of a prediction whose
 labels are those of another structure."""
@@ -46,6 +47,9 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
     """Find energies of which reference energies explain too little."""
     energies = case.energies
     if energies is None or len(energies) < _FEWEST:
+        return
+    # where forces are unlike the model's, too, it is no guide to these labels
+    if case.forces is not None and not case.forces.is_guide_for(0):
         return
     typical = float(np.median(np.abs(energies.left)))
     if typical > _MISMATCH:
@@ -151,7 +155,9 @@ def unlike_forces(case: Case) -> Iterator[Finding]:
     sizes = np.array([[float(np.sqrt(np.square(part).mean())) for part in two] for two in pairs])
     errors = np.sqrt(np.maximum((sizes**2).sum(1) - 2 * forces.likeness * sizes.prod(1), 0.0))
     # of a distorted structure the labels are larger than what a model says, and no smaller
-    is_off = (errors > _FAR_ERROR * np.median(errors)) & (sizes[:, 1] > _STRAINED * sizes[:, 0])
+    is_off = (errors > max(_FAR_ERROR * np.median(errors), _LEAST_ERROR)) & (
+        sizes[:, 1] > _STRAINED * sizes[:, 0]
+    )
     is_off &= (forces.likeness < _UNLIKE) & _far_energies(case, forces)
     odd = np.flatnonzero(is_off)
     if len(odd) and len(odd) < 0.3 * len(forces):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
 from mattertune_nb.doctor.compared import correlation_of, slope_of
+from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
 from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
+    from mattertune_nb.doctor.compared import EnergiesCompared
 
 CORRELATION = 0.9
 """Below it a slope says nothing."""
@@ -29,6 +31,14 @@ _OFF = 1.6
 _NO_UNIT = 2.2
 """A model may itself be as far off, where labels are in no unit that is known."""
 
+_DIRECTIONS = 0.75
+"""Correlation that is enough for a slope that no model has by itself."""
+
+_BESIDE_FORCES = 0.6
+"""Correlation of energies that is enough where the forces are those that the model says."""
+
+_SOUND = 1.45
+_FEW_ALIKE, _MOST = 3, 0.8
 _SHEAR = ("yz", "xz", "xy")
 _LEAST_VARIATION = 1e-4  # eV/atom; a model's single precision varies by a tenth of it
 _FAR = 8.0
@@ -42,13 +52,22 @@ def force_units(case: Case) -> Iterator[Finding]:
         return
     label, guess = np.concatenate(forces.labels), np.concatenate(forces.guesses)
     correlation, slope = correlation_of(label, guess), slope_of(label, guess)
-    if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
-        yield from _unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
+    slopes = np.array([slope_of(*pair) for pair in zip(forces.labels, forces.guesses, strict=True)])
+    if abs(correlation) < min(CORRELATION, forces.usual):
+        # a few frames of large forces hide what all the others say
+        correlation = float(np.median(forces.likeness[forces.telling]))
+        slope = float(np.median(slopes[forces.telling]))
+    # a model that is right about directions alone is not off by tens, nor by the sign
+    least = _DIRECTIONS if _is_far(slope) else CORRELATION
+    if abs(correlation) >= least and not 1 / _OFF < slope < _OFF:
+        if not 1 / _NO_UNIT < slope < _NO_UNIT or _energies_bear_out(case, slope):
+            yield from _unit_finding(
+                "forces", FORCE_UNITS, slope, correlation, case, "units.forces"
+            )
         return
     if not forces.is_guide_for(0):
         return
     # in single frames the bulk of the set is the measure: a frame's own slope has to be that of a unit to it
-    slopes = np.array([slope_of(*pair) for pair in zip(forces.labels, forces.guesses, strict=True)])
     is_told = forces.telling & (np.abs(forces.likeness) >= CORRELATION)
     usual = float(np.median(np.abs(slopes[is_told]))) if is_told.any() else 1.0
     told = [(forces.rows[k], float(slopes[k])) for k in np.flatnonzero(is_told)]
@@ -72,11 +91,19 @@ def energy_units(case: Case) -> Iterator[Finding]:
     energies, predicted = case.energies, case.predicted
     if energies is None or predicted is None:
         return
-    label, guess = energies.label, energies.guess
-    if len(energies) < _FEWEST or guess.std() < _LEAST_VARIATION:
+    if len(energies) < _FEWEST or energies.guess.std() < _LEAST_VARIATION:
         return
-    correlation, slope = correlation_of(label, guess), _robust_slope(label, guess)
-    if abs(correlation) < CORRELATION or 1 / _OFF < slope < _OFF:
+    correlation, slope = _energy_scale(case, energies)
+    by_forces = _force_slope(case)
+    is_plain = abs(correlation) >= CORRELATION
+    if 1 / _OFF < slope < _OFF or not (is_plain or by_forces is not None):
+        return
+    is_far = _is_far(slope)
+    # where the model knows the forces, it knows the energies by as much; no slope of another unit is chance
+    if not is_plain and not (is_far and abs(correlation) >= _BESIDE_FORCES):
+        return
+    # of a softer potential energies and forces are smaller by as much, and of none is it the unit
+    if not is_far and by_forces is not None and 1 / _OFF < slope / by_forces < _OFF:
         return
     sizes = case.facts.n_atoms[predicted.rows[energies.which]]
     # where sizes differ, that energies do not grow with them is told without a model
@@ -91,6 +118,52 @@ def energy_units(case: Case) -> Iterator[Finding]:
         )
         return
     yield from _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+
+
+def _energy_scale(case: Case, energies: EnergiesCompared) -> tuple[float, float]:
+    """Return correlation and slope of energies per atom and their prediction.
+
+    Where most frames share their atoms with others, of the differences between such frames alone: references
+    of elements that always occur together leave some of the differences between others to chance.
+    """
+    label, guess = energies.label, energies.guess
+    if case.predicted is not None:
+        rows = case.predicted.rows[energies.which]
+        alike = [
+            group for group in groups(case.facts.keys.composition[rows]) if len(group) >= _FEW_ALIKE
+        ]
+        if len(alike) > 1 and sum(map(len, alike)) >= _MOST * len(rows):
+            label, guess = label.copy(), guess.copy()
+            for group in alike:
+                label[group] -= label[group].mean()
+                guess[group] -= guess[group].mean()
+            taken = np.concatenate(alike)
+            label, guess = label[taken], guess[taken]
+    correlation = correlation_of(label, guess)
+    if abs(correlation) >= CORRELATION or not guess.std():
+        return correlation, _robust_slope(label, guess)
+    # of values with errors of their own a slope is too flat
+    return correlation, float(np.copysign(label.std() / guess.std(), correlation))
+
+
+def _force_slope(case: Case) -> float | None:
+    """Return by what predicted forces are to be multiplied for the labels; None where they are unlike."""
+    forces = case.forces
+    if forces is None:
+        return None
+    label, guess = np.concatenate(forces.labels), np.concatenate(forces.guesses)
+    is_known = forces.is_guide_for(0) or correlation_of(label, guess) > _DIRECTIONS
+    return slope_of(label, guess) if is_known else None
+
+
+def _energies_bear_out(case: Case, slope: float) -> bool:
+    """Return whether energies are as large as the model says, so that smaller forces are in another unit."""
+    energies = case.energies
+    if energies is None or len(energies) < _FEWEST:
+        return True
+    correlation, of_energies = _energy_scale(case, energies)
+    is_measure = correlation >= _BESIDE_FORCES and 1 / _SOUND < of_energies < _SOUND
+    return is_measure and not 1 / _SOUND < slope / of_energies < _SOUND
 
 
 def stress_units(case: Case) -> Iterator[Finding]:
@@ -119,7 +192,10 @@ def stress_units(case: Case) -> Iterator[Finding]:
             settings={"units.stress_as": "virial"} if virial_slope < 0 else {},
         )
         return
-    if abs(correlation) >= CORRELATION and not 1 / _OFF < slope < _OFF:
+    # one pressure in all frames correlates with any other: what varies has to have the same sign
+    varying = correlation_of(label - label.mean(axis=0), guess - guess.mean(axis=0))
+    is_told = abs(correlation) >= CORRELATION and varying * correlation > 0
+    if is_told and not 1 / _OFF < slope < _OFF:
         yield from _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
         return
     yield from _shear_order(label[:, 3:], guess[:, 3:], case)
@@ -202,6 +278,11 @@ def _is_of_unit(slope: float) -> bool:
     if 1 / _OFF < abs(slope) < _OFF:
         return slope < 0
     return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), FORCE_UNITS) is not None
+
+
+def _is_far(slope: float) -> bool:
+    """Return whether a model itself is never off by such a slope: of the other sign, or far from one."""
+    return not 1 / _FAR < slope < _FAR
 
 
 def _is_nearer(slope: float, factor: float) -> bool:

@@ -37,6 +37,12 @@ def test_a_total_energy_is_told_by_its_words(name):
     assert (reading.label, reading.excluded, reading.doubt) == ("energy", None, None)
 
 
+@pytest.mark.parametrize("name", ["forces_eV_per_A", "dft forces eV per Ang", "stress_eV_per_A3"])
+def test_a_unit_may_be_written_with_per(name):
+    reading = read_name(name)
+    assert (reading.label is None, reading.excluded, reading.doubt) == (False, None, None)
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [

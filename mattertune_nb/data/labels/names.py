@@ -122,6 +122,9 @@ _OF_FORCES = re.compile(r"(?<![a-z])(mag|norm|max|min|mean|sum|net|x|y|z)(?![a-z
 UNIT_WORDS = _words(
     "ev mev hartree ha kcal kj mol ry rydberg au gpa kbar kb bar mpa ang angstrom bohr nm a3 ang3 a"
 )
+_PER_UNIT = re.compile(
+    rf"[_\- /]per[_\- ]({'|'.join(sorted(UNIT_WORDS))})(?![A-Za-z0-9])", re.IGNORECASE
+)
 
 
 FOLLOWS: dict[Kind, str] = {
@@ -196,6 +199,8 @@ def _doubt(words: frozenset[str]) -> str | None:
 def words_of(name: str) -> frozenset[str]:
     """Return the words of a name in lower case, without those that are units."""
     words: set[str] = set()
+    # as in forces_eV_per_A
+    name = _PER_UNIT.sub("_", name)
     for part in re.split(r"[^A-Za-z0-9]+", name):
         if part.lower() in UNIT_WORDS:
             continue
