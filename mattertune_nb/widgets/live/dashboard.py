@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.page.export import Table
 
+# as high as the line that follows, so that nothing below it moves when a run ends
+_NO_VERDICT_YET = (
+    '<div class="mt-verdict" style="padding:4px 14px;line-height:1.4;opacity:0.7">'
+    "The verdict stands here once the run has ended.</div>"
+)
+
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
 
 
@@ -238,7 +244,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._say("")
         # a run that could not be read has its message
         judged = None if active else self.run.verdict()
-        self._verdict.value = "" if judged is None else judged.to_html()
+        self._verdict.value = _NO_VERDICT_YET if judged is None else judged.to_html()
         ended = self._status is not None and self._status.is_active and not active
         self._status = status
         if ended:
