@@ -50,7 +50,7 @@ def test_start_moves_nothing_from_the_press_to_the_end(notebook, lab, width):
     cut = "labels => labels.filter(l => l.scrollWidth > l.clientWidth + 1).map(l => l.textContent)"
     assert tabs.evaluate_all(cut) == []
     notebook.picture(f"form_dashboard-{width}")
-    output.get_by_role("button", name="Back to the settings").click()
+    output.get_by_role("button", name="Back to settings").click()
     form.locator(".widget-tab").first.wait_for()
     assert form.evaluate(BOXES) == before
     assert notebook.errors == []

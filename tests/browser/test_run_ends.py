@@ -27,7 +27,7 @@ def test_after_a_restart_of_the_kernel_nothing_claims_to_be_running(notebook):
     table.locator("tr", has_text="lost").get_by_text("running", exact=True).wait_for()
     assert not view.get_by_text("disconnected").is_visible()
     restart_kernel(notebook)
-    view.get_by_text("disconnected: execute the cell again").wait_for()
+    view.get_by_text("disconnected: run the cell again").wait_for()
     notebook.picture("disconnected")
     assert not view.get_by_text("running", exact=True).is_visible()
     assert not view.get_by_text("structures/s").is_visible()
@@ -52,7 +52,7 @@ def test_a_kernel_that_died_and_was_started_anew_leaves_nothing_running(notebook
     view = notebook.output(1)
     view.get_by_text("structures/s").wait_for(timeout=120_000)
     notebook.run(2, wait=False)
-    view.get_by_text("disconnected: execute the cell again").wait_for(timeout=60_000)
+    view.get_by_text("disconnected: run the cell again").wait_for(timeout=60_000)
     assert not view.get_by_text("running", exact=True).is_visible()
     mt.Run.attach(notebook.folder / "runs" / "died").stop()
 

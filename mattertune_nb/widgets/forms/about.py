@@ -1,4 +1,4 @@
-"""What a form says about a setting: its label, and the help behind the mark beside it."""
+"""What a form says about a setting: its label, and the help behind its mark."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 _numbers = count()
 
-# A popover lies above all else, so that no tab or cell cuts it, and Escape closes it; it is placed above its
-# mark, or where there is no room below the line of the field.
+# A popover lies on top of everything, so no tab or cell clips it, and Escape closes it. It is placed above
+# its mark, or below the field's line if there is no room.
 _SHOW = (
     "const t=this.nextElementSibling,r=this.getBoundingClientRect();"
     "if(!t.matches(':popover-open'))t.showPopover();"
@@ -45,13 +45,13 @@ class About:
     Attributes
     ----------
     label
-        What people call it.
+        Its name for people.
     field
         Its declaration: description, bounds, unit, default.
     path
-        Its own name in a config, e.g. ``trainer.max_epochs``; empty where it has none.
+        Its full name in a config, e.g. ``trainer.max_epochs``; empty if it has none.
     annotation
-        Type of the value; that of the field where ``None``.
+        Type of the value; that of the field if ``None``.
     """
 
     label: str
@@ -61,21 +61,21 @@ class About:
 
     @classmethod
     def of(cls, config: type[BaseModel], name: str, prefix: str = "") -> About:
-        """Return what there is to say about a field of a config class."""
+        """Return everything there is to say about a field of a config class."""
         field = config.model_fields[name]
         return cls(label_of(name, field), field, prefix + name, field.annotation)
 
     def called(self, label: str) -> About:
-        """Return the same under another label."""
+        """Return the same with another label."""
         return replace(self, label=label)
 
     def typed(self, annotation: Any, label: str = "") -> About:
-        """Return the same for values of another type, e.g. of those of a list."""
+        """Return the same for values of another type, e.g. the items of a list."""
         return replace(self, annotation=annotation, label=label or self.label)
 
     @property
     def extra(self) -> dict[str, Any]:
-        """What the declaration says beyond pydantic's own, see :func:`~mattertune_nb.config.base.setting`."""
+        """What the declaration says beyond pydantic, see :func:`~mattertune_nb.config.base.setting`."""
         extra: Any = self.field.json_schema_extra or {}
         return dict(extra)
 
@@ -86,12 +86,12 @@ class About:
 
     @property
     def default(self) -> Any:
-        """The default in builtins; :data:`MISSING` where the field is required."""
+        """The default as builtins; :data:`MISSING` if the field is required."""
         return default_of(self.field)
 
     @property
     def bounds(self) -> str:
-        """What the value must not pass, e.g. ``at least 0 and below 1``; empty where there is nothing."""
+        """The bounds of the value, e.g. ``at least 0 and below 1``; empty if there are none."""
         return " and ".join(
             f"{words} {bound:g}"
             for mark in self.field.metadata
@@ -101,7 +101,7 @@ class About:
 
     @property
     def default_text(self) -> str:
-        """The default in words; empty where the field is required or a config has it."""
+        """The default in words; empty if the field is required or its default is a config."""
         default = self.default
         options = finite_options(
             self.annotation, self.extra.get("kinds", {}), self.extra.get("options", {})
@@ -123,7 +123,7 @@ class About:
         return ""
 
     def lines(self) -> list[str]:
-        """Return the help in lines: what it is, unit, bounds, choices, default, and its own name."""
+        """Return the lines of the help: meaning, unit, bounds, choices, default, and full name."""
         lines = [self.field.description or self.label]
         facts = []
         if self.unit:
@@ -146,7 +146,7 @@ class About:
         return " ".join(self.lines())
 
     def mark(self) -> str:
-        """Return the mark that shows the help to mouse, keyboard and screen reader, as HTML."""
+        """Return the mark that shows the help to mouse, keyboard and screen reader users, as HTML."""
         number = f"mt-help-{next(_numbers)}"
         what, *rest = map(html.escape, self.lines())
         body = f"<b>{html.escape(self.label)}</b><p>{what}</p>" + "".join(
@@ -170,11 +170,11 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
-"""Stands for the default of a field that has none."""
+"""Stands for the default of a field without one."""
 
 
 def default_of(field: FieldInfo) -> Any:
-    """Return a field's default in builtins; :data:`MISSING` where it is required."""
+    """Return a field's default as builtins; :data:`MISSING` if it is required."""
     return MISSING if field.is_required() else _plain(field.get_default(call_default_factory=True))
 
 
@@ -189,6 +189,6 @@ def _plain(value: Any) -> Any:
 
 
 def first_line(cls: type) -> str:
-    """Return the first line of a class's docstring, without what only a reader of code looks for."""
+    """Return the first line of a class's docstring, without markup meant for readers of code."""
     text = (inspect.getdoc(cls) or "").partition("\n")[0]
     return re.sub(r",? *:\w+:`[^`]*`|`", "", text)

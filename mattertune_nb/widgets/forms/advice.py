@@ -1,7 +1,7 @@
-"""What only torch knows about a config, asked of a process of its own: importing it takes seconds.
+"""What only torch knows about a config, asked of a separate process because its import takes seconds.
 
-The answers are the engine's: which hardware there is, why a run could not start, and the
-learning rate by torch's schedulers.
+The answers come from the training code: the available hardware, why a run could not start, and the learning
+rate from torch's schedulers.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 _IDLE = 120.0
-"""Seconds without a question after which the process ends and gives its memory back."""
+"""Seconds without a question after which the process ends to free its memory."""
 
 _HEAD_START = 0.7
-"""Seconds that the form has for being shown before the process takes a core."""
+"""Seconds for which the form can be displayed before the process takes up a core."""
 
 _NEEDS_GPU = ("16-mixed", "16-true", "transformer-engine")
 
 
 class Advisor:
-    """Answers questions about configs one at a time; of those that wait only the last is asked.
+    """Answers questions about configs one at a time; of the waiting ones only the latest is asked.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Advisor:
     def ask(self, config: MatterTunerConfig) -> None:
         """Ask about a config; returns at once."""
         with self._ready:
-            # structures may be many, and nothing that is asked depends on them
+            # there may be many structures, and no answer depends on them
             self._question = json.dumps(
                 {"model": config.model.to_dict(), "trainer": config.trainer.to_dict()}
             )
@@ -61,7 +61,7 @@ class Advisor:
             self._ready.notify_all()
 
     def wait(self, timeout: float = 60.0) -> bool:
-        """Wait until everything that was asked is answered; return whether it is."""
+        """Wait until all questions are answered; return whether they are."""
         with self._ready:
             return self._ready.wait_for(lambda: self._question is None and not self._busy, timeout)
 
@@ -92,7 +92,7 @@ class Advisor:
             self._answer_questions()
         finally:
             with self._ready:
-                if self._thread is threading.current_thread():  # no other has taken over
+                if self._thread is threading.current_thread():  # no other thread has taken over
                     self._thread, self._busy, self._question = None, False, None
                     self._ready.notify_all()
 
@@ -135,7 +135,7 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``hardware`` (``gpus``, ``mps``, ``cores``), ``refusal`` (a sentence or ``None``), ``by_time``
-        (whether only its time ends the run), and ``rates`` (see
+        (whether only time ends the run), and ``rates`` (see
         :func:`~mattertune_nb.widgets.forms.schedule_preview.learning_rates`) or ``problem``.
     """
     import torch
@@ -167,19 +167,19 @@ def answer(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def marked(options: list[tuple[str, Any]], hardware: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return the options of a drop-down with a reason beside each that cannot run here."""
+    """Return the options of a drop-down, with a reason beside each that cannot run here."""
     has_gpu = bool(hardware["gpus"])
-    reasons = {"tpu": "none on this machine"}
+    reasons = {"tpu": "not available on this machine"}
     if not has_gpu:
         reasons |= dict.fromkeys(("cuda", *_NEEDS_GPU), "no CUDA GPU on this machine")
     if not hardware["mps"]:
         reasons["mps"] = "no Apple GPU on this machine"
     if not has_gpu and not hardware["mps"]:
-        reasons["gpu"] = "none on this machine"
+        reasons["gpu"] = "not available on this machine"
     return [(f"{v} – {reasons[v]}" if v in reasons else text, v) for text, v in options]
 
 
 def summary(hardware: dict[str, Any]) -> str:
-    """Return a line about the machine."""
+    """Return a line describing the machine."""
     gpus = ", ".join(hardware["gpus"]) or ("an Apple GPU" if hardware["mps"] else "no GPU")
     return f"This machine: {hardware['cores']} cores, {gpus}."

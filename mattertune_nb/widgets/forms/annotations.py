@@ -1,4 +1,4 @@
-"""What a pydantic annotation asks of a form, worked out once."""
+"""What a pydantic annotation requires of a form, worked out once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def members(annotation: Any) -> list[Any]:
-    """Return the members of a union, nested ones too, without ``None`` and metadata."""
+    """Return the members of a union, including nested ones, without ``None`` and metadata."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return members(get_args(annotation)[0])
@@ -36,14 +36,14 @@ def is_config(annotation: Any) -> bool:
 
 
 def config_classes(annotation: Any) -> list[type[BaseModel]]:
-    """Return the config classes that an annotation mentions, also in lists and mappings."""
+    """Return the config classes in an annotation, including those in lists and mappings."""
     if is_config(annotation):
         return [annotation]
     return [cls for argument in get_args(annotation) for cls in config_classes(argument)]
 
 
 def is_object(annotation: Any) -> bool:
-    """Return whether values are objects of Python that no person would write, e.g. structures."""
+    """Return whether values are Python objects that people would not type, e.g. structures."""
     return any(
         isinstance(mark, WithJsonSchema) and (mark.json_schema or {}).get("type") == "object"
         for mark in getattr(annotation, "__metadata__", ())
@@ -53,16 +53,16 @@ def is_object(annotation: Any) -> bool:
 def finite_options(
     annotation: Any, names: Mapping[str, str], words: Mapping[str, str]
 ) -> list[tuple[str, Any]] | None:
-    """Return texts and values of a type whose values can be counted; ``None`` for any other.
+    """Return texts and values of a type with finitely many values; ``None`` for any other.
 
     Parameters
     ----------
     annotation
-        Type of the value; a bool alone is a switch and no list of options.
+        Type of the value; a bool alone is a switch rather than a list of options.
     names
-        What a field calls its kinds: ``none`` for not set, ``literal`` where that is one value.
+        The field's names for kinds: ``none`` for not set, ``literal`` for a kind with a single value.
     words
-        What it calls its values.
+        The field's names for values.
     """
     kinds = members(annotation)
     if not all(kind is bool or get_origin(kind) is Literal for kind in kinds):
@@ -81,7 +81,7 @@ def finite_options(
 
 
 def tag_field(cls: type[BaseModel]) -> str | None:
-    """Return the field that tells a config from the others of a union, e.g. ``name``."""
+    """Return the field that distinguishes a config from the others in a union, e.g. ``name``."""
     for name in ("name", "type"):
         field = cls.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is Literal:
@@ -90,7 +90,7 @@ def tag_field(cls: type[BaseModel]) -> str | None:
 
 
 def kind_text(config: type[BaseModel]) -> str:
-    """Return what people call a kind of config among those of a union, e.g. "AdamW"."""
+    """Return the name for people of a kind of config in a union, e.g. "AdamW"."""
     tag = tag_field(config)
     if tag is None:
         return config.__name__.removesuffix("Config")

@@ -1,4 +1,4 @@
-"""The config as text, to copy, load and save: what was clicked can be committed."""
+"""The config as text to copy, load and save, so that what was clicked can be kept in version control."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.config.base import StrictConfig
 
-# the clipboard is there only on https and on localhost; elsewhere the older command copies
+# the clipboard API exists only on https and localhost; elsewhere the older command copies
 _COPY = (
     '<button type="button" class="jupyter-button" title="Copy to the clipboard" '
     "onclick=\"const b=this,t=b.closest('.mt-text').querySelector('textarea');"
@@ -34,7 +34,7 @@ class ConfigTab:
     Parameters
     ----------
     cls
-        The config class that text is read as.
+        Called with a config that was pasted or read from a file.
     loaded
         Called with a config that was pasted or read.
     """
@@ -50,7 +50,7 @@ class ConfigTab:
             style={"description_width": "auto"},
             continuous_update=False,
         )
-        self.load_text = Button(description="Load text", tooltip="Take the YAML above over")
+        self.load_text = Button(description="Load text", tooltip="Use the YAML above")
         self.load_file = Button(description="Load file", tooltip="Read the file")
         self.save_file = Button(description="Save file", tooltip="Write the file")
         self.message = HTML()
@@ -96,7 +96,7 @@ class ConfigTab:
             path.write_text(self.yaml.value, encoding="utf-8")
         except ConfigError as exc:
             self._say(f"Not saved: {exc}", error=True)
-        except (OSError, RuntimeError) as exc:  # the latter of a home folder that is not there
+        except (OSError, RuntimeError) as exc:  # the latter if there is no home folder
             why = getattr(exc, "strerror", None) or exc
             self._say(f"{path}: cannot be written ({why}).", error=True)
         else:

@@ -1,4 +1,4 @@
-"""What a data file holds, as a person reads it."""
+"""The contents of a data file, as people read them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 class SourceView:
-    """What is known of one data file, below its name.
+    """What is known about one data file, below its name.
 
     Parameters
     ----------
     offers
-        What may be made of the file beside its standard use: the text of a button, and what it calls.
+        Optional uses of the file: the text of a button, and the function it calls.
     name_label
-        Called with a setting and a name where a person says which value is a label.
+        Called with a setting and a name when the user chooses which value is a label.
 
     Attributes
     ----------
     buttons
-        Those of the offers that were made.
+        Buttons of the offers made.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class SourceView:
 
     @property
     def text(self) -> str:
-        """What is said."""
+        """The text shown."""
         return str(self._text.value)
 
     def say(self, note: str, *, error: bool = False) -> None:
-        """Show the line that is known at once."""
+        """Show the line that is available immediately."""
         self._text.value = error_html(note, css="mt-alert") if error else note_html(note)
         self.offer([])
 
     def ask(self, choices: Sequence[Choice]) -> None:
-        """Let a person choose which of several values each of some labels is."""
+        """Let the user choose among several values that may be a label."""
         asked = {PROPERTIES[choice.label].key_field: choice for choice in choices}
         if asked.keys() == self.questions.keys() and all(
             list(self.questions[field].options) == _options(choice)
@@ -82,7 +82,7 @@ class SourceView:
         return dropdown
 
     def show(self, contents: Contents | str) -> None:
-        """Show what the file holds, or why it cannot be read."""
+        """Show the contents of the file, or why it cannot be read."""
         self._text.value = (
             error_html(contents, css="mt-alert")
             if isinstance(contents, str)
@@ -102,13 +102,13 @@ class SourceView:
 
 
 def _options(choice: Choice) -> list[tuple[str, str]]:
-    """Return what a person reads of each value that may be a label, and its name."""
+    """Return the text and the name of each value that may be a label."""
     unit = PROPERTIES[choice.label].unit
     told = {c.key: c.told(choice.n_frames, unit) for c in choice.open}
     options = [
         (f"{key}: {told.get(key, 'the first that a frame has')}", key) for key in _keys(choice)
     ]
-    return [("not chosen: the run cannot start", ""), *options]
+    return [("none chosen: the run cannot start", ""), *options]
 
 
 def _keys(choice: Choice) -> list[str]:
@@ -116,13 +116,13 @@ def _keys(choice: Choice) -> list[str]:
 
 
 class ContentsReader:
-    """Reads data sets in a thread, of which the last that was asked for counts.
+    """Reads data sets in a thread; only the latest request counts.
 
     Parameters
     ----------
     found
-        Called in the thread with a field's name and what is known of its data set: its contents, or
-        why it cannot be read.
+        Called in the thread with a field's name and what is known about its data set: its contents, or why it
+        cannot be read.
     """
 
     def __init__(self, found: Callable[[str, Contents | str], None]) -> None:
@@ -133,14 +133,14 @@ class ContentsReader:
         self._round = 0
 
     def ask(self, datasets: Mapping[str, tuple[Any, Any]], delay: float) -> None:
-        """Read data sets that differ from the last ones.
+        """Read data sets that differ from the previous ones.
 
         Parameters
         ----------
         datasets
-            For each field what tells its data set from others, and its config.
+            For each field, a key that identifies its data set, and its config.
         delay
-            Seconds to wait first, as another edit may follow.
+            Seconds to wait first, because another edit may follow.
         """
         asked = {name: identity for name, (identity, _) in datasets.items()}
         with self._lock:
@@ -154,7 +154,7 @@ class ContentsReader:
         ).start()
 
     def known(self, name: str, identity: Any) -> Contents | str | None:
-        """Return what was found of a data set."""
+        """Return what was found out about a data set."""
         last, found = self._known.get(name, (None, None))
         return found if last == identity else None
 
@@ -182,7 +182,7 @@ class ContentsReader:
 
 
 def contents_html(contents: Contents) -> str:
-    """Return what a data set holds in a few lines."""
+    """Return the contents of a data set in a few lines."""
     least, most = contents.n_atoms
     atoms = f"{least}" if least == most else f"{least}–{most}"
     facts = [
@@ -195,7 +195,7 @@ def contents_html(contents: Contents) -> str:
         ""
         if contents.is_complete
         else note_html(
-            f"Read {contents.n_read} of {contents.n_frames} frames, spread over the file."
+            f"Read {contents.n_read} of {contents.n_frames} frames, evenly spread over the file."
         )
     )
     return (

@@ -1,4 +1,4 @@
-"""A button that has the data looked at before training, and what was found."""
+"""A button that checks the data before training, and the findings."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _ABOUT = "units, signs, placeholders, duplicates, outliers; the untuned backbone
 
 
 class DataCheck:
-    """Runs ``mattertune-nb check`` on the form's config, in a process of its own: the kernel stays free.
+    """Runs ``mattertune-nb check`` on the form's config in a separate process, so that the kernel stays free.
 
     Parameters
     ----------
     config
-        Returns the config as it stands.
+        Returns the current config.
     use
-        Called with a finding whose settings a person wants to use.
+        Called with a finding whose suggested settings the user wants to use.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class DataCheck:
 
     @property
     def is_running(self) -> bool:
-        """Whether the data are being looked at."""
+        """Whether a check is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def text(self) -> str:
-        """What is said of the data, as HTML."""
+        """The text shown, as HTML."""
         return str(self._found.value)
 
     def start(self) -> None:
-        """Look at the data of the config as it stands; an earlier look is forgotten."""
+        """Check the data of the current config; an earlier check is forgotten."""
         try:
             settings = self._config().to_yaml()
         except MatterTuneError as exc:
@@ -75,12 +75,12 @@ class DataCheck:
         self._thread.start()
 
     def cancel(self) -> None:
-        """End the look; nothing is shown of it."""
+        """End the check; nothing of it is shown."""
         if self._process is not None:
             self._process.kill()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the look has ended, for `timeout` seconds at most."""
+        """Wait until the check has ended, for at most `timeout` seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -109,7 +109,7 @@ class DataCheck:
         self._show(out, "".join(errors), code)
 
     def _tell(self, line: str) -> bool:
-        """Show how far the look is, where a line says so; return whether it does."""
+        """Show the progress of the check if a line reports it; return whether it does."""
         if not line.startswith(PROGRESS):
             return False
         now = time.monotonic()
@@ -129,7 +129,7 @@ class DataCheck:
             remedies = {(f.source, repr(f.settings)): f for f in self.report if f.settings}
             self.remedies.children = [self._remedy(f) for f in remedies.values()]
         elif code >= 0:
-            # the command's last line is the sentence that it ends with
+            # the last line of the output is the sentence with the reason
             said = errors.strip().splitlines() or [f"the check ended with code {code}"]
             self._found.value = error_html(said[-1].removeprefix("Error: "))
 
@@ -140,7 +140,7 @@ class DataCheck:
 
         def use(_: object) -> None:
             self._use(finding)
-            # what was found is of the data as they were read before
+            # the findings are about the data as they were read before
             done = HTML(note_html(f"{told} is set; check again"))
             self.remedies.children = [done if b is button else b for b in self.remedies.children]
 

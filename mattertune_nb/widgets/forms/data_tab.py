@@ -1,4 +1,4 @@
-"""The tab of the data: which file, what it holds, and how its frames are divided."""
+"""The tab of the data: which file, what it contains, and how its frames are split."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.forms.editor import Path
     from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
 
-_KINDS = {"auto_split": "from the same file", "manual_split": "from a file of their own"}
+_KINDS = {"auto_split": "from the same file", "manual_split": "from a separate file"}
 _SOURCES = ("dataset", "train", "validation", "test")
 
 
@@ -39,14 +39,14 @@ class DataTab(Editor):
     changed
         Called after a change.
     offers
-        What may be made of a file, see :class:`~mattertune_nb.widgets.forms.contents_view.SourceView`.
+        Optional uses of a file, see :class:`~mattertune_nb.widgets.forms.contents_view.SourceView`.
     name_label
-        Called with the field of a file, a setting and a name where a person says which value is a label.
+        Called with the field of a file, a setting and a name when the user chooses which value is a label.
 
     Attributes
     ----------
     below
-        The place for what looks at the data, below their split.
+        Place below the split for whatever checks the data.
     """
 
     CLASSES: ClassVar[dict[str, type[BaseModel]]] = {
@@ -72,12 +72,12 @@ class DataTab(Editor):
             wide=True,
         )
         self.widget = self.choice.widget
-        # those of a source that no split has shown yet are closed with it as well
+        # editors of a source that no split has shown yet are closed with the tab as well
         self.widget.once_shown += tuple(view.widget for view in self.views.values())
 
     @property
     def cls(self) -> type[BaseModel]:
-        """The class of the split that is chosen."""
+        """The class of the chosen split."""
         return self.CLASSES[self.choice.kind.value]
 
     def _make(self, cls: Any) -> ConfigEditor:
@@ -96,7 +96,7 @@ class DataTab(Editor):
         return self.choice.inner.editors[name]
 
     def show_contents(self, data: Any, known: LabelKeyFiller) -> None:
-        """Show what is known at once of the files of a config, and how their frames are divided."""
+        """Show what is immediately known about the files of a config, and how their frames are split."""
         unread = set() if known.waiting else known.notes.keys() - known.sizes.keys()
         for name, view in self.views.items():
             view.say(known.notes.get(name, ""), error=name in unread)

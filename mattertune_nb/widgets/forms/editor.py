@@ -1,4 +1,4 @@
-"""What all editors of a form share."""
+"""What all editors of a form have in common."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Path = tuple[str | int, ...]
 
 
 class Editor:
-    """A widget, a raw value, a default to go back to, and a place for a message.
+    """A widget, a raw value, a default to return to, and a place for a message.
 
     Parameters
     ----------
     changed
-        Called after a person has changed the value.
+        Called after the user has changed the value.
     about
-        What there is to say about the setting; ``None`` where it is no setting of its own.
+        What there is to say about the setting; ``None`` if it is not a setting itself.
 
     Attributes
     ----------
     widget
-        What is shown.
+        The widget shown.
     default
-        The value in builtins that :meth:`reset` returns to; :data:`MISSING` where there is none.
+        The value as builtins to which :meth:`reset` returns; :data:`MISSING` if there is none.
     problem
-        What is wrong with the value as it stands; empty where nothing is.
+        What is wrong with the current value; empty if nothing is.
     """
 
     wide = False
-    """Whether it takes the whole width of a form and not a column."""
+    """Whether it takes the whole width of a form rather than a column."""
 
     def __init__(self, changed: Callable[[], None], about: About | None = None) -> None:
         self._changed = changed
@@ -52,7 +52,7 @@ class Editor:
         self.widget: Any = None
 
     def get(self) -> Any:
-        """Return what stands in the form, valid or not, as builtins."""
+        """Return the current entry, valid or not, as builtins."""
         raise NotImplementedError
 
     def set(self, value: Any) -> None:
@@ -67,40 +67,40 @@ class Editor:
         raise NotImplementedError
 
     def inner_editors(self) -> Iterable[Editor]:
-        """Return the editors inside this one that are built already."""
+        """Return the editors inside this one that already exist."""
         return ()
 
     @property
     def is_default(self) -> bool:
-        """Whether the value is the default; true where there is none."""
+        """Whether the value is the default; true if there is none."""
         return self.default is MISSING or bool(self.get() == self.default)
 
     def reset(self) -> None:
-        """Put the default back, as a person's change."""
+        """Restore the default, as if the user had done so."""
         if self.default is not MISSING:
             self.set(deepcopy(self.default))
             self._changed()
 
     def show_changes(self) -> None:
-        """Mark what differs from its default, here and inside, with a button that puts it back."""
+        """Mark what differs from its default, here and inside, with a button that restores it."""
         self._mark(not self.is_default)
         for part in self.inner_editors():
             part.show_changes()
 
     def find(self, text: str) -> None:
-        """Open what holds the fields that a search finds; nothing, where there is nothing to open."""
+        """Open whatever contains the fields found by a search; does nothing if nothing is closed."""
 
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        """Show messages beside their fields; an empty sequence takes them away."""
+        """Show messages beside their fields; an empty sequence removes them."""
         self._say("; ".join(text for _, text in problems))
 
     @property
     def line(self) -> Any:
-        """The box that holds the label, and the button that puts the default back."""
+        """The box that holds the label, and the button that restores the default."""
         return self.widget
 
     def focus(self) -> None:
-        """Put the keyboard's focus on the first control."""
+        """Move the keyboard focus to the first control."""
         for child in self.line.children:
             if hasattr(child, "focus") and not isinstance(child, (HTML, Button)):
                 child.focus()
@@ -114,7 +114,7 @@ class Editor:
         if on:
             self.widget.add_class("mt-changed")
             label = self.about.label if self.about else "this"
-            tip = f"Put the default of '{label}' back"
+            tip = f"Restore the default of '{label}'"
             self._undo = Button(icon="undo", tooltip=tip, css="mt-undo")
             self._undo.on_click(self._on_undo)
             # in the line of the label, before a message or a form below it
@@ -132,7 +132,7 @@ class Editor:
         self.focus()  # the button is gone
 
     def _say(self, text: str) -> None:
-        """Show a message of the editor's own, in a widget that is made once it is needed."""
+        """Show a message of the editor itself, in a widget created on first use."""
         self.problem = text
         if text and self._message is None:
             self._message = HTML(css="mt-message")

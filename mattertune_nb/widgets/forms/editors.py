@@ -1,7 +1,7 @@
-"""The editor that a pydantic annotation asks for.
+"""The editor for a pydantic annotation.
 
-ipyautoui 0.9 makes forms from pydantic too; it is not used, as optional and union fields, which are
-half of ours, are where it fails (its issues 145, 305, 306), and it would bring ipyvuetify and more.
+ipyautoui 0.9 also makes forms from pydantic models. It is not used because it fails on optional and union
+fields, half of ours (its issues 145, 305, 306), and would pull in ipyvuetify and more.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
 
 _SEVERAL = "several"
 _FEW = 2
-"""A config with no more settings than this fits in a column."""
+"""A config with at most this many settings fits in a column."""
 
 
 def make_editor(about: About, nested: Nested, changed: Callable[[], None]) -> Editor:
-    """Return the editor that the type of a setting asks for.
+    """Return the editor for the type of a setting.
 
     Parameters
     ----------
     about
         The setting.
     nested
-        Makes the form of a nested config.
+        Creates the form of a nested config.
     changed
         Called after a change.
     """
@@ -84,7 +84,7 @@ def make_editor(about: About, nested: Nested, changed: Callable[[], None]) -> Ed
 
 
 def _single(about: About, nested: Nested, changed: Any) -> Editor:
-    """Return the editor of one type that is no config: a list of configs, a mapping, a value."""
+    """Return the editor of one type other than a config: a list of configs, a mapping, a value."""
     kind = about.annotation
     arguments = get_args(kind)
     if get_origin(kind) is list and any(map(is_config, members(arguments[0]))):
@@ -117,7 +117,7 @@ def _config_choice(
     *,
     has_several: bool = False,
 ) -> Editor:
-    # a base class, which stands for what other packages bring, has no tag
+    # a base class, which stands for configs from other packages, has no tag
     tags = {config: tag for config in configs if (tag := tag_field(config))}
     editors: Makers = {}
     for config, tag in tags.items():
@@ -125,8 +125,8 @@ def _config_choice(
         make = partial(nested, config, changed) if len(config.model_fields) > 1 else None
         editors[key] = (kind_text(config), make)
     if has_several:
-        # kept as they are: they are written in YAML or Python
-        editors[_SEVERAL] = ("several by name", lambda: FromPython(about, changed))
+        # kept unchanged: these are written in YAML or Python
+        editors[_SEVERAL] = ("several named sets", lambda: FromPython(about, changed))
 
     def kind_of(raw: Any) -> str:
         if has_several and not any(tag in raw for tag in tags.values()):
@@ -146,7 +146,7 @@ def _config_choice(
 
 
 class _ConfigChoice(Choice):
-    """One of several configs, told apart by a tag; a config of nothing else has no editor."""
+    """One of several configs, distinguished by a tag; a config with no other fields has no editor."""
 
     tag = ""
 
@@ -191,7 +191,7 @@ def _kind_choice(about: About, nested: Nested, changed: Callable[[], None]) -> E
 
 
 class _Fixed(Editor):
-    """The one value of a kind; there is nothing to edit."""
+    """A kind with a single value; there is nothing to edit."""
 
     def __init__(self, value: Any, changed: Callable[[], None]) -> None:
         super().__init__(changed)
@@ -206,7 +206,7 @@ class _Fixed(Editor):
 
 
 def _kind(annotation: Any) -> str:
-    """Return what people call the choice among configs, e.g. "Kind of logger"."""
+    """Return the name for people of the choice among configs, e.g. "Kind of logger"."""
     config = next(kind for kind in members(annotation) if is_config(kind))
     tag = tag_field(config)
     return (tag and config.model_fields[tag].title) or "Kind"

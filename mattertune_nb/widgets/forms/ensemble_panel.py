@@ -1,4 +1,4 @@
-"""The form's run trained several times, with other seeds, as one model that knows how sure it is."""
+"""Trains the form's run several times with different seeds, as one model with an uncertainty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.ensemble import EnsembleRun
 
 _POLL = 1.0
-"""Seconds between two looks at the runs."""
+"""Seconds between two checks of the runs."""
 
 _CURVES, _NEWER = "Show its curves", "Show its newest curves"
 _NO_CURVES = "No curves yet: they begin with the first validation of the first model."
@@ -34,17 +34,17 @@ _ABOUT = (
 
 
 class EnsemblePanel:
-    """Trains an ensemble in a process of its own, and says how far it is.
+    """Trains an ensemble in a separate process, and shows its progress.
 
     Parameters
     ----------
     config
-        Returns the settings of a member, or raises what speaks against them.
+        Returns the settings of a member, or raises an error that says why it cannot.
 
     Attributes
     ----------
     ensemble
-        The ensemble that was started last.
+        The ensemble started last.
     """
 
     def __init__(self, config: Callable[[], MatterTunerConfig]) -> None:
@@ -65,11 +65,11 @@ class EnsemblePanel:
 
     @property
     def text(self) -> str:
-        """What is said, as HTML."""
+        """The text shown, as HTML."""
         return str(self._said.value)
 
     def press(self) -> None:
-        """Begin to train, or end it where it goes on."""
+        """Start training, or stop it if it is running."""
         if self._thread is not None and self._thread.is_alive():
             if self.ensemble is not None:
                 self.button.disabled = True
@@ -86,7 +86,7 @@ class EnsemblePanel:
         self._thread.start()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the runs have ended, for `timeout` seconds at most."""
+        """Wait until the runs have ended, for at most `timeout` seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -103,11 +103,11 @@ class EnsemblePanel:
         self.curves_button.description = _NEWER if has_points else _CURVES
 
     def close(self) -> None:
-        """Follow the runs no more; they go on."""
+        """Stop following the runs; they continue."""
         self.ensemble = None
 
     def start(self) -> EnsembleRun | None:
-        """Begin to train and return the ensemble, or say why it cannot and return ``None``."""
+        """Start training and return the ensemble, or say why it cannot start and return ``None``."""
         try:
             config = self._config()
             check_start(config, is_machine_checked=True)
@@ -122,7 +122,7 @@ class EnsemblePanel:
         return self.ensemble
 
     def show_state(self, ensemble: EnsembleRun) -> float | None:
-        """Say how far the runs are, and return after how many seconds to look again, if they go on."""
+        """Show the progress of the runs; return the seconds until the next check or None."""
         active, runs = ensemble.is_active(), ensemble.runs
         if active:
             at = f", {runs[-1].name} at step {runs[-1].status().step}" if runs else ""
@@ -137,16 +137,16 @@ class EnsemblePanel:
 
 
 def _train_and_follow(view: weakref.ref[EnsemblePanel]) -> None:
-    """Train for a panel, and say how far the runs are for as long as there is the panel."""
+    """Train for a panel, and show the progress for as long as the panel exists."""
     panel = view()
     ensemble = None if panel is None else panel.start()
-    del panel  # whose form may be gone before its runs have ended
+    del panel  # its form may be gone before the runs have ended
     if ensemble is not None:
         keep_looking(view, lambda p: p.show_state(ensemble) if p.ensemble is ensemble else None)
 
 
 def _ended(ensemble: EnsembleRun) -> str:
     made = f"mt.EnsembleRun({str(ensemble.path)!r})"
-    then = f"One model: {made}.model()" if ensemble.is_done() else f"To go on: {made}.resume()"
+    then = f"One model: {made}.model()" if ensemble.is_done() else f"To continue: {made}.resume()"
     lines = [f"{ensemble.path.name}: {ensemble.progress}.", *ensemble.told(), then]
     return "".join(map(note_html, lines))

@@ -1,7 +1,7 @@
-"""What a run will take, under the settings as they stand: a line that follows each edit.
+"""The estimated cost of a run with the current settings: a line that follows each edit.
 
-The trial behind it takes seconds, in a process of its own. There is one at a time; an edit that it depends
-on ends it, and after others, such as the number of epochs, the line is reckoned anew at once.
+The trial behind it takes seconds, in a separate process. Only one runs at a time; an edit that affects it
+ends it, and after other edits, such as the number of epochs, the line is recomputed at once.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.estimate.estimate import Trial
 
-_HEAD_START = 0.7  # s; the form is shown first
-_IDLE = 1.0  # s without an edit, after which the settings are tried
-_KEPT = 8  # trials; a person goes back and forth between a few settings
+_HEAD_START = 0.7  # s; the form is displayed first
+_IDLE = 1.0  # s without an edit before the trial starts
+_KEPT = 8  # trials; people switch back and forth between a few settings
 
 
 class EstimateLine:
-    """Says what a run will take.
+    """Shows what a run will cost.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class EstimateLine:
         self._asked_at = 0.0
         self._trials: dict[str, Trial] = {}
         self._process: TrialProcess | None = None
-        self._tried: str | None = None  # the settings that are being tried
+        self._tried: str | None = None  # the settings of the current trial
         self._thread: threading.Thread | None = None
 
     def ask(self, config: MatterTunerConfig) -> None:
-        """Say what a config will take, now or once it was tried; returns at once."""
+        """Show the estimate for a config, now or after its trial; returns at once."""
         if not all(map(_is_there, _sources(config))):
             self.pause()
             return
@@ -72,7 +72,7 @@ class EstimateLine:
             self._changed.notify_all()
 
     def pause(self) -> None:
-        """Try nothing and say nothing until asked again, as while a run is training."""
+        """Run no trial and show nothing until asked again, e.g. during training."""
         with self._changed:
             self._config = None
             self._cancel()
@@ -80,7 +80,7 @@ class EstimateLine:
             self._changed.notify_all()
 
     def wait(self, timeout: float = 60.0) -> bool:
-        """Wait until nothing is being tried; return whether it is so."""
+        """Wait until no trial is running; return whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None, timeout)
 
@@ -94,7 +94,7 @@ class EstimateLine:
         with self._changed:
             self._changed.wait_for(lambda: self._config is None, _HEAD_START)
         while True:
-            # it imports torch while a person goes on typing
+            # it imports torch while the user continues typing
             with TrialProcess() as process:
                 config = self._next(process)
                 if config is None:
@@ -125,7 +125,7 @@ class EstimateLine:
             self._trials[settings] = trial
             for old in list(self._trials)[:-_KEPT]:
                 del self._trials[old]
-            # what the trial does not depend on may have been edited meanwhile
+            # settings that the trial does not depend on may have been edited meanwhile
             if self._config is not None and _key(self._config) == settings:
                 self._show(Estimate.from_trial(self._config, trial))
                 self._config = None
@@ -133,10 +133,10 @@ class EstimateLine:
     def _fail(self, config: MatterTunerConfig, exc: MatterTuneError) -> None:
         with self._changed:
             self._tried = None
-            # where it was cancelled, other settings wait already
+            # if it was cancelled, other settings are already waiting
             if self._config is not None and _key(self._config) == _key(config):
                 self._config = None
-                # that this machine cannot run it is said beside
+                # the bar beside it already says that this machine cannot run it
                 self._say("" if str(exc).startswith("trainer.") else f"No estimate: {exc}")
 
     def _show(self, estimate: Estimate) -> None:
@@ -163,7 +163,7 @@ def _is_there(source: DatasetConfig) -> bool:
 
 
 def _key(config: MatterTunerConfig) -> str:
-    """Return text that is the same where one trial serves: the settings it depends on, and the files."""
+    """Return a text that is equal for settings that share a trial: those it depends on, and the files."""
     stamps = []
     for source in _sources(config):
         if isinstance(source, AtomsListDatasetConfig):

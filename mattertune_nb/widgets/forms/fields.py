@@ -1,4 +1,4 @@
-"""Editors of single settings: one control in a line, which may be unset."""
+"""Editors of single settings: one control per line, which may be unset."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.forms.editor import Path
 
 _NOT_SET = "not set"
-"""Stands for ``None`` in a drop-down, where ipywidgets takes that for no choice at all."""
+"""Stands for ``None`` in a drop-down, where ipywidgets would treat that as no selection."""
 
 
 class Simple(Editor):
-    """One control in one line: label, value, unit, the mark of its help, and a message below.
+    """One control per line: label, value, unit, the help mark, and a message below.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Simple(Editor):
     changed
         Called after a change.
     options
-        Texts and values to choose from, where they can be counted.
+        Texts and values to choose from, if there are finitely many.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Simple(Editor):
         self._say(self.words(problems))
 
     def words(self, problems: Sequence[tuple[Path, str]]) -> str:
-        """Return problems in a line; of an empty field there is only one thing to say."""
+        """Return the problems in a line; for an empty field only that it is empty."""
         if problems and self.control.value == "" and self._kind in ("int", "float"):
             return "enter a number"
         return "; ".join(text for _, text in problems)
@@ -109,14 +109,14 @@ class Simple(Editor):
             self.control.value = dump_yaml(value).strip()
 
     def be_bare(self) -> None:
-        """Leave out unit and help, where the control stands beside another that has them."""
+        """Leave out unit and help if the control stands beside another that has them."""
         marks = self.widget.children[1:]
         self.widget.children = [self.control]
         for mark in marks:
             mark.close()
 
     def relabel(self, options: list[tuple[str, Any]]) -> None:
-        """Show other texts for the same options of a drop-down."""
+        """Change the texts of the options of a drop-down."""
         self._silent = True
         value = self.control.value
         self.options = options
@@ -126,7 +126,7 @@ class Simple(Editor):
 
 
 class OptionalValue(Editor):
-    """A single control with a switch beside it: 'not set' is a state of its own, and no zero."""
+    """A single control with a switch beside it, because 'not set' differs from zero."""
 
     def __init__(self, inner: Simple, changed: Callable[[], None]) -> None:
         super().__init__(changed, inner.about)
@@ -134,7 +134,7 @@ class OptionalValue(Editor):
         self._empty: str | None = None
         self.switch = Checkbox(
             False,
-            description=f"set {inner.control.description}",  # of which the page shows the first word
+            description=f"set {inner.control.description}",  # the page shows only the first word
             indent=False,
             css="mt-set",
         )
@@ -158,7 +158,7 @@ class OptionalValue(Editor):
     @override
     def get(self) -> Any:
         value = self.inner.get() if self.switch.value else None
-        # switched on, and nothing entered yet
+        # switched on, but nothing entered yet
         return self._empty if value == "" else value
 
     @override
@@ -174,7 +174,7 @@ class OptionalValue(Editor):
 
 
 class FromPython(Editor):
-    """Shows how many structures there are, or which sets by name, which YAML or Python gives."""
+    """Shows how many structures, or which named sets, were given in YAML or Python."""
 
     wide = True
 
@@ -199,13 +199,13 @@ class FromPython(Editor):
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         if problems and not self._raw:
-            self._say("give them from Python, by setting the form's config")
+            self._say("set them in Python through the form's config")
         else:
             super().show_problems(problems)
 
 
 def beside(about: About, *, unit: bool = True) -> HTML:
-    """Return what stands beside a control: the unit and the mark of its help."""
+    """Return what stands beside a control: the unit and the help mark."""
     text = f'<span class="mt-unit">{html.escape(about.unit)}</span>' if unit else ""
     return HTML(text + about.mark(), css="mt-beside" if unit else "mt-mark")
 
@@ -216,13 +216,13 @@ def _number(text: str, kind: str) -> Any:
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError:
-        return text  # the config says what is wrong with it
+        return text  # the config reports what is wrong with it
 
 
 def _items(text: str) -> list[str]:
-    """Return the parts of a comma-separated line; a part may stand in quotation marks."""
+    """Return the parts of a comma-separated line; parts may be quoted."""
     rows = list(csv.reader([text], skipinitialspace=True))
-    # the reader does not say which parts were quoted, and only in those do outer spaces count
+    # the reader does not say which parts were quoted, and outer spaces count only in those
     return [part if _quoted(part) in text else part.strip() for part in rows[0]] if rows else []
 
 

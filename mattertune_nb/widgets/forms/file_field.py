@@ -1,4 +1,4 @@
-"""A field that names a file: typed, chosen in the server's folders, or uploaded."""
+"""A field for a file: typed, chosen from the server's folders, or uploaded."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.forms.about import About
 
 LARGEST_UPLOAD = 10_000_000
-"""Bytes; Jupyter's servers cut a connection that sends more at once."""
+"""Bytes; Jupyter's servers drop connections that send more at once."""
 
-# the kernel never hears of an upload that was cut, so it is said beforehand, as is the bound on the button
+# the kernel never hears of a dropped upload, so the limit is stated beforehand, on the button too
 _BOUND = (
-    f"Copy a file of up to {LARGEST_UPLOAD // 10**6} MB from this computer. Jupyter drops a larger one "
-    "without a word: put that into JupyterLab’s file browser, and choose it with Browse."
+    f"Copy a file of up to {LARGEST_UPLOAD // 10**6} MB from this computer. Jupyter silently drops "
+    f"larger files: put those into JupyterLab’s file browser, and choose them with Browse."
 )
 
 UPLOADS = "uploads"
-"""Folder beside the notebook for what was uploaded."""
+"""Folder beside the notebook for uploaded files."""
 
 
 class FileEditor(Simple):
-    """A path with a chooser and an upload beside it.
+    """A path with a file chooser and an upload button.
 
     Parameters
     ----------
     about, changed
-        As for :class:`~mattertune_nb.widgets.forms.fields.Simple`; ``files`` in the field's extra holds
-        the patterns of the names that the chooser shows.
+        As for :class:`~mattertune_nb.widgets.forms.fields.Simple`; ``files`` in the field's extra holds the
+        file-name patterns that the chooser shows.
     """
 
     def __init__(self, about: About, changed: Callable[[], None]) -> None:
@@ -77,21 +77,21 @@ class FileEditor(Simple):
                 path = keep_upload(file["name"], bytes(file["content"]), Path(UPLOADS))
             except (OSError, ValueError) as exc:
                 why = getattr(exc, "strerror", None) or exc
-                self._note.value = error_html(f"{file['name']} was not kept: {why}")
+                self._note.value = error_html(f"{file['name']} was not saved: {why}")
                 continue
             self._note.value = note_html(f"Uploaded to {path}.")
             self._choose(path)
-        # the button counts what it holds, and the bytes need not stay in memory
+        # the button counts the files it holds, and their bytes need not stay in memory
         self.upload.set_trait("value", ())
 
 
 class Chooser:
-    """The folders of the server, a list at a time.
+    """The folders of the server, one list at a time.
 
     Parameters
     ----------
     patterns
-        Names of files that are shown, unless all are asked for.
+        Patterns of the file names shown, unless all are requested.
     chosen
         Called with the file.
     """
@@ -121,14 +121,14 @@ class Chooser:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is seen."""
+        """Whether it is visible."""
         return "mt-closed" not in self.widget._dom_classes
 
     def show(self, path: Path) -> None:
-        """Open the folder of a file, or where there is none the notebook's."""
+        """Open the folder of a file, or the notebook's folder if there is none."""
         try:
             near = path.expanduser().absolute()
-        except RuntimeError:  # of a home folder that is not there
+        except RuntimeError:  # there is no home folder
             near = Path.cwd() / path.name
         self.widget.remove_class("mt-closed")
         is_given = path.name and near.parent.is_dir()
@@ -137,7 +137,7 @@ class Chooser:
             self.list.value = near
 
     def hide(self) -> None:
-        """Put the list away."""
+        """Close the list."""
         self.widget.add_class("mt-closed")
 
     def _enter(self, folder: Path) -> None:
@@ -153,7 +153,7 @@ class Chooser:
         self.list.options = options
         self.list.value = None
         if not options:
-            self._where.value += note_html("No folder and no file of structures here.")
+            self._where.value += note_html("No folders or structure files here.")
 
     def _on_select(self, change: Any) -> None:
         path = change["new"]
@@ -173,14 +173,14 @@ class Chooser:
 
 
 def entries(folder: Path, patterns: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files of a folder in the order of their names, without hidden ones.
+    """Return the folders and files in a folder in alphabetical order, without hidden ones.
 
     Parameters
     ----------
     folder
         Where to look.
     patterns
-        Names of files, in any case; none: all files.
+        File-name patterns, case-insensitive; none: all files.
     """
     found = sorted(folder.iterdir(), key=lambda path: path.name.lower())
     seen = [path for path in found if not path.name.startswith(".")]
@@ -194,7 +194,7 @@ def entries(folder: Path, patterns: Sequence[str]) -> tuple[list[Path], list[Pat
 
 
 def keep_upload(name: str, content: bytes, folder: Path) -> Path:
-    """Write an uploaded file and return where it is; what is there already is never overwritten.
+    """Write an uploaded file and return its path; existing files are never overwritten.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def keep_upload(name: str, content: bytes, folder: Path) -> Path:
             "with the file browser on the left, and choose it with Browse."
         )
         raise ValueError(msg)
-    # a browser may send a path, of its own system
+    # a browser may send a path from its own system
     plain = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".")
     if not plain:
         msg = "it has no name."
@@ -228,7 +228,7 @@ def keep_upload(name: str, content: bytes, folder: Path) -> Path:
 
 
 def _short(path: Path) -> Path:
-    """Return a path as one would type it: relative to the notebook where it is below it."""
+    """Return a path as one would type it: relative to the notebook if it is below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

@@ -1,4 +1,4 @@
-"""Buttons that have a learning rate and the largest batch found before training, and use them."""
+"""Buttons that find a learning rate or the largest batch before training, and use it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TITLES: dict[Kind, str] = {"lr": "Find a learning rate", "batch": "Find the lar
 
 
 class Finder:
-    """Looks for a value of the form's config, in a process of its own: the kernel stays free.
+    """Searches for a value of the form's config in a separate process, so that the kernel stays free.
 
     Parameters
     ----------
     config
-        Returns the config as it stands.
+        Returns the current config.
     use
-        Called with a setting and the value that a person wants to use.
+        Called with a setting and the value that the user wants to use.
     """
 
     def __init__(
@@ -51,21 +51,21 @@ class Finder:
 
     @property
     def text(self) -> str:
-        """What is said, as HTML."""
+        """The text shown, as HTML."""
         return str(self._shown.value)
 
     @property
     def use_button(self) -> Button | None:
-        """The button that uses what was found, where there is something."""
+        """The button that uses the value found, if there is one."""
         return next(iter(self._remedy.children), None)
 
     def press(self, kind: Kind) -> None:
-        """Begin to look, or end it where it goes on.
+        """Start the search, or stop it if it is running.
 
         Parameters
         ----------
         kind
-            What is sought.
+            What to search for.
         """
         if self._thread is not None and self._thread.is_alive():
             self.cancel()
@@ -76,7 +76,7 @@ class Finder:
         except MatterTuneError as exc:
             self._shown.value = error_html(str(exc))
             return
-        self._shown.value = note_html("looking, some tens of steps …")
+        self._shown.value = note_html("searching, some tens of steps …")
         self.buttons[kind].description = "Cancel"
         self._thread = threading.Thread(target=self._look, args=(config, kind), daemon=True)
         self._thread.start()
@@ -89,7 +89,7 @@ class Finder:
     close = cancel
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the search has ended, for `timeout` seconds at most."""
+        """Wait until the search has ended, for at most `timeout` seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 

@@ -43,22 +43,22 @@ class ConfigEditor(Editor):
     Parameters
     ----------
     cls
-        The class; its own fields, descriptions and bounds make the form.
+        The class; the form is built from its fields, descriptions and bounds.
     changed
-        Called after a person has changed something.
+        Called after the user has changed something.
     prefix
-        Put before a field's name to make it the one it has in a config, e.g. ``"trainer."``.
+        Prefix that turns a field's name into its full name in a config, e.g. ``"trainer."``.
     only
-        The fields that are shown; all by default.
+        The fields shown; all by default.
     rest_label
-        What the button says behind which the fields are that few people touch.
+        Text of the button behind which the rarely used fields are.
 
     Attributes
     ----------
     first
-        Editors of the fields that stand at first sight.
+        Editors of the fields shown at first.
     rest
-        Those of the others, where some fields are more basic than others.
+        Editors of the other fields, if some fields are marked as basic.
     """
 
     wide = True
@@ -105,7 +105,7 @@ class ConfigEditor(Editor):
 
     @property
     def editors(self) -> dict[str, Editor]:
-        """Editors of all fields; those of the rest are made now if they were not yet."""
+        """Editors of all fields; those of the rest are created now if needed."""
         return self.first | (self.rest.inner.editors if self.rest is not None else {})
 
     @property
@@ -133,19 +133,19 @@ class ConfigEditor(Editor):
         return sections[0] if len(sections) == 1 else VBox(sections, css="mt-form")
 
     def add_below(self, name: str, note: W.Widget) -> None:
-        """Put below a field that takes the whole width what goes with it."""
+        """Place a widget below the full-width field it belongs to."""
         children = list(self.widget.children)
         children.insert(children.index(self.first[name].widget) + 1, note)
         self.widget.children = children
 
     def add_before_rest(self, note: W.Widget) -> None:
-        """Put below all fields of the first sight what goes with them."""
+        """Place a widget below all the fields shown at first."""
         children = list(self.widget.children)
         at = len(children) if self.rest is None else children.index(self.rest.widget)
         self.widget.children = [*children[:at], note, *children[at:]]
 
     def find(self, text: str) -> None:
-        """Hide the fields that a search does not find, and open what holds those that it finds."""
+        """Hide the fields that a search does not match, and open whatever contains the ones it does."""
         shown = set()
         for name, editor in self.first.items():
             field = self.cls.model_fields[name]
@@ -196,18 +196,18 @@ class ConfigEditor(Editor):
         self._say(own)
 
     def _place(self, path: Path, text: str) -> tuple[Path, str]:
-        """Give what is wrong with a config as a whole to the first field that it speaks of."""
+        """Assign problems of the config as a whole to the first field they mention."""
         return path_of_spoken(path, text, [*self.first, *self._others])
 
 
 def _group(field: FieldInfo) -> str:
-    """Return the group of fields to which one belongs; empty where it is of none."""
+    """Return the group of fields that contains one; empty if there is none."""
     extra: Any = field.json_schema_extra or {}
     return str(extra.get("group", ""))
 
 
 def path_of_spoken(path: Path, text: str, names: Sequence[str]) -> tuple[Path, str]:
-    """Return where a message belongs; one of a config as a whole, to the field that it names first."""
+    """Return where a message belongs; for one about the whole config, the first field it names."""
     if not path:
         spoken = [word for word in re.findall(r"\w+", text) if word in names]
         if spoken:
@@ -218,16 +218,16 @@ def path_of_spoken(path: Path, text: str, names: Sequence[str]) -> tuple[Path, s
 class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
     """The config of a form, shown whenever it is set.
 
-    It counts as changed also where 1 has become 1.0, which mean different things.
+    It also counts as changed when 1 becomes 1.0, because these have different meanings.
     """
 
     def get(self, obj: Any, cls: Any = None) -> Any:
-        """Return the config, once what the form still has to find out is in it."""
+        """Return the config, completed by whatever the form still has to find out."""
         obj._complete_config()
         return super().get(obj, cls)
 
     def set(self, obj: Any, value: Any) -> None:
-        """Store a value and tell the observers once, if it differs."""
+        """Store a value and notify the observers once if it differs."""
         new, old = self._validate(obj, value), obj._trait_values.get(self.name)
         obj._trait_values[self.name] = new
         obj._show_config()
@@ -238,17 +238,17 @@ class ConfigTrait(traitlets.Instance):  # type: ignore[misc]
 class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     """A form whose ``config`` is always the last valid one.
 
-    A config that is set is copied: to change one, set another, or use the form.
+    A config is copied when set: to change it, set another, or use the form.
 
     Parameters
     ----------
     config
-        What the form shows first.
+        The config shown first.
 
     Attributes
     ----------
     problem
-        What is wrong with the entries as they stand, in a line; empty where ``config`` holds them.
+        What is wrong with the current entries, in a line; empty if ``config`` reflects them.
     """
 
     config: Any = ConfigTrait(StrictConfig)
@@ -264,7 +264,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self.config = config
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the form, and for where none can be shown its main settings as a table."""
+        """Return the form and, if no widgets can be shown, a table of its main settings."""
         still = {"text/html": settings_html(self.config), "text/plain": self.config.to_yaml()}
         return still | dict(super()._repr_mimebundle_(**kwargs)) if has_front_end() else still
 
@@ -289,7 +289,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self._take_own(config)
 
     def _take_own(self, config: StrictConfig) -> None:
-        """Set a config that the editor shows already."""
+        """Set a config that the editor already shows."""
         self._own_change = True
         try:
             self.config = config
@@ -303,7 +303,7 @@ class ConfigForm(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self._clear_problems()
 
     def _complete_config(self) -> None:
-        """Put into the config what a reader must not miss."""
+        """Complete a config before it is read."""
 
     def _clear_problems(self) -> None:
         self.problem = ""

@@ -1,4 +1,4 @@
-"""Names of labels filled in from what the data files of a config hold."""
+"""Label names filled in from the contents of a config's data files."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from mattertune_nb.training.estimate.process import AskedProcess
 
 _SECONDS = 0.5
-"""How long a file is looked at before the form goes on."""
+"""Seconds for which a file is examined before the form moves on."""
 
 
 class LabelKeyFiller:
-    """Looks into each data file once, and says what it found.
+    """Examines each data file once, and reports what it found.
 
     Parameters
     ----------
     waiting
-        Whether files are not to be looked into yet.
+        Whether files should not be examined yet.
     weighed
-        Called in a thread when the untuned model has spoken of values among which a person would have to
-        choose; :meth:`fill` then knows more.
+        Called in a thread when the untuned model has been compared with values among which the user would
+        have to choose; :meth:`fill` then knows more.
 
     Attributes
     ----------
     notes
-        A line for each data file of the last config, by its field.
+        One line for each data file of the last config, by field.
     sizes
-        How many frames each of them has, where it could be read.
+        Number of frames in each file that could be read.
     questions
-        For each of them the labels that several values may be, while none of these is set.
+        For each file, the labels for which there are several candidates, as long as none is chosen.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class LabelKeyFiller:
         self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def look(self, config: MatterTunerConfig) -> None:
-        """Look into the data files of a config, so that :meth:`fill` has nothing to wait for."""
+        """Examine the data files of a config, so that :meth:`fill` does not have to wait."""
         for name in type(config.data).model_fields:
             if _is_here(getattr(config.data, name)):
                 self._look(name, getattr(config.data, name))
 
     def wait(self) -> None:
-        """Wait until the untuned model has spoken, where it was asked."""
+        """Wait for the comparison with the untuned model, if one is running."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Ask no more questions of the model."""
         self._is_closed = True
         if self._process is not None:
             self._process.cancel()
@@ -88,7 +88,7 @@ class LabelKeyFiller:
             return self._seen[name]
 
     def identity(self, dataset: Any) -> Any:
-        """Return what tells a data set, with the names of its labels, from others."""
+        """Return what identifies a data set and its label names."""
         part = {prop.key_field for prop in PROPERTIES.values()}
         names = tuple(dataset.model_dump(include=part).values())
         if hasattr(dataset, "src"):
@@ -96,15 +96,15 @@ class LabelKeyFiller:
         return id(dataset.atoms_list[0]), len(dataset.atoms_list), names
 
     def fill(self, config: MatterTunerConfig) -> bool:
-        """Set the keys that are not set and whose standard name a file lacks; return whether any was.
+        """Set the keys that are unset if a file lacks the standard name; return whether any was set.
 
-        What was filled in for another file in the same place is taken back first.
+        Names filled in for a previous file in the same place are removed first.
         """
         if self.waiting:
             fields = [
                 n for n in type(config.data).model_fields if _is_here(getattr(config.data, n))
             ]
-            self.notes = dict.fromkeys(fields, "Looking into the data file …")
+            self.notes = dict.fromkeys(fields, "Reading the data file …")
             return False
         changed = False
         self.notes, self.sizes, self.questions = {}, {}, {}
@@ -139,7 +139,7 @@ class LabelKeyFiller:
         return changed
 
     def _ask(self, config: MatterTunerConfig) -> None:
-        """Ask the untuned model about what is open, once for each file."""
+        """Ask the untuned model about open questions, once for each file."""
         with self._lock:
             open_files = {
                 name: seen[0]
@@ -158,10 +158,10 @@ class LabelKeyFiller:
 
     def _weigh(self, config: MatterTunerConfig, files: dict[str, Any]) -> None:
         try:
-            # it imports torch, which would hold up the kernel for seconds
+            # it imports torch, which would block the kernel for seconds
             said = weigh_labels(config, lambda process: setattr(self, "_process", process))
         except MatterTuneError:
-            return  # a sentence that asks is worth more than one about a model
+            return  # the question itself is more useful than a message about the model
         with self._lock:
             for name, identity in files.items():
                 if self._seen[name][0] == identity:
@@ -169,14 +169,14 @@ class LabelKeyFiller:
                     found = said.added_to(name, found)
                     dataset = getattr(config.data, name)
                     self._seen[name] = identity, found, _line(dataset, found, size or 0), size
-                    # what was filled in is taken back and done again with what is known now
+                    # names filled in earlier are removed and determined again with the new knowledge
                     self._filled[name] = None, self._filled.get(name, (None, {}))[1]
         if not self._is_closed:
             self._weighed()
 
 
 def _is_here(dataset: Any) -> bool:
-    """Return whether a data set is of files, none of which has to be fetched first."""
+    """Return whether a data set consists of files, none of which must be downloaded first."""
     is_fetched = isinstance(dataset, FetchedSource)
     return hasattr(dataset, "src") and (not is_fetched or dataset.src.is_file())
 

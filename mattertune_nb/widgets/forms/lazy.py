@@ -1,4 +1,4 @@
-"""A part of a form that is built when it is first looked at."""
+"""Parts of a form that are built when first needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Lazy(Editor):
-    """Keeps a value until its editor is asked for: hundreds of widgets take their time.
+    """Holds a value until its editor is needed, because hundreds of widgets take time to build.
 
     Parameters
     ----------
     make
-        Makes the editor.
+        Creates the editor.
     changed
         Called after a change.
     """
@@ -42,12 +42,12 @@ class Lazy(Editor):
 
     @property
     def built(self) -> bool:
-        """Whether the editor is there."""
+        """Whether the editor exists."""
         return self._inner is not None
 
     @property
     def inner(self) -> Any:
-        """The editor, made now if it was not yet."""
+        """The editor, created now if necessary."""
         if self._inner is None:
             self._inner = self._make()
             if self._raw is not None:
@@ -85,14 +85,14 @@ class Lazy(Editor):
 
 
 class Disclosure(Lazy):
-    """Settings behind a button, which few people need.
+    """Rarely used settings behind a button.
 
     Parameters
     ----------
     label
-        What the button says.
+        Text of the button.
     make, changed
-        As for all that is built when it is looked at.
+        As for all lazily built parts.
     """
 
     wide = True

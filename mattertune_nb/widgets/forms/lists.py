@@ -1,4 +1,4 @@
-"""Editors of lists of configs: rows that are added and removed, alone or a list for each key."""
+"""Editors of lists of configs, with rows that are added and removed; single or one list per key."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Rows(Editor):
 
 
 class Keyed(Editor):
-    """A mapping whose possible keys are known: an editor of the list of each."""
+    """A mapping with known keys: one list editor per key."""
 
     wide = True
 

@@ -1,4 +1,4 @@
-"""The tab of the model: which backbone, what helps to choose it, and what it learns."""
+"""The tab of the model: which backbone, facts that help to choose it, and what is trained."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REST = tuple(n for n in ModelConfig.model_fields if n not in {"properties", *OP
 class ModelTab(Editor):
     """Backbone, its facts and the properties; its value is that of ``model`` without the optimizer.
 
-    Properties and what else all backbones share stay when another backbone is chosen.
+    Properties and all other shared settings stay when another backbone is chosen.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ModelTab(Editor):
             [
                 self.choice.widget,
                 self.facts,
-                HTML(f'<div class="mt-heading">What it learns {self.properties.help}</div>'),
+                HTML(f'<div class="mt-heading">Properties to train {self.properties.help}</div>'),
                 self.properties.widget,
                 self.rest.widget,
             ],
@@ -92,7 +92,7 @@ class ModelTab(Editor):
         return editors[name]
 
     def show_facts(self, config: BackboneConfig) -> None:
-        """Show what is known of the weights that a config chooses."""
+        """Show what is known about the weights chosen in a config."""
         self.facts.value = facts_html(config.facts(), self.infos.get(config.name), config.lacks)
 
     @override
@@ -128,7 +128,7 @@ class ModelTab(Editor):
 def facts_html(
     facts: BackboneFacts | None, info: BackboneInfo | None, lacks: Mapping[Trait, str]
 ) -> str:
-    """Return what helps to choose a backbone: facts, what it is not, and whether it is installed."""
+    """Return what helps to choose a backbone: facts, properties it lacks, and whether it is installed."""
     here = "installed"
     if info is not None and not info.installed:
         here = f"not installed: <code>{html.escape(info.install_hint)}</code>"

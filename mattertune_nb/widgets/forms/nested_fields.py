@@ -1,4 +1,4 @@
-"""Editors made of others: a form behind a switch, and one of several kinds."""
+"""Composite editors: a form behind a switch, and a choice among several kinds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _set_open(box: VBox, on: bool) -> None:
 
 
 class Optional(Editor):
-    """A form of its own behind a switch, built when it is first opened."""
+    """A nested form behind a switch, built when first opened."""
 
     wide = True
 
@@ -100,7 +100,7 @@ class Optional(Editor):
 
 
 class Section(Lazy):
-    """A nested form behind a button, built when it is first opened."""
+    """A nested form behind a button, built when first opened."""
 
     wide = True
     css = "mt-form mt-nested mt-closed"
@@ -142,10 +142,10 @@ class Section(Lazy):
         self._summarise()
 
     def _summarise(self) -> None:
-        """Say beside the closed form what in it differs from the default."""
+        """Show beside the closed form what differs from the default."""
         raw = self.get()
         if self.default is MISSING or self.is_default:
-            text = "as by default"
+            text = "default settings"
         else:
             old = self.default
             changed = [(k, v) for k, v in raw.items() if k not in old or old[k] != v]
@@ -179,20 +179,20 @@ def _short(value: Any) -> str:
 
 
 class Choice(Editor):
-    """A value of one of several kinds: a drop-down for the kind and an editor of that kind.
+    """A value of one of several kinds: a drop-down for the kind, and an editor for that kind.
 
     Parameters
     ----------
     about
         The setting.
     editors
-        Text of each kind and what makes its editor; no maker for a kind that has no value.
+        The text of each kind and the function that makes its editor, or none if the kind has no value.
     kind_of_raw
-        Tells the kind of a raw value.
+        Returns the kind of a raw value.
     changed
         Called after a change.
     wide
-        Whether it takes the whole width of a form.
+        Whether it takes the full width of a form.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class Choice(Editor):
 
     @property
     def inner(self) -> Editor | None:
-        """The editor of the kind that is chosen, if it has a value."""
+        """The editor of the chosen kind, if it has a value."""
         key = self.kind.value
         if key not in self._built:
             make = self._editors[key][1]
@@ -239,7 +239,7 @@ class Choice(Editor):
         return [self.kind, self._beside, self.inner.widget]
 
     def _place_value(self) -> None:
-        """Put a value that is a single control beside the kind and not below it."""
+        """Place a single-control value beside the kind rather than below it."""
         inner = self.inner
         if isinstance(inner, Simple):
             inner.be_bare()

@@ -1,4 +1,4 @@
-"""What a form offers to make of a data file beside its standard use."""
+"""Optional uses of a data file that a form offers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _REFERENCES = PerAtomReferencingNormalizerConfig(per_element_references=ISOLATED_ATOMS)
 
 TEXTS = {
-    "stresses": "The file holds stresses: train on them too",
-    "references": "The file holds isolated atoms: take their energies as references",
+    "stresses": "The file contains stresses: train on them too",
+    "references": "The file has isolated atoms: use their energies as references",
 }
-"""Text of the button of each offer."""
+"""Button text of each offer."""
 
 
 def offers_of(contents: Contents, model: ModelConfig) -> list[str]:
-    """Return what can be offered for what a file holds, and is not so yet."""
+    """Return what can be offered for the contents of a file and is not set already."""
     names = []
     if contents.labels[STRESSES.name] and STRESSES.name not in model.property_names:
         names.append("stresses")
@@ -37,16 +37,16 @@ def offers_of(contents: Contents, model: ModelConfig) -> list[str]:
 
 
 def take_offer(name: str, model: ModelConfig, contents: Sequence[Contents | None]) -> None:
-    """Change a model's settings to what was offered.
+    """Change a model's settings as offered.
 
     Parameters
     ----------
     name
-        Of the offer.
+        Name of the offer.
     model
-        What is changed.
+        The settings to change.
     contents
-        What is known of each data file.
+        What is known about each data file.
     """
     if name == "references":
         others = [
@@ -56,7 +56,7 @@ def take_offer(name: str, model: ModelConfig, contents: Sequence[Contents | None
         ]
         model.normalizers = {**model.normalizers, ENERGY.name: [_REFERENCES.model_copy(), *others]}
     elif STRESSES.name not in model.property_names:
-        # of frames without stresses the rest
+        # frames without stresses train on their other labels
         is_whole = all(c is not None and c.labels[STRESSES.name] == c.n_frames for c in contents)
         added = StressesPropertyConfig(missing="error" if is_whole else "mask")
         model.properties = [*model.properties, added]

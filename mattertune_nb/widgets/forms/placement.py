@@ -1,4 +1,4 @@
-"""Which settings of a run stand on which tab, where that is not the one of their part of the config."""
+"""Which tab shows a setting, if not the tab of its section of the config."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ BATCHES = (
     "graph_disk_mb",
     "pin_memory",
 )
-"""Settings of the data that are looked for where the training is."""
+"""Data settings that people expect on the training tab."""
 
 OPTIMIZER = ("optimizer", "lr_scheduler")
-"""Settings of the model that are looked for there."""
+"""Model settings that people expect there."""
 
 
 def own_problems(
     problems: Sequence[tuple[Path, str]], names: Collection[str]
 ) -> tuple[list[tuple[Path, str]], list[tuple[Path, str]]]:
-    """Divide messages into those of some fields and the others."""
+    """Separate the messages about some fields from the others."""
     inside = [(path, text) for path, text in problems if path and path[0] in names]
     return inside, [problem for problem in problems if problem not in inside]
 
 
 def tab_of(part: str, name: str) -> str:
-    """Return the tab on which a setting stands."""
+    """Return the tab that shows a setting."""
     if part == "trainer" or name in BATCHES + OPTIMIZER:
         return "Training"
     return part.capitalize()

@@ -1,4 +1,4 @@
-"""Goals that a run may have, each as a difference from the defaults; the values are from the study."""
+"""Goals for a run, each a set of differences from the defaults; the values come from the study."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a person wants, in settings.
+    """A goal of the user, as settings.
 
     Attributes
     ----------
-    why
+    A sentence that explains them.
         A sentence about them.
     settings
-        Value of each dotted field; an item of a list is called by its ``name``.
+        Value of each dotted field; an item of a list is addressed by its ``name``.
     needs
-        The property without which it makes no sense.
+        The property without which the goal makes no sense.
     """
 
     why: str
@@ -32,20 +32,20 @@ class Goal:
     needs: str | None = None
 
 
-NO_GOAL = "No goal: the settings as they are"
+NO_GOAL = "No goal: keep the current settings"
 
 GOALS: dict[str, Goal] = {
-    NO_GOAL: Goal("A goal changes a few of the settings below, and names them here."),
+    NO_GOAL: Goal("A goal changes a few of the settings below, and lists them here."),
     "A fast look": Goal(
-        "Ten epochs tell whether it learns at all.",
+        "Ten epochs show whether it learns at all.",
         {"trainer.max_epochs": 10},
     ),
     "I have a few dozen frames": Goal(
-        "Few frames make few steps per epoch: more epochs, and an end once nothing improves.",
+        "Few frames mean few steps per epoch: more epochs, and an early stop once nothing improves.",
         {"trainer.max_epochs": 300, "trainer.early_stopping": {"patience": 60}},
     ),
     "Forces matter most": Goal(
-        "The best weights are those of the best forces; clipped gradients help these a little.",
+        "The best weights are those with the best forces; gradient clipping helps forces a little.",
         {
             "trainer.checkpoint.monitor": f"val/{FORCES.main_metric}",
             "trainer.gradient_clip_val": 0.1,
@@ -53,7 +53,7 @@ GOALS: dict[str, Goal] = {
         needs=FORCES.name,
     ),
     "Energies matter most": Goal(
-        "Energies gain from more epochs and from a full weight at the end, once forces are learnt.",
+        "Energies benefit from more epochs and from full weight at the end, once forces are learnt.",
         {
             "trainer.checkpoint.monitor": "val/energy_per_atom_mae",
             "model.properties.energy.final_loss_coefficient": 1.0,
@@ -62,25 +62,25 @@ GOALS: dict[str, Goal] = {
         needs=ENERGY.name,
     ),
     "Keep the rest": Goal(
-        "Replay, one structure for each of the target, and EWC: of what was tried, it forgets least. Steps "
-        "take some 1.6 times as long, and the target's errors are an eighth larger.",
+        "Replay, one structure per target structure, and EWC: of everything tried, this forgets least. "
+        "Steps take about 1.6 times as long, and the errors on the target are an eighth larger.",
         {
             "trainer.replay": {"file": None, "share": 1.0, "weight": 0.25},
             "trainer.ewc": {"weight": 1.0},
         },
     ),
     "The untuned model is nearly right": Goal(
-        "Small steps keep what it knows.",
+        "Small steps preserve what it knows.",
         {"model.optimizer.lr": 3e-4},
     ),
 }
 
 MISSING: Any = object()
-"""Stands for the value of a field that is not there; ``None`` is a field that is not set."""
+"""Stands for the value of a missing field; ``None`` is the value of an unset one."""
 
 
 def find(settings: Any, path: str) -> Any:
-    """Return the value of a dotted field; :data:`MISSING` where it is not there."""
+    """Return the value of a dotted field; :data:`MISSING` if there is no such field."""
     for name in path.split("."):
         if isinstance(settings, list):
             named = (item for item in settings if item.get("name") == name)
@@ -91,7 +91,7 @@ def find(settings: Any, path: str) -> Any:
 
 
 def apply_settings(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with dotted fields set; what is not there is left out."""
+    """Return settings with dotted fields set; missing fields are left out."""
     out = deepcopy(settings)
     for path, value in changes.items():
         if find(out, path) is not MISSING:
@@ -101,16 +101,16 @@ def apply_settings(settings: dict[str, Any], changes: dict[str, Any]) -> dict[st
 
 
 def describe(goal: Goal, replaced: dict[str, tuple[Any, Any]], config: StrictConfig) -> str:
-    """Return why a goal asks for what, and what it has changed, as HTML.
+    """Return, as HTML, the reason for a goal and what it has changed.
 
     Parameters
     ----------
     goal
         The goal.
     replaced
-        For each dotted field its value before and after.
+        For each dotted field, its value before and after.
     config
-        Has the fields, by whose labels they are called.
+        Contains the fields, which are shown by their labels.
     """
     changes = " · ".join(
         f"{html.escape(label(config, path))} {_text(before)} → <b>{_text(after)}</b>"
@@ -121,7 +121,7 @@ def describe(goal: Goal, replaced: dict[str, tuple[Any, Any]], config: StrictCon
 
 
 def label(config: Any, path: str) -> str:
-    """Return the label of a dotted field, after the name of the item of a list that it is in."""
+    """Return the label of a dotted field, preceded by the name of the list item that contains it."""
     words, owner = "", ""
     for name in path.split("."):
         if isinstance(config, list):

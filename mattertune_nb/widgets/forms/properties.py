@@ -1,4 +1,4 @@
-"""What is learnt: a row each for energy, forces and stress, and as many of one's own as there are."""
+"""The properties to train: a row each for energy, forces and stress, and one per custom property."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CLASSES: dict[str, Any] = {
 
 
 class PropertyRow:
-    """One property: whether it is learnt, and its settings, which are made once it is."""
+    """One property: whether it is trained, and its settings, which are created once it is."""
 
     def __init__(self, name: str, changed: Callable[[], None]) -> None:
         self.name = name
@@ -74,25 +74,25 @@ class PropertyRow:
         return self.settings.inner.get()
 
     def set(self, value: Any) -> None:
-        """Show settings; ``None`` where the property is not learnt."""
+        """Show settings; ``None`` if the property is not trained."""
         if value is not None:
             self.settings.set(value)
         self.switch.value = value is not None
 
 
 def own_kinds() -> dict[str, Any]:
-    """Return the classes of settings of properties that a user names, those of other packages too."""
+    """Return the settings classes of custom properties, including those from other packages."""
     ours = {cls.model_fields["type"].default: cls for cls in OWN_KINDS}
     return ours | {kind: outside_config_class(kind) for kind in outside_kinds()}
 
 
 class OwnProperties(Rows):
-    """Properties that a user names: any number or vector of a structure, any number of an atom."""
+    """Custom properties: any number or vector per structure, any number per atom."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        about = About.of(ModelConfig, "properties", "model.").called("Properties of your own")
+        about = About.of(ModelConfig, "properties", "model.").called("Custom properties")
         super().__init__(about, self._new, changed)
-        self.add_button.description = "Add a property of your own"
+        self.add_button.description = "Add a custom property"
 
     def _new(self) -> Choice:
         kinds: dict[str, tuple[str, Callable[[], Editor] | None]] = {
@@ -107,7 +107,7 @@ class OwnProperties(Rows):
 
 
 class PropertyRows(Editor):
-    """The list of properties of a model, a row for each that there can be."""
+    """The list of properties of a model, with a row for each possible one."""
 
     wide = True
 
@@ -139,7 +139,7 @@ class PropertyRows(Editor):
     def _show(self, value: Any) -> None:
         given = {item["name"]: item for item in value or [] if item.get("name") in CLASSES}
         self.own.set([item for item in value or [] if item.get("name") not in CLASSES])
-        # a list keeps its order, and what is added comes last
+        # a list keeps its order, and new items go last
         self._order = [*given, *(name for name in CLASSES if name not in given)]
         for name, row in self.rows.items():
             row.set(given.get(name))

@@ -15,12 +15,12 @@ _WIDTH, _HEIGHT = 300, 90
 def learning_rates(config: MatterTunerConfig) -> list[float]:
     """Return the learning rate at each step of a run of ten steps per epoch, by torch's schedulers.
 
-    A schedule that waits for a plateau is left out, as its steps depend on the run.
+    A schedule that waits for a plateau is left out, because its steps depend on the run.
 
     Raises
     ------
     ConfigError
-        Where a schedule needs a length that the run does not have.
+        A schedule needs a length that the run does not have.
     """
     import warnings
 
@@ -46,7 +46,7 @@ def learning_rates(config: MatterTunerConfig) -> list[float]:
     ]
     rates = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no optimizer step is made here
+        warnings.simplefilter("ignore")  # no optimizer steps are taken here
         for step in range(1, shown * _STEPS_PER_EPOCH + 1):
             rates.append(float(optimizer.param_groups[0]["lr"]))
             for scheduler in (scheduler for scheduler, every in each if step % every == 0):
@@ -60,9 +60,9 @@ def draw_schedule(rates: list[float], *, by_time: bool = False) -> str:
     Parameters
     ----------
     rates
-        Of :func:`learning_rates`.
+        Result of :func:`learning_rates`.
     by_time
-        Whether only its time ends the run, so that nobody knows how many epochs it has.
+        Whether only time ends the run, so that the number of epochs is unknown.
     """
     highest = max(rates) or 1.0
     n = max(len(rates) - 1, 1)

@@ -1,4 +1,4 @@
-"""Which fields a search finds, told from their declarations: most editors are not made yet."""
+"""Which fields a search finds, based on their declarations, because most editors do not exist yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def basic_fields(cls: type[BaseModel], names: Sequence[str]) -> list[str]:
-    """Return those of some fields that most people touch."""
+    """Return those fields that most people change."""
     extras: dict[str, Any] = {n: cls.model_fields[n].json_schema_extra or {} for n in names}
     return [name for name, extra in extras.items() if extra.get("basic")]
 
@@ -27,9 +27,9 @@ def is_found(name: str, field: FieldInfo, text: str, *, deep: bool = True) -> bo
     name, field
         The field.
     text
-        What a person typed, in any case.
+        What the user typed, in any case.
     deep
-        Whether the fields of nested configs count too.
+        Whether the fields of nested configs count as well.
     """
     wanted = text.lower().replace("_", " ").split()
     return any(

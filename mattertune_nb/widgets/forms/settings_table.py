@@ -1,4 +1,4 @@
-"""A form where none can be filled in: the settings that most people touch, as a table."""
+"""Stands in for a form if widgets cannot be shown: the main settings as a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELSEWHERE = "All settings: <code>print(form.config.to_yaml())</code>"
 
 
 def settings_html(config: BaseModel) -> str:
-    """Return the basic settings of a config as a table, in the words and units of the form."""
+    """Return the basic settings of a config as a table, with the labels and units of the form."""
     rows = "".join(
         f"<tr><td style='text-align:left'>{html.escape(label)}</td>"
         f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
@@ -27,7 +27,7 @@ def settings_html(config: BaseModel) -> str:
 
 
 def basic_settings(config: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield label and value of each basic setting that is set, also of the parts of a config."""
+    """Yield the label and value of each basic setting that is set, including those of nested configs."""
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         label = field.title or name.replace("_", " ").capitalize()

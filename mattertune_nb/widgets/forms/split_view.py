@@ -1,4 +1,4 @@
-"""How the frames of a data config are divided, as a bar with its numbers."""
+"""How the frames of a data config are split, as a bar with numbers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _COLORS = {"train": BLUE, "validation": GREEN, "test": "#e8833a"}
 _WORDS = {"train": "training", "validation": "validation", "test": "test"}
-_DELAY = 0.7  # s in which another edit may follow
+_DELAY = 0.7  # s during which another edit may follow
 _MOST = 20_000
-"""Frames of a file of which a page reads all."""
+"""A file with at most this many frames is read completely."""
 
 
 class SplitView:
-    """The division: at once by the sizes that are asked for, and as it is once the frames were read."""
+    """The split: first from the requested sizes, then as computed from the frames."""
 
     def __init__(self) -> None:
         self.widget = HTML()
@@ -36,18 +36,18 @@ class SplitView:
 
     @property
     def value(self) -> str:
-        """What is shown."""
+        """The text and bar shown."""
         return str(self.widget.value)
 
     def show(self, data: Any, sizes: Mapping[str, int]) -> None:
-        """Show the division of a data config.
+        """Show the split of a data config.
 
         Parameters
         ----------
         data
-            The config; its own code divides.
+            The config; its own code splits the frames.
         sizes
-            Frames of the data set in each field, as far as they are known.
+            Number of frames in the data set of each field, as far as known.
         """
         asked = _identity(data), dict(sizes)
         with self._lock:
@@ -63,7 +63,7 @@ class SplitView:
             ).start()
 
     def clear(self) -> None:
-        """Show nothing, as where a file cannot be read and is told so."""
+        """Show nothing, e.g. if a file cannot be read, which is reported elsewhere."""
         with self._lock:
             self._asked = None
             self.widget.value = ""
@@ -91,19 +91,19 @@ def _identity(data: Any) -> str:
 
 
 def expected_html(data: Any, sizes: Mapping[str, int]) -> tuple[str, bool]:
-    """Return the division by the sizes alone, and whether reading the frames would tell no more."""
+    """Return the split by sizes alone, and whether reading the frames would change nothing."""
     try:
         counts = data.expected_counts(sizes)
     except MatterTuneError as exc:
         return error_html(str(exc), css="mt-alert"), True
-    # frames of one file go where the rule puts them, those of files of their own where they are
+    # frames of one file go where the rule puts them, those of separate files stay where they are
     about = "about " if "dataset" in sizes else ""
     unused = sum(sizes.values()) - sum(counts.values())
     return bar_html(counts, unused=unused, about=about), len(counts) < 2
 
 
 def divided_html(datasets: DividedData, n: int) -> str:
-    """Return a division of `n` frames with what is to be said of it."""
+    """Return a split of `n` frames with the remarks about it."""
     counts = {stage: len(dataset) for stage, dataset in datasets.items()}
     said = list(datasets.notes)
     told = any(f"divided by {datasets.rule}" in note for note in said)

@@ -1,4 +1,4 @@
-"""Start, and beside it what the run will take, how it goes, and its dashboard."""
+"""The Start button, with the estimated cost of the run, its progress, and its dashboard."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from mattertune_nb.training.records.status import Status
     from mattertune_nb.training.runs.run import Run
 
-_POLL = 0.5  # s; a look at a run's state is two small files
+_POLL = 0.5  # s; checking a run's state reads two small files
 
 
 class StartBar:
-    """The line of a form that is always in sight.
+    """The line of a form that is always visible.
 
     Parameters
     ----------
     pressed
-        Called where a person presses Start.
+        Called when the user presses Start.
     opened
-        Called with whether the dashboard of the run is to be shown, in place of the settings.
+        Called with whether to show the dashboard of the run in place of the settings.
     estimate
-        What the run will take.
+        The estimated cost of the run.
 
     Attributes
     ----------
     message
-        What came of the last press; a refusal is taken back with :meth:`forget_refusal`.
+        Result of the last press; a refusal is removed by :meth:`forget_refusal`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StartBar:
         )
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show a line in place of the last."""
+        """Show a line in place of the previous one."""
         self._is_error = error
         if error:
             self.message.value = error_html(text, css="mt-alert")
@@ -80,28 +80,28 @@ class StartBar:
             self.message.value = f'<div role="status">{note_html(text)}</div>' if text else ""
 
     def forget_refusal(self) -> None:
-        """Take a refusal back, as what it was about has changed."""
+        """Remove a refusal, because what it concerned has changed."""
         if self._is_error:
             self.say("")
 
     def show_refusal(self, text: str | None) -> None:
-        """Show why the config cannot be run as it stands, if it cannot."""
+        """Show why the config cannot be run, if it cannot."""
         self.refusal.value = note_html(f"Cannot start: {text}" if text else "")
 
     def refuse(self, text: str) -> None:
-        """Say that the config cannot be run, in place of the note that says so already."""
+        """Show that the config cannot be run, in place of the note that already says so."""
         self.refusal.value = ""
         self.say(f"Cannot start: {text}", error=True)
 
     def open_dashboard(self, on: bool) -> None:
         """Show the dashboard of the run, or the settings again."""
         self.is_open = on
-        self.dashboard_button.description = "Back to the settings" if on else "Open the dashboard"
+        self.dashboard_button.description = "Back to settings" if on else "Open the dashboard"
         self.dashboard_button.icon = "sliders" if on else "line-chart"
         self._opened(on)
 
     def follow(self, run: Run) -> None:
-        """Say how a run goes, until it ends or another is followed."""
+        """Report the progress of a run, until it ends or another is followed."""
         self._run = run
         self.dashboard_button.layout = shared(W.Layout, width="auto", flex="0 0 auto")
         self.show_state(run.status())
@@ -111,7 +111,7 @@ class StartBar:
                 return None
             status = run.status()
             bar.show_state(status)
-            # one that has ended may be resumed from its dashboard
+            # a run that has ended may be resumed from its dashboard
             return _POLL if status.state in ("starting", "running") else 4 * _POLL
 
         threading.Thread(
@@ -122,13 +122,13 @@ class StartBar:
         ).start()
 
     def show_state(self, status: Status) -> None:
-        """Say in words where the run stands; Start waits until it has ended."""
+        """Show the state of the run; Start is disabled until it has ended."""
         assert self._run is not None
         active = status.state in ("starting", "running")
         if not self._is_error:
             words = note_html(state_in_words(self._run.name, status))
             words = while_connected(words) if active else words
-            # a trait that is set to what it is sends nothing
+            # setting a trait to its current value sends nothing
             self.message.value = f'<div role="status">{words}</div>'
         self.button.description = "Training …" if active else "Start"
         self.button.icon = "spinner" if active else "play"
@@ -138,11 +138,11 @@ class StartBar:
 
     @property
     def run(self) -> Run | None:
-        """The run that is followed."""
+        """The run being followed."""
         return self._run
 
     def close(self) -> None:
-        """Follow no run any more."""
+        """Stop following a run."""
         self._run = None
 
 

@@ -1,4 +1,4 @@
-"""The tabs of a run's form: which settings stand where, and which of them at first sight."""
+"""The tabs of a run's form: which settings are on which tab, and which of them are shown at first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.forms.editor import Path
 
 Placement = dict[str, tuple[type["BaseModel"], tuple[str, ...]]]
-"""For each part of a run's config its class, and the fields of it that stand together."""
+"""For each section of a run's config its class, and the fields that are shown together."""
 
 TRAINING: Placement = {
     "trainer": (TrainerConfig, tuple(TrainerConfig.model_fields)),
@@ -42,7 +42,7 @@ RUN: Placement = {"run": (RunConfig, tuple(RunConfig.model_fields))}
 
 
 class Parts(Editor):
-    """Fields of several parts of a run's config; its value is a mapping of parts.
+    """Fields from several sections of a run's config; its value is a mapping of sections.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Parts(Editor):
     changed
         Called after a change.
     built
-        Called with the editor of each part.
+        Called with the editor of each section.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class Parts(Editor):
 
 
 class PartsTab(Editor):
-    """The basic settings of some parts of a run, and the others behind a button.
+    """The basic settings of some sections of a run, and the others behind a button.
 
     Parameters
     ----------
     placement, changed, built
         As for :class:`Parts`.
     note
-        What stands below the basic settings.
+        Widget below the basic settings.
     """
 
     def __init__(
@@ -181,14 +181,14 @@ class RunEditor(Editor):
     offers, name_label
         See :class:`~mattertune_nb.widgets.forms.data_tab.DataTab`.
     built
-        Called with each editor of a part of the training that is made.
+        Called with each editor of a training section when it is created.
     training_note, run_note
-        What stands on these tabs below their basic settings.
+        Widgets below the basic settings of these tabs.
 
     Attributes
     ----------
     tabs
-        The editor of each tab by its title.
+        The editor of each tab by title.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class RunEditor(Editor):
         self.model = Lazy(self._make_model, changed)
         self.training = Lazy(lambda: PartsTab(TRAINING, changed, built, training_note), changed)
         self.run = Lazy(lambda: PartsTab(RUN, changed, built, run_note), changed)
-        # closed with the form even where their tabs are never opened
+        # closed with the form even if their tabs are never opened
         self.training.widget.once_shown, self.run.widget.once_shown = (training_note,), (run_note,)
         self.tabs: dict[str, Any] = {
             "Data": self.data,
@@ -226,12 +226,12 @@ class RunEditor(Editor):
                 _ = tab.inner
 
     def add_page(self, title: str, page: W.Widget) -> None:
-        """Add a tab that holds no settings."""
+        """Add a tab without settings."""
         self.widget.children = [*self.widget.children, page]
         self.widget.titles = [*self.widget.titles[:-1], title]
 
     def training_editors(self) -> list[ConfigEditor]:
-        """Return the editors of the parts of the training that are made already."""
+        """Return the editors of the training sections created so far."""
         if not self.training.built:
             return []
         tab = self.training.inner
@@ -239,7 +239,7 @@ class RunEditor(Editor):
         return [editor for parts in shown for editor in parts.editors.values()]
 
     def show_model(self, config: BackboneConfig) -> None:
-        """Show what is known of a backbone."""
+        """Show what is known about a backbone."""
         self._backbone = config
         if self.model.built:
             self.model.inner.show_facts(config)
@@ -255,7 +255,7 @@ class RunEditor(Editor):
         self.widget.selected_index = list(self.tabs).index(title)
 
     def editor(self, part: str, name: str) -> Editor:
-        """Return the editor of a setting, wherever it stands; it is made where it was not yet."""
+        """Return the editor of a setting on any tab, creating it if necessary."""
         title = tab_of(part, name)
         if title == "Data":
             found: Editor = self.data.editor(name)
@@ -296,7 +296,7 @@ class RunEditor(Editor):
 
     @override
     def find(self, text: str) -> None:
-        """Show what a search finds on each tab, on the first of them that has some."""
+        """Show what a search finds on each tab, and open the first tab with a match."""
         self._hits = dict.fromkeys(self.tabs, 0)
         for part, cls in self._classes().items() if text.strip() else ():
             for name, field in cls.model_fields.items():
@@ -314,7 +314,7 @@ class RunEditor(Editor):
 
     @property
     def hits(self) -> dict[str, int]:
-        """How many settings the last search has found on each tab."""
+        """Number of settings that the last search found on each tab."""
         return self._hits
 
     @override
@@ -332,7 +332,7 @@ class RunEditor(Editor):
             if title in ("Data", "Model"):
                 own = [(path[1:], text) for path, text in own]
             tab.show_problems(own)
-        # a message on a tab that is not open must not go unseen
+        # a message on a closed tab must not go unnoticed
         self._ill = {title for title, own in by_tab.items() if own}
         self._name_tabs()
 
@@ -343,7 +343,7 @@ class RunEditor(Editor):
 
 
 def joined(*values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the settings of parts that stand in several places."""
+    """Return the settings of sections that are spread over several places."""
     parts = dict.fromkeys(part for value in values for part in value)
     return {
         part: {k: v for value in values for k, v in value.get(part, {}).items()} for part in parts

@@ -31,7 +31,7 @@ class Tools:
     form
         The form, whose config a goal changes.
     editor
-        Its settings, which are searched.
+        The editor whose settings are searched.
     """
 
     def __init__(self, form: TunerForm, editor: RunEditor) -> None:
@@ -39,7 +39,7 @@ class Tools:
         self.goal = Dropdown(
             options=list(GOALS),
             description="Goal",
-            tooltip="A starting point; only a difference from the defaults",
+            tooltip="A starting point, given as differences from the defaults",
             layout=shared(W.Layout, width="330px"),
             style={"description_width": "auto"},
         )
@@ -49,12 +49,12 @@ class Tools:
             layout=shared(W.Layout, width="280px"),
             style={"description_width": "auto"},
         )
-        # there from the first moment, so that choosing a goal moves nothing
+        # always present, so that choosing a goal moves nothing
         self.found, self.text = HTML(), HTML(note_html(GOALS[NO_GOAL].why))
         line = HBox([self.goal, self.search, self.found], css="mt-tools")
         self.widget = VBox([line, self.text])
         self._applied = NO_GOAL
-        # of each field that the goal has set: the value before, and the goal's
+        # for each field set by the goal: the previous value, and the goal's
         self._replaced: dict[str, tuple[Any, Any]] = {}
         self.goal.observe(self._on_goal, "value")
         self.search.observe(self._on_search, "value")
@@ -67,7 +67,7 @@ class Tools:
         self.found.value = note_html(words if text.strip() else "")
 
     def _on_goal(self, change: Any) -> None:
-        """Take back what the last goal changed, and apply the new one; the rest stays."""
+        """Undo what the last goal changed, and apply the new one; all else stays."""
         if change["new"] == self._applied:
             return
         now, goal = self._form.config.to_dict(), GOALS[change["new"]]
@@ -76,7 +76,7 @@ class Tools:
         )
         try:
             if goal.needs and goal.needs not in self._form.config.model.property_names:
-                msg = f"'{change['new']}' makes no sense while {goal.needs} are not learnt."
+                msg = f"'{change['new']}' makes no sense unless {goal.needs} are trained."
                 raise ConfigError(msg)
             config = type(self._form.config).from_dict(apply_settings(before, goal.settings))
         except ConfigError as exc:
@@ -93,5 +93,5 @@ class Tools:
         self.show_goal()
 
     def show_goal(self) -> None:
-        """Say what the goal has changed."""
+        """Show what the goal has changed."""
         self.text.value = describe(GOALS[self._applied], self._replaced, self._form.config)

@@ -49,17 +49,17 @@ log = logging.getLogger(__name__)
 
 
 class TunerForm(ConfigForm):
-    """All settings of a run as a form; Start trains in a process of its own.
+    """All settings of a run as a form; Start trains in a separate process.
 
-    ``form.config`` is always the last valid :class:`MatterTunerConfig`, ``form.run`` the run that
-    was started last. What this machine cannot run is marked and can still be chosen, for a config
-    that goes to a cluster; Start is what refuses. Names of labels that are not set are filled in
-    where the data file has no standard ones.
+    ``form.config`` is always the last valid :class:`MatterTunerConfig`, ``form.run`` the run started last.
+    Settings that this machine cannot run are marked but can still be chosen, for a config meant for a
+    cluster; only Start refuses them. Label names that are not set are filled in if the data file does not use
+    the standard ones.
 
     Parameters
     ----------
     config
-        What the form shows first.
+        The config shown first.
     """
 
     run = traitlets.Any(None, allow_none=True)
@@ -70,7 +70,7 @@ class TunerForm(ConfigForm):
             data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=FilePath("data.xyz"))),
         )
         self._is_to_look, self._look_lock = False, threading.RLock()
-        # ASE takes a second to import: the form is shown first
+        # ASE takes a second to import: display the form first
         self._keys_changed = False
         self._keys = LabelKeyFiller(
             waiting="ase.io" not in sys.modules, weighed=lambda: self._on_weighed()
@@ -127,17 +127,17 @@ class TunerForm(ConfigForm):
         return config
 
     def _look_into_files(self) -> None:
-        """Fill in the names of labels: a while after the form is shown, or when config is read."""
+        """Fill in the label names: shortly after the form is displayed, or when config is read."""
         with self._look_lock:
             if self._is_to_look:
                 self._keys.look(self._trait_values["config"])
-            if self._is_to_look:  # and no other config, with its names, was set meanwhile
+            if self._is_to_look:  # and no other config with its own names was set meanwhile
                 self._is_to_look = False
                 self._take_own(self.config.model_copy(deep=True))
                 self._show_data()
 
     def _on_weighed(self) -> None:
-        """Take what the untuned model says of values that may be labels, and show it."""
+        """Use and show the untuned model's comparison with values that may be labels."""
         with self._look_lock:
             self._take_own(self._trait_values["config"].model_copy(deep=True))
             self._show_data()
@@ -153,7 +153,7 @@ class TunerForm(ConfigForm):
 
     @property
     def config_tab(self) -> ConfigTab:
-        """The config as text, made when it is first looked at."""
+        """The config as text, created when first shown."""
         if self._config_tab is None:
             self._config_tab = ConfigTab(MatterTunerConfig, self.take)
             self._config_tab.show(self.config)
@@ -170,24 +170,24 @@ class TunerForm(ConfigForm):
         Parameters
         ----------
         config
-            What the form shows from now on.
+            The config to show.
         """
         self.config = config
 
     def _take_offer(self, name: str) -> None:
-        """Make of the data files what was offered."""
+        """Use the data files as offered."""
         config = self.config.model_copy(deep=True)
         take_offer(name, config.model, [self._contents(file) for file in self._keys.sizes])
         self.config = config
 
     def _name_label(self, source: str, field: str, key: str) -> None:
-        """Take what a person says is a label of a data file."""
+        """Use the label of a data file that the user chose."""
         config = self.config.model_copy(deep=True)
         setattr(getattr(config.data, source), field, key)
         self.config = config
 
     def _use_remedy(self, finding: Finding) -> None:
-        """Set for the data set of a finding what it gives as the remedy."""
+        """Apply the remedy of a finding to its data set."""
         changes = [
             f"data.{name}.{setting}={value}"
             for name, (_, dataset) in self._identities().items()
@@ -197,7 +197,7 @@ class TunerForm(ConfigForm):
         self.config = override_settings(self.config, changes)
 
     def _use_found(self, setting: str, value: float) -> None:
-        """Set what a finder suggests."""
+        """Set the value that a finder suggests."""
         self.config = override_settings(self.config, [f"{setting}={value:g}"])
 
     def _on_new_config(self, _: Any = None) -> None:
@@ -216,7 +216,7 @@ class TunerForm(ConfigForm):
             self._estimate.ask(self.config)
 
     def _identities(self) -> dict[str, tuple[Any, Any]]:
-        """Return for each data file that can be read what tells it from others, and its config."""
+        """Return, for each readable data file, what identifies it, and its config."""
         data = self._trait_values["config"].data
         found = {name: getattr(data, name) for name in self._keys.sizes}
         return {name: (self._keys.identity(dataset), dataset) for name, dataset in found.items()}
@@ -227,7 +227,7 @@ class TunerForm(ConfigForm):
         return None if isinstance(found, str) else found
 
     def _show_data(self) -> None:
-        """Show what is known of the data files, and have the rest read."""
+        """Show what is known about the data files, and have the rest read."""
         config = self._trait_values["config"]
         self._tabs.data.show_contents(config.data, self._keys)
         identities = self._identities()
@@ -253,7 +253,7 @@ class TunerForm(ConfigForm):
                     field.relabel(options)
 
     def _on_answer(self, known: dict[str, Any]) -> None:
-        """Show what a process that knows torch says of the config, see :mod:`.advice`."""
+        """Show what the process with torch says about the config, see :mod:`.advice`."""
         self._known, self._hardware = known, known["hardware"]
         self._machine.value = note_html(summary(known["hardware"]))
         if "rates" in known:
@@ -265,24 +265,24 @@ class TunerForm(ConfigForm):
             self._mark_hardware(editor)
 
     def _on_press(self, _: Any) -> None:
-        if not self.start_button.disabled:  # a second press may have been on its way
+        if not self.start_button.disabled:  # a second press may have been under way
             self.start_button.disabled = True
             threading.Thread(target=self._start_by_button, daemon=True).start()
 
     def _start_by_button(self) -> None:
-        with contextlib.suppress(Exception):  # said beside the button
+        with contextlib.suppress(Exception):  # shown beside the button
             self.start()
 
     def start(self) -> Run:
-        """Start the run and return it; a run of the form that is active is returned as it is.
+        """Start the run and return it; if a run of the form is active, return that.
 
-        The button does the same in a thread; a press that is still checking the data is waited for, so
-        that a cell with ``form.run or form.start()`` trains only where the button was not pressed.
+        The button does the same in a thread. If a press of it is still checking the data, this waits for it,
+        so a cell with ``form.run or form.start()`` starts a run only if the button was not pressed.
 
         Raises
         ------
         MatterTuneError
-            Where settings, data or this machine do not allow it; said beside the button too.
+            Settings, data or this machine do not allow it; also shown beside the button.
         """
         with self._starting:
             run: Run | None = self.run
@@ -296,7 +296,7 @@ class TunerForm(ConfigForm):
                 is_known = isinstance(exc, TrainingError) and str(exc) == self._known.get("refusal")
                 (self._bar.refuse if is_known else partial(self._bar.say, error=True))(str(exc))
                 raise
-            except Exception as exc:  # nobody else would hear of it in the button's thread
+            except Exception as exc:  # in the button's thread it would go unnoticed
                 log.exception("The run could not be started.")
                 said = f"The run could not be started ({cause(exc)})."
                 self._bar.say(said, error=True)
@@ -314,14 +314,14 @@ class TunerForm(ConfigForm):
             raise ConfigError(self.problem)
         self._keys.wait()
         config: MatterTunerConfig = self.config
-        # the advisor knows torch, whose import would hold up the kernel for seconds
+        # the advisor knows torch, whose import would block the kernel for seconds
         self._advisor.wait()
         if refusal := self._known.get("refusal"):
             raise TrainingError(refusal)
         return config
 
     def _follow(self, run: Any) -> None:
-        """Make the dashboard of a run ready, and say beside Start how it goes; the page stays as it is."""
+        """Prepare the dashboard of a run, and report its progress beside Start; the page stays as it is."""
         self.run = run
         self._estimate.pause()
         before, self._below.children = self._below.children, [run.dashboard()]
@@ -335,10 +335,10 @@ class TunerForm(ConfigForm):
         (self._settings.add_class if on else self._settings.remove_class)("mt-closed")
         (self._below.remove_class if on else self._below.add_class)("mt-closed")
         for view in self._below.children if on else ():
-            view.shown()  # what is drawn out of sight has no width
+            view.shown()  # anything drawn while hidden has no width
 
     def close(self) -> None:
-        """Close the form and the process that advises it."""
+        """Close the form and its advisor process."""
         self._looking.cancel()
         self._keys.close()
         self._advisor.close()

@@ -1,1 +1,1 @@
-"""What forms, live curves and views share."""
+"""What forms, live curves and views have in common."""

@@ -1,4 +1,4 @@
-"""A page outlives its kernel; what it still shows of the present then says that nobody knows."""
+"""A page can outlive its kernel; anything live that it still shows is then marked as disconnected."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import traitlets
 
 from mattertune_nb.widgets.page.controls import shared
 
-LOST = "disconnected: execute the cell again"
+LOST = "disconnected: run the cell again"
 
-# JupyterLab marks all widgets of a kernel that was restarted, :class:`Connection` sees to the rest
+# JupyterLab marks all widgets of a restarted kernel; :class:`Connection` handles the other cases
 CONNECTION_STYLE = """<style>
 .mt-lost, .jupyter-widgets-disconnected .mt-live { display: none !important; }
 .jupyter-widgets-disconnected .mt-lost { display: inline !important; }
@@ -24,7 +24,7 @@ button.mt-busy.jupyter-widgets-disconnected::after { content: 'Disconnected'; fo
 
 
 class Connection(anywidget.AnyWidget):  # type: ignore[misc]
-    """Nothing to see: marks the page's widgets where the kernel has died, as after a restart by hand."""
+    """Invisible: marks the page's widgets when the kernel has died or was restarted by hand."""
 
     _esm = Path(__file__).with_suffix(".js")
 
@@ -34,10 +34,10 @@ class Connection(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 def while_connected(inner: str, lost: str = LOST) -> str:
-    """Return HTML that is true only as long as the kernel lives, and gives way to words afterwards.
+    """Return HTML that is shown only while the kernel is alive, and replaced by words afterwards.
 
-    It works on a page that has :data:`CONNECTION_STYLE` and a :class:`Connection`.
+    It works on a page with :data:`CONNECTION_STYLE` and a :class:`Connection`.
     """
-    # hidden of itself: a page without widgets has neither the style nor a connection to lose
+    # hidden by default: a page without widgets has neither the style nor a connection to lose
     words = f'<span class="mt-lost" hidden>{escape(lost)}</span>' if lost else ""
     return f'<span class="mt-live">{inner}</span>{words}'

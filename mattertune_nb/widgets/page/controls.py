@@ -1,8 +1,8 @@
-"""ipywidgets' controls with one layout and one style for all of a kind.
+"""ipywidgets' controls, with one shared layout and style per kind.
 
-ipywidgets gives each control a layout and a style of its own, and each of those is a message to the page
-and an object on it: in a form they were three fifths of all, and of the time until it is seen. How controls
-look is set by their CSS classes, see :mod:`.style`, which are given as ``css``.
+ipywidgets gives each control its own layout and style, and each of these is a message to the page and an
+object on it: in a form they made up three fifths of both objects and display time. The look of controls is
+set by their CSS classes, see :mod:`.style`, which are passed as ``css``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _shared: dict[tuple[Any, ...], W.Widget] = {}
 
 
 def shared(cls: type[W.Widget], **traits: Any) -> Any:
-    """Return the one layout or style with these traits; who changes it changes it for all."""
+    """Return the shared layout or style with these traits; changing it changes it for all users."""
     key = (cls, *sorted(traits.items()))
     # `Widget.close_all()` closes these as well
     if key not in _shared or _shared[key].comm is None:
@@ -27,13 +27,13 @@ def shared(cls: type[W.Widget], **traits: Any) -> Any:
 
 
 def is_shared(widget: W.Widget) -> bool:
-    """Return whether others look as this layout or style says."""
+    """Return whether this layout or style is shared."""
     return any(widget is one for one in _shared.values())
 
 
 class _Plain(traitlets.HasTraits):  # type: ignore[misc]
     def __init__(self, *args: Any, css: str = "", **traits: Any) -> None:
-        # classes that are added later are a message to the page each
+        # each class that is added later costs a message to the page
         super().__init__(*args, _dom_classes=tuple(css.split()), **traits)
 
     @traitlets.default("layout")  # type: ignore[untyped-decorator]
@@ -54,15 +54,15 @@ class _Labelled(_Styled):
 
 
 class _Holding(_Plain):
-    """A box that remembers what it showed before, or may show, as that is closed with it too.
+    """A box that remembers widgets it showed before, or may show later, because they are closed with it too.
 
-    What is left alive while a part of it is closed breaks every widget of the page: a kernel that is asked
-    for the state of all, as after a reload, fails at it and answers nothing.
+    If a widget stays alive while a part of it is closed, every widget of the page breaks: when the kernel is
+    asked for the state of all widgets, as after a reload, it fails at this one and answers nothing.
 
     Attributes
     ----------
     once_shown
-        What is closed with the box besides its children.
+        Widgets closed with the box besides its children.
     """
 
     once_shown: tuple[W.Widget, ...] = ()
@@ -77,7 +77,7 @@ class _Holding(_Plain):
 
 
 class Box(_Holding, W.Box):  # type: ignore[misc]
-    """A box as CSS lays it out."""
+    """A box laid out by CSS."""
 
 
 class HBox(_Holding, W.HBox):  # type: ignore[misc]
@@ -97,20 +97,20 @@ class Button(_Styled, W.Button):  # type: ignore[misc]
 
 
 class ToggleButton(_Styled, W.ToggleButton):  # type: ignore[misc]
-    """A button that stays pressed."""
+    """A toggle button."""
 
 
 class Checkbox(_Labelled, W.Checkbox):  # type: ignore[misc]
-    """A switch."""
+    """A checkbox."""
 
 
 class Dropdown(_Labelled, W.Dropdown):  # type: ignore[misc]
-    """A choice."""
+    """A drop-down list."""
 
 
 class Text(_Labelled, W.Text):  # type: ignore[misc]
-    """A line of text."""
+    """A text field."""
 
 
 class Textarea(_Labelled, W.Textarea):  # type: ignore[misc]
-    """Lines of text."""
+    """A text area."""

@@ -1,4 +1,4 @@
-"""A small menu by which the browser downloads a view."""
+"""A small menu through which the browser downloads a view."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ export default { render({ model, el }) {
 
 
 class Download(anywidget.AnyWidget):  # type: ignore[misc]
-    """A menu of the files that a view can be written to; what is chosen, the browser saves.
+    """A menu of the file formats of a view; the browser saves the chosen one.
 
     Parameters
     ----------
     view
-        What is downloaded.
+        The view to download.
     name
-        Name of the files, without their ending.
+        File name, without extension.
     """
 
     _esm = _ESM
-    # a layout that comes later would have the width of a drop-down
+    # a layout set later would have the width of a drop-down
     _css = PAGE_STYLE + ".mt-download { width: auto !important; min-width: 106px; }"
 
     def __init__(self, view: Exportable, name: str) -> None:

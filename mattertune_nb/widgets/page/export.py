@@ -1,4 +1,4 @@
-"""Views as files: pictures at the resolution of a paper, and the numbers behind them."""
+"""Views as files: pictures at print resolution, and the numbers behind them."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Table = Mapping[str, "Sequence[Any] | np.ndarray[Any, Any]"]
-"""Columns of one length by their titles, which hold the units."""
+"""Columns of equal length by title, which includes the unit."""
 
 FORMATS = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
-"""Endings of the files that a view can be written to, and their MIME types."""
+"""Extensions of the files to which a view can be written, and their MIME types."""
 
 _DPI_OF_FILES = 300
 
 
 class Exportable(Protocol):
-    """What can be written to a file."""
+    """Anything that can be written to a file."""
 
     def draw(self) -> Figure | None:
-        """Return the present state as a matplotlib figure; ``None`` where there is nothing yet."""
+        """Return the current state as a matplotlib figure; ``None`` if there is nothing yet."""
 
     def numbers(self) -> Table | None:
-        """Return the numbers that are shown; ``None`` where there is nothing yet."""
+        """Return the numbers shown; ``None`` if there is nothing yet."""
 
 
 def export(view: Exportable, kind: str) -> bytes:
-    """Return a view as the content of a file.
+    """Return a view as the contents of a file.
 
     Parameters
     ----------
     view
-        What is written.
+        The view to write.
     kind
         One of :data:`FORMATS`.
 
     Raises
     ------
     ConfigError
-        Where the kind is none of these.
+        The kind is none of these.
     DataError
-        Where the view shows nothing yet.
+        The view shows nothing yet.
     """
     if kind not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
@@ -64,7 +64,7 @@ def export(view: Exportable, kind: str) -> bytes:
 
 
 def save(view: Exportable, path: str | Path) -> Path:
-    """Write a view to a file whose ending says what is written, see :func:`export`; return its path."""
+    """Write a view to a file whose extension sets the format, see :func:`export`; return its path."""
     target = Path(path)
     content = export(view, target.suffix.removeprefix(".").lower())
     try:
@@ -78,11 +78,11 @@ def save(view: Exportable, path: str | Path) -> Path:
 def render(
     figure: Figure, kind: str = "png", dpi: int = DPI, *, transparent: bool = False
 ) -> bytes:
-    """Return a matplotlib figure as PNG or SVG, with or without paper; the same one gives the same bytes."""
+    """Return a matplotlib figure as PNG or SVG, with or without a background; reproducible to the byte."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    # words stay words in an SVG, which other programs then find and edit
+    # text stays text in an SVG, so that other programs can find and edit it
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mattertune_nb"}):
         metadata = {"Date": None} if kind == "svg" else None
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
@@ -90,7 +90,7 @@ def render(
 
 
 def csv_text(table: Table) -> str:
-    """Return columns as CSV; numbers have all digits, so that reading them gives the same again."""
+    """Return columns as CSV; numbers keep all digits, so that reading them gives the same values."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(table)

@@ -1,4 +1,4 @@
-"""Plotly figures that a page can ask for at any time: after a reload, in Voila, in a second tab."""
+"""Plotly figures that a page can request at any time: after a reload, in Voila, in a second tab."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TRIES = 20
 
 
 class Figure(go.FigureWidget):  # type: ignore[misc]
-    """A figure whose state is always the present one.
+    """A figure whose state is always current.
 
-    Plotly's own tells traces and layout to a page only when it is made or displayed by itself, so that a
-    figure inside a box is empty on each page that asks for it later. And it stays empty where a page takes
-    over two seconds to read plotly: anywidget then drops what is sent, see ``figure.js``.
+    Plotly's own widget sends traces and layout to a page only when it is created or displayed by itself, so a
+    figure inside a box is empty on every page that requests it later. It also stays empty on a page that
+    takes more than two seconds to load plotly, because anywidget then drops what is sent, see ``figure.js``.
     """
 
     _esm: ClassVar[Path] = Path(__file__).with_name("figure.js")
@@ -30,7 +30,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # it fills the cell and follows it; plotly's own stays at 700 px
+        # it fills the cell and follows its width; plotly's own stays at 700 px
         self._config = {"responsive": True, "displaylogo": False}
 
     @traitlets.default("_plotly")  # type: ignore[untyped-decorator]
@@ -38,7 +38,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         return _front_end()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Return what a page needs to show the figure as it is now."""
+        """Return what a page needs to show the figure in its current state."""
         keys = {key} if isinstance(key, str) else self.keys if key is None else set(key)
         if "_widget_data" in keys:
             self._trait_values["_widget_data"] = self._copied("_data")
@@ -49,7 +49,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
 
     @traitlets.observe("_js2py_traceDeltas")  # type: ignore[untyped-decorator]
     def _handler_js2py_traceDeltas(self, change: Any) -> None:  # noqa: N802  plotly's name
-        """Leave out what a page reports back: plotly's own takes it for defaults and drops what is ours."""
+        """Ignore what a page reports back: plotly takes it for defaults and drops our values."""
         if change["new"]:
             self._js2py_traceDeltas = None
 
@@ -60,7 +60,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         trace_indexes: Any = None,
         source_view_id: Any = None,
     ) -> None:
-        """Send a batch of changes with no gaps: what one trace changes, the page clears in the others."""
+        """Send a batch of changes without gaps: the page clears in other traces what one trace changes."""
         data = {
             path: [
                 self._present(index, path) if value is Undefined else value
@@ -73,7 +73,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         super()._send_update_msg(data, relayout_data, trace_indexes, source_view_id)
 
     def _present(self, index: int, path: str) -> Any:
-        """Return what a trace has at a path such as ``marker.color``, or ``None``."""
+        """Return the value of a trace at a path such as ``marker.color``, or ``None``."""
         value: Any = self._data[index]
         for part in path.split("."):
             value = value.get(part) if isinstance(value, dict) else None
@@ -84,7 +84,7 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         for _ in range(_TRIES):
             try:
                 return deepcopy(getattr(self, name, [] if name == "_data" else {}))
-            except RuntimeError:  # changed while it was copied
+            except RuntimeError:  # changed while being copied
                 continue
         return deepcopy(getattr(self, name))
 
@@ -96,9 +96,8 @@ def _front_end() -> str:
 
 
 def new_plotly_figure(**layout: Any) -> Any:
-    """Return a plotly figure in the package's style, a widget only where one can be shown.
+    """Return a plotly figure in the package's style; a widget only if widgets can be shown.
 
-    Each FigureWidget adds some 5 MB to a notebook that is saved with the state of its widgets, as
-    nbclient does.
+    Each FigureWidget adds some 5 MB to a notebook that is saved with its widget state, as nbclient does.
     """
     return (Figure if has_front_end() else go.Figure)(layout={"template": template()} | layout)

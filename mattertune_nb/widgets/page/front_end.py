@@ -1,4 +1,4 @@
-"""What shows the notebook: whether widgets can be seen there, and what it needs to be told."""
+"""The front end that shows the notebook: whether it can show widgets, and what it must be told."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mattertune_nb.config.ipython import ipython_shell
 def has_front_end() -> bool:
     """Return whether widgets can be shown.
 
-    ``MATTERTUNE_NB_PLAIN=1`` says that they cannot, ``=0`` that they can. Not set, a kernel counts
-    where someone could type into it: nbclient, which executes a notebook from a script, says that
-    nobody can. Voila uses nbclient too, and does show widgets.
+    ``MATTERTUNE_NB_PLAIN=1`` says that they cannot, ``=0`` that they can. If it is not set, widgets are
+    assumed if someone could type into the kernel: nbclient, which executes notebooks from scripts, says that
+    nobody can. Voila uses nbclient too, but does show widgets.
     """
     plain = os.environ.get("MATTERTUNE_NB_PLAIN", "")
     if plain:
@@ -26,20 +26,20 @@ def has_front_end() -> bool:
 
 
 def loads_extensions() -> bool:
-    """Return whether the page loads the extensions of JupyterLab that widgets may need.
+    """Return whether the page loads the JupyterLab extensions that widgets may need.
 
-    VS Code and marimo do not: they show what brings its front end along, as an anywidget does.
+    VS Code and marimo do not: they show only widgets that ship their own front end, as anywidget does.
     """
     return "VSCODE_PID" not in os.environ and "marimo" not in sys.modules
 
 
 def enable_colab_widgets() -> None:
-    """Switch Colab's widget manager on, where Colab is; it shows no custom widget otherwise."""
+    """Enable Colab's widget manager if running on Colab, which shows no custom widgets otherwise."""
     output = sys.modules.get("google.colab.output")
     if output is not None:
         output.enable_custom_widget_manager()
 
 
 def in_ipython() -> bool:
-    """Return whether there is an IPython to display anything."""
+    """Return whether IPython is present to display anything."""
     return ipython_shell() is not None

@@ -1,4 +1,4 @@
-"""Widgets that go when their cell is executed again, so that a hundred executions leak none."""
+"""Widgets that are closed when their cell is executed again, so that repeated execution leaks none."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _shown: dict[str, tuple[Any, list[weakref.ref[Any]]]] = {}
-"""What each cell shows: the execution that showed it, and its widgets."""
+"""For each cell, the execution that showed widgets, and these widgets."""
 
 
 class ClosedOnRerun:
-    """Mix-in for a widget whose parts are closed once its cell shows another in its place."""
+    """Mix-in for a widget whose parts are closed when its cell shows another in its place."""
 
     closed = False
 
@@ -38,9 +38,9 @@ class ClosedOnRerun:
 
 
 def remember(widget: Any) -> None:
-    """Note that a cell shows a widget, and close what an earlier execution of it showed.
+    """Record that a cell shows a widget, and close what an earlier execution of the cell showed.
 
-    What another cell shows too, or what is shown again, stays.
+    Widgets that another cell shows too, or that are shown again, stay open.
     """
     where = _execution()
     if where is None:
@@ -58,30 +58,30 @@ def remember(widget: Any) -> None:
 
 
 def is_shown(widget: W.Widget) -> bool:
-    """Return whether a cell shows a widget, by itself or as a part of another."""
+    """Return whether a cell shows a widget, by itself or as part of another."""
     return any(widget is part for shown in _all_shown() for part in parts(shown))
 
 
 def close_with_parts(widget: W.Widget) -> None:
-    """Close a widget that is not needed any more, and everything in it that no cell shows."""
+    """Close a widget that is no longer needed, and everything in it that no cell shows."""
     for part in _own_parts(widget):
         part.close()
 
 
 def _all_shown() -> list[W.Widget]:
-    """Return what cells show."""
+    """Return the widgets shown in cells."""
     widgets = [ref() for _, refs in list(_shown.values()) for ref in refs]
     return [widget for widget in widgets if widget is not None]
 
 
 def _own_parts(widget: W.Widget) -> list[W.Widget]:
-    """Return a widget and its parts without those that others need."""
+    """Return a widget and its parts, except those that others need."""
     others = [shown for shown in _all_shown() if shown is not widget]
     return [part for part in parts(widget, without=others) if not is_shared(part)]
 
 
 def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
-    """Return a widget and all that its traits hold or a box showed before, except some with their parts."""
+    """Return a widget and everything its traits hold or a box showed before, except some with their parts."""
     found: dict[int, W.Widget] = {}
     left_out = {id(other) for other in without}
     waiting: list[Any] = [widget]
@@ -91,7 +91,7 @@ def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
             if id(item) in found or id(item) in left_out:
                 continue
             found[id(item)] = item
-            # a trait that was never asked for has made no widget yet
+            # a trait that was never accessed has not created its widget yet
             waiting += [*item._trait_values.values(), getattr(item, "once_shown", ())]
         elif isinstance(item, (list, tuple)):
             waiting += item
@@ -99,7 +99,7 @@ def parts(widget: W.Widget, without: Sequence[W.Widget] = ()) -> list[W.Widget]:
 
 
 def _execution() -> tuple[str, Any] | None:
-    """Return the cell that is being executed and the number of its message, where they are known."""
+    """Return the cell being executed and the number of its message, if known."""
     kernel = getattr(ipython_shell(), "kernel", None)
     if kernel is None:
         return None

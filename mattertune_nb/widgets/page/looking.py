@@ -1,4 +1,4 @@
-"""What is looked at again and again for a view, as long as there is the view."""
+"""Periodic checks for a view, for as long as the view exists."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ T = TypeVar("T")
 def keep_looking(
     view: weakref.ref[T], look: Callable[[T], float | None], pause: float = 0.0
 ) -> None:
-    """Look now and then; to be called in a thread of its own, which keeps no view alive.
+    """Check now and then; to be called in a separate thread, which does not keep the view alive.
 
     Parameters
     ----------
     view
-        For which it is looked.
+        View on whose behalf to check.
     look
-        Given the view; returns the seconds until the next look, ``None`` where there is none.
+        Called with the view; returns the seconds until the next check, or ``None`` to stop.
     pause
-        Seconds before the first look.
+        Seconds before the first check.
     """
     seconds: float | None = pause
     while seconds is not None:

@@ -1,4 +1,4 @@
-"""Fields with a path show its end, where the name of the file is."""
+"""Fields with a path show its end, where the file name is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH_FIELD = "mt-path"
 
 
 class PathEnds(anywidget.AnyWidget):  # type: ignore[misc]
-    """Nothing to see: scrolls the fields of the page that hold a path to its end, and names it whole."""
+    """Invisible: scrolls the path fields of the page to their end, and shows the full path as a tooltip."""
 
     _esm = Path(__file__).with_suffix(".js")
 

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 _PIXELS, _DENSITY = 120, 180
-"""Of an inch of a figure on the page, and how many are drawn for a screen with more of them."""
+"""Pixels per inch of a figure on the page, and how many are drawn for high-resolution screens."""
 
 _MAX_SHOWN = 4
-"""Cells whose picture is kept up to date, where a view is shown in several."""
+"""Number of cells whose picture is kept up to date, if several show the same view."""
 
 
 def on_any_theme(figure: Figure) -> bytes:
-    """Return a figure as PNG without paper, in the ink of plots that is read on white and on dark grey.
+    """Return a figure as PNG without background, in an ink that is readable on white and on dark grey.
 
     Parameters
     ----------
     figure
-        Changed by this.
+        The figure; modified in place.
     """
     from matplotlib.text import Text
 
@@ -48,19 +48,19 @@ def on_any_theme(figure: Figure) -> bytes:
 
 
 class Drawing(W.Image):  # type: ignore[misc]
-    """A figure of matplotlib on the page: sharp, in the theme's colours, and no wider than the cell."""
+    """A matplotlib figure on the page: sharp, in the theme's colours, and no wider than the cell."""
 
     def __init__(self) -> None:
         super().__init__(format="png")
         self.draw(None)
 
     def draw(self, figure: Figure | None) -> None:
-        """Show a figure, or take no room where there is none.
+        """Show a figure, or take no space if there is none.
 
         Parameters
         ----------
         figure
-            Changed by this.
+            The figure; modified in place.
         """
         if figure is not None:
             self.layout.width = f"min(100%, {_PIXELS * figure.get_figwidth():.0f}px)"
@@ -68,9 +68,9 @@ class Drawing(W.Image):  # type: ignore[misc]
         self.layout.display = "none" if figure is None else None
 
 
-# JupyterLab starts a new kernel when it opens a saved notebook and says 'model not found' in the place
-# of each widget, whatever else is in its bundle. A second output holds the picture for that case; it has
-# no size elsewhere, where the picture in the bundle is shown already.
+# When JupyterLab opens a saved notebook it starts a new kernel and shows 'model not found' in place of each
+# widget, whatever else is in its bundle. A second output holds the picture for this case; elsewhere, where
+# the picture in the bundle is already shown, it has no size.
 _STILL = """<style>
 #main .jp-OutputArea:not(:has(.mattertune-live)) img.mattertune-still
     {{ width: auto; height: auto; max-width: 100% }}
@@ -83,20 +83,20 @@ _STILL = """<style>
 class Pictured(ClosedOnRerun):
     """Mix-in for a widget that has a picture: both go into one MIME bundle.
 
-    JupyterLab shows the widget where a kernel runs; without one, and on GitHub or nbviewer, the
-    picture remains. A subclass implements :meth:`draw` and :meth:`numbers`, by which it can be written
-    to a file as well.
+    JupyterLab shows the widget if a kernel is running; without one, and on GitHub or nbviewer, the picture
+    remains. A subclass implements :meth:`draw` and :meth:`numbers`, which also allow it to be written to a
+    file.
     """
 
     _display_ids: deque[str]
     _rendered: tuple[Figure, bytes] | None = None
 
     def draw(self) -> Figure | None:
-        """Return the present state as a matplotlib figure, or ``None`` where there is nothing yet."""
+        """Return the current state as a matplotlib figure, or ``None`` if there is nothing yet."""
         raise NotImplementedError
 
     def numbers(self) -> Table | None:
-        """Return the numbers that are shown in columns, or ``None`` where there is nothing yet."""
+        """Return the numbers shown, in columns, or ``None`` if there is nothing yet."""
         raise NotImplementedError
 
     def save(self, path: str | Path) -> Path:
@@ -105,19 +105,19 @@ class Pictured(ClosedOnRerun):
         Parameters
         ----------
         path
-            Its ending says what is written: ``.png`` or ``.svg`` the picture, ``.csv`` the numbers.
+            Its extension sets the format: ``.png`` or ``.svg`` for the picture, ``.csv`` for the numbers.
 
         Raises
         ------
         ConfigError
-            Where the ending is another.
+            The extension is another one.
         DataError
-            Where the view shows nothing yet, or the file cannot be written.
+            The view shows nothing yet, or the file cannot be written.
         """
         return save(self, path)
 
     def picture(self) -> bytes | None:
-        """Return the present state as PNG, some tens of kilobytes, or ``None`` as :meth:`draw`."""
+        """Return the current state as PNG, some tens of kilobytes, or ``None`` as :meth:`draw`."""
         figure = self.draw()
         if figure is None:
             return None
@@ -136,14 +136,14 @@ class Pictured(ClosedOnRerun):
                 bundle["text/html"] = header + (image_tag or "")
         else:
             bundle = dict(super()._repr_mimebundle_(**kwargs))  # type: ignore[misc]
-            # read where a front end shows no widgets and there is no picture yet
-            bundle["text/plain"] = f"{type(self).__name__}: execute this cell to see it live."
+            # read if a front end shows no widgets and there is no picture yet
+            bundle["text/plain"] = f"{type(self).__name__}: run this cell to see it live."
         if encoded is not None:
             bundle["image/png"] = encoded
         return bundle
 
     def plain_header(self) -> str:
-        """Return HTML that stands above the picture where there are no widgets."""
+        """Return HTML shown above the picture if there are no widgets."""
         return ""
 
     def _still_bundle(self, bundle: dict[str, Any]) -> dict[str, str]:
@@ -169,10 +169,10 @@ class Pictured(ClosedOnRerun):
         self.shown()
 
     def shown(self) -> None:
-        """Do what is to be done once the page shows the widget: nothing, if not said otherwise."""
+        """Handle that the page now shows the widget; does nothing by default."""
 
     def renew_picture(self) -> None:
-        """Replace the picture in the notebook's output by one of the present state."""
+        """Replace the picture in the notebook's output by one of the current state."""
         from IPython.display import update_display
 
         shown = list(getattr(self, "_display_ids", ()))
@@ -187,7 +187,7 @@ class Pictured(ClosedOnRerun):
 
 
 class Message(W.HTML):  # type: ignore[misc]
-    """Words in the place of a view that cannot be shown, with or without a front end.
+    """Text in place of a view that cannot be shown, with or without a front end.
 
     Parameters
     ----------
@@ -206,5 +206,5 @@ class Message(W.HTML):  # type: ignore[misc]
 
 
 def only_widgets(*parts: Any) -> list[W.Widget]:
-    """Return what can stand in a box; a figure that is no widget is left out."""
+    """Return what can be placed in a box; a figure that is not a widget is left out."""
     return [part for part in parts if isinstance(part, W.Widget)]

@@ -1,4 +1,4 @@
-"""How forms look: one sheet of styles, in the colours of the reader's theme."""
+"""The look of forms: one style sheet, in the colours of the reader's theme."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PAGE_STYLE = f"""
 [data-jp-theme-light="false"] .widget-dropdown > select option {{
   background: var(--jp-layout-color1, #222); color: var(--jp-ui-font-color1, #eee); }}
 """
-"""What each view needs.
+"""Style needed by every view.
 
-A browser keeps in place what it sees of the cell below, and moves what is pressed where a view becomes
-longer or shorter; not so while a person is in the view. In a dark theme the arrow of ipywidgets' drop-downs
-is black. Where a kernel is gone JupyterLab puts a mark before each part of a view; the view's own is enough.
+Browsers keep the visible cell below in place, so a button moves when a view becomes longer or shorter; this
+is disabled while the pointer or focus is in the view. In a dark theme the arrow of ipywidgets' drop-downs is
+black. When a kernel is gone JupyterLab puts a mark before each part of a view; the view's own mark is enough.
 """
 
 STYLE = (
@@ -156,17 +156,17 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 
 
 def error_html(text: str, *, css: str = "mt-error") -> str:
-    """Return a message that screen readers announce; nothing for no text."""
+    """Return a message that screen readers announce; nothing for an empty text."""
     color = "color:var(--jp-error-color1,#c62828)"
     words = html.escape(unbroken(text))
     return f'<div role="alert" class="{css}" style="{color}">{words}</div>' if text else ""
 
 
 def note_html(text: str) -> str:
-    """Return a small line of explanation."""
+    """Return a short line of explanation."""
     return f'<div class="mt-note">{html.escape(unbroken(text))}</div>' if text else ""
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits and no exponent where it is large."""
+    """Return a number with three significant digits, without an exponent for large numbers."""
     return grouped(value) if abs(value) >= 1000 else f"{value:.3g}"

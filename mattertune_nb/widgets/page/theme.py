@@ -1,4 +1,4 @@
-"""How every plot looks: colours that are readable on white and on JupyterLab's dark grey, and a template."""
+"""The look of all plots: colours that are readable on white and on JupyterLab's dark grey, and a template."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GREEN = "#2ca02c"
 RED = "#d9534f"
 GREY = "#8a8f98"
 PALETTE = (BLUE, "#e8833a", "#9467bd", "#17becf", RED, "#8c564b", "#bcbd22", GREEN)
-"""Colours of things that are told apart by nothing else, such as runs; last that of the star of the best."""
+"""Colours that distinguish items such as runs; the last is the colour of the star marking the best."""
 
 
 @cache
 def template() -> go.layout.Template:
-    """Return the plotly template of all figures: transparent, so that the page's theme is behind them."""
+    """Return the plotly template of all figures: transparent, so that the page's theme shows through."""
     import plotly.graph_objects as go
 
     axis = {

@@ -1,4 +1,4 @@
-"""Work of more than a second: in a thread of the kernel, with progress and a button that ends it."""
+"""Work of more than a second: runs in a kernel thread, with progress and a button to end it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATIENCE = 1.0
-"""Seconds that work may take before anything of it is shown."""
+"""Seconds that work may take before any progress is shown."""
 
 _PAUSE, _SHARE = 0.5, 0.25
-"""Least seconds between two words or two looks at the results so far, and the time that looks may take."""
+"""Minimum seconds between progress messages or updates of results, and the time updates may take."""
 
 
 class Step(NamedTuple):
-    """How far work has come, e.g. ``Step("predicting", 12, 100, "frames")``."""
+    """How far work has progressed, e.g. ``Step("predicting", 12, 100, "frames")``."""
 
     doing: str
     done: int
@@ -35,25 +35,25 @@ class Step(NamedTuple):
 
 
 class Work(W.HBox):  # type: ignore[misc]
-    """Progress, and a button that ends the work and keeps what is there; another goes on.
+    """Progress, and a button that ends the work, keeping the results so far, or continues it.
 
-    The kernel stays free. Without a front end everything is done where it is started.
+    The kernel stays free. Without a front end all work is done where it is started.
 
     Parameters
     ----------
     steps
-        Does a piece of the work each time it is asked for the next step.
+        Iterator; each step does a piece of the work.
     news
-        Called in the thread now and then, where there are new results, and once at the end.
+        Called in the thread now and then if there are new results, and once at the end.
 
     Attributes
     ----------
     error
-        What ended the work, if anything did; its message is shown.
+        The exception that ended the work, if any; its message is shown.
     state
         ``"waiting"``, ``"running"``, ``"cancelled"``, ``"done"`` or ``"failed"``.
     steps_done
-        Whether no step is to come unless the work is started again; known at the last news.
+        Whether no steps remain unless the work is started again; as known at the last update.
     """
 
     def __init__(self, steps: Iterator[Step], news: Callable[[], None]) -> None:
@@ -70,7 +70,7 @@ class Work(W.HBox):  # type: ignore[misc]
         self.layout.align_items = "center"
 
     def start(self, patience: float = 0.0) -> None:
-        """Begin, or go on after a cancellation.
+        """Start, or continue after a cancellation.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Work(W.HBox):  # type: ignore[misc]
         self._ended.wait(patience)
 
     def cancel(self) -> None:
-        """End the work after the piece at hand; what is there stays."""
+        """End the work after the current step; results so far are kept."""
         self._cancelled.set()
         self.button.disabled = True
 
@@ -100,12 +100,12 @@ class Work(W.HBox):  # type: ignore[misc]
         Raises
         ------
         MatterTuneError
-            What ended it, if it has failed.
+            The work failed.
         TimeoutError
-            It goes on after so many seconds.
+            The work is still running after this many seconds.
         """
         if self.state != "waiting" and not self._ended.wait(timeout):
-            msg = f"the work goes on after {timeout} seconds."
+            msg = f"the work is still running after {timeout} seconds."
             raise TimeoutError(msg)
         if self.error is not None:
             raise self.error
@@ -128,7 +128,7 @@ class Work(W.HBox):  # type: ignore[misc]
         self._ended.set()
 
     def _advance(self) -> bool:
-        """Go on until the end, and return true, or until told not to."""
+        """Continue to the end and return true, or until told to stop."""
         begun = told = shown = time.monotonic()
         first: Step | None = None
         cost = 0.0
@@ -157,15 +157,17 @@ class Work(W.HBox):  # type: ignore[misc]
         self._words.value = html.escape(unbroken(words))
 
     def _say(self, state: str) -> None:
-        """Show what has become of the work."""
+        """Show the state of the work."""
         self.state = state
         self.button.disabled = False
         shown = state in ("running", "cancelled", "failed")
         self.layout.display = None if shown else "none"
         self._bar.layout.display = None if state == "running" else "none"
         self.button.layout.display = None if state in ("running", "cancelled") else "none"
-        self.button.description = "Cancel" if state == "running" else "Go on"
-        self.button.tooltip = "Keep what is there" if state == "running" else "Do the rest too"
+        self.button.description = "Cancel" if state == "running" else "Continue"
+        self.button.tooltip = (
+            "Stop and keep the results so far" if state == "running" else "Do the rest as well"
+        )
         if state == "cancelled" and self._step is not None:
             self._words.value = html.escape(
                 f"Cancelled: {self._step.done} of {self._step.total} {self._step.unit} are shown."
@@ -177,7 +179,7 @@ class Work(W.HBox):  # type: ignore[misc]
 
 
 def said(error: Any) -> str:
-    """Return an error in one line; one that was not foreseen is named."""
+    """Return an error in one line, with the class name of unexpected ones."""
     if isinstance(error, MatterTuneError):
         return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -204,7 +204,7 @@ def test_what_cannot_run_here_is_marked_and_can_be_chosen(advised_form):
     assert advised_form._advisor.wait()
     accelerator = advised_form.editor.editor("trainer", "accelerator")
     labels = {value: label for label, value in accelerator.control.options}
-    assert labels["gpu"] == "gpu – none on this machine"
+    assert labels["gpu"] == "gpu – not available on this machine"
     accelerator.control.value = "gpu"
     assert advised_form.config.trainer.accelerator == "gpu"
     assert advised_form._advisor.wait()
@@ -241,7 +241,7 @@ def test_structures_cannot_be_entered_by_hand(tuner_form):
     kind = dataset_editor(tuner_form).kind
     kind.value = "atoms_list"
     editor = dataset_editor(tuner_form).inner.editors["atoms_list"]
-    assert "give them from Python" in editor.problem
+    assert "set them in Python" in editor.problem
     assert isinstance(tuner_form.config.data.dataset, mt.XYZDatasetConfig)
     kind.value = "xyz"
     assert tuner_form.problem == ""

@@ -33,7 +33,7 @@ def test_a_script_has_no_front_end_and_its_views_no_javascript(monkeypatch):
 def test_where_no_widget_is_shown_words_say_what_to_do(monkeypatch):
     monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "0")
     text = Comparison({})._repr_mimebundle_()["text/plain"]
-    assert text == "Comparison: execute this cell to see it live."
+    assert text == "Comparison: run this cell to see it live."
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_what_is_cancelled_keeps_what_is_there_and_goes_on_with_the_rest(paced):
     assert paced.seen[-1] in (3, 4)
     assert f"Cancelled: {paced.seen[-1]} of 10 numbers are shown." in paced._words.value
     assert paced.news[-1] == paced.seen[-1]
-    assert paced.button.description == "Go on"
+    assert paced.button.description == "Continue"
     paced.allow(10)
     paced.button.click()
     paced.wait(20)
