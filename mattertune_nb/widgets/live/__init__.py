@@ -1,1 +1,1 @@
-"""Runs as they train and as they were: curves, dashboards, tables."""
+"""Runs during and after training: curves, dashboards, tables."""

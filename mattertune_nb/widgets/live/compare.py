@@ -1,4 +1,4 @@
-"""Curves of several runs in one figure, and their settings beside what came of them."""
+"""Curves of several runs in one figure, and their settings beside their results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Comparison(Pictured, W.VBox):  # type: ignore[misc]
-    """Validation curves of several runs, one colour a run; :func:`compare` makes it.
+    """Validation curves of several runs, one colour per run; created by :func:`compare`.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         )
 
     def shown(self) -> None:
-        """Let the figures take the width of the cell."""
+        """Let the figures take the full width of the cell."""
         self.curves.figure.fit_soon()
 
     def draw(self) -> Figure | None:
@@ -73,7 +73,7 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
 
 
 def _merged(runs: Mapping[str, CurveData]) -> CurveData:
-    """Return panels of validation curves named after runs, with the best of all marked."""
+    """Return panels of validation curves named after runs, with the overall best marked."""
     merged = CurveData()
     for run, data in runs.items():
         merged.step = max(merged.step, data.step)
@@ -92,7 +92,7 @@ def _merged(runs: Mapping[str, CurveData]) -> CurveData:
 
 
 def compare(*runs: Run | str | Path) -> Comparison:
-    """Overlay the validation curves of runs; dashed lines are the untuned model.
+    """Overlay the validation curves of runs; dashed lines are the untuned models.
 
     Parameters
     ----------

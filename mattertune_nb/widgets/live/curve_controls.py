@@ -1,4 +1,4 @@
-"""What a person chooses about curves: along what, on which axes, how smooth."""
+"""Controls for the curves: horizontal axis, linear or logarithmic, smoothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CurveControls:
     Parameters
     ----------
     on_change
-        Called with what is chosen.
+        Called with the current choice.
     """
 
     def __init__(self, on_change: Callable[[Scales], None]) -> None:

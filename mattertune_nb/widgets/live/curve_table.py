@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def curve_table(data: CurveData) -> Table | None:
-    """Return the points of all curves in the units that are shown; ``None`` where there is none yet.
+    """Return the points of all curves in the units shown; ``None`` if there are none yet.
 
-    Of a long curve these are the points that are drawn, which keep its minima and maxima; the record
-    holds all.
+    For a long curve these are the points drawn, which preserve its minima and maxima; the record contains all
+    of them.
     """
     columns: dict[str, dict[tuple[float, float], float]] = {}
     with data.lock:

@@ -1,4 +1,4 @@
-"""Curves of a run: one plotly figure that is reused, its panels below each other on one axis."""
+"""Curves of a run: one reused plotly figure, its panels stacked on a common axis."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.live.series import CurveData, Panel, Point, Series
 
 Key = tuple[str, str, str]
-"""A trace: title of its panel, what it is, and its name."""
+"""A trace: title of its panel, kind, and name."""
 
 _FEW = 60
-"""Up to so many points each has a marker."""
+"""Curves with at most this many points have markers."""
 
 _DRAWN_SECONDS = 1.2
-"""After so long the page has drawn a figure that was displayed."""
+"""Seconds after which the page has drawn a displayed figure."""
 
 
 class CurvesFigure:
-    """One :class:`plotly.graph_objects.FigureWidget` a dashboard.
+    """One :class:`plotly.graph_objects.FigureWidget` per dashboard.
 
-    Each FigureWidget adds some 5 MB to a saved notebook and is never collected, so panels are
-    subplots of a single one and new curves are added in place. All share one horizontal axis, as
-    plotly draws its hover line through the panels of one axis only.
+    Each FigureWidget adds some 5 MB to a saved notebook and is never garbage-collected, so panels are
+    subplots of a single one and new curves are added in place. They all share one horizontal axis, because
+    plotly draws its hover line only through panels on the same axis.
 
     Parameters
     ----------
     data
-        What is shown; call :meth:`update` after it has changed.
+        The curves shown; call :meth:`update` after changing them.
     """
 
     def __init__(self, data: CurveData) -> None:
@@ -72,13 +72,13 @@ class CurvesFigure:
         self.update()
 
     def draw(self, scales: Scales) -> None:
-        """Draw everything in another way."""
+        """Redraw everything in another way."""
         with self.data.lock:
             self.scales = scales
             self.update()
 
     def update(self) -> None:
-        """Send what has changed in few messages to the page."""
+        """Send the changes to the page in a few messages."""
         with self.data.lock:
             self._update()
 
@@ -90,7 +90,7 @@ class CurvesFigure:
             for panel, is_log in zip(panels, log, strict=True)
         ]
         if self._is_new(("", "places"), places):
-            # as a whole: parts of axes that the page does not have yet get lost
+            # as a whole: changes to parts of axes that the page does not have yet would be lost
             self._most = max(self._most, len(panels))
             self.widget.layout = curves_layout(panels, log, self._most)
             for part in ("titles", "lines", "axis"):
@@ -118,7 +118,7 @@ class CurvesFigure:
                 if self._is_new(key, "hidden"):
                     self._traces[key].visible = False
         if new:
-            # with their points at once: what is sent between an empty curve and its points gets lost
+            # together with their points: points sent separately after an empty curve are lost
             self.widget.add_traces(new)
             self._traces |= dict(zip(keys, self.widget.data[-len(new) :], strict=True))
         self._update_layout(panels)
@@ -144,13 +144,13 @@ class CurvesFigure:
             )
 
     def _place(self, point: Point | None) -> float | None:
-        """Return where a point stands on the horizontal axis."""
+        """Return the position of a point on the horizontal axis."""
         return None if point is None else float(self.scales.x(np.array([point]), self.data)[0])
 
     def _curves(self, panel: Panel) -> list[tuple[Key, object, Callable[[], dict[str, Any]]]]:
-        """Return for each trace of a panel its key, what it depends on, and how it is made."""
+        """Return, for each trace of a panel, its key, what it depends on, and how to create it."""
         curves: list[tuple[Key, object, Callable[[], dict[str, Any]]]] = []
-        # the unit of time and the length of an epoch move points that have not changed
+        # a new unit of time or epoch length moves points that have not changed themselves
         place = self.scales.x_title(self.data), self.data.epoch_length()
         smooths = self.scales.smooths(panel)
         for name, color in panel_colors(panel).items():
@@ -213,9 +213,9 @@ class CurvesFigure:
         return True
 
     def fit_soon(self) -> None:
-        """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until asked."""
+        """Take the width of the cell once the page has drawn the figure; plotly keeps 700 px until told."""
         if has_front_end():
-            # a page draws a figure that is displayed once more from what it was told as a whole
+            # a page redraws a displayed figure from the complete state it was sent
             self.widget.send_state(["_widget_data", "_widget_layout"])
         self._fits, self._fit_at = 2, time.monotonic() + _DRAWN_SECONDS
         if self._fitting is None or not self._fitting.is_alive():
@@ -226,7 +226,7 @@ class CurvesFigure:
         while self._fits and has_front_end():
             wait = self._fit_at - time.monotonic()
             if wait > 0:
-                # shown once more meanwhile: a view that is not drawn yet cannot be asked
+                # shown again meanwhile: a view that is not drawn yet cannot be asked
                 time.sleep(wait)
                 continue
             self._fits -= 1
@@ -236,7 +236,7 @@ class CurvesFigure:
                 self.widget.layout.autosize = True
 
     def clear(self) -> None:
-        """Empty all curves, as a run that was resumed has written some of its record anew."""
+        """Empty all curves, because a resumed run has rewritten part of its record."""
         with self.data.lock, self.widget.batch_update():
             self._shown.clear()
             for trace in self._traces.values():
@@ -244,7 +244,7 @@ class CurvesFigure:
 
 
 def _nothing() -> dict[str, Any]:
-    """Return an empty trace: a legend without an entry, and with it the panel's heading, is not drawn."""
+    """Return an empty trace: a legend without an entry, and hence the panel's heading, would not be drawn."""
     return {
         "name": "no value yet",
         "x": [None],
@@ -256,7 +256,7 @@ def _nothing() -> dict[str, Any]:
 
 
 def _full_name(panel: Panel, name: str) -> str:
-    """Return the name of a curve as it is told beside those of other panels."""
+    """Return the name of a curve when shown beside those of other panels."""
     return (
         f"{name} {panel.title}" if panel.unit or panel.title == "learning rate" else title_of(name)
     )

@@ -1,4 +1,4 @@
-"""The layout of the curves: panels below each other on one axis, their legends beside them, and lines."""
+"""The layout of the curves: panels stacked on a common axis, with legends beside them, and lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LINE_COLORS = (RED, "#e8833a")
 _TOP, _BOTTOM, _LEFT, _RIGHT = 24, 44, 64, 206  # px
-# px; an error has two dashed lines and a star in its legend besides two curves
+# px; the legend of an error has two dashed lines and a star besides two curves
 _ROW, _ROW_OF_ERRORS = 116, 142
 _LINE, _GAP = 14, 5  # px; of a line in a legend, and between its entries
 _LONGEST = 1.23e-5  # no value has more letters
@@ -36,9 +36,9 @@ _LEGEND = {
 
 
 def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -> go.Layout:
-    """Return panels below each other on one horizontal axis, each with its legend beside it.
+    """Return panels stacked on one horizontal axis, each with its legend beside it.
 
-    Where there were more before, `most`, the axes of the others are hidden: a page keeps those it has.
+    If there were more before, `most`, the surplus axes are hidden, because a page keeps them.
     """
     n_panels = len(panels)
     rows = [_row_height(panel) for panel in panels]
@@ -53,7 +53,7 @@ def curves_layout(panels: Sequence[Panel], log: Sequence[bool], most: int = 0) -
         axis.update(_value_axis(panel, is_log))
         layout[f"legend{suffix}"] = _LEGEND | {"y": axis.domain[1]}
         if number > 1:
-            # plotly's hover line stays within one axis, whatever matches it
+            # plotly's hover line stays within one axis, whatever axes match it
             layout[f"xaxis{suffix}"] = None
     for number in range(n_panels + 1, most + 1):
         layout[f"yaxis{axis_suffix(number)}"] = {
@@ -95,9 +95,9 @@ def _value_axis(panel: Panel, is_log: bool) -> dict[str, Any]:
 
 
 def included(panel: Panel, is_log: bool) -> list[float]:
-    """Return what an axis has to show besides its curves.
+    """Return the range of an axis that must be visible besides its curves.
 
-    On a logarithmic axis plotly forgets the curves beside it, so their ends are in it, in steps of 12 %.
+    On a logarithmic axis plotly ignores the other curves, so their limits are included, in steps of 12 %.
     """
     lines = [f * v for v in panel.in_sight().values() for f in (0.95, 1.05)]
     values = [series.array()[:, 2] for series in panel.series.values() if len(series)]
@@ -112,7 +112,7 @@ def included(panel: Panel, is_log: bool) -> list[float]:
 
 
 def _row_height(panel: Panel) -> int:
-    """Return the pixels of a panel, with room for a legend that a run fills little by little."""
+    """Return the height of a panel in pixels, with room for a legend that fills during the run."""
     labels = [curve_label(name, _LONGEST) for name in panel.series]
     curves = sum(_GAP + _LINE * (1 + label.count("<br>")) for label in labels)
     room = max(curves - 2 * (_GAP + _LINE), 0)
@@ -120,7 +120,7 @@ def _row_height(panel: Panel) -> int:
 
 
 def curve_lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Figure:
-    """Return a figure whose layout has the lines of what is known from the start, and of what is kept."""
+    """Return a figure whose layout has the lines known from the start, and those of the kept weights."""
     figure = make_subplots(len(panels), 1, shared_xaxes=True)
     for number, panel in enumerate(panels, 1):
         for name, value in panel.in_sight().items():
@@ -146,12 +146,12 @@ def curve_lines(panels: Sequence[Panel], kept: float | None, text: str) -> go.Fi
 
 
 def heading(panel: Panel, data: CurveData) -> str:
-    """Return what stands above a panel's legend: its title, and lines that are off scale in words."""
+    """Return the text above a panel's legend: its title, and the lines that are off scale."""
     off_scale = off_scale_label(panel)
     told = f'<br><span style="color:{RED}">{off_scale}</span>' if off_scale else ""
     return title_text(panel, data) + told
 
 
 def axis_suffix(number: int) -> str:
-    """Return what plotly adds to the name of an axis or a legend, counted from 1."""
+    """Return the suffix of plotly's name for an axis or a legend, counted from 1."""
     return "" if number == 1 else str(number)

@@ -1,4 +1,4 @@
-"""The curves of a run as a still picture, with the content of the live figure."""
+"""The curves of a run as a still picture, with the contents of the live figure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _DEFAULT = Scales()
 
 
 def draw_curves(data: CurveData, *, scales: Scales = _DEFAULT, title: str = "") -> Figure | None:
-    """Draw the panels with matplotlib; ``None`` where there is no point yet.
+    """Draw the panels with matplotlib; ``None`` if there are no points yet.
 
-    The picture is kept until the data change.
+    The picture is cached until the data change.
     """
     with data.lock:
         key = (data.version, scales, title)

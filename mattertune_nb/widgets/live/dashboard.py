@@ -1,4 +1,4 @@
-"""The live view of a run: everything in it is read from the run's directory."""
+"""The live view of a run; everything in it is read from the run's directory."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDict
 
 
 def dashboard(run: Run) -> Dashboard:
-    """Return the dashboard of a run; the same one for each call, however often a cell is executed.
+    """Return the dashboard of a run, the same one for every call, however often a cell is executed.
 
-    A plotly figure is never collected by the front end, so each run has one as long as it is shown.
+    The front end never frees a plotly figure, so each run has a single one for as long as it is shown.
     """
     key = str(run.path.absolute())
     found = _dashboards.get(key)
@@ -59,12 +59,12 @@ def dashboard(run: Run) -> Dashboard:
 
 
 class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
-    """Progress, curves, and what else :data:`SECTIONS` shows of a run, with Stop and Resume.
+    """Progress, curves, and the other :data:`SECTIONS` of a run, with Stop and Resume.
 
     Parameters
     ----------
     run
-        The run; it may train in any process, or have ended long ago.
+        The run; it may be training in any process, or have ended long ago.
     """
 
     def __init__(self, run: Run) -> None:
@@ -98,19 +98,19 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             description="Stop",
             layout=narrow,
             icon="stop",
-            tooltip="End at the next optimizer step; the last state is saved",
+            tooltip="Stop at the next optimizer step and save the state",
         )
         self.resume_button = W.Button(
             description="Resume",
             layout=narrow,
             icon="play",
-            tooltip="Go on from the last saved state",
+            tooltip="Continue from the last saved state",
         )
         self.longer_button = W.Button(
             description="Train longer",
             layout=narrow,
             icon="forward",
-            tooltip="Raise the number of epochs and go on",
+            tooltip="Increase the number of epochs and continue",
         )
         self.epochs = W.BoundedIntText(
             10,
@@ -157,14 +157,14 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
     def refresh(self) -> bool:
         """Read what is new; return whether the run is active.
 
-        A run directory that is gone or unreadable becomes a message; what was read stays.
+        If a run directory is gone or unreadable, a message says so; what was read stays.
         """
         with self._lock:
             try:
                 before, status = self._status, self.run.status()
                 self._read(status)
                 if before is not None and before.is_active and not status.is_active:
-                    self.renew_picture()  # which takes a second, after all else is said
+                    self.renew_picture()  # last, because it takes a second
             except (MatterTuneError, OSError, ValueError, KeyError, TypeError) as exc:
                 self._is_unreadable = True
                 self._say(f"{self.run.path} cannot be read: {exc}", error=True)
@@ -172,7 +172,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             return status.is_active
 
     def _read(self, status: Status) -> None:
-        """Show what is new of a run in a state."""
+        """Show what is new in a run, given its state."""
         if status.state == "removed":
             self._on_status(status)
             self._show(read_progress(self.run, self._config, status, self.data))
@@ -192,7 +192,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._on_status(status)
 
     def _forget(self) -> None:
-        """Empty what was read: the run went back to an earlier step, or is another of the same name."""
+        """Discard what was read: the run went back to an earlier step, or another has taken its name."""
         self.data.expect(*expected_of(self.run))
         self.data.steps_per_epoch = None
         self.data.clear()
@@ -200,7 +200,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._config_read = -1.0
 
     def _read_config(self) -> MatterTunerConfig | None:
-        """Return the run's config, read again only where it has changed."""
+        """Return the run's config, read again only if it has changed."""
         file = self.run.directory.config_file
         changed = file.stat().st_mtime if file.exists() else None
         if changed != self._config_read:
@@ -212,7 +212,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
                     self._say("")
             except MatterTuneError as exc:
                 self._say(
-                    f"The run's settings cannot be read, so it cannot go on: {exc}", error=True
+                    f"The run cannot continue because its settings cannot be read: {exc}",
+                    error=True,
                 )
         return self._config
 
@@ -226,23 +227,23 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         return changed or is_stopping != self._is_stopping
 
     def _on_status(self, status: Status) -> None:
-        """Enable the buttons that make sense, and say what is to be said, in a state."""
+        """Enable the buttons that apply in a state, and show its message."""
         state, active = status.state, status.is_active
         self.stop_button.disabled = not active
         self.resume_button.disabled = active or state in ("removed", "finished")
         self.longer_button.disabled = active or state == "removed"
-        # asked for by whatever notebook or shell
+        # requested in any notebook or shell
         self._is_stopping = active and self.run.directory.is_stopping()
         if state == "removed":
             self._say(f"{self.run.path} was removed; the curves show what was read.", error=True)
         elif status.error:
             self._say(f"The run {state}. {status.error}", error=True)
-            self.sections.open("Log")  # its end tells more
+            self.sections.open("Log")  # its end says more
         elif self._is_stopping:
             self._say("Stopping at the next step …")
         elif self._status:
             self._say("")
-        # a run that could not be read has its message
+        # a run that could not be read already has its message
         judged = None if active else self.run.verdict()
         self._verdict.value = _NO_VERDICT_YET if judged is None else judged.to_html()
         ended = self._status is not None and self._status.is_active and not active
@@ -251,10 +252,10 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
             self._notice.tell(self.run.name, state, status.error or str(judged or ""))
 
     def watch(self) -> None:
-        """Follow the run in a thread that only reads, until the widget is closed or the run removed.
+        """Follow the run in a read-only thread until the widget is closed or the run removed.
 
-        It looks often while the run is active, else now and then: a run that has ended may be resumed from
-        another notebook or a shell.
+        It checks often while the run is active, otherwise now and then, because a finished run may be resumed
+        from another notebook or a shell.
         """
         if self._thread is not None and self._thread.is_alive():
             return
@@ -281,14 +282,17 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         self._thread.start()
 
     def shown(self) -> None:
-        """Let the figure take the width of the cell."""
+        """Let the figure take the full width of the cell."""
         self.curves.figure.fit_soon()
 
     def plain_header(self) -> str:
-        """Return how far the run is, as HTML, while it goes on; the picture tells it afterwards."""
+        """Return the progress of the run as HTML while it is active; afterwards the picture shows it."""
         if self._status is None or not self._status.is_active:
             return ""
-        return f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() goes on.</i>"
+        return (
+            f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() continues "
+            f"it.</i>"
+        )
 
     def draw(self) -> Figure | None:
         """Return the curves as a matplotlib figure."""

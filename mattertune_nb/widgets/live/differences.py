@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _NOT_COMPARED = ("run.name", "run.root")
 _NAMED = 20
-"""So many runs have room for their names."""
+"""Names of runs are shown for at most this many runs."""
 _WIDTH = 15
-"""Letters of a word beside an axis."""
+"""Maximum number of characters of a word beside an axis."""
 
 
 def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each run the settings, by dotted path, that are not the same in all of them."""
+    """Return for each run the settings, by dotted path, that are not the same in all runs."""
     names = dict.fromkeys(name for one in settings for name in one)
     differing = [
         name
@@ -34,9 +34,9 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def parallel_figure(runs: Mapping[str, Summary]) -> Any:
-    """Return the settings that differ as parallel coordinates, a line per run coloured by its best error.
+    """Return the settings that differ as parallel coordinates, one line per run, coloured by its best error.
 
-    ``None`` where no setting differs or no two runs have an error of the same kind.
+    ``None`` if no settings differ or no two runs have an error of the same kind.
     """
     import plotly.graph_objects as go
 
@@ -62,7 +62,7 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     if len(kept) <= _NAMED:
         columns.insert(0, _axis("run", list(kept)))
     color = [errors[name][shared[0]] for name in kept]
-    # both ends are seen on white and on dark grey
+    # both ends are visible on white and on dark grey
     line = {"color": color, "colorscale": [BLUE, PALETTE[1]], "showscale": True}
     trace = go.Parcoords(
         dimensions=columns,
@@ -70,7 +70,7 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
         tickfont={"shadow": "none"},
         line=line | {"colorbar": {"title": {"text": shared[0], "side": "right"}}},
     )
-    # words beside the first axis end at it, a title above the last reaches beyond it
+    # words beside the first axis end at it, a title above the last extends beyond it
     longest = max(len(word) for word in columns[0].get("ticktext", [""]))
     figure = new_plotly_figure(
         height=360, margin={"l": 40 + 7 * longest, "r": 90, "t": 96, "b": 30}
@@ -101,5 +101,5 @@ def _axis(label: str, values: list[Any], told: Callable[[Any], str] = str) -> di
 
 
 def _shortened(word: str) -> str:
-    """Return a word, or its end: names and paths begin alike more often than they end."""
+    """Return a word, or only its end: names and paths share beginnings more often than ends."""
     return word if len(word) <= _WIDTH else f"…{word[1 - _WIDTH :]}"

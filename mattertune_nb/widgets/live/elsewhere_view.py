@@ -1,4 +1,4 @@
-"""What a run does to structures away from its target: errors or changes by kind of structure."""
+"""Effects of a run on structures away from its target: errors or changes by kind of structure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ElsewhereView:
-    """A table that is written again once something was measured.
+    """A table that is updated after each measurement.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ class ElsewhereView:
 
     @property
     def text(self) -> str:
-        """What is shown, as HTML."""
+        """The text shown, as HTML."""
         return str(self.widget.value)
 
     def clear(self) -> None:
         """Show nothing until :meth:`refresh` finds something."""
         self._seen: float | None = None
-        self.widget.value = "Nothing measured yet away from the target."
+        self.widget.value = "Nothing has been measured away from the target yet."
 
     def refresh(self) -> None:
-        """Write the table again where something was measured since."""
+        """Update the table if something was measured since."""
         file = self._run.directory.foreign_file
         if not file.is_file() or file.stat().st_mtime == self._seen:
             return
@@ -56,22 +56,22 @@ class ElsewhereView:
 
 
 def foreign_html(record: ForeignRecord) -> str:
-    """Return what became of each kind of structure as a table."""
+    """Return the errors or changes for each kind of structure as a table."""
     if record.has_labels:
         untuned = ", ".join(_in_words(record.untuned, prop) for prop in (FORCES, ENERGY))
         said = (
-            f"Mean absolute errors on {html.escape(Path(record.source).name)}, of which nothing is trained "
-            f"on; those of the untuned model are {untuned}."
+            f"Mean absolute errors on {html.escape(Path(record.source).name)}, which is not used for "
+            f"training; those of the untuned model are {untuned}."
         )
     else:
         where = html.escape(Path(record.source).name) if record.source else "structures"
         said = (
-            f"By how much the tuned model differs from the untuned one on {where} away from the target: what "
-            "it has forgotten; of the target's elements alone it may have learnt."
+            f"Difference between the tuned and the untuned model on {where} away from the target: what "
+            f"it has forgotten, except for the target's own elements, where it may be what was learnt."
         )
-    said = unbroken(f"{said} Energies are compared after the shift by element that suits best.")
+    said = unbroken(f"{said} Energies are compared after the best shift per element.")
     if record.tuned is None:
-        return f"<p>{said} Nothing was measured yet.</p>"
+        return f"<p>{said} Nothing has been measured yet.</p>"
     weights = (
         "the best weights" if record.is_best else f"the weights after epoch {record.epoch + 1}"
     )

@@ -1,4 +1,4 @@
-"""What curves are told of a run before its first record."""
+"""What is known about the curves of a run before its first record."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def expected_of(run: Run) -> tuple[str | None, str, list[str], list[Property]]:
-    """Return what :class:`CurveData` is told of a run."""
+    """Return the arguments of :class:`CurveData` for a run."""
     try:
         config = run.config()
-    except MatterTuneError:  # where the config is needed, it is said that it cannot be read
+    except MatterTuneError:  # reported by the parts that need the config
         return None, "min", [], []
     checkpoint = config.trainer.checkpoint
     looks_elsewhere = config.trainer.foreign_set is not None
@@ -30,7 +30,7 @@ def expected_of(run: Run) -> tuple[str | None, str, list[str], list[Property]]:
 def expected_from(
     model: ModelConfig, looks_elsewhere: bool = False
 ) -> tuple[list[str], list[Property]]:
-    """Return the metrics that a run of a `model` records, and the properties that a user named."""
+    """Return the metrics that a run of a `model` records, and its custom properties."""
     own = [prop for prop in model.learnt if prop.name not in PROPERTIES]
     elsewhere = FOREIGN if looks_elsewhere else ()
     metrics = metrics_of(model.property_names)
@@ -38,5 +38,5 @@ def expected_from(
 
 
 def metrics_of(properties: Iterable[str]) -> list[str]:
-    """Return the metrics that a run records which learns some properties."""
+    """Return the metrics recorded by a run that trains some properties."""
     return ["val/total_loss", *(MAIN[name] for name in properties if name in MAIN), "lr"]

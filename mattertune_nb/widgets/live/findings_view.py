@@ -1,4 +1,4 @@
-"""What the doctor found in the data of a run before its first step."""
+"""Findings of the doctor about the data of a run, before its first step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class FindingsView(PicturedView):
-    """The findings that ``findings.json`` of a run holds, each with a picture of a frame."""
+    """The findings in ``findings.json`` of a run, each with a picture of a frame."""
 
     title = "Data"
-    nothing_yet = "The data are looked at before the first step."
+    nothing_yet = "The data are checked before the first step."
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Live curves for a fit in a cell, of any LightningModule."""
+"""Live curves for a fit in a cell, for any LightningModule."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 _SECONDS = 0.25
-"""Least time between two moments in which widgets are heard."""
+"""Minimum time between two times when widgets are handled."""
 
 _SHARE = 0.003
-"""Part of the run's time that updates of the page may take."""
+"""Fraction of the run's time that updates of the page may take."""
 
 _PLAIN_SHARE = 0.05
-"""The same where a picture has to be drawn for each."""
+"""The same if each update must draw a picture."""
 
 
 class LiveCurves(Callback):
-    """Shows loss, errors, learning rate and progress below the cell while ``fit`` runs in it.
+    """Shows loss, errors, learning rate and progress below the cell in which ``fit`` is running.
 
-    Works for any LightningModule and under any Trainer; metrics that it does not know get panels of
-    their own. Interrupting the kernel ends the fit at the end of the batch, with the last state
-    saved as ``interrupted.ckpt`` beside the Trainer's other checkpoints, and no traceback.
+    Works for any LightningModule under any Trainer; unknown metrics get their own panels. Interrupting the
+    kernel ends the fit at the end of the batch, with the last state saved as ``interrupted.ckpt`` beside the
+    Trainer's other checkpoints, and without a traceback.
     """
 
     shows_progress = True
@@ -104,8 +104,8 @@ class LiveCurves(Callback):
             return
         logger = next((x for x in trainer.loggers if isinstance(x, RunLogger)), None)
         if logger is None:
-            # no run directory: the record goes to a temporary one, and only after ModelCheckpoint
-            # has asked the loggers where files go
+            # no run directory: the record goes to a temporary one, but only after ModelCheckpoint has asked
+            # the loggers where files go
             self._records = tempfile.TemporaryDirectory(prefix="mattertune_nb-")
             logger = RunLogger(RunDirectory(Path(self._records.name)))
             trainer.loggers = [*trainer.loggers, logger]
@@ -118,7 +118,7 @@ class LiveCurves(Callback):
         self.view.update(Progress(title, "starting", trainer.current_epoch, None, 0))
         self.view.show()
         if has_front_end():
-            # what is chosen about the curves, or asked for by a page that was reloaded, is heard
+            # handles changes of the controls, and requests from a reloaded page
             self._serve = self._served.enter_context(widgets_served())
 
     @override
@@ -128,7 +128,7 @@ class LiveCurves(Callback):
         self._max_steps = None
         self._pacing = Pacing(self._started, _SHARE if has_front_end() else _PLAIN_SHARE)
         with contextlib.suppress(MisconfigurationException):
-            # not to be had under a schedule of accumulated batches
+            # not available under a schedule of accumulated batches
             steps = trainer.estimated_stepping_batches
             self._max_steps = int(steps) if 0 < steps < float("inf") else None
         batches = trainer.num_training_batches
@@ -152,7 +152,7 @@ class LiveCurves(Callback):
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # a validation of its own, after or without a fit, is not part of these curves
+        # a separate validation, after or without a fit, is not part of these curves
         if trainer.state.fn == TrainerFn.FITTING:
             self._update(trainer)
 
@@ -174,13 +174,13 @@ class LiveCurves(Callback):
         self._give_back()
 
     def _give_back(self) -> None:
-        """Leave signals and messages to the kernel, as before the fit."""
+        """Return signals and messages to the kernel, as before the fit."""
         self._release_signal()
         self._served.close()
         self._serve = time.sleep
 
     def _listen(self) -> None:
-        """Let widgets be heard, a few times a second."""
+        """Handle widget messages a few times per second."""
         now = time.monotonic()
         if self._serve is not time.sleep and now - self._heard > _SECONDS:
             self._heard = now
@@ -188,7 +188,7 @@ class LiveCurves(Callback):
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if not self._listening:
-            # after an error Lightning puts back the handler that it found, which was this one
+            # after an error Lightning restores the handler it found, which was this one
             signal.signal(signal.SIGINT, self._handler)
             signal.raise_signal(signal.SIGINT)
             return
@@ -204,14 +204,14 @@ class LiveCurves(Callback):
             signal.signal(signal.SIGINT, self._handler)
 
     def _obey(self, trainer: Trainer) -> None:
-        """End the fit where an interrupt has asked for it; all processes at the same batch."""
+        """End the fit if an interrupt asked for it, in all processes at the same batch."""
         stop = self._interrupted
         if self._shared:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop and not self._stopping:
             self._stopping = True
             loop = trainer.fit_loop
-            # the user's word counts more than the least number of epochs
+            # the user's request overrides the minimum number of epochs
             loop.min_epochs, loop.epoch_loop.min_steps = None, None
             trainer.should_stop = True
             checkpoint = trainer.checkpoint_callback
@@ -254,7 +254,7 @@ class LiveCurves(Callback):
 
 
 def _steps(trainer: Trainer) -> int:
-    """Return the steps done, counted as loggers count them: once however many optimizers there are."""
+    """Return the number of steps, counted as loggers do: once, however many optimizers there are."""
     return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
@@ -264,7 +264,7 @@ def _monitor(trainer: Trainer) -> tuple[str | None, str]:
 
 
 def _reserved(trainer: Trainer, module: LightningModule) -> tuple[list[str], list[Property]]:
-    """Return the metrics that will come and a user's own properties, as far as they are known."""
+    """Return the expected metrics and custom properties, as far as they are known."""
     if not isinstance(module, FinetuneModuleBase):
         return [], []
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
@@ -279,11 +279,11 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
     run
         Where the record is.
     title
-        What stands in the header.
+        Title in the header.
     data
-        What the record is read into.
+        Where the record is read into.
     sections
-        What is shown besides the curves.
+        Sections besides the curves.
     """
 
     def __init__(
@@ -300,7 +300,7 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
         super().__init__([self._header, self._notice, self.sections.widget])
 
     def show(self) -> None:
-        """Display the view below the cell, if this is one."""
+        """Display the view below the cell, if running in one."""
         if has_front_end() or in_ipython():
             self._ipython_display_()
 
@@ -318,17 +318,17 @@ class CurvesView(Pictured, W.VBox):  # type: ignore[misc]
             self.renew_picture()
 
     def finish(self, state: str) -> None:
-        """Tell that the fit has ended, and leave the final curves as a picture beside the widget."""
+        """Report that the fit has ended, and leave the final curves as a picture beside the widget."""
         self._ended = True
         self._notice.tell(self.title, state)
         self.renew_picture()
 
     def shown(self) -> None:
-        """Let the figure take the width of the cell."""
+        """Let the figure take the full width of the cell."""
         self.curves.figure.fit_soon()
 
     def plain_header(self) -> str:
-        """Return how far the fit is, as HTML, while it goes on."""
+        """Return the progress of the fit as HTML while it is running."""
         return "" if self._ended else str(self._header.value)
 
     def draw(self) -> Figure | None:

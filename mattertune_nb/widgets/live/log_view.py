@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 _LINES = 200
 
-# a reversed column keeps its end in view, also when more is written
+# a reversed column keeps its end in view as more is written
 _PAGE = """<div tabindex="0" aria-label="log" style="display:flex;flex-direction:column-reverse;
 position:absolute;inset:0;overflow:auto"><pre style="margin:0 0 auto;padding:4px;font-size:12px;
 line-height:1.4;white-space:pre-wrap;word-break:normal;overflow-wrap:break-word">{}</pre></div>"""
 
 
 class LogView:
-    """The last lines of what a run has said, scrolled to their end.
+    """The last lines of a run's log, scrolled to the end.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ class LogView:
 
     def clear(self) -> None:
         """Show nothing until :meth:`refresh` finds something."""
-        self.widget.value = _PAGE.format("Nothing has been said yet.")
+        self.widget.value = _PAGE.format("The log is still empty.")
 
     def refresh(self) -> None:
-        """Show what was said since."""
+        """Show what was logged since."""
         said = self._run.log_tail(_LINES)
         if said:
             self.widget.value = _PAGE.format(html.escape(said))

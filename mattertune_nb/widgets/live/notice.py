@@ -1,4 +1,4 @@
-"""A notice to a person who looks elsewhere: a run has ended."""
+"""A notice for users who are looking elsewhere: a run has ended."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _MARKS = {"finished": "✓", "stopped": "■"}
 
 
 class Notice(anywidget.AnyWidget):  # type: ignore[misc]
-    """A bell; the browser tells of a run's end by the title of the tab, and by more where the bell was rung.
+    """A bell; the browser announces a run's end in the tab's title, with a notification if the bell is on.
 
-    What was told is no state: a page that is opened later is told nothing of the past.
+    Announcements are not stored: a page opened later does not repeat past ones.
     """
 
     _esm = Path(__file__).with_suffix(".js")
     _css = PAGE_STYLE
 
     def tell(self, run: str, state: str, words: str = "") -> None:
-        """Say that a run has ended, on each page that is open now.
+        """Announce on each open page that a run has ended.
 
         Parameters
         ----------
@@ -30,11 +30,11 @@ class Notice(anywidget.AnyWidget):  # type: ignore[misc]
         state
             How it has ended.
         words
-            What came of it.
+            The result.
         """
         self.send({"run": run, "headline": headline(run, state), "body": words})
 
 
 def headline(run: str, state: str) -> str:
-    """Return how a run has ended, in few words, e.g. ``"✓ finished – water"``."""
+    """Return how a run has ended, briefly, e.g. ``"✓ finished – water"``."""
     return f"{_MARKS.get(state, '✗')} {state} – {run}"

@@ -1,4 +1,4 @@
-"""How often a page is told of a run that trains in the same thread."""
+"""How often a page is updated about a run that trains in the same thread."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ _LEAST = 0.25
 """Seconds between two updates."""
 
 _MOST = 5.0
-"""The same where updates are dear: a page that stands still for longer says what is no longer so."""
+"""The same if updates are expensive; a page without updates for longer would show outdated facts."""
 
 _BURST = 0.2
-"""Seconds that updates may take beyond their share, so that the first curves come at once."""
+"""Seconds that updates may take beyond their share, so that the first curves appear at once."""
 
 
 class Pacing:
-    """Says when to update a page, so that updates take no more than a share of the run's time.
+    """Decides when to update a page, so that updates take no more than a share of the run's time.
 
-    One that is slow, such as the first on a busy machine, delays the next by :data:`_MOST` s and no more.
+    A slow update, such as the first on a busy machine, delays the next by at most :data:`_MOST` s.
 
     Parameters
     ----------
     start
-        Time of the start in s, as all times here by any clock that only goes forward.
+        Start time in s; like all times here, from any monotonic clock.
     share
-        Part of the run's time that updates may take.
+        Fraction of the run's time that updates may take.
     """
 
     def __init__(self, start: float, share: float) -> None:
@@ -30,11 +30,11 @@ class Pacing:
         self._spent, self._next = 0.0, start
 
     def is_due(self, now: float) -> bool:
-        """Return whether the page is to be updated."""
+        """Return whether the page should be updated."""
         return now >= self._next
 
     def has_updated(self, start: float, end: float) -> None:
-        """Take note of an update from `start` to `end`."""
+        """Record an update that took from `start` to `end`."""
         self._spent += end - start
         affordable = self._start + (self._spent - _BURST) / self._share
         self._next = min(max(end + _LEAST, affordable), end + _MOST)

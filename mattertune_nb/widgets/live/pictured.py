@@ -1,4 +1,4 @@
-"""A tab of the dashboard that says something in words above a picture."""
+"""A tab of the dashboard with a text above a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PicturedView:
-    """Words and a picture, made again once the run has written the files that they come from.
+    """Text and picture, recreated when the run has written the files they come from.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class PicturedView:
     Attributes
     ----------
     nothing_yet
-        What is said before there is a picture.
+        Shown before there is a picture.
     """
 
     nothing_yet: ClassVar[str]
@@ -41,7 +41,7 @@ class PicturedView:
 
     @property
     def text(self) -> str:
-        """What is said above the picture."""
+        """The text above the picture."""
         return str(self._caption.value)
 
     @property
@@ -55,7 +55,7 @@ class PicturedView:
         self._show(self.nothing_yet, None)
 
     def refresh(self) -> None:
-        """Draw the picture again where the files were written since."""
+        """Redraw the picture if the files were written since."""
         files = self.files()
         if not all(file.is_file() for file in files):
             return
@@ -69,7 +69,7 @@ class PicturedView:
         raise NotImplementedError
 
     def made(self) -> tuple[str, Figure | None]:
-        """Return the words as HTML and the picture, if there is one, of the present records."""
+        """Return the text as HTML, and the picture, if any, for the current records."""
         raise NotImplementedError
 
     def _show(self, text: str, figure: Figure | None) -> None:

@@ -1,4 +1,4 @@
-"""The header of a live view: state, how far, how fast, how long yet."""
+"""The header of a live view: state, progress, speed, time left."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _COLORS = {
 
 @dataclass(frozen=True)
 class Progress:
-    """What the header shows; ``None`` where it is not known.
+    """Contents of the header; ``None`` where unknown.
 
     Attributes
     ----------
     title, state
-        Name of the run and what it is doing.
+        Name of the run, and what it is doing.
     epoch, max_epochs, step, max_steps
-        Epochs and steps done, and where they end.
+        Epochs and steps done, and their limits.
     rate
-        Structures trained on a second, or whatever `rate_unit` says.
+        Structures trained per second, or per the unit in `rate_unit`.
     eta
         Seconds left.
     memory
-        Of the training process, in GB.
+        Memory of the training process, in GB.
     damaged
         Records of metrics that cannot be read.
     """
@@ -66,7 +66,7 @@ class Progress:
 
     @property
     def epoch_in_words(self) -> str:
-        """The epoch under way, or the last one, counted from 1."""
+        """The current epoch, or the last one, counted from 1."""
         counted = self.epoch if self.state == "finished" else self.epoch + 1
         if self.max_epochs is None:
             return f"epoch {counted}"
@@ -83,7 +83,7 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """Part of the run that is done."""
+        """Fraction of the run that is done."""
         if self.max_steps:
             return min(self.step / self.max_steps, 1.0)
         if self.max_epochs and self.max_epochs > 0:
@@ -94,7 +94,7 @@ class Progress:
 def read_progress(
     run: Run, config: MatterTunerConfig | None, status: Status, data: CurveData
 ) -> Progress:
-    """Work out the progress of a run from its directory; without its config, what can be told."""
+    """Determine the progress of a run from its directory; without its config, as far as possible."""
     active = status.is_active
     memory = _memory(status.pid) if active else None
     if config is None:
@@ -146,7 +146,7 @@ def _n_processes(trainer: TrainerConfig) -> int:
 
 
 def _memory(pid: int) -> float | None:
-    """Return what a process and those that it has started hold, in GB."""
+    """Return the memory of a process and its children, in GB."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
@@ -171,7 +171,7 @@ def progress_html(progress: Progress) -> str:
     now = unbroken(now)
     state, facts = progress.state, facts + now
     if state in ("starting", "running"):
-        # how it has ended stays true without a kernel, how it goes does not
+        # how it ended remains true without a kernel, how it is going does not
         state, facts = while_connected(state), facts.removesuffix(now) + while_connected(now, "")
     width = 100 * (progress.fraction or 0)
     return (
@@ -188,7 +188,7 @@ def progress_html(progress: Progress) -> str:
 
 
 def damage_in_words(damaged: int) -> str:
-    """Return how many records of metrics could not be read, to be put behind a state; nothing for none."""
+    """Return the number of unreadable metric records as a suffix to a state; empty for none."""
     if not damaged:
         return ""
     return f" · {damaged} damaged record{'s' * (damaged > 1)} left out"

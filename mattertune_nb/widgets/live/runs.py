@@ -1,4 +1,4 @@
-"""All runs of a folder in a table: sorted, filtered, opened, renamed, annotated, deleted."""
+"""All runs of a folder in a table: sort, filter, open, rename, annotate, delete."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _NONE = "–"
 _SECONDS = 2.0
-"""Between two looks at runs that train."""
+"""Seconds between two checks of running runs."""
 _ELSEWHERE = "forces elsewhere (meV/Å)"
-"""Column of what became of structures away from the target: errors, or changes where they have no labels."""
+"""Column for structures away from the target: errors, or changes if they have no labels."""
 _HOLES = "new holes"
-"""Column of the pairs of elements whose atoms pull each other together and did not before."""
+"""Column for the number of element pairs that newly attract at short range."""
 
 
 class _Table(anywidget.AnyWidget):  # type: ignore[misc]
-    """The rows on the page; what is asked for there comes back as a message."""
+    """The rows on the page; actions requested there come back as messages."""
 
     _esm = _HERE / "runs_table.js"
     _css = _HERE / "runs_table.css"
@@ -55,12 +55,12 @@ class _Table(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
-    """Runs with their state, data, best validation errors, verdict and the settings that differ.
+    """Runs with their state, data, best validation errors, verdict and differing settings.
 
     Parameters
     ----------
     folder
-        Whose runs are shown.
+        Folder whose runs are shown.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         self._opened.children = []
 
     def _watch(self) -> None:
-        """Follow the runs in a thread that only reads: those that train, and those begun anywhere later."""
+        """Follow the runs in a read-only thread: those in training, and those started later anywhere."""
         if self._table is None:
             return
         pause, active = _SECONDS, True
@@ -114,9 +114,9 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
                 stamp = table.folder.stamp()
                 if active or stamp != seen:
                     active, seen = table.refresh(), stamp
-            except OSError:  # a run that is being renamed or deleted
+            except OSError:  # a run is being renamed or deleted
                 return pause
-            # of hundreds of runs a reading takes a good part of a second
+            # reading hundreds of runs takes a good part of a second
             pause = max(_SECONDS, 20 * (time.monotonic() - start))
             return pause
 
@@ -199,7 +199,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
             self.refresh()
 
     def _act(self, action: str, name: str, text: str) -> None:
-        """Do what a button of a row asks for; what is deleted was asked for twice in the page."""
+        """Do what a button of a row asks for; deletion was confirmed twice on the page."""
         if action == "open":
             view = self.folder.run(name).dashboard()
             self._opened.children = [self._close_button, view]
@@ -244,12 +244,12 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
 
 
 def _new_holes(summary: Summary) -> int | None:
-    """Return how many pairs of elements pull each other together that did not before."""
+    """Return the number of element pairs that newly attract at short range."""
     return None if summary.holes is None else sum(bool(hole["is_new"]) for hole in summary.holes)
 
 
 def _before(name: str, unit: str) -> str:
-    """Return the column of an error before training; energies are compared re-referenced."""
+    """Return the column of an error before training; energies are re-referenced."""
     return f"{REREFERENCED if name == ENERGY.title else f'{name}, {UNTUNED}'} ({unit})"
 
 

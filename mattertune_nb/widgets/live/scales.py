@@ -1,4 +1,4 @@
-"""How curves are drawn: along what, on which axes, how smooth, and under which names."""
+"""How curves are drawn: horizontal axis, scales, smoothing, and names."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _NAME_WIDTH = 26
 
 @dataclass(frozen=True)
 class Scales:
-    """What a person chooses about curves.
+    """The user's choices for the curves.
 
     Attributes
     ----------
     along
-        What the horizontal axis counts.
+        Quantity on the horizontal axis.
     log
         Whether the vertical axes are logarithmic.
     smoothing
-        Weight of the past in an exponential mean, from 0, none, to below 1.
+        Weight of the past in an exponential mean, from 0 (none) to below 1.
     """
 
     along: Along = "step"
@@ -40,9 +40,9 @@ class Scales:
     smoothing: float = 0.0
 
     def x(self, points: NDArray[np.float64], data: CurveData) -> NDArray[np.float64]:
-        """Return where points of step, epoch, value and seconds, (n, 4), stand, (n,).
+        """Return the positions, (n,), of points of step, epoch, value and seconds, (n, 4).
 
-        Steps and epochs are those done, so that the first epoch ends at 1.
+        Completed steps and epochs are counted, so the first epoch ends at 1.
         """
         steps, epochs, seconds = points[:, 0] + 1, points[:, 1] + 1, points[:, 3]
         if self.along == "step":
@@ -60,33 +60,33 @@ class Scales:
         return "epoch" if self.along == "epoch" else f"wall time ({_time_unit(data)[1]})"
 
     def x_hover(self, data: CurveData) -> str:
-        """Return what is told of the place of the mouse, as plotly writes it."""
+        """Return the text for the position of the mouse, in plotly's notation."""
         name, unit = (
             ("wall time", _time_unit(data)[1]) if self.along == "time" else (self.along, "")
         )
         return f"{name} %{{x:.4~g}} {unit}".rstrip()
 
     def is_log(self, panel: Panel) -> bool:
-        """Return whether a panel's axis is logarithmic: not where a value is negative, or a line zero."""
+        """Return whether a panel's axis is logarithmic: not if a value is negative or a line is zero."""
         lowest = [s.array()[:, 2].min() for s in panel.series.values() if len(s)]
         return self.log and min(lowest, default=0.0) >= 0 and 0 not in panel.lines.values()
 
     def smooths(self, panel: Panel) -> bool:
-        """Return whether a panel's curves are smoothed; a schedule is nothing that scatters."""
+        """Return whether a panel's curves are smoothed; schedules, which do not scatter, are not."""
         return self.smoothing > 0 and panel.title != "learning rate"
 
 
 def _time_unit(data: CurveData) -> tuple[float, str]:
-    """Return the seconds of the unit of time that suits a run, and its name."""
+    """Return the seconds in a suitable unit of time for a run, and the unit's name."""
     if data.seconds < 180:
         return 1.0, "s"
     return (60.0, "min") if data.seconds < 3 * 3600 else (3600.0, "h")
 
 
 def smoothed(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
-    """Return the exponential mean of values, (n,), in which earlier ones count `weight` times less each.
+    """Return the exponential mean of values, (n,), in which each earlier value counts `weight` times less.
 
-    The first values are not drawn towards zero.
+    The first values are not biased towards zero.
     """
     from scipy.signal import lfilter
 
@@ -117,18 +117,18 @@ def line_label(name: str, value: float) -> str:
 
 
 def best_label(panel: Panel, best: Point) -> str:
-    """Return what a star stands for: the best value of which metric, and its epoch, counted from 1."""
+    """Return the meaning of a star: the best value of a metric, and its epoch, counted from 1."""
     return f"best {title_of(panel.best_of)} {best.value:.3g},<br>epoch {best.epoch + 1:.0f}"
 
 
 def off_scale_label(panel: Panel) -> str:
-    """Return the lines that are too high to be drawn, in words; nothing where there are none."""
+    """Return the lines that are too high to be drawn, as text; empty if there are none."""
     lines = panel.off_scale().items()
     return "<br>".join(f"{name} {grouped(value)} (off scale)" for name, value in lines)
 
 
 def kept_label(data: CurveData) -> str:
-    """Return which weights are kept, or nothing where no monitor chooses them."""
+    """Return which weights are kept; empty if no monitor selects them."""
     if data.kept is None:
         return ""
     return f"weights kept: epoch {data.kept.epoch + 1:.0f}, best {title_of(data.monitor or '')}"

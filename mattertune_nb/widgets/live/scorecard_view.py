@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class ScorecardView:
-    """Check boxes, Start and Cancel, and below them what was found.
+    """Check boxes, Start and Cancel, and the results below them.
 
     Parameters
     ----------
     run
-        The run whose best weights are checked, in a thread of the kernel.
+        The run whose best weights are checked in a kernel thread.
     """
 
     title = "Fit for use"
@@ -37,7 +37,7 @@ class ScorecardView:
         self.start_button = W.Button(
             description="Check",
             icon="check",
-            tooltip="Make the chosen checks with the best weights; minutes",
+            tooltip="Run the selected checks on the best weights; takes minutes",
         )
         self.cancel_button = W.Button(description="Cancel", icon="stop", disabled=True)
         self.start_button.on_click(lambda _: self.start())
@@ -52,7 +52,7 @@ class ScorecardView:
 
     @property
     def text(self) -> str:
-        """The scorecard as HTML, or what is said in its place."""
+        """The scorecard as HTML, or the text in its place."""
         return str(self._card.value) or str(self._said.value)
 
     def clear(self) -> None:
@@ -64,7 +64,7 @@ class ScorecardView:
         )
 
     def refresh(self) -> None:
-        """Show the scorecard that the run keeps, where it is new."""
+        """Show the run's saved scorecard if it is new."""
         file = self._run.directory.scorecard_file
         if not file.is_file() or file.stat().st_mtime == self._seen:
             return
@@ -73,7 +73,7 @@ class ScorecardView:
             self._show(card)
 
     def start(self) -> None:
-        """Make the chosen checks in a thread; a second call while they are made does nothing."""
+        """Run the selected checks in a thread; does nothing if they are already running."""
         chosen = [name for name, box in self.boxes.items() if box.value]
         if self._thread is not None and self._thread.is_alive():
             return
@@ -83,7 +83,7 @@ class ScorecardView:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the checks are made."""
+        """Wait until the checks are done."""
         if self._thread is not None:
             self._thread.join()
 

@@ -1,4 +1,4 @@
-"""Sections of a live view, each behind a tab; a new one is a new file and a line in :data:`SECTIONS`."""
+"""Sections of a live view, one per tab; a new one is a new file and a line in :data:`SECTIONS`."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 
 class Section(Protocol):
-    """What stands behind a tab.
+    """The contents of a tab.
 
     Attributes
     ----------
     title
-        Of the tab.
+        Title of the tab.
     widget
-        What is shown.
+        The widget shown.
     """
 
     title: str
     widget: W.Widget
 
     def refresh(self) -> None:
-        """Show what is new in the run's directory, at little cost where nothing is."""
+        """Show what is new in the run's directory; cheap if nothing is."""
 
     def clear(self) -> None:
-        """Show nothing until :meth:`refresh` finds something: the run begins anew."""
+        """Show nothing until :meth:`refresh` finds something: the run is starting over."""
 
 
 SECTIONS: list[Callable[[Run], Section]] = [
@@ -55,16 +55,16 @@ SECTIONS: list[Callable[[Run], Section]] = [
     ScorecardView,
     LogView,
 ]
-"""What dashboards show of a run besides its curves; one of your own is appended, by whatever package."""
+"""Sections that dashboards show besides the curves; any package may append its own."""
 
 
 class CurvesSection:
-    """The curves of a record, with what a person chooses about them.
+    """The curves of a record, with their controls.
 
     Parameters
     ----------
     data
-        What is shown; who changes it calls :meth:`refresh`.
+        The curves; call :meth:`refresh` after changing them.
     """
 
     title = "Curves"
@@ -73,7 +73,7 @@ class CurvesSection:
         self.figure = CurvesFigure(data)
         self.controls = CurveControls(self.figure.draw)
         parts = only_widgets(self.controls.widget, self.figure.widget)
-        # a screen that has no room for curves beside their legends has a scroll bar
+        # a screen too narrow for curves beside their legends gets a scroll bar
         parts[1:] = [W.VBox(parts[1:], layout=W.Layout(min_width="470px", overflow="visible"))]
         self.widget = W.VBox(parts, layout=W.Layout(overflow="auto"))
 
@@ -86,8 +86,8 @@ class CurvesSection:
         self.figure.clear()
 
 
-# all tabs are as high as the highest, so that opening one moves nothing; none is ever without a size,
-# which plotly would take for its own
+# all tabs are as high as the highest, so that opening one moves nothing; none is ever without a size, which
+# plotly would adopt
 _STYLE = """<style>
 .mt-sections > .widget-tab-contents { display: grid; padding: 6px 0 0; border: none;
   border-top: 1px solid var(--jp-border-color2, #bbb); }
@@ -101,7 +101,7 @@ _STYLE = """<style>
 
 
 class Sections:
-    """Tabs of one height.
+    """Tabs of equal height.
 
     Parameters
     ----------
@@ -127,11 +127,11 @@ class Sections:
             section.refresh()
 
     def clear(self) -> None:
-        """Let each section show nothing."""
+        """Clear all sections."""
         for section in self.sections:
             section.clear()
 
     def open(self, title: str) -> None:
-        """Open the section of a title."""
+        """Open the section with a title."""
         titles = [section.title for section in self.sections]
         self._tabs.selected_index = titles.index(title)

@@ -1,4 +1,4 @@
-"""What a run's record says, as curves of bounded length."""
+"""The record of a run as curves of bounded length."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 2000
 MAX_PANELS = 16
-"""More would not fit a screen; all metrics are in the record."""
+"""Maximum number of panels that fit a screen; the record contains all metrics."""
 
 OFF_SCALE = 10
-"""A line so many times above its panel's highest point is given in words: it would flatten all curves."""
+"""A line this many times above its panel's highest point is given as text: it would flatten all curves."""
 
-# metrics of ours that would say the same twice; a user's own metric of any name is drawn
+# our own metrics that would duplicate others; a user's metrics are drawn under any name
 _NOT_DRAWN = {
     *(set(HEADLINES) - set(MAIN.values())),
     *(f"{stage}/{UNREFIT}_{kind}" for stage in ("val", "test") for kind in ("mae", "rmse")),
@@ -44,7 +44,7 @@ _STAGE = re.compile(
 
 
 class Point(NamedTuple):
-    """A value of a metric and when it was recorded; steps and epochs counted from 0, as in records."""
+    """A value of a metric and when it was recorded; steps and epochs are counted from 0, as in records."""
 
     step: float
     epoch: float
@@ -53,7 +53,7 @@ class Point(NamedTuple):
 
 
 class Series:
-    """One curve of :class:`Point`, thinned so that minima and maxima stay."""
+    """One curve of :class:`Point`, thinned so that minima and maxima are preserved."""
 
     def __init__(self) -> None:
         self._points: list[Point] = []
@@ -66,14 +66,14 @@ class Series:
         return iter(self._points)
 
     def add(self, step: float, epoch: float, value: float, seconds: float = 0.0) -> None:
-        """Add a point; now and then half of all are dropped, which is O(1) per point."""
+        """Add a point; now and then half of them are dropped, at O(1) per point."""
         self.version += 1
         self._points.append(Point(step, epoch, value, seconds))
         if len(self._points) > MAX_POINTS:
             self._points = _thinned(self._points)
 
     def last(self) -> float:
-        """Return the newest value; there is one."""
+        """Return the latest value; there must be one."""
         return self._points[-1].value
 
     def array(self) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ class Series:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """Keep the first, the last and of each four points the smallest and the largest value."""
+    """Keep the first and last point, and the minimum and maximum of every four points."""
     kept = [points[0]]
     for i in range(1, len(points) - 1, 4):
         four = points[i : min(i + 4, len(points) - 1)]
@@ -94,18 +94,18 @@ def _thinned(points: list[Point]) -> list[Point]:
 
 @dataclass
 class Panel:
-    """One plot of a dashboard.
+    """One panel of a dashboard.
 
     Attributes
     ----------
     title, unit
-        What it shows; the unit is empty where there is none, or it is not known.
+        The quantity shown; the unit is empty if there is none or it is unknown.
     series
         Curves by name.
     lines
-        What is known before the first step, by name, such as the untuned model's error.
+        Values known before the first step, by name, such as the untuned model's error.
     best
-        The best point of the metric `best_of`, if that is in this panel.
+        The best point of the metric `best_of`, if it is in this panel.
     rises
         Whether larger is better.
     """
@@ -119,7 +119,7 @@ class Panel:
     rises: bool = False
 
     def note(self, point: Point) -> None:
-        """Take a point as the best where it is better than all before it."""
+        """Make a point the best if it is better than all earlier ones."""
         if self.best is None or self.is_better(point, self.best):
             self.best = point
 
@@ -128,7 +128,7 @@ class Panel:
         return one.value > other.value if self.rises else one.value < other.value
 
     def off_scale(self) -> dict[str, float]:
-        """Return the lines that are so far above everything else that they are told in words."""
+        """Return the lines that are so far above everything else that they are given as text."""
         highest = [series.array()[:, 2].max() for series in self.series.values() if len(series)]
         limit = OFF_SCALE * max(highest or [min(self.lines.values(), default=0.0)])
         return {name: value for name, value in self.lines.items() if value > limit}
@@ -140,18 +140,18 @@ class Panel:
 
 
 class CurveData:
-    """Sorts a run's records into panels: loss, an error per property, learning rate, and others.
+    """Sorts a run's records into panels: loss, one error per property, learning rate, and others.
 
     Parameters
     ----------
     monitor
-        The metric by which the weights that are kept are chosen, if that is known.
+        The metric that selects the weights to keep, if known.
     mode
         Whether the monitor should fall, ``"min"``, or rise, ``"max"``.
     reserved
-        Metrics that will come, whose panels are there from the first moment.
+        Expected metrics, whose panels are present from the start.
     own
-        Properties that a user named.
+        Custom properties.
     """
 
     def __init__(
@@ -161,12 +161,12 @@ class CurveData:
         reserved: Iterable[str] = (),
         own: Iterable[Property] = (),
     ) -> None:
-        # a thread adds while what a person chooses is drawn
+        # a thread adds points while the controls redraw
         self.lock = threading.RLock()
         self.version = 0
         self.damaged = 0
         """Records that could not be read."""
-        # set by whoever knows it, else worked out from the record
+        # set by the caller if known, otherwise worked out from the record
         self.steps_per_epoch: int | None = None
         self.drawn: tuple[object, Figure | None] | None = None
         self.expect(monitor, mode, reserved, own)
@@ -179,7 +179,7 @@ class CurveData:
         reserved: Iterable[str] = (),
         own: Iterable[Property] = (),
     ) -> None:
-        """Say what the coming records will hold, see :class:`CurveData`."""
+        """Announce what the coming records will contain, see :class:`CurveData`."""
         named = list(own)
         self._headlines = HEADLINES | headlines_of(named) | FOREIGN
         self._main = {*MAIN.values(), *FOREIGN, *(f"val/{prop.main_metric}" for prop in named)}
@@ -229,7 +229,7 @@ class CurveData:
     def _add_metrics(self, record: dict[str, Any]) -> None:
         step, epoch = record.get("step", 0), record.get("epoch", 0)
         self.step, self.epoch = max(self.step, step), max(self.epoch, epoch)
-        # an epoch's last step tells its length
+        # the last step of an epoch gives its length
         self._seen_per_epoch = max(self._seen_per_epoch, (step + 1) / (epoch + 1))
         time = record.get("time")
         if isinstance(time, (int, float)):
@@ -241,7 +241,7 @@ class CurveData:
                 self._add(name, step, epoch, float(value))
 
     def _choose_anew(self, step: float | None) -> None:
-        """Make one validation's point the best so far, if there is one, as another measure now chooses."""
+        """Make the point of one validation the best so far, if there is one: the criterion has changed."""
         if self.monitor is None:
             return
         panel = self._place(self.monitor)[0]
@@ -264,7 +264,7 @@ class CurveData:
                 self.kept = panel.best
 
     def _route(self, name: str) -> tuple[Series, Panel, float] | None:
-        """Return where points of a metric go, and in which unit, or ``None`` where it is not drawn."""
+        """Return the panel and unit for the points of a metric, or ``None`` if it is not drawn."""
         if _STAGE_AND_SET.sub(r"\1/", name) in self._hidden and name != self.monitor:
             return None
         panel, label, factor = self._place(name)
@@ -277,7 +277,7 @@ class CurveData:
         panel, _, factor = self._place(metric)
         panel.lines[line] = factor * value
         if panel.lines.get(UNTUNED) == panel.lines.get(REREFERENCED):
-            # the backbone has the zero of energy of the data
+            # the backbone's zero of energy is that of the data
             del panel.lines[REREFERENCED]
 
     def _place(self, name: str) -> tuple[Panel, str, float]:
@@ -292,7 +292,7 @@ class CurveData:
             place = panel, named[1], headline.factor
         elif name in self._headlines:
             headline = self._headlines[name]
-            # least is forgotten before the first step: no star unless this metric chooses the weights
+            # forgetting is least before the first step: no star unless this metric selects the weights
             starred = "" if name in FOREIGN else name
             panel = self.panels.setdefault(
                 name, Panel(headline.title, headline.unit, best_of=starred)
@@ -304,7 +304,7 @@ class CurveData:
         elif "loss" in name.rsplit("/", 1)[-1]:
             place = self.panels["loss"], name, 1.0
         else:
-            # training and validation of the same metric stand in one panel
+            # training and validation of the same metric share a panel
             title = _STAGE.sub("", _STAGE.sub("", name)) or name
             place = self.panels.setdefault(title, Panel(title)), name, 1.0
         if name == self.monitor:
@@ -312,31 +312,31 @@ class CurveData:
         return place
 
     def epoch_length(self) -> float | None:
-        """Return the optimizer steps of an epoch, or ``None`` where that is not known yet."""
+        """Return the number of optimizer steps per epoch, or ``None`` if not known yet."""
         if self.steps_per_epoch:
             return float(self.steps_per_epoch)
         return self._seen_per_epoch if self.epoch else None
 
     def steps_per_second(self) -> float | None:
-        """Return the speed over the last records, or ``None`` where it is not known."""
+        """Return the speed over the latest records, or ``None`` if unknown."""
         if len(self._clock) < 2:
             return None
         (start, first), (end, last) = self._clock[0], self._clock[-1]
         return (last - first) / (end - start) if last > first and end > start else None
 
     def ordered(self) -> list[Panel]:
-        """Return the panels as they are shown: loss, errors, learning rate, then others."""
+        """Return the panels in display order: loss, errors, learning rate, then others."""
         return self._shown()[:MAX_PANELS] or [self.panels["loss"]]
 
     def n_left_out(self) -> int:
-        """Return how many panels are not shown, as there would be too many."""
+        """Return the number of panels that are not shown because there are too many."""
         return max(len(self._shown()) - MAX_PANELS, 0)
 
     def _shown(self) -> list[Panel]:
         order = ["loss", *self._headlines, "lr"]
         known = [self.panels[key] for key in order if key in self.panels]
         others = [panel for key, panel in self.panels.items() if key not in order]
-        # errors elsewhere are measured before the first step, or not at all
+        # errors elsewhere are measured before the first step or not at all
         has_begun = bool(self.panels["loss"].series)
         reserved = [
             self._place(metric)[0]

@@ -1,4 +1,4 @@
-"""After each validation: parity of a bounded sample, and the structures with the largest errors."""
+"""After each validation: parity of a limited sample, and the structures with the largest errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
 
 _COLUMNS = 3
-"""Structures beside each other; of more the words are too small to be read in a narrow cell."""
+"""Maximum number of structures side by side; with more, the text is too small in a narrow cell."""
 
 
 class ValidationView:
-    """Two pictures that are drawn again once a validation has ended.
+    """Two pictures that are redrawn after each validation.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class ValidationView:
             image.draw(None)
 
     def refresh(self) -> None:
-        """Draw the pictures again where a validation has ended since."""
+        """Redraw the pictures if a validation has ended since."""
         file = self._run.directory.validation_file
         if not file.is_file() or file.stat().st_mtime == self._seen:
             return
@@ -63,7 +63,7 @@ class ValidationView:
             f"Validation after epoch {data['epoch'] + 1}, step {data['step']}: a sample of labels and "
             "predictions, and the structures with the largest errors."
         )
-        # an older version kept no structures
+        # an older version stored no structures
         worst = [(atoms_from_plain(w["atoms"]), w) for w in data["worst"] if "atoms" in w]
         if worst:
             ranked_by = by_importance(map(about_property, data["points"]))[0]
@@ -72,13 +72,13 @@ class ValidationView:
 
 
 def about_property(name: str) -> Property:
-    """Return what is said of a property; of a user's own the record has the name alone."""
+    """Return what is known about a property; for a custom one the record has only the name."""
     own = own_property(name, "structure", key=None, unit="", config="")
     return PROPERTIES.get(name, own)
 
 
 def draw_parity_sample(points: dict[str, list[list[float]]]) -> Figure:
-    """Draw label against prediction of each property; energies around their mean."""
+    """Plot label against prediction for each property; energies relative to their mean."""
     arrays = {name: np.array(p, dtype=np.float64).reshape(-1, 2) for name, p in points.items()}
     finite = {name: array[np.isfinite(array).all(axis=1)] for name, array in arrays.items()}
     shown = {name: array for name, array in finite.items() if len(array)}
@@ -102,7 +102,7 @@ def draw_parity_sample(points: dict[str, list[list[float]]]) -> Figure:
 
 
 def draw_worst(frames: list[tuple[Any, dict[str, Any]]], prop: Property) -> Figure:
-    """Draw structures side by side, each with where it is from and its error of a property."""
+    """Draw structures side by side, each with its origin and its error for a property."""
     columns = min(_COLUMNS, len(frames))
     rows = math.ceil(len(frames) / columns)
     figure, axes = new_figure(rows, columns, 2.2 * columns, 2.2 * rows)

@@ -29,10 +29,10 @@ _DEEPEST, _HIGHEST = -12.0, 30.0  # eV
 
 
 class WallsView(PicturedView):
-    """The pair energies that ``walls.json`` of a run holds."""
+    """The pair energies in ``walls.json`` of a run."""
 
     title = "Walls"
-    nothing_yet = "No walls yet: they are computed before the first step and at the end."
+    nothing_yet = "No pair energies yet; they are computed before the first step and at the end."
 
     @override
     def files(self) -> tuple[Path, ...]:
@@ -47,24 +47,25 @@ class WallsView(PicturedView):
 
 
 def walls_html(record: WallRecord) -> str:
-    """Return what the walls of a run are, in words."""
+    """Describe the pair energies of a run and their holes."""
     said = (
-        "Energies of two atoms alone over their distance, for each pair of elements of the target. Where "
-        "they pull each other together at a short distance, structures under pressure or heat may collapse."
+        "Energies of isolated pairs of atoms against their distance, for each pair of elements in the "
+        "target. If two atoms attract each other at a short distance, structures under pressure or heat may "
+        "collapse."
     )
     new, old = (
         [unbroken(str(h)) for h in record.holes if h.is_new is kind] for kind in (True, False)
     )
-    before = f"<br>There before training: {html.escape(', '.join(old))}." if old else ""
+    before = f"<br>Present before training: {html.escape(', '.join(old))}." if old else ""
     if record.tuned is None:
-        return f"<p>{said} Those of the tuned model are computed at the end.{before}</p>"
+        return f"<p>{said} The energies of the tuned model are computed at the end.{before}</p>"
     if not new:
-        return f"<p>{said} The run has made <b>no new holes</b>.{before}</p>"
+        return f"<p>{said} The run has created <b>no new holes</b>.{before}</p>"
     return f"<p>{said} <b>New holes: {html.escape(', '.join(new))}.</b>{before}</p>"
 
 
 def draw_walls(record: WallRecord) -> Figure:
-    """Draw the pairs, those with new holes first; holes are marked."""
+    """Plot the pair energies, those with new holes first; holes are marked."""
     new = {hole.pair for hole in record.holes if hole.is_new}
     old = {hole.pair for hole in record.holes}
     names = [wall.name for wall in record.untuned]

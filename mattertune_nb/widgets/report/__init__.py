@@ -1,1 +1,1 @@
-"""A run as one file to keep and to send: what live curves and views show, without a kernel."""
+"""A run as one file to keep or send: the contents of live curves and views, without a kernel."""

@@ -1,4 +1,4 @@
-"""Parts of a page that needs nothing but itself: tables, pictures, and how they look."""
+"""Building blocks of a self-contained page: tables, pictures, and their style."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def page(title: str, sections: Iterable[tuple[str, str]], head: str) -> str:
     ----------
     title
         Shown above all and on the browser's tab.
-    sections
+    Shown at the top and on the browser's tab.
         Heading and HTML of each.
     head
         HTML below the title.
@@ -69,7 +69,7 @@ def page(title: str, sections: Iterable[tuple[str, str]], head: str) -> str:
 
 
 def text(value: object) -> str:
-    """Return what is no HTML, e.g. the name of a file, so that it is shown as it is."""
+    """Return plain text, e.g. a file name, escaped so that it is shown literally."""
     return html.escape(str(value))
 
 
@@ -79,7 +79,7 @@ def paragraph(value: object, css: str = "") -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table of texts; one that ends in a sign, 1 or -1, is good or bad."""
+    """Return a table of texts; a cell with a sign, 1 or -1, is marked good or bad."""
     top = "".join(f'<th scope="col">{text(head)}</th>' for head in heads)
     body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return (
@@ -95,7 +95,7 @@ def _cell(value: object) -> str:
 
 
 def picture(figure: Figure, title: str, caption: str = "") -> str:
-    """Return a picture inside the page; `title` is what it shows, for those who do not see it."""
+    """Return an embedded picture; `title` describes it for those who cannot see it."""
     image = base64.b64encode(render(figure, dpi=_DPI)).decode()
     below = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
     return f'<figure><img alt="{text(title)}" src="data:image/png;base64,{image}">{below}</figure>'

@@ -1,4 +1,4 @@
-"""How well a run's best weights predict: parity, and the structures with the largest errors."""
+"""Accuracy of a run's best weights: parity, and the structures with the largest errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 N_WORST = 6
 MAX_FRAMES = 300
-"""Of more, so many are predicted, evenly spread."""
+"""If there are more structures, this many are predicted, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Predictions:
     data
         Labels and predictions by property, in meV units.
     total
-        How many structures there were to choose from.
+        Total number of structures to choose from.
     learnt
-        What the model has learnt.
+        Properties that the model was trained on.
     """
 
     frames: AtomsDataset
@@ -58,12 +58,12 @@ class Predictions:
 
     @property
     def ranked_by(self) -> PropertyName:
-        """The property whose errors tell the worst structures: of what was learnt, forces where they are."""
+        """The property whose errors rank the structures: forces if trained, else the first that was."""
         known = [prop for prop in self.learnt if prop.name in self.data]
         return by_importance(known or [values.about for values in self.data.values()])[0].name
 
     def errors(self) -> NDArray[np.float64]:
-        """Return the mean absolute error of each structure, (n,); NaN where it has no label."""
+        """Return the mean absolute error of each structure, (n,); NaN if it has no label."""
         values = self.data[self.ranked_by]
         n = len(self.frames)
         sums = np.bincount(values.frame, np.abs(values.error), n)
@@ -73,12 +73,12 @@ class Predictions:
 
 
 def predict(run: Run, dataset: Any = None) -> Predictions:
-    """Predict structures with the best weights of a run; by default those of its validation set.
+    """Predict structures with the best weights of a run; by default its validation set.
 
     Raises
     ------
     MatterTuneError
-        Where there is no checkpoint, or the structures cannot be read or have no label.
+        There is no checkpoint, or the structures cannot be read or have no labels.
     """
     model = run.model()
     if dataset is None:
@@ -107,7 +107,7 @@ def parity(predictions: Predictions) -> str:
 
 
 def worst(predictions: Predictions) -> str:
-    """Return the structures with the largest errors, their atoms coloured by the error of the force."""
+    """Return the structures with the largest errors, their atoms coloured by force error."""
     errors = predictions.errors()
     about = predictions.data[predictions.ranked_by].about
     order = np.argsort(-np.nan_to_num(errors, nan=-1.0))[:N_WORST]
@@ -125,7 +125,7 @@ def worst(predictions: Predictions) -> str:
 
 
 def _of_atoms(predictions: Predictions, i: int) -> NDArray[np.float64] | None:
-    """Return the norm of the error of each atom's force, (n,) in meV/Å, if there are labels."""
+    """Return the norm of the force error of each atom, (n,) in meV/Å, if there are labels."""
     values = predictions.data.get(FORCES.name)
     if values is None or not (values.frame == i).any():
         return None

@@ -1,4 +1,4 @@
-"""A run as one HTML file that opens without a kernel and without a network."""
+"""A run as one HTML file that opens without a kernel and without a network connection."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Path:
-    """Write what is to be kept of a run into one HTML file: errors, curves, parity, settings, data.
+    """Write the results of a run to one HTML file: errors, curves, parity, settings, data.
 
     Parameters
     ----------
     run
-        The run, also one that is still training.
+        The run, which may still be training.
     path
-        The file; not given: ``report.html`` in the run's directory.
+        The file; by default ``report.html`` in the run's directory.
     dataset
-        Structures with labels for parity and the worst structures; not given: the validation set.
+        Structures with labels for parity and the worst structures; by default the validation set.
 
     Returns
     -------
     Path
-        The file. A section for which something is missing says so, and the others stand.
+        The file. A section whose data are missing says so, and the others are written.
 
     Raises
     ------
     DataError
-        Where the file cannot be written.
+        The file cannot be written.
     """
     target = run.path / "report.html" if path is None else Path(path)
     with InCell(f"report of {run.name}") as cell:

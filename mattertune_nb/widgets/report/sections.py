@@ -1,4 +1,4 @@
-"""What a report says of a run, a section each, from the run's directory."""
+"""The sections of a report, from the run's directory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def summary(run: Run) -> str:
-    """Return state, length and time of a run, for below the title."""
+    """Return state, length and time of a run, shown below the title."""
     status = run.status()
     times = [r["time"] for r in run.metrics() if isinstance(r.get("time"), (int, float))]
     facts = [status.state, f"epoch {status.epoch}", f"step {status.step}"]
@@ -46,7 +46,7 @@ def summary(run: Run) -> str:
 
 
 def errors(run: Run) -> str:
-    """Return the errors of the validation set before and after, as training recorded them."""
+    """Return the validation errors before and after training, as recorded."""
     baseline: dict[str, float] = {}
     for record in run.metrics():
         baseline |= {k: v for k, v in record.items() if k.startswith("baseline/") and v is not None}
@@ -72,7 +72,7 @@ def errors(run: Run) -> str:
         cells.append("–" if referenced is None else gain(referenced, after[name]))
         rows.append([_label(headline), *cells])
     return table(["mean absolute error", *stages, "error against re-referenced"], rows) + paragraph(
-        "On the validation set, by which the best weights are chosen.", "faint"
+        "On the validation set, which also selects the best weights.", "faint"
     )
 
 
@@ -87,7 +87,7 @@ def curves(run: Run) -> str:
     data.add(run.metrics())
     figure = draw_curves(data)
     if figure is None:
-        msg = "Nothing was recorded yet."
+        msg = "Nothing has been recorded yet."
         raise RunError(msg)
     return picture(figure, "Loss, errors and learning rate of the run by step")
 
@@ -109,16 +109,16 @@ def distances(run: Run) -> str:
 
 
 def findings(run: Run) -> str:
-    """Return what the doctor found in the data before the first step."""
+    """Return the doctor's findings about the data before the first step."""
     report = read_findings(run.directory)
     if report is None:
-        msg = "The data of this run were not looked at: mattertune-nb check, on its config.yaml."
+        msg = "The data of this run were not checked: run mattertune-nb check on its config.yaml."
         raise RunError(msg)
     return report.to_html()
 
 
 def elsewhere(run: Run) -> str:
-    """Return what became of structures away from the target."""
+    """Return the errors or changes on structures away from the target."""
     record = read_foreign(run.directory)
     if record is None:
         msg = "Nothing was measured away from the target."
@@ -127,25 +127,25 @@ def elsewhere(run: Run) -> str:
 
 
 def walls(run: Run) -> str:
-    """Return the energies of pairs of atoms before and after."""
+    """Return the energies of pairs of atoms before and after training."""
     record = read_walls(run.directory)
     if record is None or not record.untuned:
-        msg = "This run has no record of the energies of pairs of atoms."
+        msg = "This run has no record of pair energies."
         raise RunError(msg)
-    return walls_html(record) + picture(draw_walls(record), "Energies of pairs of atoms")
+    return walls_html(record) + picture(draw_walls(record), "Pair energies")
 
 
 def scorecard(run: Run) -> str:
-    """Return whether the model is fit for use, as far as it was checked."""
+    """Return whether the model is fit for use, as far as checked."""
     card = read_scorecard(run.directory.scorecard_file)
     if card is None:
-        msg = "Not checked yet: run.validate(), or mattertune-nb validate."
+        msg = "Not checked yet: use run.validate() or mattertune-nb validate."
         raise RunError(msg)
     return card.to_html()
 
 
 def data(config: MatterTunerConfig, run: Run) -> str:
-    """Return what a run was trained on, with a hash by which the files are known again."""
+    """Return the data a run was trained on, with a hash that identifies the files."""
     counts = {stage: len(indices) for stage, indices in run.directory.splits().items()}
     rows = []
     for stages, source in _sources(config).items():
@@ -186,7 +186,7 @@ def _hash(source: DatasetConfig) -> str:
 
 
 def settings(config: MatterTunerConfig) -> str:
-    """Return all settings as the file from which the run can be made again."""
+    """Return all settings as the file from which the run can be repeated."""
     shown: Any = config
     sources = _sources(config).values()
     note = ""
@@ -196,12 +196,14 @@ def settings(config: MatterTunerConfig) -> str:
         for source in _sources(shown).values():
             if isinstance(source, AtomsListDatasetConfig):
                 source.atoms_list = source.atoms_list[:1]
-        note = "Of structures from Python the first is shown; the run's config.yaml has all."
+        note = (
+            "Of the structures from Python only the first is shown; the run's config.yaml has all."
+        )
     return f"<pre>{text(shown.to_yaml())}</pre>" + (paragraph(note, "faint") if note else "")
 
 
 def versions(run: Run) -> str:
-    """Return which versions of what trained the run."""
+    """Return the software versions that trained the run."""
     try:
         found = json.loads(run.directory.versions_file.read_text(encoding="utf-8"))
         return table(["package", "version"], [list(item) for item in found.items()])

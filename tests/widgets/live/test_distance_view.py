@@ -71,7 +71,7 @@ def test_frames_that_resemble_training_are_said(tuned, tmp_path):
     assert "resemble frames that are trained on" in view.text
     run.directory.distances_file.write_text("{}")
     view.refresh()
-    assert "no distances to the training frames are known" in view.text
+    assert "distances to the training frames are not known" in view.text
 
 
 def test_the_report_shows_them_too(tuned):
