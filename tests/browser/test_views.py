@@ -170,13 +170,13 @@ def test_twenty_views_blank_none_and_each_wakes_on_a_click(notebook):
         notebook.run(cell)
         canvas(notebook.output(cell)).wait_for(timeout=60_000)
     first = notebook.output(1)
-    picture = first.get_by_role("button", name="Click to turn")
+    picture = first.get_by_role("button", name="Click to rotate")
     picture.wait_for()
     assert pixels(picture).var() > 50
     for cell in (1, 2, 20):
         output = notebook.output(cell)
         output.scroll_into_view_if_needed()
-        asleep = output.get_by_role("button", name="Click to turn")
+        asleep = output.get_by_role("button", name="Click to rotate")
         if asleep.count():
             asleep.click()
         wait_until_drawn(notebook, canvas(output))
@@ -300,7 +300,7 @@ def test_the_keyboard_changes_frame_and_arrows(notebook):
     output.get_by_text("arrows: force").wait_for()
     wait_until_changed(notebook, canvas(output), before)
     output.get_by_role("button", name="Picture").press("Enter")
-    picture = output.get_by_role("button", name="Click to turn")
+    picture = output.get_by_role("button", name="Click to rotate")
     picture.wait_for()
     picture.press("Enter")
     wait_until_drawn(notebook, canvas(output))

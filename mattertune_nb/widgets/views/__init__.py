@@ -1,1 +1,1 @@
-"""Structures, data sets and predictions."""
+"""Views of structures, data sets and predictions."""

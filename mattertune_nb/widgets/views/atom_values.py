@@ -1,4 +1,4 @@
-"""Values of atoms that colour them: errors and norms of forces, and whatever else a frame holds."""
+"""Per-atom values that colour the atoms: force errors, force norms, and any others in a frame."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _UNITS = {
     "energies": "eV",
     "masses": "u",
 }
-"""Units of the names that ASE gives a meaning; what another name is, only its author knows."""
+"""Units of the names defined by ASE; the meaning of other names is known only to their authors."""
 
 
 def title_of(name: str) -> str:
-    """Return what the values of a name are, with their unit where it is known."""
+    """Return the title of the values with a name, with their unit if known."""
     unit = _UNITS.get(name)
     return _TITLES.get(name) or (f"{name} ({unit})" if unit else name)
 
 
 def names_in(frames: AtomsDataset, index: int, *, with_model: bool) -> list[str]:
-    """Return the names of a frame's values, those first that are looked at first."""
+    """Return the names of a frame's values, the most useful first."""
     atoms = frames.frame(index)
     names = []
     if FORCES.name in frames.labels(index, {FORCES: "mask"}):
@@ -59,7 +59,7 @@ def named_values(
     predict: Callable[[int], NDArray[np.float64]] | None,
     index: int,
 ) -> NDArray[np.float64]:
-    """Return the values of a name, (n,): numbers, or the norms of vectors.
+    """Return the values with a name, (n,): numbers, or the norms of vectors.
 
     Parameters
     ----------
@@ -74,14 +74,14 @@ def named_values(
 
     Raises
     ------
-    DataError
+    The frame has no such values.
         Where the frame has no such values.
     """
     if name in (FORCE, FORCE_ERROR):
         forces = np.asarray(frames.labels(index, {FORCES: "error"})[FORCES.name])
         if name == FORCE_ERROR:
             if predict is None:
-                msg = "the error of forces needs a model: view(x, color='force_error', model=...)."
+                msg = "force errors need a model: view(x, color='force_error', model=...)."
                 raise DataError(msg)
             forces = predict(index) - forces
         norms: NDArray[np.float64] = FORCES.factor * np.linalg.norm(forces, axis=1)
@@ -96,7 +96,7 @@ def named_values(
 
 
 def given_values(color: Any) -> Callable[[int], NDArray[np.float64]]:
-    """Return values that the caller gives, by frame: a function, or numbers for every frame."""
+    """Return the values given by the caller, by frame: from a function, or numbers for every frame."""
     return color if callable(color) else partial(_same, np.asarray(color))
 
 

@@ -1,4 +1,4 @@
-"""What fine-tuning gained: the errors of the untuned model beside those of the tuned one."""
+"""The gain from fine-tuning: the errors of the untuned model beside those of the tuned one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COLORS = {1: GREEN, 0: INK, -1: RED}
 
 
 class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
-    """A table of errors with a column per stage, above parity plots; :func:`before_after` makes it.
+    """A table of errors with one column per stage, above parity plots; created by :func:`before_after`.
 
     Parameters
     ----------
@@ -71,16 +71,16 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
 
     @property
     def stages(self) -> Stages:
-        """Labels and predictions of each stage, once all are there or the rest was cancelled."""
+        """Labels and predictions of each stage, once all are available or the rest was cancelled."""
         self.work.wait()
         return self._stages
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until all is predicted; see :meth:`Work.wait`."""
+        """Wait until everything is predicted; see :meth:`Work.wait`."""
         self.work.wait(timeout)
 
     def _on_news(self) -> None:
-        """Take what has been predicted; in the thread that does so."""
+        """Take over new predictions; called in the predicting thread."""
         before, after = self._pairs.of(0), self._pairs.of(1)
         if not after:
             return
@@ -133,13 +133,13 @@ class BeforeAfter(Pictured, W.VBox):  # type: ignore[misc]
         return bundle | {"text/plain": text}
 
     def close(self) -> None:
-        """End what is still computed, and close the view."""
+        """Cancel running predictions, and close the view."""
         self.work.cancel()
         super().close()
 
 
 def _frame_shifts(untuned: FinetuneModuleBase, tuned: FinetuneModuleBase) -> NDArray[np.float64]:
-    """Return what the references that training began with add to the energy of each element, eV, (119,)."""
+    """Return the contribution of the initial reference energies for each element, eV, (119,)."""
     change = tuned.normalization.first_references - untuned.normalization.references
     return np.asarray(change.cpu().numpy(), dtype=np.float64)
 
@@ -149,16 +149,16 @@ def rereferenced(
     dataset: AtomsDataset,
     shifts: NDArray[np.float64],
 ) -> dict[PropertyName, ParityData]:
-    """Return pairs whose predicted energies have other reference energies.
+    """Return pairs whose predicted energies are shifted to other reference energies.
 
     Parameters
     ----------
     data
         Pairs by property.
     dataset
-        Where the frames are.
+        The data set with the frames.
     shifts
-        What is added to the energy for each atom of an element, eV, by atomic number.
+        Shift of the energy per atom of each element, eV, by atomic number.
     """
     energy = data.get(ENERGY.name)
     if energy is None:
@@ -168,9 +168,9 @@ def rereferenced(
 
 
 def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> str:
-    """Return mean absolute errors as an HTML table: a row per property, a column per stage, and the gain.
+    """Return mean absolute errors as an HTML table: one row per property, one column per stage, and the gain.
 
-    The gain is of the last stage over the one before it.
+    The gain is that of the last stage over the previous one.
     """
     *_, reference, last = stages.values()
     style = 'style="text-align:{};padding:2px 10px"'
@@ -192,20 +192,20 @@ def error_table_html(stages: Mapping[str, Mapping[PropertyName, ParityData]]) ->
 
 
 def before_after(model_or_run: Any, dataset: Any = None) -> BeforeAfter | W.HTML:
-    """Compare the untuned model, also with the run's reference energies, and the tuned one.
+    """Compare the tuned model with the untuned one, the latter also with the run's reference energies.
 
     Parameters
     ----------
     model_or_run
         A tuned model, a run, or the path of a run or checkpoint.
     dataset
-        Structures with labels that training has not seen; not given: those that the run was validated on.
+        Structures with labels that training has not seen; by default the run's validation set.
 
     Returns
     -------
     ipywidgets.DOMWidget
-        A table and plots, or a message. What takes more than a second goes on in the background;
-        without a front end it is done at once.
+        A table and plots, or a message. Work of more than a second continues in the background; without a
+        front end it is done at once.
     """
     try:
         tuned, frames = open_pair(model_or_run, dataset)

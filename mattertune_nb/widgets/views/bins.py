@@ -1,4 +1,4 @@
-"""Bins of histograms, also of values that are all the same up to rounding."""
+"""Histogram bins, which also work for values that are equal up to rounding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NARROW = 1e-9
-"""A range that is so much smaller than its values is rounding, which cannot be divided into bins."""
+"""A range smaller than this fraction of its values is rounding noise and cannot be divided into bins."""
 
 
 def bin_edges(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -26,5 +26,5 @@ def bin_edges(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 
 def histogram(values: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return how many of the finite values are in each of `n` bins, (n,), and the edges, (n + 1,)."""
+    """Return the number of finite values in each of `n` bins, (n,), and the edges, (n + 1,)."""
     return np.histogram(values, bins=bin_edges(values, n))

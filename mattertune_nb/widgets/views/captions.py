@@ -1,4 +1,4 @@
-"""What is said about a structure in words and colours: its elements, and the scale of its values."""
+"""The caption of a structure: its elements with their colours, and the colour scale of its values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def legend_html(atoms: Atoms) -> str:
 
 
 def color_bar_html(shown: Shown) -> str:
-    """Return the colour bar of the values with its title, or nothing where there are none."""
+    """Return the colour bar of the values with its title, or nothing if there are none."""
     if shown.values is None:
         return ""
     low, high = shown.limits

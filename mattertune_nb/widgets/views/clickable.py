@@ -1,4 +1,4 @@
-"""A picture that can be clicked, which ipywidgets' own cannot."""
+"""A clickable picture, which ipywidgets does not provide."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ export default { render({ model, el }) {
 
 
 class ClickablePicture(anywidget.AnyWidget):  # type: ignore[misc]
-    """A PNG that calls a function when it is clicked, or chosen with the keyboard.
+    """A PNG that calls a function when it is clicked or activated with the keyboard.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A data set as numbers, a row per frame."""
+"""A data set as numbers, with one row per frame."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True)
 class DatasetTable:
-    """A row per frame; NaN where a label is missing.
+    """One row per frame; NaN if a label is missing.
 
     Attributes
     ----------
     n_atoms
-        Atoms, (frames,).
+        Number of atoms, (frames,).
     energy
-        Energy per atom after per-element references fitted to the set itself, meV/atom.
+        Energy per atom after subtracting per-element references fitted to the set itself, meV/atom.
     force
         Largest force norm, meV/Å.
     stress
@@ -48,10 +48,10 @@ class DatasetTable:
     composition
         Atoms of each element, (frames, 119).
     norms, norm_frame
-        Force norm of every atom that has one, meV/Å, and its frame, (atoms,).
+        Force norm of every atom with a force, meV/Å, and its frame, (atoms,).
     own
-        What a person asks for besides, by title: the number of a structure, the length of a vector, of
-        atoms' numbers the largest in size; in the unit of the labels.
+        Further requested properties, by title: the number per structure, the length of a vector, or the
+        per-atom number of largest magnitude; in the unit of the labels.
     """
 
     n_atoms: NDArray[np.int64]
@@ -70,7 +70,7 @@ class DatasetTable:
         Raises
         ------
         DataError
-            Where a frame cannot be read or has no atom.
+            A frame cannot be read or has no atoms.
         """
         rows = FrameRows(dataset, own)
         for i in range(len(dataset)):
@@ -78,7 +78,7 @@ class DatasetTable:
         return rows.table()
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return what is plotted, by title; columns without a value are left out."""
+        """Return the columns to plot, by title; columns without values are left out."""
         columns = {
             "atoms": self.n_atoms.astype(float),
             "energy (meV/atom)": self.energy,
@@ -89,7 +89,7 @@ class DatasetTable:
         return {title: values for title, values in columns.items() if np.isfinite(values).any()}
 
     def elements(self) -> dict[str, int]:
-        """Return the atoms of each element in the whole set."""
+        """Return the number of atoms of each element in the whole set."""
         totals = self.composition.sum(axis=0)
         return {chemical_symbols[z]: int(totals[z]) for z in np.flatnonzero(totals)}
 
@@ -106,7 +106,7 @@ class DatasetTable:
         return sorted(Counter(self.formulas()).items(), key=lambda row: (-row[1], row[0]))
 
     def n_formulas(self) -> int:
-        """Return the number of different formulas."""
+        """Return the number of distinct formulas."""
         return len(np.unique(self.composition, axis=0))
 
     def outliers(self) -> list[tuple[int, str, float]]:
@@ -131,9 +131,9 @@ class FrameRows:
     Parameters
     ----------
     dataset
-        What is read.
+        The data set to read.
     own
-        Properties that a person named, of which columns are made as well.
+        Custom properties for which columns are added.
     """
 
     def __init__(self, dataset: AtomsDataset, own: Sequence[Property] = ()) -> None:
@@ -149,7 +149,7 @@ class FrameRows:
 
     @property
     def frames(self) -> NDArray[np.int64]:
-        """Positions of the frames that have been read, ascending."""
+        """Positions of the frames read so far, ascending."""
         return np.flatnonzero(self._is_read)
 
     def read(self, i: int) -> None:
@@ -158,7 +158,7 @@ class FrameRows:
         Raises
         ------
         DataError
-            Where it cannot be read or has no atom.
+            It cannot be read or has no atoms.
         """
         atoms = self._dataset.frame(i)
         refuse_empty(atoms, self._dataset.source(i))
@@ -176,7 +176,7 @@ class FrameRows:
         self._is_read[i] = True
 
     def table(self) -> DatasetTable:
-        """Return the frames that have been read, in their order."""
+        """Return the frames read so far, in order."""
         frames = self.frames
         counts, energy = self._counts[frames], self._energy[frames]
         n_atoms = counts.sum(axis=1)
@@ -194,7 +194,7 @@ class FrameRows:
 
 
 def _one_number(prop: Property, value: NDArray[np.float64]) -> float:
-    """Return what a frame's point stands at: of many numbers the one that is largest in size, signed."""
+    """Return the value plotted for a frame: of many numbers the one of largest magnitude, with its sign."""
     if prop.kind == "vector":
         return float(np.linalg.norm(value))
     flat = value.ravel()
@@ -207,12 +207,12 @@ def _column_of(prop: Property) -> str:
 
 
 def named_property(asked: OwnPropertyConfig | str, dataset: AtomsDataset) -> Property:
-    """Return what is said of a property that a person named; of a key its kind is seen in the frames.
+    """Return the declaration of a custom property; for a key, its kind is determined from the frames.
 
     Raises
     ------
     DataError
-        Where none of the first frames has the key.
+        None of the first frames has the key.
     """
     if not isinstance(asked, str):
         return asked.about()
@@ -232,7 +232,7 @@ def named_property(asked: OwnPropertyConfig | str, dataset: AtomsDataset) -> Pro
 
 
 def summary_html(table: DatasetTable, total: int) -> str:
-    """Return in words what a table holds of a data set of `total` frames."""
+    """Describe the contents of a table of a data set with `total` frames."""
     n = len(table.n_atoms)
     elements = ", ".join(f"{s} {count}" for s, count in table.elements().items())
     labels = {"energy": table.energy, "forces": table.force, "stress": table.stress, **table.own}
@@ -245,6 +245,6 @@ def summary_html(table: DatasetTable, total: int) -> str:
     return (
         f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
         f"atoms: {elements}. "
-        f"Frames with labels: {html.escape(held)}. Energies are after per-element references. "
+        f"Frames with labels: {html.escape(held)}. Energies are relative to per-element references. "
         "Drag over a plot to select its frames; click a point or a bar.</div>"
     )

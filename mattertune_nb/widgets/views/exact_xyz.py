@@ -1,4 +1,4 @@
-"""Extended XYZ in which no digit is lost: ASE's own writer keeps eight decimals."""
+"""Extended XYZ without loss of digits; ASE's own writer keeps eight decimals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {"f": "R", "i": "I", "u": "I", "b": "L", "U": "S"}
 
 
 def write_exact(path: Path, frames: Iterable[Atoms]) -> None:
-    """Write structures with all that they carry, each number with all of its digits.
+    """Write structures with everything they contain, each number with all its digits.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def _frame(atoms: Atoms) -> str:
     for key in ("stress", "virial"):
         value = np.asarray(info.get(key, ()))
         if value.size == 6:
-            # ASE reads a matrix under these names and nothing else
+            # under these names ASE reads only a matrix
             info[key] = voigt_6_to_full_3x3_stress(value.ravel())
     tables = {name: np.asarray(value).reshape(n, -1) for name, value in columns.items()}
     properties = ":".join(

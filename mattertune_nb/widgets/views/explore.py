@@ -1,4 +1,4 @@
-"""A data set at a glance, with its structures a click away."""
+"""A data set at a glance, with its structures one click away."""
 
 from __future__ import annotations
 
@@ -48,33 +48,33 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 MAX_FRAMES = 10_000
-"""Of more frames so many are read, evenly spread."""
+"""If there are more frames, this many are read, evenly spread."""
 
 MAX_ON_MAP = 1_000
-"""Of more frames so many are compared for the map, evenly spread."""
+"""If there are more frames, this many are compared for the map, evenly spread."""
 
 _TOO_MANY_ATOMS = 2_000
-"""A structure of more atoms is not compared."""
+"""Structures with more atoms are not compared."""
 
 PATIENCE = 2.0
-"""Seconds that a cell waits for the frames; of more they are read beside other work."""
+"""Seconds that a cell waits for the frames; beyond that, reading continues in the background."""
 
 _AT_ONCE = 100
 _N_BINS = 40
 
 
 class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
-    """Plots of a data set, linked with each other and with the structure beside them.
+    """Plots of a data set, linked to each other and to the structure beside them.
 
-    A click on a point shows its frame; what is brushed with the mouse, or a bar that is clicked, is
-    marked in all plots, and leaves only its frames in the slider.
+    Clicking a point shows its frame; brushing with the mouse, or clicking a bar, marks the frames in all
+    plots and restricts the slider to them.
 
     Parameters
     ----------
     dataset
         The structures.
     own
-        Properties that a person named, which are plotted besides energy, forces and stress.
+        Custom properties to plot besides energy, forces and stress.
     """
 
     children: Any
@@ -98,7 +98,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         )
         self.save_button = W.Button(
             description="Save selection",
-            tooltip="Write the frames that are selected as extended XYZ",
+            tooltip="Write the selected frames as extended XYZ",
             layout=W.Layout(width="116px"),
         )
         self.save_button.on_click(lambda _: self._on_save())
@@ -130,7 +130,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
     def _steps(self) -> Iterator[Step]:
         """Read the frames, draw them, then compare them for the map."""
         n = len(self._sample)
-        # what a cancellation leaves is spread evenly too
+        # a cancelled subset should be evenly spread too
         for done, i in enumerate(np.random.default_rng(0).permutation(n).tolist(), 1):
             self._rows.read(i)
             yield Step("reading", done, n, "frames")
@@ -142,7 +142,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         yield from self._map_steps()
 
     def _draw_what_is_read(self) -> None:
-        """Draw all frames once they are read, or those there are where the rest was cancelled."""
+        """Draw the frames once they are read, or those available if the rest was cancelled."""
         frames = self._rows.frames
         complete = len(frames) == len(self._sample)
         if len(frames) in (0, len(self.dataset)) or not (complete or self.work.steps_done):
@@ -171,7 +171,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
                 close_with_parts(old)
 
     def _link(self) -> None:
-        """Let clicks and brushes choose frames."""
+        """Let clicks and brushes select frames."""
         for name, groups in self.plots.bars.items():
             for trace in (self.plots.trace(name), self.plots.trace(f"selected {name}")):
                 trace.on_click(lambda _, chosen, __, groups=groups: self._on_bars(groups, chosen))
@@ -201,19 +201,19 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         if title != MAP and self.table is not None:
             values = self.table.columns()[title]
             if len(points) < np.isfinite(values).sum():
-                # a sample is drawn; plotly tells the range for the first panel alone
+                # a sample is drawn; plotly reports the range for the first panel only
                 ends = getattr(brush, "xrange", None) or values[kept]
                 kept = np.flatnonzero((values >= min(ends)) & (values <= max(ends)))
         self._keep(kept)
 
     def show(self, frame: int) -> None:
-        """Show a frame; all frames are kept again where it is not among those that are."""
+        """Show a frame; if it is not among the selected ones, the selection is cleared."""
         if frame not in self.selected:
             self._keep(np.arange(len(self.dataset)))
         self.structure.show(int(np.flatnonzero(self.selected == frame)[0]))
 
     def _keep(self, frames: NDArray[np.int64]) -> None:
-        """Leave only these frames in the slider, and mark them in all plots."""
+        """Restrict the slider to these frames, and mark them in all plots."""
         if not len(frames):
             return
         n = len(self.dataset)
@@ -226,16 +226,16 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         self.plots.mark(frames)
 
     def save_selection(self, path: str | Path) -> Path:
-        """Write the selected frames as extended XYZ, with all that they carry, and return the path.
+        """Write the selected frames as extended XYZ with everything they contain, and return the path.
 
         Raises
         ------
         DataError
-            Where the file is there already or cannot be written.
+            The file already exists or cannot be written.
         """
         target = Path(path).expanduser()
         if target.exists():
-            msg = f"{target}: the file exists already. Give another name."
+            msg = f"{target}: the file already exists. Give another name."
             raise DataError(msg)
         try:
             write_exact(target, (self.dataset.frame(int(i)) for i in self.selected))
@@ -261,31 +261,32 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         rows: list[NDArray[np.float64]] = []
         for frame in frames.tolist():
             rows.append(surroundings(self.dataset.frame(frame), numbers))
-            yield Step("map of similarity", len(rows), len(frames), "structures")
+            yield Step("similarity map", len(rows), len(frames), "structures")
         if len(rows) < 2:
-            self._map_note.value = "No map of similarity: it needs two structures."
+            self._map_note.value = "No similarity map: it needs at least two structures."
             return
         self.plots.show_map(frames, *principal_components(np.array(rows)))
         self.plots.mark(self.selected)
         sample = "" if len(frames) == len(self.dataset) else f", {len(frames)} structures of it"
         self._map_note.value = unbroken(
-            '<div style="line-height:1.4">Map of similarity: the two principal components (PC) of how '
-            "atoms surround each other: distances up to 6 Å between each pair of elements, and the "
-            f"elements' shares, averaged over a structure's atoms{sample}. Colours as the formulas'.</div>"
+            '<div style="line-height:1.4">Similarity map: the two principal components (PC) of the atomic '
+            "environments: "
+            "distances up to 6 Å between each pair of elements, and the elements' shares, "
+            f"averaged over the atoms of a structure{sample}. Colours as for the formulas.</div>"
         )
 
     def _tabs(self) -> W.Tab:
-        """Return what stands out, and what the doctor finds."""
+        """Return the outliers, and the doctor's findings."""
         self.findings = FindingsPanel(self.dataset, self._show_numbers)
-        return W.Tab([self._outliers(), self.findings.widget], titles=["Farthest out", "Check"])
+        return W.Tab([self._outliers(), self.findings.widget], titles=["Outliers", "Check"])
 
     def _show_numbers(self, numbers: tuple[int, ...]) -> None:
-        """Leave only the frames that have these numbers in their source."""
+        """Restrict the view to the frames with these numbers in their source."""
         self._keep(np.flatnonzero(np.isin(self.dataset.indices, numbers)))
 
     def _outliers(self) -> W.Widget:
         assert self.table is not None
-        rows: list[W.Widget] = [W.HTML("<b>farthest out</b>, in robust σ from the median:")]
+        rows: list[W.Widget] = [W.HTML("<b>Outliers</b>, in robust σ from the median:")]
         for frame, title, score in self.table.outliers():
             button = W.Button(
                 description=f"frame {frame}: {title.split(' (')[0]} {score:.1f} σ",
@@ -297,7 +298,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         return W.HBox(rows, layout=W.Layout(flex_flow="row wrap", width="100%"))
 
     def numbers(self) -> Table | None:
-        """Return what is plotted of each frame; empty where a label is missing."""
+        """Return the plotted values of each frame; empty if a label is missing."""
         if self.table is None:
             return None
         columns = self.table.columns()
@@ -313,7 +314,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         counted = self.table.formula_counts()[:8]
         axes[0].barh([name for name, _ in counted], [count for _, count in counted], color=BLUE)
         axes[0].invert_yaxis()
-        axes[0].set_xlabel("frames of a formula", fontsize=8)
+        axes[0].set_xlabel("frames per formula", fontsize=8)
         for ax, (title, values) in zip(axes[1:], columns.items(), strict=True):
             counted_values = self.table.norms if title == FORCE else values[np.isfinite(values)]
             ax.stairs(*histogram(counted_values, _N_BINS), fill=True, color=BLUE)
@@ -334,8 +335,8 @@ def explore(
     dataset
         A dataset, its config, a list of structures, or a file.
     properties
-        Further labels, e.g. ``["band_gap"]``: keys of the frames' info or arrays, or configs of
-        properties, which know a unit.
+        Further labels, e.g. ``["band_gap"]``: keys of the frames' info or arrays, or property configs, which
+        include a unit.
     """
     try:
         found = open_structures(dataset)

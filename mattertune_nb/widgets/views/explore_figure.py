@@ -1,4 +1,4 @@
-"""The plots of a data set: formulas, a map of similarity, and each number as histogram and by frame."""
+"""The plots of a data set: formulas, similarity map, and each number as histogram and by frame."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.views.dataset_table import DatasetTable
 
 MAX_POINTS = 1500
-"""More frames are shown as a sample, with those farthest out, below their histogram of all."""
+"""If there are more frames, a sample and the outliers are shown, below a histogram of all frames."""
 
 N_FORMULAS = 7
-"""Formulas that have a bar and a colour of their own; all others share one."""
+"""Number of formulas with their own bar and colour; all others share one."""
 
-MAP = "map of similarity"
+MAP = "similarity map"
 _N_BINS = 40
 _WIDTH, _HEIGHT = 560, 560
 _DECADES = 100
@@ -32,7 +32,7 @@ _FAINT = 0.3
 
 
 class ExploreFigure:
-    """The plots, and which frames each of their bars and points stands for.
+    """The plots, and the frames behind each bar and point.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class ExploreFigure:
     figure
         The plotly figure.
     bars
-        For each trace of bars, the bars' frames.
+        For each bar trace, the frames of each bar.
     points
-        For each trace of points, the points' frames.
+        For each point trace, the frame of each point.
     """
 
     def __init__(self, table: DatasetTable) -> None:
@@ -107,7 +107,7 @@ class ExploreFigure:
         shown["marker"] = {"color": colors, "line": {"width": 0}}
         self._add_bars("formulas", groups, counts, shown, 1, 1, horizontal=True)
         self.figure.update_yaxes(autorange="reversed", row=1, col=1)
-        self.figure.update_xaxes(title="frames of a formula", row=1, col=1)
+        self.figure.update_xaxes(title="frames per formula", row=1, col=1)
 
     def _add_bars(
         self,
@@ -120,7 +120,7 @@ class ExploreFigure:
         *,
         horizontal: bool = False,
     ) -> None:
-        """Add bars of all frames, faint behind those of the frames that are selected."""
+        """Add bars of all frames, faint behind those of the selected frames."""
         self.bars[name] = groups
         value = "x" if horizontal else "y"
         behind = go.Bar(**shown, **{value: counts}, name=name, opacity=_FAINT)
@@ -130,7 +130,7 @@ class ExploreFigure:
         present = np.asarray(counts)[np.asarray(counts) > 0]
         if len(present) and present.max() >= _DECADES * present.min():
             update = self.figure.update_xaxes if horizontal else self.figure.update_yaxes
-            # a bar of one frame is seen too
+            # bars of a single frame must be visible too
             ends = [-0.3, np.log10(present.max()) + 0.15]
             update(type="log", exponentformat="none", range=ends, row=row, col=col)
 
@@ -147,7 +147,7 @@ class ExploreFigure:
             row=1,
             col=self._map_column,
         )
-        self.figure.update_xaxes(title="map of similarity", row=1, col=self._map_column)
+        self.figure.update_xaxes(title="similarity map", row=1, col=self._map_column)
 
     def show_map(
         self,
@@ -164,7 +164,7 @@ class ExploreFigure:
             first, second = (f"{100 * share:.0f} %" for share in shares)
             titles = {"row": 1, "col": self._map_column}
             # a title beside the axis would lie on the formulas' bars
-            title = f"map of similarity: PC 1 ({first}) across, PC 2 ({second}) up"
+            title = f"similarity map: PC 1 ({first}) across, PC 2 ({second}) up"
             self.figure.update_xaxes(title=title, **titles)
 
     def _add_column(self, col: int, title: str, values: NDArray[np.float64]) -> None:
@@ -228,7 +228,7 @@ class ExploreFigure:
 
 
 def _sample(present: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the frames that are drawn as points: all, or of very many a sample and the extremes."""
+    """Return the frames drawn as points: all, or for very many a sample and the extremes."""
     if len(present) <= MAX_POINTS:
         return present
     order = present[np.argsort(values[present])]

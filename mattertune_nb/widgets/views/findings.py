@@ -1,4 +1,4 @@
-"""What the doctor finds in the frames of a view, with pictures and buttons that show them."""
+"""The doctor's findings in the frames of a view, with pictures and buttons that show the frames."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _EVERY = 25
 
 
 class FindingsPanel:
-    """A button that has the frames looked at, and what was found.
+    """A button that checks the frames, and the findings.
 
     Parameters
     ----------
     dataset
         The frames.
     show
-        Called with the numbers of a finding's frames, which a person wants to see.
+        Called with the frame numbers of a finding that the user wants to see.
     """
 
     def __init__(self, dataset: AtomsDataset, show: Callable[[tuple[int, ...]], None]) -> None:
@@ -41,12 +41,12 @@ class FindingsPanel:
         names = [name for name, info in available().items() if info.installed]
         self.backbone = W.Dropdown(
             options=[(_NONE, None), *((name, name) for name in names)],
-            tooltip="Its untuned weights predict a sample, which tells units, signs and outliers",
+            tooltip="Its untuned weights predict a sample, which reveals wrong units, signs and outliers",
             layout=W.Layout(width="150px"),
         )
         self.button = W.Button(
             description="Check",
-            tooltip="Look for units, signs, placeholders, duplicates, outliers",
+            tooltip="Check units, signs, placeholders, duplicates and outliers",
             layout=shared(W.Layout, width="84px"),
         )
         self.button.on_click(lambda _: self.start())
@@ -56,19 +56,19 @@ class FindingsPanel:
 
     @property
     def text(self) -> str:
-        """All that is said of the frames, as HTML."""
+        """All text about the frames, as HTML."""
         parts = [w for row in self._found.children for w in getattr(row, "children", [row])]
         return "".join(w.value for w in parts if isinstance(w, W.HTML))
 
     def start(self) -> None:
-        """Look at the frames; an earlier look is forgotten."""
+        """Check the frames; an earlier check is forgotten."""
         self.report, self._found.children = None, []
         self.work = Work(self._steps(), self._tell)
         self._progress.children = [self.work]
         self.work.start()
 
     def _steps(self) -> Iterator[Step]:
-        """Look at the frames in a thread of its own, which waits while the work is cancelled."""
+        """Check the frames in a separate thread, which pauses while the work is cancelled."""
         news: queue.Queue[Step | Exception | None] = queue.Queue(maxsize=1)
 
         def report(what: str, done: int, total: int) -> None:
@@ -101,7 +101,7 @@ class FindingsPanel:
         n = len(finding.frames)
         button = W.Button(
             description="show it" if n == 1 else f"show the {n}",
-            tooltip="Leave these frames alone in the plots and in the structure view",
+            tooltip="Show only these frames in the plots and in the structure view",
             layout=shared(W.Layout, width="110px"),
         )
         button.on_click(lambda _: self._show(finding.frames))

@@ -1,4 +1,4 @@
-"""A button for the full screen, which only the page itself can give, and whether the page is dark."""
+"""A full-screen button, which only the page itself can provide, and whether the page is dark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import traitlets
 
 
 class FullScreenButton(anywidget.AnyWidget):  # type: ignore[misc]
-    """Gives the full screen to the box around it, until Escape or a second click.
+    """Shows the enclosing box in full screen, until Escape or a second click.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a user names in `parity` and `before_after`: a model or a run, and structures."""
+"""Opens the arguments of `parity` and `before_after`: a model or a run, and structures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, AtomsDataset]:
     """Return a model, and structures whose labels have the names that its run was trained on.
 
-    Where no structures are given they are those that the run was validated on.
+    By default these are the structures on which the run was validated.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, Atom
     path = getattr(model_or_run, "path", model_or_run)
     if dataset is None:
         if not isinstance(path, (str, Path)) or not Path(path).is_dir():
-            msg = "on which structures? A model alone has no validation set; give a file."
+            msg = "no structures are given, and a model has no validation set; give a file."
             raise DataError(msg)
         return load_model(path), datasets_of(records_of(path))["validation"]
     if isinstance(model_or_run, FinetuneModuleBase):
@@ -41,7 +41,7 @@ def open_pair(model_or_run: Any, dataset: Any) -> tuple[FinetuneModuleBase, Atom
 
 
 def training_set(model_or_run: Any) -> Callable[[], AtomsDataset] | None:
-    """Return what opens the structures that a run was trained on; ``None`` where that is not known."""
+    """Return a function that opens the run's training structures; ``None`` if unknown."""
     path = getattr(model_or_run, "path", model_or_run)
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return None

@@ -1,4 +1,4 @@
-"""Predictions of one or several models, paired with labels frame by frame as they come."""
+"""Predictions of one or several models, paired with labels frame by frame as they arrive."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _READ_AT_A_TIME = 50
 
 
 class Pairs:
-    """Pairs of labels and predictions over a data set, as far as they are there.
+    """Pairs of labels and predictions over a data set, as far as they are available.
 
     Parameters
     ----------
     models
-        Predict.
+        The predicting models.
     dataset
         Structures; those without any label are left out.
 
     Attributes
     ----------
     note
-        What is to be said about reference energies, if anything.
+        A remark about reference energies, if any.
     """
 
     def __init__(self, models: Sequence[FinetuneModuleBase], dataset: AtomsDataset) -> None:
@@ -49,12 +49,12 @@ class Pairs:
         ]
 
     def steps(self) -> Iterator[Step]:
-        """Read the labels, then predict; after each step :meth:`of` knows more.
+        """Read the labels, then predict; after each step :meth:`of` returns more.
 
         Raises
         ------
         DataError
-            Where a frame cannot be read or predicted, or none has a label.
+            A frame cannot be read or predicted, or none has a label.
         """
         n = len(self.dataset)
         labels: dict[int, dict[str, Any]] = {}
@@ -87,7 +87,7 @@ class Pairs:
             yield Step("predicting", done, len(frames), "frames")
 
     def of(self, model: int = 0) -> dict[PropertyName, ParityData]:
-        """Return the pairs of one of the models; properties without any are left out."""
+        """Return the pairs of one model; properties without any are left out."""
         parts = {name: list(rows) for name, rows in self._parts[model].items()}
         return {name: ParityData.joined(rows) for name, rows in parts.items() if rows}
 

@@ -1,4 +1,4 @@
-"""Labels against predictions: a parity plot beside the structure of the point that is clicked."""
+"""Labels against predictions: a parity plot beside the structure of the clicked point."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ _HINT = "Click a point to see its structure, with its atom marked."
 
 
 class ParityView(Pictured, W.VBox):  # type: ignore[misc]
-    """A parity plot of one property at a time beside the structure of the point that was clicked.
+    """A parity plot of one property at a time beside the structure of the clicked point.
 
-    Predictions come in while the view is there already; :meth:`wait` waits for the last.
+    Predictions arrive while the view is already shown; :meth:`wait` waits for the last.
 
     Parameters
     ----------
     model
-        Predicts.
+        The predicting model.
     dataset
         Structures with labels.
     data
-        Labels and predictions, if they are there already.
+        Labels and predictions, if already available.
     training
-        Opens what the model was trained on, where that is known.
+        Opens the model's training set, if known.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self.color = _dropdown("colour by", "What colours the points", "215px")
         self.element = _dropdown(
             "errors of",
-            "Of forces those on atoms of one element, of the rest the frames that hold it",
+            "For forces, atoms of one element; for other properties, frames that contain it",
             "205px",
         )
         self._errors, self._legend, self._words = W.HTML(), W.HTML(), W.HTML(_HINT)
@@ -128,16 +128,16 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
 
     @property
     def data(self) -> dict[PropertyName, ParityData]:
-        """Labels and predictions by property, once all are there or the rest was cancelled."""
+        """Labels and predictions by property, once all are available or the rest was cancelled."""
         self.work.wait()
         return self._data
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until all is predicted; see :meth:`Work.wait`."""
+        """Wait until everything is predicted; see :meth:`Work.wait`."""
         self.work.wait(timeout)
 
     def _on_news(self) -> None:
-        """Take what has been predicted; in the thread that does so."""
+        """Take over new predictions; called in the predicting thread."""
         assert self._pairs is not None
         with self._lock:
             self._data = self._pairs.of()
@@ -147,14 +147,14 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
 
     @property
     def _shown(self) -> ParityData | None:
-        """The components that the plot shows."""
+        """The components shown in the plot."""
         values = self._data.get(self.property.value)
         if values is None or not self.element.value:
             return values
         return by_element(values, self.dataset).get(self.element.value, values)
 
     def _show(self) -> None:
-        """Offer what there is to choose, and show what is chosen."""
+        """Update the choices, and show what is chosen."""
         self._filling = True
         names = [(values.about.title.capitalize(), name) for name, values in self._data.items()]
         if [name for _, name in names] != [name for _, name in self.property.options]:
@@ -192,7 +192,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             self._show()
 
     def _measure(self) -> None:
-        """Measure how far the atoms are from those trained on, beside all else."""
+        """Measure in the background how far the atoms are from those in training."""
         if self._measuring is not None or self._training is None:
             return
         measured = TrainingDistances(self.dataset, self._training)
@@ -242,7 +242,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         return " &nbsp; ".join(map(unbroken, parts))
 
     def select_point(self, row: int) -> None:
-        """Mark a component of those shown, and show its frame with its atom marked."""
+        """Mark one of the components shown, and show its frame with its atom marked."""
         with self._lock:
             shown = self._shown
             if shown is None or not 0 <= row < len(shown):
@@ -257,7 +257,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self.structure.show(frame, atom=atom if atom >= 0 else None)
 
     def _on_slider(self, change: Any) -> None:
-        """Take the mark away once another frame is shown."""
+        """Remove the mark once another frame is shown."""
         shown = self._shown
         if shown is None or self._chosen is None or shown.frame[self._chosen] == change["new"]:
             return
@@ -266,7 +266,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
         self._words.value = _HINT
 
     def close(self) -> None:
-        """End what is still computed, and close the view."""
+        """Cancel running predictions, and close the view."""
         self.work.cancel()
         if self._measuring is not None:
             self._measuring.cancel()
@@ -295,7 +295,7 @@ def _dropdown(description: str, tooltip: str, width: str) -> W.Dropdown:
 
 
 def _offer(control: W.Dropdown, options: list[tuple[str, Any]]) -> None:
-    """Offer other options; what was chosen stays chosen where it is among them."""
+    """Offer other options, keeping the selected one if it is among them."""
     if tuple(options) == tuple(control.options):
         return
     chosen = control.value
@@ -320,13 +320,13 @@ def parity(model_or_run: Any, dataset: Any = None) -> ParityView | W.HTML:
     model_or_run
         A model, a run, or the path of a run or checkpoint.
     dataset
-        Structures with labels: a dataset, a list, or a file; not given: those that the run was validated on.
+        Structures with labels: a dataset, a list, or a file; by default the run's validation set.
 
     Returns
     -------
     ipywidgets.DOMWidget
-        The plots, or a message where labels or files are missing. What takes more than a second goes on
-        in the background; without a front end it is done at once.
+        The plots, or a message if labels or files are missing. Work of more than a second continues in the
+        background; without a front end it is done at once.
     """
     try:
         model, frames = open_pair(model_or_run, dataset)
@@ -341,7 +341,7 @@ def parity(model_or_run: Any, dataset: Any = None) -> ParityView | W.HTML:
 
 
 def message_of(error: Exception) -> Message:
-    """Return what ended some work as a message; raise what no user can mend."""
+    """Return an error that users can fix as a message; raise any other."""
     if not isinstance(error, MatterTuneError):
         raise error
     return Message(str(error))

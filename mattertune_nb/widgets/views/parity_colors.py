@@ -1,4 +1,4 @@
-"""What the points of a parity plot can be coloured by, with titles that say the unit."""
+"""Colour scales for the points of a parity plot, with titles that include the unit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.views.parity_data import ParityData
 
 MAX_POINTS = 5000
-"""More are shown as a density."""
+"""If there are more points, a density is shown."""
 
 DENSITY, SPREAD, FORCE, ELEMENT, FRAME, DISTANCE, NOTHING = (
     "density",
@@ -30,7 +30,7 @@ DENSITY, SPREAD, FORCE, ELEMENT, FRAME, DISTANCE, NOTHING = (
     "nothing",
 )
 _TOP = 0.99
-"""Part of the forces within the colour scale; a single large one would leave no colours to the others."""
+"""Fraction of the forces within the colour scale; otherwise a single large one would flatten the rest."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Coloring:
     Attributes
     ----------
     values
-        (m,) numbers on a scale, or ``None`` where the colours have none.
+        (m,) numbers on a scale, or ``None`` if the colours have none.
     title
         What the numbers are, with their unit.
     limits
         Both ends of the scale.
     colors
-        One for all points, or each one's, where there is no scale.
+        One colour for all points, or one for each, if there is no scale.
     """
 
     values: NDArray[np.float64] | None = None
@@ -56,7 +56,7 @@ class Coloring:
 
 
 def choices(values: ParityData, *, training: bool) -> list[str]:
-    """Return by what the points of a property can be coloured; the first is the default."""
+    """Return the quantities that can colour the points of a property; the first is the default."""
     found = [DENSITY] if len(values) > MAX_POINTS else []
     if values.has_spread:
         found.append(SPREAD)
@@ -83,11 +83,11 @@ def coloring(
     by
         One of :func:`choices`.
     values
-        All points, which the ends of the scale are of.
+        All points, which set the ends of the scale.
     rows
-        Those that are coloured.
+        The points to colour.
     distances
-        Of the atoms of each frame to the training set, see
+        Distances of the atoms of each frame to the training set, see
         :mod:`~mattertune_nb.widgets.views.surroundings`.
     """
     of_frames = not values.element.any()
@@ -103,7 +103,7 @@ def coloring(
         return Coloring(values.frame[rows].astype(float), "frame", (0.0, last or 1.0))
     if by == DISTANCE and distances is not None:
         far = _far(values, distances)
-        # an element that training has not seen is at no distance: at the end of the scale
+        # an element absent from training has infinite distance: the end of the scale
         top = float(far[np.isfinite(far)].max(initial=0)) or 1.0
         return Coloring(np.minimum(far[rows], top), "distance to training (neighbours)", (0.0, top))
     if by == ELEMENT and not of_frames:
@@ -113,7 +113,7 @@ def coloring(
 
 
 def _far(values: ParityData, distances: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return how far the atom of each component is, or the farthest of its frame."""
+    """Return the distance of each component's atom, or the largest one in its frame."""
     return np.array(
         [
             distances[i].max() if atom < 0 else distances[i][atom]

@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 _FAR = 3.0
-"""A common error of the energy that is so many times the spread of the labels is taken off in plots."""
+"""A common error of the energy this many times the spread of the labels is subtracted in plots."""
 
 
 @dataclass(frozen=True)
 class ParityData:
-    """Components of one property as people read them, in meV units, one after the other, frame by frame.
+    """Components of one property in meV units, one after the other, frame by frame.
 
     Attributes
     ----------
     about
-        What is said of the property.
+        The declaration of the property.
     label, prediction
         (m,); energies per atom.
     frame
-        Position of each one's frame in the data set, (m,).
+        Position in the data set of the frame of each component, (m,).
     component
-        Which of the property's components it is, (m,): x, y, z of a force, the six of a stress.
+        Index of each component within the property, (m,): x, y, z of a force, the six of a stress.
     atom, element
-        Its atom and that one's atomic number, (m,); -1 and 0 where it belongs to a whole frame.
+        Its atom and the atomic number, (m,); -1 and 0 if it belongs to a whole frame.
     norm
-        Norm of the force label on its atom, of a whole frame the largest, (m,); NaN where there is none.
+        Norm of the force label on its atom, or the largest in a whole frame, (m,); NaN if there is none.
     spread
-        Of an ensemble's members, (m,), energies per atom; empty of a model alone.
+        Spread of an ensemble's members, (m,), energies per atom; empty for a single model.
     """
 
     about: Property
@@ -64,7 +64,7 @@ class ParityData:
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """Return the components of several frames, at least one, of the same property."""
+        """Return the components of one or more frames, all of the same property."""
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in cls.__dataclass_fields__
@@ -83,7 +83,7 @@ class ParityData:
 
     @property
     def has_spread(self) -> bool:
-        """Whether an ensemble has predicted."""
+        """Whether the predictions come from an ensemble."""
         return len(self.spread) == len(self) > 0
 
     @property
@@ -103,39 +103,39 @@ class ParityData:
 
     @property
     def r2(self) -> float:
-        """Coefficient of determination; NaN where all labels are the same."""
+        """Coefficient of determination; NaN if all labels are equal."""
         spread = np.square(self.label - self.label.mean()).sum()
         return float(1 - np.square(self.error).sum() / spread) if spread > 0 else np.nan
 
     def elements(self) -> dict[int, ParityData]:
-        """Return the components on atoms of each element, by atomic number; of a frame's there are none."""
+        """Return the components on atoms of each element, by atomic number; empty for whole frames."""
         present = sorted(set(np.unique(self.element).tolist()) - {0})
         return {z: self.take(self.element == z) for z in present}
 
     @property
     def _relative(self) -> bool:
-        """Whether only differences of labels mean something."""
+        """Whether only differences between labels are meaningful."""
         return self.about.has_references
 
     @property
     def zero(self) -> float:
-        """What is taken off both axes: the mean label of energies, whose zero means nothing."""
+        """Offset subtracted on both axes: the mean label of energies, whose zero is arbitrary."""
         return float(self.label.mean()) if self._relative else 0.0
 
     @property
     def shift(self) -> float:
-        """What is taken off the predictions in plots: an error common to all, where it hides the rest."""
+        """Offset subtracted from predictions in plots: an error common to all, if it hides the rest."""
         common = float(self.error.mean())
         far = self._relative and abs(common) > _FAR * max(float(self.label.std()), 1e-9)
         return common if far else 0.0
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what the axes show, (m,) each."""
+        """Return the plotted values, (m,) each."""
         zero = self.zero
         return self.label - zero, self.prediction - zero - self.shift
 
     def axis_titles(self) -> tuple[str, str]:
-        """Return what the axes show in words."""
+        """Return the titles of the axes."""
         across, up = "label", "prediction"
         if self._relative:
             shifted = f", shifted by {signed(-self.shift)}" if self.shift else ""
@@ -143,20 +143,20 @@ class ParityData:
         return self.about.with_unit(across), self.about.with_unit(up)
 
     def place(self, row: int) -> str:
-        """Return what a component is of, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
+        """Return a component's place, e.g. ``"H 5, Fx"``; atoms are counted from 0 as in ASE."""
         what: str = self.about.component_names[self.component[row]]
         if self.atom[row] < 0:
             return what
         return f"{chemical_symbols[self.element[row]]} {self.atom[row]}, {what}"
 
     def of_element(self, z: int) -> str:
-        """Return which part an element chooses, e.g. ``" of O"``, of energies ``" with O"``; 0 is all."""
+        """Return the effect of selecting an element, e.g. ``" of O"``, energies ``" with O"``; 0 is all."""
         if not z:
             return ""
         return f" {'of' if self.element.any() else 'with'} {chemical_symbols[z]}"
 
     def sentence(self, row: int) -> str:
-        """Return a component in words: what it is of, its label, prediction and error."""
+        """Describe a component: its place, label, prediction and error."""
         label, prediction = signed(self.label[row]), signed(self.prediction[row])
         return (
             f"{self.place(row)}: label {label}, prediction {prediction}, "
@@ -164,7 +164,7 @@ class ParityData:
         )
 
     def r2_words(self) -> str:
-        """Return the coefficient of determination in words."""
+        """Return the coefficient of determination as text."""
         value = self.r2
         if np.isnan(value):
             return "not defined"
@@ -185,7 +185,7 @@ def frame_pairs(
     prediction: Mapping[str, Any],
     properties: Iterable[Property],
 ) -> dict[PropertyName, ParityData]:
-    """Pair the labels of one frame with its prediction, both in eV units; what either lacks is left out."""
+    """Pair the labels of one frame with its prediction, in eV units; properties without both are left out."""
     n = len(numbers)
     norms: NDArray[np.float64] = np.full(n, np.nan)
     if FORCES.name in labels:
@@ -216,9 +216,9 @@ def frame_pairs(
 
 
 def by_element(values: ParityData, dataset: AtomsDataset) -> dict[int, ParityData]:
-    """Return the components of each element's atoms; of what belongs to whole frames, those that hold it.
+    """Return the components of each element's atoms; for whole-frame properties, of the frames containing it.
 
-    Elements that all of the frames hold are left out there, as they choose nothing.
+    In the latter case, elements present in all frames are left out, because they select nothing.
     """
     if values.element.any():
         return values.elements()
@@ -235,9 +235,9 @@ def by_element(values: ParityData, dataset: AtomsDataset) -> dict[int, ParityDat
 
 
 def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDataset) -> Table | None:
-    """Return a row per component: where it is from, and label, prediction and error of its property.
+    """Return one row per component: its origin, and label, prediction and error of its property.
 
-    Energies are per atom, as they are shown; the columns of other properties are left empty.
+    Energies are per atom, as shown; the columns of other properties are empty.
     """
     total = sum(len(values) for values in data.values())
     if not total:
@@ -259,5 +259,5 @@ def parity_numbers(data: Mapping[PropertyName, ParityData], dataset: AtomsDatase
 
 
 def signed(value: float) -> str:
-    """Return a number as :func:`number` does, with a minus sign that is one."""
+    """Return a number as :func:`number` does, with a true minus sign."""
     return with_minus(number(float(value)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.views.parity_data import ParityData
 
 N_WORST = 300
-"""Points with the largest errors, which are shown, and can be clicked, on every density."""
+"""Number of points with the largest errors that are shown, and can be clicked, on every density."""
 
 N_BINS = 60
 WIDTH, HEIGHT = 466, 400
@@ -31,21 +31,21 @@ _LONGEST_NAME = 34
 
 
 class ParityFigure:
-    """Points of one property at a time; a click on one tells its row.
+    """Points of one property at a time; clicking one reports its row.
 
     Parameters
     ----------
     dataset
-        Where the points are from, for their names.
+        The points' data set, for frame names.
     clicked
-        Called with the row of a point that is clicked.
+        Called with the row of a clicked point.
 
     Attributes
     ----------
     widget
         The plotly figure.
     shown
-        Rows that are drawn as points.
+        Rows drawn as points.
     """
 
     def __init__(self, dataset: AtomsDataset, clicked: Callable[[int], None]) -> None:
@@ -78,7 +78,7 @@ class ParityFigure:
         bars = go.Bar(name="errors", marker={"color": BLUE, "line": {"width": 0}})
         self.widget.add_trace(bars, row=2, col=1)
         self._line, self._density, self._points, self._ring, self._bars = self.widget.data
-        # the row of a point is looked up here: customdata in clicks is unreliable
+        # the row of a point is looked up here, because customdata in clicks is unreliable
         self._points.on_click(lambda _, points, __: self._on_point(points))
         self._density.on_click(lambda _, points, __: self._on_cell(points))
 
@@ -111,7 +111,7 @@ class ParityFigure:
                 )
 
     def mark(self, row: int | None) -> None:
-        """Put a ring around a point, or take it away."""
+        """Draw a ring around a point, or remove it."""
         x: Any = []
         y: Any = []
         if row is not None and self._values is not None:
@@ -159,7 +159,7 @@ class ParityFigure:
             self._clicked(int(self.shown[points.point_inds[0]]))
 
     def _on_cell(self, points: Any) -> None:
-        """Choose the largest error in a cell of the density."""
+        """Select the largest error in a cell of the density."""
         if not points.xs or self._values is None:
             return
         x, y = self._values.points()
@@ -175,7 +175,7 @@ _HOVER = "%{text}<br>label %{x:.4g}, prediction %{y:.4g}<extra></extra>"
 
 
 def _chosen(values: ParityData, by: str) -> NDArray[np.int64]:
-    """Return which points are drawn: all, or of very many the worst and perhaps a sample."""
+    """Return the points to draw: all, or for very many the worst and possibly a sample."""
     n = len(values)
     if n <= MAX_POINTS:
         return np.arange(n)
@@ -195,7 +195,7 @@ def _marker(colors: Coloring) -> dict[str, Any]:
 
 
 def short_source(dataset: AtomsDataset, frame: int) -> str:
-    """Return a frame by the name of its file, without the folder, and cut where it is long."""
+    """Return the name of a frame by its file, without the folder, and shortened if long."""
     name, _, place = dataset.source_in_folder(frame).rpartition(", ")
     if len(name) > _LONGEST_NAME:
         half = _LONGEST_NAME // 2 - 1

@@ -1,4 +1,4 @@
-"""Parity plots as still pictures: of one model with its errors, of several beside each other."""
+"""Parity plots as still pictures: for one model with its errors, for several side by side."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def draw_parity(
 
 
 def draw_stages(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> Figure:
-    """Draw a row per property and a column per stage of a model; the panels of a row share their axes."""
+    """Draw one row per property and one column per stage of a model; panels of a row share their axes."""
     names = list(next(iter(stages.values())))
     figure, axes = new_figure(len(names), len(stages), 3.9 * len(stages), 3.4 * len(names))
     panels = [(name, stage) for name in names for stage in stages]
@@ -65,7 +65,7 @@ def draw_stages(stages: Mapping[str, Mapping[PropertyName, ParityData]]) -> Figu
 
 
 def share_limits(axes: Sequence[Any]) -> None:
-    """Give plots the same limits, which hold what each of them shows."""
+    """Give plots common limits that contain everything they show."""
     limits = [(*ax.get_xlim(), *ax.get_ylim()) for ax in axes]
     for ax in axes:
         ax.set_xlim(min(low for low, *_ in limits), max(high for _, high, *_ in limits))

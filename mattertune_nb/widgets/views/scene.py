@@ -1,4 +1,4 @@
-"""What is seen of a structure: spheres, bonds, cell, axes and arrows, which every viewer draws alike."""
+"""What is drawn of a structure: spheres, bonds, cell, axes and arrows, the same in every viewer."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 MARK_COLOR = "#ff00cc"
 AXIS_COLORS = {"a": "#d9534f", "b": "#2ca02c", "c": "#2f7ed8"}
 MAX_ATOMS = 20_000
-"""More atoms are not drawn of a supercell."""
+"""Maximum number of atoms drawn in a supercell."""
 
 _BOND = 1.2  # of the sum of the covalent radii
 _SIZE = 0.42  # of the covalent radius
-_SHORTEST = 0.02  # Å, of an arrow that is drawn
+_SHORTEST = 0.02  # Å, of arrows
 _NONMETALS = (
     "H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe Po At Rn"  # with the metalloids
 )
@@ -34,12 +34,12 @@ _BONDS = np.isin(np.arange(len(covalent_radii)), [atomic_numbers[s] for s in _NO
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is drawn, in Å.
+    """Everything to draw, in Å.
 
     Attributes
     ----------
     positions, radii, colors, names
-        Of the atoms: (n, 3), (n,), (n, 3) from 0 to 1, and what is said of each.
+        Properties of the atoms: (n, 3), (n,), (n, 3) from 0 to 1, and their descriptions.
     bonds
         Pairs of atoms, (bonds, 2).
     edges
@@ -49,7 +49,7 @@ class Scene:
     arrows
         Both ends of each force arrow, (arrows, 2, 3).
     marked
-        The atom that is looked at, if any.
+        The highlighted atom, if any.
     """
 
     positions: NDArray[np.float64]
@@ -64,7 +64,7 @@ class Scene:
 
 
 def scene_of(shown: Shown) -> Scene:
-    """Return what is drawn of a structure; the cell is repeated as it says."""
+    """Return the scene of a structure, with its cell repeated as requested."""
     count = int(np.prod(shown.cells))
     atoms = shown.atoms.repeat(shown.cells) if count > 1 else shown.atoms
     names = [atom_name(shown.atoms, i) for i in range(len(shown.atoms))]
@@ -85,7 +85,7 @@ def scene_of(shown: Shown) -> Scene:
 
 
 def bonds(atoms: Atoms) -> NDArray[np.int64]:
-    """Return pairs of atoms that are as near as a bond, (bonds, 2); none between two metals.
+    """Return pairs of atoms close enough for a bond, (bonds, 2); none between two metals.
 
     Two atoms are bonded up to 1.2 times the sum of their covalent radii. The metalloids count as
     nonmetals here: silicon is bonded to silicon, lithium to oxygen, but lithium not to manganese.
@@ -103,12 +103,12 @@ def bonds(atoms: Atoms) -> NDArray[np.int64]:
 
 
 def largest_supercell(n_atoms: int) -> int:
-    """Return how often a cell of so many atoms can be repeated and still be drawn."""
+    """Return how often a cell with this many atoms can be repeated and still be drawn."""
     return max(1, MAX_ATOMS // n_atoms)
 
 
 def _edges(shown: Shown) -> NDArray[np.float64]:
-    """Return the edges of all cells; none where there is no cell."""
+    """Return the edges of all cells; none if there is no cell."""
     cell = shown.atoms.cell
     if cell.rank != 3:
         return np.zeros((0, 2, 3))

@@ -1,4 +1,4 @@
-"""A structure with what is drawn on it: arrows, values that colour its atoms, and an atom that is marked."""
+"""A structure and what is drawn on it: arrows, values that colour its atoms, and a marked atom."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.page.export import Table
 
 ONE_SIDED = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
-"""Viridis, for values that are all of one sign."""
+"""Viridis, for values of one sign."""
 TWO_SIDED = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
 """Blue, white and red, for values on both sides of zero, which is white."""
 
@@ -26,7 +26,7 @@ _LONGEST = 2.5  # Å
 
 @dataclass(frozen=True)
 class Shown:
-    """A structure with what is drawn on it.
+    """A structure and what is drawn on it.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Shown:
     values
         Values that colour the atoms, (n,), if any.
     label
-        What the values are, with their unit.
+        Title of the values, with their unit.
     marked
-        An atom that is looked at, if any.
+        The highlighted atom, if any.
     cells
-        How often the cell is repeated along a, b and c.
+        Number of repeats of the cell along a, b and c.
     axes
         Whether the cell's axes are drawn with their names.
     """
@@ -56,7 +56,7 @@ class Shown:
 
     @property
     def scale(self) -> float:
-        """Length of the arrow of 1 eV/Å in Å, a round number by which the longest can be seen."""
+        """Length in Å of an arrow of 1 eV/Å, a round number chosen so that the longest arrow is visible."""
         if self.longest == 0:
             return 1.0
         exact = _LONGEST / self.longest
@@ -65,7 +65,7 @@ class Shown:
 
     @property
     def longest(self) -> float:
-        """Norm of the largest finite force, eV/Å; 0 where there is none."""
+        """Norm of the largest finite force, eV/Å; 0 if there is none."""
         norms = np.zeros(0) if self.arrows is None else np.linalg.norm(self.arrows, axis=1)
         return float(norms[np.isfinite(norms)].max(initial=0))
 
@@ -73,7 +73,7 @@ class Shown:
     def limits(self) -> tuple[float, float]:
         """The values at both ends of the colour scale.
 
-        Norms start at 0; a scale for values of both signs has 0 in its middle.
+        Norms start at 0; a scale for values of both signs is centred on 0.
         """
         if self.values is None or not np.isfinite(self.values).any():
             return 0.0, 1.0
@@ -85,12 +85,12 @@ class Shown:
 
     @property
     def colormap(self) -> tuple[str, ...]:
-        """Colours at equal distances along the colour scale."""
+        """Equally spaced colours along the colour scale."""
         low, high = self.limits
         return TWO_SIDED if low < 0 < high else ONE_SIDED
 
     def numbers(self) -> Table:
-        """Return the atoms with their positions, and arrows and values where given."""
+        """Return the atoms with their positions, and arrows and values if given."""
         columns: dict[str, Any] = {
             "atom": np.arange(len(self.atoms)),
             "element": self.atoms.get_chemical_symbols(),
@@ -104,13 +104,13 @@ class Shown:
         return columns
 
     def fractions(self) -> NDArray[np.float64]:
-        """Return where each value lies on the colour scale, (n,) from 0 to 1."""
+        """Return the position of each value on the colour scale, (n,) from 0 to 1."""
         low, high = self.limits
         values = np.zeros(len(self.atoms)) if self.values is None else self.values
         return np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
 
     def colors(self) -> NDArray[np.float64]:
-        """Return the colour of each atom, (n, 3) from 0 to 1: of its value, or of its element."""
+        """Return the colour of each atom, (n, 3) from 0 to 1, by value or by element."""
         if self.values is None:
             return element_colors(self.atoms.numbers)
         from matplotlib.colors import to_rgb
@@ -122,19 +122,19 @@ class Shown:
 
 
 def element_colors(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return Jmol's colours of elements, (n, 3) from 0 to 1; all after meitnerium have its colour."""
+    """Return Jmol's colours of elements, (n, 3) from 0 to 1; elements beyond meitnerium share its colour."""
     colors: NDArray[np.float64] = np.asarray(jmol_colors)
     chosen: NDArray[np.float64] = colors[np.minimum(numbers, len(colors) - 1)]
     return chosen
 
 
 def refuse_empty(atoms: Atoms, source: str) -> None:
-    """Raise a :class:`DataError` where a frame holds no atom, as there is nothing to draw."""
+    """Raise a :class:`DataError` if a frame has no atoms, because there is nothing to draw."""
     if not len(atoms):
         msg = f"{source}: has no atoms. Leave the frame out."
         raise DataError(msg)
 
 
 def atom_name(atoms: Atoms, i: int) -> str:
-    """Return an atom's element and number, which is counted from 0 as in ASE."""
+    """Return an atom's element and number, counted from 0 as in ASE."""
     return f"{atoms.symbols[i]} {i}"

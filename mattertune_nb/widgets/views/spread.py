@@ -1,4 +1,4 @@
-"""Errors against the spread of an ensemble, and how well one tells the other."""
+"""Errors against the spread of an ensemble, and how well they agree."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _MAX_POINTS = 5000
 _FEWEST, _MOST_BINS, _PER_BIN = 16, 8, 4
-"""Components of which a line of means says something, and how it divides them."""
+"""Minimum number of components for a meaningful line of means, and the number of its points."""
 
 _SMALLEST = 1e-6
-"""An error of nothing has no place on a logarithmic axis."""
+"""Smallest error shown, because zero has no place on a logarithmic axis."""
 
 
 class SpreadView(W.VBox):  # type: ignore[misc]
-    """Words and a picture below a parity plot; nothing where a model alone predicts."""
+    """Text and picture below a parity plot; empty for a single model."""
 
     def __init__(self) -> None:
         self.words = W.HTML()
@@ -45,7 +45,7 @@ class SpreadView(W.VBox):  # type: ignore[misc]
 
 
 def draw_spread(ax: Any, values: ParityData) -> None:
-    """Draw the errors of a property against its spread, both on logarithmic axes."""
+    """Plot the errors of a property against its spread, both on logarithmic axes."""
     shown = values.spread > 0
     if not values.has_spread or not shown.any():
         ax.set_axis_off()
@@ -61,7 +61,7 @@ def draw_spread(ax: Any, values: ParityData) -> None:
         ax.plot(across, up, "o-", color=INK, lw=1.5, ms=4, label="root mean square")
     ends = [spread.min(), spread.max()]
     ax.plot(ends, ends, "--", color="0.5", lw=1, label="error = spread")
-    # beside the points, which fill the plot from corner to corner
+    # beside the plot, whose points fill it from corner to corner
     ax.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.set_xlabel(values.about.with_unit("spread of the ensemble"), fontsize=8)
     ax.set_ylabel(values.about.with_unit("absolute error"), fontsize=8)

@@ -1,4 +1,4 @@
-"""What a reader sets in a view of structures: the frame, colours, arrows, supercell and axes."""
+"""The controls of a structure view: frame, colours, arrows, supercell and axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 BOX = "mt-structure"
-"""CSS class of the box that takes the full screen."""
+"""CSS class of the box shown in full screen."""
 
 ARROWS = {
     "no arrows": "",
@@ -33,7 +33,7 @@ STYLE = f"""<style>
 
 
 class StructureControls(W.VBox):  # type: ignore[misc]
-    """Everything above the structure; tells its owner what the reader has changed.
+    """Everything above the structure; reports the user's changes to its owner.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class StructureControls(W.VBox):  # type: ignore[misc]
             layout=shared(W.Layout, width="auto"),
         )
         self.live_button = W.Button(
-            tooltip="Change between a live viewer that can be turned and a picture",
+            tooltip="Switch between a live, rotatable viewer and a picture",
             layout=shared(W.Layout, width="92px"),
         )
         self.full_screen = FullScreenButton(box=BOX, layout=shared(W.Layout, width="auto"))
@@ -80,7 +80,7 @@ class StructureControls(W.VBox):  # type: ignore[misc]
         )
 
     def on_frame(self, changed: Callable[[int], None]) -> None:
-        """Call a function with the frame that the reader has moved to."""
+        """Call a function with the frame that the user has moved to."""
 
         def moved(change: Any) -> None:
             if not self._moving:
@@ -89,36 +89,36 @@ class StructureControls(W.VBox):  # type: ignore[misc]
         self.slider.observe(moved, "value")
 
     def on_choice(self, changed: Callable[[], None]) -> None:
-        """Call a function when the reader has chosen other colours, arrows, cells or axes."""
+        """Call a function when the user has changed colours, arrows, cells or axes."""
         for control in (self.color, self.arrows, *self._of_cell):
             control.observe(lambda _: None if self._moving else changed(), "value")
 
     def set_frames(self, n: int) -> None:
-        """Let the slider go over so many frames."""
+        """Set the number of frames of the slider."""
         last = max(n - 1, 1)
         self._set(self.play, max=last)
         self._set(self.slider, max=last)
         self._frame_row.layout = shared(W.Layout, width="100%", display=None if n > 1 else "none")
 
     def set_frame(self, index: int) -> None:
-        """Move the slider, which nobody has moved then."""
+        """Move the slider without reporting it as the user's change."""
         self._set(self.slider, value=index)
 
     def set_colors(self, options: Sequence[tuple[str, str]], chosen: str) -> None:
-        """Offer what can colour the atoms: titles and names."""
+        """Offer the values that can colour the atoms: titles and names."""
         if list(self.color.options) != list(options):
             self._set(self.color, options=list(options))
         self._set(self.color, value=chosen)
 
     def set_periodic(self, periodic: bool) -> None:
-        """Show what concerns the cell only where there is one."""
+        """Show the cell's controls only if there is a cell."""
         for control in self._of_cell:
             width = control.layout.width
             hidden = None if periodic else "none"
             control.layout = shared(W.Layout, width=width, display=hidden)
 
     def set_live(self, live: bool, *, possible: bool = True) -> None:
-        """Say what the button does that changes between viewer and picture."""
+        """Label the button that switches between viewer and picture."""
         self.live_button.description = "Picture" if live else "Rotate"
         self.live_button.icon = "image" if live else "cube"
         self.live_button.layout = shared(
@@ -127,12 +127,12 @@ class StructureControls(W.VBox):  # type: ignore[misc]
 
     @property
     def repeats(self) -> tuple[int, int, int]:
-        """How often the cell is repeated along a, b and c."""
+        """Number of repeats of the cell along a, b and c."""
         a, b, c = (control.value for control in self.cells)
         return a, b, c
 
     def close(self) -> None:
-        """Close the controls and what links them."""
+        """Close the controls and their links."""
         self._link.close()
         super().close()
 

@@ -23,12 +23,12 @@ _INK = "#1a1a1a"
 _CRYSTAL = "-75x,15y,2z"
 _MOLECULE = "10x,20y,0z"
 _SLICES = 24
-"""Atoms and bonds are drawn slice by slice from the back, a few collections in place of many patches."""
+"""Number of slices, from the back, in which atoms and bonds are drawn as a few collections."""
 _ARROW = {"angles": "xy", "scale_units": "xy", "scale": 1}
 
 
 def draw_structure(shown: Shown) -> Figure:
-    """Draw a structure, with force arrows and a colour bar where given."""
+    """Draw a structure, with force arrows and a colour bar if given."""
     scene = scene_of(shown)
     figure, (ax,) = new_figure(1, 1, 4.9 if shown.values is not None else 4.2, 3.4)
     if shown.values is not None:
@@ -56,7 +56,7 @@ def _add_color_bar(ax: Axes, shown: Shown) -> None:
 
 
 def _draw_solid(ax: Axes, scene: Scene, turn: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Draw atoms and bonds, those behind first; return where they are."""
+    """Draw atoms and bonds, the rear ones first; return where they are."""
     from matplotlib.collections import EllipseCollection, LineCollection
 
     placed = scene.positions @ turn
@@ -81,7 +81,7 @@ def _draw_solid(ax: Axes, scene: Scene, turn: NDArray[np.float64]) -> list[NDArr
 
 
 def _draw_lines(ax: Axes, scene: Scene, turn: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Draw the cell behind the atoms, and its axes and the arrows before them; return their ends."""
+    """Draw the cell behind the atoms, and its axes and the arrows in front; return their ends."""
     from matplotlib.collections import LineCollection
 
     cell = (scene.edges @ turn)[..., :2]

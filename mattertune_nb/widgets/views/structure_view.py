@@ -1,4 +1,4 @@
-"""Structures inline: a live viewer where there is a front end, a still picture everywhere."""
+"""Structures inline: a live viewer if there is a front end, a still picture everywhere."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ _ARROW_WORDS = {"label": "force", "prediction": "predicted force", "difference":
 
 
 class StructureView(Pictured, W.VBox):  # type: ignore[misc]
-    """Frames with a slider in a live viewer; the oldest of many views fall asleep to pictures.
+    """Frames with a slider in a live viewer; if there are too many views, the oldest turn into pictures.
 
-    A click on a picture makes it live again.
+    Clicking a picture makes it live again.
 
     Parameters
     ----------
     frames
-        The structures; each is read when it is shown.
+        The structures; each is read when shown.
     forces
         Force arrows: ``"label"``, ``"prediction"``, ``"difference"`` or nothing.
     predict
-        Predicts the forces of a structure, (n, 3) in eV/Å, where arrows or colours need them.
+        Predicts the forces of a structure, (n, 3) in eV/Å, if arrows or colours need them.
     color
         Values of the atoms of a frame, (n,), by frame number; or the name of such values, see
-        :func:`~mattertune_nb.widgets.views.atom_values.named_values`, or ``"element"``. Where it is
-        not given, the error of the forces where they are predicted, else the element.
+        :func:`~mattertune_nb.widgets.views.atom_values.named_values`, or ``"element"``. By default the force
+        error if forces are predicted, otherwise the element.
     color_label
-        What the values are, with their unit.
+        Title of the values, with their unit.
     height
-        Of the structure alone.
+        Height of the structure alone.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
     def show(self, index: int, atom: int | None = None) -> None:
         """Show a frame, and mark one of its atoms.
 
-        What cannot be read becomes a message, and the last picture stays.
+        If it cannot be read, a message says so, and the last picture stays.
         """
         try:
             atoms = self.frames[index]
@@ -153,7 +153,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             self.image.value = self.picture() or b""
 
     def _describe(self, index: int, notes: list[str]) -> None:
-        """Say in words what is shown, and what its colours mean."""
+        """Describe what is shown, and the meaning of its colours."""
         shown = self.frame_shown
         assert shown is not None
         atoms = shown.atoms
@@ -174,7 +174,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         return None if self.frame_shown is None else self.frame_shown.marked
 
     def _arrows_of(self, index: int, atoms: Atoms) -> tuple[NDArray[np.float64] | None, str]:
-        """Return the arrows that are asked for and a note about them."""
+        """Return the requested arrows and a note about them."""
         wanted = self.arrows.value
         if not wanted:
             return None, ""
@@ -189,7 +189,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         return forces, f"arrows: {_ARROW_WORDS[wanted]}, the longest {number(longest)} meV/Å"
 
     def _values_of(self, index: int, n_atoms: int) -> tuple[NDArray[np.float64] | None, str, str]:
-        """Return the values that colour the atoms, what they are, and a note where there are none."""
+        """Return the values that colour the atoms, their title, and a note if there are none."""
         names = names_in(self.frames, index, with_model=self._predict is not None)
         spread = None
         if isinstance(self._predict, ForcePredictor) and self._predict.has_spread:
@@ -203,7 +203,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         chosen = first or options[0][1]
         known = [name for _, name in options]
         if chosen not in known:
-            # the choice stays, for the frames that have it
+            # keep the choice for the frames that have the values
             options.append((title_of(chosen).split(" (")[0], chosen))
         self.controls.set_colors(options, chosen)
         if chosen == _ELEMENT:
@@ -225,7 +225,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         return values, self._given_label, ""
 
     def _prediction(self, index: int) -> NDArray[np.float64]:
-        """Return the forces that are predicted for a frame, (n, 3) in eV/Å; predicted once."""
+        """Return the predicted forces of a frame, (n, 3) in eV/Å; predicted only once."""
         if self._predicted is None or self._predicted[0] != index:
             assert self._predict is not None
             self._predicted = index, self._predict(self.frames[index])
@@ -237,7 +237,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             self.viewer.fill(scene_of(self.frame_shown), center=center, dark=dark)
 
     def wake(self) -> None:
-        """Change from the picture to the live viewer; the oldest of too many falls asleep."""
+        """Switch from the picture to the live viewer; the oldest of too many turns into a picture."""
         if self.viewer is not None or self.frame_shown is None or self._viewer_name == PICTURE:
             return
         self.viewer = new_viewer(self._viewer_name)
@@ -247,12 +247,12 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         stay_awake(self)
 
     def sleep(self) -> None:
-        """Give the WebGL context back and show the picture."""
+        """Release the WebGL context and show the picture."""
         viewer, self.viewer = self.viewer, None
         has_fallen_asleep(self)
         possible = self._viewer_name != PICTURE
         self.controls.set_live(False, possible=possible)
-        self.image.label = "Click to turn this structure in a live viewer" if possible else ""
+        self.image.label = "Click to rotate this structure in a live viewer" if possible else ""
         if self.frame_shown is not None:
             self.image.value = self.picture() or b""
         self._place.children = [self.image]
@@ -265,18 +265,18 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         super().close()
 
     def draw(self) -> Figure | None:
-        """Return the present frame as a matplotlib figure."""
+        """Return the current frame as a matplotlib figure."""
         if self.frame_shown is not None and self._drawn is None:
             self._drawn = draw_structure(self.frame_shown)
         return None if self.frame_shown is None else self._drawn
 
     def numbers(self) -> Table | None:
-        """Return the atoms of the present frame with their positions, arrows and colours."""
+        """Return the atoms of the current frame with their positions, arrows and colours."""
         return None if self.frame_shown is None else self.frame_shown.numbers()
 
 
 def _viewer_to_use() -> tuple[str, str]:
-    """Return the viewer's name, and what is to be said where the one that is asked for is not there."""
+    """Return the viewer's name, and a note if the requested one is not available."""
     try:
         return chosen_viewer(), ""
     except MatterTuneError as exc:
@@ -284,7 +284,7 @@ def _viewer_to_use() -> tuple[str, str]:
 
 
 class ForcePredictor:
-    """Predicts the forces of a structure, (n, 3) in eV/Å, and of an ensemble their spread.
+    """Predicts the forces of a structure, (n, 3) in eV/Å, and for an ensemble their spread.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whatever holds structures, opened as a data set, with its labels under the names that it uses."""
+"""Anything containing structures, opened as a data set, with its labels under their names in the data."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SECONDS = 0.5
-"""How long frames are looked at for the names of their labels."""
+"""Time limit for determining label names from the frames."""
 
 
 def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
-    """Return anything that holds structures as a dataset.
+    """Return anything containing structures as a dataset.
 
     Parameters
     ----------
     x
         An Atoms, a list of them, a dict of them by name, a file, a folder, a pattern, a list of these, a
-        dataset or its config. The last two say themselves how their labels are named.
+        dataset or its config. The last two define their own label names.
     keys
-        Names of the labels in a file or list, where its frames have them; otherwise, and for those not
-        given, ASE's standard names or what frames have in their place, where that is beyond doubt.
+        Label names in a file or list, for frames that have them; otherwise, and for labels not given, ASE's
+        standard names or what the frames have in their place, if unambiguous.
 
     Raises
     ------
     DataError
-        Where a file cannot be read, nothing holds a structure, or one of a list has no atom.
+        A file cannot be read, there are no structures, or one in a list has no atoms.
     """
     if hasattr(x, "create_dataset"):
         x = x.create_dataset()
@@ -61,7 +61,7 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
 
 
 class _Named(list[Atoms]):
-    """Structures that have names of their own in place of numbers."""
+    """Structures with names in place of numbers."""
 
     def __init__(self, structures: Mapping[Any, Any]) -> None:
         super().__init__(_checked(structures.values()))

@@ -1,10 +1,10 @@
-"""How far atoms are from those of a training set, by what surrounds them.
+"""Distances of atoms from those of a training set, by their environments.
 
-An atom is described by its neighbours of each element within 5 Å, counted at nine distances: each adds a
-Gaussian of its distance (width 0.5 Å, centres 1, 1.5, … 5 Å) that falls to zero at the cutoff, as in the
-radial part of Behler and Parrinello's symmetry functions (J. Chem. Phys. 134, 074106, 2011). The distance
-of two atoms of the same element is the Euclidean one between these counts, in smoothed neighbours: 0 is
-a surrounding that training holds, 1 about one neighbour more, less or elsewhere.
+An atom is described by its neighbours of each element within 5 Å, counted at nine distances: each neighbour
+contributes a Gaussian of its distance (width 0.5 Å, centres 1, 1.5, … 5 Å) that falls to zero at the cutoff,
+as in the radial symmetry functions of Behler and Parrinello (J. Chem. Phys. 134, 074106, 2011). The distance
+between two atoms of the same element is the Euclidean distance between these counts, in smoothed neighbours:
+0 is an environment present in training, 1 is about one neighbour more, fewer or in a different place.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class TrainingDistances:
     Parameters
     ----------
     dataset
-        Whose atoms are judged.
+        The data set to be judged.
     training
-        Opens what was trained on.
+        Opens the training set.
 
     Attributes
     ----------
     of_frame
-        By frame, the distance of each atom to the nearest of its element in training, (n,); infinite
-        where training has none. Filled by :meth:`steps`.
+        For each frame, the distance of each atom to the nearest one of its element in training, (n,);
+        infinite if training has none. Filled by :meth:`steps`.
     """
 
     def __init__(self, dataset: AtomsDataset, training: Callable[[], AtomsDataset]) -> None:
@@ -77,7 +77,7 @@ class TrainingDistances:
 
 
 def neighbour_counts(atoms: Atoms, elements: list[int]) -> NDArray[np.float64]:
-    """Return the smoothed numbers of neighbours of each atom, (n, elements × centres)."""
+    """Return the smoothed neighbour counts of each atom, (n, elements × centres)."""
     n, m = len(atoms), len(CENTRES)
     box = np.asarray(atoms.cell.complete().array) if atoms.pbc.any() else np.eye(3)
     neighbours = NeighborList(cutoff=CUTOFF, full_list=True)

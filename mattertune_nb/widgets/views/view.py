@@ -1,4 +1,4 @@
-"""Anything that holds structures, shown."""
+"""Shows anything that contains structures."""
 
 from __future__ import annotations
 
@@ -41,30 +41,29 @@ def view(
 ) -> StructureView | W.HTML:
     """Show a structure, a list, a dict by name, a file or a dataset.
 
-    The viewer is nglview, or what ``MATTERTUNE_NB_VIEWER`` says: ``nglview``, ``weas`` or ``picture``.
+    The viewer is nglview, or as set by ``MATTERTUNE_NB_VIEWER``: ``nglview``, ``weas`` or ``picture``.
 
     Parameters
     ----------
     x
-        What to show; ten thousand frames are as quick as one, as each is read when it is shown.
+        What to show; ten thousand frames are as fast as one, because each is read when shown.
     forces
-        Force arrows: ``"label"``, ``"prediction"`` or ``"difference"`` (prediction - label); they can
-        be changed in the view.
+        Force arrows: ``"label"``, ``"prediction"`` or ``"difference"`` (prediction - label); they can be
+        changed in the view.
     model
-        Predicts where arrows or colours need it; the atoms are coloured by the error of their forces
-        then, if not said otherwise.
+        Predicts if arrows or colours need it; atoms are then coloured by their force error by default.
     color
-        Per-atom values that colour the atoms: (n,) numbers, a function of the frame's number that
-        returns them, or a name: ``"force_error"`` (for which `model` is needed) and ``"force"`` are
-        norms in meV/Å, ``"force_spread"`` that of the spread where `model` is an ensemble, any other is
-        looked for among the frame's own arrays, e.g. ``"magmoms"``; ``"element"`` for the elements' colours.
+        Per-atom values that colour the atoms: (n,) numbers, a function of the frame number that returns them,
+        or a name: ``"force_error"`` (which needs `model`) and ``"force"`` are norms in meV/Å,
+        ``"force_spread"`` that of the spread if `model` is an ensemble, any other is looked up in the frame's
+        own arrays, e.g. ``"magmoms"``; ``"element"`` for the element colours.
     color_label
-        What the values are, with their unit.
+        Title of the values, with their unit.
 
     Returns
     -------
     ipywidgets.DOMWidget
-        The view, or a message where a file cannot be read or something is missing.
+        The view, or a message if a file cannot be read or something is missing.
     """
     predict = None if model is None else ForcePredictor(model)
     try:

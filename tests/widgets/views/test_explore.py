@@ -129,7 +129,7 @@ def test_a_selection_is_saved_without_the_loss_of_a_digit(mixed, tmp_path):
         assert atoms.get_forces().tolist() == mixed[k].get_forces().tolist()
     view.path.value = str(path)
     view.save_button.click()
-    assert "the file exists already" in view._saved.value
+    assert "the file already exists" in view._saved.value
 
 
 def test_a_saved_crystal_keeps_cell_stress_and_all_of_its_own(tmp_path):

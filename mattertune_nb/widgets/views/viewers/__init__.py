@@ -1,6 +1,6 @@
-"""Live viewers of structures, one file each, behind one interface.
+"""Live viewers of structures, one file each, behind a common interface.
 
-Another viewer is one more file and one more line of :data:`VIEWERS`.
+To add a viewer, add a file and a line in :data:`VIEWERS`.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.views.scene import Scene
 
 PICTURE = "picture"
-"""What is chosen where no live viewer is wanted."""
+"""The choice if no live viewer is wanted."""
 
 _PACKAGES = {"nglview": "nglview", "weas": "weas_widget"}
 _VARIABLE = "MATTERTUNE_NB_VIEWER"
 
 
 class Viewer(Protocol):
-    """A live viewer, which draws one scene at a time."""
+    """A live viewer that draws one scene at a time."""
 
     widget: W.DOMWidget
 
     def fill(self, scene: Scene, *, center: bool, dark: bool = False) -> None:
-        """Draw a scene in place of what is there.
+        """Draw a scene in place of the current one.
 
         Parameters
         ----------
         scene
             What to draw.
         center
-            Whether to look at all of it; the reader's point of view is kept otherwise.
+            Whether to centre on all of it; otherwise the user's point of view is kept.
         dark
             Whether the page is dark.
         """
 
     def dispose(self) -> None:
-        """Give the WebGL context back, and close the widget and its parts."""
+        """Release the WebGL context, and close the widget and its parts."""
 
 
 def _nglview() -> Viewer:
@@ -59,21 +59,21 @@ def _weas() -> Viewer:
 
 
 VIEWERS = {"nglview": _nglview, "weas": _weas}
-"""What makes each viewer, by name; its package is imported when it is used."""
+"""Factory of each viewer, by name; its package is imported on use."""
 
 
 def chosen_viewer() -> str:
-    """Return the name of the viewer to use: what ``MATTERTUNE_NB_VIEWER`` says, or what answers here.
+    """Return the name of the viewer to use: as set by ``MATTERTUNE_NB_VIEWER``, or the one that works here.
 
-    nglview's front end is an extension of JupyterLab. Where the page loads none, as in VS Code or marimo,
-    weas-widget is chosen if it is installed, which brings its front end along.
+    nglview's front end is a JupyterLab extension. If the page loads none, as in VS Code or marimo,
+    weas-widget is chosen if it is installed, because it ships its own front end.
 
     Raises
     ------
     ConfigError
-        Where the viewer that is asked for is not known.
+        The requested viewer is unknown.
     MissingExtraError
-        Where it is not installed.
+        It is not installed.
     """
     asked = os.environ.get(_VARIABLE, "").strip().lower()
     if not asked:

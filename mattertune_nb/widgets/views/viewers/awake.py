@@ -1,4 +1,4 @@
-"""A few live viewers at a time, as browsers allow no more."""
+"""A limited number of live viewers, because browsers allow no more."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections import deque
 from typing import Protocol
 
 MAX_LIVE = 6
-"""Live viewers at a time: a browser gives a page some 16 WebGL contexts and takes the oldest away."""
+"""Maximum number of live viewers: a browser allows about 16 WebGL contexts per page and drops the oldest."""
 
 
 class Sleeper(Protocol):
-    """Something that has a live viewer and can do without."""
+    """Something that has a live viewer and can do without it."""
 
     def sleep(self) -> None:
-        """Give the viewer back."""
+        """Release the viewer."""
 
 
 awake: deque[Sleeper] = deque()
-"""Who has a live viewer, the one that has had it longest first."""
+"""The owners of live viewers, oldest first."""
 
 
 def stay_awake(owner: Sleeper) -> None:
-    """Note that `owner` has a live viewer; the oldest of too many is put to sleep."""
+    """Record that `owner` has a live viewer; the oldest of too many loses its viewer."""
     awake.append(owner)
     while len(awake) > MAX_LIVE:
         awake[0].sleep()
 
 
 def has_fallen_asleep(owner: Sleeper) -> None:
-    """Note that `owner` has no live viewer any more."""
+    """Record that `owner` no longer has a live viewer."""
     if owner in awake:
         awake.remove(owner)

@@ -1,4 +1,4 @@
-"""nglview, which is told what to draw in one message, and draws it when its page answers."""
+"""nglview, which receives the scene in one message and draws it when its page responds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.page.theme import INK
 from mattertune_nb.widgets.views.scene import AXIS_COLORS, MARK_COLOR
 
-# nglview displays its registry of colours when it is imported, in whatever cell that happens
+# nglview displays its colour registry on import, in whatever cell that happens
 with capture_output(stdout=False, stderr=False):
     import nglview
 
@@ -30,7 +30,7 @@ _DISPOSE = (
 
 
 class _Widget(nglview.NGLWidget):  # type: ignore[misc]
-    """An nglview that needs no thread, and tells each page that asks what it shows."""
+    """An nglview that needs no thread, and sends its contents to each page that asks."""
 
     def __init__(self) -> None:
         self.code = ""
@@ -45,7 +45,7 @@ class _Widget(nglview.NGLWidget):  # type: ignore[misc]
             self.tell(self.code)
 
     def tell(self, code: str) -> None:
-        """Execute JavaScript in each of the widget's places on a page, where ``this`` is its view."""
+        """Run JavaScript in each view of the widget on a page, where ``this`` is the view."""
         self.send(
             {
                 "type": "call_method",
@@ -65,15 +65,15 @@ class NGLViewer:
         self.widget = _Widget()
 
     def fill(self, scene: Scene, *, center: bool, dark: bool = False) -> None:
-        """Draw a scene in place of what is there, in the colours of the page, whatever `dark` says."""
+        """Draw a scene in place of the current one, in the page's colours whatever `dark` says."""
         content = json.dumps(_plain(scene))
         draw = f"const draw = {_DRAW}; draw(this, NGL, {content}, "
-        # a page to come looks at all of it
+        # a page opened later shows all of it
         self.widget.code = f"{draw}true);"
         self.widget.tell(f"{draw}{json.dumps(center)});")
 
     def dispose(self) -> None:
-        """Give the WebGL context back, and close the widget and its parts."""
+        """Release the WebGL context, and close the widget and its parts."""
         self.widget.tell(_DISPOSE)
         own = [*parts(self.widget), *parts(self.widget._widget_image)]
         links = [
@@ -86,7 +86,7 @@ class NGLViewer:
 
 
 def _plain(scene: Scene) -> dict[str, Any]:
-    """Return a scene as the script in the page reads it."""
+    """Return a scene in the form read by the script in the page."""
 
     def rounded(values: Any) -> Any:
         return np.round(np.asarray(values, float), 3).tolist()

@@ -1,4 +1,4 @@
-"""weas-widget, whose front end comes inside its wheel: for pages that load no extension of JupyterLab."""
+"""weas-widget, whose front end ships in its wheel: for pages that load no JupyterLab extensions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_ATOMS: dict[str, Any] = {
     "attributes": {"atom": {}, "species": {}},
     "pbc": [False] * 3,
 }
-# the buttons and menus of weas edit a structure, which is not what is shown here
+# the buttons and menus of weas edit a structure, which is not wanted here
 _NO_GUI = {"controls": {"enabled": False}, "buttons": {"enabled": False}}
 
 
@@ -46,7 +46,7 @@ class WeasViewer:
         self.widget.layout.width = self.widget.layout.height = "100%"
 
     def fill(self, scene: Scene, *, center: bool, dark: bool = False) -> None:
-        """Draw a scene in place of what is there."""
+        """Draw a scene in place of the current one."""
         self.widget.instancedMeshPrimitive = _meshes(scene, _ARROWS[dark])
         self.widget.text = [
             {
@@ -77,7 +77,7 @@ class WeasViewer:
 
 
 def _meshes(scene: Scene, arrow_color: str) -> list[dict[str, Any]]:
-    """Return a scene as weas draws shapes: many of one kind in one mesh."""
+    """Return a scene as shapes of weas: many of one kind in one mesh."""
     colors = [to_hex(color) for color in scene.colors]
     first, second = scene.positions[scene.bonds[:, 0]], scene.positions[scene.bonds[:, 1]]
     middle = (first + second) / 2
@@ -122,7 +122,7 @@ def _meshes(scene: Scene, arrow_color: str) -> list[dict[str, Any]]:
 
 
 def _heads(arrows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return both ends of the arrows' heads, at most 0.5 Å long."""
+    """Return both ends of the arrowheads, at most 0.5 Å long."""
     vectors = arrows[:, 1] - arrows[:, 0]
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     head = np.minimum(0.5, 0.4 * lengths) / lengths * vectors
@@ -130,10 +130,10 @@ def _heads(arrows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rods(ends: NDArray[np.float64], radius: float, colors: list[str]) -> list[dict[str, Any]]:
-    """Return cylinders or cones from one end to the other, which by themselves stand along y."""
+    """Return cylinders or cones from one end to the other; unrotated they point along y."""
     vectors = ends[:, 1] - ends[:, 0]
     lengths = np.linalg.norm(vectors, axis=1)
-    # the rotation from y to a direction; straight down there is no axis but any across
+    # the rotation from y to a direction; for straight down any perpendicular axis will do
     x, y, z = (vectors / lengths[:, None]).T
     turns = np.stack([z, np.zeros_like(x), -x, 1 + y], axis=1)
     turns[y < -1 + 1e-9] = [1.0, 0.0, 0.0, 0.0]
