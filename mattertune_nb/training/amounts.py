@@ -1,10 +1,10 @@
-"""Times and sizes as people say them."""
+"""Times and sizes in a readable form."""
 
 from __future__ import annotations
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people, to two or three digits, e.g. ``14 min``."""
+    """Return a readable time, to two or three digits, e.g. ``14 min``."""
     for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 1.5 * length:
             return _digits(seconds / length) + f" {unit}"
@@ -12,7 +12,7 @@ def duration(seconds: float) -> str:
 
 
 def size(n_bytes: int) -> str:
-    """Return an amount of memory for people, e.g. ``1.1 GB``."""
+    """Return a readable amount of memory, e.g. ``1.1 GB``."""
     for unit, length in (("TB", 1e12), ("GB", 1e9)):
         if n_bytes >= 0.95 * length:
             return _digits(n_bytes / length) + f" {unit}"
@@ -20,7 +20,7 @@ def size(n_bytes: int) -> str:
 
 
 def _digits(value: float) -> str:
-    """Return a number to two digits, and all before the point."""
+    """Return a number to two digits, with all digits before the decimal point."""
     if value >= 10:
         return f"{value:.0f}"
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.1g}"

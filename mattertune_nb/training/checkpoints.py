@@ -1,4 +1,4 @@
-"""Writing checkpoints whole, and finding the newest whole one."""
+"""Writing checkpoints completely or not at all, and finding the newest complete one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint to a temporary file first; a full disk costs a save and not the run.
+    """Writes a checkpoint to a temporary file first; a full disk costs a save but not the run.
 
     Parameters
     ----------
     run
-        Whose checkpoints; where its directory was removed, nothing is written.
+        Run whose checkpoints are written; if its directory was removed, nothing is written.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -44,19 +44,19 @@ class WholeCheckpointIO(TorchCheckpointIO):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, lambda file: torch.save(checkpoint, file))
         except (OSError, RuntimeError) as exc:
-            # torch wraps what the disk says in a RuntimeError
+            # torch wraps the disk's error in a RuntimeError
             log.warning("Could not write %s (%s); the older checkpoint is kept.", target, exc)
 
 
 class Saved(NamedTuple):
-    """A checkpoint that was read to its end."""
+    """A checkpoint that was read completely."""
 
     path: Path
     contents: dict[str, Any]
 
 
 def newest_whole_checkpoint(run: RunDirectory) -> Saved | None:
-    """Return the newest checkpoint that can be read to its end, or ``None``."""
+    """Return the newest checkpoint that can be read completely, or ``None``."""
     for path in run.checkpoints_newest_first():
         try:
             return Saved(path, read_checkpoint(path))

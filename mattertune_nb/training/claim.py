@@ -1,4 +1,4 @@
-"""One process at a time in a folder, on any file system that several machines may share."""
+"""One process at a time in a folder, on any file system, even one shared by several machines."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST = 10.0
-"""Seconds after which a lock counts as left behind: it is held for milliseconds, unless its holder died."""
+"""Seconds after which a lock counts as abandoned: it is held for milliseconds unless its holder died."""
 
 _PAUSE = 0.02
 
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in a ``with claimed(folder)``, and keep others out of it.
+    """Wait until no other process is inside ``with claimed(folder)``, and keep others out.
 
     Raises
     ------
     RunError
-        Where the folder cannot be written.
+        The folder cannot be written.
     """
     lock = folder / ".claim"
     try:
@@ -45,7 +45,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def _created(lock: Path) -> bool:
-    """Create a file, or return False where it is there already."""
+    """Create a file, or return False if it already exists."""
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:

@@ -18,11 +18,11 @@ from mattertune_nb.data.division.splits import DataModuleConfig
 
 
 class MatterTunerConfig(StrictConfig):
-    """Everything that a run needs: what to tune, on what, how, and where its record goes."""
+    """Everything that a run needs: what to tune, on which data, how, and where its record goes."""
 
     model: AnyBackboneConfig = setting(
         ...,
-        "Backbone, properties, losses and optimizer. Begin with CHGNet; change it where errors "
+        "Backbone, properties, losses and optimizer. Start with CHGNet; change it if errors "
         "stay too high.",
         label="Model",
         fixed=True,
@@ -30,7 +30,7 @@ class MatterTunerConfig(StrictConfig):
     )
     data: DataModuleConfig = setting(
         ...,
-        "Structures with labels, and how they are split. Fill it in first: all else follows from "
+        "Structures with labels, and how they are split. Fill this in first: everything else follows from "
         "it.",
         label="Data",
         fixed=True,
@@ -38,7 +38,7 @@ class MatterTunerConfig(StrictConfig):
     )
     trainer: TrainerConfig = setting(
         TrainerConfig,
-        "How long, and on what hardware. Change the epochs where the estimate is too long, or the "
+        "How long, and on what hardware. Change the epochs if the estimate is too long, or the "
         "last epoch is still the best.",
         label="Training",
         basic=True,
@@ -56,12 +56,12 @@ class MatterTunerConfig(StrictConfig):
             return self
         for name in ("l2_sp", "ewc"):
             if getattr(self.trainer, name) is not None:
-                text = "it holds weights, and with LoRA (model.lora) none are trained; leave out one of them"
+                text = "it constrains weights that LoRA (model.lora) does not train; remove one of the two"
                 raise about(text, "trainer", name)
         return self
 
     def check_length(self) -> None:
-        """Refuse a schedule that takes its length from a run that has none.
+        """Refuse a schedule that takes its length from a run without a fixed length.
 
         Raises
         ------
@@ -85,13 +85,13 @@ class MatterTunerConfig(StrictConfig):
             raise about(text, "model", "lr_scheduler", "T_max")
         if isinstance(last, CosineAnnealingLRConfig) and 0 < last.warmup < 1:
             text = (
-                "only its time ends the run, so that a part of its length is not known beforehand: "
-                "give the warm-up as a number of intervals, e.g. 20"
+                "only time ends the run, so its length is not known beforehand: give the warm-up as a "
+                "number of intervals, e.g. 20"
             )
             raise about(text, "model", "lr_scheduler", "warmup")
 
     def monitors(self) -> dict[str, str]:
-        """Return the metrics that are watched, by the setting that names each."""
+        """Return the monitored metrics, by the setting that names each."""
         watched = {"trainer.checkpoint.monitor": self.trainer.checkpoint.monitor}
         if self.trainer.early_stopping is not None:
             watched["trainer.early_stopping.monitor"] = self.trainer.early_stopping.monitor
@@ -103,7 +103,7 @@ class MatterTunerConfig(StrictConfig):
     def check_monitors(self) -> None:
         """Refuse a monitor that neither training nor validation of these properties will log.
 
-        Not part of validation, as a user's own module or callback may log what is watched.
+        Not part of validation, because a user's own module or callback may log the metric.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class MatterTunerConfig(StrictConfig):
             Names the field and lists the metrics that will exist.
         """
         learnt = self.model.learnt
-        # training logs no errors beside its losses
+        # training logs only losses, no errors
         train_losses = [n for n in metric_names(learnt, "train") if n.endswith("_loss")]
         known = metric_names(learnt) + train_losses
         for name in getattr(self.data, "validation_names", ()):

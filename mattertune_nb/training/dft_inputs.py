@@ -1,4 +1,4 @@
-"""Input files of DFT codes for structures that are to be labelled, by ASE's writers."""
+"""Input files of DFT codes for structures to be labelled, written by ASE."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def write_inputs(
     frames, names
         The structures and the names of their folders.
     folder
-        Where these folders are made.
+        Folder in which to create them.
     code
         ``"vasp"``: POSCAR, INCAR and KPOINTS; ``"espresso"``: ``espresso.pwi``; ``"cp2k"``: ``cp2k.inp``.
     settings
-        Those of ASE's calculator for VASP and CP2K, e.g. ``{"encut": 520, "kspacing": 0.25}``; for Quantum
+        Settings of ASE's calculator for VASP and CP2K, e.g. ``{"encut": 520, "kspacing": 0.25}``; for Quantum
         ESPRESSO those of ASE's writer, e.g. ``{"input_data": {"ecutwfc": 60}, "pseudopotentials": {…}}``.
-        Energy and forces are asked for; all else that is not given is the code's or ASE's default. Use those
-        of the labels that there are.
+        Energy and forces are requested; anything else not given is the default of the code or ASE. Use the
+        settings with which your existing labels were computed.
 
     Raises
     ------
     ConfigError
-        The code is another, or a setting is not known to ASE.
+        The code is unknown, or ASE does not know a setting.
     DataError
         The files cannot be written.
     """
@@ -83,7 +83,7 @@ def _vasp(atoms: Atoms, place: Path, settings: dict[str, Any]) -> None:
         raise ValueError(msg)
 
     class Input(Vasp):  # type: ignore[misc]
-        """ASE's writer of inputs without potentials, whose licence lets nobody pass them on."""
+        """ASE's writer of inputs without potentials, whose licence forbids redistribution."""
 
         def _build_pp_list(self, *_: Any, **__: Any) -> list[str]:
             return []
@@ -93,7 +93,7 @@ def _vasp(atoms: Atoms, place: Path, settings: dict[str, Any]) -> None:
     known = {name for kind, of in plain.items() if kind.endswith("_params") for name in of}
     unknown = set(settings) - known
     if unknown:
-        msg = f"unknown: {', '.join(sorted(unknown))}"  # which it would pass over
+        msg = f"unknown: {', '.join(sorted(unknown))}"  # which it would ignore
         raise ValueError(msg)
     calc.initialize(atoms)
     ase.io.write(place / "POSCAR", calc.atoms_sorted, format="vasp")
@@ -123,7 +123,7 @@ def _cp2k(atoms: Atoms, place: Path, settings: dict[str, Any]) -> None:
     from ase.calculators.cp2k import CP2K
 
     class Input(CP2K):  # type: ignore[misc]
-        """ASE's writer of inputs without the program, which its calculator starts at once."""
+        """ASE's writer of inputs without the program, which its calculator would start at once."""
 
         def __init__(self, **kwargs: Any) -> None:
             self._shell = self._force_env_id = None

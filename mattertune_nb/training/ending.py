@@ -1,4 +1,4 @@
-"""How a run ends: what its status says of it, and what a person is told."""
+"""How a run ends: what its status says about it, and what the user is told."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ RUN_VARIABLE = "MATTERTUNE_NB_RUN"
 
 
 def is_stop(exc: BaseException) -> bool:
-    """Return whether a run ends because it was asked to, also by a second Ctrl-C."""
-    # Lightning leaves by SystemExit when it has been interrupted
+    """Return whether a run ends because it was asked to, including by a second Ctrl-C."""
+    # Lightning leaves by SystemExit after an interrupt
     cause = exc.__context__ if isinstance(exc, SystemExit) else exc
     if isinstance(cause, ProcessRaisedException):
-        return RunStopped.__name__ in str(cause)  # of a process that Lightning forked or spawned
+        return RunStopped.__name__ in str(cause)  # from a process that Lightning forked or spawned
     return isinstance(cause, (RunStopped, KeyboardInterrupt))
 
 
 def place_of(trainer: Trainer, run: RunDirectory) -> tuple[int, int]:
-    """Return epoch and step at which a fit has ended, in whatever process it was."""
+    """Return the epoch and step at which a fit has ended, in whichever process it ran."""
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         status = run.status()
         return status.saved_epoch, status.saved_step
@@ -59,7 +59,7 @@ def place_of(trainer: Trainer, run: RunDirectory) -> tuple[int, int]:
 
 
 def own(trainer: Trainer, kind: type[C]) -> C:
-    """Return the callback of a kind that each run has."""
+    """Return the callback of a kind that every run has."""
     return next(c for c in trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
 
 
@@ -72,12 +72,12 @@ def has_stopped_early(trainer: Trainer) -> bool:
 
 
 def rank() -> int:
-    """Return which process of a distributed run this is; known before a Trainer exists."""
+    """Return the rank of this process in a distributed run; known before a Trainer exists."""
     return int(getattr(rank_zero_only, "rank", 0))
 
 
 def worse_in_words(run: RunDirectory) -> str:
-    """Return what a run says that predicts something worse than before, empty otherwise."""
+    """Return the message of a run that predicts something worse than before, otherwise an empty text."""
     if rank() != 0:
         return ""
     judged = verdict(summary_of(run))
@@ -85,7 +85,7 @@ def worse_in_words(run: RunDirectory) -> str:
 
 
 def look_back(trainer: Trainer, model: FinetuneModuleBase) -> None:
-    """Let the callbacks that compare a run's best weights with those before do so."""
+    """Let the callbacks that compare a run's best weights with the initial ones do so."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, (ForeignRecorder, WallRecorder)):
             callback.measure_best(model)
@@ -104,7 +104,7 @@ def calibrate_copies(
 
 
 def with_best_weights(module: FinetuneModuleBase, run: RunDirectory) -> FinetuneModuleBase:
-    """Return a model with the best weights of its run, where there are any."""
+    """Return a model with the best weights of its run, if there are any."""
     module.merge_lora()
     if run.best.is_file():
         contents = read_checkpoint(run.best)
@@ -122,7 +122,7 @@ def write_end(
     error: str | None = None,
     note: str = "",
 ) -> None:
-    """Write how a run ended, once for all of its processes."""
+    """Write how a run ended, once for all its processes."""
     os.environ.pop(RUN_VARIABLE, None)
     try:
         run.end(state, epoch, step, error, note)
@@ -130,5 +130,5 @@ def write_end(
             write_summary(run)
             if run.best.is_file() and state in ("finished", "stopped"):
                 write_model_card(run)
-    except OSError as exc:  # a full disk; readers will see that the process has gone
+    except OSError as exc:  # a full disk; readers will notice that the process is gone
         log.warning("Could not write that the run is %s (%s).", state, exc)

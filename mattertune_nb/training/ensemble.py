@@ -1,4 +1,4 @@
-"""Ensembles: the same run with other seeds, trained as one and used as one model."""
+"""Ensembles: the same run with different seeds, trained together and used as one model."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class EnsembleRun(RunSeries):
-    """The runs of an ensemble's members; :func:`ensemble` makes it.
+    """The runs of an ensemble's members; created by :func:`ensemble`.
 
-    Its folder stands for the model wherever a run's directory does: in predictor, calculator, ``mt.parity``,
+    Its folder can be used wherever a run's directory can: in predictor, calculator, ``mt.parity``,
     ``mattertune-nb predict`` and ``evaluate``.
 
     Parameters
@@ -47,7 +47,7 @@ class EnsembleRun(RunSeries):
     kind: ClassVar[str] = "ensemble"
 
     def model(self) -> Ensemble:
-        """Return the members trained so far as one model, its spreads calibrated once all are there.
+        """Return the members trained so far as one model, its spreads calibrated once all are trained.
 
         Raises
         ------
@@ -56,9 +56,12 @@ class EnsembleRun(RunSeries):
         """
         there = members_of(self.path)
         if len(there) < 2:
-            msg = f"{self.path}: {len(there)} members are trained so far, an ensemble needs two."
+            msg = (
+                f"{self.path}: {len(there)} members have been trained so far; an ensemble needs at least "
+                f"two."
+            )
             raise RunError(msg)
-        # a form makes ensembles, and torch would hold up its kernel for seconds
+        # a form starts ensembles, and importing torch would block its kernel for seconds
         from mattertune_nb.model.ensemble import Ensemble
         from mattertune_nb.training.outcome.evaluation import load_model
 
@@ -67,14 +70,14 @@ class EnsembleRun(RunSeries):
         return model
 
     def validate(self, checks: Sequence[str] | None = None, **kwargs: Any) -> Scorecard:
-        """Check whether the members as one model are fit for use; see :meth:`Run.validate`.
+        """Check whether the members, as one model, are fit for use; see :meth:`Run.validate`.
 
         Parameters
         ----------
         checks
-            Names; not given: all, among them how the spread compares with the errors.
+            Names; by default all, including how the spread compares with the errors.
         **kwargs
-            As there.
+            As for :meth:`Run.validate`.
         """
         from mattertune_nb.training.outcome.validate import validate
 
@@ -92,13 +95,13 @@ class EnsembleRun(RunSeries):
         self.calibrate()
 
     def calibrate(self, dataset: AtomsDataset | None = None) -> dict[PropertyName, Calibration]:
-        """Find by what the spreads have to be multiplied, and keep it for the models to come.
+        """Find the factors by which the spreads must be multiplied, and save them for future models.
 
         Parameters
         ----------
         dataset
-            Structures with labels; not given: the validation set, by which the best weights of each member
-            were chosen, so that the factors are on the low side for other data.
+            Structures with labels; by default the validation set. The best weights of each member were chosen
+            on it, so the factors are somewhat low for other data.
         """
         from mattertune_nb.training.outcome.evaluation import records_of
 
@@ -110,7 +113,7 @@ class EnsembleRun(RunSeries):
 
 
 def new_ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
-    """Make the folder of an ensemble; nothing trains yet. See :func:`ensemble`."""
+    """Create the folder of an ensemble; nothing is trained yet. See :func:`ensemble`."""
     if members < 2:
         msg = f"members: an ensemble needs two or more, got {members}."
         raise ConfigError(msg)
@@ -123,17 +126,17 @@ def new_ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
 
 
 def ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
-    """Train the same run with several seeds in a process of its own, one after the other.
+    """Train the same run with several seeds in a separate process, one after the other.
 
-    Each member is a run in the folder ``run.root/run.name``, with the same division of the data. Once all are
+    Each member is a run in the folder ``run.root/run.name``, with the same split of the data. Once all are
     trained, spreads are calibrated on the validation set.
 
     Parameters
     ----------
     config
-        Settings of one member; ``run.seed`` is the first one's.
+        Settings of one member; ``run.seed`` is that of the first.
     members
-        How many.
+        Number of members.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def ensemble(config: MatterTunerConfig, members: int = 4) -> EnsembleRun:
     Raises
     ------
     ConfigError
-        Fewer than two members are asked for.
+        Fewer than two members are requested.
     RunError
         The name is in use.
     """

@@ -1,4 +1,4 @@
-"""Figures of matplotlib, made apart from pyplot."""
+"""Matplotlib figures, created without pyplot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_figure(
 ) -> tuple[Figure, list[Axes]]:
     """Return a matplotlib figure and its axes in reading order, in inches.
 
-    The paper is white with dark ink, as a picture cannot know the theme it is read in.
+    The background is white with dark ink, because a picture cannot know the theme in which it is viewed.
     """
     # half a second, which a form must not wait for
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -56,14 +56,14 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
 
 
 def color_bar(points: ScalarMappable, ax: Axes, label: str, shrink: float = 1.0) -> None:
-    """Say beside a plot what its colours mean, in the size of the plot's own words."""
+    """Label a colour scale beside a plot, in the plot's own font size."""
     bar = ax.figure.colorbar(points, ax=ax, shrink=shrink)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 
 def picture_html(figure: Figure, alt: str) -> str:
-    """Return a figure as an element of a page, with what it shows for who does not see it."""
+    """Return a figure as an HTML element, with alternative text for those who cannot see it."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI_OF_RESULTS)
     image = base64.b64encode(picture.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and lines that are whole or not read."""
+"""Files that are complete or absent, and lines that are complete or ignored."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _UNFINISHED = ".unfinished"
 _MAKING_SECONDS = 60.0
 
-# temporary files are private; what replaces a file is as readable as any other new one
+# temporary files are private; make the replacement as readable as any other new file
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file so that a reader, or a crash at any moment, sees the old or the new one.
+    """Write a file so that a reader, or a crash at any moment, sees either the old or the new one.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises
     ------
     OSError
-        E.g. where the disk is full; the old file stays and the temporary one is removed.
+        E.g. the disk is full; the old file stays and the temporary one is removed.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=_UNFINISHED)
     temporary = Path(name)
@@ -63,17 +63,17 @@ def remove_unfinished(folder: Path) -> None:
 
 @contextlib.contextmanager
 def made_whole(path: Path) -> Iterator[Path]:
-    """Make a folder under another name, to which it is renamed once all is in it.
+    """Create a folder under another name, and rename it once it is complete.
 
     Parameters
     ----------
     path
-        The folder, which must not be there.
+        The folder, which must not exist.
 
     Raises
     ------
     FileExistsError
-        Where it is.
+        The folder exists.
     """
     for left in path.parent.glob(f".*{_UNFINISHED}"):
         if time.time() - left.stat().st_mtime > _MAKING_SECONDS:
@@ -96,17 +96,17 @@ def made_whole(path: Path) -> Iterator[Path]:
 
 
 def is_without_files(path: Path) -> bool:
-    """Return whether a folder is there that holds no file, as when its maker was killed."""
+    """Return whether a folder exists that contains no files, e.g. because its creator was killed."""
     return path.is_dir() and not any(found.is_file() for found in path.rglob("*"))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file at once."""
+    """Replace a text file atomically."""
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Replace a JSON file at once."""
+    """Replace a JSON file atomically."""
     write_text(path, json.dumps(data, indent=1) + "\n")
 
 
@@ -116,7 +116,7 @@ def append_line(path: Path, data: dict[str, Any]) -> None:
     Raises
     ------
     OSError
-        E.g. where the disk is full; a part of the line may have been written, which readers skip.
+        E.g. the disk is full; part of the line may have been written, which readers skip.
     """
     line = (json.dumps(data, separators=(",", ":")) + "\n").encode()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -131,22 +131,22 @@ def append_line(path: Path, data: dict[str, Any]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have on the disk what was written to a file, where there is one."""
+    """Flush a file to disk, if it exists."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 class Lines(NamedTuple):
-    """What was read of a record of metrics.
+    """Result of reading a record of metrics.
 
     Attributes
     ----------
     records
-        One mapping a line.
+        One mapping per line.
     offset
         Where the next call should begin.
     damaged
-        Lines that are none, and were left out.
+        Number of lines left out because they are damaged.
     """
 
     records: list[dict[str, Any]]
@@ -155,10 +155,10 @@ class Lines(NamedTuple):
 
 
 def read_lines(path: Path, offset: int = 0) -> Lines:
-    """Read the whole lines after `offset`, while another process may be writing.
+    """Read the complete lines after `offset`, while another process may be writing.
 
-    A torn last line is left for the next call. A line is left out that is torn, or holds what no run writes:
-    readers compare and plot what they get.
+    An incomplete last line is left for the next call. Damaged lines are left out, as are those with contents
+    that no run writes, because readers compare and plot the values.
     """
     if not path.exists():
         return Lines([], 0)
@@ -168,10 +168,10 @@ def read_lines(path: Path, offset: int = 0) -> Lines:
     end = data.rfind(b"\n") + 1
     lines = [line for line in data[:end].splitlines() if line.strip()]
     try:
-        # in one go, which is several times quicker than line by line
+        # all at once, which is several times faster than line by line
         found = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
-        # a line was torn by a crash or a full disk
+        # a line was cut off by a crash or a full disk
         found = [_parsed(line) for line in lines]
     records = [record for record in found if _is_record(record)]
     return Lines(records, offset + end, max(len(lines) - len(records), 0))
@@ -187,7 +187,7 @@ def _parsed(line: bytes) -> Any:
 _NO_METRICS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: isinstance(value, str),
     "settings": lambda value: isinstance(value, dict),
-    # beyond this they are no longer exact as floats: no run counts so far, and no calendar reaches there
+    # beyond this, integers are no longer exact as floats; no run counts that far and no calendar reaches it
     "time": lambda value: _is_number(value) and 0 <= value < 2**53,
     "step": lambda value: _is_number(value) and 0 <= value < 2**53,
     "epoch": lambda value: _is_number(value) and 0 <= value < 2**53,
@@ -206,4 +206,4 @@ def _is_number(value: Any) -> bool:
 
 
 _LARGEST = sys.float_info.max
-"""What is infinite or no number stands in a record as ``null``."""
+"""Infinite values and NaN are recorded as ``null``."""

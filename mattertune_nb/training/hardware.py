@@ -1,4 +1,4 @@
-"""Whether this machine can do what a config asks for, said in words before anything starts."""
+"""Whether this machine can run a config, with an explanation before anything starts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def refusal(config: TrainerConfig, *, in_notebook: bool = False) -> str | None:
 
 
 def _device_refusal(config: TrainerConfig, accelerator: str, n_gpus: int) -> str | None:
-    """Return why a config cannot run on the kind of processor that it means, or ``None``."""
+    """Return why a config cannot run on its kind of processor, or ``None``."""
     if accelerator == "cuda" and not n_gpus:
         return (
             f"trainer.accelerator: '{config.accelerator}' needs a GPU, and this machine has none that "
@@ -58,8 +58,8 @@ def _device_refusal(config: TrainerConfig, accelerator: str, n_gpus: int) -> str
         )
     if accelerator == "mps":
         return (
-            f"trainer.accelerator: '{config.accelerator}' would be an Apple GPU, which has no float64, "
-            "and energies need it. Set it to 'cpu' here."
+            f"trainer.accelerator: '{config.accelerator}' means an Apple GPU, which has no float64, "
+            "but energies need it. Set it to 'cpu' here."
         )
     if accelerator == "tpu":
         return "trainer.accelerator: 'tpu' needs torch_xla and a TPU. Set it to 'cpu' here."
@@ -68,7 +68,7 @@ def _device_refusal(config: TrainerConfig, accelerator: str, n_gpus: int) -> str
         count = config.devices if isinstance(config.devices, int) else 0
         if any(i >= n_gpus for i in wanted) or count > n_gpus:
             return (
-                f"trainer.devices: {config.devices} asks for GPUs that are not there; this machine "
+                f"trainer.devices: {config.devices} asks for GPUs that do not exist; this machine "
                 f"has {n_gpus} (numbered from 0)."
             )
     if accelerator == "cpu":
@@ -79,14 +79,14 @@ def _device_refusal(config: TrainerConfig, accelerator: str, n_gpus: int) -> str
             )
         if config.precision in ("16-mixed", "16-true", "transformer-engine"):
             return (
-                f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would swap "
-                "it for bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
+                f"trainer.precision: '{config.precision}' needs a GPU; on a CPU Lightning would replace "
+                "it with bfloat16. Set '32-true', or 'bf16-mixed' if that is what you want."
             )
     return None
 
 
 def accelerator_here(config: TrainerConfig) -> str:
-    """Return the accelerator that Lightning is to be asked for; its 'auto' would take an Apple GPU."""
+    """Return the accelerator to request from Lightning, whose 'auto' would pick an Apple GPU."""
     import torch
 
     if config.accelerator == "auto" and torch.backends.mps.is_available():
@@ -105,8 +105,9 @@ def _notebook_refusal(config: TrainerConfig, n_present: int) -> str | None:
         return None
     field = f"devices: {config.devices}" if n_devices != 1 else f"strategy: '{config.strategy}'"
     return (
-        f"trainer.{field} cannot be used from inside a notebook's kernel. Start the run in a process "
-        "of its own: run = tuner.start()."
+        f"trainer.{field} cannot be used from inside a notebook's kernel. Start the run in a separate "
+        f"process: "
+        "run = tuner.start()."
     )
 
 

@@ -1,4 +1,4 @@
-"""Learning curves: the same run on parts of its data, and what more data should bring."""
+"""Learning curves: the same run on parts of its data, and the expected benefit of more data."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """Error = a n^-b over the number of training frames.
+    """Power law: error = a n^-b for n training frames.
 
     Attributes
     ----------
     sizes, errors
-        (m,) that it was fitted to, the errors as a person reads them.
+        (m,) data of the fit, with the errors in the units that people read.
     exponent
         b; 0.5 means that four times the data halve the error.
     exponent_error
-        Its standard error; NaN where two sizes leave none.
+        Its standard error; NaN if two sizes leave none.
     scatter
-        Standard deviation of the errors' logarithms about the line; NaN as above.
+        Standard deviation of the logarithms of the errors about the line; NaN as above.
     """
 
     sizes: NDArray[np.float64]
@@ -49,10 +49,10 @@ class PowerLaw:
     scatter: float
 
     def after(self, factor: float) -> tuple[float, float]:
-        """Return the error expected with `factor` times the data of the largest size, and its uncertainty."""
+        """Return the error expected for `factor` times the largest amount of data, and its uncertainty."""
         last = float(self.errors[self.sizes == self.sizes.max()].mean())
         expected = last * factor**-self.exponent
-        # of the measured point itself and of the slope that goes on from it
+        # from the measured point itself and from the slope extrapolated from it
         relative = math.hypot(math.log(factor) * self.exponent_error, self.scatter)
         return expected, expected * relative
 
@@ -69,9 +69,9 @@ def power_law(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw:
     Parameters
     ----------
     sizes
-        (m,) numbers of training frames, of at least two values.
+        (m,) numbers of training frames, with at least two distinct values.
     errors
-        (m,), above zero.
+        (m,), positive.
     """
     n, e = np.asarray(sizes, float), np.asarray(errors, float)
     x, y = np.log(n), np.log(e)
@@ -84,7 +84,7 @@ def power_law(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw:
 
 
 class LearningCurve(RunSeries):
-    """Runs on parts of the training set; :func:`learning_curve` makes it.
+    """Runs on parts of the training set; created by :func:`learning_curve`.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class LearningCurve(RunSeries):
     kind: ClassVar[str] = "learning curve"
 
     def points(self) -> dict[str, PowerLaw]:
-        """Return sizes, best validation errors and their power law by property, of the runs that have ended.
+        """Return sizes, best validation errors and power laws by property, for the runs that have ended.
 
         Properties without an error at two sizes are left out.
         """
@@ -124,7 +124,7 @@ class LearningCurve(RunSeries):
 
     @override
     def told(self) -> list[str]:
-        """Return what doubling the data should bring, a sentence for each property."""
+        """Return the expected effect of doubling the data, one sentence per property."""
         laws, found = self.points(), []
         for prop in self._properties():
             law = laws.get(prop.name)
@@ -135,21 +135,21 @@ class LearningCurve(RunSeries):
             about = f" ± {_rounded(error, error)}" if error == error else ""
             scale = error if error > 0 else 0.05 * expected
             text = (
-                f"Doubling the data should take {prop.title} from {_rounded(last, scale)} to "
+                f"Doubling the data should change {prop.title} from {_rounded(last, scale)} to "
                 f"{_rounded(expected, scale)}{about} {prop.shown_unit}"
             )
             if law.exponent <= law.exponent_error:
-                text += ", no more than these runs scatter: other frames or settings may help more"
+                text += ", which is within the scatter of these runs: other frames or settings may help more"
             elif not about:
-                text += " (two sizes say nothing of how sure that is)"
+                text += " (two sizes give no uncertainty)"
             found.append(f"{text}.")
-        return found or ["Fewer than two runs have ended so far."]
+        return found or ["Fewer than two runs have finished so far."]
 
     def __str__(self) -> str:
         return "\n".join(self.told())
 
     def draw(self) -> Figure:
-        """Draw the errors over the number of training frames, with the power laws up to twice the data."""
+        """Plot the errors over the number of training frames, with the power laws up to twice the data."""
         laws = self.points()
         properties = [prop for prop in self._properties() if prop.name in laws]
         n = max(len(properties), 1)
@@ -182,7 +182,7 @@ class LearningCurve(RunSeries):
 def new_learning_curve(
     config: MatterTunerConfig, fractions: Sequence[float] = (0.25, 0.5, 1.0)
 ) -> LearningCurve:
-    """Make the folder of a learning curve; nothing trains yet. See :func:`learning_curve`."""
+    """Create the folder of a learning curve; nothing is trained yet. See :func:`learning_curve`."""
     fractions = sorted(set(fractions))
     if len(fractions) < 2 or not all(0 < f <= 1 for f in fractions):
         msg = f"fractions: give two or more, above 0 and up to 1, got {tuple(fractions)}."
@@ -195,7 +195,7 @@ def new_learning_curve(
         part = {"train_share": fraction * data.train_share, "batch_size": batch}
         changed: dict[str, Any] = {"data": data.model_copy(update=part)}
         if trainer.max_epochs not in (None, -1):
-            # as many steps as with all frames: with fewer, it would be these that errors tell of
+            # as many steps as with all frames: otherwise the errors would reflect the number of steps
             epochs = math.ceil(trainer.max_epochs / fraction)
             changed["trainer"] = trainer.model_copy(update={"max_epochs": epochs})
         configs[f"{fraction:g}"] = config.model_copy(update=changed)
@@ -205,23 +205,23 @@ def new_learning_curve(
 def learning_curve(
     config: MatterTunerConfig, fractions: Sequence[float] = (0.25, 0.5, 1.0)
 ) -> LearningCurve:
-    """Train on parts of the training set, in a process of its own, to see what more data would bring.
+    """Train on parts of the training set, in a separate process, to see what more data would gain.
 
-    All runs are validated on the same frames, a smaller part is contained in each larger one, and each run
-    makes about as many steps. Make the config short.
+    All runs are validated on the same frames, each smaller part is contained in the larger ones, and each run
+    makes about as many steps. Keep the config short.
 
     Parameters
     ----------
     config
         Settings of the run on all frames.
     fractions
-        Of the training part; more of them make the uncertainty more honest.
+        Fractions of the training set; more of them make the uncertainty more reliable.
 
     Returns
     -------
     LearningCurve
-        The handle: ``wait()``, ``stop()``, ``resume()``, ``dashboard()``, ``points()``; as a string what
-        doubling the data should bring.
+        The handle: ``wait()``, ``stop()``, ``resume()``, ``dashboard()``, ``points()``; as a string, the
+        expected effect of doubling the data.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def learning_curve(
 
 
 def _rounded(value: float, error: float) -> str:
-    """Return a number with as many digits as its uncertainty leaves."""
+    """Return a number with as many digits as its uncertainty justifies."""
     if not error > 0:
         return f"{value:.3g}"
     digits = max(-math.floor(math.log10(error)), 0)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.trainer import TrainerConfig
 
 _LIGHTNINGS_EPOCHS = 1000
-"""What Lightning takes where nothing says how long a run is."""
+"""Lightning's default if nothing limits the length of a run."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class RunLength:
     train_batches, val_batches
         Batches of an epoch and of a validation, on each process.
     epochs
-        Passes over the training set, the last perhaps a part of one; ``None``: no end.
+        Passes over the training set, possibly with a fraction of a last one; ``None``: no end.
     steps, validations
-        In all; of one epoch where there is no end.
+        In total; for one epoch if there is no end.
     validations_per_epoch
-        On average.
+        Average number per epoch.
     sanity_batches
         Validation batches tried before training.
     """
@@ -46,7 +46,7 @@ def length_of_run(config: TrainerConfig, train_batches: int, val_batches: int) -
     Parameters
     ----------
     config
-        Limits and intervals; ``max_time`` and early stopping are not asked.
+        Limits and intervals; ``max_time`` and early stopping are ignored.
     train_batches, val_batches
         Batches that the loaders have, on each process.
     """
@@ -95,11 +95,11 @@ def last_step(config: TrainerConfig, steps_per_epoch: int) -> int | None:
     config
         Its limits.
     steps_per_epoch
-        Optimizer steps of an epoch; 0 where they are not known yet.
+        Optimizer steps per epoch; 0 if not known yet.
 
     Returns
     -------
-        ``None`` where neither ends it, or where epochs of unknown length do.
+        ``None`` if neither ends it, or if epochs of unknown length do.
     """
     max_epochs, max_steps = _ends(config)
     last = min(max_epochs * steps_per_epoch if steps_per_epoch else math.inf, max_steps)
@@ -107,7 +107,7 @@ def last_step(config: TrainerConfig, steps_per_epoch: int) -> int | None:
 
 
 def _ends(config: TrainerConfig) -> tuple[float, float]:
-    """Return the epochs and the steps at which a run ends, infinite where they do not end it."""
+    """Return the epochs and the steps at which a run ends, infinite if they do not end it."""
     if fast := _trial_batches(config):
         return 1, fast
     steps = math.inf if config.max_steps == -1 else config.max_steps
@@ -118,12 +118,12 @@ def _ends(config: TrainerConfig) -> tuple[float, float]:
 
 
 def _trial_batches(config: TrainerConfig) -> int:
-    """Return how many batches Lightning's ``fast_dev_run`` makes; 0 where it is off."""
+    """Return the number of batches of Lightning's ``fast_dev_run``; 0 if it is off."""
     return int(config.additional_trainer_kwargs.get("fast_dev_run") or 0)
 
 
 def _limited(n_batches: int, limit: Any) -> int:
-    """Return the batches that a number or a fraction of Lightning's leaves."""
+    """Return the number of batches that Lightning's number or fraction leaves."""
     if limit is None:
         return n_batches
     return int(n_batches * limit) if isinstance(limit, float) else min(n_batches, int(limit))

@@ -1,4 +1,4 @@
-"""What a run says: into its log, and not onto the console."""
+"""Messages of a run go into its log, and not onto the console."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that a full disk does not turn into tracebacks on the console."""
+    """A log that does not print tracebacks to the console when the disk is full."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
         """Leave the record out."""
 
     def close(self) -> None:
-        """Close the file, with what could be written."""
+        """Close the file with whatever could be written."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 class _Plain(logging.Formatter):
-    """Writes out what would steer a terminal: a log may tell of any file's name and contents."""
+    """Escapes terminal control codes, because a log may contain any file's name and contents."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
@@ -36,7 +36,7 @@ class _Plain(logging.Formatter):
 
 @contextlib.contextmanager
 def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
-    """Send what Lightning and this package say to the run's log; the first process speaks for all."""
+    """Send messages of Lightning and this package to the run's log, from the first process only."""
     handler: logging.Handler = logging.NullHandler()
     if is_first:
         handler = _LogFile(path, encoding="utf-8")
@@ -62,7 +62,7 @@ def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
 
 
 def quiet_lightning() -> None:
-    """Drop advice of Lightning's that does not hold here."""
+    """Suppress advice from Lightning that does not apply here."""
     for message in (
         ".*does not have many workers.*",  # graphs are built once and kept
         ".*smaller than the logging interval.*",

@@ -1,4 +1,4 @@
-"""A user's own module class, under the name by which other processes import it."""
+"""A user's own module class, by the name under which other processes import it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def import_module_class(name: str | None) -> type[FinetuneModuleBase]:
     Raises
     ------
     ConfigError
-        Where it cannot be imported, or is no such class.
+        It cannot be imported, or is not such a class.
     """
     if name is None:
         return FinetuneModuleBase
     try:
         module_class = pkgutil.resolve_name(name)
-    except Exception as exc:  # a user's file may end in anything when it is imported
+    except Exception as exc:  # importing a user's file may raise anything
         msg = f"run.module_class: '{name}' cannot be imported ({cause(exc)})."
         raise ConfigError(msg) from exc
     if not (isinstance(module_class, type) and issubclass(module_class, FinetuneModuleBase)):
@@ -34,7 +34,7 @@ def import_module_class(name: str | None) -> type[FinetuneModuleBase]:
 
 
 def importable_name(module_class: type[FinetuneModuleBase]) -> str | None:
-    """Return the name of a user's class, ``None`` where no other process could import it."""
+    """Return the name of a user's class, ``None`` if no other process could import it."""
     name = f"{module_class.__module__}:{module_class.__qualname__}"
     return None if module_class.__module__ == "__main__" or "<locals>" in name else name
 

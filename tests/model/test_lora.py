@@ -182,7 +182,7 @@ def test_a_run_has_plain_weights_in_its_best_checkpoint_and_for_the_vendor(demo,
 
 
 def test_weights_cannot_be_held_that_are_not_trained(demo):
-    with pytest.raises(mt.ConfigError, match=r"with LoRA .* none are trained"):
+    with pytest.raises(mt.ConfigError, match=r"LoRA .* does not train"):
         demo("run", l2_sp={"weight": 1.0})
-    with pytest.raises(mt.ConfigError, match=r"with LoRA .* none are trained"):
+    with pytest.raises(mt.ConfigError, match=r"LoRA .* does not train"):
         demo("run", ewc={"weight": 1.0}).to_yaml()

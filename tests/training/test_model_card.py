@@ -58,9 +58,9 @@ def test_errors_are_those_of_the_record_and_of_ase(run, copper_xyz):
 def test_it_says_what_the_model_is_not_for(run):
     said = " | ".join(model_card(run.directory)["not_for"])
     assert "elements other than Cu" in said
-    assert "cells that change: the stress was not tuned on" in said
+    assert "variable cells: the stress was not trained" in said
     low, high = model_card(run.directory)["data"]["volume_A3_per_atom"]
-    assert f"volumes outside of {low:g} to {high:g} Å³ per atom" in said
+    assert f"volumes outside {low:g} to {high:g} Å³ per atom" in said
 
 
 def test_of_chgnet_it_knows_licence_and_training_data(tmp_path):

@@ -1,1 +1,1 @@
-"""Lightning's callbacks of a run: they write its records and keep its promises."""
+"""Lightning callbacks of a run: they write its records, and stop and save it as promised."""

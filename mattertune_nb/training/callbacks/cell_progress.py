@@ -1,4 +1,4 @@
-"""How far a fit is, below the cell that waits for it."""
+"""Progress of a fit below the cell that waits for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CellProgress(Callback):
     Parameters
     ----------
     name
-        Of the run.
+        Name of the run.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,7 +42,7 @@ class CellProgress(Callback):
         try:
             steps = trainer.estimated_stepping_batches
             self._total = int(steps) if 0 < steps < float("inf") else 0
-        except MisconfigurationException:  # not to be had under a schedule of accumulated batches
+        except MisconfigurationException:  # not available under a schedule of accumulated batches
             self._total = 0
 
     @override

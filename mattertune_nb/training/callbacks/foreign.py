@@ -1,4 +1,4 @@
-"""What becomes of structures away from the target, written into the directory of a run."""
+"""Changes on structures away from the target, written into the directory of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class ForeignRecorder(ForeignMonitor):
-    """Keeps what :class:`ForeignMonitor` measures, and measures the best weights at the end.
+    """Records what :class:`ForeignMonitor` measures, and measures the best weights at the end.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ class ForeignRecorder(ForeignMonitor):
             self._write(is_best=False)
 
     def measure_best(self, model: FinetuneModuleBase) -> None:
-        """Measure the weights that a run has kept; whatever goes wrong costs only that."""
+        """Measure the weights that a run has kept; a failure costs only this measurement."""
         try:
             best = self._run.best_metrics()
             if best and self.measure(model, best["epoch"], best["step"]) is not None:
                 self._write(is_best=True)
         except (MatterTuneError, RuntimeError) as exc:
-            log.warning("What became of other structures is not known (%s)", exc)
+            log.warning("Changes on other structures are not known (%s)", exc)
 
     def _write(self, *, is_best: bool) -> None:
         if self.foreign is None or not len(self.foreign):

@@ -1,4 +1,4 @@
-"""The bar of a run in a shell."""
+"""The progress bar of a run in a shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing_extensions import override
 
 
 class EpochsFromOne(RichProgressBar):
-    """Lightning's bar that counts epochs from 1 to the last, as all that people read here does."""
+    """Lightning's bar, but counting epochs from 1, like everything else shown to people."""
 
     @override
     def _get_train_description(self, current_epoch: int) -> str:

@@ -1,4 +1,4 @@
-"""The callback that keeps a run's status, its `last` checkpoint and its promise to stop when asked."""
+"""The callback that maintains a run's status and `last` checkpoint, and stops it on request."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _HEARTBEAT_SECONDS = 2.0
 
 
 class RunSupervisor(Checkpoint):
-    """Saves `last`, ends the run at an optimizer step when asked, and tells the status file.
+    """Saves `last`, ends the run at an optimizer step when asked, and updates the status file.
 
-    `last` is written only where Lightning can go on exactly: after an optimizer step in the middle
-    of an epoch that no validation follows, and at the end of an epoch. It holds the state of all
+    `last` is written only where Lightning can continue exactly: after an optimizer step in the middle of an
+    epoch that is not followed by a validation, and at the end of an epoch. It contains the state of all
     random number generators.
 
     Parameters
@@ -50,13 +50,13 @@ class RunSupervisor(Checkpoint):
     run
         The run's directory.
     config
-        Its settings, which checkpoints keep.
+        Its settings, stored in checkpoints.
     stop
-        Asked at each optimizer step.
+        Checked at each optimizer step.
     pace
-        Measures the last weights where the run ends in mid-epoch.
+        Measures the last weights if the run ends in mid-epoch.
     resumption
-        What is new in a run that is resumed.
+        What is new in a resumed run.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class RunSupervisor(Checkpoint):
         self._loaded: list[dict[str, Any]] = []
         self._ends_at_step = False
         self.is_cut = False
-        """Whether a callback ended an epoch before its last batch, so that a resume has its rest to do."""
+        """Whether a callback ended an epoch before its last batch, so that a resume must finish it."""
         self.started = False
-        """Whether training has begun, so that there is something to keep."""
+        """Whether training has begun, so that there is something to save."""
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._heartbeat_at = time.monotonic()
-        # many processes leave together, at a step
+        # several processes leave together, at a step
         self._stop.at_once = not trainer.ckpt_path and trainer.world_size == 1
         if trainer.is_global_zero:
-            # where a resumed run goes on is known to the status, and not yet to the Trainer
+            # the status, but not yet the Trainer, knows where a resumed run continues
             with contextlib.suppress(OSError):
                 self._run.write_status("running")
 
@@ -110,7 +110,7 @@ class RunSupervisor(Checkpoint):
         self._tell_epoch(trainer)
         self._heartbeat(trainer, force=True)
         if self._rng:
-            # over another number of processes than before there is no exact way to go on
+            # with a different number of processes than before an exact continuation is impossible
             set_rng_state(self._rng[trainer.global_rank % len(self._rng)])
             self._rng = []
             if trainer.is_global_zero:
@@ -131,7 +131,7 @@ class RunSupervisor(Checkpoint):
     ) -> None:
         self._heartbeat(trainer)
         if trainer.global_step == self._step:
-            # gradients are still being accumulated: who ended the run here ends it at the step
+            # gradients are still being accumulated: a run ended here ends at the step
             self._ends_at_step = self._ends_at_step or trainer.should_stop
             trainer.should_stop = False
             return
@@ -157,7 +157,7 @@ class RunSupervisor(Checkpoint):
             trainer._logger_connector.update_train_step_metrics()
             self._pace.measure_last(trainer)
             if trainer.is_global_zero and self._run.last.is_file():
-                # what was measured is no place to go on from exactly
+                # a state with measurements in between cannot be continued exactly
                 self._run.last.touch()
             raise RunStopped
         if trainer.global_step == trainer.max_steps:
@@ -168,7 +168,7 @@ class RunSupervisor(Checkpoint):
         self._heartbeat(trainer, force=True)
         stop = self._should_stop(trainer)
         if self.is_cut:
-            # what was measured since is no place to go on from exactly
+            # a state with measurements in between cannot be continued exactly
             if trainer.is_global_zero and self._run.last.is_file():
                 self._run.last.touch()
             return
@@ -215,7 +215,7 @@ class RunSupervisor(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # each process draws its own numbers; all of them are here whenever a checkpoint is made
+        # each process draws its own random numbers; all of them are here whenever a checkpoint is written
         checkpoint["rng"] = gathered(trainer, rng_state())
         checkpoint["settings"] = self._settings
         written = [record for logger in _loggers(trainer) for record in logger.recent]
@@ -235,7 +235,7 @@ class RunSupervisor(Checkpoint):
     def _should_stop(self, trainer: Trainer) -> bool:
         """Return whether all processes end here; a run whose directory is gone ends at once."""
         stop = bool(self._stop) or self._is_removed
-        # all processes of a distributed run have to leave at the same step
+        # all processes of a distributed run must leave at the same step
         if not trainer.strategy.reduce_boolean_decision(stop, all=False):
             return False
         removed = self._is_removed or not self._run.config_file.exists()
@@ -249,7 +249,7 @@ class RunSupervisor(Checkpoint):
 
     def _save(self, trainer: Trainer, next_epoch: int) -> None:
         last, new = self._run.last, self._run.next
-        # Lightning writes them after this hook, of which the checkpoint says that it is done
+        # Lightning writes them after this hook, but the checkpoint says that the hook is done
         self._unwritten = unwritten(trainer)
         if trainer.is_global_zero:
             sync(self._run.metrics_file)
@@ -288,12 +288,12 @@ def _loggers(trainer: Trainer) -> list[RunLogger]:
 
 
 def _steps_per_epoch(trainer: Trainer) -> int:
-    """Return the optimizer steps of an epoch, of which batches by atoms tell nothing in advance."""
+    """Return the optimizer steps per epoch, which is not known in advance for batches limited by atoms."""
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def _validation_follows(trainer: Trainer) -> bool:
-    """Return whether a validation is due, and not only because a callback ends the run."""
+    """Return whether a validation is due anyway, not only because a callback ends the run."""
     loop, ends = trainer.fit_loop, trainer.should_stop
     assert loop._data_fetcher is not None
     trainer.should_stop = False
@@ -304,7 +304,7 @@ def _validation_follows(trainer: Trainer) -> bool:
 
 
 def _cuts_the_epoch(trainer: Trainer) -> bool:
-    """Return whether a callback ends the run in the middle of an epoch."""
+    """Return whether a callback is ending the run in the middle of an epoch."""
     ends = trainer.should_stop and trainer.fit_loop._can_stop_early
     return ends and not trainer.is_last_batch
 

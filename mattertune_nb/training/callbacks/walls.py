@@ -1,4 +1,4 @@
-"""Walls between atoms before and after, written into the directory of a run."""
+"""Pair energies before and after training, written into the directory of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class WallRecorder(WallMonitor):
-    """Keeps what :class:`WallMonitor` computes, of the best weights of a run in place of the last ones.
+    """Records what :class:`WallMonitor` computes, for the best weights of a run in place of the last.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ class WallRecorder(WallMonitor):
         """Wait for the best weights."""
 
     def measure_best(self, model: FinetuneModuleBase) -> None:
-        """Compute the walls of the weights that a run has kept; whatever goes wrong costs only them."""
+        """Compute the pair energies of the weights that a run has kept; a failure costs only these."""
         if not self._run.best.is_file():
             return
         try:
             self.compare(model)
         except (MatterTuneError, RuntimeError) as exc:
-            log.warning("Whether atoms push each other apart is not known (%s)", exc)
+            log.warning("Short-range repulsion could not be checked (%s)", exc)
         self._write()
 
     def _write(self) -> None:

@@ -1,1 +1,1 @@
-"""What a run will take, found by a trial of a few steps."""
+"""The cost of a run, estimated from a trial of a few steps."""

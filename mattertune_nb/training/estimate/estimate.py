@@ -1,7 +1,7 @@
-"""What a run will take of time, memory and disk, known before it starts.
+"""The time, memory and disk space of a run, estimated before it starts.
 
-A few real steps are made in a process of its own, see :mod:`.trial`; the rest is arithmetic, so that
-another number of epochs needs no other trial.
+A few real steps are made in a separate process, see :mod:`.trial`; the rest is arithmetic, so a different
+number of epochs needs no new trial.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from mattertune_nb.training.length import length_of_run
 if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
-_LONG = 1800.0  # s; of more a person would rather know what shortens it
-_A_LOOK = 600.0  # s; what one waits for to see whether a run is worth it
+_LONG = 1800.0  # s; above this, hints say how to shorten it
+_A_LOOK = 600.0  # s; a reasonable wait to see whether a run is worth it
 _MUCH_VALIDATION = 0.25
-# bytes of what is written beside the checkpoints: two records a logged step, one a validation, and the
-# sample of the last validation with the log, config and splits
+# bytes written beside the checkpoints: two records per logged step, one per validation, and the sample of the
+# last validation with the log, config and splits
 _STEP_RECORDS, _VALIDATION_RECORD, _OTHER_FILES = 300, 500, 70_000
 _BEST, _LAST = 1, 2  # checkpoints: the best; the last and the one before
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a few real steps have shown; times in seconds, sizes in bytes.
+    """Measurements from a few real steps; times in seconds, sizes in bytes.
 
     Attributes
     ----------
     device
-        Where they were made, e.g. ``"this CPU"``.
+        Device of the trial, e.g. ``"this CPU"``.
     train_batches, val_batches
-        Batches that the loaders have, on each process.
+        Number of batches of the loaders, on each process.
     train_batch, val_batch
-        Time of a batch of the mean size.
+        Time for a batch of mean size.
     start
-        Time before the first step: imports, reading, graphs, errors of the untuned model, without
-        those of the validation set.
+        Time before the first step: imports, reading, graphs, errors of the untuned model, without those of
+        the validation set.
     save
         Time to write a checkpoint.
     checkpoint
         Size of a checkpoint.
     memory, gpu_memory
-        At the peak of 1, 2, 4, … epochs, as the largest batch is drawn sooner or later: of all processes on
-        this machine together, and of a GPU.
+        Peaks within 1, 2, 4, … epochs, because the largest batch is drawn sooner or later: of all processes
+        on this machine together, and of a GPU.
     """
 
     device: str
@@ -64,7 +64,7 @@ class Trial:
     gpu_memory: tuple[int, ...]
 
     def peaks(self, n_epochs: float) -> tuple[int, int]:
-        """Return the memory and the GPU's at the peak of so many epochs."""
+        """Return the peak memory, and that of the GPU, within a number of epochs."""
         last = len(self.memory) - 1
         i = math.ceil(math.log2(min(max(n_epochs, 1), 2**last)))
         return self.memory[i], self.gpu_memory[i]
@@ -72,28 +72,28 @@ class Trial:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time, memory and disk that a run will take; times in seconds, sizes in bytes.
+    """Time, memory and disk space of a run; times in seconds, sizes in bytes.
 
     Attributes
     ----------
     seconds
-        The whole run; ``None`` where it has no end.
+        The whole run; ``None`` if it has no end.
     start_seconds
-        Of it, before the first step.
+        Part of it before the first step.
     epoch_seconds, train_seconds, validation_seconds
-        An epoch, and training and validation in it, on average.
+        An epoch, and the training and validation in it, on average.
     n_epochs, n_steps, n_validations
-        How many there are, the last epoch perhaps a part of one; ``None`` without an end.
+        Their numbers, possibly with a fraction of a last epoch; ``None`` without an end.
     memory, gpu_memory
-        At the peak, of the processes that train, and of a GPU.
+        Peaks of the training processes, and of a GPU.
     disk
         The run's directory.
     device
-        Where it trains, e.g. ``"this CPU"``.
+        Device of the run, e.g. ``"this CPU"``.
     may_end_earlier
         Whether early stopping or ``max_time`` may end it.
     hints
-        What would shorten it, where it is long.
+        How to shorten the run, if it is long.
     """
 
     seconds: float | None
@@ -113,18 +113,18 @@ class Estimate:
 
     @classmethod
     def from_trial(cls, config: MatterTunerConfig, trial: Trial) -> Self:
-        """Reckon what a run takes whose batches are those of the trial.
+        """Compute the cost of a run whose batches are those of the trial.
 
         Parameters
         ----------
         config
             Settings of the run.
         trial
-            What its first steps took on this machine.
+            Measurements of its first steps on this machine.
         """
         settings = config.trainer
         length = length_of_run(settings, trial.train_batches, trial.val_batches)
-        # each epoch ends with `last`; the best weights are written at most once a validation
+        # each epoch ends with `last`; the best weights are written at most once per validation
         train = length.train_batches * trial.train_batch + trial.save
         one_pass = length.val_batches * trial.val_batch
         validation = length.validations_per_epoch * (one_pass + trial.save)
@@ -158,7 +158,7 @@ class Estimate:
 
     @property
     def validation_share(self) -> float:
-        """Part of an epoch that is spent on validation."""
+        """Fraction of an epoch spent on validation."""
         return self.validation_seconds / self.epoch_seconds
 
     def __str__(self) -> str:
@@ -186,9 +186,9 @@ class Estimate:
 
 
 def estimate(config: MatterTunerConfig) -> Estimate:
-    """Say what a run of a config will take of time, memory and disk on this machine.
+    """Estimate the time, memory and disk space of a run on this machine.
 
-    A process of its own makes a trial of a few steps on the config's data, which takes some ten seconds;
+    A separate process makes a trial of a few steps on the config's data, which takes about ten seconds;
     nothing is written or kept.
 
     Parameters
@@ -199,14 +199,14 @@ def estimate(config: MatterTunerConfig) -> Estimate:
     Raises
     ------
     MatterTuneError
-        Where config, data or this machine do not allow the run.
+        Config, data or this machine do not allow the run.
     """
     with TrialProcess() as process:
         return Estimate.from_trial(config, process.ask(config))
 
 
 def trial_settings(config: MatterTunerConfig) -> dict[str, Any]:
-    """Return the settings that a trial depends on, as builtins; structures of a list are left out."""
+    """Return the settings that a trial depends on, as builtins; structures in a list are left out."""
     trainer = {"accelerator", "devices", "strategy", "num_nodes", "precision"}
     no_lists = {name: {"atoms_list"} for name in ("dataset", "train", "validation", "test")}
     return {
@@ -219,7 +219,7 @@ def trial_settings(config: MatterTunerConfig) -> dict[str, Any]:
 
 
 class TrialProcess(AskedProcess):
-    """A process that makes one trial; begun early, it has imported torch when it is asked."""
+    """A process that makes one trial; if started early, it has already imported torch when asked."""
 
     def __init__(self) -> None:
         super().__init__("trial of a few steps", "mattertune_nb.training.estimate.trial")
@@ -230,7 +230,7 @@ class TrialProcess(AskedProcess):
         Raises
         ------
         MatterTuneError
-            Where config, data or this machine do not allow it, or it was cancelled.
+            Config, data or this machine do not allow it, or it was cancelled.
         """
         answer = self.answer_to(config)
         return Trial(**answer | {k: tuple(answer[k]) for k in ("memory", "gpu_memory")})
@@ -262,16 +262,18 @@ def _disk(
 def _hints(
     config: MatterTunerConfig, trial: Trial, seconds: float | None, epoch: float, validation: float
 ) -> tuple[str, ...]:
-    """Return what would shorten a long run, and by how much where that is known."""
+    """Return ways to shorten a long run, and by how much if known."""
     if seconds is not None and seconds < _LONG:
         return ()
     hints = []
     a_look = max(int(_A_LOOK / epoch), 1)
     if config.trainer.max_time is None:
         fewer = f"{a_look} epoch{'s' * (a_look > 1)} take {duration(a_look * epoch)}"
-        hints.append(f"For a first look: {fewer} (max_epochs); the run can be trained longer.")
+        hints.append(
+            f"For a first look: {fewer} (max_epochs); the run can be trained longer afterwards."
+        )
     if config.trainer.early_stopping is None:
-        hints.append("Early stopping ends the run once nothing improves.")
+        hints.append("Early stopping would end the run once nothing improves.")
     if validation > _MUCH_VALIDATION * epoch:
         steps, epochs = (
             config.trainer.check_val_every_n_steps,

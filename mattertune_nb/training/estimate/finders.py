@@ -1,7 +1,7 @@
 """Finders: the learning rate at which a loss falls fastest, and the largest batch that fits into memory.
 
-Both are sought in another process, by :mod:`~mattertune_nb.training.estimate.searches`: nothing here imports
-torch.
+Both searches run in another process, see :mod:`~mattertune_nb.training.estimate.searches`; nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SOUGHT: dict[Kind, str] = {"lr": "learning rate", "batch": "largest batch"}
 
 
 def find_lr(config: MatterTunerConfig) -> Found:
-    """Find a learning rate in a process of its own: that at which the loss falls fastest.
+    """Find the learning rate at which the loss falls fastest, in a separate process.
 
-    The rate grows from step to step, as Lightning's ``Tuner.lr_find`` does it; weights are thrown away.
+    The rate grows from step to step, as in Lightning's ``Tuner.lr_find``; the weights are discarded.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ def find_lr(config: MatterTunerConfig) -> Found:
     Raises
     ------
     MatterTuneError
-        Where config, data or this machine do not allow the run.
+        Config, data or this machine do not allow the run.
     """
     return ask(config, "lr")
 
 
 def find_batch_size(config: MatterTunerConfig) -> Found:
-    """Find the largest batch that fits into memory in a process of its own, from steps on growing ones.
+    """Find the largest batch that fits into memory, from steps on growing batches in a separate process.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def find_batch_size(config: MatterTunerConfig) -> Found:
     Raises
     ------
     MatterTuneError
-        Where config, data or this machine do not allow the run.
+        Config, data or this machine do not allow the run.
     """
     return ask(config, "batch")
 
@@ -59,21 +59,21 @@ def ask(
     kind: Kind,
     begun: Callable[[AskedProcess], None] = lambda _: None,
 ) -> Found:
-    """Let another process find something.
+    """Run a search in another process.
 
     Parameters
     ----------
     config
         Settings of the run.
     kind
-        What is sought.
+        What to search for.
     begun
         Called with the process, which may be cancelled.
 
     Raises
     ------
     MatterTuneError
-        Where config, data or this machine do not allow it, or the process was ended.
+        Config, data or this machine do not allow it, or the process was ended.
     """
     what = f"search for the {_SOUGHT[kind]}"
     with AskedProcess(what, "mattertune_nb.training.estimate.searches", kind) as process:

@@ -1,4 +1,4 @@
-"""What a finder has found, and a drawing of what it tried."""
+"""The result of a finder, and a plot of what it tried."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _WIDTH, _HEIGHT = 320, 100
 
 @dataclass(frozen=True)
 class Found:
-    """What a finder has found.
+    """The result of a finder.
 
     Attributes
     ----------
     setting
-        Dotted name of the setting that it is for.
+        Dotted name of the setting.
     tried
-        Values of it.
+        Values tried.
     measured
-        What came of each.
+        Measurement for each.
     quantity
-        What is measured, with its unit.
+        Measured quantity, with its unit.
     suggestion
-        The value to use; ``None`` where none can be told.
+        The value to use; ``None`` if there is no clear one.
     note
-        Why, in a sentence.
+        The reason, in a sentence.
     """
 
     setting: str
@@ -40,7 +40,7 @@ class Found:
     note: str
 
     def to_html(self) -> str:
-        """Return a drawing of what came of each value, and what is suggested."""
+        """Return a plot of the measurement for each value, and the suggestion."""
         return _drawn(self) + f'<div class="mt-note">{html.escape(unbroken(self.note))}</div>'
 
     _repr_html_ = to_html

@@ -1,6 +1,6 @@
-"""What the untuned model says of values that may be a label, found in a process of its own.
+"""Compares values that may be labels with the untuned model, in a separate process.
 
-As a program, ``python -m`` of this module, it reads a config as JSON and answers with a line of JSON.
+Run as a program with ``python -m``, this module reads a config as JSON and answers with a line of JSON.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 _SECONDS = 5.0
-"""How long the names in a file are looked for."""
+"""Time limit for finding the names in a file."""
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What was said of the open choices of each data file.
+    """Results for the open choices of each data file.
 
     Attributes
     ----------
     files
-        By the file's field in the config and the label: the ``key`` that is taken or ``None``, ``notes``,
-        and the ``evidence`` for each candidate.
+        By the file's field in the config and the label: the chosen ``key`` or ``None``, ``notes``, and the
+        ``evidence`` for each candidate.
     """
 
     files: dict[str, dict[str, dict[str, Any]]]
 
     def added_to(self, name: str, choices: Mapping[str, Choice]) -> dict[str, Choice]:
-        """Return the choices of a file with what was said of them."""
+        """Return the choices of a file, updated with the results."""
         found = deepcopy(dict(choices))
         for label, said in self.files.get(name, {}).items():
             choice = found[label]
@@ -52,19 +52,19 @@ class Weighed:
 def weigh_labels(
     config: MatterTunerConfig, begun: Callable[[AskedProcess], None] = lambda _: None
 ) -> Weighed:
-    """Let another process say which values of the data files are labels, where several may be.
+    """Let another process decide which values of the data files are labels, if there are several candidates.
 
     Parameters
     ----------
     config
-        The data files, and the backbone that is asked.
+        The data files, and the backbone to compare with.
     begun
         Called with the process, which may be cancelled.
 
     Raises
     ------
     MatterTuneError
-        Where the process was ended.
+        The process was ended.
     """
     with AskedProcess("look at the labels", __name__) as process:
         begun(process)

@@ -1,4 +1,4 @@
-"""Structures of a data set for a trial: what it takes to get them, and how large their graphs are."""
+"""Structures of a data set for a trial: the cost of loading them, and the sizes of their graphs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _SECONDS = 1.5
 class DataSample:
     """Structures spread evenly over all sizes of a data set, the most typical first.
 
-    Those are typical that have as many angles and the like an edge as all together: along them time and
-    memory go with the size, whatever an edge takes and an angle.
+    Typical structures have about as many angles and the like per edge as the whole set: for them time and
+    memory grow with the size, whatever an edge and an angle cost.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class DataSample:
     samples
         Their graphs and labels.
     atoms
-        Of all of them.
+        Number of atoms in all of them.
     size
-        Edges and the like of all of them, see :func:`graph_size`.
+        Number of edges and the like in all of them, see :func:`graph_size`.
     bytes, frame_bytes
         Memory of all their graphs and labels, and of what was read.
     read, load, load_again
@@ -62,12 +62,12 @@ class DataSample:
     def take(
         cls, dataset: AtomsDataset, module: FinetuneModuleBase, clock: Callable[[], float]
     ) -> DataSample:
-        """Read structures and build their graphs, some dozens, or as many as a moment allows."""
+        """Read structures and build their graphs: some dozens, or as many as a short time allows."""
         by_size = np.argsort(dataset.n_atoms(), kind="stable")
         spread = by_size[evenly_spread(len(by_size), _N_STRUCTURES)]
         chosen = np.random.default_rng(0).permutation(spread)
         part = dataset.take(chosen)
-        # what the trial builds is kept nowhere: a second one would find it there and promise too much
+        # graphs built in the trial are not cached: a second trial would find them and be too optimistic
         graphs = GraphDataset(part, module.backbone, module.hparams.labels)
         backbone = module.backbone
         store = GraphStore(
@@ -91,7 +91,7 @@ class DataSample:
         n = len(samples)
         usual = _extra_per_edge(samples)
         in_order = sorted(samples, key=lambda sample: abs(_extra_per_edge([sample]) - usual))
-        build = max(build - read, 0.0)  # the frame was there, and only its labels were read again
+        build = max(build - read, 0.0)  # the frame was in memory, only its labels were read again
         return cls(
             graphs=graphs,
             samples=in_order,
@@ -111,6 +111,6 @@ def _extra_per_edge(samples: list[Sample]) -> float:
 
 
 def graph_size(graph: Graph) -> int:
-    """Return the number of edges of a graph and of what its adapter adds, such as angles."""
+    """Return the number of edges of a graph and of anything its adapter adds, such as angles."""
     extra = sum(len(tensor) for tensor in graph.extra.values())
     return int(graph.edge_index.shape[1]) + extra

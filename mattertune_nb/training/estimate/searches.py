@@ -1,7 +1,7 @@
-"""The searches of the finders, made in a process of their own.
+"""The searches of the finders, run in a separate process.
 
-As a program, ``python -m`` of this module with ``lr`` or ``batch``, it reads a config as JSON and answers
-with a line of JSON: a :class:`~mattertune_nb.training.estimate.found.Found`, or an error.
+Run as a program with ``python -m`` and the argument ``lr`` or ``batch``, this module reads a config as JSON
+and answers with a line of JSON: a :class:`~mattertune_nb.training.estimate.found.Found`, or an error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RATES = (1e-6, 0.1)
 _STEPS = 60
 _SECONDS = 30.0
 _SHARE = 0.8
-"""Of the memory that is free, so that whatever else goes on has some."""
+"""Fraction of the free memory to use, so that other programs keep some."""
 
 
 def rate_of(config: MatterTunerConfig, n_steps: int = _STEPS) -> Found:
@@ -51,7 +51,7 @@ def rate_of(config: MatterTunerConfig, n_steps: int = _STEPS) -> Found:
     config
         Settings of the run.
     n_steps
-        Steps, each at a higher rate.
+        Number of steps, each at a higher rate.
     """
     data, module = _prepared(config)
     trainer = config.trainer
@@ -74,28 +74,28 @@ def rate_of(config: MatterTunerConfig, n_steps: int = _STEPS) -> Found:
     tried = [float(rate) for rate in finder.results["lr"]] if finder else []
     losses = [float(loss) for loss in finder.results["loss"]] if finder else []
     suggestion = steepest(tried, losses)
-    note = "The loss did not fall at any rate; look at the data, or begin with 1e-3."
+    note = "The loss did not fall at any rate; check the data, or start with 1e-3."
     if suggestion is not None:
         note = (
-            "There the loss falls fastest. It is a rate to begin with, not the best one: short runs at half "
-            "that rate and at twice that rate tell more."
+            "The loss falls fastest here. This is a starting value, not the best one: short runs at half "
+            "and at twice this rate tell more."
         )
     rounded = None if suggestion is None else float(f"{suggestion:.2g}")
     return Found("model.optimizer.lr", tried, losses, "loss", rounded, note)
 
 
 def steepest(rates: list[float], losses: list[float]) -> float | None:
-    """Return the rate around which losses fall fastest; ``None`` where they fall nowhere.
+    """Return the rate around which losses fall fastest; ``None`` if they fall nowhere.
 
     Parameters
     ----------
     rates
-        Growing by the same factor from step to step.
+        Rates growing by a constant factor from step to step.
     losses
-        At each; slopes are taken over a sixth of them, as batches differ.
+        Loss at each rate; slopes are taken over a sixth of them, because batches differ.
     """
     window = max(len(losses) // 6, 4)
-    first = window  # what the first few batches say is their own
+    first = window  # the first few losses reflect only their batches
     slopes = [
         np.polyfit(np.arange(window), losses[i : i + window], 1)[0]
         for i in range(first, len(losses) - window + 1)
@@ -122,7 +122,7 @@ def largest_batch(
     data, module = _prepared(config)
     train = data.datasets["train"]
     steps = Steps(config, module, clock)
-    # the largest structures first: no batch of so many takes more
+    # the largest structures first: no other batch of this size needs more
     order = np.argsort(-train.n_atoms(), kind="stable").tolist()
     graphs = GraphDataset(train, module.backbone, module.hparams.labels)
     needed, limit = Line(max), _free(steps)
@@ -133,7 +133,7 @@ def largest_batch(
         batch = graphs.collate([graphs[i] for i in order[:n]])
         with PeakMemory() as peak:
             try:
-                steps.step(batch)  # the first of a size takes longer
+                steps.step(batch)  # the first batch of a size takes longer
                 start = clock()
                 steps.step(batch)
             except torch.cuda.OutOfMemoryError:
@@ -150,11 +150,15 @@ def largest_batch(
     while largest < len(order) and needed.at(largest + 1) < limit:
         largest += 1
     note = (
-        f"{largest} structures take some {size(int(needed.at(largest)))} of the {size(int(limit))} that are "
-        "free. Larger batches make fewer steps per epoch: more epochs, or a higher rate, go with them."
+        f"{largest} structures take about {size(int(needed.at(largest)))} of the {size(int(limit))} that "
+        f"are free. Larger batches mean fewer steps per epoch: combine them with more epochs or a higher "
+        f"rate."
     )
     if largest == len(order):
-        note = f"All {largest} structures fit. A batch of 4 to 32 mostly learns faster than one of all."
+        note = (
+            f"All {largest} structures fit. A batch of 4 to 32 usually learns faster than one of all "
+            f"frames."
+        )
     return Found("data.batch_size", tried, seconds, "seconds per structure", float(largest), note)
 
 
@@ -179,7 +183,7 @@ def _prepared(config: MatterTunerConfig) -> tuple[MatterTuneDataModule, Finetune
 
 
 def main() -> None:
-    """Find what the first argument says for the config on the standard input."""
+    """Run the search named by the first argument for the config on standard input."""
     logging.disable(logging.WARNING)
     answer("search", rate_of if sys.argv[1] == "lr" else largest_batch)
 

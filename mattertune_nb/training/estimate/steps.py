@@ -1,4 +1,4 @@
-"""Real steps on batches of growing size, and what they tell of batches of any size."""
+"""Real steps on batches of growing size, and the cost of any batch derived from them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 _SECONDS = 12.0
 _PARTS, _TIMES = (1 / 16, 1 / 4, 1.0), 3
-"""Sizes of batches as parts of the mean one, and how often each is measured at most."""
-_FEWEST = 2  # sizes that make a line
+"""Batch sizes as fractions of the mean, and how often each is measured at most."""
+_FEWEST = 2  # sizes needed for a line
 
 _POLL = 0.005  # s
 
 
 class Line:
-    """A straight line through what was measured, neither of its coefficients negative.
+    """A straight line through measurements, with non-negative coefficients.
 
     Parameters
     ----------
     keep
-        Which of several measurements of a size counts: the least of times, as whatever else goes on makes
-        them longer; the most of memory.
+        Which of several measurements of a size counts: the minimum for times, because other programs prolong
+        them; the maximum for memory.
     """
 
     def __init__(self, keep: Callable[[float, float], float] = min) -> None:
@@ -60,7 +60,7 @@ class Line:
     def at(self, size: float) -> float:
         """Return the value at a size."""
         sizes, values = np.array(list(self._points.items())).T
-        # errors are relative ones, and the largest batches are most like those of the run
+        # errors are relative, and the largest batches are most like those of the run
         weights = sizes**0.5 / np.maximum(values, 1e-9)
         design = np.stack([np.ones_like(sizes), sizes], axis=1) * weights[:, None]
         coefficients, _ = nnls(design, values * weights)
@@ -69,7 +69,7 @@ class Line:
 
 @dataclass
 class Steps:
-    """Seconds and bytes of a batch, each over the size of its graphs.
+    """Time and memory of a batch as functions of the size of its graphs.
 
     Attributes
     ----------
@@ -100,19 +100,19 @@ class Steps:
 
     @property
     def device(self) -> str:
-        """The device for people."""
+        """Readable name of the device."""
         name = torch.cuda.get_device_name(self._fabric.device) if self._on_gpu else ""
         return f"the {name}" if name else "this CPU"
 
     def measure(self, sample: DataSample, size: float) -> None:
         """Make steps on batches of growing size, up to `size`, and then again.
 
-        A size is measured again while there is time for it, and the largest is left out where it alone
-        takes longer than all of that.
+        Sizes are measured repeatedly while time permits, and the largest is skipped if it would take longer
+        than all the time allowed.
         """
         sizes = [graph_size(s[1]) for s in sample.samples]
         smallest = sample.samples[int(np.argmin(sizes))]
-        self.step(sample.graphs.collate([smallest]))  # the first one takes longer than any other
+        self.step(sample.graphs.collate([smallest]))  # the first step takes longer than any other
         begun = self.clock()
         batches = [list(_up_to(size * part, sizes)) for part in _PARTS]
         measured: set[int] = set()
@@ -127,7 +127,7 @@ class Steps:
                         sample.graphs.collate([sample.samples[k] for k in chosen]), total
                     )
                     measured.add(total)
-            # the first time from the smallest, which tells what larger ones take
+            # the first time from the smallest, to predict how long larger ones take
             batches.sort(key=len, reverse=True)
 
     def _seconds(self, size: float) -> float:
@@ -179,7 +179,7 @@ class Steps:
             self.module.predict_properties(batch.to(self._fabric.device), [ENERGY.name])
 
     def save(self) -> tuple[float, int]:
-        """Write a checkpoint where temporary files are; return the seconds that it took and its bytes."""
+        """Write a checkpoint to a temporary place; return the seconds it took and its bytes."""
         state = {
             "state_dict": self.module.state_dict(),
             "optimizer_states": [self._optimizer.state_dict()],
@@ -191,7 +191,7 @@ class Steps:
 
 
 def _up_to(size: float, sizes: list[int]) -> Iterator[int]:
-    """Yield the first structures, again and again, until they have a size together."""
+    """Yield the first structures, repeatedly, until they reach a total size."""
     for k in cycle(range(len(sizes))):
         yield k
         size -= sizes[k]
@@ -233,5 +233,5 @@ class PeakMemory:
 
 
 def process_seconds() -> float:
-    """Return how long this process has been there."""
+    """Return the age of this process."""
     return time.time() - psutil.Process().create_time()

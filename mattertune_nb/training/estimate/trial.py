@@ -1,6 +1,6 @@
-"""A trial of a few real steps on a config's data: what one batch takes, carried on to those of the run.
+"""A trial of a few real steps on a config's data, extrapolated from its batches to those of the run.
 
-As a program, ``python -m`` of this module, it reads a config as JSON and answers with a line of JSON: a
+Run as a program with ``python -m``, this module reads a config as JSON and answers with a line of JSON: a
 :class:`~mattertune_nb.training.estimate.estimate.Trial`, or an error.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-# what a run's process imports as well, so that it is in the time and the memory
+# imported by a run's process as well, so that it counts in time and memory
 import mattertune_nb.training.tuner  # noqa: F401
 from mattertune_nb.data.batches.samplers import FrameBatchSampler
 from mattertune_nb.physics.foreign import target_frames
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
 
 _EPOCHS, _STRUCTURES = 64, 100_000
-"""Bounds of the batches among which the largest is sought."""
+"""Limits of the search for the largest batch."""
 
 
 def make_trial(
@@ -58,7 +58,7 @@ def make_trial(
     Raises
     ------
     MatterTuneError
-        Where config, data or this machine do not allow the run.
+        Config, data or this machine do not allow the run.
     """
     check_machine(config, in_notebook=False)
     check_settings(config)
@@ -82,7 +82,7 @@ def make_trial(
     save, checkpoint = steps.save()
 
     n_here = world / config.trainer.num_nodes
-    # processes on one CPU share its cores, and each has all of the rest to itself
+    # processes on one CPU share its cores, but otherwise do not slow each other down
     crowd = n_here if steps.device == "this CPU" else 1.0
     n_frames = len(train) + len(validation)
     n_atoms = int(train.n_atoms().sum() + validation.n_atoms().sum())
@@ -119,14 +119,14 @@ def _kept_graphs(
 
 
 class _Batches:
-    """The batches that one process has of a data set, by the loader's own sampler.
+    """The batches of a data set on one process, drawn by the loader's own sampler.
 
     Attributes
     ----------
     count
-        Batches of an epoch.
+        Number of batches per epoch.
     structures, mean
-        Structures and size of a batch on average.
+        Number of structures and size of an average batch.
     largest
         Sizes of the largest batch in 1, 2, 4, … epochs.
     """
@@ -151,7 +151,7 @@ class _Batches:
         self.largest = self._largest(_EPOCHS if settings.shuffle else 1)
 
     def _largest(self, most_epochs: int) -> list[float]:
-        """Return the largest of 1, 2, 4, … epochs, of no more than are quickly drawn."""
+        """Return the largest batch of 1, 2, 4, … epochs, as far as they are quickly drawn."""
         found = []
         for epoch in range(min(most_epochs, 1 + _STRUCTURES // len(self._sizes))):
             self._sampler.set_epoch(epoch)
@@ -161,7 +161,7 @@ class _Batches:
 
 
 def n_processes(config: MatterTunerConfig) -> int:
-    """Return how many processes train together, on all machines."""
+    """Return the number of processes that train together, on all machines."""
     devices = config.trainer.devices
     if isinstance(devices, list):
         count = len(devices)
@@ -173,7 +173,7 @@ def n_processes(config: MatterTunerConfig) -> int:
 
 
 def main() -> None:
-    """Make the trial of the config on the standard input."""
+    """Make the trial of the config on standard input."""
     imports = process_seconds()
     answer("trial", lambda config: make_trial(config, imports=imports))
 

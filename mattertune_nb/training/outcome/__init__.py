@@ -1,1 +1,1 @@
-"""What a run has led to: errors, verdict, fitness for use, cards and exports."""
+"""The results of a run: errors, verdict, fitness for use, cards and exports."""

@@ -1,4 +1,4 @@
-"""The doctor on a file of structures, or on the data of a run's settings."""
+"""The doctor applied to a file of structures, or to the data in a run's settings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.finding import Report
 
 PROGRESS = "progress: "
-"""How lines of ``mattertune-nb check`` begin that tell another program what is done, and of how many."""
+"""Prefix of the progress lines of ``mattertune-nb check``, which tell another program how far it is."""
 
 
 def check_file(
     file: Path, backbone: str | None, validation: Path | None, progress: Progress
 ) -> Report:
-    """Look for what is wrong with data, see :func:`~mattertune_nb.doctor.check.check`.
+    """Check data for problems, see :func:`~mattertune_nb.doctor.check.check`.
 
     Parameters
     ----------
     file
-        Structures with labels; or a config as YAML, whose training data are looked at beside its validation
-        data, by its own backbone where no other is named.
+        Structures with labels; or a config as YAML, whose training data are checked together with its
+        validation data, with its own backbone unless another is named.
     backbone
         Name of a backbone.
     validation
-        Structures to compare with; of a config its own where not given.
+        Validation structures to compare with; for a config its own by default.
     progress
-        Told what is done.
+        Called with the progress.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a run did to structures away from its target, in words."""
+"""Describes the effects of a run on structures away from its target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Elsewhere:
     record
         As the run keeps them.
     than
-        What it is compared with.
+        Name of the reference of the comparison.
     """
 
     record: ForeignRecord
@@ -31,7 +31,7 @@ class Elsewhere:
 
     @property
     def forces(self) -> float:
-        """Error of the tuned model, or change where there are no labels, in meV/Å."""
+        """Error of the tuned model, or change if there are no labels, in meV/Å."""
         return FORCES.factor * (self.record.tuned or {})["forces"]
 
     @property
@@ -65,7 +65,7 @@ class Elsewhere:
 
 
 def elsewhere(summary: Summary) -> Elsewhere | None:
-    """Return what a run did elsewhere, ``None`` where it has measured nothing of it."""
+    """Return the effects of a run elsewhere, ``None`` if nothing was measured."""
     record = foreign_from(summary.foreign)
     if record is None or record.tuned is None:
         return None

@@ -1,4 +1,4 @@
-"""Errors of the stages of a model as a table in a terminal."""
+"""Errors of the stages of a model as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ROWS = {prop.main_metric: f"{prop.title} ({prop.shown_unit})" for prop in PROPE
 
 
 def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Return a table of mean absolute errors in meV units, a column for each stage of a model.
+    """Return a table of mean absolute errors in meV units, one column per stage of a model.
 
-    A dash stands where a stage has no such error; what no stage has is left out.
+    A dash marks errors that a stage does not have; rows without any are left out.
     """
     table = Table(title=Text(title))
     table.add_column("mean absolute error")
@@ -32,7 +32,7 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for key, label in _ROWS.items():
         if key in there:
             table.add_row(label, *cells(key, ",.1f", 1000.0))
-    # of validation sets with a name of their own
+    # of named validation sets
     for key in there:
         name, _, metric = key.rpartition("/")
         if name and metric in _ROWS:
@@ -42,6 +42,6 @@ def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
         metric = key.rpartition("/")[2]
         is_own = metric not in told and not metric.startswith(UNREFIT)
         if key.endswith("_mae") and is_own:
-            # a property of the user's own, in the unit of its labels
+            # a custom property, in the unit of its labels
             table.add_row(key.removesuffix("_mae").replace("_", " "), *cells(key, ",.4g"))
     return table

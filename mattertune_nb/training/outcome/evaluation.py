@@ -1,4 +1,4 @@
-"""Errors of a model on data that it has not seen, and predictions written to a file."""
+"""Errors of a model on unseen data, and predictions written to a file."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
     Raises
     ------
     RunError
-        Where the run has no checkpoint yet.
+        The run has no checkpoint yet.
     TrainingError
-        Where the checkpoint is damaged.
+        The checkpoint is damaged.
     ConfigError
-        Where the run's ``module_class`` cannot be imported.
+        The run's ``module_class`` cannot be imported.
     """
     path, module_class = path_of(run), FinetuneModuleBase
     if members_of(path):
@@ -63,7 +63,7 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
 
 
 def records_of(run: str | Path) -> RunDirectory:
-    """Return the directory in which a run's data are recorded, of an ensemble that of its first member.
+    """Return the directory that records a run's data; for an ensemble that of its first member.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def records_of(run: str | Path) -> RunDirectory:
 
 
 def label_keys(run: str | Path) -> LabelKeys:
-    """Return the names of the labels that a run was trained on, ASE's for a checkpoint alone."""
+    """Return the label names that a run was trained on; ASE's for a bare checkpoint."""
     if not Path(run).is_dir():
         return LabelKeys()
     data = records_of(run).config().data
@@ -90,13 +90,13 @@ def evaluate(
 ) -> dict[str, float]:
     """Return MAE and RMSE of each property, e.g. ``forces_mae`` in eV/Å, over a labelled dataset.
 
-    Properties that no frame has a label for are left out. Warns where the reference energies say nothing
-    about a composition, as calculator and predictor do.
+    Properties without labels are left out. Warns if the reference energies are undetermined for a
+    composition, as calculator and predictor do.
 
     Raises
     ------
     DataError
-        Where the file cannot be used, or holds no label at all.
+        The file cannot be used, or contains no labels at all.
     """
     properties = model.hparams.learnt
     present = [
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
-    """Return a model as it was before training, with heads of ours at the mean of the training labels."""
+    """Return a model as it was before training, with our own heads at the mean of the training labels."""
     with torch.random.fork_rng():
         tuned = tuned.members[0] if isinstance(tuned, Ensemble) else tuned
         untuned = type(tuned)(tuned.hparams, **tuned.arguments)
@@ -135,10 +135,10 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     Returns
     -------
     dict
-        Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is), ``untuned, energies
-        re-referenced`` (the same with the run's reference energies) and ``tuned``; the last alone, with a
-        warning, where the weights that the run began with are gone. Isolated atoms among other frames are
-        left out, with a warning.
+        Errors as in :func:`evaluate` under ``untuned`` (the backbone as it is),
+        ``untuned, energies re-referenced`` (the same with the run's reference energies) and ``tuned``; only
+        the last, with a warning, if the weights that the run started with are gone. Isolated atoms among
+        other frames are left out, with a warning.
     """
     kept, notes = without_isolated_atoms({"evaluated": dataset})
     dataset = kept["evaluated"]
@@ -151,14 +151,14 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     try:
         untuned = untuned_of(tuned)
     except (ConfigError, TrainingError) as exc:
-        # the weights that it began with came from a run or a file that is gone
+        # the run's starting weights came from a run or a file that is gone
         warnings.warn(f"The errors before training are left out: {exc}", UserWarning, stacklevel=2)
         return stages
     stages[UNTUNED] = evaluate(untuned, dataset)
     untuned.normalization.load_state_dict(tuned.normalization.state_dict())
     untuned.normalization.begin_again()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # said of the tuned model
+        warnings.simplefilter("ignore", UserWarning)  # already said for the tuned model
         stages[REREFERENCED] = evaluate(untuned, dataset)
     return {name: stages[name] for name in (UNTUNED, REREFERENCED, TUNED)}
 
@@ -166,20 +166,20 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
 def predict_file(run: str | Path, source: Path, target: Path) -> int:
     """Write the structures of a file with predicted energies, forces and stresses; return their number.
 
-    What else the file says of a structure is kept; labels under ASE's standard names give way to the
+    All other information about a structure is kept; labels under ASE's standard names are replaced by the
     predictions.
 
     Raises
     ------
     DataError
-        Where the structures cannot be read, or hold an element that the backbone does not know, or
-        the target cannot be written.
+        The structures cannot be read, or contain an element that the backbone does not know, or the target
+        cannot be written.
     """
     import ase.io
     from ase.calculators.singlepoint import SinglePointCalculator
 
     if target.is_dir() or not target.absolute().parent.is_dir():
-        reason = "is a folder" if target.is_dir() else "there is no such folder"
+        reason = "is a folder" if target.is_dir() else "the folder does not exist"
         msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
         raise DataError(msg)
     model = load_model(run)
@@ -191,7 +191,7 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
             atoms.info.pop(prop.ase, None)
             atoms.arrays.pop(prop.ase, None)
         for prop in (p for p in model.properties.values() if p.name not in PROPERTIES):
-            # under the key of the labels; ASE's calculators know no other names than its own
+            # under the key of the labels; ASE's calculators know only their own names
             stored = atoms.arrays if prop.of_atoms else atoms.info
             if prop.name in result:
                 stored[prop.ase] = result.pop(prop.name)

@@ -1,4 +1,4 @@
-"""The way out: a tuned model as other programs load it."""
+"""Exports a tuned model for other programs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def export(
     Raises
     ------
     ConfigError
-        There is no such format for the backbone.
+        The format does not exist for this backbone.
     DataError
         The file cannot be written.
     """
@@ -62,7 +62,7 @@ def export(
         raise ConfigError(msg)
     target = Path(path) if path is not None else path_of(run) / f"{model.hparams.name}{suffix}"
     if not target.absolute().parent.is_dir():
-        msg = f"{target}: there is no such folder."
+        msg = f"{target}: the folder does not exist."
         raise DataError(msg)
     try:
         write(model, target)
@@ -78,7 +78,7 @@ def save_vendor(model: FinetuneModuleBase, path: Path) -> None:
 
 
 def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
-    """Write a `model` to `path` as its vendor's pair style reads it, and beside it the lines of an input."""
+    """Write a `model` to `path` as its vendor's pair style reads it, with the lines of an input beside it."""
     style = model.backbone.save_lammps(path, _references(model))
     trained = np.flatnonzero(model.normalization.span.cpu().numpy().any(axis=0)).tolist()
     elements = [chemical_symbols[z] for z in trained] or list(model.backbone.elements)
@@ -87,7 +87,7 @@ def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
 
 
 def save_safetensors(model: FinetuneModuleBase, path: Path) -> None:
-    """Write a `model` to `path` to be archived: tensors and JSON, which this package loads again."""
+    """Write a `model` to `path` for archiving: tensors and JSON, which this package can load again."""
     save_archive(model, path, {"versions": versions()})
 
 
@@ -100,4 +100,4 @@ FORMATS: dict[str, tuple[Callable[[FinetuneModuleBase, Path], None], str]] = {
     "lammps": (save_lammps, ".pt"),
     "safetensors": (save_safetensors, SUFFIX),
 }
-"""What writes each format, and how its files end."""
+"""Writer and file extension of each format."""

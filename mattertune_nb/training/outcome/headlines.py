@@ -1,4 +1,4 @@
-"""The errors that a run reports, under the names and in the units that people read."""
+"""The errors that a run reports, with the names and units that people read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Headline:
     Attributes
     ----------
     title, unit
-        What a person reads, e.g. ``forces MAE`` in ``meV/Å``.
+        As people read them, e.g. ``forces MAE`` in ``meV/Å``.
     factor
-        From the record to that unit.
+        Factor from the record to that unit.
     untuned
-        Names of what is known before the first step, by the metric under which it is recorded.
+        Names of values known before the first step, by the metric under which they are recorded.
     curve
-        What its curve is called.
+        Name of the curve.
     """
 
     title: str
@@ -73,18 +73,18 @@ FOREIGN = {
     )
     for prop in (PROPERTIES["forces"], PROPERTIES["energy"])
 }
-"""Errors on structures away from the target; of those without labels, changes."""
+"""Errors on structures away from the target; changes for those without labels."""
 
 LOSSES = {"train/total_loss": "training loss", "val/total_loss": "validation loss"}
 """The losses of a run, by the metric under which they are recorded."""
 
 
 _OWN = re.compile(rf"^val/(?!{UNREFIT})([A-Za-z]\w*)_mae$")
-"""The main error of a property that a user named."""
+"""The main error of a custom property."""
 
 
 def title_of(metric: str) -> str:
-    """Return what a recorded metric is called, e.g. ``forces MAE``; a user's own has its own name."""
+    """Return the name of a recorded metric for people, e.g. ``forces MAE``; a custom one keeps its own."""
     headline, own = (HEADLINES | FOREIGN).get(metric), _OWN.match(metric)
     if headline is not None:
         return headline.title
@@ -92,7 +92,7 @@ def title_of(metric: str) -> str:
 
 
 def in_words(metric: str, value: float) -> str:
-    """Return a recorded metric as a person reads it, e.g. ``forces MAE 44.2 meV/Å``."""
+    """Return a recorded metric for people, e.g. ``forces MAE 44.2 meV/Å``."""
     headline = HEADLINES.get(metric)
     if headline is None:
         return f"{title_of(metric)} {value:.4g}"
@@ -100,7 +100,7 @@ def in_words(metric: str, value: float) -> str:
 
 
 def validation_in_words(epoch: int, steps: int, values: Mapping[str, float]) -> str:
-    """Return the line that the log has of a validation.
+    """Return the log line of a validation.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def validation_in_words(epoch: int, steps: int, values: Mapping[str, float]) -> 
     steps
         Optimizer steps done.
     values
-        Metrics as recorded, of which the main ones are told.
+        Metrics as recorded, of which the main ones are reported.
     """
     told = [name for name in ("val/total_loss", *MAIN.values()) if name in values]
     told += [name for name in values if name not in HEADLINES and _OWN.match(name)]

@@ -1,4 +1,4 @@
-"""What a tuned model is, what it was made of, and what it is not for: a card beside its weights."""
+"""What a tuned model is, what it was made from, and what it is not for: a card beside its weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1
 _MOST = 2000
-"""Frames of which ranges are read; of more, evenly spread ones."""
+"""Maximum number of frames read for ranges; if there are more, evenly spaced ones."""
 
 _TEMPERATURES = ("temperature", "temperature_K", "T")
 
@@ -54,7 +54,7 @@ def model_card(run: RunDirectory) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        Where the run's settings cannot be read.
+        The run's settings cannot be read.
     """
     config, summary = run.config(), summary_of(run)
     training = _training_data(run)
@@ -76,7 +76,7 @@ def model_card(run: RunDirectory) -> dict[str, Any]:
 def write_model_card(run: RunDirectory) -> Path | None:
     """Write the card as ``model_card.yaml`` and ``model_card.html``; return the latter.
 
-    Whatever goes wrong costs only the card, and ``None`` is returned.
+    A failure costs only the card, and ``None`` is returned.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def _sources(config: MatterTunerConfig) -> Iterable[DatasetConfig]:
 
 
 def _training_data(run: RunDirectory) -> dict[str, Any]:
-    """Return elements and ranges of the frames that were trained on."""
+    """Return elements and ranges of the training frames."""
     try:
         dataset = datasets_of(run)["train"]
         return _ranges(dataset)
@@ -255,27 +255,35 @@ def _not_for(training: dict[str, Any], summary: Summary) -> list[str]:
     """Return what a model should not be used for, as far as the run knows."""
     said = []
     if "elements" in training:
-        said.append(f"elements other than {', '.join(training['elements'])} were not tuned on")
+        said.append(
+            f"elements other than {', '.join(training['elements'])}, which were not in the training set"
+        )
     if "volume_A3_per_atom" in training:
         low, high = training["volume_A3_per_atom"]
-        said.append(f"volumes outside of {low:g} to {high:g} Å³ per atom were not tuned on")
+        said.append(
+            f"volumes outside {low:g} to {high:g} Å³ per atom, which were not in the training set"
+        )
     elif "periodicity" in training:
         said.append("crystals and liquids: no frame was periodic in three directions")
     if "largest_force_eV_per_A" in training:
-        said.append(f"no force above {training['largest_force_eV_per_A']:g} eV/Å was tuned on")
+        said.append(
+            f"forces above {training['largest_force_eV_per_A']:g} eV/Å, which were not in the training set"
+        )
     judged = verdict(summary)
     if judged.worse:
         said.append(f"it is worse than before in {judged.worse_in_words}")
     if any(hole["is_new"] for hole in summary.holes or []):
-        said.append("high pressure, collisions and random searches: atoms fall into new holes")
+        said.append(
+            "high pressure, collisions and random structure searches: atoms fall into new holes"
+        )
     predicted = {key.split(" ")[0] for key in _errors(summary)}
     if "stress" not in predicted:
-        said.append("cells that change: the stress was not tuned on")
+        said.append("variable cells: the stress was not trained")
     return said
 
 
 def _settings(config: MatterTunerConfig) -> dict[str, Any]:
-    """Return all settings, but no structures: of those from Python there may be thousands."""
+    """Return all settings, but no structures: there may be thousands from Python."""
     if any(isinstance(source, AtomsListDatasetConfig) for source in _sources(config)):
         return {k: v for k, v in config.to_dict().items() if k != "data"}
     return config.to_dict()

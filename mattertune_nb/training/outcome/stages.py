@@ -1,4 +1,4 @@
-"""A model before and after training: what the stages are called, and what was gained, everywhere alike."""
+"""A model before and after training: the names of the stages, and the wording of gains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNTUNED = "untuned"
 """The backbone as it is."""
 
 AT_START = "at its start"
-"""What a run is compared with that began with the weights of another one."""
+"""Reference of a run that started from the weights of another one."""
 
 REREFERENCED = "untuned, energies re-referenced"
 """The same with the run's reference energies."""
@@ -23,7 +23,7 @@ TUNED = "tuned"
 
 
 def gain(before: float, after: float) -> tuple[str, int]:
-    """Return what became of an error, in words and as a sign.
+    """Return the change of an error, in words and as a sign.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ def gain(before: float, after: float) -> tuple[str, int]:
     Returns
     -------
     words
-        ``"5.4 × smaller"``, ``"no better"`` where both are the same to two digits, ``"1.3 × larger"``, or
-        a dash where one is not known.
+        ``"5.4 × smaller"``, ``"no better"`` if both are equal to two digits, ``"1.3 × larger"``, or a dash if
+        one is unknown.
     sign
-        1 where it is smaller, -1 where it is larger, 0 otherwise.
+        1 if it is smaller, -1 if it is larger, 0 otherwise.
     """
     if not (math.isfinite(before) and math.isfinite(after)):
         return "–", 0
@@ -54,7 +54,7 @@ def gain(before: float, after: float) -> tuple[str, int]:
 
 
 def short(value: float) -> str:
-    """Return an error as people write it: 238, 4.6, 0.031."""
+    """Return an error in readable form: 238, 4.6, 0.031."""
     if value >= 99.95:
         return grouped(value)
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
@@ -63,7 +63,7 @@ def short(value: float) -> str:
 def validated_stages(
     baseline: Mapping[str, float], best: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Return the errors of a run on its validation set before and after, as training recorded them.
+    """Return the errors of a run on its validation set before and after, as recorded during training.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def validated_stages(
     prefix = "referenced_"
     referenced = {k.removeprefix(prefix): v for k, v in measured.items() if k.startswith(prefix)}
     untuned = {k: v for k, v in measured.items() if not k.startswith(prefix)}
-    # of sets with a name it is not known what other references would make of their energies
+    # for named sets the effect of other references on their energies is not known
     as_before = {k: v for k, v in untuned.items() if not ("/" in k and "energy" in k)}
     tuned = {k.removeprefix("val/"): v for k, v in best.items() if k.startswith("val/")}
     return {

@@ -58,23 +58,23 @@ def validate(
     run
         The run, or an ensemble; or its directory.
     checks
-        Names of :data:`CHECKS`; not given: all.
+        Names from :data:`CHECKS`; by default all.
     data
-        Structures of the target; not given: the run's validation set.
+        Structures of the target; by default the run's validation set.
     seconds
-        Time for dynamics and relaxations together, which go as far as it lets them.
+        Time for dynamics and relaxations together, which run as far as it allows.
     temperature
-        Of the dynamics, in K.
+        Temperature of the dynamics, in K.
     progress
-        Called with what is done, and how many of how many checks are made; not given: a bar below
-        a notebook's cell tells it.
+        Called with the current check, and the numbers of checks done and in total; by default a bar below a
+        notebook's cell shows them.
     cancelled
-        Asked now and then whether to end; what was found so far is returned then, and not kept.
+        Called now and then to ask whether to end; results so far are then returned but not saved.
 
     Raises
     ------
     ConfigError
-        A check has no such name.
+        There is no check of this name.
     RunError
         The run has no checkpoint yet.
     DataError
@@ -126,7 +126,7 @@ def _line(case: Case, name: str) -> Line:
         ArithmeticError,
         np.linalg.LinAlgError,
     ) as exc:
-        # a potential that is broken breaks some of what is done with it
+        # a broken potential also breaks some of the checks
         line = Line(name, "fail", reason=f"could not be made: {exc}")
     return replace(line, seconds=round(time.monotonic() - begun, 2))
 
@@ -139,10 +139,10 @@ def _case(
     untuned: FinetuneModuleBase | None = None
     try:
         untuned = untuned_of(tuned)
-        # energies with the run's zero, so that differences are those of physics
+        # energies with the run's zero, so that differences are physical
         untuned.normalization.load_state_dict(tuned.normalization.state_dict())
     except MatterTuneError as exc:
-        notes.append(f"The untuned model is not there to be compared with ({exc})")
+        notes.append(f"The untuned model is not available for comparison ({exc})")
     frames, distances = _frames(run, data, notes)
 
     def both() -> tuple[list[Wall] | None, list[Wall]]:
@@ -165,7 +165,7 @@ def _case(
 def _frames(
     run: Path, data: str | Path | None, notes: list[str]
 ) -> tuple[list[Atoms], list[float] | None]:
-    """Return structures with their labels, and how far each is from those that were trained on, if known."""
+    """Return structures with their labels, and the distance of each from training, if known."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     given = _dataset(run, data)

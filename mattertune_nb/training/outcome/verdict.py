@@ -1,4 +1,4 @@
-"""What a run has gained, in one sentence: each error before and after, and what to try where one is worse."""
+"""The gains of a run in one sentence: each error before and after, and what to try if one got worse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.records.summary import Summary
 
 TOLD = {prop.main_metric: prop for prop in RANKED}
-"""Errors that are told, in the order in which they are, and what each is of."""
+"""Errors to report, in display order, with the quantity of each."""
 
 # colours of the bar and of the tint behind the words, readable on white and on dark grey
 _BETTER = "#2ca02c", "rgba(44,160,44,.12)"
@@ -28,11 +28,11 @@ _SAME = "#8a8f98", "rgba(128,128,128,.12)"
 _FEW_FRAMES = 50
 
 _FAR = 2.0
-"""An error that many times that before training speaks of steps that are too long."""
+"""An error this many times larger than before training suggests too large steps."""
 
 
 class EndedWorse(UserWarning):
-    """A run predicts something worse than the model that it began with."""
+    """A run predicts something worse than the model that it started from."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Change:
     name, unit
         E.g. ``forces`` in ``meV/Å``.
     before, after
-        In that unit; before is ``None`` where the untuned model was not measured.
+        Values in that unit; before is ``None`` if the untuned model was not measured.
     than
-        What it is compared with.
+        Name of the reference of the comparison.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Change:
 
     @property
     def sign(self) -> int:
-        """1 where the error is smaller than before, -1 where it is larger, 0 where it is the same."""
+        """1 if the error is smaller than before, -1 if it is larger, 0 if it is the same."""
         return 0 if self.before is None else gain(self.before, self.after)[1]
 
     def __str__(self) -> str:
@@ -71,22 +71,22 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a run.
+    """The result of a run.
 
     Parameters
     ----------
     changes
-        What was gained or lost, an error each; empty without a validation.
+        Gains and losses, one error each; empty without a validation.
     best
-        Which epoch is the best of how many, counted from 1.
+        Number of the best epoch, and of all epochs, counted from 1.
     note
-        What cannot be said, and why.
+        What cannot be determined, and why.
     advice
-        What to try where something is worse than before, empty otherwise.
+        What to try if something got worse; otherwise empty.
     elsewhere
-        What became of structures away from the target, errors or changes; judged by nobody but the reader.
+        Errors or changes on structures away from the target; not counted in the judgement.
     holes
-        Whether pairs of atoms pull each other together that did not before.
+        Whether pairs of atoms attract at short range that did not before.
     """
 
     changes: tuple[Change, ...] = ()
@@ -98,12 +98,12 @@ class Verdict:
 
     @property
     def worse(self) -> tuple[str, ...]:
-        """Names of what is predicted worse than before training."""
+        """Names of the properties predicted worse than before training."""
         return tuple(change.name for change in self.changes if change.sign < 0)
 
     @property
     def worse_in_words(self) -> str:
-        """The same as people list them, e.g. ``"forces, energy and stress"``."""
+        """The same as a list in words, e.g. ``"forces, energy and stress"``."""
         *before, last = self.worse or ("",)
         return f"{', '.join(before)} and {last}" if before else last
 
@@ -129,7 +129,7 @@ class Verdict:
         return f"Worse than before in {self.worse_in_words}: {text}. {self.advice}".strip()
 
     def to_html(self) -> str:
-        """Return the verdict as a line beside a bar of colour, with a mark for who sees none of it."""
+        """Return the verdict as a line beside a coloured bar, with a symbol that does not rely on colour."""
         text = str(self)
         if not text:
             return ""
@@ -147,8 +147,8 @@ class Verdict:
 def verdict(summary: Summary) -> Verdict:
     """Judge a run by the validation whose weights are kept.
 
-    Forces and stresses are compared with the untuned backbone; energies with the backbone whose
-    energies are re-referenced, as another zero of energy is no gain of training.
+    Forces and stresses are compared with the untuned backbone, energies with the re-referenced backbone,
+    because a different zero of energy is not a gain from training.
     """
     if not summary.best:
         if summary.training_loss is None:
@@ -169,7 +169,7 @@ def verdict(summary: Summary) -> Verdict:
 
 
 def _own_properties(settings: Mapping[str, Any]) -> list[Property]:
-    """Return the properties that a user named, of settings by their dotted path."""
+    """Return the custom properties in settings with dotted paths."""
     found, i = [], 0
     while (name := settings.get(f"model.properties.{i}.name")) is not None:
         if name not in PROPERTIES:
@@ -197,7 +197,7 @@ def _changes(summary: Summary) -> tuple[Change, ...]:
 
 
 def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str:
-    """Return what is likely to help, the likeliest first."""
+    """Return advice, the most promising first."""
     tries = []
     epoch, n_epochs = best
     rate = summary.settings.get("model.optimizer.lr")
@@ -205,17 +205,17 @@ def _advice(summary: Summary, worse: list[Change], best: tuple[int, int]) -> str
         than = f" than {rate:g}, e.g. {rate / 10:g}" if isinstance(rate, float) else ""
         return f"Try: a lower learning rate{than}."
     if epoch == n_epochs:
-        tries.append("train longer, as the last epoch is the best")
+        tries.append("train longer, because the last epoch is the best")
     elif epoch <= max(n_epochs // 4, 1):
-        tries.append("a lower learning rate, as the best epoch is an early one")
+        tries.append("a lower learning rate, because the best epoch is an early one")
     names = [change.name for change in worse]
     others = [prop.title for prop in RANKED if prop.title not in names]
     if others and len(names) == 1:
-        tries.append(f"a larger weight of the {names[0]} in the loss")
+        tries.append(f"a larger weight for the {names[0]} in the loss")
     if 0 < summary.n_train < _FEW_FRAMES:
         tries.append(f"more frames than {summary.n_train}")
     if len(tries) < 2 and epoch == n_epochs:
-        tries.append("another learning rate")
+        tries.append("a different learning rate")
     return f"Try: {'; '.join(tries)}." if tries else "Try: a lower learning rate."
 
 
