@@ -1,4 +1,4 @@
-"""How fast a run goes: what its time leaves to the schedule, and whether its last weights can be measured."""
+"""The pace of a run: how its time limit shapes the schedule, and whether its last weights can be measured."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARE = 0.1
-"""A validation in mid-epoch, at the end of a run, takes at most so much of the run's time."""
+"""A validation in mid-epoch at the end of a run may take at most this fraction of the run's time."""
 
 
 class Pace(Callback):
-    """Measures steps and validations, and ends a run's schedule with its time.
+    """Measures steps and validations, and makes a run's schedule end with its time limit.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Pace(Callback):
             return
         seconds, total = self._validation_seconds or 0.0, self._stop.seconds or 0.0
         self._stop.reserved = seconds if seconds <= SHARE * total else 0.0
-        # processes that had other rates would have other weights
+        # processes with different rates would have different weights
         left = trainer.strategy.broadcast(self._stop.seconds_left / self._before)
         cast("FinetuneModuleBase", pl_module).steps_in_time = trainer.global_step + left
         for config in trainer.lr_scheduler_configs:
@@ -95,15 +95,15 @@ class Pace(Callback):
             self._validated_at = trainer.global_step
 
     def measure_last(self, trainer: Trainer) -> None:
-        """Validate weights that no validation will see, where that costs a small part of the run's time.
+        """Validate weights that no other validation will see, if this costs a small part of the run's time.
 
-        What training did since the last validation is thrown away otherwise, as the best weights are kept.
+        Otherwise the training since the last validation would be lost, because the best weights are kept.
         """
         if not trainer.enable_validation or self._validated_at == trainer.global_step:
             return
         seconds = self._validation_seconds
         if seconds is None:
-            # a validation costs less than a step, as no gradients of the weights are needed
+            # a validation costs less than a step, because no gradients of the weights are needed
             step = math.inf if self._before is None else self._before
             seconds = step * int(sum(trainer.num_val_batches))
         affordable = seconds < SHARE * (time.monotonic() - self._began)
@@ -117,12 +117,12 @@ class Pace(Callback):
             for callback in trainer.callbacks  # type: ignore[attr-defined]
         ):
             return
-        # Lightning puts the average in place after the last validation: it is measured, and may be the best
+        # Lightning installs the average after the last validation: measure it, it may be the best
         log.info("The average of the weights (SWA):")
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
                 callback._last_global_step_saved = -1
-        # of the last step and epoch, which Lightning has counted already
+        # for the last step and epoch, which Lightning has already counted
         loop = trainer.fit_loop
         loop.epoch_progress.current.completed -= 1
         loop.epoch_loop._batches_that_stepped -= 1
@@ -132,8 +132,8 @@ class Pace(Callback):
 
 
 def _validate(trainer: Trainer) -> None:
-    """Validate within a fit, outside of Lightning's own intervals, and let checkpoints see what it finds."""
-    # as Lightning's training loop does it
+    """Validate within a fit, outside of Lightning's own intervals, and let checkpoints see the result."""
+    # as Lightning's training loop does
     trainer.validating = True
     connector = trainer._logger_connector
     first = connector._first_loop_iter
@@ -142,5 +142,5 @@ def _validate(trainer: Trainer) -> None:
     connector._first_loop_iter = first
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint):
-            # some wait for the end of the epoch, which does not come
+            # some wait for the end of the epoch, which will not come
             callback.on_train_epoch_end(trainer, trainer.lightning_module)

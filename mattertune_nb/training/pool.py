@@ -1,4 +1,4 @@
-"""What is known of structures without labels: which are new, how unsure an ensemble is, how far they are."""
+"""What is known about structures without labels: novelty, uncertainty of an ensemble, distances."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 def farthest_points(
     features: NDArray[np.float64], n: int, known: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return `n` points, each as far as possible from the known and those before it, and how far.
+    """Return `n` points, each as far as possible from the known and the previous ones, and their distances.
 
     Parameters
     ----------
     features
-        (N, d) of the points.
+        (N, d) features of the points.
     n
-        How many.
+        Number of points to choose.
     known
-        (M, d) of points that are there already; none: the first is the one nearest
-        to the mean, at distance 0.
+        (M, d) features of the points already present; none: the first point is the one nearest to the mean,
+        at distance 0.
     """
     from scipy.spatial.distance import cdist
 
@@ -56,7 +56,7 @@ def farthest_points(
 
 
 def free_positions(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np.int64]:
-    """Return the positions of structures that are not known, equal ones once, ascending."""
+    """Return the positions of unknown structures, equal ones once, ascending."""
     names = frame_keys(pool).structure
     _, first = np.unique(names, return_index=True)
     first = np.sort(first)
@@ -77,7 +77,7 @@ def force_spreads(model: FinetuneModuleBase, pool: AtomsDataset) -> NDArray[np.f
 def described(
     model: FinetuneModuleBase | None, pool: AtomsDataset, known: AtomsDataset | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return what describes the structures of the pool, (N, d), and those that are known."""
+    """Return the descriptors of the structures in the pool, (N, d), and of the known ones."""
     sets = [pool] if known is None else [pool, known]
     if model is not None and model.backbone.n_features is not None:
         backbone = model.backbone

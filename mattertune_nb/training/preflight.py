@@ -1,8 +1,8 @@
-"""What can be refused before anything is read or written: the same for tune, start, form and estimate.
+"""Checks before anything is read or written: the same for tune, start, form and estimate.
 
-Settings and data at a glance need no torch and are checked where the form is; what only torch and
-Lightning know is asked of :func:`check_machine` and :func:`check_weights`, for which the form has a process
-of its own.
+Settings, and data at a glance, need no torch and are checked in the form's own process; what only torch and
+Lightning know is checked by :func:`check_machine` and :func:`check_weights`, for which the form uses a
+separate process.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def check_settings(config: MatterTunerConfig, *, logs_own: bool = False) -> None:
-    """Refuse settings that do not go together, and packages that are not there.
+    """Refuse inconsistent settings, and missing packages.
 
     Parameters
     ----------
     config
         Settings of the run.
     logs_own
-        Whether a callback or a module that the config does not name may log what is watched.
+        Whether a callback or module that is not in the config may log the monitored metric.
 
     Raises
     ------
@@ -55,11 +55,11 @@ def check_machine(
     Parameters
     ----------
     config
-        Settings of the run; of its data nothing is asked.
+        Settings of the run; its data are ignored.
     callbacks
-        Further callbacks of the user's.
+        Additional callbacks from the user.
     in_notebook
-        Whether training would be in a notebook's kernel; found out where it is not given.
+        Whether training would run in a notebook's kernel; detected by default.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def check_machine(
 
 
 def check_weights(config: MatterTunerConfig) -> None:
-    """Refuse weights of another backbone where the model is built in another process, which would say it.
+    """Refuse weights of another backbone, if only another process, which builds the model, would notice them.
 
     Parameters
     ----------
@@ -92,14 +92,14 @@ def check_weights(config: MatterTunerConfig) -> None:
 
 
 def look_at_data(config: MatterTunerConfig, datasets: Mapping[str, AtomsDataset]) -> None:
-    """Refuse data of which a few dozen frames are wrong, in a time that does not grow with them.
+    """Refuse data if a few dozen sample frames are wrong, in a time that does not grow with their number.
 
     Parameters
     ----------
     config
         Settings of the run.
     datasets
-        Each by its name; the one to train on is called ``train``, or ``dataset`` before it is divided.
+        Data sets by name; the training set is called ``train``, or ``dataset`` before the split.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The state of all random number generators, as a checkpoint holds it."""
+"""The state of all random number generators, as stored in a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Let all generators go on from a state."""
+    """Restore the state of all generators."""
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

@@ -1,4 +1,4 @@
-"""What a run has led to."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _ModelAndTrainer(NamedTuple):
 
 
 class TuneResult(_ModelAndTrainer):
-    """What a run has led to; ``model, trainer = tuner.tune()`` takes it apart.
+    """The result of a run; unpack it with ``model, trainer = tuner.tune()``.
 
     Attributes
     ----------
     model
-        The tuned model, with the best weights by the monitor.
+        The tuned model, with the best weights according to the monitor.
     trainer
-        Lightning's Trainer that made it.
+        Lightning's Trainer that trained it.
     run
         The run: its record, verdict, dashboard and report.
     """
@@ -32,7 +32,7 @@ class TuneResult(_ModelAndTrainer):
     run: Run
 
     def __new__(cls, model: FinetuneModuleBase, trainer: Trainer, run: Run) -> Self:
-        """Put the run beside the pair."""
+        """Attach the run to the pair."""
         result = super().__new__(cls, model, trainer)
         result.run = run
         return result

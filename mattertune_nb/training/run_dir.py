@@ -1,4 +1,4 @@
-"""The directory of a run: the one source of truth for everything that shows or resumes it."""
+"""The directory of a run: the single source of truth for everything that shows or resumes it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.records.status import State
 
 CLAIMED_BY = "MATTERTUNE_NB_CLAIMED_BY"
-"""Tells a process that was started for a run which one has claimed the run for it."""
+"""Tells a process started for a run which process has claimed the run for it."""
 
 
 class RunDirectory:
@@ -49,7 +49,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # where Lightning forks or spawns processes, they train for the one that made or claimed it
+        # processes forked or spawned by Lightning train on behalf of the one that made or claimed it
         self._pid = os.getpid()
         self.config_file = self.path / "config.yaml"
         self.status_file = self.path / "status.json"
@@ -76,7 +76,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
-        """Make the directory of a new run and write its config.
+        """Create the directory of a new run and write its config.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class RunDirectory:
         Raises
         ------
         RunError
-            Where the name is in use or the place cannot be written.
+            The name is in use or the folder cannot be written.
         """
         given, root, name = config, config.run.root, config.run.name
         try:
@@ -96,7 +96,7 @@ class RunDirectory:
             name = name or _free_name(root, config.model.name)
             path = root / name
             if cls(path).is_refused() or is_without_files(path):
-                cls(path).remove()  # so that the name is free once its cause is mended
+                cls(path).remove()  # so that the name is free once the cause is fixed
             config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
             with made_whole(path) as folder:
                 run = cls(folder)
@@ -105,7 +105,7 @@ class RunDirectory:
                 write_json(run.versions_file, versions())
                 run.write_status("starting")
         except FileExistsError as exc:
-            if given.run.name is None:  # one that was started at the same moment took it
+            if given.run.name is None:  # taken by a run started at the same moment
                 return cls.create(given)
             msg = (
                 f"The run name '{name}' is in use in {root}. Choose another run.name, or continue "
@@ -113,19 +113,17 @@ class RunDirectory:
             )
             raise RunError(msg) from exc
         except OSError as exc:
-            msg = (
-                f"Cannot make a run directory in {root} ({exc.strerror}). Choose another run.root."
-            )
+            msg = f"Cannot create a run directory in {root} ({exc.strerror}). Choose another run.root."
             raise RunError(msg) from exc
         return cls(path), config
 
     def is_refused(self) -> bool:
-        """Return whether the run's process ended before it trained: the data or the machine was wrong."""
-        # the log begins with training
+        """Return whether the run's process ended before training: the data or the machine was wrong."""
+        # the log starts with training
         return self.status().state == "failed" and not self.log_file.exists()
 
     def remove(self) -> None:
-        """Remove the directory of a run that did not come to train."""
+        """Remove the directory of a run that never trained."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
@@ -135,13 +133,13 @@ class RunDirectory:
         Raises
         ------
         RunError
-            Where there is none.
+            There is none.
         """
         run = cls(path)
         try:
             if run.config_file.is_file():
                 return run
-            msg = f"{path}: not a run directory, as it holds no config.yaml. Check the path."
+            msg = f"{path}: not a run directory: it contains no config.yaml. Check the path."
         except OSError as exc:
             msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)
@@ -167,17 +165,17 @@ class RunDirectory:
         Parameters
         ----------
         state, error
-            What the run does now, and what ended it.
+            What the run is doing now, and what ended it.
         epoch, step
-            How far it is; as before where not given.
+            Its progress; unchanged by default.
         pid
-            The process that trains; this one where not given.
+            The training process; by default this one.
         saved
-            Epoch and step of the newest checkpoint; as before where not given.
+            Epoch and step of the newest checkpoint; unchanged by default.
         note
-            What a person should know of the result.
+            Remark about the result.
         steps_per_epoch
-            Optimizer steps of an epoch; as before where not given.
+            Optimizer steps per epoch; unchanged by default.
         """
         before = self._written_status() or Status(state)
         saved_epoch, saved_step = saved or (before.saved_epoch, before.saved_step)
@@ -197,7 +195,7 @@ class RunDirectory:
         write_json(self.status_file, asdict(status))
 
     def status(self) -> Status:
-        """Return what the run is doing; a process that has gone without a word has crashed."""
+        """Return what the run is doing; a process that is gone without a message has crashed."""
         status = self._written_status()
         if not self.config_file.exists():
             return replace(status or Status("removed"), state="removed", error=REMOVED)
@@ -217,7 +215,7 @@ class RunDirectory:
             return None
 
     def is_of_this_process(self) -> bool:
-        """Return whether the directory is still there and no other run was made in its place."""
+        """Return whether the directory still exists and has not been replaced by another run's."""
         status = self._written_status()
         return self.config_file.exists() and (status is None or status.pid == self._pid)
 
@@ -226,12 +224,12 @@ class RunDirectory:
         return self.stop_file.exists()
 
     def claim(self) -> None:
-        """Take over the run for training; of two processes that try at once, one may.
+        """Take over the run for training; if two processes try at once, one succeeds.
 
         Raises
         ------
         RunError
-            Where another process is training it, or the directory is gone.
+            Another process is training it, or the directory is gone.
         """
         self._pid = os.getpid()
         with claimed(self.path):
@@ -245,7 +243,7 @@ class RunDirectory:
                 )
                 raise RunError(msg)
             try:
-                # what was claimed for this process may have been asked to stop while it started
+                # a run claimed for this process may have been asked to stop while it started
                 if not (claimed_by and own and status.state == "starting"):
                     self.stop_file.unlink(missing_ok=True)
                 for folder in (self.path, self.checkpoints):
@@ -257,11 +255,11 @@ class RunDirectory:
                 raise RunError(msg) from exc
 
     def request_stop(self) -> None:
-        """Ask the run, in whatever process, to end at its next optimizer step, if it has not ended."""
+        """Ask the run, in any process, to end at its next optimizer step, if it has not ended."""
         if not self.status().is_active:
             return
         self.stop_file.touch()
-        if not self.status().is_active:  # it ended in the meantime, see :meth:`end`
+        if not self.status().is_active:  # it has ended in the meantime, see :meth:`end`
             self.stop_file.unlink(missing_ok=True)
 
     def end(
@@ -272,24 +270,24 @@ class RunDirectory:
         error: str | None,
         note: str = "",
     ) -> None:
-        """Write how the run ended; a request to stop that came too late is void.
+        """Write how the run ended; a stop request that came too late is discarded.
 
-        Nothing is written where the directory was removed, or another run was made in its place.
+        Nothing is written if the directory was removed or replaced by another run's.
         """
         if self.is_of_this_process():
             self.write_status(state, epoch=epoch, step=step, error=error, note=note)
             self.stop_file.unlink(missing_ok=True)
 
     def append_metrics(self, kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> None:
-        """Append a record; `kind` is ``metrics``, ``changed``, or ``resumed`` where `step` is next."""
+        """Append a record; `kind` is ``metrics``, ``changed``, or ``resumed`` if `step` comes next."""
         self.append(made_record(kind, epoch, step, values))
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Append a record as it is."""
+        """Append a record unchanged."""
         append_line(self.metrics_file, dict(record))
 
     def splits(self) -> dict[str, list[int]]:
-        """Return the frames of the source that each set holds; none where the file is absent or damaged."""
+        """Return the source frames of each set; empty if the file is absent or damaged."""
         try:
             stat = self.splits_file.stat()
             if self._splits is None or self._splits[0] != (stat.st_mtime_ns, stat.st_size):
@@ -301,16 +299,16 @@ class RunDirectory:
             return {}
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return all records that count: steps that a resumed run did again are listed once."""
+        """Return all valid records: steps repeated by a resumed run are listed once."""
         return drop_undone(read_lines(self.metrics_file)[0])
 
     def best_metrics(self) -> dict[str, Any]:
-        """Return the record of the validation whose weights are kept as `best`, empty before one."""
+        """Return the record of the validation whose weights are kept as `best`; empty before one."""
         checkpoint = self.config().trainer.checkpoint
         return best_record(self.metrics(), checkpoint.monitor, checkpoint.mode)
 
     def checkpoints_newest_first(self) -> list[Path]:
-        """Return the checkpoints from which training can go on, the most advanced first."""
+        """Return the checkpoints from which training can continue, the most advanced first."""
         found = [path for path in (self.last, self.previous, self.best) if path.is_file()]
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 

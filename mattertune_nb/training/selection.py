@@ -1,4 +1,4 @@
-"""Which of many structures to compute next: those of which a model is least sure, or that it knows least."""
+"""Which of many structures to compute next: those of which a model is least certain, or knows least."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ if TYPE_CHECKING:
 By = Literal["uncertainty", "distance", "diversity", "both"]
 
 _CANDIDATES = 4
-"""For 'both': so many times the structures that are asked for, those of the largest spread."""
+"""For 'both': the pool of most uncertain structures is this many times the number requested."""
 
 _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Structures that were chosen, the first first.
+    """Chosen structures, in order of choice.
 
     Attributes
     ----------
     pool
         All structures.
     positions
-        (n,) of the chosen in the pool.
+        (n,) positions of the chosen structures in the pool.
     by
-        What they were chosen by.
+        Criterion of the choice.
     spread
-        Of each structure of the pool the largest spread of the force on an atom, (N,) in eV/Å; ``None``
+        For each structure of the pool, the largest spread of the force on an atom, (N,) in eV/Å; ``None``
         without an ensemble.
     distance
-        Of each chosen structure to the nearest one that is known or was chosen before it, (n,), as a share of
-        the distance of two structures of the pool at random; ``None`` where chosen by uncertainty.
+        Distance of each chosen structure to the nearest one known or chosen before it, (n,), relative to the
+        distance of two random structures of the pool; ``None`` if chosen by uncertainty.
     plane
-        Both principal components of what describes the pool's structures, (N, 2).
+        The first two principal components of the descriptors of the pool's structures, (N, 2).
     """
 
     pool: AtomsDataset
@@ -82,7 +82,7 @@ class Selection:
 
     @property
     def frames(self) -> list[Atoms]:
-        """The chosen structures; their info says where they are from."""
+        """The chosen structures; their info gives their origin."""
         found = []
         for i in self.positions.tolist():
             atoms = self.pool[i]
@@ -91,7 +91,7 @@ class Selection:
         return found
 
     def table(self) -> dict[str, list[Any]]:
-        """Return the chosen structures in columns: where they are from, formula, atoms, spread, distance."""
+        """Return the chosen structures in columns: origin, formula, atoms, spread, distance."""
         where = self.positions.tolist()
         columns: dict[str, list[Any]] = {
             "frame": [self.pool.source(i) for i in where],
@@ -106,7 +106,7 @@ class Selection:
         return columns
 
     def write(self, path: str | Path) -> Path:
-        """Write the chosen structures as extended XYZ, and return where they are.
+        """Write the chosen structures as extended XYZ, and return the path.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Selection:
         Raises
         ------
         DataError
-            It cannot be written.
+            The file cannot be written.
         """
         import ase.io
 
@@ -132,12 +132,12 @@ class Selection:
     def write_inputs(
         self, folder: str | Path, code: str, settings: Mapping[str, Any] | None = None
     ) -> list[Path]:
-        """Write input files of a DFT code, a folder for each structure, and return these.
+        """Write input files for a DFT code, one folder per structure, and return the folders.
 
         Parameters
         ----------
         folder
-            Where they are made.
+            Where to create them.
         code
             ``"vasp"`` (POSCAR with atoms sorted by element, INCAR, KPOINTS), ``"espresso"`` or ``"cp2k"``.
         settings
@@ -146,7 +146,7 @@ class Selection:
         Raises
         ------
         ConfigError
-            The code is another, or ASE refuses a setting.
+            The code is unknown, or ASE refuses a setting.
         DataError
             The files cannot be written.
         """
@@ -155,7 +155,7 @@ class Selection:
         return write_inputs(self.frames, names, Path(folder), code, settings)
 
     def draw(self) -> Figure:
-        """Draw the map: structures that are alike lie close together, the chosen are ringed."""
+        """Draw the map: similar structures lie close together, chosen ones are circled."""
         figure, (ax,) = new_figure(1, 1, 5.2, 3.6)
         values = None if self.spread is None else FORCES.factor * self.spread
         color = {"color": "0.6"} if values is None else {"c": values, "cmap": "viridis"}
@@ -213,26 +213,25 @@ def select(
 ) -> Selection:
     """Choose which of many structures without labels to compute next.
 
-    Structures that are there twice, or that are known, are chosen at most once or not at all.
+    Structures that occur twice are chosen at most once; known ones are not chosen.
 
     Parameters
     ----------
     pool
         The structures: a file, a list or a data set.
     n
-        How many to choose.
+        Number of structures to choose.
     by
-        ``"uncertainty"``: those with the largest spread of the force on an atom, for which `model` is an
-        ensemble. ``"distance"``: each as far as possible from what is known and from those chosen before it.
-        ``"diversity"``: the same within the pool alone. ``"both"``: by distance among the structures of the
-        largest spread, four times as many as are asked for.
+        ``"uncertainty"``: those with the largest spread of the force on an atom; `model` must be an ensemble.
+        ``"distance"``: each as far as possible from the known structures and those chosen before it.
+        ``"diversity"``: the same within the pool alone. ``"both"``: by distance among the most uncertain
+        structures, four times as many as requested.
     model
-        An ensemble, a model, a run or its directory, whose backbone's features of atoms, averaged over a
-        structure, tell how far structures are from each other; not given, or without such features:
-        histograms of interatomic distances.
+        An ensemble, a model, a run or its directory, whose backbone's atomic features, averaged over a
+        structure, measure the distance between structures; by default, or without such features, histograms
+        of interatomic distances are used.
     known
-        Structures that have labels already; not given: those that the run was trained on, where `model` is
-        one.
+        Structures that already have labels; by default the run's training set, if `model` is a run.
 
     Returns
     -------
@@ -242,9 +241,9 @@ def select(
     Raises
     ------
     ConfigError
-        There is no such way to choose, or it needs an ensemble.
+        The criterion is unknown, or needs an ensemble.
     DataError
-        The pool cannot be read, or holds fewer structures that are not known.
+        The pool cannot be read, or contains too few unknown structures.
     """
     if by not in get_args(By):
         msg = f"by: '{by}' is unknown. Allowed: {', '.join(get_args(By))}."
@@ -261,9 +260,7 @@ def select(
     labelled = _opened(known) if known is not None else _trained_on(model)
     free = free_positions(opened, labelled)
     if not 0 < n <= len(free):
-        msg = (
-            f"n: {n} of {len(free)} different structures that have no labels yet cannot be chosen."
-        )
+        msg = f"n: cannot choose {n} of {len(free)} distinct structures without labels."
         raise DataError(msg)
     spread = force_spreads(loaded, opened) if loaded is not None and has_spread else None
     features, of_known = described(loaded, opened, labelled)

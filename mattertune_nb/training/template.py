@@ -1,4 +1,4 @@
-"""A config to begin with, each field with what it is for."""
+"""A starting config in which every field is explained."""
 
 from __future__ import annotations
 
@@ -34,26 +34,27 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # A run of mattertune_nb: mattertune-nb fit config.yaml
-# Fields may be left out; they then have the value that stands here.
+# Fields may be left out; they then have the value given here.
 
 """
 
 _SECONDS = 120.0
-"""How long the frames of a file are looked at for the names of its labels."""
+"""Time limit for determining the label names from a file's frames."""
 
 
 @dataclass
 class FirstConfig:
-    """A config to begin with.
+    """A starting config.
 
     Attributes
     ----------
     text
         All settings as YAML with comments.
     questions
-        What only a person can tell of the file's labels; the config cannot be run before.
+        Questions about the file's labels that only the user can answer; without answers the config cannot
+        run.
     notes
-        What a person should know of the file, a sentence each.
+        Remarks about the file, one sentence each.
     """
 
     text: str = ""
@@ -64,14 +65,14 @@ class FirstConfig:
 def first_config(data: Path, backbone: str) -> FirstConfig:
     """Return a complete config with the description and unit of each field.
 
-    Names of labels are those that the file's frames have, if the file is there already.
+    Label names are those in the file's frames, if the file exists.
 
     Raises
     ------
     ConfigError
-        Where there is no such backbone.
+        There is no such backbone.
     DataError
-        Where the file is there and cannot be read.
+        The file exists but cannot be read.
     """
     first, said = FirstConfig(), _Said()
     dataset, model = dataset_config(data), backbone_config_class(backbone)()
@@ -88,9 +89,9 @@ def _with_labels(
     first: FirstConfig,
     said: _Said,
 ) -> XYZDatasetConfig | DBDatasetConfig:
-    """Return a file's config with the names of its labels; stresses that it has join the model's properties.
+    """Return a file's config with its label names; if it has stresses, they are added to the properties.
 
-    What a person should know is added to `first` and `said`.
+    Remarks are added to `first` and `said`.
     """
     dataset = config.create_dataset()
     search = search_labels(dataset, at_most=_SECONDS)
@@ -116,7 +117,7 @@ def _with_labels(
     first.notes += [note.removesuffix(".") for note in isolated]
     if isolated:
         said.lines["per_element_references"] = [
-            "The file holds isolated atoms; their energies are used by",
+            "The file contains isolated atoms; their energies are used by",
             f"  per_element_references: {ISOLATED_ATOMS}",
         ]
     stress = choices[STRESSES.name]
@@ -132,7 +133,7 @@ def _with_labels(
 
 
 def _notes(dataset: AtomsDataset, choice: Choice) -> list[str]:
-    """Return what a person should know of how a label was chosen, or of why there is none."""
+    """Return remarks on how a label was chosen, or why there is none."""
     notes, label = list(choice.notes), choice.label
     unnamed = dataset.unnamed(0, label)
     if choice.key is None and unnamed is not None:
@@ -144,7 +145,7 @@ def _notes(dataset: AtomsDataset, choice: Choice) -> list[str]:
 
 
 def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "mask"]) -> str | None:
-    """Return why a label of the first frames cannot be used; one that is missing is none with ``mask``."""
+    """Return why a label of the first frames cannot be used; with ``mask`` a missing one is no problem."""
     try:
         for i in range(min(len(dataset), 8)):
             dataset.labels(i, {label: missing})
@@ -154,22 +155,22 @@ def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "ma
 
 
 def _is_converted(dataset: AtomsDataset, label: str) -> bool:
-    """Return whether the file states a unit of a label that is not ours."""
+    """Return whether the file states a unit for a label that differs from ours."""
     remarks = Remarks()
-    with contextlib.suppress(DataError):  # said elsewhere
+    with contextlib.suppress(DataError):  # reported elsewhere
         keys, source = dataset.keys_of(0), dataset.source(0)
         read_labels(dataset.frame(0), keys, {label: "mask"}, source=source, remarks=remarks)
     return label in remarks.converted
 
 
 class _Said:
-    """What is said of the file above the names of its labels."""
+    """The comments about the file above its label names."""
 
     def __init__(self) -> None:
         self.lines: dict[str, list[str]] = {}
 
     def choice(self, choice: Choice) -> None:
-        """Say what was found of a label: candidates to choose from, what was taken, and what it is not."""
+        """Add what was found about a label: candidates, the choice, and what was excluded."""
         prop = PROPERTIES[choice.label]
         lines = self.lines.setdefault(prop.key_field, [])
         field_name = prop.key_field
@@ -195,7 +196,7 @@ def _lines(config: StrictConfig, indent: int, said: dict[str, list[str]]) -> lis
     pad = " " * indent
     plain = config.to_dict()
     lines = []
-    # what kind of thing it is comes first, also where a base class has other fields
+    # the kind comes first, even if a base class has other fields
     fields = type(config).model_fields.items()
     for name, declared in sorted(fields, key=lambda item: item[0] not in ("name", "type")):
         extra = declared.json_schema_extra
@@ -209,7 +210,7 @@ def _lines(config: StrictConfig, indent: int, said: dict[str, list[str]]) -> lis
 
 
 def _entry(name: str, value: Any, plain: Any, indent: int, said: dict[str, list[str]]) -> list[str]:
-    """Return an entry of a mapping; configs in it, also in lists and mappings, with comments."""
+    """Return an entry of a mapping; configs in it, including those in lists and mappings, get comments."""
     pad = " " * indent
     if isinstance(value, StrictConfig):
         return [f"{pad}{name}:", *_lines(value, indent + 2, said)]

@@ -1,4 +1,4 @@
-"""Fine-tune from a config: make the run directory, train, and return the best model."""
+"""Fine-tunes according to a config: creates the run directory, trains, and returns the best model."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ log = logging.getLogger(__name__)
 
 
 class MatterTuner:
-    """Fine-tunes a pretrained model as a config says.
+    """Fine-tunes a pretrained model according to a config.
 
     Parameters
     ----------
     config
         Settings of model, data, trainer and run.
     module_class
-        A subclass of :class:`FinetuneModuleBase` with a user's own steps; not given: the one that
-        ``config.run.module_class`` names, or :class:`FinetuneModuleBase` itself.
+        A subclass of :class:`FinetuneModuleBase` with a user's own steps; by default the class named in
+        ``config.run.module_class``, or :class:`FinetuneModuleBase` itself.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class MatterTuner:
 
     @functools.cached_property
     def module_class(self) -> type[FinetuneModuleBase]:
-        """The class of the model, imported when it is first needed: a run of its own notes what fails."""
+        """The class of the model, imported on first use so that the run records any failure."""
         return self._own_class or import_module_class(self.config.run.module_class)
 
     def tune(self, callbacks: Sequence[Callback] = ()) -> TuneResult:
         """Train in a new run directory, ``runs/<name>``.
 
-        An interrupted run (Ctrl-C, SIGTERM, a stop file) returns as well, with state ``stopped`` in
-        its status file.
+        An interrupted run (Ctrl-C, SIGTERM, a stop file) returns as well, with the state ``stopped`` in its
+        status file.
 
         Parameters
         ----------
         callbacks
-            Further Lightning callbacks.
+            Additional Lightning callbacks.
 
         Returns
         -------
@@ -108,8 +108,8 @@ class MatterTuner:
         Raises
         ------
         MatterTuneError
-            Before anything is written, where config, data or this machine do not allow the run;
-            during the run, where the loss becomes NaN.
+            Config, data or this machine do not allow the run, raised before anything is written; or the loss
+            becomes NaN during the run.
         """
         self._check(callbacks)
         module, data = self._prepare()
@@ -118,22 +118,23 @@ class MatterTuner:
         return self._fit(run, config, module, data, callbacks, None, is_new=True)
 
     def start(self) -> Run:
-        """Train in a process of its own and return at once; the kernel stays free.
+        """Train in a separate process and return immediately; the kernel stays free.
 
-        Several devices are used from a notebook this way. The other process reads all of the data
-        before it trains; a frame that it refuses ends the run, with the reason in its status.
+        This is how to use several devices from a notebook. The other process reads all data before training;
+        if it refuses a frame, the run ends with the reason in its status.
 
         Raises
         ------
         MatterTuneError
-            Before anything is written, where config, this machine or what is seen of the data at a
-            glance do not allow the run, or the module class cannot be imported by another process.
+            Config, this machine or a sample of the data do not allow the run, or another process cannot
+            import the module class; raised before anything is written.
         """
         name = self.config.run.module_class
         if self.module_class is not FinetuneModuleBase and name is None:
             msg = (
-                f"{self.module_class.__name__} is defined in the notebook or script itself, where another "
-                "process cannot import it. Move it to a file of its own, or use tune()."
+                f"{self.module_class.__name__} is defined in the notebook or script itself, from which "
+                f"another "
+                "process cannot import it. Move it to a separate file, or use tune()."
             )
             raise RunError(msg)
         return start_run(self.config)
@@ -141,26 +142,26 @@ class MatterTuner:
     def resume(
         self, run: RunDirectory | str | Path, callbacks: Sequence[Callback] = ()
     ) -> TuneResult:
-        """Go on with a run from its newest whole checkpoint, or from the start if there is none.
+        """Continue a run from its newest complete checkpoint, or from the start if there is none.
 
-        The run's ``config.yaml`` is replaced where the tuner's config is another. What of it may change takes
-        effect from the checkpoint on, a learning rate or a schedule as if it had been so from the start, and
-        is recorded.
+        The run's ``config.yaml`` is replaced if the tuner's config differs. Permitted changes take effect
+        from the checkpoint on (a learning rate or a schedule as if it had been set from the start) and are
+        recorded.
 
         Parameters
         ----------
         run
-            Its directory.
+            Directory of the run.
         callbacks
-            Further callbacks of Lightning, which are no part of the config.
+            Additional Lightning callbacks, which are not part of the config.
 
         Raises
         ------
         RunError
-            Where another process is training the run, its data are not those that it began with, or a setting
-            is another that a run has to keep, such as the backbone; nothing is written then.
+            Another process is training the run, its data have changed since it began, or a setting has
+            changed that a run must keep, such as the backbone; nothing is written in these cases.
         MatterTuneError
-            Where config, data or this machine do not allow the run.
+            Config, data or this machine do not allow the run.
         """
         if not isinstance(run, RunDirectory):
             run = RunDirectory.open(run)
@@ -168,10 +169,10 @@ class MatterTuner:
         try:
             new = resumption(run, saved, self.config)
         except RunError as exc:
-            if CLAIMED_BY in os.environ:  # this process was started for it
+            if CLAIMED_BY in os.environ:  # this process was started for the run
                 write_end(run, "failed", error=str(exc))
             raise
-        if rank() == 0:  # the others train with it
+        if rank() == 0:  # the other processes train with it
             run.claim()
         try:
             with _beating(run):
@@ -185,7 +186,7 @@ class MatterTuner:
             write_end(run, "failed", error=str(exc))
             raise
         if rank() == 0:
-            RunDirectory.open(run.path)  # may have been removed while the data were read
+            RunDirectory.open(run.path)  # it may have been removed while the data were read
             os.environ[RUN_VARIABLE] = str(run.path.absolute())
             place = {"root": run.path.parent, "name": run.path.name}
             self.config = _with_run(self.config, place)
@@ -206,7 +207,7 @@ class MatterTuner:
     def _prepare(
         self, saved: Saved | None = None, record: SplitRecord | None = None
     ) -> tuple[FinetuneModuleBase, MatterTuneDataModule]:
-        """Read and check data before anything is written; `saved` and `record` are of a run that goes on."""
+        """Read and check data before anything is written; `saved` and `record` belong to a resumed run."""
         seed_everything(self.config.run.seed, workers=True, verbose=False)
         data = MatterTuneDataModule(self.config.data)
         data.prepare_data()
@@ -215,7 +216,7 @@ class MatterTuner:
         data.setup("fit")
         data.reseed(self.config.run.seed)
         model = self.config.model
-        # the file of the weights that the run began with may be gone
+        # the file of the weights that the run started with may be gone
         module = self.module_class(model if saved is None else built_from(saved.contents, model))
         module.hparams._start = None
         required = self.config.model.labels
@@ -268,7 +269,7 @@ def _train(
     *,
     is_new: bool,
 ) -> State:
-    """Train, and return how the run ended; a new one that was refused before its first step is removed."""
+    """Train, and return how the run ended; a new run refused before its first step is removed."""
     try:
         for note in data.notes:
             log.info(note)
@@ -291,11 +292,11 @@ def _train(
 
 
 def _end(trainer: Trainer, run: RunDirectory, state: State, worse: str) -> None:
-    """Write how a run ended, and warn whoever called `tune` or `resume` of what they should know."""
+    """Write how a run ended, and warn the caller of `tune` or `resume` if necessary."""
     supervisor = own(trainer, RunSupervisor)
     error, said = None, own(trainer, NewSettings).note
     if state == "stopped" and not supervisor.started and not run.last.is_file():
-        said = "Stopped before the first step: nothing is trained. A resume begins anew."
+        said = "Stopped before the first step: nothing was trained. A resume starts over."
     elif rank() == 0 and not run.last.is_file():
         error = "No checkpoint could be written; log.txt says why."
         warnings.warn(f"{run.path}: {error}", UserWarning, stacklevel=4)
@@ -309,7 +310,7 @@ def _end(trainer: Trainer, run: RunDirectory, state: State, worse: str) -> None:
 
 
 def _beating(run: RunDirectory) -> AbstractContextManager[None]:
-    """Give signs of life in the first process of a run: the status is its own."""
+    """Send signs of life from the first process of a run, which owns the status."""
     return beating(run.status_file) if rank() == 0 else nullcontext()
 
 
@@ -318,7 +319,7 @@ def _with_run(config: MatterTunerConfig, update: dict[str, Any]) -> MatterTunerC
 
 
 def _create_or_join(config: MatterTunerConfig) -> tuple[RunDirectory, MatterTunerConfig]:
-    """Make the run's directory, or find the one that the first process of a distributed run made."""
+    """Create the run's directory, or find the one made by the first process of a distributed run."""
     if rank() == 0:
         run, config = RunDirectory.create(config)
         os.environ[RUN_VARIABLE] = str(run.path.absolute())

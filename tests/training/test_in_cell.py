@@ -175,7 +175,7 @@ def test_an_interrupted_wait_says_that_the_run_goes_on(shown, morse_config, monk
 
     monkeypatch.setattr(mt.Run, "status", status)
     shown.clear()
-    with pytest.raises(KeyboardInterrupt, match="the run goes on"):
+    with pytest.raises(KeyboardInterrupt, match="the run continues"):
         run.wait()
     ended = r"<div>run: the wait was interrupted after [\d.]+\u00a0s; running at step 3</div>"
     assert re.fullmatch(ended, shown[-1])
@@ -193,7 +193,7 @@ class Interrupt(Callback):
 
 def test_an_interrupt_before_the_first_step_is_heard_at_once(shown, morse_config):
     tuner = mt.MatterTuner(morse_config())
-    with pytest.warns(UserWarning, match="Stopped before the first step: nothing is trained"):
+    with pytest.warns(UserWarning, match="Stopped before the first step: nothing was trained"):
         run = tuner.tune(callbacks=[Interrupt("on_train_start")]).run
     assert re.fullmatch(r"<div>run: stopped at step 0 after .*</div>", shown[-1])
     status = run.status()

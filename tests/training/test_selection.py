@@ -34,7 +34,7 @@ def test_the_least_certain_are_chosen_and_none_twice(morse_config, pool):
     assert found.spread == pytest.approx(spreads, rel=1e-3)
     both = mt.select(pool, 2, by="both", model=trained)
     assert set(both.positions) <= set(sorted(free, key=lambda i: -spreads[i])[:8])
-    with pytest.raises(mt.DataError, match="different structures that have no labels yet"):
+    with pytest.raises(mt.DataError, match="distinct structures without labels"):
         mt.select(pool, len(free) + 1, model=trained)
 
 

@@ -1,1 +1,1 @@
-"""What the directory of a run holds of it: metrics, status, divisions, distances, versions."""
+"""The files in the directory of a run: metrics, status, splits, distances, versions."""

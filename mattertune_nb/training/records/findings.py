@@ -1,4 +1,4 @@
-"""What the doctor found in the data of a run, as its directory keeps it."""
+"""The doctor's findings about the data of a run, as stored in its directory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def write_findings(run: RunDirectory, report: Report) -> None:
-    """Write what was found into a run's directory."""
+    """Write findings into a run's directory."""
     write_text(run.findings_file, report.to_json())
 
 
 def read_findings(run: RunDirectory) -> Report | None:
-    """Return what was found in the data of a run; ``None`` where it was not looked for or is damaged."""
+    """Return the findings about the data of a run; ``None`` if there was no check or the file is damaged."""
     try:
         return Report.from_json(run.findings_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Errors on structures away from the target, as a run's directory keeps them."""
+"""Errors on structures away from the target, as stored in a run's directory."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ForeignRecord:
-    """What is known of a foreign set.
+    """What is known about a foreign set.
 
     Attributes
     ----------
     source
-        The file that it is from; empty where it was made.
+        File of the structures; empty if they were generated.
     counts
-        Structures of each kind.
+        Number of structures of each kind.
     untuned, tuned
-        ``forces`` in eV/Å and ``energy`` in eV/atom; of a set without labels untuned is zero and tuned is the
-        change. Tuned is ``None`` before it was measured.
+        ``forces`` in eV/Å and ``energy`` in eV/atom; for a set without labels, untuned is zero and tuned is
+        the change. Tuned is ``None`` before it is measured.
     by_kind
         Tuned, for each kind.
     epoch
-        Of the weights that were measured, counted from 0.
+        Epoch of the measured weights, counted from 0.
     is_best
-        Whether they are those that the run keeps as its best.
+        Whether these are the weights that the run keeps as its best.
     """
 
     source: str
@@ -44,28 +44,28 @@ class ForeignRecord:
 
     @property
     def n_structures(self) -> int:
-        """How many structures `tuned` is over: those of the target's elements alone are told apart."""
+        """Number of structures in `tuned`; those of the target's elements alone are counted separately."""
         others = sum(n for kind, n in self.counts.items() if kind != OWN)
         return others or sum(self.counts.values())
 
     @property
     def own(self) -> dict[str, float] | None:
-        """Tuned, for structures of the target's elements alone, where there are others, too."""
+        """Tuned, for structures made only of the target's elements, if there are others as well."""
         return (self.by_kind or {}).get(OWN) if len(self.counts) > 1 else None
 
     @property
     def has_labels(self) -> bool:
-        """Whether the untuned model is compared with labels, too."""
+        """Whether the untuned model is also compared with labels."""
         return any(self.untuned.values())
 
 
 def write_foreign(run: RunDirectory, record: ForeignRecord) -> None:
-    """Write what is known into a run's directory."""
+    """Write a record into a run's directory."""
     write_json(run.foreign_file, asdict(record))
 
 
 def read_foreign(run: RunDirectory) -> ForeignRecord | None:
-    """Return what is known; ``None`` where nothing was measured, or the file is damaged."""
+    """Return the record; ``None`` if nothing was measured, or the file is damaged."""
     try:
         return foreign_from(json.loads(run.foreign_file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -73,7 +73,7 @@ def read_foreign(run: RunDirectory) -> ForeignRecord | None:
 
 
 def foreign_from(data: Any) -> ForeignRecord | None:
-    """Return a record of plain data; ``None`` where it is none."""
+    """Return a record from plain data; ``None`` if they are not valid."""
     try:
         record = ForeignRecord(**data)
         numbers = [record.untuned, record.tuned or {}, *(record.by_kind or {}).values()]

@@ -1,4 +1,4 @@
-"""Records of metrics: read as they grow, what counts of them, which validation is the best."""
+"""Records of metrics: reading them as they grow, which of them count, which validation is the best."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 CHANGED = "changed"
-"""Kind of the record that a resume with other settings writes: ``settings`` has what each was and is; where
-the best weights are chosen by another measure from then on, ``best_step`` is the validation of the best of
-those that were still there, ``None`` where none was measured so."""
+"""Kind of the record that a resume with changed settings writes. ``settings`` lists the old and new values.
+If the best weights are selected by another measure from then on, ``best_step`` is the validation of the best
+of those still available, or ``None`` if none was measured that way."""
 
 
 def drop_undone(
@@ -24,8 +24,8 @@ def drop_undone(
 ) -> list[dict[str, Any]]:
     """Drop records of steps that were lost when a run was resumed from an earlier checkpoint.
 
-    The records that say that it was resumed are dropped too, unless `keep_resumes`. Those that say which
-    settings were changed then stay: they hold however often the steps after them are done again.
+    The records that mark a resume are dropped too, unless `keep_resumes`. Those of changed settings then
+    stay, because they still hold when the steps after them are repeated.
     """
     kept: list[dict[str, Any]] = []
     for record in records:
@@ -41,28 +41,28 @@ def drop_undone(
 
 
 def made_record(kind: str, epoch: int, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of now."""
+    """Return a record with the current time."""
     return {"kind": kind, "time": time.time(), "epoch": epoch, "step": step, **values}
 
 
 def complete(
     run: RunDirectory, written: Sequence[Mapping[str, Any]], known: Sequence[dict[str, Any]]
 ) -> None:
-    """Write what a checkpoint knows to be recorded and the record lacks: a kill or a torn line lost it.
+    """Restore records that a checkpoint knows but the file lacks, lost by a kill or a torn line.
 
     Parameters
     ----------
     run
         The run's directory.
     written
-        What counts of its record.
+        The valid part of its record.
     known
         The last records before the checkpoint.
     """
     there = [_without_time(record) for record in written]
     for record in known:
         if _without_time(record) not in there:
-            # of now: what lies before a resume is no time in training
+            # with the current time: time before a resume is not training time
             run.append({**record, "time": time.time()})
 
 
@@ -71,19 +71,19 @@ def _without_time(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -> dict[str, Any]:
-    """Return the record of the validation whose weights are kept, empty before one."""
+    """Return the record of the validation whose weights are kept; empty before one."""
     found: list[Mapping[str, Any]] = []
     for record in records:
         if record.get("kind") == CHANGED and "best_step" in record:
-            # of the weights before, only those of one validation were still there
+            # of the earlier weights, only those of one validation were still available
             found = [r for r in found if r["step"] == record["best_step"]]
         elif isinstance(record.get(monitor), (int, float)):
-            found.append(record)  # what was no finite number stands there as null
+            found.append(record)  # values that were not finite are stored as null
     choose = min if mode == "min" else max
     return dict(choose(found, key=lambda r: r[monitor])) if found else {}
 
 
-# a record says when it was written: no two files begin alike, as their inodes may be
+# a record contains its time of writing: no two files begin the same, whereas inodes may repeat
 _BEGINNING = 64
 
 
@@ -104,7 +104,7 @@ class RecordReader:
         self._offset = 0
         self._start = b""
         self.damaged = 0
-        """Lines that were left out, see :func:`~mattertune_nb.training.files.read_lines`."""
+        """Number of lines left out, see :func:`~mattertune_nb.training.files.read_lines`."""
         self._records: list[dict[str, Any]] = []
 
     def new_records(self) -> tuple[list[dict[str, Any]], bool]:
@@ -113,8 +113,8 @@ class RecordReader:
         Returns
         -------
         records
-            The new records, with those of resumes; all of them where the run was resumed from an
-            earlier step, or was made anew under the same name.
+            The new records, including those that mark a resume; all of them if the run was resumed from an
+            earlier step, or replaced by a new one of the same name.
         restarted
             Whether the earlier ones no longer count.
         """
@@ -134,12 +134,12 @@ class RecordReader:
         return records, replaced
 
     def _is_replaced(self) -> bool:
-        """Return whether the file is not the one that was read so far."""
+        """Return whether the file is another one than the one read so far."""
         if not self._offset:
             return False
         file = self._run.metrics_file
         if not file.exists():
-            # a run that is made anew has none yet; where a directory is being deleted, the old one counts
+            # a new run has no file yet; while a directory is being deleted, the old file counts
             return self._run.status().state == "starting"
         return file.stat().st_size < self._offset or (
             self._beginning(len(self._start)) != self._start

@@ -1,4 +1,4 @@
-"""Distances to the frames that are trained on, as a run's directory keeps them."""
+"""Distances from the training frames, as stored in a run's directory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_novelty(run: RunDirectory, found: dict[str, Novelty]) -> None:
 
 
 def read_novelty(run: RunDirectory) -> dict[str, Novelty]:
-    """Return the distances of a run, none where it has measured none or the file is damaged."""
+    """Return the distances of a run; empty if none were measured or the file is damaged."""
     try:
         written = json.loads(run.distances_file.read_text(encoding="utf-8"))
         return {

@@ -1,4 +1,4 @@
-"""The record of metrics, written as a Lightning logger so that a user's own metrics enter it too."""
+"""The record of metrics, written as a Lightning logger so that it includes a user's own metrics."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RECENT = 16
-"""Records that a checkpoint holds; of those before it has seen to it that they are on the disk."""
+"""Number of records stored in a checkpoint; earlier ones are already flushed to disk."""
 
 
 class RunLogger(Logger):
-    """Appends everything that is logged to the run's ``metrics.jsonl``, a whole line at a time."""
+    """Appends everything logged to the run's ``metrics.jsonl``, one complete line at a time."""
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class RunLogger(Logger):
         self.recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         """The last records."""
         self.epoch = 0
-        """The epoch under way, for what is logged without one, such as the learning rate."""
+        """The current epoch, for values logged without one, such as the learning rate."""
 
     @property
     @override
@@ -74,14 +74,14 @@ class RunLogger(Logger):
     @override
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run's config.yaml holds all settings."""
+        """Do nothing: the run's config.yaml contains all settings."""
 
 
 def unwritten(trainer: Trainer) -> list[dict[str, Any]]:
-    """Return what Lightning is about to record of the optimizer step, or of the epoch, that just ended."""
+    """Return what Lightning is about to record for the optimizer step or epoch that just ended."""
     connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
     is_step = connector._first_loop_iter is not None
-    # what a validation has measured is recorded before its last hook
+    # the results of a validation are recorded before its last hook
     if not trainer.training or (is_step and not connector.should_update_logs):
         return []
     metrics = convert_tensors_to_scalars(connector.metrics["log"])

@@ -1,4 +1,4 @@
-"""The record of a run's division: which frames each data set holds, by number and by content."""
+"""The record of a run's split: the frames of each data set, by number and by content."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from mattertune_nb.training.run_dir import RunDirectory
 
 _STRUCTURE = 16
-"""Digits of a frame's name that are of its structure; the others are of all that it holds."""
+"""Digits of a frame's name that come from its structure; the others come from its whole content."""
 
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """What a run noted of its division.
+    """A run's record of its split.
 
     Attributes
     ----------
     parts
-        For each data set the numbers of its frames in their source.
+        For each data set, the numbers of its frames in their source.
     names
-        For each data set the names of its frames by their content, see
-        :meth:`~mattertune_nb.data.content.FrameKeys.names`; none where a version before 0.3 wrote it.
+        For each data set, the names of its frames by their content, see
+        :meth:`~mattertune_nb.data.content.FrameKeys.names`; empty if written by a version before 0.3.
     n_source
-        Frames of each source, by its field in the config; of which some may belong to no data set.
+        Number of frames of each source, by its field in the config; some may belong to no data set.
     rule
-        By what they were divided, where that is known.
+        The rule of the split, if known.
     """
 
     parts: dict[str, list[int]]
@@ -50,7 +50,7 @@ class SplitRecord:
 
     @classmethod
     def read(cls, run: RunDirectory) -> SplitRecord | None:
-        """Return the record of a run; ``None`` where there is none that says what trains and validates."""
+        """Return the record of a run; ``None`` if there is no valid one."""
         try:
             written = json.loads(run.splits_file.read_text(encoding="utf-8"))
             parts = {stage: list(map(int, written[stage])) for stage in STAGES if stage in written}
@@ -66,7 +66,7 @@ class SplitRecord:
         )
 
     def changes(self, datasets: Mapping[str, AtomsDataset]) -> list[str]:
-        """Return in words which frames are not what they were, at most one of each data set."""
+        """Describe the frames that have changed, at most one example per data set."""
         found = []
         for stage, names in self.names.items():
             if stage not in datasets:
@@ -85,7 +85,7 @@ class SplitRecord:
 
 
 def write_record(run: RunDirectory, data: MatterTuneDataModule) -> None:
-    """Write the division of a run.
+    """Write the split of a run.
 
     Raises
     ------
@@ -101,17 +101,17 @@ def write_record(run: RunDirectory, data: MatterTuneDataModule) -> None:
     try:
         write_json(run.splits_file, record)
     except OSError as exc:
-        msg = f"{run.path}: cannot be written ({exc.strerror}). Free the disk, or choose another run.root."
+        msg = f"{run.path}: cannot be written ({exc.strerror}). Free disk space, or choose another run.root."
         raise RunError(msg) from exc
 
 
 def check_record(run: RunDirectory, record: SplitRecord, data: MatterTuneDataModule) -> None:
-    """Refuse frames that have changed since a run began; say that some were added, which it does not use.
+    """Refuse frames that have changed since a run began; report added frames, which it does not use.
 
     Raises
     ------
     RunError
-        A frame is not what it was: some that the weights were trained on might be validated on.
+        A frame has changed: some training frames might end up in validation.
     """
     data.rule = record.rule
     changes = record.changes(data.datasets)
@@ -125,25 +125,25 @@ def check_record(run: RunDirectory, record: SplitRecord, data: MatterTuneDataMod
         added = data.n_source.get(name, n) - n
         if added > 0:
             data.notes.append(
-                f"{added} frames were added to data.{name} since the run began; it goes on without them. "
+                f"{added} frames were added to data.{name} since the run began; it continues without them. "
                 "Start a new run to train on them."
             )
 
 
 def datasets_of(run: RunDirectory) -> DividedData:
-    """Open the data sets of a run: the frames of its record, or where there is none those of its config.
+    """Open the data sets of a run: the frames in its record, or without one those of its config.
 
     Raises
     ------
     MatterTuneError
-        A source cannot be read, or has not the frames of the record any more.
+        A source cannot be read, or no longer has the frames in the record.
     """
     record, data = SplitRecord.read(run), run.config().data
     return data.create_datasets() if record is None else data.take(record.parts)
 
 
 def say_what_was_trained_on(run: RunDirectory, dataset: AtomsDataset) -> None:
-    """Warn where structures of a data set are among those that a run was trained on."""
+    """Warn if a data set contains structures that a run was trained on."""
     record = SplitRecord.read(run)
     if record is None or not record.names.get("train"):
         return

@@ -1,4 +1,4 @@
-"""What a run is doing, as its status file says and as a reader judges it."""
+"""What a run is doing, according to its status file and to the reader."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psutil
 
 State = Literal["starting", "running", "stopped", "finished", "failed", "crashed", "removed"]
 
-GONE = "The process ended without a word: killed, out of memory or the machine went down."
+GONE = "The process ended without a message: it was killed, ran out of memory, or the machine went down."
 REMOVED = "The run's directory was removed."
 
 _SILENCE = 600.0
-"""Seconds without a sign of life after which a process on another machine is taken for gone."""
+"""Seconds without a sign of life after which a process on another machine is presumed dead."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,23 @@ class Status:
     Parameters
     ----------
     state
-        ``crashed`` and ``removed`` are never written: they are what a reader finds where the process or
-        the run's directory is gone.
+        ``crashed`` and ``removed`` are never written: a reader reports them if the process or the run's
+        directory is gone.
     epoch, step
         Epochs begun, counted from 0, and optimizer steps done.
     pid, host
         The process that trains.
     heartbeat
-        Time of the last sign of life, seconds since 1970; a reader takes the status file's own where that
-        is later.
+        Time of the last sign of life, in seconds since 1970; a reader uses the modification time of the
+        status file if that is later.
     error
         Message of the error that ended the run.
     saved_epoch, saved_step
-        Where the newest checkpoint stands; 0 where none has been written.
+        Position of the newest checkpoint; 0 if none has been written.
     note
-        What a person should know of a run that has ended, e.g. that it predicts worse than before.
+        Remark about a run that has ended, e.g. that it predicts worse than before.
     steps_per_epoch
-        Optimizer steps of an epoch; 0 before training has begun.
+        Optimizer steps per epoch; 0 before training has begun.
     """
 
     state: State
@@ -67,24 +67,24 @@ class Status:
 
     @property
     def counted_epoch(self) -> int:
-        """The epoch under way, or the last one, counted from 1."""
+        """The current epoch, or the last one, counted from 1."""
         return max(self.epoch, 1) if self.state == "finished" else self.epoch + 1
 
     @property
     def goes_on_at(self) -> tuple[int, int]:
-        """Epoch and step at which a resumed run goes on: what a crash lost is done again."""
+        """Epoch and step at which a resumed run continues: steps lost in a crash are repeated."""
         if self.state in ("starting", "finished"):
             return self.epoch, self.step
         return self.saved_epoch, self.saved_step
 
 
 def parse_status(data: Any) -> Status:
-    """Make a status of what its file holds.
+    """Create a status from the contents of its file.
 
     Raises
     ------
     ValueError
-        Where a field is missing or is of another kind than the one that is written.
+        A field is missing or has the wrong type.
     """
     if not isinstance(data, dict) or data.get("state") not in get_args(State):
         msg = "it has no known state"
@@ -107,13 +107,14 @@ def parse_status(data: Any) -> Status:
 
 
 def is_alive(status: Status) -> bool:
-    """Return whether the process that trains a run is there."""
+    """Return whether the process that trains a run is alive."""
     if status.host != socket.gethostname():
-        # another machine's processes cannot be asked; a heartbeat comes every few seconds, see heartbeat.py
+        # processes on another machine cannot be queried; a heartbeat comes every few seconds, see
+        # heartbeat.py
         return time.time() - status.heartbeat < _SILENCE
     try:
         process = psutil.Process(status.pid)
-        # a pid is given out again after a crash: the process must be older than its heartbeat
+        # process ids are reused after a crash: the process must be older than its heartbeat
         return bool(
             process.status() != psutil.STATUS_ZOMBIE
             and process.create_time() <= status.heartbeat + 1

@@ -1,4 +1,4 @@
-"""A run in a few lines of JSON, written when it ends, so that hundreds of runs are listed at once."""
+"""A run in a few lines of JSON, written when it ends, so that hundreds of runs can be listed at once."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _LOSS = "train/total_loss"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run was told to do, and what came of it.
+    """The task of a run, and its result.
 
     Parameters
     ----------
     settings
-        All settings by their dotted path; empty where they cannot be read.
+        All settings by dotted path; empty if they cannot be read.
     sources
         Files of the training data.
     n_train, n_validation
-        Frames, 0 where it is not known.
+        Numbers of frames, 0 if unknown.
     started
         Time of the first record, seconds since 1970; 0 before there is one.
     seconds
@@ -42,19 +42,19 @@ class Summary:
     n_epochs
         Epochs begun.
     monitor, mode
-        By what the best weights are chosen, and whether it should fall or rise.
+        The metric that selects the best weights, and whether it should fall or rise.
     baseline
         Errors before training under ``baseline/…``, in eV.
     best
-        The record whose weights are kept as best, in eV; its ``epoch`` is counted from 0.
+        The record of the validation whose weights are kept as best, in eV; its ``epoch`` is counted from 0.
     training_loss
-        The first and the last that were recorded.
+        The first and the last recorded value.
     damaged
-        Records that could not be read.
+        Number of records that could not be read.
     foreign
-        Errors on structures away from the target, as in :class:`ForeignRecord`; empty where none are known.
+        Errors on structures away from the target, as in :class:`ForeignRecord`; empty if unknown.
     holes
-        Where pairs of atoms pull each other together, as in :class:`Hole`; ``None`` where that is not known.
+        Holes, where pairs of atoms attract at short range, as in :class:`Hole`; ``None`` if unknown.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -75,16 +75,16 @@ class Summary:
 
     @property
     def began_tuned(self) -> bool:
-        """Whether the run began with weights of another run, and not with the vendor's."""
+        """Whether the run started from weights of another run rather than the vendor's."""
         return self.settings.get("model.checkpoint") is not None
 
 
 _known: dict[str, tuple[list[int], Summary]] = {}
-"""Summaries of runs that have none of their own, or whose own is out of date, by path."""
+"""Summaries of runs that have none of their own, or an outdated one, by path."""
 
 
 def summary_of(run: RunDirectory) -> Summary:
-    """Return the summary of a run: its own where nothing was written since, else from its records."""
+    """Return the summary of a run: its own if nothing was written since, otherwise from its records."""
     state = _state(run)
     try:
         written = json.loads(run.summary_file.read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def write_summary(run: RunDirectory) -> None:
 
 
 def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted path."""
+    """Return nested settings by dotted path."""
     if isinstance(data, dict) and data:
         items = data.items()
     elif isinstance(data, list) and data and isinstance(data[0], dict):
@@ -120,7 +120,7 @@ def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _state(run: RunDirectory) -> list[int]:
-    """Return numbers that change with what a summary is made of."""
+    """Return numbers that change whenever the sources of a summary change."""
     state = [_VERSION]
     for file in (run.config_file, run.splits_file, run.foreign_file, run.walls_file):
         try:
@@ -150,7 +150,7 @@ def _summarise(run: RunDirectory) -> Summary:
         settings = flat_settings(json.loads(json.dumps(config.to_dict(), default=str)))
         sources = _sources(config)
         monitor, mode = config.trainer.checkpoint.monitor, config.trainer.checkpoint.mode
-    except MatterTuneError:  # said by who needs the settings
+    except MatterTuneError:  # reported by whatever needs the settings
         pass
     splits, foreign = run.splits(), read_foreign(run)
     losses = [r[_LOSS] for r in records if r.get(_LOSS) is not None]

@@ -1,4 +1,4 @@
-"""With which versions a run was made."""
+"""The software versions with which a run was made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECORDED = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that matter to a run."""
+    """Return the versions of Python and of the packages that affect a run."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in _RECORDED:
         try:

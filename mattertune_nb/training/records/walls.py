@@ -1,4 +1,4 @@
-"""Energies of pairs of atoms before and after a run, as its directory keeps them."""
+"""Pair energies before and after a run, as stored in its directory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WallRecord:
-    """What is known of the walls of a run.
+    """What is known about the pair energies of a run.
 
     Attributes
     ----------
     untuned, tuned
-        Walls of all pairs of elements of the target; tuned is ``None`` before the run has ended.
+        Pair energies for all pairs of elements in the target; tuned is ``None`` before the run has ended.
     is_best
-        Whether the tuned ones are of the weights that the run keeps as its best.
+        Whether the tuned ones belong to the weights that the run keeps as its best.
     """
 
     untuned: list[Wall]
@@ -31,7 +31,7 @@ class WallRecord:
 
     @property
     def holes(self) -> list[Hole]:
-        """Where pairs pull each other together and should not."""
+        """Holes, where pairs attract although they should repel."""
         return holes(self.untuned, self.tuned)
 
 
@@ -45,7 +45,7 @@ def write_walls(run: RunDirectory, record: WallRecord) -> None:
 
 
 def read_walls(run: RunDirectory) -> WallRecord | None:
-    """Return what is known; ``None`` where nothing was computed, or the file is damaged."""
+    """Return the record; ``None`` if nothing was computed, or the file is damaged."""
     try:
         data = json.loads(run.walls_file.read_text(encoding="utf-8"))
         tuned = None if data["tuned"] is None else from_plain(data["tuned"])
@@ -57,12 +57,12 @@ def read_walls(run: RunDirectory) -> WallRecord | None:
 
 
 def holes_in_words(found: list[dict[str, Any]] | None) -> str:
-    """Return what the verdict says of the holes of a run.
+    """Return the verdict's phrase about the holes of a run.
 
     Parameters
     ----------
     found
-        Holes as builtins, by the names of :class:`Hole`; ``None`` where they are not known.
+        Holes as builtins, with the field names of :class:`Hole`; ``None`` if unknown.
     """
     try:
         known = None if found is None else [Hole(**hole) for hole in found]

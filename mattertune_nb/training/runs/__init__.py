@@ -1,1 +1,1 @@
-"""Runs seen from outside: directories, processes, stopping, resuming."""
+"""Runs from the outside: directories, processes, stopping, resuming."""

@@ -1,4 +1,4 @@
-"""A process that trains on when the one that began it ends."""
+"""A process that continues training when the one that started it ends."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FOR_SCREENS = ("FORCE_COLOR", "CLICOLOR_FORCE")
-"""Set in each notebook's kernel; what is printed goes to a file."""
+"""Set in every notebook kernel; printed output goes to a file."""
 
 _WIDTH = {"COLUMNS": "72"}
-"""Letters of a line, as many as a narrow cell shows."""
+"""Characters per line, as many as fit a narrow cell."""
 
 
 def resume_in_background(
     path: Path, console: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Go on with a run or a series of runs in a process of its own.
+    """Continue a run or a series of runs in a separate process.
 
     Parameters
     ----------
     path
         The directory of the run or the series.
     console
-        The file to which what the process prints is added.
+        The file to which the process's output is appended.
     environment
-        Variables set for the process, beside those of this one.
+        Environment variables of the process, in addition to those of this one.
 
     Returns
     -------

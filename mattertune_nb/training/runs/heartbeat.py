@@ -1,4 +1,4 @@
-"""Signs of life that other machines see, which cannot ask whether a process is there."""
+"""Signs of life for other machines, which cannot check whether a process is alive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def beating(status_file: Path) -> Iterator[None]:
 
     def beat() -> None:
         while not done.wait(_SECONDS):
-            # not written anew, which could undo what training says meanwhile
+            # not rewritten, which could undo what training writes meanwhile
             with contextlib.suppress(OSError):
                 os.utime(status_file)
 

@@ -1,4 +1,4 @@
-"""A notebook's widgets work while a cell waits."""
+"""Makes a notebook's widgets work while a cell waits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# a page that is reloaded asks which widgets there are, where they do not answer it at once
+# a reloaded page asks for the list of widgets, and is not answered while a cell waits
 _FROM_WIDGETS = ("comm_open", "comm_msg", "comm_close", "comm_info_request")
 
 
 @contextlib.contextmanager
 def widgets_served() -> Iterator[Callable[[float], None]]:
-    """Yield a sleep during which what is clicked or typed in widgets is heard.
+    """Yield a sleep function during which clicks and input in widgets are handled.
 
-    A kernel hears nothing while it executes a cell. Here the messages that have come are looked through:
-    those of widgets are handled, all others, such as the cells that were executed meanwhile, are given to
-    the kernel afterwards in the order in which they came. Apart from a cell of ipykernel 7 or later it is
-    a plain sleep.
+    A kernel handles no messages while it executes a cell. Here pending messages are inspected: those of
+    widgets are handled, all others, such as cells executed meanwhile, are passed to the kernel afterwards in
+    their order of arrival. Outside a cell of ipykernel 7 or later it is a plain sleep.
     """
     kernel = kernel_of_cell()
     stream = None if kernel is None else _stream(kernel)
@@ -52,11 +51,11 @@ def widgets_served() -> Iterator[Callable[[float], None]]:
         yield sleep
     finally:
         stream.on_recv(hear, copy=False)
-        # also what came in the moment of an interrupt
+        # including what arrived at the moment of an interrupt
         for frames in (*set_aside, *received):
             answer = hear(frames)
             if asyncio.iscoroutine(answer):
-                # it begins after this cell, and before what comes later
+                # it starts after this cell, and before anything that comes later
                 asyncio.ensure_future(answer)  # noqa: RUF006  the kernel's lock holds it
 
 
@@ -72,7 +71,7 @@ def kernel_of_cell() -> Any:
 
 
 def _stream(kernel: Any) -> Any:
-    """Return the stream on which messages reach the main thread, where the kernel has one as ours does."""
+    """Return the stream on which messages reach the main thread, if the kernel has a suitable one."""
     thread = getattr(kernel, "shell_channel_thread", None)
     pair = getattr(getattr(thread, "manager", None), "_shell_channel_to_main", None)
     stream = getattr(pair, "to_stream", None)
@@ -80,7 +79,7 @@ def _stream(kernel: Any) -> Any:
 
 
 def _handled(kernel: Any, frames: list[Any]) -> bool:
-    """Handle a message if it is a widget's; its answer belongs to it and not to the cell."""
+    """Handle a message if it belongs to a widget; its output goes to the widget and not to the cell."""
     try:
         idents, parts = kernel.session.feed_identities(frames, copy=False)
         header = kernel.session.deserialize(parts, content=False, copy=False)["header"]
@@ -91,7 +90,7 @@ def _handled(kernel: Any, frames: list[Any]) -> bool:
         ValueError,
         TypeError,
         LookupError,
-    ):  # the kernel's to judge, such as its word to itself
+    ):  # left to the kernel, such as its message to itself
         return False
     cell, cell_idents = kernel.get_parent("shell"), kernel._parent_ident["shell"]
     kernel.set_parent(idents, message, channel="shell")

@@ -1,4 +1,4 @@
-"""Settings that were edited for a resume take effect: a checkpoint would put the old ones back."""
+"""Applies settings that were edited before a resume, which a checkpoint would otherwise revert."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _COUNTED = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class NewSettings(Callback):
-    """Gives optimizer, schedules and callbacks the settings of now after Lightning restored those of then.
+    """Applies the current settings to optimizer, schedules and callbacks after Lightning restored old ones.
 
-    A schedule or a learning rate that was edited holds as if it always had: the rate is that of the new
-    schedule at this step. One that waits for a plateau goes on counting, unless the rate is another.
+    An edited schedule or learning rate applies as if it had always been set: the rate is that of the new
+    schedule at this step. A schedule that waits for a plateau continues counting, unless the rate has
+    changed.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class NewSettings(Callback):
         self._new = resumption
         self._schedules: list[dict[str, Any]] = []
         self.note = ""
-        """Why nothing was trained, where nothing was."""
+        """Why nothing was trained, if so."""
 
     @override
     def on_load_checkpoint(
@@ -54,10 +55,10 @@ class NewSettings(Callback):
             return
         self._schedules = list(checkpoint["lr_schedulers"])
         if self._changes_rate(module) or self._has_other_plateau(module):
-            checkpoint["lr_schedulers"] = []  # put in place by on_train_start
+            checkpoint["lr_schedulers"] = []  # restored by on_train_start
         averaged = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if "current_model_state" in checkpoint and not averaged:
-            # training goes on from its own weights where the average is given up
+            # training continues from its own weights if averaging was switched off
             module.load_state_dict(checkpoint["current_model_state"])
 
     @override
@@ -84,7 +85,7 @@ class NewSettings(Callback):
             self._restore(trainer, timed=True)
 
     def _changes_rate(self, module: FinetuneModuleBase) -> bool:
-        """Return whether the rate is another at this step: by value, or by a schedule that counts."""
+        """Return whether the rate at this step has changed: by value, or by a schedule that counts."""
         before, after = self._schedules_of(module)
         rate = any(change.path == "model.optimizer.lr" for change in self._new.changed)
         return rate or _timed(before) != _timed(after)
@@ -96,7 +97,7 @@ class NewSettings(Callback):
     def _schedules_of(
         self, module: FinetuneModuleBase
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the schedules of then and now as plain data."""
+        """Return the old and new schedules as plain data."""
         before = (self._new.before or {})["model"]["lr_scheduler"]
         listed = before if isinstance(before, list) else [] if before is None else [before]
         return listed, [schedule.to_dict() for schedule in module.hparams.schedules]
@@ -104,19 +105,19 @@ class NewSettings(Callback):
     def _play_from_the_start(
         self, trainer: Trainer, module: FinetuneModuleBase, optimizer: Optimizer
     ) -> None:
-        """Give the optimizer the rate that the new schedule has at this step."""
+        """Set the optimizer's rate to that of the new schedule at this step."""
         made = module.configure_optimizers()
         (fresh,), schedules = made if isinstance(made, tuple) else ([made], [])
         places = {"step": trainer.global_step, "epoch": _epochs_done(trainer)}
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", UserWarning
-            )  # of steps of the schedule without the optimizer's
+            )  # about schedule steps without optimizer steps
             for config in schedules:
                 for _ in range(places.get(config.get("interval", ""), 0)):
                     config["scheduler"].step()
         for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
-            # some schedules keep their bounds there, and change the momentum, too
+            # some schedules store their bounds there, and also change the momentum
             for name in group.keys() - new.keys():
                 del group[name]
             group |= {name: value for name, value in new.items() if name != "params"}
@@ -127,7 +128,7 @@ class NewSettings(Callback):
             self._restore(trainer, timed=False)
 
     def _restore(self, trainer: Trainer, *, timed: bool) -> None:
-        """Give schedules the state of the checkpoint; one that waits for a plateau what it has counted."""
+        """Restore the state of schedules from the checkpoint; for plateaus only what was counted."""
         waited = [state for state in self._schedules if "num_bad_epochs" in state]
         others = [state for state in self._schedules if "num_bad_epochs" not in state]
         for config in trainer.lr_scheduler_configs:
@@ -139,7 +140,7 @@ class NewSettings(Callback):
                 config.scheduler.load_state_dict(others.pop(0))
 
     def _watched(self, trainer: Trainer) -> tuple[Any, Any]:
-        """Return what the plateaus of then and now are sought in; none where it is counted otherwise."""
+        """Return the quantities that old and new plateau schedules watch; empty if counted differently."""
         before, after = self._schedules_of(cast("FinetuneModuleBase", trainer.lightning_module))
         found = [
             next(((s["monitor"], s["mode"]) for s in part if s["name"] == _PLATEAU), None)
@@ -150,9 +151,9 @@ class NewSettings(Callback):
         return found[0], found[1]
 
     def _renew_early_stopping(self, trainer: Trainer, callback: EarlyStopping) -> None:
-        """Give early stopping its own patience, and let it forget a best that is counted otherwise now.
+        """Apply early stopping's new patience, and reset its best value if that is now measured differently.
 
-        A run that it has ended stays ended, unless its settings are others.
+        A run that early stopping has ended stays ended, unless its settings have changed.
         """
         edited = {
             change.path: change.after
@@ -165,7 +166,8 @@ class NewSettings(Callback):
             trainer.should_stop = True
             if trainer.fit_loop._can_stop_early:
                 self.note = (
-                    f"Early stopping on {callback.monitor} has ended this run, so that nothing was trained "
+                    f"Early stopping on {callback.monitor} has already ended this run, so nothing was "
+                    f"trained "
                     "now. To go on, raise its patience or turn it off (trainer.early_stopping)."
                 )
                 log.warning("%s", self.note)
@@ -186,7 +188,7 @@ def _timed(schedules: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _epochs_done(trainer: Trainer) -> int:
-    """Return the epochs whose last optimizer step is done, also where their end is not."""
+    """Return the epochs whose last optimizer step is done, even if the epoch has not ended."""
     loop = trainer.fit_loop
     progress: Any = loop.epoch_progress.current
     is_at_end = progress.ready > progress.processed and loop.epoch_loop.batch_progress.is_last_batch

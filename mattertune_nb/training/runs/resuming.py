@@ -1,4 +1,4 @@
-"""What a resume asks of the run so far: whether its settings are still those, and what is new."""
+"""What a resume checks about the run so far: whether its settings are the same, and what is new."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """The weights that are the best by a new measure, among those that are still there.
+    """The best weights according to a new measure, among those still available.
 
     Attributes
     ----------
     path
-        Their checkpoint; ``None`` where none was measured so, and the best is sought anew.
+        Their checkpoint; ``None`` if none was measured that way, and the search starts over.
     step
         Step of the record of their validation.
     score
-        What they are by the new measure.
+        Their value of the new measure.
     """
 
     path: Path | None = None
@@ -51,7 +51,7 @@ class Resumption:
     before
         The settings of that checkpoint as plain data.
     kept
-        Where the best weights are chosen by another measure: the best so far.
+        If the best weights are now selected by another measure: the best so far.
     """
 
     changed: tuple[Change, ...] = ()
@@ -59,7 +59,7 @@ class Resumption:
     kept: Kept | None = None
 
     def record(self) -> dict[str, Any]:
-        """Return what the record of metrics says of it, see :func:`records.best_record`."""
+        """Return what the record of metrics says about it, see :func:`records.best_record`."""
         said: dict[str, Any] = {
             "settings": {change.path: [change.before, change.after] for change in self.changed}
         }
@@ -69,7 +69,7 @@ class Resumption:
 
 
 def settings_for_checkpoint(config: MatterTunerConfig) -> dict[str, Any]:
-    """Return the settings that a checkpoint keeps beside those of model and data."""
+    """Return the settings that a checkpoint stores besides those of model and data."""
     plain = config.to_dict()
     return {name: plain[name] for name in ("trainer", "run")}
 
@@ -80,10 +80,10 @@ def resumption(run: RunDirectory, saved: Saved | None, config: MatterTunerConfig
     Raises
     ------
     RunError
-        Where one differs that the run has to keep; names it, and says what to do.
+        A setting that the run must keep has changed; names it, and says what to do.
     """
     if saved is None:
-        return Resumption()  # nothing of it is trained
+        return Resumption()  # nothing has been trained
     before = _settings_before(run, saved.contents)
     now = config.model_copy(update={"model": with_references_read(config.model)})
     changed = [
@@ -94,7 +94,7 @@ def resumption(run: RunDirectory, saved: Saved | None, config: MatterTunerConfig
     fixed = [change for change in changed if change.is_fixed]
     if fixed:
         msg = (
-            f"{run.path}: a resumed run has to keep {'; '.join(map(str, fixed))}. Set it back, or start a "
+            f"{run.path}: a resumed run has to keep {'; '.join(map(str, fixed))}. Restore it, or start a "
             f"new run from these weights, with the new setting and model.checkpoint: {run.path}."
         )
         raise RunError(msg)
@@ -104,7 +104,7 @@ def resumption(run: RunDirectory, saved: Saved | None, config: MatterTunerConfig
 
 def _settings_before(run: RunDirectory, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        before = run.config().to_dict()  # checkpoints of version 0.2 hold a part
+        before = run.config().to_dict()  # checkpoints of version 0.2 store only a part
     except ConfigError:
         before = {}
     held = {
@@ -122,7 +122,7 @@ def _kept(
     config: MatterTunerConfig,
     changed: list[Change],
 ) -> Kept | None:
-    """Return the best weights by the new measure, ``None`` where the measure is as before."""
+    """Return the best weights according to the new measure, ``None`` if the measure has not changed."""
     now, then = config.trainer.checkpoint, before.get("trainer", {}).get("checkpoint", {})
     if counts_otherwise(now.monitor, changed):
         return Kept()
@@ -140,13 +140,13 @@ def _kept(
 
 
 def counts_otherwise(monitor: str, changed: Iterable[Change]) -> bool:
-    """Return whether a metric is a loss that is counted in another way than before."""
+    """Return whether a metric is a loss that is now computed differently."""
     is_loss = monitor.endswith("_loss")
     return is_loss and any(".loss" in change.path.removeprefix("model") for change in changed)
 
 
 def _last_step(path: Path) -> int:
-    """Return the step under which a checkpoint's validation is recorded, -1 where it cannot be read."""
+    """Return the step under which a checkpoint's validation is recorded, -1 if it cannot be read."""
     try:
         return int(read_checkpoint(path)["global_step"]) - 1
     except TrainingError:
@@ -154,7 +154,7 @@ def _last_step(path: Path) -> int:
 
 
 def keep_as_best(run: RunDirectory, kept: Kept | None) -> None:
-    """Put the weights that are the best by a new measure where a run's best are."""
+    """Put the best weights according to a new measure in the place of a run's best."""
     if kept is not None and kept.path not in (None, run.best):
         with kept.path.open("rb") as file:
             write_whole(run.best, lambda target: shutil.copyfileobj(file, target))

@@ -1,4 +1,4 @@
-"""A run seen from outside: started in a process of its own, attached to, stopped, resumed."""
+"""A run from the outside: started in a separate process, attached to, stopped, resumed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from mattertune_nb.widgets.live.dashboard import Dashboard
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""What a terminal takes for colours."""
+"""Terminal codes for colours."""
 
 
 class Run:
-    """A run, in whatever process it trains; everything is read from its directory.
+    """A run, in whichever process it trains; everything is read from its directory.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Run:
 
     @classmethod
     def attach(cls, path: str | Path) -> Run:
-        """Return the run in a directory, running or not, e.g. after a restart of the kernel.
+        """Return the run in a directory, whether running or not, e.g. after a kernel restart.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Run:
         Raises
         ------
         RunError
-            Where there is no run.
+            There is no run.
         """
         return cls(path)
 
@@ -84,9 +84,9 @@ class Run:
         return self.directory.config()
 
     def status(self) -> Status:
-        """Return state, epoch, step and, where the run died, its error."""
+        """Return state, epoch, step and, if the run failed, its error."""
         if self._process is not None:
-            self._process.poll()  # a child that has ended stays a zombie until it is asked
+            self._process.poll()  # a finished child stays a zombie until it is polled
         return self.directory.status()
 
     def is_active(self) -> bool:
@@ -98,16 +98,16 @@ class Run:
         return self.directory.metrics()
 
     def verdict(self) -> Verdict:
-        """Return what the run has gained so far; as a string it is one sentence."""
+        """Return the gains of the run so far; as a string they are one sentence."""
         return verdict(summary_of(self.directory))
 
     def log_tail(self, n_lines: int = 40) -> str:
-        """Return the last lines of the log, and of what was printed; half of each if both are long.
+        """Return the last lines of the log and of printed output; half of each if both are long.
 
         Parameters
         ----------
         n_lines
-            The most lines that are returned.
+            Maximum number of lines.
         """
         log = _last_lines(self.directory.log_file, n_lines)
         printed = _last_lines(self.directory.console_file, n_lines)
@@ -116,16 +116,16 @@ class Run:
         return "\n".join([*log[len(log) - n_log :], *printed[len(printed) - n_printed :]])
 
     def start(self) -> Run:
-        """Train in a process of its own, from the newest checkpoint or from the beginning.
+        """Train in a separate process, from the newest checkpoint or from the beginning.
 
-        The process goes on when this one ends.
+        The process continues when this one ends.
 
         Raises
         ------
         RunError
-            Where a process is training the run already.
+            A process is already training the run.
         ConfigError
-            Where the run's settings cannot be read.
+            The run's settings cannot be read.
         """
         self.config()
         self.directory.claim()
@@ -140,28 +140,28 @@ class Run:
         self.directory.request_stop()
 
     def resume(self) -> Run:
-        """Go on with a run that was stopped or died; the same as :meth:`start`."""
+        """Continue a run that was stopped or crashed; the same as :meth:`start`."""
         return self.start()
 
     def train_longer(self, epochs: int) -> Run:
-        """Raise the number of epochs and go on.
+        """Increase the number of epochs and continue.
 
-        A cosine schedule whose length is that of the run is stretched, so the learning rate rises
-        again to where it would have been.
+        A cosine schedule as long as the run is stretched, so the learning rate rises again to where it would
+        have been.
 
         Parameters
         ----------
         epochs
-            How many more.
+            Number of additional epochs.
 
         Raises
         ------
         RunError
-            Where a process is training the run, or its length is not given in epochs.
+            A process is training the run, or its length is not given in epochs.
         """
         config = self.config()
         if config.trainer.max_epochs in (None, -1):
-            msg = f"{self.path}: the run has no max_epochs that could be raised; resume it instead."
+            msg = f"{self.path}: the run has no max_epochs to increase; resume it instead."
             raise RunError(msg)
         if self.is_active():
             msg = f"{self.path}: the run is training. Stop it first, or wait until it ends."
@@ -171,17 +171,17 @@ class Run:
         return self.start()
 
     def wait(self, timeout: float | None = None, poll: float = 0.2) -> Status:
-        """Wait until no process trains the run, for `timeout` seconds at most.
+        """Wait until no process trains the run, for at most `timeout` seconds.
 
-        In a notebook, Stop and all other widgets work meanwhile. Interrupting the kernel ends the wait and
-        not the run.
+        In a notebook, Stop and all other widgets keep working. Interrupting the kernel ends the wait but not
+        the run.
 
         Parameters
         ----------
         timeout
-            The most seconds; not given: as long as it takes.
+            Maximum number of seconds; by default unlimited.
         poll
-            Seconds between two looks at the run.
+            Seconds between two checks of the run.
         """
         with InCell(self.name, "ends the wait, not the run") as cell:
             try:
@@ -191,16 +191,16 @@ class Run:
                 cell.end(
                     f"the wait was interrupted after {cell.seconds}; {now.state} at step {now.step}"
                 )
-                msg = "The wait ended; the run goes on. run.stop() ends it."
+                msg = "The wait ended; the run continues. run.stop() ends it."
                 raise KeyboardInterrupt(msg) from None
             if (shown := self._dashboard()) is not None:
-                shown.refresh()  # so that both places say the same at the same moment
+                shown.refresh()  # so that both places agree at all times
             still = "still " if now.is_active else ""
             cell.end(f"{still}{now.state} at step {now.step}")
         return now
 
     def _follow(self, cell: InCell, timeout: float, poll: float) -> Status:
-        """Tell in a cell how far the run is until no process trains it, and return its last status."""
+        """Show the progress of the run in a cell until no process trains it, and return its last status."""
         end = time.monotonic() + timeout
         trainer = self._trainer()
         with widgets_served() as sleep:
@@ -213,7 +213,7 @@ class Run:
         return now
 
     def _trainer(self) -> TrainerConfig | None:
-        """Return the limits of the run, where its config can be read."""
+        """Return the limits of the run, if its config can be read."""
         try:
             return self.config().trainer
         except (MatterTuneError, OSError):
@@ -241,10 +241,10 @@ class Run:
         Parameters
         ----------
         to
-            ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies in
-            its energies of the elements; ``"lammps"``: what its pair style reads, with the lines of an input;
-            ``"safetensors"``: tensors, settings and versions to be archived, which can be loaded wherever a
-            checkpoint can.
+            ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies
+            included in its per-element energies; ``"lammps"``: what its pair style reads, with the lines of
+            an input; ``"safetensors"``: tensors, settings and versions for archiving, usable wherever a
+            checkpoint is.
         path
             The file; not given: in the run's directory.
         member
@@ -254,7 +254,7 @@ class Run:
         Raises
         ------
         ConfigError
-            There is no such format for the backbone.
+            The format does not exist for this backbone.
         DataError
             The file cannot be written.
         """
@@ -272,33 +272,34 @@ class Run:
         progress: Callable[[str, int, int], object] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Scorecard:
-        """Check whether the best weights are fit for use, beside the untuned ones where there are.
+        """Check whether the best weights are fit for use, beside the untuned ones if available.
 
-        Errors by element, size of force and distance from training, of an ensemble against its spread; forces
-        against finite differences, rotation, permutation, size consistency, holes between atoms, energy
-        against volume, elastic constants, phonons, energy conservation, stability with a thermostat and its
-        radial distribution function, relaxations from rattled and from random dense structures. All take
-        under three minutes on two cores for cells of up to 100 atoms; their card is kept in the directory.
+        Errors by element, size of force and distance from training, for an ensemble against its spread;
+        forces against finite differences, rotation, permutation, size consistency, holes between atoms,
+        energy against volume, elastic constants, phonons, energy conservation, stability with a thermostat
+        and its radial distribution function, relaxations from rattled and from random dense structures.
+        Together they take less than three minutes on two cores for cells of up to 100 atoms; the scorecard is
+        saved in the directory.
 
         Parameters
         ----------
         checks
-            Names, e.g. ``["nve", "walls"]``; not given: all.
+            Names, e.g. ``["nve", "walls"]``; by default all.
         data
-            Structures of the target; not given: the validation set.
+            Structures of the target; by default the validation set.
         seconds
-            Time for dynamics and relaxations together, which go as far as it lets them.
+            Time for dynamics and relaxations together, which run as far as it allows.
         temperature
-            Of the dynamics, in K.
+            Temperature of the dynamics, in K.
         progress
-            Called with the name of a check, how many are made, and of how many.
+            Called with the name of a check, and the numbers of checks done and in total.
         cancelled
-            Asked now and then whether to end.
+            Called now and then to ask whether to end.
 
         Raises
         ------
         ConfigError
-            A check has no such name.
+            There is no check of this name.
         RunError
             The run has no checkpoint yet.
         DataError
@@ -312,19 +313,19 @@ class Run:
         )  # fmt: skip
 
     def report(self, path: str | Path | None = None, dataset: Any = None) -> Path:
-        """Write the run into one HTML file that opens without a kernel, and return where it is.
+        """Write the run to one HTML file that opens without a kernel, and return the path.
 
         Parameters
         ----------
         path
-            The file; not given: ``report.html`` in the run's directory.
+            The file; by default ``report.html`` in the run's directory.
         dataset
-            Structures with labels for parity and the worst structures; not given: the validation set.
+            Structures with labels for parity and the worst structures; by default the validation set.
 
         Raises
         ------
         DataError
-            Where the file cannot be written.
+            The file cannot be written.
         """
         from mattertune_nb.widgets.report.report import report
 

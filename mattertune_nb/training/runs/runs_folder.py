@@ -1,4 +1,4 @@
-"""A folder of runs: found, renamed, annotated, deleted; nothing outside it is ever touched."""
+"""A folder of runs: listing, renaming, annotating, deleting; nothing outside it is ever touched."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class RunsFolder:
 
     def runs(self) -> list[Run]:
         """Return all runs, the newest first."""
-        # one that begins with a dot is being made
+        # one whose name begins with a dot is still being created
         files = (f for f in self.root.glob("*/config.yaml") if not f.parent.name.startswith("."))
         found = [(file.stat().st_mtime, file.parent) for file in files]
         return [Run(path) for _, path in sorted(found, reverse=True)]
 
     def stamp(self) -> object:
-        """Return what is another once a run was begun, went on or ended; of little cost."""
+        """Return a value that changes when a run starts, continues or ends; cheap."""
         found = self.root.glob("*/status.json")
         return sorted((file.parent.name, file.stat().st_mtime_ns) for file in found)
 
@@ -40,7 +40,7 @@ class RunsFolder:
         Raises
         ------
         RunError
-            Where the folder itself holds no such run.
+            The folder itself contains no such run.
         """
         path = self.root / name
         if path.name != name or path.is_symlink() or path.parent != self.root:
@@ -49,17 +49,17 @@ class RunsFolder:
         return Run(path)
 
     def rename(self, name: str, new: str) -> Run:
-        """Give a run another name.
+        """Rename a run.
 
         Raises
         ------
         RunError
-            Where the run is training, or the new name is in use or no name of a folder.
+            The run is training, or the new name is in use or is not a valid folder name.
         """
         run, new = self._idle(name), new.strip()
         target = self.root / new
         if not new or new.startswith(".") or target.name != new or "\\" in new:
-            msg = f"'{new}' cannot be the name of a folder. Leave out slashes and a dot in front."
+            msg = f"'{new}' cannot be the name of a folder. Leave out slashes and a leading dot."
             raise RunError(msg)
         if target.exists():
             msg = f"The run name '{new}' is in use in {self.root}. Choose another."
@@ -68,12 +68,12 @@ class RunsFolder:
         return Run(target)
 
     def delete(self, name: str) -> None:
-        """Remove a run with its weights, for good.
+        """Permanently remove a run with its weights.
 
         Raises
         ------
         RunError
-            Where the run is training, or could not be removed whole.
+            The run is training, or could not be removed completely.
         """
         run = self._idle(name)
         try:
@@ -83,12 +83,12 @@ class RunsFolder:
             raise RunError(msg) from exc
 
     def note(self, name: str) -> str:
-        """Return what a person noted about a run."""
+        """Return the user's note about a run."""
         file = self.root / name / "note.txt"
         return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
     def set_note(self, name: str, text: str) -> None:
-        """Note something about a run, in its directory."""
+        """Save a note about a run in its directory."""
         write_text(self.run(name).path / "note.txt", text.strip() + "\n")
 
     def _idle(self, name: str) -> Run:

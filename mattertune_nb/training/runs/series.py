@@ -31,12 +31,12 @@ _PROCESS, _STOP, _CONSOLE = "process.json", "STOP", "console.txt"
 
 
 class RunSeries:
-    """Runs that belong together, in whatever process they train; everything is read from their folder.
+    """Runs that belong together, in whichever process they train; everything is read from their folder.
 
     Parameters
     ----------
     path
-        The folder; each run is a directory in it.
+        The folder; each run is a directory inside it.
 
     Raises
     ------
@@ -50,26 +50,26 @@ class RunSeries:
         self.path = Path(path)
         self._process: subprocess.Popen[bytes] | None = None
         if self._about().get("kind") != self.kind:
-            msg = f"{self.path}: holds no {self.kind}. Check the path."
+            msg = f"{self.path}: contains no {self.kind}. Check the path."
             raise RunError(msg)
 
     @classmethod
     def create(cls, folder: Path, configs: Mapping[str, MatterTunerConfig], **about: Any) -> Self:
-        """Make the folder of a series whose runs have these configs, by name; nothing trains yet.
+        """Create the folder of a series of runs with these configs, by name; nothing is trained yet.
 
         Parameters
         ----------
         folder
-            The folder, which must not be there.
+            The folder, which must not exist.
         configs
-            Settings of each run; root and name become its place in the folder.
+            Settings of each run; root and name are replaced by its place in the folder.
         **about
-            What else is noted of the series.
+            Further facts recorded about the series.
 
         Raises
         ------
         RunError
-            The folder is there already, or cannot be made.
+            The folder already exists, or cannot be created.
         """
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,13 @@ class RunSeries:
                 write_json(made / SERIES, {"kind": cls.kind, "members": list(configs), **about})
         except FileExistsError as exc:
             msg = (
-                f"The name '{folder.name}' is in use in {folder.parent}. Choose another run.name, or go on "
-                f"with what is there: mattertune-nb resume {folder}"
+                f"The name '{folder.name}' is in use in {folder.parent}. Choose another run.name, or "
+                f"continue "
+                f"the existing one: mattertune-nb resume {folder}"
             )
             raise RunError(msg) from exc
         except OSError as exc:
-            msg = f"{folder}: cannot be made ({exc.strerror}). Choose another run.root."
+            msg = f"{folder}: cannot be created ({exc.strerror}). Choose another run.root."
             raise RunError(msg) from exc
         return cls(folder)
 
@@ -103,22 +104,22 @@ class RunSeries:
 
     @property
     def names(self) -> list[str]:
-        """Names of all runs, those to come too."""
+        """Names of all runs, including future ones."""
         return [str(name) for name in self._about()["members"]]
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that have begun."""
+        """The runs that have started."""
         return [Run(self.path / n) for n in self.names if (self.path / n / "config.yaml").is_file()]
 
     @property
     def n_done(self) -> int:
-        """How many runs have been trained to their end."""
+        """Number of runs that have been trained to the end."""
         return sum(_is_done(self.path / name) for name in self.names)
 
     @property
     def progress(self) -> str:
-        """How many of the runs are done, e.g. ``"1 of 4 runs"``."""
+        """Number of runs that are done, e.g. ``"1 of 4 runs"``."""
         return self._progress(self.n_done)
 
     def _progress(self, done: int) -> str:
@@ -132,13 +133,13 @@ class RunSeries:
         return f"{self.path}: no run began. {_last_line(self.path / _CONSOLE)}"
 
     def is_done(self) -> bool:
-        """Return whether all runs have been trained to their end."""
+        """Return whether all runs have been trained to the end."""
         return self.n_done == len(self.names)
 
     def is_active(self) -> bool:
         """Return whether a process is training the runs."""
         if self._process is not None:
-            self._process.poll()  # a child that has ended stays a zombie until it is asked
+            self._process.poll()  # a finished child stays a zombie until it is polled
         try:
             noted = json.loads((self.path / _PROCESS).read_text(encoding="utf-8"))
             process = psutil.Process(noted["pid"])
@@ -148,16 +149,16 @@ class RunSeries:
             return False
 
     def train(self) -> Self:
-        """Train what is left of the runs in this process, one after the other.
+        """Train the remaining runs in this process, one after the other.
 
-        It returns after the run that is asked to stop, e.g. by Ctrl-C.
+        Return after the run that is asked to stop, e.g. by Ctrl-C.
 
         Raises
         ------
         RunError
             Another process is training them.
         MatterTuneError
-            A run fails; those before it are kept.
+            A run failed; the runs before it are kept.
         """
         from mattertune_nb.training.tuner import MatterTuner
 
@@ -182,14 +183,14 @@ class RunSeries:
         return self
 
     def told(self) -> list[str]:
-        """Return in sentences what has come of the runs so far."""
+        """Return sentences about the results so far."""
         return [f"{run.name}: {run.verdict()}" for run in self.runs]
 
     def after(self) -> None:
-        """Do what is to be done once all runs are trained: nothing, if not said otherwise."""
+        """Handle that all runs are trained; does nothing by default."""
 
     def start(self) -> Self:
-        """Train what is left of the runs in a process of its own, which goes on when this one ends.
+        """Train the remaining runs in a separate process, which continues when this one ends.
 
         Raises
         ------
@@ -202,11 +203,11 @@ class RunSeries:
         return self
 
     def resume(self) -> Self:
-        """Go on where the series was stopped or died; the same as :meth:`start`."""
+        """Continue where the series was stopped or crashed; the same as :meth:`start`."""
         return self.start()
 
     def stop(self) -> None:
-        """Ask the run that trains to end at its next step, and begin no other."""
+        """Ask the current run to end at its next step, and start no further ones."""
         (self.path / _STOP).touch()
         for run in self.runs:
             if run.is_active():
@@ -218,14 +219,14 @@ class RunSeries:
         Parameters
         ----------
         timeout
-            The most seconds; not given: as long as it takes.
+            Maximum number of seconds; by default unlimited.
         poll
-            Seconds between two looks.
+            Seconds between two checks.
 
         Raises
         ------
         RunError
-            The process ended without a run: the reason it gave.
+            The process ended without a run; the message gives the reason.
         """
         end = None if timeout is None else time.monotonic() + timeout
         with (
@@ -243,7 +244,7 @@ class RunSeries:
         return self.is_done()
 
     def dashboard(self) -> Comparison:
-        """Return the curves of all runs so far in one view; call it again for the newest."""
+        """Return the curves of all runs so far in one view; call it again to update."""
         from mattertune_nb.widgets.live.compare import compare
 
         return compare(*self.runs)
@@ -259,13 +260,13 @@ class RunSeries:
 
 
 def series_folder(config: MatterTunerConfig, ending: str) -> Path:
-    """Return where a series of runs of a config goes: its name, or backbone, date and what it is."""
+    """Return the folder for a series of runs: its name, or backbone, date and kind."""
     root, name = config.run.root, config.run.name
     return root / (name or f"{config.model.name}-{ending}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 def _is_done(place: Path) -> bool:
-    """Return whether a run has come to its end, be it that of its time."""
+    """Return whether a run has reached its end, including that of its time limit."""
     if not (place / "config.yaml").is_file():
         return False
     run = Run(place)

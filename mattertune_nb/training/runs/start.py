@@ -1,4 +1,4 @@
-"""The start of a run in a process of its own."""
+"""Starts a run in a separate process."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> Run:
-    """Make a run directory and train in a process of its own; what ``MatterTuner.start`` does.
+    """Create a run directory and train in a separate process, as ``MatterTuner.start`` does.
 
-    The run's process reads all of the data before it trains; here a few dozen structures of each
-    set are looked at, so that this returns at once however many there are.
+    The run's process reads all data before training; here only a few dozen structures of each set are
+    checked, so that this returns immediately however many there are.
 
     Parameters
     ----------
     config
         Settings of the run.
     is_machine_checked
-        Whether what :mod:`~mattertune_nb.training.preflight` asks with torch was asked.
+        Whether the checks of :mod:`~mattertune_nb.training.preflight` that need torch were made.
 
     Raises
     ------
     MatterTuneError
-        Before anything is written, where config, data or this machine do not allow the run.
+        Config, data or this machine do not allow the run; raised before anything is written.
     """
     check_start(config, is_machine_checked=is_machine_checked)
     directory, _ = RunDirectory.create(config)
@@ -41,10 +41,10 @@ def start_run(config: MatterTunerConfig, *, is_machine_checked: bool = False) ->
 
 
 def check_start(config: MatterTunerConfig, *, is_machine_checked: bool = False) -> None:
-    """Raise what speaks against a run, as far as that is known at once; see :func:`start_run`."""
+    """Raise any objection to a run that can be found immediately; see :func:`start_run`."""
     if not is_machine_checked:
         check_machine(config, in_notebook=False)
         check_weights(config)
     check_settings(config)
-    # what is wrong with most of the data is said now, and not in the other process's log
+    # problems of most of the data are reported here rather than in the other process's log
     look_at_data(config, config.data.sources())

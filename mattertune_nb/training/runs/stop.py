@@ -1,4 +1,4 @@
-"""Asking a run to end."""
+"""Asks a run to end."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ class RunStopped(Exception):  # noqa: N818  not an error: the run ends as asked,
 
 
 class StopRequest:
-    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, no directory any more, or the time is over.
+    """Whether the run should end: Ctrl-C, SIGTERM, a stop file, a missing directory, or the time limit.
 
     Parameters
     ----------
     run
-        Whose stop file counts.
+        Run whose stop file counts.
     seconds
-        Time from now on after which the run should end.
+        Seconds from now after which the run should end.
     """
 
     def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
         self._run = run
         self._signalled = False
         self.at_once = False
-        """Whether a signal ends the run at once, as there is no step yet whose result could be lost."""
+        """Whether a signal ends the run at once, because no step could be lost yet."""
         self.seconds = seconds
         self._end = None if seconds is None else time.monotonic() + seconds
         self.reserved = 0.0
-        """Seconds before the end that are kept for the last validation."""
+        """Seconds reserved before the end for the last validation."""
 
     @property
     def seconds_left(self) -> float | None:
-        """Time until the run should end; ``None`` where it has no limit."""
+        """Time until the run should end; ``None`` if it has no limit."""
         return None if self._end is None else max(self._end - self.reserved - time.monotonic(), 0.0)
 
     def __bool__(self) -> bool:
@@ -53,9 +53,9 @@ class StopRequest:
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once.
+        """Record SIGINT and SIGTERM instead of dying; a second Ctrl-C ends the run at once.
 
-        So does the first where :attr:`at_once` is set.
+        So does the first if :attr:`at_once` is set.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -69,7 +69,7 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def install(self) -> None:
-        """Put our handlers in place of Lightning's, which would leave a validation as a failure."""
+        """Replace Lightning's handlers, which would treat an interrupted validation as a failure."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._handle)

@@ -109,7 +109,7 @@ def test_a_dead_process_is_a_crash_that_can_be_resumed(run):
     run.directory.write_status("running", epoch=1, step=3, pid=2**22 - 1)
     view = run.dashboard()
     assert "crashed" in view._header.value
-    assert "ended without a word" in view._message.value
+    assert "ended without a message" in view._message.value
     assert not view.resume_button.disabled
     assert view.stop_button.disabled
 
