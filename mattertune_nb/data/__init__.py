@@ -1,1 +1,1 @@
-"""Structures with labels: their sources, how they are split, checked and put in order."""
+"""Structures with labels: their sources, splitting, checks and batching."""

@@ -1,4 +1,4 @@
-"""Where things are kept that can be made again."""
+"""The cache folder, for files that can be regenerated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def cache_folder(kind: str) -> Path:
-    """Return the folder for one kind of them, such as ``xyz``, in the user's cache; it may not exist."""
+    """Return the user's cache folder for one kind of file, such as ``xyz``; it may not exist."""
     return platformdirs.user_cache_path("mattertune_nb", appauthor=False) / kind
 
 
 def keep(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file, at once or not at all.
+    """Write a file atomically.
 
     Parameters
     ----------
     path
-        The file; its folder is made.
+        The file; its folder is created.
     write
         Called with the open file.
 
@@ -43,7 +43,7 @@ def keep(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def load_array(path: Path) -> NDArray[Any] | None:
-    """Return an array that was kept, or None where there is none or its file is damaged."""
+    """Return a cached array, or None if there is none or its file is damaged."""
     try:
         kept: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -52,6 +52,6 @@ def load_array(path: Path) -> NDArray[Any] | None:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Keep an array, at once or not at all; where it cannot be written it is made again next time."""
+    """Cache an array atomically; if it cannot be written it will be regenerated next time."""
     with contextlib.suppress(OSError):
         keep(path, lambda file: np.save(file, array))

@@ -1,4 +1,4 @@
-"""What the check of a data set has found, kept while its files and the rules are the same."""
+"""Results of checking a data set, cached while its files and the rules are the same."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from mattertune_nb.data.dataset import AtomsDataset
 
 _VERSION = 1
-"""Raised whenever a check finds more or less than before, or what is kept has another form."""
+"""Increase whenever a check finds more or less than before, or the cached format changes."""
 
 
 class Checked:
-    """The place of what is kept of a check.
+    """The cache entry of a check.
 
     Parameters
     ----------
     dataset
-        What is checked.
+        Data set being checked.
     required, elements, is_held_out
-        As :func:`~mattertune_nb.data.validation.check_dataset` is given them.
+        Arguments of :func:`~mattertune_nb.data.validation.check_dataset`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Checked:
         *,
         is_held_out: bool,
     ) -> None:
-        # of several sets each has names of its own
+        # each of several sets has its own names
         state = file_state(dataset) if dataset.has_one_naming else None
         how = (
             [(str(label), missing) for label, missing in required.items()],
@@ -54,7 +54,7 @@ class Checked:
         self._file: Path | None = None if state is None else cached_under("checked", kept_under)
 
     def read(self) -> tuple[dict[str, Any], NDArray[np.int64]] | None:
-        """Return what :meth:`keep` was given, or None where there is nothing or it is damaged."""
+        """Return what was stored by :meth:`keep`, or None if there is nothing or it is damaged."""
         table = None if self._file is None else load_array(self._file)
         if self._file is None or table is None or table.ndim != 2:
             return None
@@ -65,7 +65,7 @@ class Checked:
         return (facts, table.astype(np.int64)) if facts.get("shape") == list(table.shape) else None
 
     def keep(self, facts: dict[str, Any], composition: NDArray[np.int64]) -> None:
-        """Keep what was found: words and numbers, and atoms of each element in each frame."""
+        """Store the findings: text and numbers, and the atoms of each element in each frame."""
         if self._file is None:
             return
         save_array(self._file, composition.astype(np.int32))

@@ -1,4 +1,4 @@
-"""By which frames are known again, wherever they stand: hashes of what they hold."""
+"""Identifies frames by their content, wherever they are stored, through hashes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mattertune_nb.data.dataset import AtomsDataset
 
 _VERSION = 2
-_WORTH_KEEPING = 0.5  # s that reading took
-_DECIMALS = 4  # Å; files write positions with more digits, and programs agree in these
+_WORTH_KEEPING = 0.5  # s of reading
+_DECIMALS = 4  # Å; files have more digits, and programs agree to these
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,14 @@ class FrameKeys:
 
     Attributes
     ----------
-    structure
-        Of species, positions, cell and periodicity, to 0.0001 Å: equal where two frames are the same
-        structure, whatever their labels.
+    Of species, positions, cell and periodicity, to 0.0001 Å: equal for two frames with the same structure,
+    whatever their labels.
     content
-        Of all that a frame holds, to the last digit, its labels too; of extended XYZ that of its text.
+        Of everything in a frame, to the last digit, including its labels; for extended XYZ, of its text.
     species
-        Of the species in their order and the periodicity: equal along a trajectory.
+        Of the species in order and the periodicity: constant along a trajectory.
     composition
-        Of the shares of the elements: equal for a cell and its supercell.
+        Of the composition: equal for a cell and its supercell.
     """
 
     structure: NDArray[np.uint64]
@@ -53,13 +52,13 @@ class FrameKeys:
         return len(self.structure)
 
     def names(self) -> list[str]:
-        """Return each frame's name in a record: 16 digits of its structure, 16 of all that it holds."""
+        """Return each frame's name in a record: 16 digits for its structure, 16 for its whole content."""
         pairs = zip(self.structure.tolist(), self.content.tolist(), strict=True)
         return [f"{structure:016x}{content:016x}" for structure, content in pairs]
 
 
 def frame_keys(dataset: AtomsDataset) -> FrameKeys:
-    """Return the hashes of all frames of a data set, kept in the user's cache folder where reading is slow.
+    """Return the hashes of all frames of a data set, cached on disk if reading is slow.
 
     Raises
     ------
@@ -144,7 +143,7 @@ def _species(numbers: NDArray[np.int64], pbc: NDArray[np.bool_]) -> bytes:
     return numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
 
 
-@lru_cache(maxsize=1024)  # frames that follow one another mostly have the same
+@lru_cache(maxsize=1024)  # consecutive frames mostly have the same
 def _of_species(species: bytes) -> tuple[int, int]:
     """Return the hashes of species and composition, from atomic numbers and three flags as int64."""
     numbers = np.frombuffer(species, dtype=np.int64)[:-3]
@@ -167,9 +166,9 @@ def _cache_file(dataset: AtomsDataset) -> Path | None:
 
 
 def file_state(dataset: AtomsDataset) -> str | None:
-    """Return by what one knows that the frames of a data set are those of before; None where one cannot.
+    """Return a text that changes when the frames of a data set may have changed; None if there is none.
 
-    Files are known by their size and time of change.
+    Files are identified by size and time of change.
     """
     try:
         paths = [path.absolute() for path in dataset.files()]
@@ -177,7 +176,7 @@ def file_state(dataset: AtomsDataset) -> str | None:
     except (OSError, RuntimeError):
         return None
     if any(path.is_dir() for path in paths):
-        return None  # what changes in a folder leaves its time of change as it is
+        return None  # changes inside a folder may not alter its time of change
     taken = hashlib.blake2b(dataset.indices.tobytes(), digest_size=8)
     if dataset.numbers is not None:
         taken.update(dataset.numbers.tobytes())
@@ -185,5 +184,5 @@ def file_state(dataset: AtomsDataset) -> str | None:
 
 
 def cached_under(kind: str, state: str) -> Path:
-    """Return the file in the user's cache folder for what belongs to a state."""
+    """Return the file in the user's cache folder for data belonging to a state."""
     return cache_folder(kind) / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"

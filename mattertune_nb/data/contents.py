@@ -1,4 +1,4 @@
-"""What a data set holds, told while it is being read: for people who choose one."""
+"""The contents of a data set, reported while it is being read, for people who choose one."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     from mattertune_nb.data.labels.choice import Choice
 
 _BREATH = 0.02
-"""Seconds of reading after which other threads have their turn."""
+"""Seconds of reading after which other threads get a turn."""
 
 
 @dataclass
 class Contents:
-    """What was found so far.
+    """Findings so far.
 
     Attributes
     ----------
     n_frames, n_read
-        Frames of the data set, and those that were read.
+        Number of frames in the data set, and of those read.
     elements
         Symbols that occur, by atomic number.
     n_atoms
-        Fewest and most atoms of a frame.
+        Smallest and largest number of atoms in a frame.
     labels
-        For each label, how many of the frames that were read have one that can be used.
+        For each label, the number of frames read that have a usable one.
     keys
-        Under which name the data set looks for each.
+        The name under which the data set looks for each label.
     choices
-        Which values of all frames may be each label.
+        Candidates for each label, from all frames.
     notes
-        What a person should know of how they are read.
+        Remarks on how the labels are read.
     isolated
-        Energies in eV of the isolated atoms that are no frames, by symbol; None where one has none.
+        Energies in eV of the isolated atoms that do not count as frames, by symbol; None if missing.
     """
 
     n_frames: int
@@ -61,7 +61,7 @@ class Contents:
 
     @property
     def has_references(self) -> bool:
-        """Whether there is an isolated atom with an energy of each element."""
+        """Whether there is an isolated atom with an energy for each element."""
         return all(self.isolated.get(symbol) is not None for symbol in self.elements)
 
     @property
@@ -73,18 +73,17 @@ class Contents:
 def read_contents(
     dataset: AtomsDataset, *, every: float = 0.5, at_most: float = 60.0
 ) -> Iterator[Contents]:
-    """Read a data set and yield what it holds: now and then, and at the end.
+    """Read a data set and yield its contents: now and then, and at the end.
 
-    Frames are read in an order that is spread over the set, so that what is known early holds for all
-    of it. Not more than one is in memory beyond the cache of the set, and the reading makes room for
-    other threads.
+    Frames are read in an order that is spread over the set, so that early results hold for all of it. At most
+    one frame is in memory beyond the set's cache, and reading gives way to other threads.
 
     Parameters
     ----------
     dataset
         The structures.
     every
-        Seconds between two reports.
+        Seconds between reports.
     at_most
         Seconds after which the rest is left unread.
 
@@ -140,7 +139,7 @@ def read_contents(
 
 
 def spread(n: int) -> Iterator[int]:
-    """Yield 0 to n - 1 so that any beginning of it is spread evenly: by steps of halves of `n`."""
+    """Yield 0 to n - 1 so that every beginning is evenly spread: by halving steps."""
     bits = max(n - 1, 0).bit_length()
     for k in range(1 << bits):
         i = int(f"{k:0{bits}b}"[::-1], 2) if bits else 0
@@ -151,7 +150,7 @@ def spread(n: int) -> Iterator[int]:
 def search_labels(
     dataset: AtomsDataset, *, at_most: float, skip_unreadable: bool = False
 ) -> LabelSearch:
-    """Look at the values of frames that are spread over a data set, until all are read or a time is over.
+    """Inspect the values of frames spread over a data set, until all are read or time is up.
 
     Parameters
     ----------
@@ -160,7 +159,7 @@ def search_labels(
     at_most
         Seconds after which the rest is left unread.
     skip_unreadable
-        Whether frames that cannot be read say nothing; otherwise they are an error.
+        Whether unreadable frames are ignored; otherwise they are an error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A data set: structures with labels, counted from 0, wherever they come from."""
+"""A data set: structures with labels, counted from 0, from any source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoaderSettings:
-    """How a data set is to be batched; a model's ``create_dataloader`` takes it as its default."""
+    """How to batch a data set; the default settings of a model's ``create_dataloader``."""
 
     batch_size: int = 8
     max_atoms: int | None = None
@@ -38,14 +38,14 @@ class LoaderSettings:
 
 
 class AtomsDataset:
-    """A map from 0, 1, … to clean structures, with their labels and where they come from.
+    """A map from 0, 1, … to bare structures, with their labels and origin.
 
     Parameters
     ----------
     frames
-        All frames of the source; read when asked for.
+        All frames of the source; read on demand.
     name
-        The source in messages, e.g. the file's path.
+        Name of the source in messages, e.g. the file's path.
     keys
         Names of the labels.
     indices
@@ -53,23 +53,23 @@ class AtomsDataset:
     unit
         What the source calls its entries.
     numbers
-        The source's own number of each of its frames, where it is not its position (a row's id).
+        The source's own numbers of its frames, if they differ from their positions (a row's id).
 
     Attributes
     ----------
     indices
-        (len,) int64, position of each structure in the source, from 0 as ASE counts; the record
-        of a split.
+        (len,) int64, position of each structure in the source, counted from 0 as in ASE; the record of a
+        split.
     numbers
-        The source's own number of each of its frames; ``None`` where it is its position.
+        The source's own number of each frame; ``None`` if it is the position.
     loader
-        How it is to be batched.
+        How to batch it.
     notes
-        What a person should know of how the source was read, a sentence each.
+        Remarks on how the source was read, one sentence each.
     has_one_naming
-        Whether `keys` holds for every structure, see :meth:`keys_of`.
+        Whether `keys` applies to every structure, see :meth:`keys_of`.
     keeps_isolated_atoms
-        Whether single atoms are frames like others, and not references.
+        Whether single atoms are ordinary frames rather than references.
     """
 
     has_one_naming = True
@@ -98,7 +98,7 @@ class AtomsDataset:
         return len(self.indices)
 
     def __getitem__(self, i: int) -> Atoms:
-        """Return structure `i` as a copy with species, positions, cell and pbc alone."""
+        """Return structure `i` as a copy with only species, positions, cell and pbc."""
         return self.structure(i)
 
     def structure(self, i: int, info: Iterable[str] = ()) -> Atoms:
@@ -110,7 +110,7 @@ class AtomsDataset:
         return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=kept)
 
     def frame(self, i: int) -> Atoms:
-        """Return structure `i` with all that the source says of it; shared, not to be changed.
+        """Return structure `i` with everything the source contains; shared, so do not modify it.
 
         Raises
         ------
@@ -129,8 +129,8 @@ class AtomsDataset:
         i
             Position in the data set.
         missing
-            The labels to read, and whether one that is missing or cannot be used is an error, see
-            :func:`read_labels`; by default all that can be used.
+            The labels to read, and whether one that is missing or unusable is an error, see
+            :func:`read_labels`; by default all usable ones.
         """
         everything: Mapping[Any, Literal["error", "mask"]] = dict.fromkeys(PROPERTIES, "mask")
         wanted = everything if missing is None else missing
@@ -144,7 +144,7 @@ class AtomsDataset:
             raise AbsentLabelError(msg, exc.label) from None
 
     def unnamed(self, i: int, label: str) -> str | None:
-        """Return in a sentence what may be a `label` of structure `i` and has no name, or None."""
+        """Return a sentence about a possible `label` of structure `i` that has no name, or None."""
         block = self.block(i)
         return None if block is None else unnamed_values(block, label)
 
@@ -153,7 +153,7 @@ class AtomsDataset:
         return self.keys
 
     def source(self, i: int) -> str:
-        """Return where structure `i` comes from, e.g. ``"a.xyz, frame 12"``, from 0 as in ASE."""
+        """Return the origin of structure `i`, e.g. ``"a.xyz, frame 12"``, counted from 0 as in ASE."""
         k = int(self.indices[i])
         where = getattr(_reader(self._frames), "where", None)
         if where is not None:
@@ -161,12 +161,12 @@ class AtomsDataset:
         return f"{self.name}, {self._unit} {k if self.numbers is None else self.numbers[k]}"
 
     def source_in_folder(self, i: int) -> str:
-        """Return where structure `i` comes from, with the name of the file alone."""
+        """Return the origin of structure `i`, with the file name only."""
         name, comma, place = self.source(i).rpartition(", ")
         return name.rsplit("/", 1)[-1].rsplit("\\", 1)[-1] + comma + place
 
     def block(self, i: int) -> bytes | None:
-        """Return structure `i` as its file has it, where that is text with an index, in Å."""
+        """Return structure `i` as in its file, if that is indexed text, in Å."""
         if not _keeps_text(self._frames):
             return None
         block = getattr(_reader(self._frames), "block", None)
@@ -179,32 +179,32 @@ class AtomsDataset:
         return self.name if of_frame is None else str(of_frame(k))
 
     def files(self) -> list[Path]:
-        """Return the files that the data set is read from; none of structures in memory."""
+        """Return the files from which the data set is read; empty for structures in memory."""
         paths = getattr(_reader(self._frames), "paths", None)
         return [Path(self.name).expanduser()] if paths is None else list(paths)
 
     def n_atoms(self) -> NDArray[np.int64]:
-        """Return the (len,) numbers of atoms; parses nothing where the source knows them."""
+        """Return the (len,) numbers of atoms, without parsing if the source knows them."""
         known = getattr(_reader(self._frames), "n_atoms", None)
         if known is not None:
             return np.asarray(known[self.indices], dtype=np.int64)
         return np.array([len(self._frames[int(k)]) for k in self.indices], dtype=np.int64)
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> AtomsDataset:
-        """Return the data set of these structures, in this order; frames and cache are shared."""
+        """Return the data set of these structures, in this order, sharing frames and cache."""
         part = copy.copy(self)
         part.indices = self.indices[np.asarray(indices, dtype=np.int64)]
         return part
 
     def with_loader(self, loader: LoaderSettings) -> AtomsDataset:
-        """Return the same data set, to be batched so."""
+        """Return the same data set with other batch settings."""
         part = copy.copy(self)
         part.loader = loader
         return part
 
 
 def _reader(frames: Frames) -> Frames:
-    """Return what reads the frames, behind a cache and all that changes them."""
+    """Return the reader of the frames, behind a cache and all transformations."""
     return _reader(frames.frames) if isinstance(frames, Layer) else frames
 
 
@@ -213,7 +213,7 @@ def _keeps_text(frames: Frames) -> bool:
 
 
 def as_dataset(frames: AtomsDataset | Sequence[Atoms]) -> AtomsDataset:
-    """Return a data set of structures in memory; a data set is returned as it is."""
+    """Return a data set of structures in memory; a data set is returned unchanged."""
     if isinstance(frames, AtomsDataset):
         return frames
     return AtomsDataset(list(frames), "structures")

@@ -202,7 +202,7 @@ def test_a_division_that_is_not_the_one_asked_for_says_why():
     found = data.create_datasets()
     train, validation = len(found["train"]), len(found["validation"])
     assert (train % 4, validation % 4, train + validation) == (0, 0, 40)
-    said = f"{train} + {validation} frames in place of 30 + 10, as each block stays whole"
+    said = f"{train} + {validation} frames instead of 30 + 10, because each block stays whole"
     assert said in found.notes[-1]
     even = data.model_copy(update={"train_split": train / 40}).create_datasets()
     assert not any("in place of" in note for note in even.notes)

@@ -162,7 +162,7 @@ def test_a_state_of_other_batches_is_refused_within_an_epoch():
     old = FrameBatchSampler(10, batch_size=2)
     batches = iter(old)
     next(batches)
-    with pytest.raises(DataError, match="an epoch of 5 batches, now there are 4"):
+    with pytest.raises(DataError, match="an epoch of 5 batches, but now there are 4"):
         FrameBatchSampler(10, batch_size=3).load_state_dict(old.state_dict())
     list(batches)
     new = FrameBatchSampler(10, batch_size=3)

@@ -1,1 +1,1 @@
-"""Which structures make which batch."""
+"""Which structures form which batch."""

@@ -1,4 +1,4 @@
-"""Batches of at most so many atoms; a larger structure is a batch of its own."""
+"""Batches with a maximum number of atoms; a larger structure is a batch of its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pack_in_order(sizes: NDArray[np.int64], max_atoms: int) -> Batches:
 
 
 def fewest_batches(sizes: NDArray[np.int64], max_atoms: int) -> int:
-    """Return in how many batches :func:`pack_at_random` can place all structures for any seed."""
+    """Return the number of batches in which :func:`pack_at_random` can place all structures for any seed."""
     return len(_best_fit(np.argsort(-sizes, kind="stable"), sizes, max_atoms))
 
 
@@ -41,22 +41,22 @@ def pack_at_random(
 ) -> Batches:
     """Place structures at random in at most `count` batches.
 
-    Each goes where it leaves the least room. In fully random order this may take too many batches, so
-    that larger ones are placed earlier, as far as is needed; from the largest to the smallest it takes
-    :func:`fewest_batches`, whatever the order among equal sizes.
+    Each structure goes where it leaves the least room. In fully random order this may need too many batches,
+    so larger structures are placed earlier as far as necessary; from the largest to the smallest,
+    :func:`fewest_batches` are needed whatever the order among equal sizes.
 
     Parameters
     ----------
     sizes
         (n,) numbers of atoms.
     max_atoms
-        Bound of a batch.
+        Maximum number of atoms per batch.
     count
         At least :func:`fewest_batches`.
     rng
         Source of randomness.
     """
-    # one draw for all attempts, so that the stream does not depend on how many are made
+    # a single draw for all attempts, so that the random stream does not depend on their number
     noise, order = rng.normal(size=len(sizes)), rng.permutation(len(sizes))
     for spread in _SPREADS:
         key = np.log(sizes[order]) + spread * noise
@@ -67,7 +67,7 @@ def pack_at_random(
 
 
 def divide_to(batches: Batches, sizes: NDArray[np.int64], count: int) -> Batches:
-    """Halve the largest batches until there are `count`, or each holds one structure."""
+    """Halve the largest batches until there are `count`, or each contains one structure."""
     done: Batches = []
     heap = [(-int(sizes[batch].sum()), i, batch) for i, batch in enumerate(batches)]
     heapq.heapify(heap)
@@ -83,7 +83,7 @@ def divide_to(batches: Batches, sizes: NDArray[np.int64], count: int) -> Batches
 
 
 def merge_to(batches: Batches, sizes: NDArray[np.int64], count: int) -> Batches:
-    """Join the smallest batches until there are `count`; these may pass the bound."""
+    """Merge the smallest batches until there are `count`; these may exceed the limit."""
     heap = [(int(sizes[batch].sum()), batch) for batch in batches]
     heapq.heapify(heap)
     while len(heap) > count:
@@ -95,7 +95,7 @@ def merge_to(batches: Batches, sizes: NDArray[np.int64], count: int) -> Batches:
 def _best_fit(order: Iterable[int], sizes: NDArray[np.int64], max_atoms: int) -> Batches:
     """Place structures in this order, each in the fullest batch that has room for it."""
     batches: Batches = []
-    rooms: list[tuple[int, int]] = []  # room and batch, the least room first
+    rooms: list[tuple[int, int]] = []  # room and batch, least room first
     for i in order:
         size = int(sizes[i])
         k = bisect_left(rooms, (size, -1))

@@ -1,6 +1,6 @@
-"""The one source of the order of data: which structures make which batch, on which process.
+"""The single source of the order of data: which structures form which batch, on which process.
 
-This module needs torch; nothing that only holds settings imports it.
+This module needs torch; modules that contain only settings do not import it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class FrameBatchSampler(DistributedSampler[Any]):
-    """Lists of indices, one per batch; their order is a function of seed and epoch alone.
+    """Lists of indices, one per batch; their order depends only on seed and epoch.
 
-    All processes have the same number of batches, the same in each epoch: Lightning reads the length
-    once, and a process that ran out of batches would leave the others waiting in a collective call.
+    All processes have the same number of batches, the same in each epoch: Lightning reads the length once,
+    and a process that ran out of batches would leave the others waiting in a collective call.
 
     Parameters
     ----------
@@ -37,25 +37,25 @@ class FrameBatchSampler(DistributedSampler[Any]):
     batch_size
         Structures per batch.
     max_atoms
-        Atoms per batch, in place of `batch_size`; a larger structure is a batch of its own. Over several
-        processes batches are divided until all have the same number of them.
+        Atoms per batch, in place of `batch_size`; a larger structure is a batch of its own. With several
+        processes, batches are split until all processes have the same number of them.
     n_atoms
-        (length,) atoms of each structure, for `max_atoms`.
+        (length,) number of atoms in each structure, for `max_atoms`.
     shuffle
-        Draw order and batches anew each epoch.
+        Whether to redraw order and batches in each epoch.
     seed
         Seed of the order.
     num_replicas, rank
-        Number of processes and which one this is; asked of torch where not given.
+        Number of processes, and the index of this one; by default obtained from torch.
     pad
-        Over several processes: repeat structures so that all processes have equally many, as training
-        wants it. Otherwise each structure comes exactly once, as an evaluation wants it, and batches
-        differ in size by one; where structures are scarce some may pass the bound.
+        With several processes: repeat structures so that all processes have equally many, as needed for
+        training. Otherwise each structure occurs exactly once, as needed for evaluation, and batch sizes
+        differ by one; if structures are scarce, some batches may exceed the limit.
 
     Raises
     ------
     DataError
-        There is no structure, or without `pad` fewer than there are processes.
+        There are no structures, or without `pad` fewer than there are processes.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class FrameBatchSampler(DistributedSampler[Any]):
             msg = f"max_atoms needs n_atoms of all {length} structures, got {len(self._sizes)}"
             raise ValueError(msg)
         self._batches_per_rank = self._count()
-        self._position = (0, 0)  # epoch and batches drawn of the iteration under way
+        self._position = (0, 0)  # epoch and batches drawn in the current iteration
         self._resume: int | None = None
-        self._start = 0  # batches of the epoch that the iteration under way left out
+        self._start = 0  # batches of the epoch that the current iteration skipped
 
     def in_order(self) -> FrameBatchSampler:
         """Return the same batches of the same data, never shuffled."""
@@ -109,7 +109,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
         )
 
     def __len__(self) -> int:
-        """Return the number of batches an epoch on each process."""
+        """Return the number of batches per epoch on each process."""
         return self._batches_per_rank
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -118,13 +118,13 @@ class FrameBatchSampler(DistributedSampler[Any]):
         return self._draw()
 
     def state_dict(self, yielded: int | None = None) -> dict[str, int]:
-        """Return the place in the order of the data: epoch, batches drawn, and how many it has.
+        """Return the position in the order of the data: epoch, batches drawn, and the total.
 
         Parameters
         ----------
         yielded
-            Batches that the loader has handed out, fewer than were drawn where workers prepare some
-            ahead; by default all that were drawn.
+            Number of batches handed out by the loader, fewer than drawn if workers prepare some ahead; by
+            default all those drawn.
         """
         epoch, drawn = self._position
         if yielded is not None:
@@ -132,28 +132,28 @@ class FrameBatchSampler(DistributedSampler[Any]):
         return {"epoch": epoch, "drawn": drawn, "batches": len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on where the state was taken.
+        """Make the next iteration continue from a saved state.
 
-        After the last batch of an epoch this is the first of the next epoch.
+        After the last batch of an epoch it starts with the first of the next epoch.
 
         Raises
         ------
         DataError
-            The state is from the middle of an epoch of other data, batches or processes.
+            The state is from the middle of an epoch with other data, batches or processes.
         """
         self.epoch, self._resume = state["epoch"], state["drawn"]
         if state["drawn"] >= state["batches"]:
             self.epoch, self._resume = state["epoch"] + 1, None
         elif state["drawn"] and state["batches"] != len(self):
             msg = (
-                f"the run stopped in an epoch of {state['batches']} batches, now there are {len(self)}. "
+                f"the run stopped in an epoch of {state['batches']} batches, but now there are {len(self)}. "
                 "Resume with the same data, batch size and number of processes."
             )
             raise DataError(msg)
         self._position = (self.epoch, self._resume or 0)
 
     def _draw(self) -> Iterator[list[int]]:
-        # read at the first batch: Lightning sets the epoch after it has asked for the iterator, and a
+        # evaluated at the first batch: Lightning sets the epoch after it has asked for the iterator, and a
         # loader with workers asks for two
         epoch = self.epoch
         self._start, self._resume = self._resume or 0, None
@@ -163,7 +163,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """Return this process's batches of an epoch."""
-        # RandomState's stream is frozen, that of newer generators may change with NumPy
+        # RandomState's stream is frozen; that of newer generators may change with NumPy
         rng = np.random.RandomState([self.seed, epoch])
         if self.max_atoms is not None:
             return self._packed(rng)
@@ -176,7 +176,7 @@ class FrameBatchSampler(DistributedSampler[Any]):
         return [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
 
     def _packed(self, rng: np.random.RandomState) -> list[list[int]]:
-        """Return this process's batches of at most `max_atoms` atoms."""
+        """Return this process's batches with at most `max_atoms` atoms."""
         assert self.max_atoms is not None
         total = len(self) * self.num_replicas
         if self.shuffle:
@@ -192,14 +192,14 @@ class FrameBatchSampler(DistributedSampler[Any]):
         return list(islice(cycle(batches), self.rank, total, self.num_replicas))
 
     def _count(self) -> int:
-        """Return the number of batches an epoch on each process."""
+        """Return the number of batches per epoch on each process."""
         replicas = self.num_replicas
         if self.max_atoms is None:
             count = _ceil(_ceil(self.length, replicas), self.batch_size)
         else:
             if self.shuffle:
                 needed = packing.fewest_batches(self._sizes, self.max_atoms)
-                needed += needed // 20  # a little room lets batches be drawn more freely
+                needed += needed // 20  # a little slack lets batches be drawn more freely
             else:
                 needed = len(packing.pack_in_order(self._sizes, self.max_atoms))
             count = _ceil(needed, replicas)
@@ -211,10 +211,10 @@ def _ceil(number: int, divisor: int) -> int:
 
 
 class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
-    """A loader whose state is its sampler's place alone.
+    """A loader whose only state is its sampler's position.
 
-    The state of torchdata's own class is bound to the number of workers, and with workers it forgets
-    at the end of an epoch which one comes next.
+    The state of torchdata's own class depends on the number of workers, and with workers it loses the
+    position at the end of an epoch.
     """
 
     _place: dict[str, Any] | None = None
@@ -222,12 +222,12 @@ class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
 
     def __init__(self, dataset: Any, sampler: Any = None, **kwargs: Any) -> None:
         if isinstance(dataset, _Fetch) and not isinstance(sampler, FrameBatchSampler):
-            # Lightning's own, for overfit_batches, would give single structures
+            # Lightning's own sampler for overfit_batches would yield single structures
             sampler = dataset.batches.in_order()
         super().__init__(dataset, sampler=sampler, **kwargs)
 
     def __iter__(self) -> Any:
-        # Lightning may ask for several iterators before it takes the first batch of one
+        # Lightning may ask for several iterators before it takes the first batch from one
         if self._place is not None and not (self._is_placed and self._iterator._num_yielded):
             self.sampler.load_state_dict(self._place)
             self._is_placed = True
@@ -236,14 +236,14 @@ class FrameLoader(StatefulDataLoader[Any]):  # type: ignore[misc]
         return super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sampler's place after the last batch that was handed out."""
+        """Return the sampler's position after the last batch handed out."""
         iterator = self._iterator
         yielded = 0 if iterator is None else iterator._num_yielded
         state: dict[str, Any] = self.sampler.state_dict(yielded)
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next iteration begin where the state was taken."""
+        """Make the next iteration start from a saved state."""
         self._place, self._is_placed = state_dict, False
 
 
@@ -269,29 +269,29 @@ def frame_loader(
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> FrameLoader:
-    """Return a loader whose order is the sampler's, under any Lightning Trainer and after a resume.
+    """Return a loader in the sampler's order, under any Lightning Trainer and after a resume.
 
-    The batches' sampler is given as the loader's ``sampler``, with ``batch_size=None``, as torch
-    documents it for samplers that yield lists. So Lightning finds in ``loader.sampler`` a
-    :class:`~torch.utils.data.distributed.DistributedSampler`: it calls ``set_epoch`` on it, and with
-    ``strategy="ddp"`` it leaves the loader as it is. Behind ``batch_sampler=`` it would see torch's
-    ``SequentialSampler`` and replace it with one that repeats structures in validation.
+    The batch sampler is passed as the loader's ``sampler``, with ``batch_size=None``, as torch documents for
+    samplers that yield lists. Lightning then finds a
+    :class:`~torch.utils.data.distributed.DistributedSampler` in ``loader.sampler``: it calls ``set_epoch`` on
+    it, and with ``strategy="ddp"`` leaves the loader unchanged. Behind ``batch_sampler=`` it would see
+    torch's ``SequentialSampler`` and replace it with one that repeats structures in validation.
 
     Parameters
     ----------
     dataset
         A map from an index to a sample.
     sampler
-        Which structures make which batch.
+        Determines the structures of each batch.
     collate_fn
         Joins a list of samples into a batch.
     num_workers
-        Processes that prepare batches; they are kept over epochs.
+        Number of processes that prepare batches; they persist over epochs.
     pin_memory
-        Page-locked memory, where there is a GPU.
+        Whether to use page-locked memory if there is a GPU.
     """
     with warnings.catch_warnings():
-        # torchdata 0.11 calls what torch 2.13 has deprecated
+        # torchdata 0.11 calls functions that torch 2.13 has deprecated
         warnings.filterwarnings("ignore", message=".*set_vital.*")
         return FrameLoader(
             _Fetch(dataset, sampler),
@@ -299,8 +299,8 @@ def frame_loader(
             batch_size=None,
             collate_fn=collate_fn,
             num_workers=num_workers,
-            # workers' seeds are drawn from here: each new iterator would otherwise move the global
-            # generator, once more or once less in a run that was resumed
+            # workers' seeds are drawn from this generator; otherwise each new iterator would advance the
+            # global one, a different number of times in a resumed run
             generator=torch.Generator().manual_seed(sampler.seed),
             pin_memory=pin_memory and torch.cuda.is_available(),
             persistent_workers=num_workers > 0,

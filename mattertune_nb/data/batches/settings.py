@@ -1,4 +1,4 @@
-"""How structures are batched, whichever way they are divided."""
+"""How structures are batched, however they are split."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _STEPS_PER_EPOCH, _LARGEST_BATCH = 40, 16
 
 
 class BatchSettings(HyperParameters):
-    """What all splits share: how structures are batched."""
+    """Settings shared by all splits: how structures are batched."""
 
     train_share: float = setting(
         1.0,
-        "Share of the training part that is trained on; the others are left out, and validation stays as it "
-        "is. Lower it for a quick look, or to see what more data bring (mt.learning_curve).",
-        label="Share of the training part",
+        "Fraction of the training part to train on; the rest is left out, and validation is unchanged. "
+        "Lower it for a quick look, or to see what more data would gain (mt.learning_curve).",
+        label="Fraction of the training part",
         fixed=True,
         gt=0,
         le=1,
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
-        "Structures per batch; 'auto': as many as leave 40 steps per epoch, from 1 to 16, as a few dozen "
-        "frames need small batches. Lower it where memory runs out.",
+        "Structures per batch; 'auto': between 1 and 16, for about 40 steps per epoch, because a few dozen "
+        "frames need small batches. Lower it if memory runs out.",
         label="Batch size",
         basic=True,
         unit="structures",
@@ -44,7 +44,7 @@ class BatchSettings(HyperParameters):
     )
     max_atoms: int | None = setting(
         None,
-        "Atoms per batch, in place of `batch_size`; set it where sizes differ much, so that no batch "
+        "Maximum atoms per batch, in place of `batch_size`; set it if sizes vary widely, so that no batch "
         "runs out of memory. A larger structure is a batch of its own.",
         label="Atoms per batch",
         unit="atoms",
@@ -53,8 +53,8 @@ class BatchSettings(HyperParameters):
     )
     num_workers: int = setting(
         0,
-        "Processes that prepare batches; 0: the training process itself. Raise it (2 to 4) where "
-        "a GPU waits for data; on a CPU they take cores from training.",
+        "Processes that prepare batches; 0: the training process itself. Raise it (2 to 4) if a GPU waits "
+        "for data; on a CPU they take cores from training.",
         label="Worker processes",
         unit="processes",
         ge=0,
@@ -62,8 +62,9 @@ class BatchSettings(HyperParameters):
     )
     graph_memory_mb: float = setting(
         1000.0,
-        "Memory for graphs of all sets together, in each process that prepares batches; those used last "
-        "are kept, so that the next epoch builds none. A frame of 100 atoms takes about 1 MB.",
+        "Memory for the graphs of all sets together, in each process that prepares batches; the most "
+        "recently used graphs are kept, so that the next epoch need not rebuild them. A frame of 100 atoms "
+        "takes about 1 MB.",
         label="Memory for graphs",
         unit="MB",
         ge=0,
@@ -71,7 +72,8 @@ class BatchSettings(HyperParameters):
     )
     graph_disk_mb: float = setting(
         2000.0,
-        "Graphs kept in your cache folder, so that the next run on the same structures builds none; "
+        "Disk space for graphs in your cache folder, so that the next run on the same structures need not "
+        "rebuild them; "
         "0: none.",
         label="Disk for graphs",
         unit="MB",
@@ -80,15 +82,16 @@ class BatchSettings(HyperParameters):
     )
     pin_memory: bool = setting(
         True,
-        "Speed up the copy to a GPU by page-locked memory; nothing without a GPU. Turn it off "
-        "where the machine is short of memory.",
+        "Speed up copies to a GPU with page-locked memory; no effect without a GPU. Turn it off if the "
+        "machine is short of memory.",
         label="Page-locked memory",
         group="batches",
     )
 
     @override
     def __getitem__(self, name: str) -> Any:
-        # a checkpoint names a list of structures, and the run's config.yaml holds it: once, and not per save
+        # a checkpoint only names a list of structures; the run's config.yaml stores it once rather than per
+        # save
         several = isinstance(getattr(self, name), dict)
         left_out: Any = {name: {"__all__": {"atoms_list"}} if several else {"atoms_list"}}
         return self.model_dump(mode="json", include={name}, exclude=left_out)[name]
@@ -100,15 +103,15 @@ class BatchSettings(HyperParameters):
         return min(max(n_train // _STEPS_PER_EPOCH, 1), _LARGEST_BATCH)
 
     def n_trained_on(self, n_train: int) -> int:
-        """Return how many of the `n_train` structures of the training part `train_share` takes."""
+        """Return how many of the `n_train` training structures `train_share` selects."""
         return min(max(round(self.train_share * n_train), 1), n_train)
 
     def _shared(self, datasets: Mapping[str, AtomsDataset], seed: int) -> dict[str, AtomsDataset]:
-        """Take `train_share` of the training set, drawn by `seed`; a smaller share is in each larger one."""
+        """Apply `train_share` to the training set, drawn with `seed`; smaller shares are nested in larger."""
         train = datasets["train"]
         if self.train_share == 1:
             return dict(datasets)
-        # its stream is frozen, that of newer generators may change with NumPy
+        # its stream is frozen; that of newer generators may change with NumPy
         drawn = np.random.RandomState(seed).permutation(len(train))[: self.n_trained_on(len(train))]
         return {**datasets, "train": train.take(np.sort(drawn))}
 
@@ -120,25 +123,25 @@ class BatchSettings(HyperParameters):
         *,
         is_new: bool = False,
     ) -> dict[str, AtomsDataset]:
-        """Give `datasets` their loaders' settings.
+        """Set up the loaders' settings of `datasets`.
 
         Parameters
         ----------
         datasets
-            Each part's.
+            Data set of each part.
         seed
-            Shuffles training.
+            Seed for shuffling the training set.
         what
             Named in errors.
         is_new
-            Whether `train_share` is still to be taken; a run's record has it already.
+            Whether `train_share` is still to be applied; a run's record already includes it.
         """
         datasets = self._shared(datasets, seed) if is_new else datasets
         for stage in ("train", "validation"):
             if not len(datasets[stage]):
                 msg = f"{what}: no structure is left for {stage}."
                 raise DataError(msg)
-        # each set keeps its own graphs, so that the bound is divided among them
+        # each set caches its own graphs, so the limit is shared among them
         atoms = {stage: int(dataset.n_atoms().sum()) for stage, dataset in datasets.items()}
         share = self.graph_memory_mb / max(sum(atoms.values()), 1)
         return {
@@ -159,7 +162,7 @@ class BatchSettings(HyperParameters):
 
 
 def recorded(dataset: AtomsDataset, frames: Sequence[int]) -> AtomsDataset:
-    """Return the data set of these frames of the source, by their numbers there, as a record has them.
+    """Return the data set of these frames of the source, by their recorded numbers.
 
     Raises
     ------
@@ -169,6 +172,6 @@ def recorded(dataset: AtomsDataset, frames: Sequence[int]) -> AtomsDataset:
     place = {k: i for i, k in enumerate(dataset.indices.tolist())}
     absent = next((k for k in frames if k not in place), None)
     if absent is not None:
-        msg = f"{dataset.name}: has no frame {absent} any more. Restore the file."
+        msg = f"{dataset.name}: no longer has frame {absent}. Restore the file."
         raise DataError(msg)
     return dataset.take([place[k] for k in frames])

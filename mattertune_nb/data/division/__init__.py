@@ -1,1 +1,1 @@
-"""Into training, validation and test: the rules, and what must stay together."""
+"""Splitting into training, validation and test: the rules, and what must stay together."""

@@ -1,4 +1,4 @@
-"""Into which part of a division each frame goes, so that what belongs together stays together."""
+"""Assigns each frame to a part of the split, so that what belongs together stays together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGES = ("train", "validation", "test")
 """Names of the data sets of a run."""
 
 UNUSED = -1
-"""Part of a frame that belongs to none."""
+"""Part number of a frame that belongs to none."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 _BLOCKS = 10
@@ -31,16 +31,16 @@ _BLOCKS = 10
 
 @dataclass(frozen=True)
 class Division:
-    """A data set divided.
+    """A data set after splitting.
 
     Attributes
     ----------
     parts
-        For each data set the positions of its frames, ascending.
+        For each part, the positions of its frames, ascending.
     rule
-        By what they were divided.
+        Rule of the split.
     notes
-        What is to be said of it, a sentence each.
+        Remarks about it, one sentence each.
     """
 
     parts: dict[str, NDArray[np.int64]]
@@ -54,14 +54,14 @@ class DividedData(dict[str, "AtomsDataset"]):
     Attributes
     ----------
     rule
-        By what they were divided: a rule of ``split``, ``"files"`` where each is a file of its own, or
-        ``"record"`` where a run's own record said it.
+        Rule of the split: a rule of ``split``, ``"files"`` if each is a separate file, or ``"record"`` if
+        taken from a run's own record.
     notes
-        What is to be said of it, a sentence each.
+        Remarks about the split, one sentence each.
     sources
-        The data sets of the config before they were divided, by their fields.
+        The data sets of the config before splitting, by field.
     n_source
-        Frames of each of them.
+        Number of frames in each of them.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class DividedData(dict[str, "AtomsDataset"]):
 
 @dataclass(frozen=True)
 class Units:
-    """What is not taken apart.
+    """Units that are kept whole.
 
     Attributes
     ----------
     of_frame
         (n,) the unit of each frame, from 0.
     numbers
-        (n_units,) in [0, 1), by which units are placed: low ones train, high ones are for the test.
+        (n_units,) in [0, 1), which place the units: low ones go to training, high ones to the test.
     what
-        What a unit is called, e.g. ``"block"``.
+        Name of a unit, e.g. ``"block"``.
     """
 
     of_frame: NDArray[np.int64]
@@ -101,7 +101,7 @@ class Units:
 
 
 def equal_keys(keys: NDArray[np.uint64], seed: int, what: str) -> Units:
-    """Return as units the frames with the same key, placed by it."""
+    """Return frames with the same key as units, placed by the key."""
     unique, of_frame = np.unique(keys, return_inverse=True)
     return Units(of_frame.astype(np.int64), numbers_of(unique, seed), what)
 
@@ -109,19 +109,19 @@ def equal_keys(keys: NDArray[np.uint64], seed: int, what: str) -> Units:
 def blocks(
     species: NDArray[np.uint64], structure: NDArray[np.uint64], length: int | None, seed: int
 ) -> Units:
-    """Return as units blocks of consecutive frames of the same species.
+    """Return blocks of consecutive frames with the same species as units.
 
-    The first block of a trajectory is placed by its first frame, those that follow by steps of the golden
-    ratio, which spread any number of them evenly. So frames that are added at the end move no other.
+    The first block of a trajectory is placed by its first frame, the following ones in steps of the golden
+    ratio, which spread any number of them evenly. Thus appended frames move no others.
 
     Parameters
     ----------
     species, structure
         (n,) keys of the frames.
     length
-        Frames of a block; ``None``: a tenth of the trajectory, as a power of two, at least two.
+        Frames per block; ``None``: a tenth of the trajectory, as a power of two, at least two.
     seed
-        Of the places.
+        Seed of the placement.
     """
     starts = np.flatnonzero(np.r_[True, species[1:] != species[:-1]])
     of_frame = np.empty(len(species), dtype=np.int64)
@@ -138,16 +138,16 @@ def blocks(
 
 
 def block_length(n: int) -> int:
-    """Return the frames of a block of a trajectory of `n`: they stay until it has doubled."""
+    """Return the block length for a trajectory of `n` frames, which is constant until it has doubled."""
     return max(2, 1 << round(math.log2(max(n / _BLOCKS, 1))))
 
 
 def place(units: Units, sizes: Sizes) -> NDArray[np.int64]:
-    """Return for each frame its part as a position in :data:`STAGES`, (n,), or :data:`UNUSED`.
+    """Return each frame's part as a position in :data:`STAGES`, (n,), or :data:`UNUSED`.
 
-    Training begins at low numbers and the test at high ones, with validation below it: another size of
-    training then leaves the frames of validation and test where they are. A unit larger than the part that
-    it falls into is trained on.
+    Training takes low numbers and the test high ones, with validation just below it, so that changing the
+    size of training does not move validation and test frames. A unit larger than the part it would fall into
+    goes to training.
 
     Raises
     ------
@@ -159,7 +159,9 @@ def place(units: Units, sizes: Sizes) -> NDArray[np.int64]:
     if n < len(wanted):
         names = " and ".join(STAGES[k] for k in wanted)
         have = f"all frames are one {units.what}" if n == 1 else f"there are {n} {units.what}s"
-        msg = f"{have}, which cannot be divided into {names}. Choose another data.split, or add frames."
+        msg = (
+            f"{have}, which cannot be split into {names}. Choose another data.split, or add frames."
+        )
         raise DataError(msg)
     if sizes.shares is None:
         order = np.argsort(units.numbers, kind="stable")
@@ -178,13 +180,13 @@ def place(units: Units, sizes: Sizes) -> NDArray[np.int64]:
     part[position >= total - test] = 2
     part[position < train] = 0
     if sizes.shares is not None:
-        # else one large group of few could be most of what there is, and not be trained on
+        # otherwise one of a few groups could hold most frames and not be used for training
         for k in (1, 2):
             part[(part == k) & (frames > max(sizes.counts[k], frames.min()))] = 0
     centres = [train / 2, (lower + total - test) / 2, total - test / 2]
     for k in wanted:
         if not (part == k).any():
-            # of few units none may fall into a small part: the next one does
+            # with few units a small part may stay empty: it gets the next one
             spare = np.array([p == UNUSED or (part == p).sum() > 1 for p in part])
             too_large = np.maximum(frames - sizes.counts[k], 0)
             part[np.lexsort((np.abs(position - centres[k]), too_large, ~spare))[0]] = k
@@ -192,7 +194,7 @@ def place(units: Units, sizes: Sizes) -> NDArray[np.int64]:
 
 
 def in_order(order: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.int64]:
-    """Return the parts of frames that are taken one after the other: training, validation, test, (n,)."""
+    """Return the parts of frames taken one after the other: training, validation, test, (n,)."""
     part: NDArray[np.int64] = np.full(len(order), UNUSED, dtype=np.int64)
     ends = np.cumsum(counts)
     for k, (start, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
@@ -201,7 +203,7 @@ def in_order(order: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.int6
 
 
 def keep_together(part: NDArray[np.int64], structure: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the parts, (n,), with each frame that repeats another where the first one is."""
+    """Return the parts, (n,), with each repeated frame in the part of its first occurrence."""
     _, first, inverse = np.unique(structure, return_index=True, return_inverse=True)
     together: NDArray[np.int64] = part[first[inverse]]
     return together

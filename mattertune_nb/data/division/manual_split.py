@@ -1,4 +1,4 @@
-"""Training, validation and test from files of their own."""
+"""Training, validation and test from separate files."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class ManualSplitDataModuleConfig(BatchSettings):
-    """A data set each for training and validation; the way to keep trajectories apart."""
+    """Separate data sets for training and validation; use it to keep trajectories apart."""
 
     type: Literal["manual_split"] = setting(
         "manual_split",
         "Kind of split.",
         label="Kind of split",
-        options={"manual_split": "a data set for each part"},
+        options={"manual_split": "separate data sets"},
     )
     train: DatasetConfig = setting(
         ..., "Structures to train on.", label="Training set", fixed=True, basic=True
     )
     validation: ValidationConfig = setting(
         ...,
-        "Structures to validate on; or several sets by name, which have errors of their own beside those of "
-        "all together, e.g. val/bulk/forces_mae of the set 'bulk'.",
+        "Structures to validate on; or several named sets, each with its own errors besides the overall "
+        "ones, e.g. val/bulk/forces_mae for the set 'bulk'.",
         label="Validation set",
         fixed=True,
         basic=True,
@@ -61,12 +61,12 @@ class ManualSplitDataModuleConfig(BatchSettings):
         return {k: open_sets(source) for k, source in given.items() if source is not None}
 
     def expected_counts(self, n_source: Mapping[str, int]) -> dict[str, int]:
-        """Return about how many frames each part will have, told without a look at any frame.
+        """Return approximately how many frames each part will have, without reading any frame.
 
         Parameters
         ----------
         n_source
-            Frames of each data set by its field, as far as they are known.
+            Number of frames in each data set by field, as far as known.
         """
         parts = {stage: n_source[stage] for stage in STAGES if stage in n_source}
         if "train" in parts:
@@ -75,26 +75,26 @@ class ManualSplitDataModuleConfig(BatchSettings):
 
     @property
     def validation_names(self) -> list[str]:
-        """Names of the validation sets, where they have any."""
+        """Names of the validation sets, if any."""
         return list(self.validation) if isinstance(self.validation, dict) else []
 
     def create_datasets(self, *, approximate: bool = False) -> DividedData:
-        """Open the data sets; frames of validation or test that are trained on are left out of them.
+        """Open the data sets; frames of validation or test that are also in training are left out.
 
         Parameters
         ----------
         approximate
-            Whether they are only to be opened, for which no frame is read.
+            Whether to only open them, without reading frames.
 
         Returns
         -------
         DividedData
-            ``"train"``, ``"validation"`` and perhaps ``"test"``.
+            ``"train"``, ``"validation"`` and possibly ``"test"``.
 
         Raises
         ------
         DataError
-            A source cannot be read, or all frames of one are trained on.
+            A source cannot be read, or all frames of one are in training.
         """
         opened = self.sources()
         kept, notes = (opened, []) if approximate else without_overlap(opened)
@@ -102,7 +102,7 @@ class ManualSplitDataModuleConfig(BatchSettings):
         return DividedData(batched, "files", opened, notes)
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
-        """Open the data sets and take just the frames of each that `indices` names, as a run recorded them.
+        """Open the data sets and select the frames in `indices`, as recorded by a run.
 
         Raises
         ------

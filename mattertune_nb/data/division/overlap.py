@@ -1,4 +1,4 @@
-"""Frames that stand on two sides of a division, where each side is a file of its own."""
+"""Frames that occur in several parts of a split, when the parts are separate files."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 def without_overlap(
     datasets: Mapping[str, AtomsDataset],
 ) -> tuple[dict[str, AtomsDataset], list[str]]:
-    """Leave out of validation and of the test what is trained on.
+    """Remove training structures from validation and test.
 
-    Structures are compared, to 0.0001 Å, and not their labels.
+    Structures are compared to 0.0001 Å; labels are ignored.
 
     Returns
     -------
     datasets
-        The data sets, of which training has no structure in common with another.
+        The data sets, none of which shares a structure with training.
     notes
-        A sentence for each that was made smaller, and where validation and test have structures in common.
+        A sentence for each reduced set, and if validation and test share structures.
 
     Raises
     ------
     DataError
-        Frames of one file are given for training and another set, or nothing is left of one.
+        Frames of the same file are given for training and another set, or a set becomes empty.
     """
     kept: dict[str, AtomsDataset] = {}
     keys: dict[str, NDArray[np.uint64]] = {}
@@ -68,14 +68,15 @@ def without_overlap(
 
 
 def untrained_elements(elements: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a sentence for each data set with elements that training lacks, by the elements of each."""
+    """Return a sentence for each data set with elements absent from training."""
     notes = []
     for stage, present in elements.items():
         absent = [symbol for symbol in present if symbol not in elements["train"]]
         if absent:
             notes.append(
-                f"{', '.join(absent)} is in {stage} and not in train: no reference energy is fitted for it, "
-                "and the errors of the energy there say nothing. Train on such frames too, or leave them out."
+                f"{', '.join(absent)} occurs in {stage} but not in train: no reference energy is fitted for "
+                f"it, "
+                "so its energy errors are meaningless. Train on such frames too, or leave them out."
             )
     return notes
 
@@ -87,7 +88,7 @@ def _refuse_same_frames(
     training: AtomsDataset,
     trained: NDArray[np.bool_],
 ) -> None:
-    """Refuse frames of one file that are given for two sets: that is no coincidence but a slip."""
+    """Refuse frames of one file that are given for two sets, which must be a mistake."""
     of_training = {_place(training, int(j)) for j in np.flatnonzero(trained)} - {None}
     both = [int(i) for i in np.flatnonzero(shared) if _place(dataset, int(i)) in of_training]
     if both:
@@ -100,6 +101,6 @@ def _refuse_same_frames(
 
 
 def _place(dataset: AtomsDataset, i: int) -> tuple[str, str] | None:
-    """Return the file of a structure and its place there; None of structures in memory."""
+    """Return the file of a structure and its position there; None for structures in memory."""
     path = Path(dataset.file(i)).expanduser().resolve()
     return (str(path), dataset.source(i).rpartition(", ")[2]) if path.exists() else None

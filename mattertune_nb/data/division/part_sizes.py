@@ -1,4 +1,4 @@
-"""How many frames each part of a division is to have."""
+"""The number of frames in each part of a split."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mattertune_nb.config.errors import DataError
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the parts are to be.
+    """Sizes of the parts.
 
     Attributes
     ----------
     counts
         Frames of training, validation and test.
     shares
-        The same as shares of all, where each frame is to be placed by itself; ``None`` where just so many
-        frames are asked for.
+        The same as fractions of the total, if each frame is placed independently; ``None`` if exact numbers
+        are requested.
     """
 
     counts: tuple[int, int, int]
@@ -32,12 +32,12 @@ def part_sizes(
     validation_split: int | float | Literal["auto"],
     test_split: int | float,
 ) -> Sizes:
-    """Return how large the parts of `n` structures are to be, by the settings of those names.
+    """Return the sizes of the parts of `n` structures, from the settings of these names.
 
     Raises
     ------
     DataError
-        The parts are more than there is, or one is left empty.
+        The parts exceed the total, or one is empty.
     """
     train, test = _count(train_split, n), _count(test_split, n)
     if validation_split == "auto":
@@ -46,7 +46,7 @@ def part_sizes(
         validation = _count(validation_split, n)
         fractions = (train_split, validation_split, float(test_split))
         if all(isinstance(part, float) for part in fractions) and test_split < 1:
-            # rounding must neither lose a structure nor ask for one too many
+            # rounding must neither lose a structure nor request one too many
             left = n - validation - test
             train = left if sum(fractions) > 1 - 1e-9 else min(train, left)
     text = f"{train} for training, {validation} for validation, {test} for a test, of {n}"
@@ -74,5 +74,5 @@ def part_sizes(
 
 
 def _count(part: int | float, n: int) -> int:
-    """Return how many of `n` structures a fraction or a number of them means."""
+    """Return how many of `n` structures a fraction or a number means."""
     return math.floor(part * n + 0.5 + 1e-9) if isinstance(part, float) else part

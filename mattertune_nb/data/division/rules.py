@@ -1,4 +1,4 @@
-"""The rules by which one data set is divided into parts."""
+"""The rules by which a data set is split into parts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def divide(
     group_key: str | None = None,
     block_length: int | None = None,
 ) -> Division:
-    """Divide a data set by a rule; equal structures are always in one part.
+    """Split a data set by a rule; equal structures always go to the same part.
 
     Parameters
     ----------
@@ -47,16 +47,16 @@ def divide(
     rule
         One of ``split`` in :class:`~mattertune_nb.data.division.splits.AutoSplitDataModuleConfig`.
     sizes
-        Of the parts.
+        Sizes of the parts.
     seed
-        Of what is left to chance.
+        Seed of random choices.
     group_key, block_length
         As in that config.
 
     Raises
     ------
     DataError
-        A frame cannot be read or has no group, or a part is left empty.
+        A frame cannot be read or has no group, or a part is empty.
     """
     keys, notes, n = frame_keys(dataset), [], len(dataset)
     kept_whole = ""
@@ -71,7 +71,7 @@ def divide(
     else:
         units = _units(rule, dataset, keys, seed, group_key, block_length)
         if rule != "random" and len(units) == n:
-            notes.append(f"each frame is a {units.what} of its own")
+            notes.append(f"each frame is a separate {units.what}")
         elif rule != "random":
             kept_whole = units.what
         try:
@@ -82,34 +82,35 @@ def divide(
     part = keep_together(part, keys.structure)
     n_repeated = n - len(np.unique(keys.structure))
     if n_repeated:
-        notes.append(f"{n_repeated} of {n} frames repeat others and are in the same part as those")
+        notes.append(f"{n_repeated} of {n} frames repeat others and go to the same part")
     for k, stage in enumerate(STAGES):
         if sizes.counts[k] and not (part == k).any():
             msg = (
-                f"{dataset.name}: no structure is left for {stage}, as {n_repeated} of {n} frames repeat "
+                f"{dataset.name}: no structure is left for {stage}, because {n_repeated} of {n} frames "
+                f"repeat "
                 "others. Add frames."
             )
             raise DataError(msg)
     taken = tuple(int((part == k).sum()) for k in range(len(STAGES)))
     if kept_whole and not n_repeated and taken != sizes.counts:
         got, asked = (" + ".join(str(k) for k in counts if k) for counts in (taken, sizes.counts))
-        notes.append(f"{got} frames in place of {asked}, as each {kept_whole} stays whole")
+        notes.append(f"{got} frames instead of {asked}, because each {kept_whole} stays whole")
     return Division(_parts(part, sizes), rule, tuple(f"{dataset.name}: {note}." for note in notes))
 
 
 def by_number(n: int, sizes: Sizes, seed: int) -> Division:
-    """Divide `n` frames at random without a look at them."""
+    """Split `n` frames at random without reading them."""
     return Division(_parts(in_order(permutation(n, seed), sizes.counts), sizes), "permutation")
 
 
 def _parts(part: NDArray[np.int64], sizes: Sizes) -> dict[str, NDArray[np.int64]]:
-    """Return the frames of each part that is asked for, from the part of each frame."""
+    """Return the frames of each requested part, from the part of each frame."""
     return {k: np.flatnonzero(part == i) for i, k in enumerate(STAGES) if sizes.counts[i]}
 
 
 def permutation(n: int, seed: int) -> NDArray[np.int64]:
-    """Return the numbers from 0 to n - 1 in the order of a seed, the same on any machine."""
-    # RandomState's stream is frozen, that of newer generators may change with NumPy
+    """Return the numbers from 0 to n - 1 in an order set by a seed, the same on any machine."""
+    # RandomState's stream is frozen; that of newer generators may change with NumPy
     return np.random.RandomState(seed).permutation(n).astype(np.int64)
 
 
@@ -121,7 +122,7 @@ def _units(
     group_key: str | None,
     block_length: int | None,
 ) -> Units:
-    """Return what is not taken apart."""
+    """Return the units to be kept whole."""
     if rule == "random":
         return equal_keys(keys.structure, seed, "structure")
     if rule == "blocks":
@@ -156,8 +157,8 @@ def _group_keys(dataset: AtomsDataset, key: str) -> NDArray[np.uint64]:
         else:
             there = ", ".join(sorted(map(str, info))) or "nothing"
             msg = (
-                f"{dataset.source(i)}: has no '{key}' in its info, which data.group_key names; it has "
-                f"{there}.{did_you_mean(key, map(str, info))} Name another key, or another data.split."
+                f"{dataset.source(i)}: has no '{key}' in its info, as data.group_key requires; it has "
+                f"{there}.{did_you_mean(key, map(str, info))} Choose another key, or another data.split."
             )
             raise DataError(msg)
     return found

@@ -1,4 +1,4 @@
-"""Which structures are alike, judged by how their atoms surround each other."""
+"""Which structures are similar, judged by their atomic environments."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from mattertune_nb.data.dataset import AtomsDataset
 
 CUTOFF = 6.0
-"""Å; atoms farther apart do not see each other."""
+"""Å; atoms farther apart are ignored."""
 
-_WIDTH = 0.4  # Å, of a Gaussian
+_WIDTH = 0.4  # Å, of the Gaussians
 _CENTRES = np.arange(0.6, CUTOFF, _WIDTH)
 _SHAKEN = 0.05  # Å, standard deviation in each direction
 _N_SHAKEN = 3
@@ -27,9 +27,9 @@ _N_SHAKEN = 3
 def clusters(dataset: AtomsDataset) -> NDArray[np.int64]:
     """Return the cluster of each structure, (n,) from 0.
 
-    A structure joins the nearest cluster whose first member differs from it by no more than that one does
-    from itself with its atoms shaken by 0.05 Å, and begins a new one where there is none. So structures that
-    are added at the end change nothing for the others.
+    A structure joins the nearest cluster whose first member differs from it by no more than it would if its
+    atoms were displaced by 0.05 Å, and otherwise starts a new one. Thus appended structures change nothing
+    for the others.
     """
     elements = sorted(
         {z for i in range(len(dataset)) for z in set(dataset.frame(i).numbers.tolist())}
@@ -53,11 +53,11 @@ def clusters(dataset: AtomsDataset) -> NDArray[np.int64]:
 
 
 def _shaken(atoms: Atoms, elements: Sequence[int], described: NDArray[np.float64]) -> float:
-    """Return how far a structure is from itself with its atoms shaken, never zero."""
+    """Return the distance of a structure from itself with displaced atoms, never zero."""
     moved, far = atoms.copy(), []
     rng = np.random.RandomState(
         0
-    )  # its stream is frozen, that of newer generators may change with NumPy
+    )  # its stream is frozen; that of newer generators may change with NumPy
     for _ in range(_N_SHAKEN):
         moved.positions = atoms.positions + rng.normal(scale=_SHAKEN, size=atoms.positions.shape)
         far.append(np.linalg.norm(surroundings(moved, elements) - described))
@@ -65,18 +65,18 @@ def _shaken(atoms: Atoms, elements: Sequence[int], described: NDArray[np.float64
 
 
 def surroundings(atoms: Atoms, numbers: Sequence[int]) -> NDArray[np.float64]:
-    """Return how the atoms of a structure surround each other, averaged over its atoms.
+    """Return a descriptor of the atomic environments, averaged over the atoms of a structure.
 
-    For each pair of elements a histogram of distances up to 6 Å, smeared by Gaussians 0.4 Å wide and
-    damped to nothing at the cutoff and by the square of the distance, as each shell holds more atoms than
-    the one within; after them the share of each element.
+    For each pair of elements a histogram of distances up to 6 Å, smeared by Gaussians 0.4 Å wide, damped to
+    zero at the cutoff and by the square of the distance, because each shell contains more atoms than the one
+    inside it; followed by the fraction of each element.
 
     Parameters
     ----------
     atoms
         The structure.
     numbers
-        Atomic numbers of all elements of the set, so that structures can be compared.
+        Atomic numbers of all elements in the set, so that structures can be compared.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def surroundings(atoms: Atoms, numbers: Sequence[int]) -> NDArray[np.float64]:
 def principal_components(
     features: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the first two principal components, (n, 2), and their shares of the variance, (2,)."""
+    """Return the first two principal components, (n, 2), and their fractions of the variance, (2,)."""
     centred = features - features.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     found = min(2, len(s))

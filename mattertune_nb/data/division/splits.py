@@ -1,4 +1,4 @@
-"""Which structures are trained on, validated on and tested on."""
+"""Which structures are used for training, validation and test."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from mattertune_nb.data.division.part_sizes import Sizes
 
 _LARGE = 20_000
-"""Frames that are read in a moment."""
+"""Number of frames that can be read quickly."""
 
 Split = Literal[
     "auto", "random", "blocks", "groups", "composition", "similarity", "order", "permutation"
 ]
-"""Rules by which one data set is divided."""
+"""Rules by which one data set can be split."""
 
 
 class AutoSplitDataModuleConfig(BatchSettings):
-    """One data set, divided at random or in its order."""
+    """One data set, split by a rule."""
 
     type: Literal["auto_split"] = setting(
         "auto_split",
@@ -46,8 +46,8 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     train_split: int | float = setting(
         0.8,
-        "Part trained on: a fraction (0.8), about which each frame is placed by itself, or a number of "
-        "structures (24), of which just so many are taken; about so many where blocks or groups stay whole.",
+        "Part used for training: a fraction (0.8), approximated by placing each frame independently, or a "
+        "number of structures (24), taken exactly; approximate if blocks or groups stay whole.",
         label="Training part",
         fixed=True,
         basic=True,
@@ -56,7 +56,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     validation_split: int | float | Literal["auto"] = setting(
         "auto",
-        "Part validated on: a fraction or a number; 'auto': all that the others leave.",
+        "Part used for validation: a fraction or a number; 'auto': all the rest.",
         label="Validation part",
         fixed=True,
         basic=True,
@@ -64,7 +64,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     test_split: int | float = setting(
         0,
-        "Part kept for a test after training: a fraction or a number.",
+        "Part reserved for a test after training: a fraction or a number.",
         label="Test part",
         fixed=True,
         ge=0,
@@ -72,30 +72,30 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     split: Split = setting(
         "auto",
-        "What decides the side of a frame; equal structures are always on one. 'auto': blocks where the "
-        "frames plainly follow one another in time, else at random. A frame of a random split is placed by "
-        "what it holds, so that a frame that is added moves no other. 'blocks' keeps neighbours of a "
+        "What decides where a frame goes; equal structures always stay together. 'auto': blocks if the "
+        "frames clearly follow one another in time, otherwise random. A random split places each frame by "
+        "its content, so that adding frames moves no others. 'blocks' keeps consecutive frames of a "
         "trajectory together, 'groups' frames with the same `group_key`, 'composition' those with the same "
-        "shares of elements, 'similarity' those that are alike. 'order' takes training first, then "
-        "validation, then test, as the file has them; 'permutation' is the random split of versions before "
-        "0.3, by the frame's number and not by what it holds.",
-        label="Divided by",
+        "composition, 'similarity' those that are similar. 'order' takes training first, then validation, "
+        "then test, in file order; 'permutation' is the random split of versions before 0.3, by frame "
+        "number rather than content.",
+        label="Split by",
         fixed=True,
         basic=True,
         options={
-            "auto": "the kind of data",
+            "auto": "kind of data",
             "random": "chance",
             "blocks": "blocks of a trajectory",
             "groups": "groups",
             "composition": "composition",
             "similarity": "similarity",
             "order": "order of the file",
-            "permutation": "chance, as before 0.3",
+            "permutation": "random, as before 0.3",
         },
     )
     group_key: str | None = setting(
         None,
-        "For 'groups': the key of `atoms.info` whose value is a frame's group, 'file' for the file that it "
+        "For 'groups': the key of `atoms.info` whose value is a frame's group, 'file' for the file it "
         "comes from, or 'composition'.",
         label="Group",
         fixed=True,
@@ -103,8 +103,8 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     block_length: int | None = setting(
         None,
-        "For 'blocks': consecutive frames that stay together; not set: a tenth of the trajectory, as a "
-        "power of two, so that the blocks stay until it has doubled.",
+        "For 'blocks': number of consecutive frames that stay together; not set: a tenth of the trajectory, "
+        "as a power of two, so that blocks do not change until it has doubled.",
         label="Length of a block",
         fixed=True,
         unit="frames",
@@ -112,7 +112,7 @@ class AutoSplitDataModuleConfig(BatchSettings):
     )
     shuffle_seed: int = setting(
         42,
-        "Seed of the division and of the order of training.",
+        "Seed of the split and of the order of training.",
         label="Seed of the split",
         fixed=True,
         ge=0,
@@ -122,13 +122,13 @@ class AutoSplitDataModuleConfig(BatchSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_old_name(cls, data: Any) -> Any:
-        """Take ``shuffle`` of versions before 0.3, and of MatterTune, for the rule that it meant."""
+        """Translate ``shuffle`` of versions before 0.3, and of MatterTune, to the rule it meant."""
         if not isinstance(data, dict) or "shuffle" not in data:
             return data
         data = dict(data)
         shuffle = data.pop("shuffle")
         if not isinstance(shuffle, bool) or "split" in data:
-            given = f"; split is '{data['split']}' already" if "split" in data else ""
+            given = f"; split is already '{data['split']}'" if "split" in data else ""
             msg = f"is the old name of split: true is 'permutation', false is 'order'{given}"
             raise about(msg, "shuffle")
         return data | {"split": "permutation" if shuffle else "order"}
@@ -161,27 +161,28 @@ class AutoSplitDataModuleConfig(BatchSettings):
         return self
 
     def sizes(self, n: int) -> Sizes:
-        """Return how large the parts of `n` structures are to be.
+        """Return the sizes of the parts of `n` structures.
 
         Raises
         ------
         DataError
-            The parts are more than there is, or one is left empty.
+            The parts exceed the total, or one is empty.
         """
         return part_sizes(n, self.train_split, self.validation_split, self.test_split)
 
     def expected_counts(self, n_source: Mapping[str, int]) -> dict[str, int]:
-        """Return about how many frames each part will have, told without a look at any frame.
+        """Return approximately how many frames each part will have, without reading any frame.
 
         Parameters
         ----------
         n_source
-            Frames of the data set by its field, here ``"dataset"``; nothing is told where it is unknown.
+            Number of frames in the data set by field, here ``"dataset"``; nothing is returned if it is
+            unknown.
 
         Raises
         ------
         DataError
-            The parts are more than there is, or one is left empty.
+            The parts exceed the total, or one is empty.
         """
         if "dataset" not in n_source:
             return {}
@@ -190,18 +191,18 @@ class AutoSplitDataModuleConfig(BatchSettings):
         return parts | {"train": self.n_trained_on(parts["train"])}
 
     def divide(self, dataset: AtomsDataset) -> Division:
-        """Divide a `dataset`; the same for a seed on any machine.
+        """Split a `dataset`; reproducible for a seed on any machine.
 
         Returns
         -------
         Division
-            For each of ``"train"``, ``"validation"`` and, where it is asked for, ``"test"`` the positions
-            of its structures, ascending; the rule that was taken, and what is to be said of it.
+            For each of ``"train"``, ``"validation"`` and, if requested, ``"test"``, the positions of its
+            structures, ascending; the rule used, and remarks about it.
 
         Raises
         ------
         DataError
-            A frame cannot be read, the parts are more than there is, or one is left empty.
+            A frame cannot be read, the parts exceed the total, or one is empty.
         """
         return divide(
             dataset,
@@ -220,35 +221,35 @@ class AutoSplitDataModuleConfig(BatchSettings):
             raise DataError(msg) from None
 
     def sources(self) -> dict[str, AtomsDataset]:
-        """Open the data set whole, and see that it can be divided; no frame is read.
+        """Open the whole data set, and check that it can be split; no frame is read.
 
         Raises
         ------
         DataError
-            The source cannot be read, or a part is left empty.
+            The source cannot be read, or a part is empty.
         """
         dataset = self.dataset.create_dataset()
         self._sizes_of(dataset)
         return {"dataset": dataset}
 
     def create_datasets(self, *, approximate: bool = False) -> DividedData:
-        """Open the data set and divide it.
+        """Open the data set and split it.
 
         Parameters
         ----------
         approximate
-            Whether parts of about the right size are enough, for which no frame of a large file is read.
+            Whether parts of approximately the right size suffice, so that no frame of a large file is read.
 
         Returns
         -------
         DividedData
-            ``"train"``, ``"validation"`` and perhaps ``"test"``; each one's ``indices`` are the frames
-            of the source that it holds.
+            ``"train"``, ``"validation"`` and possibly ``"test"``; the ``indices`` of each are its frames in
+            the source.
 
         Raises
         ------
         DataError
-            The source cannot be read, or a part is left empty.
+            The source cannot be read, or a part is empty.
         """
         kept, notes = without_isolated_atoms(sources := self.sources())
         dataset = kept["dataset"]
@@ -261,12 +262,12 @@ class AutoSplitDataModuleConfig(BatchSettings):
         return DividedData(batched, division.rule, sources, (*notes, *division.notes))
 
     def take(self, indices: Mapping[str, Sequence[int]]) -> DividedData:
-        """Open the data set and take just these frames of it, as a run recorded them.
+        """Open the data set and select these frames, as recorded by a run.
 
         Parameters
         ----------
         indices
-            For each part the positions of its frames in the source.
+            For each part, the positions of its frames in the source.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Whether frames follow one another in time, judged by how far atoms move from one to the next."""
+"""Whether frames follow one another in time, judged by how far atoms move between them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _LOOKED_AT = 48
 _LAG = 8
 _FEWEST = 6
 _NEAR = 0.65
-"""Of the way of eight steps; diffusion has 0.35 after one, frames drawn at random 1."""
+"""Relative to the displacement over eight steps; diffusion gives 0.35 after one step, random frames 1."""
 
 
 def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
-    """Return whether frames plainly come from trajectories: neighbours resemble each other.
+    """Return whether frames clearly come from trajectories: consecutive frames resemble each other.
 
-    In some dozens of places, spread over the set, the atoms' way to the next frame is compared with that to
-    a frame up to eight steps away. Frames of one trajectory that are so far apart that they resemble each
-    other no more than any two do are none for this purpose.
+    At some dozens of places spread over the set, the atoms' displacement to the next frame is compared with
+    that to a frame up to eight steps away. Frames of one trajectory that are so far apart that they resemble
+    each other no more than any two do not count as a trajectory here.
 
     Parameters
     ----------
     dataset
         The structures, in the order of their file.
     species
-        (n,) equal where two frames have the same species in the same order.
+        (n,) equal for frames with the same species in the same order.
     """
     n = len(dataset)
     ratios: list[float] = []
@@ -54,12 +54,12 @@ def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
 
 
 def displacement(before: Atoms, after: Atoms) -> float:
-    """Return the root mean square way of the atoms from one frame to another in Å, by the shortest images."""
+    """Return the root mean square displacement of the atoms between two frames in Å, with minimum images."""
     return float(np.sqrt(np.square(shortest_way(before, after)).sum(axis=1).mean()))
 
 
 def shortest_way(before: Atoms, after: Atoms) -> NDArray[np.float64]:
-    """Return the way of each atom from one frame to another, by the shortest images, (n, 3) in Å."""
+    """Return the displacement of each atom between two frames, with minimum images, (n, 3) in Å."""
     way: NDArray[np.float64] = after.positions - before.positions
     if before.cell.rank == 3 and before.pbc.any():
         scaled = np.linalg.solve(before.cell.array.T, way.T).T
