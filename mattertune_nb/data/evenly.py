@@ -1,4 +1,4 @@
-"""A few of many, evenly spread."""
+"""A few of many items, evenly spread."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def evenly_spread(n: int, most: int) -> NDArray[np.int64]:
-    """Return at most so many of `n` positions, ascending and with both ends.
+    """Return at most `most` of `n` positions, ascending and including both ends.
 
     Parameters
     ----------
     n
-        How many there are.
+        Total number.
     most
-        How many are taken.
+        Maximum number to select.
     """
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

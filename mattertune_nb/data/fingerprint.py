@@ -1,4 +1,4 @@
-"""By which data are known again: a hash of their file, or of structures in memory."""
+"""Identifies data by a hash of their file, or of structures in memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def fingerprint(source: DatasetConfig) -> str:
-    """Return the SHA-256 of a source: of its file as it is, or of structures in memory as plain data.
+    """Return the SHA-256 of a source: of its file, or of structures in memory as plain data.
 
-    Of several files it is that of their own, one after the other.
+    For several files it is the hash of their hashes, in order.
 
     Raises
     ------
     DataError
-        Where the file cannot be read.
+        The file cannot be read.
     """
     if isinstance(source, AtomsListDatasetConfig):
         plain = [atoms_to_plain(atoms) for atoms in source.atoms_list]
@@ -42,11 +42,11 @@ def fingerprint(source: DatasetConfig) -> str:
 
 
 def file_stamps(source: DatasetConfig) -> list[list[Any]]:
-    """Return path, size and time of change (ns) of each file of a source, as far as they are there."""
+    """Return path, size and time of change (ns) of each existing file of a source."""
     if isinstance(source, AtomsListDatasetConfig):
         return []
     stamps: list[list[Any]] = []
-    with contextlib.suppress(DataError, OSError, RuntimeError):  # said when it is opened
+    with contextlib.suppress(DataError, OSError, RuntimeError):  # reported when it is opened
         for path in source.files():
             stat = path.expanduser().stat()
             stamps.append([str(path), stat.st_size, stat.st_mtime_ns])

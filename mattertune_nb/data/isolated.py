@@ -1,4 +1,4 @@
-"""Isolated atoms, whose energies are references and no frames to learn from."""
+"""Isolated atoms, whose energies are references rather than training data."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
-_SAME = 1e-3  # eV; energies of one atom that are nearer are one
-_FAR = 8.0  # Å; beyond it neither an atom nor a backbone feels the image of the atom
+_SAME = 1e-3  # eV; energies of an atom that differ by less are equal
+_FAR = 8.0  # Å; beyond this, neither an atom nor a backbone feels periodic images
 
 
 def is_isolated_atom(atoms: Atoms) -> bool:
-    """Return whether a structure is one atom by itself: called so, as for MACE, or far from its images."""
+    """Return whether a structure is an isolated atom: marked as such, as for MACE, or far from its images."""
     if len(atoms) != 1:
         return False
     called = str(atoms.info.get("config_type", "")).lower().replace("_", "")
@@ -37,12 +37,12 @@ def is_isolated_atom(atoms: Atoms) -> bool:
 def without_isolated_atoms(
     datasets: Mapping[str, AtomsDataset],
 ) -> tuple[dict[str, AtomsDataset], list[str]]:
-    """Return data sets without isolated atoms, and a sentence that says which were left out.
+    """Return data sets without isolated atoms, and a sentence about those left out.
 
     Parameters
     ----------
     datasets
-        Each by its name. One of nothing else is left as it is, and one that keeps them.
+        Data sets by name. A set of only isolated atoms is unchanged, as is one that keeps them.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def without_isolated_atoms(
 
 
 def isolated_in_words(count: int, energies: Mapping[str, float | None]) -> str:
-    """Return how many isolated atoms are left out, with the energy of each element in eV, and what to do."""
+    """Return a sentence about isolated atoms left out, with the energy of each element in eV, and advice."""
     told = ", ".join(
         symbol if energy is None else f"{symbol} {energy:.6g} eV"
         for symbol, energy in energies.items()
@@ -80,7 +80,7 @@ def isolated_in_words(count: int, energies: Mapping[str, float | None]) -> str:
 
 
 def isolated_atoms(datasets: Mapping[str, AtomsDataset]) -> dict[str, AtomsDataset]:
-    """Return for each element of which there is an isolated atom with an energy a data set of it alone.
+    """Return, for each element with an isolated atom that has an energy, a data set of that atom.
 
     Raises
     ------
@@ -114,6 +114,6 @@ def _isolated(dataset: AtomsDataset) -> list[int]:
 def _energy(dataset: AtomsDataset, i: int) -> float | None:
     try:
         energy = dataset.labels(i, {ENERGY: "mask"}).get(ENERGY.name)
-    except DataError:  # a unit that is not known, which is said where the label is read
+    except DataError:  # an unknown unit, which is reported when the label is read
         return None
     return None if energy is None else float(energy)

@@ -1,4 +1,4 @@
-"""Memory that is bounded and drops what was not used for longest."""
+"""A bounded cache that drops the least recently used entries."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ V = TypeVar("V")
 
 
 class BoundedMemory(Generic[K, V]):
-    """Values under keys, of which those used last stay, up to a number of bytes.
+    """Values by key, of which the most recently used are kept, up to a number of bytes.
 
     Parameters
     ----------
     megabytes
-        Bound; 0 keeps nothing. A value that is larger by itself is not kept.
+        Limit; 0 keeps nothing. A single value above the limit is not kept.
 
     Attributes
     ----------
     bytes
-        What is kept now.
+        Current size.
     """
 
     def __init__(self, megabytes: float) -> None:
@@ -32,14 +32,14 @@ class BoundedMemory(Generic[K, V]):
         return len(self._kept)
 
     def get(self, key: K) -> V | None:
-        """Return a value that is still there, which counts as a use, or ``None``."""
+        """Return a cached value, which counts as a use, or ``None``."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)
         return self._kept[key][0]
 
     def put(self, key: K, value: V, size: int) -> None:
-        """Keep a new value of `size` bytes, and drop others until all fit."""
+        """Cache a new value of `size` bytes, and drop others until all fit."""
         if size > self._bound:
             return
         self._kept[key] = (value, size)
@@ -49,5 +49,5 @@ class BoundedMemory(Generic[K, V]):
             self.bytes -= dropped
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # pickled without its values: a worker fills its own
+        # pickled without its values: each worker fills its own
         return type(self), (self._bound / 1e6,)

@@ -1,4 +1,4 @@
-"""The data sets of a config, as Lightning wants them."""
+"""The data sets of a config in the form that Lightning expects."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 class MatterTuneDataModule(LightningDataModule):
-    """Opens and divides the data; the model, which knows its graphs, makes the loaders.
+    """Opens and splits the data; the model, which builds the graphs, creates the loaders.
 
     Works under :class:`~mattertune_nb.training.tuner.MatterTuner` and under any plain Lightning
-    ``Trainer``. A subclass may fill ``self.datasets`` in :meth:`setup` as it likes.
+    ``Trainer``. A subclass may fill ``self.datasets`` in :meth:`setup` in its own way.
 
     Parameters
     ----------
     config
-        Where the data come from, how they are split and batched.
+        Source of the data, and how they are split and batched.
 
     Attributes
     ----------
     datasets
-        ``"train"``, ``"validation"`` and perhaps ``"test"``, once :meth:`setup` was called.
+        ``"train"``, ``"validation"`` and possibly ``"test"``, once :meth:`setup` was called.
     notes
-        What is to be said of how they were divided, a sentence each.
+        Remarks on the split, one sentence each.
     rule
-        By what they were divided.
+        Rule of the split.
     n_source
-        Frames of each source, by its field in the config.
+        Number of frames in each source, by its field in the config.
     """
 
     def __init__(self, config: AutoSplitDataModuleConfig | ManualSplitDataModuleConfig) -> None:
@@ -65,12 +65,12 @@ class MatterTuneDataModule(LightningDataModule):
 
     @property
     def lightning_module(self) -> Any:
-        """The model that is being trained, which makes the loaders.
+        """The model being trained, which creates the loaders.
 
         Raises
         ------
         RuntimeError
-            No trainer has taken the data up yet.
+            No trainer uses the data module yet.
         """
         if self.trainer is None:
             msg = "the data module belongs to no trainer yet; give it to trainer.fit(model, datamodule=…)"
@@ -78,35 +78,35 @@ class MatterTuneDataModule(LightningDataModule):
         return self.trainer.lightning_module
 
     def prepare_data(self) -> None:
-        """Do nothing; the place for a subclass to download its data, called on one process a node."""
+        """Do nothing; subclasses may download their data here, called in one process per node."""
 
     def setup(self, stage: str) -> None:
-        """Open and divide the data, once for all stages.
+        """Open and split the data, once for all stages.
 
         Parameters
         ----------
         stage
-            Lightning's name of what is to come; the same is done for all.
+            Lightning's name of the coming stage; all stages do the same.
 
         Raises
         ------
         DataError
-            A source cannot be read, or a split leaves a part empty.
+            A source cannot be read, or a part of the split is empty.
         """
         del stage
         if not self.datasets:
             self._take(self.hparams.create_datasets())
-            # frames that a run recorded are taken as they are, so that it is resumed exactly
+            # recorded frames of a run are used unchanged, so that it is resumed exactly
             self.datasets, notes = without_isolated_atoms(self.datasets)
             self.notes += notes
 
     def restore(self, indices: Mapping[str, Sequence[int]]) -> None:
-        """Open the data and take just these frames, as a run recorded them.
+        """Open the data and select these frames, as recorded by a run.
 
         Parameters
         ----------
         indices
-            For each data set the numbers of its frames in their source.
+            For each data set, the numbers of its frames in their source.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class MatterTuneDataModule(LightningDataModule):
         self._sources, self._isolated = dict(divided.sources), None
 
     def isolated_atoms(self) -> dict[str, AtomsDataset]:
-        """Return those of all sources, see :func:`~mattertune_nb.data.isolated.isolated_atoms`."""
+        """Return the isolated atoms of all sources, by symbol."""
         if self._isolated is None:
             self._isolated = isolated_atoms(self._sources or self.datasets)
         return self._isolated
@@ -134,19 +134,19 @@ class MatterTuneDataModule(LightningDataModule):
         Parameters
         ----------
         required
-            The labels that training needs, and whether a structure without one is an error or is masked.
+            Labels needed for training, and whether a structure without one is an error or is masked.
         elements
-            Symbols that the backbone knows.
+            Symbols of the elements known to the backbone.
 
         Returns
         -------
         list
-            What each data set holds.
+            Summary of each data set.
 
         Raises
         ------
         DataError
-            A structure cannot be trained on.
+            A structure cannot be used for training.
         """
         found = {
             k: check_dataset(dataset, required, elements, is_held_out=k != "train")
@@ -158,23 +158,23 @@ class MatterTuneDataModule(LightningDataModule):
         return list(found.values())
 
     def say_notes(self, rank: int = 0) -> None:
-        """Warn of what is to be known of the data; of several processes the one of `rank` 0 does."""
+        """Warn about the data where necessary; with several processes only the one of `rank` 0 does."""
         for note in self.notes if rank == 0 else ():
             warnings.warn(note, UserWarning, stacklevel=4)
 
     def reseed(self, seed: int) -> None:
-        """Let another seed of a run draw other batches from the same split; 0 leaves them as they are.
+        """Make another run seed draw other batches from the same split; 0 leaves them unchanged.
 
         Parameters
         ----------
         seed
-            Of the run.
+            Seed of the run.
         """
         self._with_loaders(lambda loader: replace(loader, seed=(loader.seed + seed) % 2**32))
 
     @property
     def batch_size(self) -> int:
-        """Structures per batch once :meth:`setup` was called; Lightning's ``BatchSizeFinder`` sets it."""
+        """Structures per batch, available after :meth:`setup`; set by Lightning's ``BatchSizeFinder``."""
         if not self.datasets:
             msg = "the data have no batch size before setup() has opened them"
             raise AttributeError(msg)
@@ -183,7 +183,7 @@ class MatterTuneDataModule(LightningDataModule):
     @batch_size.setter
     def batch_size(self, size: int) -> None:
         if any(dataset.loader.max_atoms is not None for dataset in self.datasets.values()):
-            msg = "batch_size: max_atoms says how large a batch is. Set it to None to find a batch size."
+            msg = "batch_size: max_atoms sets the size of batches. Set it to None to find a batch size."
             raise ConfigError(msg)
         self._with_loaders(lambda loader: replace(loader, batch_size=size))
 
@@ -194,7 +194,7 @@ class MatterTuneDataModule(LightningDataModule):
         }
 
     def split_indices(self) -> dict[str, list[int]]:
-        """Return for each data set the frames of its source that it holds, to be kept with a run."""
+        """Return the source frames of each data set, to be stored with a run."""
         return {stage: dataset.indices.tolist() for stage, dataset in self.datasets.items()}
 
     def train_dataloader(self) -> Any:

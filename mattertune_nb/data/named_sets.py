@@ -1,4 +1,4 @@
-"""Several data sets under names, as one: each frame knows which it is of."""
+"""Several named data sets as one, in which each frame knows its set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NamedSets(AtomsDataset):
-    """Data sets one after the other, each with the names of its own labels.
+    """Data sets one after the other, each with its own label names.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class NamedSets(AtomsDataset):
         self.keeps_isolated_atoms = any(part.keeps_isolated_atoms for part in parts.values())
 
     def sets(self) -> NDArray[np.int64]:
-        """Return the number of the set that each structure is of, (len,), in the order of `names`."""
+        """Return the number of each structure's set, (len,), in the order of `names`."""
         return self._joined.sets(self.indices)
 
     @override
@@ -69,11 +69,11 @@ class _Joined:
 
     @property
     def paths(self) -> list[Path]:
-        """The files of all."""
+        """The files of all sets."""
         return [path for part in self._parts for path in part.files()]
 
     def sets(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return of which data set some frames are."""
+        """Return the data sets of some frames."""
         return np.searchsorted(self._starts, indices, side="right") - 1
 
     def place(self, i: int) -> tuple[AtomsDataset, int]:
@@ -87,13 +87,13 @@ class _Joined:
         return part.file(k)
 
     def where(self, i: int) -> str:
-        """Return where a frame comes from."""
+        """Return the origin of a frame."""
         part, k = self.place(i)
         return part.source(k)
 
 
 def _one_or_several(value: Any) -> str:
-    """Return whether a value is one data set or a mapping of them by name."""
+    """Return whether a value is one data set or a mapping of named ones."""
     is_one = not isinstance(value, dict) or "type" in value or "src" in value or not value
     return "one" if is_one else "several"
 
@@ -105,11 +105,11 @@ ValidationConfig = Annotated[
     ],
     Discriminator(_one_or_several),
 ]
-"""One set to validate on, or several by name."""
+"""One validation set, or several named ones."""
 
 
 def open_sets(config: Any) -> AtomsDataset:
-    """Open a data set, or several by name as one.
+    """Open a data set, or several named ones as one.
 
     Raises
     ------

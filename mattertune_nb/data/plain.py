@@ -1,4 +1,4 @@
-"""Structures as plain data, so that a config with structures in it can be saved and read again."""
+"""Structures as plain data, so that a config that contains them can be saved and read again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def atoms_to_plain(atoms: Atoms) -> dict[str, Any]:
-    """Return a structure as builtins: numbers, positions (Å), cell (Å), pbc, and what it carries.
+    """Return a structure as builtins: numbers, positions (Å), cell (Å), pbc, and its other values.
 
-    Kept beside the geometry are numbers, strings and arrays of these in ``info`` and ``arrays``,
-    and the results of a calculator where they belong to these positions. Floats keep every digit.
+    Besides the geometry, numbers, strings and arrays of these in ``info`` and ``arrays`` are kept, and the
+    results of a calculator if they belong to these positions. Floats keep all digits.
     """
     from ase.calculators.calculator import all_properties
 
@@ -33,7 +33,7 @@ def atoms_to_plain(atoms: Atoms) -> dict[str, Any]:
 
 
 def atoms_from_plain(plain: dict[str, Any]) -> Atoms:
-    """Build the structure that :func:`atoms_to_plain` described.
+    """Build the structure described by :func:`atoms_to_plain`.
 
     Raises
     ------
@@ -62,16 +62,16 @@ def atoms_from_plain(plain: dict[str, Any]) -> Atoms:
         results = {k: _array_of(v) for k, v in plain.get("results", {}).items()}
         if results:
             atoms.calc = SinglePointCalculator(atoms, **results)
-    except Exception as exc:  # whatever ASE and NumPy raise, the entries do not make a structure
+    except Exception as exc:  # ASE and NumPy raise all sorts of exceptions here
         msg = f"not a structure ({exc})"
         raise ValueError(msg) from exc
     return atoms
 
 
 def as_atoms(value: Any) -> Atoms:
-    """Return a copy of a structure, or the structure that plain data describe, in one same form.
+    """Return a copy of a structure, or the structure described by plain data, in a uniform form.
 
-    The copy keeps later changes of the user's own object out of the config.
+    The copy keeps later changes of the user's object out of the config.
 
     Raises
     ------
@@ -89,11 +89,11 @@ def as_atoms(value: Any) -> Atoms:
 
 
 def calculator_results(atoms: Atoms) -> dict[str, Any]:
-    """Return what the calculator of a structure has computed; nothing where the structure changed since."""
+    """Return the results of a structure's calculator; empty if the structure has changed since."""
     calc = atoms.calc
     if calc is None:
         return {}
-    # what readers make compares structures alone: to the last digit is quicker than by ASE
+    # readers create calculators with exactly these atoms: comparing digits is faster than ASE's check
     is_same = type(calc).__name__ == "SinglePointCalculator" and _is_one(atoms, calc.atoms)
     if not is_same and hasattr(calc, "check_state") and calc.check_state(atoms):
         return {}
@@ -101,7 +101,7 @@ def calculator_results(atoms: Atoms) -> dict[str, Any]:
 
 
 def _is_one(atoms: Atoms, other: Atoms) -> bool:
-    """Return whether two structures are the same to the last digit."""
+    """Return whether two structures are equal to the last digit."""
     names = ("numbers", "positions", "initial_magmoms", "initial_charges")
     pairs = [(atoms.arrays.get(name), other.arrays.get(name)) for name in names]
     pairs += [(atoms.cell.array, other.cell.array), (atoms.pbc, other.pbc)]

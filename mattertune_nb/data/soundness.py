@@ -1,4 +1,4 @@
-"""Why a structure cannot be computed, or not by one backbone."""
+"""Reasons why a structure cannot be computed, in general or by one backbone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOUCHING = 1e-4  # Å
 
 
 def geometry_problem(atoms: Atoms) -> str | None:
-    """Return why no neighbour list of a structure can be made, or None."""
+    """Return why no neighbour list can be built for a structure, or None."""
     if len(atoms) == 0:
         return "has no atoms. Remove the frame."
     from ase.data import chemical_symbols
@@ -24,7 +24,7 @@ def geometry_problem(atoms: Atoms) -> str | None:
     if beyond.any():
         i = int(np.argmax(beyond))
         return (
-            f"atom {i} has the atomic number {atoms.numbers[i]}, which is no element's. Correct or remove "
+            f"atom {i} has the atomic number {atoms.numbers[i]}, which is not an element. Correct or remove "
             "the frame."
         )
     finite = np.isfinite(atoms.positions).all(axis=1)
@@ -37,14 +37,14 @@ def geometry_problem(atoms: Atoms) -> str | None:
     vectors = atoms.cell.array[atoms.pbc]
     if len(vectors) and np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) < _FLAT:
         return (
-            f"the cell has no volume though it is periodic (pbc={atoms.pbc.tolist()}). "
+            f"the cell has no volume although it is periodic (pbc={atoms.pbc.tolist()}). "
             "Give the lattice vectors, or set pbc to False."
         )
     return None
 
 
 def problem_of(atoms: Atoms, known: set[int]) -> str | None:
-    """Return why a structure cannot be trained on by a backbone that knows some elements, or None."""
+    """Return why a structure cannot be used by a backbone that knows some elements, or None."""
     problem = geometry_problem(atoms)
     if problem:
         return problem
@@ -70,9 +70,9 @@ def _listed(known: set[int]) -> str:
 
 
 def same_place(atoms: Atoms) -> tuple[int, int] | None:
-    """Return two atoms that lie on one another, periodic images included, or None.
+    """Return two atoms at the same position, including periodic images, or None.
 
-    Positions are sorted along one direction, so that only neighbours in it are compared.
+    Positions are sorted along one direction, so that only neighbours along it are compared.
     """
     from ase.cell import Cell
 
@@ -80,7 +80,7 @@ def same_place(atoms: Atoms) -> tuple[int, int] | None:
     if atoms.pbc.any():
         cell = Cell(atoms.cell.array * atoms.pbc[:, None]).complete()
         scaled = cell.scaled_positions(positions)
-        # the cut lies off the corners and centres, where atoms sit and rounding would divide them
+        # the cut avoids corners and centres, where atoms sit and rounding would separate them
         scaled[:, atoms.pbc] = (scaled[:, atoms.pbc] + 0.0137) % 1.0
         positions = scaled @ cell.array
     order = np.argsort(positions @ np.array([0.61, 0.53, 0.59]))
@@ -93,5 +93,5 @@ def same_place(atoms: Atoms) -> tuple[int, int] | None:
 
 
 def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
-    """Return how far opposite faces of a cell are apart, (3,) in Å."""
+    """Return the distances between opposite faces of a cell, (3,) in Å."""
     return np.asarray(1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0))

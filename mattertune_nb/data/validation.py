@@ -1,4 +1,4 @@
-"""One pass over the data before training, so that a bad frame is met now and not in the night."""
+"""One pass over the data before training, so that a bad frame is found at once and not overnight."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from mattertune_nb.data.labels.choice import Choice
 
 _LOOKED_AT = 64
-_WORTH_KEEPING = 2.0  # s that checking took
+_WORTH_KEEPING = 2.0  # s of checking
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a data set holds.
+    """Summary of a data set.
 
     Attributes
     ----------
     n_atoms
-        (n_frames,) atoms of each structure.
+        (n_frames,) number of atoms in each structure.
     elements
         Symbols that occur, by atomic number.
     composition
-        (n_frames, n_elements) atoms of each element in each structure.
+        (n_frames, n_elements) number of atoms of each element in each structure.
     labels
         Number of structures that have each of the required labels.
     notes
-        What a person should know of how the labels were chosen and read, a sentence each.
+        Remarks on how the labels were chosen and read, one sentence each.
     """
 
     n_atoms: NDArray[np.int64]
@@ -68,35 +68,35 @@ def check_dataset(
     *,
     is_held_out: bool = False,
 ) -> DatasetSummary:
-    """Read every structure with its labels, and refuse the first that cannot be trained on.
+    """Read every structure with its labels, and refuse the first that cannot be used for training.
 
-    Where this takes long and nothing is refused, what was found is kept in the user's cache folder and holds
-    while the files and the settings are the same.
+    If this takes long and nothing is refused, the results are cached in the user's cache folder, and remain
+    valid while the files and the settings are the same.
 
     Parameters
     ----------
     dataset
         The structures.
     required
-        The labels that training needs, and whether a structure without one is an error or is masked.
+        Labels needed for training, and whether a structure without one is an error or is masked.
     elements
-        Symbols that the backbone knows; not given: any.
+        Symbols of the elements known to the backbone; by default any.
     is_held_out
-        Whether nothing is trained on it, so that a label that may be missing may be so everywhere: its
-        errors are then left out.
+        Whether it is not used for training, so that an optional label may be missing everywhere: its errors
+        are then not reported.
 
     Returns
     -------
     DatasetSummary
-        What the data set holds.
+        The summary of the data set.
 
     Raises
     ------
     DataError
-        Names file, frame, field and remedy: a label that is missing or cannot be used, no atoms, a
-        position that is no number, a periodic cell without volume, two atoms in one place, an unknown
-        element; a label that no structure has, though it may be missing in some; or one that several
-        values may be, of which the config names none.
+        Names file, frame, field and remedy: a label that is missing or unusable, no atoms, a position that is
+        not a number, a periodic cell without volume, two atoms in the same place, an unknown element; an
+        optional label that no structure has; or a label with several candidates, none of which is named in
+        the config.
     """
     checked = Checked(dataset, required, elements, is_held_out=is_held_out)
     kept = checked.read()
@@ -143,7 +143,7 @@ def _check_all(
         *(note for choice in choices for note in choice.notes_of_standard()),
         *_findings(dataset, wanted, read.search, read.remarks),
         *(
-            f"{dataset.name}: no held-out frame has {label}, whose errors are left out"
+            f"{dataset.name}: no held-out frame has {label}, so its errors are not reported"
             for label in absent
         ),
     )
@@ -158,19 +158,19 @@ def _check_all(
 
 @dataclass
 class _Read:
-    """What is known of a data set once every structure has been read.
+    """Statistics of a data set once every structure has been read.
 
     Attributes
     ----------
     counts
-        Of each label, how many structures have it.
+        For each label, the number of structures that have it.
     columns
-        Of each element that occurs, how many of its atoms each structure has. A column for every element
-        there is would take a kilobyte per structure.
+        For each element present, the number of its atoms in each structure. A column for every possible
+        element would take a kilobyte per structure.
     search
-        What the structures hold under which names.
+        The values of the structures by name.
     remarks
-        What there is to say of the labels as they were read.
+        Remarks about the labels as read.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -184,7 +184,7 @@ def _read_all(
     required: Mapping[Any, Literal["error", "mask"]],
     elements: Collection[str] | None,
 ) -> _Read:
-    """Read every structure with its labels, and refuse the first that cannot be trained on."""
+    """Read every structure with its labels, and refuse the first that cannot be used for training."""
     from ase.data import atomic_numbers, chemical_symbols
 
     known = set(range(1, len(chemical_symbols)))
@@ -223,26 +223,27 @@ def _read_all(
 def _choices(
     dataset: AtomsDataset, wanted: Mapping[str, Property], search: LabelSearch
 ) -> list[Choice]:
-    """Return what was found of each label that the config does not name.
+    """Return the findings about each label that the config does not name.
 
     Raises
     ------
     DataError
-        Several values may be a label, or the standard name holds something else.
+        There are several candidates for a label, or the standard name contains something else.
     """
     choices = []
     for label, prop in wanted.items():
         if label not in PROPERTIES or not _is_unnamed(dataset, prop):
             continue
         choice = search.choose(label)
-        # where the standard name is a candidate, others that are only doubtful do not count
+        # if the standard name is a candidate, doubtful others do not count
         if choice.question is not None and prop.ase in choice.counts:
             msg = f"{dataset.name}: {choice.question}"
             raise DataError(msg)
         if prop.ase in choice.excluded and choice.key is not None:
             msg = (
-                f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, and therefore no label. "
-                f"Set {prop.key_field}='{choice.key}', or to '{prop.ase}' all the same."
+                f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, and therefore not used as a "
+                f"label. "
+                f"Set {prop.key_field}='{choice.key}', or to '{prop.ase}' to use it all the same."
             )
             raise DataError(msg)
         choices.append(choice)
@@ -277,7 +278,7 @@ def _raise_for_all(
     i: int,
     error: DataError,
 ) -> NoReturn:
-    """Raise the error of one frame with what the others have, or the question that all of them ask."""
+    """Raise the error of one frame with what the others have, or the question that concerns all of them."""
     atoms, known = dataset.frame(i), ""
     for prop in map(as_property, required):
         label = prop.name
@@ -304,7 +305,7 @@ def look_at_dataset(
     *,
     is_held_out: bool = False,
 ) -> None:
-    """Check a few dozen structures, spread over the set, in a time that does not grow with it.
+    """Check a few dozen structures, spread over the set, in a time independent of its size.
 
     Parameters
     ----------
@@ -314,7 +315,7 @@ def look_at_dataset(
     Raises
     ------
     DataError
-        See :func:`check_dataset`; a label that may be missing is looked for in the whole set only.
+        See :func:`check_dataset`; optional labels are only looked for in the whole set.
     """
     if len(dataset) > _LOOKED_AT:
         dataset = dataset.take(evenly_spread(len(dataset), _LOOKED_AT))
@@ -323,14 +324,14 @@ def look_at_dataset(
 
 
 def _raise_absent(dataset: AtomsDataset, prop: Property) -> None:
-    """Say that a label is nowhere, with what the first structure has instead."""
+    """Report that a label is missing everywhere, with what the first structure has instead."""
     if not len(dataset):
-        msg = f"{dataset.name}: holds no structure."
+        msg = f"{dataset.name}: contains no structures."
         raise DataError(msg)
     try:
         dataset.labels(0, {prop: "error"})
     except DataError as exc:
-        # the remedy is not to mask it, as there is none at all
-        text = str(exc).replace(mask_remedy(prop), f"take the {prop.name} out of the properties")
+        # masking is no remedy, because the label is nowhere
+        text = str(exc).replace(mask_remedy(prop), f"remove the {prop.name} from the properties")
         msg = f"none of the {len(dataset)} structures has a usable label '{prop.name}', e.g. {text}"
         raise DataError(msg) from None

@@ -1,4 +1,4 @@
-"""A progress bar for what takes long, where somebody sees it."""
+"""A progress bar for long operations, if somebody can see it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONG = 20_000
-"""Things to do of which fewer take a moment."""
+"""With fewer items than this no bar is needed."""
 _LARGE = 200_000_000
-"""Bytes of a file of which fewer take a moment."""
+"""With fewer bytes than this no bar is needed."""
 
 
 def watched(items: Sequence[T], what: str) -> Iterable[T]:
-    """Return what is iterated over, with a bar on the terminal while it is: of many, and in the main thread.
+    """Return an iterable that shows a progress bar on a terminal: for many items, in the main thread.
 
     Parameters
     ----------
     items
-        What there is to do.
+        The items.
     what
-        In words.
+        Description of the work.
     """
     if len(items) < _LONG or not _is_seen():
         return items
@@ -38,14 +38,14 @@ def watched(items: Sequence[T], what: str) -> Iterable[T]:
 
 @contextmanager
 def watched_file(size: int, what: str) -> Iterator[Callable[[int], None]]:
-    """Give what is told how far a file is read, for the same bar: of a large one, in the main thread.
+    """Yield a function that reports reading progress on such a bar: for a large file, in the main thread.
 
     Parameters
     ----------
     size
-        Bytes of the file.
+        Size of the file in bytes.
     what
-        In words.
+        Description of the work.
     """
     if size < _LARGE or not _is_seen():
         yield lambda _: None

@@ -111,9 +111,11 @@ def test_duplicates_are_on_one_side_whatever_their_labels(rule):
 
 
 def test_twenty_equal_frames_cannot_be_divided():
-    with pytest.raises(DataError, match="all frames are one structure, which cannot be divided"):
+    with pytest.raises(DataError, match="all frames are one structure, which cannot be split"):
         division(rattled(1) * 20, split="random")
-    with pytest.raises(DataError, match=r"no structure is left for validation, as 19 of 20 frames"):
+    with pytest.raises(
+        DataError, match=r"no structure is left for validation, because 19 of 20 frames"
+    ):
         division(rattled(1) * 20, split="order")
 
 
@@ -142,11 +144,11 @@ def test_fewer_groups_than_parts_are_refused_and_as_many_as_frames_are_said():
     for i, atoms in enumerate(frames):
         atoms.info["two"], atoms.info["own"] = i % 2, i
     with pytest.raises(
-        DataError, match=r"there are 2 groups, which cannot be divided into train and"
+        DataError, match=r"there are 2 groups, which cannot be split into train and"
     ):
         division(frames, split="groups", group_key="two", train_split=0.6, test_split=0.2)
     found = division(frames, split="groups", group_key="own")
-    assert found.notes == ("a.xyz: each frame is a group of its own.",)
+    assert found.notes == ("a.xyz: each frame is a separate group.",)
 
 
 def test_a_cell_and_its_supercell_are_one_composition():

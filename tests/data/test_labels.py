@@ -101,7 +101,7 @@ def test_results_of_a_shared_calculator_count_only_for_their_own_frame():
         atoms.calc = calc
         atoms.get_potential_energy()
     assert "energy" in read_labels(frames[1])
-    with pytest.raises(DataError, match="only for the positions they were computed at"):
+    with pytest.raises(DataError, match="only for the positions at which they were computed"):
         read_labels(frames[0], missing={"energy": "error"})
 
 

@@ -36,17 +36,17 @@ ASKED = {
     "d3_energy": "a correction or one term alone",
     "energy_per_atom": "an energy per atom",
     "kinetic_energy": "a kinetic energy",
-    "mbe": "a name that says nothing of what it is",
-    "DFT": "a name that says nothing of what it is",
-    "value": "a name that says nothing of what it is",
-    "enrgy": "a name that says nothing of what it is",
+    "mbe": "an uninformative name",
+    "DFT": "an uninformative name",
+    "value": "an uninformative name",
+    "enrgy": "an uninformative name",
 }
 
 
 @pytest.mark.parametrize(("name", "reason"), ASKED.items())
 def test_what_may_be_meant_is_asked_by_init_form_check_and_fit(name, reason, tmp_path):
     path = write(tmp_path / "a.xyz", **{name: -3.4, "temperature": 300.0, "step": 7})
-    asked = rf"no value is plainly the energy\. It may be '{name}' \(6 of 6 frames, .*; {reason}\)"
+    asked = rf"no value is clearly the energy\. It may be '{name}' \(6 of 6 frames, .*; {reason}\)"
     first = first_config(path, "chgnet")
     assert "energy_key: null" in first.text
     (question,) = first.questions

@@ -302,4 +302,4 @@ def test_a_structure_that_is_trained_on_does_not_validate(copper):
 def test_an_element_that_training_lacks_is_said():
     assert untrained_elements({"train": ("H", "O"), "validation": ("O",)}) == []
     (note,) = untrained_elements({"train": ("H", "O"), "validation": ("H", "Na")})
-    assert "Na is in validation and not in train" in note
+    assert "Na occurs in validation but not in train" in note

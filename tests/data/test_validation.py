@@ -97,7 +97,10 @@ def broken(**changes):
         (Atoms(), "has no atoms"),
         (broken(positions=np.full((4, 3), np.nan)), "position of atom 0 is not finite"),
         (broken(cell=np.full((3, 3), np.inf)), "the cell is not finite"),
-        (broken(cell=np.zeros((3, 3))), "no volume though it is periodic (pbc=[True, True, True])"),
+        (
+            broken(cell=np.zeros((3, 3))),
+            "no volume although it is periodic (pbc=[True, True, True])",
+        ),
         (broken(cell=[[1, 0, 0], [2, 0, 0], [0, 0, 3]]), "no volume"),
         (broken(cell=[[3, 0, 0], [3, 0, 0], [0, 0, 9]], pbc=[1, 1, 0]), "no volume"),
         (broken(numbers=[29, 29, 94, 29]), "does not know element 'Pu' (atom 2); it knows O, Cu"),
@@ -134,7 +137,7 @@ def test_a_label_that_is_nowhere_is_not_to_be_masked(copper):
         atoms.calc = None
         atoms.info["energy"] = 1.0
     dataset = as_dataset(frames)
-    with pytest.raises(DataError, match="take the forces out of the properties") as info:
+    with pytest.raises(DataError, match="remove the forces from the properties") as info:
         check_dataset(dataset, {"energy": "error", "forces": "mask"})
     assert "mask" not in str(info.value)
 
@@ -146,7 +149,7 @@ def test_a_label_that_may_be_missing_may_be_so_in_all_held_out_frames(copper, wa
     summary = check_dataset(as_dataset([water]), required, is_held_out=True)
     assert summary.labels == {"energy": 1, "stresses": 0}
     assert summary.notes == (
-        "structures: no held-out frame has stresses, whose errors are left out.",
+        "structures: no held-out frame has stresses, so its errors are not reported.",
     )
     with pytest.raises(DataError, match="no stresses under 'stress'"):
         check_dataset(as_dataset([water]), {"stresses": "error"}, is_held_out=True)

@@ -117,7 +117,7 @@ def test_the_schedule_fits_the_batch_size_that_was_found_in_a_fit(data, plain_tr
 
 def test_a_batch_size_is_not_looked_for_where_atoms_are_counted(copper_xyz, plain_trainer):
     config = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src=copper_xyz), max_atoms=30)
-    with pytest.raises(mt.ConfigError, match="max_atoms says how large a batch is"):
+    with pytest.raises(mt.ConfigError, match="max_atoms sets the size of batches"):
         Tuner(plain_trainer()).scale_batch_size(morse(), datamodule=mt.MatterTuneDataModule(config))
 
 

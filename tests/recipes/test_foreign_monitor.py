@@ -124,7 +124,7 @@ def test_it_is_told_in_verdict_table_panel_and_report(run):
     assert f">{after:.1f}</td>" in view.text
     assert "the best weights" in view.text
     page = run.report().read_text()
-    assert "oxide.xyz, of which nothing is trained on" in page
+    assert "oxide.xyz, which is not used for training" in page
 
 
 def test_of_structures_that_were_made_changes_are_told():

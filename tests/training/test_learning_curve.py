@@ -34,7 +34,7 @@ def test_parts_are_nested_validated_alike_and_trained_for_as_many_steps(morse_co
     law = curve.points()["forces"]
     best = [1000 * run.directory.best_metrics()["val/forces_mae"] for run in curve.runs]
     assert law.errors == pytest.approx(best)
-    assert str(curve).startswith("Doubling the data should take forces from ")
+    assert str(curve).startswith("Doubling the data should change forces from ")
     assert "meV/Å" in curve._repr_html_()
     assert str(mt.LearningCurve(curve.path)) == str(curve)
 

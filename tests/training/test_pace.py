@@ -108,7 +108,7 @@ def test_a_warm_up_that_is_a_part_of_an_unknown_length_is_refused_before_anythin
 ):
     config = morse_config("run", max_epochs=None, max_time="00:00:00:20")
     config.model.lr_scheduler = mt.CosineAnnealingLRConfig(warmup=0.1)
-    with pytest.raises(mt.ConfigError, match=r"warmup: only its time ends the run.*e\.g\. 20"):
+    with pytest.raises(mt.ConfigError, match=r"warmup: only time ends the run.*e\.g\. 20"):
         mt.MatterTuner(config).tune()
     assert not (config.run.root / "run").exists()
 

@@ -51,7 +51,7 @@ def test_one_that_is_worse_in_anything_is_told_so_first_with_what_to_try():
     assert text.startswith("Worse than before in energy: forces 238 → 44.0 meV/Å, 5.4 × better")
     assert "energy 15.6 → 20.6 meV/atom, 1.3 × worse than untuned, energies re-referenced" in text
     assert "Try: train longer" in text
-    assert "a larger weight of the energy in the loss" in text
+    assert "a larger weight for the energy in the loss" in text
     assert "more frames than 24" in text
 
 

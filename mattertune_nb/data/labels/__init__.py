@@ -1,1 +1,1 @@
-"""Labels of structures: under which names files keep them, in which units, and which of them are meant."""
+"""Labels of structures: their names and units in files, and which of them are meant."""

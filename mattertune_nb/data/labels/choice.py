@@ -1,4 +1,4 @@
-"""Values that may be a label, and what was decided about them."""
+"""Candidates for a label, and what was decided about them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Candidate:
     Attributes
     ----------
     key
-        Under which it stands.
+        Its name.
     reading
-        What its name says.
+        What the name suggests.
     n_frames
-        Frames that have it.
+        Number of frames that have it.
     n_usable
-        Those in which it is finite, and for a stress the cell periodic in three directions.
+        Number of those in which it is finite and, for a stress, the cell is periodic in three directions.
     low, high
         Its range over all frames and components.
     evidence
-        How it compares with what an untuned model says, where one was asked.
+        Its comparison with an untuned model, if one was asked.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Candidate:
     evidence: str = ""
 
     def add(self, array: NDArray[np.float64], *, is_usable: bool) -> None:
-        """Take in the value of one frame."""
+        """Add the value of one frame."""
         self.n_frames += 1
         finite = array[np.isfinite(array)]
         self.n_usable += is_usable and finite.size == array.size
@@ -66,32 +66,32 @@ class Candidate:
 
 @dataclass
 class Choice:
-    """What was decided about one label.
+    """The decision about one label.
 
     Attributes
     ----------
     label
         The property.
     key, candidate
-        The name to take, and what is known of it; ``None`` where there is none, or where it has to be asked.
+        The chosen name, and what is known about it; ``None`` if there is none, or if the user must choose.
     open
-        The candidates among which a person has to choose.
+        The candidates from which the user must choose.
     same
-        Further names of the same values.
+        Further names for the same values.
     excluded
-        Names that look like the label and are something else, with what they are.
+        Names that look like the label but are something else, with what they are.
     parts
-        Names that complete each other, each in other frames.
+        Names that complement each other, each in different frames.
     other
-        Names of the quantity from which the label would follow: a virial, a gradient.
+        Names of a quantity from which the label can be derived: a virial, a gradient.
     notes
-        What a person should know of the choice.
+        Remarks about the choice.
     smearing
-        Largest difference of the energy and the free energy of a frame in eV, where both stand.
+        Largest difference between energy and free energy of a frame in eV, if both are present.
     counts
-        Frames of each value that looks like the label.
+        Number of frames with each value that looks like the label.
     is_last_resort
-        Whether no value is called so, and those that are open are what a person may mean all the same.
+        Whether no value has a suitable name, and the candidates are only what the user might mean.
     """
 
     label: str
@@ -110,29 +110,29 @@ class Choice:
 
     @property
     def smearing_told(self) -> str:
-        """How far energy and free energy are apart."""
+        """A phrase about the difference between energy and free energy."""
         gap = f"{1000 * (self.smearing or 0.0):.3g} meV per frame"
-        return f"'energy' and 'free_energy' differ by up to {gap}, by the smearing of electrons"
+        return f"'energy' and 'free_energy' differ by up to {gap} because of electronic smearing"
 
     def notes_of_standard(self) -> list[str]:
-        """Return what a person should know where no name is set, so that the standard name counts."""
+        """Return what the user should know if no name is set, so that the standard name applies."""
         if self.smearing is None:
             return []
         return [
-            f"{self.smearing_told}; 'energy' is taken, as no name is set, though forces are gradients of the "
-            "free energy: energy_key='free_energy' takes that"
+            f"{self.smearing_told}; 'energy' is taken because no name is set, although forces are gradients "
+            f"of the free energy: set energy_key='free_energy' to use that"
         ]
 
     @property
     def question(self) -> str | None:
-        """A sentence that asks which it is, where that could not be told."""
+        """A sentence that asks which candidate it is, if this could not be determined."""
         prop = PROPERTIES[self.label]
         if self.parts:
             names = " and ".join(f"'{c.key}' in {c.n_frames}" for c in self.parts)
             both = "|".join(c.key for c in self.parts)
             return (
-                f"no name holds the {self.label} of all frames: {names} of {self.n_frames}. Where they are "
-                f"the same quantity set {prop.key_field}='{both}', otherwise choose one of them."
+                f"no name has the {self.label} in all frames: {names} of {self.n_frames}. If they are "
+                f"the same quantity, set {prop.key_field}='{both}', otherwise choose one of them."
             )
         if not self.open:
             return None
@@ -147,7 +147,7 @@ class Choice:
 
 
 def key_settings(choices: Mapping[str, Choice]) -> dict[str, str]:
-    """Return the settings that name the labels beyond doubt that do not stand under their standard names."""
+    """Return the settings for labels that are unambiguous but not under their standard names."""
     return {
         PROPERTIES[label].key_field: choice.key
         for label, choice in choices.items()

@@ -1,4 +1,4 @@
-"""Values that may be a label where none is called so: asked about, and never taken in silence."""
+"""Candidates for a label when no name fits: the user is asked, and nothing is taken silently."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _OTHER_QUANTITIES = words_of(
     "momenta momentum displacement displacements disp position positions pos coords image images born "
     "cutoff weight kpoints kspacing"
 )
-"""Words of names of what is neither an energy nor a force."""
+"""Words in names of quantities that are neither an energy nor a force."""
 
 
 class Unnamed:
-    """Takes in values whose names say nothing, and tells which of them have the shape of a label."""
+    """Collects values with uninformative names, and reports those with the shape of a label."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, Candidate]] = {ENERGY.name: {}, FORCES.name: {}}
 
     def add(self, key: str, value: Any, n_atoms: int) -> None:
-        """Take in the value of one frame."""
+        """Add the value of one frame."""
         array = numbers_of(value)
         if array is None or words_of(key) & _OTHER_QUANTITIES:
             return
@@ -42,7 +42,7 @@ class Unnamed:
             label = ENERGY.name
         else:
             return
-        reading = Reading(label, doubt="a name that says nothing of what it is")
+        reading = Reading(label, doubt="an uninformative name")
         self._found[label].setdefault(key, Candidate(key, reading)).add(array, is_usable=True)
 
     def candidates(self, label: str) -> list[Candidate]:
@@ -51,16 +51,16 @@ class Unnamed:
 
 
 def last_resort(label: str, named: Iterable[Candidate], unnamed: Unnamed) -> list[Candidate]:
-    """Return what a person may mean as a label that no value is called: of energy and forces only.
+    """Return what the user may mean by a label when no name fits; for energy and forces only.
 
     Parameters
     ----------
     label
         The property.
     named
-        Values whose names speak of it, and say that they are something else or something it follows from.
+        Values whose names suggest the label, but say that they are something else or a related quantity.
     unnamed
-        Those whose names say nothing.
+        Values with uninformative names.
     """
     if label not in (ENERGY.name, FORCES.name):
         return []

@@ -1,4 +1,4 @@
-"""What the name of a value says of it: the field's names of labels, and of what is no label."""
+"""What the name of a value says: common names of labels, and of quantities that are not labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
-    # as ASE's calculators and extended XYZ have them, hence also NequIP, Allegro, psiflow, GPUMD
+    # as in ASE's calculators and extended XYZ, and hence NequIP, Allegro, psiflow, GPUMD
     ("energy", "energy", "plain", "ASE"),
     ("forces", "forces", "plain", "ASE"),
     ("stress", "stresses", "plain", "ASE"),
@@ -47,21 +47,21 @@ KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
     ("virial", "stresses", "virial", "GAP, GPUMD"),
     ("virials", "stresses", "virial", "dpdata, DeePMD-kit"),
 )
-"""Name in lower case, label, kind, and whose it is; those above are preferred to those below."""
+"""Name in lower case, label, kind, and who uses it; earlier entries take precedence."""
 
 _METHODS = _words(
     "dft qm ref reference pbe pbe0 pbesol revpbe rpbe pw91 lda gga ggau scan r2 r2scan rscan hse hse06 "
     "b3lyp blyp wb97x wb97m b97 m06 m062x tpss optb88 optb86b beef ccsd ccsdt mp2 cc scf ks vasp cp2k "
     "qe espresso castep aims orca psi4 gaussian siesta abinit gpaw dftb xtb gfn2 gfn1 tot total final"
 )
-"""Words that say how a total was computed; beside one of them ``E`` alone means an energy."""
+"""Words that say how a total energy was computed; next to one of them a bare ``E`` means an energy."""
 
 _HARMLESS = _METHODS | _words(
     "free potential pot uncorrected relaxed unrelaxed initial ground state system structure config "
     "configuration cell supercell frame true train data label labels sp single point static md 0 0k sigma "
     "sigma0 extrapolated raw all atoms tensor voigt"
 )
-"""Words beside which an energy, forces or a stress is still what it is called."""
+"""Words next to which an energy, forces or a stress keep their meaning."""
 
 _ENERGY_WORDS = _words("energy energies ene etot etotal epot poteng toten totenergy")
 _ALL_LABEL_WORDS = _ENERGY_WORDS | _words(
@@ -69,16 +69,16 @@ _ALL_LABEL_WORDS = _ENERGY_WORDS | _words(
 )
 
 _DOUBTFUL_ENERGIES = {
-    "y": "what older fairchem data call their target, perhaps relative to a reference",
-    "y_relaxed": "what older fairchem data call the energy of the relaxed structure",
-    "e": "a name too short to tell",
-    "pe": "by its letters a potential energy",
-    "e_0": "VASP's energy without smearing, or an energy of reference",
-    "e0": "VASP's energy without smearing, or an energy of reference",
-    "u0": "QM9's internal energy at 0 K, in Hartree there",
-    "u": "a name too short to tell",
-    "target": "a name that says nothing of what it is",
-    "label": "a name that says nothing of what it is",
+    "y": "the target in older fairchem data, possibly relative to a reference",
+    "y_relaxed": "the energy of the relaxed structure in older fairchem data",
+    "e": "a name too short to be clear",
+    "pe": "possibly a potential energy",
+    "e_0": "VASP's energy without smearing, or a reference energy",
+    "e0": "VASP's energy without smearing, or a reference energy",
+    "u0": "QM9's internal energy at 0 K, in Hartree",
+    "u": "a name too short to be clear",
+    "target": "an uninformative name",
+    "label": "an uninformative name",
     "reference_energy": "the label, or the energy of a reference",
     "energy_reference": "the label, or the energy of a reference",
     "electronic_energy": "a total, or one without the repulsion of the nuclei",
@@ -132,25 +132,26 @@ FOLLOWS: dict[Kind, str] = {
     "virial": "stress = -virial / volume",
     "gradient": "its negative",
 }
-"""What is taken as the label of another quantity, once a person has asked for it by name."""
+"""What is derived from another quantity when the user selects it as a label by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a name says.
+    """Interpretation of a name.
 
     Attributes
     ----------
     label
-        The property that it may be a label of; ``None`` for something else.
+        The property for which it may be a label; ``None`` for anything else.
     kind
-        ``virial``, ``gradient`` and energies ``of atoms`` are another quantity, from which the label follows.
+        ``virial``, ``gradient`` and energies ``of atoms`` are related quantities, from which the label is
+        derived.
     rank
         Lower is likelier.
     excluded
-        What it is in place of that label, where it cannot be one.
+        What it is instead of that label, if it cannot be one.
     doubt
-        Why it has to be asked about even where it is the only one.
+        Why the user must confirm it even if it is the only one.
     """
 
     label: str | None = None
@@ -162,7 +163,7 @@ class Reading:
 
 @lru_cache(maxsize=4096)
 def read_name(name: str) -> Reading:
-    """Return what the name of a value says, by the field's names and by its words."""
+    """Interpret the name of a value, by the table of common names and by its words."""
     low = name.lower().replace("-", "_").strip()
     for rank, (known, known_label, known_kind, _) in enumerate(KNOWN):
         if low == known:
@@ -178,7 +179,7 @@ def read_name(name: str) -> Reading:
     if label != ENERGY.name:
         return _not_energy(low, words, label, kind)
     reasons = [_EXCLUDED[word] for word in words if word in _EXCLUDED]
-    if "sigma" in words and words & {"0", "sigma0"}:  # VASP's extrapolation to no smearing
+    if "sigma" in words and words & {"0", "sigma0"}:  # VASP's extrapolation to zero smearing
         reasons = []
     if reasons and all(reason == _TERMS for reason in reasons) and words & _METHODS:
         return Reading(label, rank=500, doubt="with a correction, or the correction alone")
@@ -191,13 +192,13 @@ def read_name(name: str) -> Reading:
 
 
 def _doubt(words: frozenset[str]) -> str | None:
-    """Return why a name cannot be told, where it has a word that may change its meaning."""
+    """Return why the meaning of a name is unclear, if it has a word that may change it."""
     strange = sorted(w for w in words - _HARMLESS - _ALL_LABEL_WORDS if not w.isdigit())
-    return f"the meaning of '{strange[0]}' in its name is not known" if strange else None
+    return f"the meaning of '{strange[0]}' in its name is unknown" if strange else None
 
 
 def words_of(name: str) -> frozenset[str]:
-    """Return the words of a name in lower case, without those that are units."""
+    """Return the words of a name in lower case, without units."""
     words: set[str] = set()
     # as in forces_eV_per_A
     name = _PER_UNIT.sub("_", name)

@@ -1,4 +1,4 @@
-"""Labels of a structure: where files keep them, in one form, and errors that say what to do."""
+"""Reads the labels of a structure in a uniform format, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Labels = dict[str, "float | NDArray[np.float64]"]
-"""``{"energy": eV, "forces": (n, 3) eV/Å, "stresses": (6,) eV/Å³}``; a missing label has no key."""
+"""``{"energy": eV, "forces": (n, 3) eV/Å, "stresses": (6,) eV/Å³}``; missing labels have no key."""
 
 _SYMMETRIC = 1e-6
-"""Entries of a stress that differ by less, relative to the largest, are rounded and not asymmetric."""
+"""Stress entries that differ by less than this, relative to the largest, are rounded, not asymmetric."""
 
 _SHAPES_OF_STRESS = ((6,), (9,), (3, 3), (1, 3, 3))
 
 _NAMED = 20
-"""Names of labels that a message lists."""
+"""Maximum number of label names listed in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelKeys:
-    """Names under which a file keeps its labels, and their units.
+    """Names under which a file stores its labels, and their units.
 
     Attributes
     ----------
     energy, forces, stress
-        A name; several, of which the first that a frame has counts, with ``|`` between them; ``None``
-        stands for ASE's standard name.
+        A name; or several separated by ``|``, of which the first that a frame has applies; ``None`` stands
+        for ASE's standard name.
     units
-        What the labels are given in.
+        Units of the labels.
     """
 
     energy: str | None = None
@@ -62,7 +62,7 @@ class LabelKeys:
     units: LabelUnitsConfig = field(default_factory=LabelUnitsConfig)
 
     def given(self, label: Property | str) -> str | None:
-        """Return the name that was given for a label, or None."""
+        """Return the name given for a label, or None."""
         key: str | None = getattr(self, as_property(label).key_field.removesuffix("_key"), None)
         return key
 
@@ -71,22 +71,22 @@ class LabelKeys:
         return self.given(label) or as_property(label).ase
 
     def names(self, label: Property | str) -> tuple[str, ...]:
-        """Return the keys under which a label is looked for, in this order."""
+        """Return the keys under which to look for a label, in order."""
         return tuple(part.strip() for part in self.name(label).split("|"))
 
 
 @dataclass
 class Remarks:
-    """What was done to labels while they were read, to be told to a person.
+    """Conversions made while reading labels, to be reported to the user.
 
     Attributes
     ----------
     converted
-        From which unit each label was converted, and how.
+        For each label, from which unit it was converted, and how.
     asymmetric
-        Frames whose stress was averaged with its transpose.
+        Number of frames whose stress was averaged with its transpose.
     apart
-        Largest difference of two of its entries, in eV/Å³.
+        Largest difference between two symmetric entries, in eV/Å³.
     """
 
     converted: dict[str, str] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Remarks:
     apart: float = 0.0
 
     def told(self) -> list[str]:
-        """Return a sentence for each."""
+        """Return a sentence for each remark."""
         notes = [f"{label}: {how}" for label, how in self.converted.items()]
         if self.asymmetric:
             notes.append(
@@ -110,7 +110,7 @@ class AbsentLabelError(DataError):
     Parameters
     ----------
     message
-        What is said of it.
+        The message.
     label
         Name of the property.
     """
@@ -131,26 +131,26 @@ def read_labels(
 ) -> Labels:
     """Read the labels of one structure in float64.
 
-    A label is looked for in ``atoms.info`` and ``atoms.arrays`` and among the results of
-    ``atoms.calc``, where ASE's readers put it. Results count only for the geometry they were
-    computed at: frames that share one live calculator would otherwise all get the labels of the last.
+    A label is looked for in ``atoms.info``, in ``atoms.arrays`` and among the results of ``atoms.calc``,
+    where ASE's readers put it. Results count only for the geometry at which they were computed: frames
+    sharing one live calculator would otherwise all get the labels of the last.
 
     Parameters
     ----------
     atoms
         The structure.
     keys
-        Where the labels are; by default under ASE's standard names.
+        Names of the labels; by default ASE's standard names.
     missing
-        The labels to read, and for each whether a frame without it, or with one that cannot be used
-        (wrong shape, NaN, a stress without a cell periodic in three directions), is an error or is
-        left out. ``None`` reads what there is; a label that cannot be used is then an error.
+        The labels to read, and for each whether a frame in which it is missing or unusable (wrong shape, NaN,
+        a stress without a cell periodic in three directions) is an error or the label is left out. ``None``
+        reads whatever is present; an unusable label is then an error.
     source
         Name of the structure in errors, e.g. ``"a.xyz, frame 12"``.
     remarks
-        Takes in what was done to the labels.
+        Collects the conversions made.
     stored
-        What :func:`~mattertune_nb.data.labels.values.stored_values` returns of it, where it is known.
+        Result of :func:`~mattertune_nb.data.labels.values.stored_values`, if known.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def read_labels(
     Raises
     ------
     DataError
-        Names frame, field and remedy.
+        Names the frame, the field and the remedy.
     """
     keys, remarks = keys or LabelKeys(), remarks or Remarks()
     stored = stored_values(atoms) if stored is None else stored
@@ -179,7 +179,7 @@ def read_labels(
         else:
             try:
                 value, problem = _parse(atoms, prop, key, stored, keys.units, remarks)
-            except UnitError as exc:  # with no unit no frame can be used: nothing to be masked
+            except UnitError as exc:  # without a unit no frame is usable, so masking does not help
                 msg = f"{source}: {prop.name} ('{key}'): {exc}"
                 raise DataError(msg) from None
         if problem is None:
@@ -192,10 +192,10 @@ def read_labels(
 
 
 def likely_keys(atoms: Atoms) -> dict[str, list[str]]:
-    """Return for each label the keys of one structure that may hold it, the likeliest first.
+    """Return, for each label, the keys of one structure that may contain it, the likeliest first.
 
-    Judged by name and shape, see :mod:`mattertune_nb.data.labels.names`. A virial or a gradient is none, as
-    its sign or its unit differs.
+    Judged by name and shape, see :mod:`mattertune_nb.data.labels.names`. Virials and gradients do not count,
+    because their sign or unit differs.
     """
     search = LabelSearch()
     search.add(atoms)
@@ -210,7 +210,7 @@ def _parse(
     units: LabelUnitsConfig,
     remarks: Remarks,
 ) -> tuple[float | NDArray[np.float64] | None, str | None]:
-    """Return the label in its one form and None, or None and what is wrong with it."""
+    """Return the label in its standard form and None, or None and what is wrong with it."""
     array, written = quantity_of(stored[key])
     label = prop.name
     remedy = f"Correct it, {mask_remedy(prop)}, or name another in {prop.named_by}."
@@ -251,7 +251,7 @@ def _parse(
 
 
 def _misshapen(array: NDArray[np.float64], prop: Property, n_atoms: int) -> str | None:
-    """Return what shape a label should have, where it has another; None where it fits."""
+    """Return the expected shape of a label if it has another; None if it fits."""
     match prop.kind:
         case "structure":
             expected, fits = "one number", array.size == 1
@@ -266,7 +266,7 @@ def _misshapen(array: NDArray[np.float64], prop: Property, n_atoms: int) -> str 
 
 
 def _voigt(array: NDArray[np.float64], remarks: Remarks) -> NDArray[np.float64]:
-    """Return six numbers, and remark where the halves of nine differ by more than rounding."""
+    """Return six numbers, and remark if the halves of nine differ by more than rounding."""
     voigt = in_voigt_order(array)
     if array.size == 9:
         matrix = array.reshape(3, 3)
@@ -286,7 +286,7 @@ def mask_remedy(label: Property | str) -> str:
 
 
 def _refuse_lengths(stored: Mapping[str, Any], source: str) -> None:
-    """Refuse positions that are stated to be in another unit than Å: they are read before any label is."""
+    """Refuse positions stated to be in a unit other than Å, because they are read before any label."""
     try:
         unit = stated_length(stored)
     except UnitError as exc:
@@ -295,18 +295,18 @@ def _refuse_lengths(stored: Mapping[str, Any], source: str) -> None:
     if unit not in (None, "Å"):
         msg = (
             f"{source}: its lengths are stated to be in {unit}. Set units.length of the data set to "
-            f"'{unit}', or to 'Å' where they are."
+            f"'{unit}', or to 'Å' if they are in Å."
         )
         raise DataError(msg)
 
 
 def _absent(atoms: Atoms, stored: Mapping[str, Any], prop: Property, key: str) -> str:
-    """Say that a label is missing, what there is instead, and what to do."""
+    """Report a missing label, what there is instead, and what to do."""
     numeric = [name for name, value in stored.items() if numbers_of(value) is not None]
     others = f" and {len(numeric) - _NAMED} others" if len(numeric) > _NAMED else ""
     found = ", ".join(numeric[:_NAMED]) + others or "no labels"
     if not numeric and atoms.calc is not None:
-        found += "; a calculator's results count only for the positions they were computed at"
+        found += "; a calculator's results count only for the positions at which they were computed"
     likely = [name for name in likely_keys(atoms).get(prop.name, []) if name != key]
     if likely:
         hint = f"Set {prop.key_field}='{likely[0]}', or {mask_remedy(prop)}."
@@ -324,7 +324,7 @@ def _may_be(prop: Property, name: str) -> bool:
 
 
 def _other(prop: Property, name: str) -> str:
-    """Return what a value is that resembles a label and has to be asked for by name."""
+    """Return a remark about a value that resembles a label but must be selected by name."""
     reading = read_name(name)
     if reading.label != prop.name:
         return ""

@@ -1,4 +1,4 @@
-"""Which values of a data set are its labels: told from all of its frames, or left open to be asked."""
+"""Finds the labels among the values of a data set: determined from all frames, or left to the user."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EQUAL = 1e-6
-"""Two values are one where they differ by less, relative to the larger and in eV."""
+"""Two values are equal if they differ by less than this, relative to the larger one and in eV."""
 
 _LARGEST_STRESS = 2.0
-"""eV/Å³, 320 GPa; few data sets are of matter compressed further."""
+"""eV/Å³, 320 GPa; few data sets contain matter compressed further."""
 
 
 class LabelSearch:
-    """Takes in frames, one by one, and tells which of their values are labels.
+    """Collects frames one by one, and determines which of their values are labels.
 
     Attributes
     ----------
     n_frames
-        Frames that were taken in.
+        Number of frames collected.
     keys
-        Names of all that they carry.
+        Names of all their values.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class LabelSearch:
         self.keys: set[str] = set()
         self._found: dict[str, dict[str, Candidate]] = {label: {} for label in PROPERTIES}
         self._unnamed = Unnamed()
-        # largest difference of two values, over the frames that have both
+        # largest difference between two values, over the frames that have both
         self._apart: dict[tuple[str, str], float] = {}
         self._largest = 0
         self._smearing = 0.0
@@ -51,7 +51,7 @@ class LabelSearch:
         self._is_one_structure = True
 
     def add(self, atoms: Atoms, stored: Mapping[str, Any] | None = None) -> None:
-        """Take in one frame, and what it carries where that is known already."""
+        """Add one frame, and its values if they are already known."""
         self.n_frames += 1
         self._largest = max(self._largest, len(atoms))
         values: dict[str, dict[str, NDArray[np.float64]]] = {label: {} for label in PROPERTIES}
@@ -99,7 +99,7 @@ class LabelSearch:
         self._apart[pair] = max(self._apart.get(pair, 0.0), gap)
 
     def choose(self, label: str) -> Choice:
-        """Return what the frames say of a label."""
+        """Return the conclusion about a label."""
         choice = Choice(label, self.n_frames)
         found = self._found[label]
         choice.counts = {key: c.n_frames for key, c in found.items()}
@@ -128,11 +128,11 @@ class LabelSearch:
         return choice
 
     def choices(self) -> dict[str, Choice]:
-        """Return what the frames say of every label."""
+        """Return the conclusions about every label."""
         return {label: self.choose(label) for label in PROPERTIES}
 
     def likely(self, label: str) -> list[str]:
-        """Return the names that may be a label, the likeliest first; not those from which it follows."""
+        """Return the names that may be a label, the likeliest first; without related quantities."""
         found = [
             c
             for c in self._found[label].values()
@@ -141,16 +141,16 @@ class LabelSearch:
         return [c.key for c in sorted(found, key=lambda c: c.reading.rank)]
 
     def findings(self, label: str, keys: Iterable[str], *, unit_is_own: bool = True) -> list[str]:
-        """Return why what stands under some names is likely no label, though it could be read.
+        """Return why values under some names are unlikely to be labels, although they can be read.
 
         Parameters
         ----------
         label
             The property.
         keys
-            Names under which it is looked for.
+            Names under which the label is looked for.
         unit_is_own
-            Whether the values are in eV and Å as they stand.
+            Whether the values are already in eV and Å.
         """
         found = []
         for c in (self._found[label][key] for key in keys if key in self._found[label]):
@@ -167,13 +167,13 @@ class LabelSearch:
                 )
             elif label == STRESSES.name and unit_is_own and _LARGEST_STRESS < largest < np.inf:
                 found.append(
-                    f"'{c.key}' reaches {largest:.4g} eV/Å³, {largest * 160.2177:,.0f} GPa: is its "
-                    "unit another? Set units.stress, e.g. to 'kbar' or 'GPa'"
+                    f"'{c.key}' reaches {largest:.4g} eV/Å³, {largest * 160.2177:,.0f} GPa: is it "
+                    "in another unit? Set units.stress, e.g. to 'kbar' or 'GPa'"
                 )
         return found
 
     def _without_sums(self, left: list[Candidate], choice: Choice) -> list[Candidate]:
-        """Drop the conserved energy of a trajectory: another candidate and the kinetic energy."""
+        """Drop the conserved energy of a trajectory: the sum of another candidate and the kinetic energy."""
         keys = [c.key for c in left]
         for total in keys:
             for potential in keys:
@@ -183,7 +183,7 @@ class LabelSearch:
         return [c for c in left if c.key not in choice.excluded]
 
     def _without_constants(self, left: list[Candidate], choice: Choice) -> list[Candidate]:
-        """Drop what is one number in all frames, where another is not: no label of theirs."""
+        """Drop values that are constant over all frames if another is not: they are not labels."""
         if self._is_one_structure or all(c.is_constant for c in left):
             return left
         for c in left:
@@ -211,7 +211,7 @@ class LabelSearch:
         return kept
 
     def _without_smearing(self, left: list[Candidate], choice: Choice) -> list[Candidate]:
-        """Take the free energy where both stand, as the forces are its gradients."""
+        """Take the free energy if both are present, because forces are its gradients."""
         free = [c for c in left if c.reading.kind == "free energy"]
         others = [c for c in left if c.reading.kind != "free energy"]
         if not free:
@@ -219,7 +219,7 @@ class LabelSearch:
         if not others:
             if free[0].key.lower() == "free_energy":
                 choice.notes.append(
-                    "the energy is the free energy ('free_energy'), of which the forces are gradients"
+                    "the energy is the free energy ('free_energy'), whose gradients are the forces"
                 )
             return left
         if {c.key for c in left} == {"energy", "free_energy"}:
@@ -229,7 +229,7 @@ class LabelSearch:
             choice.smearing = self._smearing
             choice.notes.append(
                 f"{choice.smearing_told}; forces are gradients of the free energy, so 'free_energy' is "
-                "taken, as SevenNet does. energy_key='energy' takes the other"
+                f"used, as in SevenNet. Set energy_key='energy' to use the other"
             )
             choice.same.append(other.key)
             return [taken]
@@ -249,14 +249,14 @@ class LabelSearch:
 
 
 def _reading(key: str, value: Any, n_atoms: int) -> Reading:
-    """Return what a name says; one number is no set of energies of atoms, whatever it is called."""
+    """Interpret a name; a single number cannot be the energies of atoms, whatever its name."""
     reading = read_name(key)
     is_one = reading.kind == "of atoms" and np.size(value) == 1 and n_atoms > 1
     return replace(reading, kind="plain") if is_one else reading
 
 
 def _shaped(reading: Reading, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
-    """Return a value as numbers where it has the shape of a label."""
+    """Return a value as numbers if it has the shape of a label."""
     array, label = numbers_of(value), reading.label
     if array is None:
         return None
@@ -272,7 +272,7 @@ def _shaped(reading: Reading, value: Any, n_atoms: int) -> NDArray[np.float64] |
 
 
 def _gap(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
-    """Return how far two values are apart, in units of what counts as equal."""
+    """Return the difference between two values, in units of what counts as equal."""
     scale = max(float(np.abs(one).max(initial=0.0)), float(np.abs(two).max(initial=0.0)), 1.0)
     gap = float(np.abs(one - two).max(initial=0.0))
     return gap / scale / _EQUAL if np.isfinite(gap) else np.inf

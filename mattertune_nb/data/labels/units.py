@@ -1,4 +1,4 @@
-"""From the units of a file to eV, eV/Å and eV/Å³."""
+"""Conversion from the units of a file to eV, eV/Å and eV/Å³."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SYSTEMS = {
         "stresses": "Hartree/Bohr³",
     },
 }
-"""What a single ``units=…`` says, by LAMMPS' names."""
+"""Meaning of a single ``units=…``, with LAMMPS' names."""
 _SYSTEMS |= {"au": _SYSTEMS["atomic"], "a.u.": _SYSTEMS["atomic"], "hartree": _SYSTEMS["atomic"]}
 _OWN = {ENERGY.name: "eV", FORCES.name: "eV/Å", STRESSES.name: "eV/Å³", "length": "Å"}
 _IN_NAME = re.compile(
@@ -45,7 +45,7 @@ _LENGTH_IN_NAME = re.compile(r"(?<![a-z])(nm|bohr|ang|angstrom|a)(?![a-z])")
 
 
 def unit_factor(unit: str) -> float:
-    """Return how many of eV, Å, eV/Å or eV/Å³ one of a unit is."""
+    """Return the factor from a unit to eV, Å, eV/Å or eV/Å³."""
     from ase import units
 
     single = {
@@ -72,7 +72,7 @@ def unit_factor(unit: str) -> float:
 
 
 class UnitError(Exception):
-    """A unit that cannot be used; the text says which and what to do."""
+    """A unit that cannot be used; the message says which and what to do."""
 
 
 def converted(
@@ -84,27 +84,27 @@ def converted(
     written: str | None,
     atoms: Atoms,
 ) -> tuple[NDArray[np.float64], str | None]:
-    """Return a label in eV, eV/Å or eV/Å³, and what was done to it, or None.
+    """Return a label in eV, eV/Å or eV/Å³, and a description of the conversion, or None.
 
     Parameters
     ----------
     array
-        The label as it stands in the file; a stress in Voigt order.
+        The label as in the file; a stress in Voigt order.
     prop, key
-        Which label it is, and under which name it stands.
+        The label and its name.
     stored
-        What the structure carries, in which units may be stated.
+        Values of the structure, which may include units.
     units
-        What the config says of units.
+        Units in the config.
     written
-        The unit that stands behind the value.
+        Unit written after the value.
     atoms
         The structure, with lengths in Å.
 
     Raises
     ------
     UnitError
-        See :func:`unit_of`; or a sign or a volume is not known.
+        See :func:`unit_of`; or a sign or a volume is unknown.
     """
     kind = read_name(key).kind
     if prop.name == STRESSES.name and (units.stress_as or kind) == "virial":
@@ -117,14 +117,17 @@ def converted(
             raise UnitError(msg)
         if unit in ("kbar", "bar") and units.sign is None:
             msg = (
-                f"it is in {unit}, as VASP's, whose sign is the opposite of ASE's; set units.sign to "
+                f"it is in {unit}, like VASP's, whose sign is opposite to ASE's; set units.sign to "
                 "'vasp' (positive under pressure) or 'ase' (positive under tension)."
             )
             raise UnitError(msg)
         if units.sign == "vasp":
             factor, how = -factor, f"{how} and its sign from VASP's"
     if unit.endswith("/atom"):
-        factor, how = factor * len(atoms), f"'{key}' is an energy per atom, times the atoms"
+        factor, how = (
+            factor * len(atoms),
+            f"'{key}' is an energy per atom, multiplied by the number of atoms",
+        )
     if kind == "gradient" and prop.name == FORCES.name:
         factor, how = -factor, f"the forces are -'{key}', in {unit}"
     return (array, None) if factor == 1.0 and not how.startswith("the") else (array * factor, how)
@@ -160,18 +163,18 @@ def unit_of(
     Parameters
     ----------
     prop, key
-        The label, and the name under which it stands.
+        The label and its name.
     stored
-        What the structure carries, in which units may be stated.
+        Values of the structure, which may include units.
     units
-        What the config says, which comes first.
+        Units in the config, which take precedence.
     written
-        The unit that stands behind the value.
+        Unit written after the value.
 
     Raises
     ------
     UnitError
-        A unit is stated that is none of this label, or the energy's is stated and that of forces is not.
+        The stated unit does not suit the label, or a unit is stated for the energy but not for the forces.
     """
     given: str | None = getattr(units, prop.ase)
     stated = given or _stated(prop, key, stored, written)
@@ -181,7 +184,7 @@ def unit_of(
         energy = units.energy or _stated(ENERGY, "energy", stored, None)
         if energy not in (None, "eV", "eV/atom"):
             text = (
-                f"the energy is in {energy}, and of the forces no unit is stated; set units.forces, e.g. "
+                f"the energy is in {energy}, but no unit is stated for the forces; set units.forces, e.g. "
                 f"'Hartree/Bohr' or 'eV/Å'."
             )
             raise UnitError(text)
@@ -189,12 +192,12 @@ def unit_of(
 
 
 def stated_length(stored: Mapping[str, Any]) -> str | None:
-    """Return the unit of lengths that a structure states, or None.
+    """Return the unit of length stated in a structure, or None.
 
     Raises
     ------
     UnitError
-        It states one that is none.
+        The stated unit is not a unit of length.
     """
     return _stated_in("length", stored)
 
@@ -231,13 +234,13 @@ def _stated_in(label: str, stored: Mapping[str, Any]) -> str | None:
         if not isinstance(value, str):
             continue
         words = [w for w in re.split(r"[^a-z]+", key.lower()) if w]
-        # CIF says by unit_cell which of several equivalent cells it has
+        # CIF states with unit_cell which of several equivalent cells it uses
         if not {"unit", "units"} & set(words) or words == ["unit", "cell"]:
             continue
         if set(words) <= {"unit", "units"}:
             system = _SYSTEMS.get(value.strip().lower())
             if system is None:
-                text = f"'{key}' is '{value}', whose meaning is not known; set each of the fields of units."
+                text = f"'{key}' is '{value}', whose meaning is unknown; set each of the fields of units."
                 raise UnitError(text)
             if label in system or label != "length":
                 return system.get(label, _OWN[label])
@@ -276,7 +279,7 @@ def _fits(label: str, unit: str) -> bool:
 
 
 def with_lengths(atoms: Atoms, factor: float) -> Atoms:
-    """Return a structure with positions and cell times a factor, its labels as they are."""
+    """Return a structure with positions and cell scaled by a factor, and unchanged labels."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     from mattertune_nb.data.plain import calculator_results

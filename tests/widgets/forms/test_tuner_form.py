@@ -292,7 +292,7 @@ def test_a_goal_about_what_is_not_learnt_is_refused(tuner_form):
     tuner_form.config = changed(tuner_form, model={"properties": [mt.EnergyPropertyConfig()]})
     tuner_form.preset.value = "Forces matter most"
     assert tuner_form.preset.value == NO_GOAL
-    assert "makes no sense while forces are not learnt" in tuner_form._tools.text.value
+    assert "makes no sense unless forces are trained" in tuner_form._tools.text.value
 
 
 def changed(form, **parts):

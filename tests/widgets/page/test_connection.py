@@ -12,7 +12,7 @@ def shown(state: str) -> str:
 def test_how_a_run_goes_gives_way_to_words_and_how_it_has_ended_stays():
     running = shown("running")
     assert '<span class="mt-live">running</span>' in running
-    assert 'class="mt-lost" hidden>disconnected: execute the cell again<' in running
+    assert 'class="mt-lost" hidden>disconnected: run the cell again<' in running
     assert 'epoch 2 of 4 · step 20 of 40<span class="mt-live"> · 9 structures/s' in running
     assert "mt-l" not in shown("finished")
     assert "finished</span>" in shown("finished")
