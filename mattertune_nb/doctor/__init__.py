@@ -1,1 +1,1 @@
-"""Looks at data before training: what is wrong, where, how one knows, and what to do."""
+"""Checks data before training: what is wrong, where, on what evidence, and what to do."""

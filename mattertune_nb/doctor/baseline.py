@@ -1,4 +1,4 @@
-"""The doctor in a run: its data, with the predictions that the baseline has made of them."""
+"""The doctor within a run: checks its data, using the baseline's predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mattertune_nb.data.dataset import AtomsDataset
 
 MOST = 5000
-"""Frames of each set that are looked at; of more, evenly spread ones."""
+"""Maximum number of frames checked in each set; if there are more, evenly spread ones."""
 
 
 def findings_of_run(
@@ -26,14 +26,14 @@ def findings_of_run(
     validation: AtomsDataset | None,
     predictions: Mapping[int, Mapping[str, Any]],
 ) -> Report:
-    """Look at what a run trains and validates on; nothing is predicted.
+    """Check a run's training and validation data; nothing is predicted.
 
     Parameters
     ----------
     training, validation
-        Its frames.
+        Frames of the run.
     predictions
-        What the untuned model says of validation frames, by position:
+        The untuned model's predictions for validation frames, by position:
         ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, in eV units.
 
     Raises
@@ -45,7 +45,7 @@ def findings_of_run(
     findings = [replace(finding, part="training") for finding in findings_of(case)]
     n_frames, n_predicted = len(case.facts), 0
     if validation is not None and len(validation):
-        # those that were predicted are among them
+        # the predicted frames are among them
         rows = np.union1d(evenly_spread(len(validation), MOST), sorted(predictions)).astype(
             np.int64
         )
@@ -54,7 +54,7 @@ def findings_of_run(
         known = {at[row]: part for row, part in predictions.items()}
         seen = replace(seen, predicted=known_predictions(seen.facts, known))
         found = findings_of(seen)
-        if len(training) <= MOST:  # what a sample lacks the whole may have
+        if len(training) <= MOST:  # elements missing in a sample may occur in the whole
             found += compared_with(seen, case)
         findings += [replace(finding, part="validation") for finding in found]
         n_frames, n_predicted = n_frames + len(seen.facts), len(known)

@@ -1,4 +1,4 @@
-"""What a rule is, and what it is given."""
+"""The interface of a rule, and the data it is given."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """Two elements in each other's place.
+    """Two exchanged elements.
 
     Attributes
     ----------
     elements
         Their symbols.
     likeness
-        Median correlation of forces and prediction as they stand, and with the two exchanged.
+        Median correlation of forces and prediction as they stand, and with the two elements exchanged.
     n_frames
-        How many frames were predicted.
+        Number of frames predicted.
     """
 
     elements: tuple[str, str]
@@ -42,15 +42,15 @@ class Case:
     Attributes
     ----------
     facts
-        What is known of its frames.
+        What is known about its frames.
     source
-        What messages call it.
+        Its name in messages.
     predicted
-        What the untuned backbone predicts for some of the frames, where there is one.
+        The untuned backbone's predictions for some of the frames, if there is one.
     elements
-        Symbols that the backbone knows; ``None``: any.
+        Symbols of the elements known to the backbone; ``None``: any.
     exchanged
-        Two elements in each other's place, where the backbone was asked and found some.
+        Two exchanged elements, if the backbone was asked and found some.
     """
 
     facts: Facts
@@ -61,14 +61,14 @@ class Case:
 
     @cached_property
     def energies(self) -> EnergiesCompared | None:
-        """Energies of the predicted frames beside their labels; ``None`` where there are none."""
+        """Energies of the predicted frames beside their labels; ``None`` if there are none."""
         return None if self.predicted is None else compared.energies(self.facts, self.predicted)
 
     @cached_property
     def forces(self) -> ForcesCompared | None:
-        """Forces of the predicted frames beside their labels; ``None`` where there are none."""
+        """Forces of the predicted frames beside their labels; ``None`` if there are none."""
         return None if self.predicted is None else compared.forces(self.facts, self.predicted)
 
 
 Rule: TypeAlias = Callable[[Case], Iterable[Finding]]
-"""Looks at a data set and says what it finds."""
+"""Examines a data set and yields its findings."""

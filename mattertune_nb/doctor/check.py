@@ -1,4 +1,4 @@
-"""The doctor: reads data once, asks an untuned backbone about a sample, and says what it finds."""
+"""The doctor: reads data once, lets an untuned backbone predict a sample, and reports its findings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.predicted import Predicted
     from mattertune_nb.model.module import FinetuneModuleBase
 
-_SEARCHED = 20.0  # s, in which the names of labels are looked for
+_SEARCHED = 20.0  # s, time limit for finding label names
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
@@ -54,11 +54,11 @@ RULES: tuple[Rule, ...] = (
     *model_energies.RULES,
     *model_outliers.RULES,
 )
-"""All rules about one data set, in the order in which they are told."""
+"""All rules about one data set, in reporting order."""
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report progress to nobody."""
 
 
 def check(
@@ -68,10 +68,10 @@ def check(
     validation: Any = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Look for what is wrong with data before training on them.
+    """Check data for problems before training on them.
 
-    Without a backbone, structures and labels are looked at by themselves: some ten thousand frames take
-    seconds. With one, its untuned weights predict a sample, which tells units, signs, forces of other atoms
+    Without a backbone, structures and labels are checked on their own: some ten thousand frames take seconds.
+    With one, its untuned weights predict a sample, which reveals wrong units and signs, forces of other atoms
     and frames, mixed settings and outliers.
 
     Parameters
@@ -79,16 +79,16 @@ def check(
     data
         A file, folder or pattern, a dataset or its config, or a list of structures with labels.
     backbone
-        Name of a backbone or its config; not given: none is asked.
+        Name of a backbone or its config; by default none is used.
     validation
-        The data to validate on, in the same forms; it is compared with `data`.
+        Validation data, in the same forms; compared with `data`.
     progress
-        Told what is done, how many frames of it are, and of how many.
+        Called with the current task, and the numbers of frames done and in total.
 
     Returns
     -------
     Report
-        What was found; ``report.is_sound`` where there is no error.
+        The findings; ``report.is_sound`` if there are no errors.
 
     Raises
     ------
@@ -100,11 +100,11 @@ def check(
     model = None if backbone is None else untuned_model(backbone)
     given = [data] if validation is None else [data, validation]
     opened = [_opened(one, model) for one in given]
-    # as for a run, isolated atoms are references and no frames
+    # as in a run, isolated atoms are references rather than frames
     looked_at = [without_isolated_atoms({"": dataset})[0][""] for dataset, _ in opened]
     cases = [look_at(dataset, model, progress=progress or _silent) for dataset in looked_at]
     findings = [finding for _, questions in opened for finding in questions]
-    # two parts of one source cannot be told by its name
+    # two parts of one source cannot be distinguished by its name
     is_one_source = len({case.source for case in cases}) < len(cases)
     parts = ("training", "validation") if is_one_source else ("",) * len(cases)
     for case, part in zip(cases, parts, strict=True):
@@ -133,11 +133,11 @@ def look_at(
     dataset
         The frames.
     model
-        An untuned backbone; not given: nothing is predicted.
+        An untuned backbone; by default nothing is predicted.
     predicted
-        Its predictions, where they are known already.
+        Its predictions, if already known.
     progress
-        Told what is done, how many frames of it are, and of how many.
+        Called with the current task, and the numbers of frames done and in total.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def look_at(
 
 
 def findings_of(case: Case) -> list[Finding]:
-    """Return what all rules find in a `case`, in their order."""
+    """Yield the findings of all rules about a `case`, in order."""
     return _pictured([finding for rule in RULES for finding in rule(case)], case)
 
 
 def compared_with(validation: Case, training: Case) -> list[Finding]:
-    """Return what validation has in common with training, and what of it training lacks."""
+    """Yield what validation shares with training, and what training lacks."""
     return _pictured(against_training(validation, training), validation)
 
 
@@ -170,17 +170,17 @@ def _pictured(findings: Iterable[Finding], case: Case) -> list[Finding]:
 
 
 def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, list[Finding]]:
-    """Open data; of files the names of labels are looked for, and asked about where they are not plain."""
+    """Open data; label names in files are determined, and reported if they are unclear."""
     if not isinstance(data, (str, Path)):
         return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), []
     config = XYZDatasetConfig(src=data)
     dataset = config.create_dataset()
     choices = search_labels(dataset, at_most=_SEARCHED).choices()
     if model is not None:
-        with suppress(MatterTuneError):  # what it cannot take is found below
+        with suppress(MatterTuneError):  # frames it cannot handle are reported below
             weigh(dataset, choices, model, model.hparams.name)
     dataset.keys = config.model_copy(update=key_settings(choices)).keys
-    remedy = "Say which in the data set's config; `mattertune-nb init` writes one."
+    remedy = "Name the label in the data set's config; `mattertune-nb init` writes one."
     where = Path(dataset.name).name
     return dataset, [
         Finding("label-candidates", "error", choice.question, remedy, source=where)

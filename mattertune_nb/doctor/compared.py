@@ -1,4 +1,4 @@
-"""Labels beside what the untuned backbone predicts for the same frames."""
+"""Labels beside the untuned backbone's predictions for the same frames."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _GUIDE = 0.8
 
 @dataclass(frozen=True)
 class EnergiesCompared:
-    """Energies of the predicted frames that have one, per atom and less one energy per element.
+    """Energies per atom of the predicted frames that have one, minus one fitted energy per element.
 
     Attributes
     ----------
     which
         Positions of these frames in the sample, (m,).
     label, guess
-        In eV/atom, each about its own reference energies, (m,).
+        In eV/atom, each relative to its own reference energies, (m,).
     left
-        Label − prediction about reference energies fitted to it, (m,) in eV/atom.
+        Residual of label − prediction after fitting reference energies to it, (m,) in eV/atom.
     """
 
     which: NDArray[np.intp]
@@ -67,16 +67,16 @@ class ForcesCompared:
 
     @cached_property
     def likeness(self) -> NDArray[np.float64]:
-        """Cosine of each frame's forces and their prediction, (m,); 0 where one of both is zero."""
+        """Cosine between each frame's forces and their prediction, (m,); 0 if either is zero."""
         pairs = zip(self.labels, self.guesses, strict=True)
         return np.array([float((unit(label) * unit(guess)).sum()) for label, guess in pairs])
 
     @cached_property
     def telling(self) -> NDArray[np.bool_]:
-        """Which frames' forces tell something by themselves, (m,).
+        """Which frames' forces are informative on their own, (m,).
 
-        They are not small beside those of the others, for which a model has the direction seldom right, and
-        many components have a part in them: of a few any other forces can be had.
+        They are not small compared with the others, for which a model rarely has the right direction, and
+        many components contribute: a few components can be turned into almost any other forces.
         """
         sizes = np.array([float(np.sqrt(np.square(guess).mean())) for guess in self.guesses])
         parts = np.array([_n_components(guess) for guess in self.guesses])
@@ -84,29 +84,29 @@ class ForcesCompared:
 
     @cached_property
     def usual(self) -> float:
-        """Median of the likeness, without its sign, of the frames that tell something."""
+        """Median absolute likeness of the informative frames."""
         return float(np.median(np.abs(self.likeness[self.telling]))) if self.telling.any() else 0.0
 
     def is_guide_for(self, n_mended: int, share: float = 0.6) -> bool:
-        """Return whether the model knows the forces, as they stand or mended in more than a share of them."""
+        """Return whether the model predicts the forces, as they stand or mostly after correction."""
         return self.usual > _GUIDE or n_mended > share * int(self.telling.sum())
 
 
 def unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return forces as one vector of length one; zero stays zero."""
+    """Return forces as one vector of unit length; zero stays zero."""
     flat = np.ravel(values)
     length = float(np.linalg.norm(flat))
     return flat / length if length else flat
 
 
 def _n_components(forces: NDArray[np.float64]) -> float:
-    """Return how many components of forces are about as large as the largest."""
+    """Return the effective number of force components about as large as the largest."""
     squares = np.square(unit(forces))
     return float(1 / np.square(squares).sum()) if squares.any() else 0.0
 
 
 def energies(facts: Facts, predicted: Predicted) -> EnergiesCompared | None:
-    """Return energies beside their predictions, or ``None`` where no frame has one."""
+    """Return energies beside their predictions, or ``None`` if no frame has one."""
     which = np.flatnonzero(
         np.isfinite(facts.energy[predicted.rows]) & np.isfinite(predicted.energy)
     )
@@ -120,7 +120,7 @@ def energies(facts: Facts, predicted: Predicted) -> EnergiesCompared | None:
 
 
 def forces(facts: Facts, predicted: Predicted) -> ForcesCompared | None:
-    """Return forces beside their predictions, or ``None`` where no frame has them."""
+    """Return forces beside their predictions, or ``None`` if no frame has them."""
     found = ForcesCompared([], [], [])
     for row, guess in zip(predicted.rows.tolist(), predicted.forces, strict=True):
         if guess is None:
@@ -136,7 +136,7 @@ def forces(facts: Facts, predicted: Predicted) -> ForcesCompared | None:
 def about_references(
     counts: NDArray[np.int64], energies: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return energies per atom less one fitted energy per element, (n,)."""
+    """Return energies per atom minus one fitted energy per element, (n,)."""
     references, _ = fit_references(counts, energies)
     return np.asarray((energies - counts @ references) / counts.sum(axis=1))
 
@@ -147,7 +147,7 @@ def spread_of(values: NDArray[np.float64]) -> float:
 
 
 def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return Pearson's coefficient of all components; zero where one of both does not vary."""
+    """Return Pearson's correlation over all components; zero if either does not vary."""
     a, b = np.ravel(a), np.ravel(b)
     if len(a) < 2 or not a.std() or not b.std():
         return 0.0
@@ -155,7 +155,7 @@ def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def slope_of(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
-    """Return by what the prediction is to be multiplied for the labels, by least squares."""
+    """Return the factor that best maps the prediction to the labels, by least squares."""
     a, b = np.ravel(label), np.ravel(guess)
     square = float(b @ b)
     return float(a @ b) / square if square else 1.0

@@ -1,4 +1,4 @@
-"""Which of several values is a label, told by what the untuned backbone predicts."""
+"""Decides which of several values is a label, by comparison with the untuned backbone."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 _SAMPLE, _FEWEST = 24, 8
 _MOST_ATOMS = 200
 _OFF = 1.6
-"""A value so many times too large or small is in another unit, or another quantity."""
+"""A value this many times too large or small is in another unit, or is another quantity."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How a value compares with a prediction.
+    """Comparison of a value with a prediction.
 
     Attributes
     ----------
     slope
-        By what the prediction is to be multiplied for the value.
+        Factor from the prediction to the value.
     correlation
-        Of the two; of energies per atom about one energy per element.
+        Correlation of the two; for energies per atom, after fitting one energy per element.
     """
 
     slope: float
@@ -51,7 +51,7 @@ class Evidence:
 
     @property
     def speaks_for(self) -> bool:
-        """Whether the value is what was predicted, in its unit and with its sign."""
+        """Whether the value is the predicted quantity, in its unit and with its sign."""
         return self.correlation >= CORRELATION and 1 / _OFF < self.slope < _OFF
 
     def __str__(self) -> str:
@@ -59,17 +59,17 @@ class Evidence:
 
 
 def decide(dataset: AtomsDataset, choices: Mapping[str, Choice], backbone: str) -> None:
-    """Add to open choices what an untuned backbone says of each candidate, and choose where it is plain.
+    """Add the comparison with an untuned backbone to open choices, and choose where the answer is clear.
 
-    Nothing is added where the backbone is not installed, where its weights would have to be fetched, or where
-    it cannot take the frames.
+    Nothing is added if the backbone is not installed, its weights would have to be downloaded, or it cannot
+    handle the frames.
 
     Parameters
     ----------
     dataset
         The frames.
     choices
-        What was found of each label; those that are open are changed.
+        Findings about each label; open ones are updated.
     backbone
         Name of the backbone.
     """
@@ -82,13 +82,13 @@ def decide(dataset: AtomsDataset, choices: Mapping[str, Choice], backbone: str) 
             return
         weigh(dataset, choices, untuned_model(config()), backbone)
     except (MatterTuneError, RuntimeError, ValueError):
-        return  # a sentence that asks is worth more than one about a model
+        return  # the question itself is more useful than a message about the model
 
 
 def weigh(
     dataset: AtomsDataset, choices: Mapping[str, Choice], model: FinetuneModuleBase, backbone: str
 ) -> None:
-    """Do the same with a model that is there.
+    """Do the same with a given model.
 
     Parameters
     ----------
@@ -97,12 +97,12 @@ def weigh(
     model
         The untuned backbone.
     backbone
-        What it is called.
+        Its name.
 
     Raises
     ------
     MatterTuneError
-        It cannot take the frames.
+        It cannot handle the frames.
     """
     asked = _asked(choices)
     if not asked:
@@ -123,7 +123,7 @@ def weigh(
             others = [f"'{c.key}' has {found[c.key]}" for c in choice.open if c is not taken]
             choice.key, choice.candidate, choice.open = taken.key, taken, []
             choice.notes.append(
-                f"'{taken.key}' is taken as the {label}: it agrees with untuned {backbone} "
+                f"'{taken.key}' is used as the {label}: it agrees with untuned {backbone} "
                 f"({found[taken.key]}); {', '.join(others)}"
             )
 
@@ -132,7 +132,7 @@ def _asked(choices: Mapping[str, Choice]) -> dict[str, Choice]:
     return {
         label: choice
         for label, choice in choices.items()
-        # of energies each frame has one
+        # each frame has one energy
         if len(choice.open) > 1 and (label != ENERGY.name or choice.n_frames >= _FEWEST)
     }
 
@@ -153,7 +153,7 @@ def _predicted(
 def _compare(
     label: str, key: str, frames: list[Any], predictions: list[dict[str, Any]]
 ) -> Evidence | None:
-    """Compare a value with its prediction; None where too few frames have both."""
+    """Compare a value with its prediction; None if too few frames have both."""
     values: list[NDArray[np.float64]] = []
     guesses: list[NDArray[np.float64]] = []
     counts = []

@@ -1,4 +1,4 @@
-"""Two elements in each other's place in all structures, told by predicting some with the two exchanged."""
+"""Two elements exchanged throughout the data, detected by exchanging them back in predictions."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 _SAMPLE, _FEWEST = 6, 3
 _MOST_ELEMENTS = 4
 _ALIKE, _CLEARLY, _OFF = 0.75, 3.0, 1.6
-"""Correlation of forces that belong together, times it is farther from one before, largest slope."""
+"""Minimum correlation of matching forces, ratio of the distances from one before and after, maximum slope."""
 
 
 def exchanged_elements(model: FinetuneModuleBase, case: Case) -> Exchanged | None:
-    """Predict a few frames again with each two elements exchanged, where forces are unlike the prediction.
+    """Predict a few frames with every pair of elements exchanged, if forces disagree with the prediction.
 
     Returns
     -------
     Exchanged or None
-        The two with which the forces agree; ``None`` where they agree as they stand, or with no two.
+        The pair for which the forces agree; ``None`` if they agree as they stand, or with no pair.
     """
     forces, facts = case.forces, case.facts
     if forces is None or forces.is_guide_for(0):
@@ -69,16 +69,17 @@ def _exchanging(atoms: Atoms, one: int, other: int) -> Atoms:
 
 
 def exchanged(case: Case) -> Iterator[Finding]:
-    """Find two elements that stand in each other's place."""
+    """Find two elements that are exchanged."""
     found = case.exchanged
     if found is not None and 1 - found.likeness[0] > _CLEARLY * (1 - found.likeness[1]):
         one, other = found.elements
         yield Finding(
             "exchanged-elements",
             "error",
-            f"{one} and {other} are in each other's place: exchanged in {found.n_frames} frames, the forces "
-            f"correlate {found.likeness[1]:.2f} with the untuned model, before {found.likeness[0]:.2f}.",
-            f"Write {one} for {other} and {other} for {one}; a list of types was read in another order.",
+            f"{one} and {other} are exchanged: with the two swapped in {found.n_frames} frames, the forces "
+            f"have a correlation of {found.likeness[1]:.2f} with the untuned model instead of "
+            f"{found.likeness[0]:.2f}.",
+            f"Swap {one} and {other}; a list of types was probably read in another order.",
             source=case.source,
         )
 

@@ -1,4 +1,4 @@
-"""What is known of each frame of a data set, gathered in one pass."""
+"""Facts about each frame of a data set, gathered in one pass."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from mattertune_nb.data.labels.reading import Labels
 
 OVERLAP = 0.5
-"""Of the sum of two covalent radii; the shortest bonds of molecules under pressure have 0.7."""
+"""Relative to the sum of two covalent radii; the shortest bonds of molecules under pressure have 0.7."""
 
-_AT_ORIGIN = 1.5  # Å, of the first atom along an axis
-_REACH = 3.0  # Å; atoms farther apart overlap in no structure
+_AT_ORIGIN = 1.5  # Å, position of the first atom along an axis
+_REACH = 3.0  # Å; atoms farther apart never overlap
 _BOND = 1.25
-"""Atoms nearer than so many times the sum of their covalent radii are bonded."""
+"""Atoms closer than this many times the sum of their covalent radii are bonded."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the frames of a data set; NaN where a frame has no such label.
+    """Facts about the frames of a data set; NaN if a frame lacks the label.
 
     Attributes
     ----------
     dataset
         The frames.
     counts
-        Atoms of each element, (n, 119).
+        Number of atoms of each element, (n, 119).
     energy
         In eV, (n,).
     net_force
@@ -52,33 +52,33 @@ class Facts:
     force_rms, force_max
         Root mean square of the components and largest norm, (n,) in eV/Å.
     force_key
-        Equal where two frames have the same forces to the last digit, (n,); 0 without any.
+        Equal for frames with the same forces to the last digit, (n,); 0 without forces.
     unmoved
-        Whether all forces are exactly zero though the surroundings of some atom are not symmetric, (n,).
+        Whether all forces are exactly zero although some atom's environment is not symmetric, (n,).
     stress
         (n, 6) in eV/Å³.
     volume
-        (n,) in Å³; NaN where not all three directions are periodic.
+        (n,) in Å³; NaN unless periodic in all three directions.
     periodic
-        Which directions are, (n, 3).
+        Which directions are periodic, (n, 3).
     filling
-        Volume of the atoms, as spheres of their covalent radii, over that of the cell, (n,); also where the
-        cell is not periodic.
+        Volume of the atoms, as spheres of their covalent radii, divided by that of the cell, (n,); also if
+        the cell is not periodic.
     gaps
         Widest empty layer of the cell along each of its axes, (n, 3) in Å.
     cornered
-        Whether the atoms begin at the origin of the cell along all three axes, as before a cell was
+        Whether the atoms start at the origin of the cell along all three axes, as before a cell was
         stretched, (n,).
     closest
-        Smallest distance of two atoms over the sum of their covalent radii, (n,).
+        Smallest distance between two atoms divided by the sum of their covalent radii, (n,).
     closest_pair
         Which atoms these are, (n, 2).
     crossing
-        Bonds that there would be through the faces of the cell, were it periodic where it is not, (n,).
+        Number of bonds through the faces of the cell if it were periodic where it is not, (n,).
     broken
-        Why a frame cannot be looked at, by its position.
+        Why a frame cannot be processed, by position.
     unread
-        Why the labels of a frame cannot be read, by its position.
+        Why the labels of a frame cannot be read, by position.
     """
 
     dataset: AtomsDataset
@@ -106,33 +106,33 @@ class Facts:
 
     @cached_property
     def keys(self) -> FrameKeys:
-        """Keys that are equal where frames are."""
+        """Keys that are equal for equal frames."""
         return frame_keys(self.dataset)
 
     @cached_property
     def n_atoms(self) -> NDArray[np.int64]:
-        """Atoms of each frame, (n,)."""
+        """Number of atoms in each frame, (n,)."""
         return np.asarray(self.counts.sum(axis=1))
 
     @cached_property
     def is_broken(self) -> NDArray[np.bool_]:
-        """Which frames cannot be looked at, (n,)."""
+        """Which frames cannot be processed, (n,)."""
         return np.isin(np.arange(len(self)), list(self.broken))
 
     def numbers_of(self, rows: NDArray[np.intp] | list[int]) -> tuple[int, ...]:
-        """Return the numbers that the file gives to some frames."""
+        """Return the numbers of some frames in the file."""
         return tuple(self.dataset.indices[rows].tolist())
 
 
 def gather(dataset: AtomsDataset, progress: Callable[[int], None] = lambda _: None) -> Facts:
-    """Read every frame and say what is known of it.
+    """Read every frame and gather the facts.
 
     Parameters
     ----------
     dataset
         The frames.
     progress
-        Told how many frames are done.
+        Called with the number of frames done.
     """
     facts = _nothing_known(dataset)
     for i in range(len(dataset)):
@@ -205,7 +205,7 @@ def _add_labels(facts: Facts, i: int, contacts: Contacts) -> None:
 
 
 def _unusable(dataset: AtomsDataset, i: int, labels: Labels) -> str | None:
-    """Return why a frame's energy or forces cannot be used, e.g. as they are NaN; None where they can."""
+    """Return why a frame's energy or forces are unusable, e.g. NaN; None if they are usable."""
     for label in (ENERGY, FORCES):
         if label.name in labels:
             continue
@@ -219,14 +219,14 @@ def _unusable(dataset: AtomsDataset, i: int, labels: Labels) -> str | None:
 
 
 def groups(keys: NDArray[np.integer[Any]]) -> list[NDArray[np.intp]]:
-    """Return the rows of each group of equal keys."""
+    """Return the rows of each group with equal keys."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
 
 
 class Contacts:
-    """Pairs of atoms of a structure that are nearer than 3 Å, as if it were periodic where it has a cell."""
+    """Pairs of atoms closer than 3 Å, treating any cell as periodic."""
 
     def __init__(self, atoms: Atoms) -> None:
         from vesin import NeighborList
@@ -235,7 +235,7 @@ class Contacts:
         box = np.asarray(atoms.cell.array) if has_cell else np.eye(3)
         found = NeighborList(cutoff=_REACH, full_list=True)
         i, j, shift, vectors, d = found.compute(atoms.positions, box, has_cell, "ijSDd")
-        # where it is said not to be periodic, a neighbour beyond the face is none
+        # where it is declared non-periodic, a neighbour beyond the face does not count
         own = ~(shift.astype(bool) & ~atoms.pbc).any(axis=1)
         radii = covalent_radii[atoms.numbers]
         ratio = d / (radii[i.astype(int)] + radii[j.astype(int)])
@@ -245,7 +245,7 @@ class Contacts:
         self._n = len(atoms)
 
     def closest(self) -> tuple[float, tuple[int, int]]:
-        """Return the smallest distance over the sum of covalent radii, and the two atoms."""
+        """Return the smallest distance relative to the sum of covalent radii, and the two atoms."""
         if not len(self._ratio):
             return np.inf, (0, 0)
         k = int(self._ratio.argmin())
@@ -256,7 +256,7 @@ class Contacts:
         return float(((self._d - _REACH) ** 2 / np.maximum(self._ratio, 0.1) ** 4).sum())
 
     def is_asymmetric(self) -> bool:
-        """Return whether some atom has neighbours on one side: by symmetry alone its force is not zero."""
+        """Return whether some atom has all neighbours on one side, so that symmetry allows a force on it."""
         if not len(self._d):
             return False
         pull = np.zeros((self._n, 3))

@@ -1,4 +1,4 @@
-"""What is found in data: each with its evidence in numbers, its frames, and what to do."""
+"""Findings about data, each with numerical evidence, its frames, and advice."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ _COLORS: dict[str, str] = {"error": "#d32f2f", "warning": "#f9a825"}
 
 
 def as_image(svg: str, told: str) -> str:
-    """Return the HTML of a picture, in which no script runs whatever file it is from."""
+    """Return the HTML of a picture that can run no scripts, whatever file it comes from."""
     data = b64encode(svg.encode()).decode()
     return f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{data}">'
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or may be.
+    """One problem, or possible problem.
 
     Parameters
     ----------
     id
         Its name, e.g. ``forces-unit``; the same in every version.
     severity
-        ``error`` where training on it cannot end well, ``warning`` where a person has to judge.
+        ``error`` if training on it cannot succeed, ``warning`` if the user must judge.
     message
-        What is wrong with the evidence in numbers, in a sentence.
+        What is wrong, with numerical evidence, in a sentence.
     remedy
         What to do.
     frames
-        Frames of the file that show it, from 0; empty where it is about the whole set.
+        The frames concerned, numbered from 0 in the file; empty if it concerns the whole set.
     source
-        The file, or which set.
+        The file or the name of the set.
     settings
-        Where settings are the remedy: values by their dotted path below the data set's config.
+        If settings are the remedy: their values by dotted path below the data set's config.
     part
-        ``training`` or ``validation``, where both are parts of one source.
+        ``training`` or ``validation``, if both are parts of one source.
     picture
-        One of the frames as SVG; empty where it is about the whole set.
+        One of the frames as SVG; empty if it concerns the whole set.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Finding:
     picture: str = field(default="", repr=False)
 
     def where(self) -> str:
-        """Return the file and the first of the frames in words."""
+        """Return the file and the first of the frames as text."""
         place = f"{self.source} ({self.part})" if self.part else self.source
         if not self.frames:
             return place
@@ -72,7 +72,7 @@ class Finding:
         return f"{place}, {word} {shown}{more}"
 
     def to_html(self) -> str:
-        """Return all of it as a block of HTML."""
+        """Return everything as a block of HTML."""
         return (
             f'<div style="border-left:4px solid {_COLORS[self.severity]};padding:2px 8px;margin:6px 0;'
             f'line-height:1.4"><b>{self.severity}</b> <code>{html.escape(self.id)}</code> '
@@ -86,12 +86,12 @@ class Finding:
 
 
 def energies_per_atom(evidence: str, source: str) -> Finding:
-    """Return the finding of energies per atom where totals are expected."""
+    """Return the finding of energies per atom where total energies are expected."""
     return Finding(
         "energy-per-atom",
         "error",
         evidence,
-        "Say so (units.energy: eV/atom), or name the key of the total energy (energy_key).",
+        "Declare this (units.energy: eV/atom), or give the key of the total energy (energy_key).",
         source=source,
         settings={"units.energy": "eV/atom"},
     )
@@ -99,16 +99,16 @@ def energies_per_atom(evidence: str, source: str) -> Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found in one or two data sets, errors first.
+    """All findings in one or two data sets, errors first.
 
     Parameters
     ----------
     findings
-        What was found.
+        The findings.
     n_frames
-        How many frames were looked at.
+        Number of frames checked.
     n_predicted
-        How many of them were predicted by the untuned backbone; 0 without one.
+        Number of frames predicted by the untuned backbone; 0 without one.
     """
 
     findings: tuple[Finding, ...]
@@ -123,25 +123,25 @@ class Report:
 
     @property
     def errors(self) -> list[Finding]:
-        """What has to be mended before training."""
+        """Findings that must be fixed before training."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @property
     def warnings(self) -> list[Finding]:
-        """What a person has to judge."""
+        """Findings that the user must judge."""
         return [finding for finding in self.findings if finding.severity == "warning"]
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no error; warnings alone are sound."""
+        """Whether there are no errors; warnings alone are acceptable."""
         return not self.errors
 
     def to_json(self) -> str:
-        """Return all of it as JSON."""
+        """Return everything as JSON."""
         return json.dumps(asdict(self) | {"is_sound": self.is_sound}, indent=2, ensure_ascii=False)
 
     def summary(self) -> str:
-        """Return in a sentence how many frames were looked at and what was found."""
+        """Return a sentence with the number of frames checked and of findings."""
         looked = f"{self.n_frames} frames looked at"
         if self.n_predicted:
             looked += f", {self.n_predicted} of them predicted"

@@ -1,4 +1,4 @@
-"""Rules about structures: atoms on one another, cells that do not fit, periodicity, elements."""
+"""Rules about structures: overlapping atoms, unsuitable cells, periodicity, elements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BOX = 20.0
 
 _EMPTY_LAYER = 4.0  # Å more than the others have
 _VACUUM, _BONDED = 6.0, 3.5
-"""Å of an empty layer from which on it is meant, and up to which there is none."""
+"""Thickness in Å above which an empty layer is intended, and below which there is none."""
 
 _AS_DENSE = 1.5
 _FEW_FRAMES = 3
@@ -47,7 +47,7 @@ def broken_frames(case: Case) -> Iterator[Finding]:
 
 
 def overlapping_atoms(case: Case) -> Iterator[Finding]:
-    """Find atoms that lie on one another."""
+    """Find overlapping atoms."""
     facts = case.facts
     rows = np.flatnonzero(facts.closest < OVERLAP)
     if not len(rows):
@@ -64,14 +64,14 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
         "error",
         f"in {len(rows)} of {len(facts)} frames atoms are closer than {OVERLAP:g} times the sum of their "
         f"covalent radii, e.g. {apart}{length}.",
-        "Check units of the positions, the cell and its periodicity, or take these frames out.",
+        "Check the units of the positions, the cell and its periodicity, or remove these frames.",
         facts.numbers_of(rows),
         case.source,
     )
 
 
 def wrong_cells(case: Case) -> Iterator[Finding]:
-    """Find cells that hold far more room for each atom than those of the other frames."""
+    """Find cells with far more volume per atom than those of the other frames."""
     facts = case.facts
     has_cell = np.isfinite(facts.filling) & facts.periodic.any(axis=1) & ~_in_vacuum(facts)
     if has_cell.sum() < _FEW_FRAMES:
@@ -93,16 +93,16 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
             f"{int(is_odd.sum())} of {len(facts)} frames have a cell that does not fit its atoms: e.g. frame "
             f"{facts.numbers_of([rows[k]])[0]} has {room[k] / usual[k]:.2g} times the volume per atom of "
             f"others of its composition, and an empty layer of {gap[k]:.1f} Å.",
-            "Check the lattice vectors of these frames, or take them out.",
+            "Check the lattice vectors of these frames, or remove them.",
             facts.numbers_of(rows[is_odd]),
             case.source,
         )
 
 
 def _in_vacuum(facts: Facts) -> NDArray[np.bool_]:
-    """Return which frames are slabs, wires or clusters in vacuum, whose volume says nothing, (n,).
+    """Return which frames are slabs, wires or clusters in vacuum, whose volume has no meaning, (n,).
 
-    A crystal in too long a cell has empty layers along all axes, and begins at the origin as before.
+    A crystal in too long a cell has empty layers along all axes, and starts at the origin as before.
     """
     is_open = (facts.gaps >= _VACUUM) | ~facts.periodic
     is_plain = (is_open | (facts.gaps < _BONDED)).all(axis=1) & is_open.any(axis=1)
@@ -110,26 +110,27 @@ def _in_vacuum(facts: Facts) -> NDArray[np.bool_]:
 
 
 def lost_periodicity(case: Case) -> Iterator[Finding]:
-    """Find crystals that are said not to be periodic: atoms would be bonded through the faces of the cell."""
+    """Find crystals declared non-periodic: atoms would be bonded through the faces of the cell."""
     facts = case.facts
     rows = np.flatnonzero((facts.crossing > 0) & ~facts.periodic.all(axis=1))
-    # a molecule that just touches the face of its box is no crystal
+    # a molecule that just touches the face of its box is not a crystal
     rows = rows[facts.crossing[rows] >= np.maximum(1, facts.n_atoms[rows] ** (2 / 3) / 4)]
     if len(rows):
         yield Finding(
             "lost-periodicity",
             "error",
-            f"{len(rows)} of {len(facts)} frames have a cell that is not periodic in all directions, though "
+            f"{len(rows)} of {len(facts)} frames have a cell that is not periodic in all directions, "
+            f"although "
             f"atoms are bonded through its faces (frame {facts.numbers_of(rows[:1])[0]}: "
             f"{facts.crossing[rows[0]]} bonds).",
-            'Set pbc="T T T" in the file, or take the cell away if these are clusters.',
+            'Set pbc="T T T" in the file, or remove the cell if these are clusters.',
             facts.numbers_of(rows),
             case.source,
         )
 
 
 def mixed_periodicity(case: Case) -> Iterator[Finding]:
-    """Find frames of the same atoms, as dense, of which some are periodic and some are not."""
+    """Find frames with the same atoms and density, some of which are periodic and some not."""
     facts = case.facts
     rows = np.flatnonzero(np.isfinite(facts.filling))
     _, of_formula = np.unique(facts.counts[rows], axis=0, return_inverse=True)
@@ -140,7 +141,7 @@ def mixed_periodicity(case: Case) -> Iterator[Finding]:
         filling = facts.filling[alike]
         if not periodic.any():
             continue
-        # a cluster in vacuum is no crystal that lost its periodicity
+        # a cluster in vacuum is not a crystal that lost its periodicity
         is_dense = filling * _AS_DENSE >= np.median(filling[periodic])
         alike, periodic = alike[periodic | is_dense], periodic[periodic | is_dense]
         if not periodic.all():
@@ -175,7 +176,7 @@ def large_frames(case: Case) -> Iterator[Finding]:
 
 
 def beyond_budget(case: Case) -> Iterator[Finding]:
-    """Find frames that alone have more atoms than a batch is to have."""
+    """Find frames that alone have more atoms than a batch may have."""
     limit = case.facts.dataset.loader.max_atoms
     if limit is None:
         return
@@ -186,15 +187,15 @@ def beyond_budget(case: Case) -> Iterator[Finding]:
             "beyond-memory-budget",
             "warning",
             f"{len(rows)} of {len(case.facts)} frames have up to {most} atoms, more than the {limit} that a "
-            "batch is to have: each is a batch of its own, and takes more memory than that.",
-            f"Take them out, or raise max_atoms to {most}: `mattertune-nb estimate` says what that takes.",
+            "batch may have: each is a batch of its own, and takes more memory than planned.",
+            f"Remove them, or raise max_atoms to {most}: `mattertune-nb estimate` tells the memory needed.",
             case.facts.numbers_of(rows),
             case.source,
         )
 
 
 def unknown_elements(case: Case) -> Iterator[Finding]:
-    """Find elements that the backbone never saw."""
+    """Find elements that the backbone does not know."""
     if case.elements is None:
         return
     facts = case.facts
@@ -205,15 +206,15 @@ def unknown_elements(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "unknown-element",
                 "error",
-                f"{chemical_symbols[z]} is in {len(rows)} frames, and the backbone does not know it.",
-                "Take these frames out, or choose another backbone.",
+                f"{chemical_symbols[z]} occurs in {len(rows)} frames, but the backbone does not know it.",
+                "Remove these frames, or choose another backbone.",
                 facts.numbers_of(rows),
                 case.source,
             )
 
 
 def rare_elements(case: Case) -> Iterator[Finding]:
-    """Find elements that hardly occur, which no training can learn."""
+    """Find elements that occur too rarely to be learnt."""
     facts = case.facts
     if len(facts) < 10 * _FEW_FRAMES:
         return
@@ -249,7 +250,7 @@ RULES = (
 
 
 def _alike(keys: NDArray[np.uint64]) -> list[NDArray[np.intp]]:
-    """Return for each row the rows with which it is compared: those of its group, or all of a small one."""
+    """Return the rows with which each row is compared: its group, or all rows if the group is small."""
     everything = np.arange(len(keys))
     found: list[NDArray[np.intp]] = [everything] * len(keys)
     for group in groups(keys):

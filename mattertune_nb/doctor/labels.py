@@ -1,4 +1,4 @@
-"""Rules about labels by themselves: placeholders, magnitudes, sums, one label on two structures."""
+"""Rules about labels on their own: placeholders, magnitudes, sums, one label on two structures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DIFFERENT = 3
 _REPEATED = 0.02
-"""Share of frames with one and the same energy."""
+"""Fraction of frames with one and the same energy."""
 
 _SAME_SIZE = 1e-4
 """Relative difference below which the forces of two frames are equally large."""
@@ -37,7 +37,7 @@ _PER_ATOM_GAIN = 5.0
 
 
 def unread_labels(case: Case) -> Iterator[Finding]:
-    """Find labels that cannot be read, such as those in a unit that nobody knows."""
+    """Find labels that cannot be read, e.g. in an unknown unit."""
     rows = sorted(case.facts.unread)
     if rows:
         yield Finding(
@@ -52,7 +52,7 @@ def unread_labels(case: Case) -> Iterator[Finding]:
 
 
 def missing_labels(case: Case) -> Iterator[Finding]:
-    """Find frames that lack an energy or forces which others have."""
+    """Find frames without an energy or forces that others have."""
     facts = case.facts
     unread = facts.is_broken | np.isin(np.arange(len(facts)), list(facts.unread))
     for label, has in (
@@ -64,8 +64,8 @@ def missing_labels(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "missing-label",
                 "warning",
-                f"{len(rows)} of {len(facts)} frames have no {label}, which the others have.",
-                "Take them out, or train on what each frame has (missing: mask of the property).",
+                f"{len(rows)} of {len(facts)} frames lack {label}, which the others have.",
+                "Remove them, or train on the labels each frame has (missing: mask of the property).",
                 facts.numbers_of(rows),
                 case.source,
             )
@@ -73,14 +73,14 @@ def missing_labels(case: Case) -> Iterator[Finding]:
         yield Finding(
             "missing-label",
             "warning",
-            "no frame has an energy or forces, so that there is nothing to train on.",
-            "Give the results of the calculations too, or name the labels (energy_key, forces_key).",
+            "no frame has an energy or forces, so there is nothing to train on.",
+            "Include the results of the calculations, or name the labels (energy_key, forces_key).",
             source=case.source,
         )
 
 
 def placeholder_energies(case: Case) -> Iterator[Finding]:
-    """Find energies that are zero, or the same in structures that differ."""
+    """Find energies that are zero, or equal for different structures."""
     facts = case.facts
     has = np.flatnonzero(np.isfinite(facts.energy))
     if len(np.unique(facts.keys.structure[has])) < _DIFFERENT:
@@ -96,9 +96,9 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "placeholder-energy",
                 "error",
-                f"{counts[k]} of {len(has)} frames have the energy {value:.8g} eV though their structures "
+                f"{counts[k]} of {len(has)} frames have the energy {value:.8g} eV although their structures "
                 "differ.",
-                "Give the computed energies, or take these frames out.",
+                "Give the computed energies, or remove these frames.",
                 facts.numbers_of(rows),
                 case.source,
             )
@@ -108,7 +108,7 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
             "placeholder-energy",
             "error",
             "the energy of one frame is exactly zero.",
-            "Give the computed energy, or take the frame out.",
+            "Give the computed energy, or remove the frame.",
             facts.numbers_of(rows),
             case.source,
         )
@@ -126,14 +126,14 @@ def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:
 
 
 def placeholder_forces(case: Case) -> Iterator[Finding]:
-    """Find forces that are all zero where the surroundings of the atoms are not symmetric."""
+    """Find forces that are all zero although the atoms' environments are not symmetric."""
     rows = np.flatnonzero(case.facts.unmoved)
     if len(rows):
         yield Finding(
             "placeholder-forces",
             "error",
-            f"all forces are exactly zero in {len(rows)} of {len(case.facts)} frames, though no symmetry "
-            "makes them so.",
+            f"all forces are exactly zero in {len(rows)} of {len(case.facts)} frames, although no symmetry "
+            "requires this.",
             'Give the computed forces, or leave the label out and set missing: "mask".',
             case.facts.numbers_of(rows),
             case.source,
@@ -141,7 +141,7 @@ def placeholder_forces(case: Case) -> Iterator[Finding]:
 
 
 def placeholder_stresses(case: Case) -> Iterator[Finding]:
-    """Find stresses that are zero, or the same in structures that differ."""
+    """Find stresses that are zero, or equal for different structures."""
     facts = case.facts
     has = np.flatnonzero(np.isfinite(facts.stress).all(axis=1))
     if not len(has):
@@ -166,7 +166,7 @@ def placeholder_stresses(case: Case) -> Iterator[Finding]:
 
 
 def repeated_forces(case: Case) -> Iterator[Finding]:
-    """Find frames of different structures that carry the very same forces."""
+    """Find frames of different structures with exactly the same forces."""
     facts = case.facts
     has = np.flatnonzero((facts.force_key > 0) & (facts.force_max > 0))
     alike = (has[group] for group in groups(facts.force_key[has]))
@@ -178,14 +178,14 @@ def repeated_forces(case: Case) -> Iterator[Finding]:
             "error",
             f"{len(found)} of {len(facts)} frames share their forces, to the last digit, with a frame of "
             "another structure.",
-            "The forces of one of them were written to the other: read them again from the calculation.",
+            "Forces of one structure were written to another: read them again from the calculation.",
             facts.numbers_of(found),
             case.source,
         )
 
 
 def _is_one_structure(facts: Facts, rows: NDArray[np.intp]) -> bool:
-    """Return whether frames are one structure, moved or turned at most: with the same contacts."""
+    """Return whether frames are one structure, at most shifted or rotated: with the same contacts."""
     contacts = np.column_stack([facts.counts[rows], np.nan_to_num(facts.volume[rows])])
     is_same = np.allclose(contacts, contacts[0], rtol=_SAME_SIZE)
     return is_same and np.allclose(facts.closest[rows], facts.closest[rows[0]], rtol=_SAME_SIZE)
@@ -202,7 +202,8 @@ def net_force(case: Case) -> Iterator[Finding]:
             "warning",
             f"the forces of {len(rows)} of {len(facts)} frames do not add up to zero: up to {worst:.3g} eV/Å "
             "per atom remain, which no potential can learn.",
-            "Check whether forces of fixed atoms were set to zero, or an external field or drift is in them.",
+            "Check whether forces on fixed atoms were set to zero, or whether they include an external "
+            "field or drift.",
             facts.numbers_of(rows),
             case.source,
         )
@@ -216,8 +217,8 @@ def impossible_magnitudes(case: Case) -> Iterator[Finding]:
         yield Finding(
             "forces-unit",
             "error",
-            f"forces of {np.median(rms):.3g} eV/Å on average are those of no structure.",
-            "Say the unit of the forces, e.g. units.forces: meV/Å.",
+            f"forces of {np.median(rms):.3g} eV/Å on average do not occur in any structure.",
+            "Declare the unit of the forces, e.g. units.forces: meV/Å.",
             source=case.source,
         )
     rows = np.flatnonzero(np.abs(facts.stress).max(axis=1) > _LARGE_STRESS)
@@ -228,7 +229,7 @@ def impossible_magnitudes(case: Case) -> Iterator[Finding]:
             "error",
             f"a stress of {most:.3g} eV/Å³ ({160.2 * most:,.0f} GPa) in {len(rows)} frames is that of no "
             "structure.",
-            "Say its unit: kbar (VASP) or GPa; or take these frames out.",
+            "Declare its unit: kbar (VASP) or GPa; or remove these frames.",
             facts.numbers_of(rows),
             case.source,
         )
@@ -241,12 +242,12 @@ def totals_per_atom(case: Case) -> Iterator[Finding]:
     sizes = facts.n_atoms[has]
     if len(has) < 10 or sizes.max() < 1.5 * sizes.min():
         return
-    # both in eV of the label: what is left of it as a total, and as an energy per atom
+    # both in eV of the label: the residual as total energies, and as energies per atom
     total = spread_of(about_references(facts.counts[has], facts.energy[has]) * sizes)
     per_atom = spread_of(about_references(facts.counts[has], facts.energy[has] * sizes))
     if per_atom * _PER_ATOM_GAIN < total:
         yield energies_per_atom(
-            "the energies do not grow with the number of atoms: one energy per element leaves "
+            "the energies do not grow with the number of atoms: fitting one energy per element leaves "
             f"{total:.3g} eV of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",
             case.source,
         )

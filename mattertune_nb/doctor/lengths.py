@@ -1,4 +1,4 @@
-"""Lengths in Bohr where Å are expected: of the positions, of the cell, or of both."""
+"""Lengths in Bohr where Å are expected: of the positions, the cell, or both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SAMPLE, _FEWEST = 24, 3
 _NEAREST, _FARTHEST = 0.7, 1.3
-"""Distance of the nearest two atoms over the sum of their covalent radii, in sound structures."""
+"""Distance between the two nearest atoms relative to the sum of their covalent radii, in sound structures."""
 
 _GAP = 3.5  # Å, of an empty layer in a crystal or liquid
 _MOST, _FEW = 0.8, 0.2
@@ -35,12 +35,12 @@ _READ_AS = {
 
 
 def length_units(case: Case) -> Iterator[Finding]:
-    """Find sets whose structures are sound once their positions or cells are read in Bohr, and not before."""
+    """Find sets whose structures make sense only if their positions or cells are read in Bohr."""
     facts = case.facts
     usable = np.flatnonzero((facts.n_atoms > 2) & ~facts.is_broken)
     usable = usable[facts.counts[usable][:, _NOBLE].sum(axis=1) == 0]
     rows = usable[evenly_spread(len(usable), _SAMPLE)]
-    # as they stand they were looked at already; where they are sound no frame is read again
+    # the structures as they stand were already examined; if they are sound no frame is read again
     nearest, gap = facts.closest[rows], facts.gaps[rows].max(axis=1)
     is_dense = ~(facts.periodic[rows].all(axis=1) & (gap >= _GAP))
     as_is = (
@@ -66,7 +66,7 @@ def length_units(case: Case) -> Iterator[Finding]:
 
 
 def _share(frames: list[Atoms], of_positions: float, of_cell: float) -> float:
-    """Return the share of structures that are sound with their positions and cell multiplied."""
+    """Return the fraction of structures that are sound with scaled positions and cells."""
     return float(np.mean([_is_sound(atoms, of_positions, of_cell) for atoms in frames]))
 
 
@@ -79,7 +79,7 @@ def _is_sound(atoms: Atoms, of_positions: float, of_cell: float) -> bool:
     if not scaled.pbc.all() or scaled.cell.rank < 3:
         return of_cell == of_positions
     gaps, _ = empty_layers(scaled)
-    # a molecule in the middle of a box fits a smaller one, too
+    # a molecule in the middle of a box also fits a smaller one
     return bool(gaps.max() < _GAP) and (
         of_cell == of_positions or of_cell == 1.0 or empty_layers(atoms)[1]
     )

@@ -1,4 +1,4 @@
-"""Energies of two settings of DFT or units in one file, and energies that are those of another frame."""
+"""Energies from two DFT settings or units in one file, and energies that belong to another frame."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 _FEWEST = 8
 _LEAST_ENERGY = 0.03  # eV/atom
 _APART = 2.5
-"""Times the width of the wider one that two groups are apart."""
+"""Separation of two groups in units of the width of the wider one."""
 
 _TOLD, _KINDS_APART, _VACUUM, _ALONE = 0.78, 4.0, 8.0, 2.0
-"""Share of frames whose nearest one by structure is of the same group, by which two kinds of structures are
-known: 0.83 to 1 are theirs, up to 0.75 those of two settings; weight of the shares of the
-elements; Å; covalent radii."""
+"""Fraction of frames whose nearest structure is in the same group, which identifies two kinds of structures
+(0.83 to 1, compared with up to 0.75 for two settings); weight of the composition; Å; covalent radii."""
 
 _FEW_ALIKE = 5
 _ROUNDS = 30
@@ -37,23 +36,23 @@ _ONE_RATIO = 0.1
 """Spread of the ratios of energies in two units."""
 
 _BETTER = 6.0
-"""Times narrower what is left of energies is with references of their own for each of two groups; with two
-groups of what is of one kind it is up to three times."""
+"""Factor by which residual energies shrink with separate references for each of two groups; for two groups of
+the same kind it is up to three."""
 
 _SHIFTS = (1, -1, 2, -2)
 _SMOOTH, _LEAST_SHIFT = 0.5, 0.001  # and eV/atom
 _NARROWER, _NARROWER_ALONE = 1.7, 10.0
-"""Times narrower what is left of energies is with those of another frame, beside a model and alone."""
+"""Factor by which residual energies shrink with those of another frame, with a model and without one."""
 
 
 def shifted_energies(case: Case) -> Iterator[Finding]:
-    """Find energies that belong to the frame before or after each."""
+    """Find energies that belong to the previous or next frame."""
     facts, predicted = case.facts, case.predicted
     rows = np.arange(len(facts)) if predicted is None else predicted.rows
     guess = np.zeros(len(rows)) if predicted is None else predicted.energy
     known = np.isfinite(facts.energy[rows]) & np.isfinite(guess)
     rows, guess = rows[known], guess[known]
-    # of a scan, such as that of a volume, those of another frame may fit by the model's own displacement
+    # in a scan, e.g. of the volume, those of another frame may fit because of the model's own error
     if not len(rows) or _is_smooth(about_references(facts.counts[rows], facts.energy[rows])):
         return
     found: dict[int, NDArray[np.float64]] = {}
@@ -65,7 +64,7 @@ def shifted_energies(case: Case) -> Iterator[Finding]:
             return
         energies = facts.energy[other[usable]] - guess[usable]
         left = about_references(facts.counts[rows[usable]], energies)
-        # where energies are of two kinds, one of both numbers alone may be narrower by chance
+        # if energies are of two kinds, mixing both may be narrower by chance
         found[shift] = np.quantile(np.abs(left - np.median(left)), [0.5, 0.8])
     best = min(found, key=lambda shift: float(found[shift][1]))
     narrower = _NARROWER if predicted is not None else _NARROWER_ALONE
@@ -83,14 +82,14 @@ def shifted_energies(case: Case) -> Iterator[Finding]:
 
 
 def _is_smooth(energies: NDArray[np.float64]) -> bool:
-    """Return whether those that follow each other differ by far less than those that do not."""
+    """Return whether consecutive values differ much less than other pairs."""
     steps = np.abs(np.diff(energies))
     apart = np.abs(energies - np.roll(energies, len(energies) // 2))
     return bool(np.median(steps) < _SMOOTH * np.median(apart)) if len(steps) else True
 
 
 def mixed_settings(case: Case) -> Iterator[Finding]:
-    """Find energies that fall into two groups, as from two settings of DFT or two units."""
+    """Find energies that fall into two groups, as from two DFT settings or two units."""
     energies, predicted = case.energies, case.predicted
     if energies is None or predicted is None or len(energies) < 2 * _FEWEST:
         return
@@ -130,7 +129,7 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
         f"the energies fall into two groups {1000 * gap:.3g} meV/atom apart"
         f"{'' if is_apart else ', each with an energy of its own for each element'}, {of_part.sum()} of "
         f"{len(which)} frames looked at in the smaller one, each {1000 * width:.3g} wide.",
-        "Two settings of DFT, or two kinds of corrections, are mixed: keep one, or give each a head.",
+        "Two DFT settings, or two kinds of corrections, are mixed: keep one, or give each its own head.",
         case.facts.numbers_of(np.sort(rows[of_part])),
         case.source,
     )
@@ -153,10 +152,10 @@ def _within_compositions(
 
 
 def _two_groups(left: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float, float]:
-    """Return the smaller of two groups of values, (n,), how far they are apart, and how wide they are."""
+    """Return the smaller of two groups of values, (n,), their separation, and their width."""
     order = np.argsort(left)
     ordered = left[order]
-    # a group of a few is one of outliers
+    # a group of a few is a group of outliers
     least = max(3, len(left) // 12)
     k = max(range(least, len(left) - least + 1), key=lambda cut: _between(ordered, cut))
     low, high = ordered[:k], ordered[k:]
@@ -169,9 +168,9 @@ def _two_groups(left: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float, fl
 def _two_references(
     counts: NDArray[np.int64], offset: NDArray[np.float64], of_part: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], float, float] | None:
-    """Return the same of label − prediction, (n,) in eV, about energies an element of its own for each group.
+    """Return the same for label − prediction, (n,) in eV, with separate energies per element for each group.
 
-    Begins with a group, and gives each frame to the one that explains it better; ``None`` where two groups
+    Starts with a group, and assigns each frame to the group that explains it better; ``None`` if two groups
     explain hardly more than one.
     """
     least = max(_FEWEST, 3 * int(counts.any(axis=0).sum()))
@@ -196,12 +195,12 @@ def _two_references(
 def _unit_of_part(
     facts: Facts, rows: NDArray[np.int64], of_part: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], str, float] | None:
-    """Return which of two groups is in another unit, (n,), in which, and how many times the others it is."""
+    """Return which of two groups is in another unit, (n,), the unit, and the ratio to the others."""
     counts, energies = facts.counts[rows], facts.energy[rows]
     for part in (of_part, ~of_part):
         fit, _ = fit_references(counts[~part], energies[~part])
         expected = counts[part] @ fit
-        # of elements that the others lack, nothing is expected
+        # nothing is expected for elements that the others lack
         if not expected.all() or (counts[part].any(axis=0) & ~counts[~part].any(axis=0)).any():
             continue
         ratios = energies[part] / expected
@@ -217,9 +216,9 @@ def _unit_of_part(
 def _are_other_structures(
     facts: Facts, rows: NDArray[np.int64], guess: NDArray[np.float64], of_part: NDArray[np.bool_]
 ) -> bool:
-    """Return whether frames of a part are of other structures than the rest: nearest to each is its own.
+    """Return whether frames of a part have different structures from the rest: nearest to their own.
 
-    For slabs, molecules or an element an untuned model may be off by as much as for other settings of DFT.
+    For slabs, molecules or an element an untuned model may be off as much as for other DFT settings.
     """
     counts = facts.counts[rows]
     shares = counts[:, counts.any(axis=0)] / counts.sum(axis=1)[:, None]

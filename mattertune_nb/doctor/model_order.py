@@ -1,4 +1,4 @@
-"""Forces of other atoms, of other frames and of other axes, told by the untuned backbone."""
+"""Forces of other atoms, other frames or other axes, detected with the untuned backbone."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.facts import Facts
 
 _ALIKE, _UNLIKE = 0.9, 0.5
-"""Correlations of forces that belong together, and that do not."""
+"""Correlations of forces that belong together, and of those that do not."""
 
 _TURNED = 0.75
-"""The same of many frames together, which no turn fits by chance."""
+"""The same for many frames together, which no rotation fits by chance."""
 
 _FEWEST_ATOMS = 5
-"""Forces on fewer can be turned into many others."""
+"""Forces on fewer atoms can be rotated into many others."""
 
 _CLEARLY = 3.0
-"""Times farther from one that a correlation is which is had by chance."""
+"""Factor by which chance correlations are farther from one."""
 
 _FEWEST_SHUFFLED, _SHARE_SHUFFLED = 3, 0.05
-"""Frames in which some order fits; among hundreds of sound ones there is one or two."""
+"""Minimum number of frames in which an order fits; among hundreds of sound ones one or two do."""
 
 _FEWEST_FRAMES = 8
-"""Fewer do not tell in which order their forces stand."""
+"""Fewer frames do not determine the order of their forces."""
 
 
 def misplaced_forces(case: Case) -> Iterator[Finding]:
-    """Find forces that are shifted by an atom, in another order of atoms, or of another frame."""
+    """Find forces that are shifted by an atom, in another order of atoms, or from another frame."""
     if case.forces is None:
         return
     n_frames, found = len(case.forces), _misplaced(case.forces, case.facts)
     if len(found["shuffled"]) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * n_frames):
         found["reordered"] = sorted([*found["reordered"], *found["shuffled"]])
-    # the more ways to mend a frame there are, the more of them fit by chance
+    # the more ways there are to correct a frame, the more of them fit by chance
     for kind, share, what in (
         ("shifted", 0.25, "are those of the atom before or after each"),
         (
             "reordered",
             0.25,
-            "stand in another order than the atoms: one of both was sorted, reversed or shuffled",
+            "are in a different order from the atoms: one of the two was sorted, reversed or shuffled",
         ),
         ("foreign", 0.6, "are those of another frame"),
     ):
@@ -71,7 +71,7 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
 
 
 def _misplaced(forces: ForcesCompared, facts: Facts) -> dict[str, list[int]]:
-    """Return the frames whose forces fit once they are shifted, reordered, shuffled or given to another."""
+    """Return frames whose forces fit once they are shifted, reordered, shuffled or moved between frames."""
     found: dict[str, list[int]] = {"shifted": [], "reordered": [], "shuffled": [], "foreign": []}
     labels, guesses = forces.labels, forces.guesses
     numbers = [facts.dataset.frame(row).numbers for row in forces.rows]
@@ -87,7 +87,7 @@ def _misplaced(forces: ForcesCompared, facts: Facts) -> dict[str, list[int]]:
         elif _is_shuffled(labels[k], guesses[k]):
             found["shuffled"].append(forces.rows[k])
         else:
-            # whose own forces are not there, either: they were given to others
+            # whose own forces are missing too: they were given to others
             others = (
                 m
                 for m in np.flatnonzero(forces.likeness <= _UNLIKE)
@@ -99,7 +99,7 @@ def _misplaced(forces: ForcesCompared, facts: Facts) -> dict[str, list[int]]:
 
 
 def turned_forces(case: Case) -> Iterator[Finding]:
-    """Find forces whose axes are not those of the positions: exchanged, or turned with another cell."""
+    """Find forces whose axes are not those of the positions: exchanged, or rotated with another cell."""
     if case.forces is None:
         return
     rows, labels, guesses = case.forces.rows, case.forces.labels, case.forces.guesses
@@ -110,7 +110,7 @@ def turned_forces(case: Case) -> Iterator[Finding]:
     ]
     if not case.forces.is_guide_for(len(turned)):
         turned = []
-    # all frames may be turned by the same, and each be too far from its prediction to tell
+    # all frames may be rotated by the same, while each is too far from its prediction to tell
     if not turned and _is_turned(np.concatenate(labels), np.concatenate(guesses), _TURNED):
         turned = rows
     if turned:
@@ -120,8 +120,8 @@ def turned_forces(case: Case) -> Iterator[Finding]:
             f"the forces of {len(turned)} of {len(rows)} frames looked at have other axes than the "
             "positions: turned they agree with the untuned model, as they stand they correlate less than "
             f"{_UNLIKE:g}.",
-            "Read cell, positions and forces of one calculation together; a cell that was brought into "
-            "another form turns positions and leaves forces as they were.",
+            "Read cell, positions and forces of one calculation together; converting a cell to "
+            "another form rotates positions but leaves forces unchanged.",
             case.facts.numbers_of(turned) if len(turned) < len(rows) else (),
             case.source,
         )
@@ -130,18 +130,18 @@ def turned_forces(case: Case) -> Iterator[Finding]:
 def _is_turned(
     label: NDArray[np.float64], guess: NDArray[np.float64], least: float = _ALIKE
 ) -> bool:
-    """Return whether forces, (n, 3), are what is expected once they are turned, and not before."""
+    """Return whether forces, (n, 3), match the prediction only once they are rotated."""
     size = float(np.linalg.norm(label) * np.linalg.norm(guess))
-    # the other sign alone is no turn
+    # a change of sign alone is not a rotation
     if not size or abs(float((label * guess).sum())) / size > _UNLIKE:
         return False
-    # the overlap after the turn that is best for all of them, by Kabsch, or a mirror: axes may be exchanged
+    # the overlap after the best common rotation, by Kabsch, or a mirror: axes may be exchanged
     best = float(np.linalg.svd(label.T @ guess, compute_uv=False).sum())
     return best / size > least
 
 
 def flipped_element(case: Case) -> Iterator[Finding]:
-    """Find forces on one element that have the other sign than those on the others."""
+    """Find forces on one element with the opposite sign to those on the others."""
     if case.forces is None:
         return
     rows, dataset = case.forces.rows, case.facts.dataset
@@ -167,7 +167,7 @@ def flipped_element(case: Case) -> Iterator[Finding]:
 
 
 def _usual_orders(numbers: NDArray[np.int_]) -> Iterator[NDArray[np.intp]]:
-    """Yield where the force of each atom stands if forces were reversed, or sorted by element."""
+    """Yield the position of each atom's force if forces were reversed, or sorted by element."""
     yield np.arange(len(numbers))[::-1]
     for keys in (numbers, np.array(chemical_symbols)[numbers]):
         yield np.argsort(np.argsort(keys, kind="stable"))
@@ -178,10 +178,10 @@ def _common_orders(
     labels: list[NDArray[np.float64]],
     guesses: list[NDArray[np.float64]],
 ) -> dict[int, list[NDArray[np.intp]]]:
-    """Return for each frame that has it the one order in which forces of all such frames fit.
+    """Return, for each frame that has it, the one order in which forces of all such frames fit.
 
-    Frames are such that have the same atoms in the same order. The order is learnt on one half and judged on
-    the other: of a few frames alone the best one fits by chance.
+    These frames have the same atoms in the same order. The order is learnt on one half and tested on the
+    other: for only a few frames the best order fits by chance.
     """
     groups: dict[bytes, list[int]] = {}
     for k, own in enumerate(numbers):
@@ -201,7 +201,7 @@ def _common_orders(
 
 
 def _is_shuffled(label: NDArray[np.float64], guess: NDArray[np.float64]) -> bool:
-    """Return whether forces, (n, 3), fit in some order of the atoms, and far better than turned ones do."""
+    """Return whether forces, (n, 3), fit in some order of the atoms, and much better than rotated ones."""
     from scipy.optimize import linear_sum_assignment
 
     fits = []
@@ -213,7 +213,7 @@ def _is_shuffled(label: NDArray[np.float64], guess: NDArray[np.float64]) -> bool
 
 
 def _likeness(candidates: Iterable[NDArray[np.float64]], expected: NDArray[np.float64]) -> float:
-    """Return the correlation of the forces that are most like what is expected."""
+    """Return the correlation of the forces that are most like the prediction."""
     return max(float(unit(forces) @ expected) for forces in candidates)
 
 

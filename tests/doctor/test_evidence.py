@@ -37,7 +37,7 @@ def test_what_agrees_with_the_prediction_is_taken_and_said(frames, tmp_path):
     assert dataset["energy_key"] == "dft_energy"
     assert not first.questions
     (note,) = [note for note in first.notes if "untuned chgnet" in note]
-    assert "'dft_energy' is taken as the energy: it agrees with untuned chgnet (slope " in note
+    assert "'dft_energy' is used as the energy: it agrees with untuned chgnet (slope " in note
     assert "'pbe_energy' has slope " in note
 
 
