@@ -1,4 +1,4 @@
-"""Labels far from what the untuned backbone says."""
+"""Labels far from the untuned backbone's predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 8
 _MISMATCH = 0.5
-"""eV/atom left after reference energies, MACE's own threshold."""
+"""eV/atom left after fitting reference energies, MACE's own threshold."""
 
 _FAR = 12.0
 """Robust standard deviations of an outlier, beyond what grows with the distortion; twice as many where it is
@@ -30,11 +30,11 @@ smaller than 0.25 eV/atom: single sound electrodes come up to 20."""
 _LEAST_ENERGY, _PLAIN_ENERGY, _LEAST_FORCE = 0.03, 0.25, 1.5  # eV/atom, eV/atom, eV/Å
 _FAR_FORCE, _STEEPER = 8.0, 8.0
 _PRESSED = 0.7
-"""Of the sum of two covalent radii, within which an untuned model knows little of forces."""
+"""Relative to the sum of two covalent radii; at closer distances an untuned model knows little of forces."""
 
-_LENGTH = 1.0  # Å, from an error of the forces to one of the energy
+_LENGTH = 1.0  # Å, converts a force error to an energy error
 _GROWS = 0.6
-"""Times the prediction, about its median, that an error may be: a distorted frame is harder."""
+"""Factor on the prediction, relative to its median, allowed as error: distorted frames are harder."""
 
 
 _LEAST_ERROR = 0.3  # eV/Å, root mean square over the components
@@ -44,7 +44,7 @@ labels are those of another structure."""
 
 
 def reference_mismatch(case: Case) -> Iterator[Finding]:
-    """Find energies of which reference energies explain too little."""
+    """Find energies that reference energies explain too little."""
     energies = case.energies
     if energies is None or len(energies) < _FEWEST:
         return
@@ -58,13 +58,13 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
             "warning",
             f"after one reference energy per element the untuned model is still {1000 * typical:,.0f} "
             f"meV/atom off in the median frame (MACE warns above {1000 * _MISMATCH:.0f}).",
-            "Check the energies' unit and that all are from one calculation's settings.",
+            "Check the unit of the energies, and that all come from calculations with the same settings.",
             source=case.source,
         )
 
 
 def energy_outliers(case: Case) -> Iterator[Finding]:
-    """Find energies far from what the untuned model says, beyond what grows with the distortion."""
+    """Find energies far from the untuned model's, beyond what the distortion explains."""
     energies, predicted = case.energies, case.predicted
     if energies is None or predicted is None or len(energies) < _FEWEST:
         return
@@ -84,18 +84,18 @@ def energy_outliers(case: Case) -> Iterator[Finding]:
             "energy-outlier",
             "warning",
             f"the energies of {len(odd)} of {len(which)} frames looked at are up to {1000 * worst:,.0f} "
-            f"meV/atom from what the untuned model says, {worst / max(spread, 1e-9):.0f} robust standard "
+            f"meV/atom from the untuned model, {worst / max(spread, 1e-9):.0f} robust standard "
             "deviations.",
-            "Look at these calculations: did they converge, and are the energies those of these structures?",
+            "Check these calculations: did they converge, and do the energies belong to these structures?",
             case.facts.numbers_of(np.sort(predicted.rows[which[odd]])),
             case.source,
         )
 
 
 def _doubt(forces: ForcesCompared | None, predicted: Predicted) -> NDArray[np.float64]:
-    """Return what an energy may be off, in eV/atom, where the model is plainly worse at the forces, too.
+    """Return the allowed energy error, in eV/atom, where the model is clearly worse for the forces as well.
 
-    A label that is wrong leaves the forces of its frame as well predicted as those of others.
+    A wrong label leaves the forces of its frame as well predicted as those of others.
     """
     doubt: NDArray[np.float64] = np.zeros(len(predicted))
     if forces is not None:
@@ -107,7 +107,7 @@ def _doubt(forces: ForcesCompared | None, predicted: Predicted) -> NDArray[np.fl
 
 
 def force_outliers(case: Case) -> Iterator[Finding]:
-    """Find forces on single atoms far from what the untuned model says, by element."""
+    """Find forces on single atoms far from the untuned model's, by element."""
     if case.forces is None or not case.forces.is_guide_for(0):
         return
     rows, labels = case.forces.rows, case.forces.labels
@@ -115,7 +115,7 @@ def force_outliers(case: Case) -> Iterator[Finding]:
     frame = np.repeat(rows, [len(part) for part in labels])
     label, guess = np.concatenate(labels), np.concatenate(case.forces.guesses)
     error = np.linalg.norm(label - guess, axis=1)
-    # the nearer two atoms, the more a model's forces are too weak, but not of another direction
+    # the closer two atoms are, the more a model underestimates the forces, but not their direction
     square = np.square(guess).sum(axis=1)
     steeper = np.clip(
         (label * guess).sum(axis=1) / np.where(square > 0, square, 1.0), 1.0, _STEEPER
@@ -138,16 +138,16 @@ def force_outliers(case: Case) -> Iterator[Finding]:
             "force-outlier",
             "warning",
             f"in {len(frames)} of {len(rows)} frames looked at the force on an atom is up to "
-            f"{worst[0]:.3g} eV/Å from what the untuned model says ({worst[1]}), {_FAR_FORCE:g} "
+            f"{worst[0]:.3g} eV/Å from the untuned model ({worst[1]}), more than {_FAR_FORCE:g} "
             "times the spread of its element.",
-            "Look at these calculations: did they converge, and do the forces belong to these atoms?",
+            "Check these calculations: did they converge, and do the forces belong to these atoms?",
             case.facts.numbers_of(frames),
             case.source,
         )
 
 
 def unlike_forces(case: Case) -> Iterator[Finding]:
-    """Find calm labels on structures that the untuned model says are strained, in forces and energy."""
+    """Find relaxed labels on structures that the untuned model finds strained, in forces and energy."""
     forces = case.forces
     if forces is None or len(forces) < _FEWEST or not forces.is_guide_for(0):
         return
@@ -165,17 +165,18 @@ def unlike_forces(case: Case) -> Iterator[Finding]:
         yield Finding(
             "unlike-forces",
             "warning",
-            f"the labels of {len(odd)} of {len(forces)} frames looked at are not of their structures: the "
-            f"untuned model is {times:.0f} times as far off as usual in their forces, and says "
+            f"the labels of {len(odd)} of {len(forces)} frames looked at do not belong to their structures: "
+            f"the "
+            f"untuned model is {times:.0f} times as far off as usual in their forces, and predicts "
             f"{np.median(sizes[odd, 1]):.2g} eV/Å where the labels have {np.median(sizes[odd, 0]):.2g}.",
-            "Look at these frames: do species, positions and labels belong to one calculation?",
+            "Check these frames: do species, positions and labels belong to one calculation?",
             case.facts.numbers_of([forces.rows[k] for k in odd]),
             case.source,
         )
 
 
 def _far_energies(case: Case, forces: ForcesCompared) -> NDArray[np.bool_]:
-    """Return of which frames with forces the energy is far from the prediction, if it has one, too."""
+    """Return for which frames with forces the energy is also far from the prediction, if it has one."""
     energies, predicted = case.energies, case.predicted
     if energies is None or predicted is None or len(energies) < _FEWEST:
         return np.ones(len(forces), bool)

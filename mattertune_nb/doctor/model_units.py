@@ -1,4 +1,4 @@
-"""Units, signs and order of labels, told by slopes and correlations with the untuned backbone."""
+"""Units, signs and order of labels, judged by slopes and correlations with the untuned backbone."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.compared import EnergiesCompared
 
 CORRELATION = 0.9
-"""Below it a slope says nothing."""
+"""Below this a slope has no meaning."""
 
 _FEWEST = 8
 _OFF = 1.6
-"""A label so many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
+"""A label this many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
 
 _NO_UNIT = 2.2
-"""A model may itself be as far off, where labels are in no unit that is known."""
+"""A model itself may be as far off, if the labels match no known unit."""
 
 _DIRECTIONS = 0.75
 """Correlation that is enough for a slope that no model has by itself."""
@@ -46,7 +46,7 @@ _UNLIKE = 0.5
 
 
 def force_units(case: Case) -> Iterator[Finding]:
-    """Find forces in another unit or with the other sign, in the whole set or in some frames."""
+    """Find forces in another unit or with the opposite sign, in the whole set or in some frames."""
     forces = case.forces
     if forces is None:
         return
@@ -80,14 +80,14 @@ def force_units(case: Case) -> Iterator[Finding]:
             "error",
             f"the forces of {len(odd)} of {len(forces)} frames looked at are {times(typical)} what the "
             f"untuned model says, with a correlation above {CORRELATION:g} in each: they have {what}.",
-            "Convert them, or take these frames out.",
+            "Convert them, or remove these frames.",
             case.facts.numbers_of([row for row, _ in odd]),
             case.source,
         )
 
 
 def energy_units(case: Case) -> Iterator[Finding]:
-    """Find energies in another unit, with the other sign, or an atom."""
+    """Find energies in another unit, with the opposite sign, or per atom."""
     energies, predicted = case.energies, case.predicted
     if energies is None or predicted is None:
         return
@@ -106,7 +106,7 @@ def energy_units(case: Case) -> Iterator[Finding]:
     if not is_far and by_forces is not None and 1 / _OFF < slope / by_forces < _OFF:
         return
     sizes = case.facts.n_atoms[predicted.rows[energies.which]]
-    # where sizes differ, that energies do not grow with them is told without a model
+    # if sizes differ, energies that do not grow with them are found without a model
     size = float(np.median(sizes))
     is_one_size = slope > 0 and sizes.max() < 1.5 * sizes.min()
     if is_one_size and 1 / _OFF < slope * size < _OFF and _is_nearer(slope, 1 / size):
@@ -167,7 +167,7 @@ def _energies_bear_out(case: Case, slope: float) -> bool:
 
 
 def stress_units(case: Case) -> Iterator[Finding]:
-    """Find stresses in another unit, with the other sign, in another order, or virials."""
+    """Find stresses in another unit, with the opposite sign, in another order, or virials."""
     facts, predicted = case.facts, case.predicted
     if predicted is None:
         return
@@ -187,7 +187,7 @@ def stress_units(case: Case) -> Iterator[Finding]:
             "error",
             f"the stresses are virials: their correlation with {sign}volume × stress of the untuned model "
             f"is {abs(of_virial):.2f}, with the stress itself {correlation:.2f}.",
-            "Say so (units.stress_as: virial), or write stress = −virial / volume.",
+            "Declare this (units.stress_as: virial), or write stress = −virial / volume.",
             source=case.source,
             settings={"units.stress_as": "virial"} if virial_slope < 0 else {},
         )
@@ -204,7 +204,7 @@ def stress_units(case: Case) -> Iterator[Finding]:
 def _shear_order(
     shear: NDArray[np.float64], of_model: NDArray[np.float64], case: Case
 ) -> Iterator[Finding]:
-    """Yield the finding of shear stresses, (n, 3), in another order than Voigt's."""
+    """Yield the finding of shear stresses, (n, 3), in an order other than Voigt's."""
     as_voigt = correlation_of(shear, of_model)
     if as_voigt >= _UNLIKE:
         return
@@ -225,7 +225,7 @@ def _shear_order(
 
 
 def _of_most(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
-    """Return the correlation over the nine tenths of the frames that are nearest to it."""
+    """Return the correlation over the nine tenths of the frames that agree best."""
     apart = np.abs(label - guess).max(axis=1)
     near = apart <= np.quantile(apart, 0.9)
     return correlation_of(label[near], guess[near])
@@ -239,7 +239,7 @@ def _unit_finding(
     case: Case,
     setting: str,
 ) -> Iterator[Finding]:
-    """Yield the finding of a whole set of labels in another unit or with the other sign."""
+    """Yield the finding of a whole set of labels in another unit or with the opposite sign."""
     unit = nearest_unit(abs(slope), known) if not 1 / _OFF < abs(slope) < _OFF else None
     plural = {"energy": "energies", "stress": "stresses"}.get(what, what)
     finding_id = f"{what}-unit" if slope > 0 else f"{what}-sign"
@@ -248,7 +248,7 @@ def _unit_finding(
         f"{abs(correlation):.2f}."
     )
     if unit is None and not 1 / _OFF < abs(slope) < _OFF:
-        # a model may be as far off where it knows little: softer, stiffer, or of another phase
+        # a model may be as far off where it knows little: softer, stiffer, or another phase
         if 1 / _NO_UNIT < slope < _NO_UNIT:
             return
         yield Finding(
@@ -256,7 +256,7 @@ def _unit_finding(
             "warning",
             f"the {plural} are in no unit that is known here, or the untuned model is no guide to them: "
             f"{measured}",
-            "Look up their unit and sign; change nothing where they are right.",
+            "Check their unit and sign; change nothing if they are right.",
             source=case.source,
         )
         return
@@ -267,14 +267,14 @@ def _unit_finding(
         finding_id,
         "error",
         f"the {plural} {says}: {measured}",
-        f"Say so where the data set is chosen ({setting}), or convert them to {default}.",
+        f"Declare this in the data set ({setting}), or convert them to {default}.",
         source=case.source,
         settings=_setting(what, setting, unit, slope),
     )
 
 
 def _is_of_unit(slope: float) -> bool:
-    """Return whether a frame's forces are those of the others times a unit far from theirs, or times −1."""
+    """Return whether a frame's forces are those of the others times a distant unit factor, or times −1."""
     if 1 / _OFF < abs(slope) < _OFF:
         return slope < 0
     return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), FORCE_UNITS) is not None
@@ -286,14 +286,14 @@ def _is_far(slope: float) -> bool:
 
 
 def _is_nearer(slope: float, factor: float) -> bool:
-    """Return whether a slope is nearer to a factor than to that of any unit, by ratios."""
+    """Return whether a slope is closer, by ratio, to a factor than to that of any unit."""
     return all(
         abs(np.log(slope / factor)) < abs(np.log(slope / known)) for known in ENERGY_UNITS.values()
     )
 
 
 def _setting(what: str, setting: str, unit: str | None, slope: float) -> dict[str, Any]:
-    """Return the settings of a data set that read such labels right, where there are any."""
+    """Return the settings of a data set that read such labels correctly, if any."""
     kinds = {"energy": EnergyUnit, "forces": ForceUnit, "stress": StressUnit}
     known = unit is not None and unit in get_args(kinds[what])
     if slope > 0:

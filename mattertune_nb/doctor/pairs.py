@@ -1,4 +1,4 @@
-"""Rules about pairs of frames: duplicates, labels that contradict each other, steps of a trajectory."""
+"""Rules about pairs of frames: duplicates, contradictory labels, steps of a trajectory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEAR = 0.01  # Å, root mean square over the atoms, of structures whose labels 
 _SAME = 0.001  # Å, of the atom that is farthest off, of those that are one structure
 _EQUAL = 1e-5  # Å, of what was written twice
 _UNEXPLAINED = 0.005  # eV/atom
-_STEP = 0.2  # Å, up to which the mean force over a step gives the change of energy
+_STEP = 0.2  # Å, up to which the mean force over a step gives the energy change
 _FEWEST_STEPS = 10
 _CORRELATION = 0.9
 _OFF = 1.5
@@ -33,7 +33,7 @@ _N_PROJECTIONS = 8
 
 
 def duplicates(case: Case) -> Iterator[Finding]:
-    """Find structures that occur more than once, with the same labels and with others."""
+    """Find structures that occur more than once, with the same or with different labels."""
     facts = case.facts
     same: set[int] = set()
     differ: list[tuple[float, int, int]] = []
@@ -52,9 +52,10 @@ def duplicates(case: Case) -> Iterator[Finding]:
         yield Finding(
             "differing-labels",
             "error",
-            f"{len(rows)} of {len(facts)} frames are structures that occur again with another energy: frames "
+            f"{len(rows)} of {len(facts)} frames are structures that occur again with a different energy: "
+            f"frames "
             f"{a} and {b} differ by {1000 * most:.3g} meV/atom more than their forces explain.",
-            "Two settings of DFT are mixed, or labels belong to other frames: keep those of one calculation.",
+            "Two DFT settings are mixed, or labels belong to other frames: keep those of one calculation.",
             facts.numbers_of(rows),
             case.source,
         )
@@ -64,7 +65,7 @@ def duplicates(case: Case) -> Iterator[Finding]:
             "warning",
             f"{len(same)} of {len(facts)} frames are structures that occur more than once, to "
             f"{_SAME:g} Å, with the same labels.",
-            "Keep one of each: the others add weight and no knowledge.",
+            "Keep one of each: the others add weight but no information.",
             facts.numbers_of(sorted(same)),
             case.source,
         )
@@ -76,7 +77,7 @@ def _is_way(near: set[tuple[int, int]], i: int, j: int) -> bool:
 
 
 def energies_against_forces(case: Case) -> Iterator[Finding]:
-    """Find trajectories along which the energy does not change as the forces say."""
+    """Find trajectories along which the energy does not change as the forces require."""
     facts = case.facts
     steps = [(i, i + 1) for i in range(len(facts) - 1) if _is_step(facts, i, i + 1)]
     change = np.array([facts.energy[j] - facts.energy[i] for i, j in steps])
@@ -99,7 +100,7 @@ def energies_against_forces(case: Case) -> Iterator[Finding]:
         "error",
         f"over {len(steps)} steps of a trajectory the energy changes {times(slope)} as much as the forces "
         f"say (correlation {correlation:.2f}): {what}{guess}.",
-        "Say the units, or the sign, in which the file has them.",
+        "Declare the units, or the sign, used in the file.",
         source=case.source,
     )
 
@@ -120,7 +121,7 @@ def _is_step(facts: Facts, i: int, j: int) -> bool:
 
 
 def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
-    """Return pairs of frames of the same species near to 0.01 Å, and the longest way of an atom."""
+    """Return pairs of frames with the same species that agree to 0.01 Å, and the largest displacement."""
     pairs: list[tuple[int, int, float]] = []
     rng = np.random.default_rng(0)
     usable = np.flatnonzero(~facts.is_broken)
@@ -128,7 +129,7 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
         rows = usable[group]
         if len(rows) < 2:
             continue
-        # equal structures have equal projections, and near ones near projections
+        # equal structures have equal projections, and similar ones similar projections
         n = int(facts.n_atoms[rows[0]])
         directions = rng.normal(size=(3 * n + 9, _N_PROJECTIONS)) / np.sqrt(3 * n)
         points = np.array([_vector(facts, i) @ directions for i in rows.tolist()])
@@ -150,7 +151,7 @@ def _vector(facts: Facts, i: int) -> NDArray[np.float64]:
 
 
 def _change(facts: Facts, i: int, j: int) -> float:
-    """Return how the energies of two frames differ beyond what the forces between them explain, in eV."""
+    """Return the energy difference of two frames that the forces between them do not explain, in eV."""
     difference = facts.energy[j] - facts.energy[i]
     if not np.isfinite(difference):
         return 0.0
@@ -160,7 +161,7 @@ def _change(facts: Facts, i: int, j: int) -> float:
 
 
 def _work(facts: Facts, i: int, j: int) -> float:
-    """Return the change of energy that the mean force over a step gives, in eV."""
+    """Return the energy change expected from the mean force over a step, in eV."""
     way = shortest_way(facts.dataset.frame(i), facts.dataset.frame(j))
     forces = [np.asarray(facts.dataset.labels(k, {FORCES: "error"})[FORCES.name]) for k in (i, j)]
     return float(-((forces[0] + forces[1]) / 2 * way).sum())

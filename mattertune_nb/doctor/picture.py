@@ -1,4 +1,4 @@
-"""A small picture of a structure as SVG, which shows on any page without a library."""
+"""A small SVG picture of a structure, which shows on any page without a library."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.doctor.finding import Finding
 
-_SIZE = 150.0  # pixels of the longer side
+_SIZE = 150.0  # pixels along the longer side
 _MOST_ATOMS = 400
 _CRYSTAL, _MOLECULE = "-75x,15y,2z", "10x,20y,0z"
 _EDGES = [(a, b) for a in range(8) for b in range(a) if (a ^ b) in (1, 2, 4)]
-"""Corners of a cell that an edge joins, each numbered by three bits."""
+"""Corners of a cell joined by an edge, each numbered by three bits."""
 
 
 def with_picture(finding: Finding, dataset: AtomsDataset) -> Finding:
-    """Return a finding with the picture of the first of its frames that is not too large for one."""
+    """Return a finding with the picture of its first frame that is not too large for one."""
     for number in finding.frames[:3]:
         rows = np.flatnonzero(dataset.indices == number)
         if len(rows):
@@ -36,14 +36,14 @@ def with_picture(finding: Finding, dataset: AtomsDataset) -> Finding:
 
 
 def svg_of(atoms: Atoms, title: str) -> str:
-    """Draw a structure as balls in its cell, those behind first.
+    """Draw a structure as balls in its cell, the rear ones first.
 
     Parameters
     ----------
     atoms
         The structure; its positions are finite.
     title
-        What a reader of screens hears.
+        Text for screen readers.
     """
     has_cell = atoms.cell.rank == 3 and np.isfinite(atoms.cell.array).all()
     turn = rotate(_CRYSTAL if has_cell else _MOLECULE)
@@ -57,7 +57,7 @@ def svg_of(atoms: Atoms, title: str) -> str:
     width, height = np.ceil(scale * (high - low)).astype(int) + 2
 
     def at(point: NDArray[np.float64]) -> tuple[str, str]:
-        # a page counts downwards
+        # the y axis of a page points downwards
         return f"{scale * (point[0] - low[0]) + 1:.1f}", f"{scale * (high[1] - point[1]) + 1:.1f}"
 
     parts = []

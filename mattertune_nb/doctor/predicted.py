@@ -1,4 +1,4 @@
-"""The untuned backbone, and what it predicts for a sample of the frames."""
+"""The untuned backbone, and its predictions for a sample of the frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 SAMPLE = 120
-"""Frames that are predicted at most."""
+"""Maximum number of frames predicted."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Predicted:
     rows
         Positions of the frames in the data set, ascending, (k,).
     energy
-        (k,); NaN where it is not predicted.
+        (k,); NaN if not predicted.
     forces
-        (n_atoms, 3) of each frame; ``None`` where they are not predicted.
+        (n_atoms, 3) for each frame; ``None`` if not predicted.
     stress
-        (k, 6); NaN where it is not predicted, as of a frame that is not periodic.
+        (k, 6); NaN if not predicted, e.g. for non-periodic frames.
     """
 
     rows: NDArray[np.int64]
@@ -51,8 +51,8 @@ class Predicted:
 
 
 def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
-    """Return a backbone, given by its name or config, with its vendor's weights."""
-    # torch, which a check without a backbone does not wait for
+    """Return a backbone, given by name or config, with its vendor's weights."""
+    # torch, for which a check without a backbone does not wait
     from mattertune_nb.model.module import FinetuneModuleBase
 
     config = backbone_config_class(backbone)() if isinstance(backbone, str) else backbone
@@ -60,8 +60,8 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
 
 
 def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
-    """Return which frames to predict: half spread evenly, half those whose labels are the most unusual."""
-    # what lies on one another has no energy to speak of
+    """Return which frames to predict: half evenly spread, half those with the most unusual labels."""
+    # overlapping atoms have no meaningful energy
     usable = np.flatnonzero((facts.closest >= OVERLAP) & ~facts.is_broken)
     if len(usable) <= n:
         return usable
@@ -85,16 +85,16 @@ def predict(
     Parameters
     ----------
     model
-        The backbone, with no reference energies of other data.
+        The backbone, without reference energies of other data.
     facts
         The frames.
     progress
-        Told how many are done.
+        Called with the number of frames done.
 
     Raises
     ------
     DataError
-        The backbone cannot take one of the frames.
+        The backbone cannot handle one of the frames.
     """
     rows = choose(facts)
     results: list[Mapping[str, Any]] = []
@@ -106,14 +106,14 @@ def predict(
 
 
 def known_predictions(facts: Facts, found: Mapping[int, Mapping[str, Any]]) -> Predicted:
-    """Return predictions that were made already as those of a sample.
+    """Return existing predictions as those of a sample.
 
     Parameters
     ----------
     facts
         The frames.
     found
-        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, by the frame's position.
+        ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` or less, by frame position.
     """
     usable = (facts.closest >= OVERLAP) & ~facts.is_broken
     rows = np.array(sorted(row for row in found if usable[row]), dtype=np.int64)

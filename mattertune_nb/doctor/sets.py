@@ -1,4 +1,4 @@
-"""Rules about validation beside training: what stands in both, and what training lacks."""
+"""Rules about validation relative to training: what occurs in both, and what training lacks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.05
 _SHARE = 0.05
-"""Of validation frames that may lie beyond the training set's range."""
+"""Fraction of validation frames that may lie beyond the range of the training set."""
 
 
 def against_training(validation: Case, training: Case) -> Iterator[Finding]:
-    """Find what validation has in common with training, and what of it training lacks.
+    """Find what validation shares with training, and what training lacks.
 
     Parameters
     ----------
@@ -44,9 +44,10 @@ def _overlap(validation: Case, training: Case) -> Iterator[Finding]:
         yield Finding(
             "validation-in-training",
             "error",
-            f"{len(rows)} of {len(validation.facts)} validation frames are also trained on: errors there say "
-            "how well they were learnt by heart.",
-            "Take them out of one of the two, or let one data set be divided (data.type: auto_split).",
+            f"{len(rows)} of {len(validation.facts)} validation frames are also in the training set: errors "
+            f"there show "
+            "how well they were memorised.",
+            "Remove them from one of the two, or split a single data set (data.type: auto_split).",
             validation.facts.numbers_of(rows),
             validation.source,
         )
@@ -59,9 +60,9 @@ def _elements(validation: Case, training: Case) -> Iterator[Finding]:
         yield Finding(
             "element-not-trained",
             "warning",
-            f"{chemical_symbols[z]} is in {len(rows)} validation frames and in no training frame: no "
+            f"{chemical_symbols[z]} occurs in {len(rows)} validation frames but in no training frame: no "
             "reference energy is fitted for it.",
-            "Train on frames with it, or take these out.",
+            "Train on frames with it, or remove these.",
             validation.facts.numbers_of(rows),
             validation.source,
         )
@@ -89,7 +90,7 @@ def _range(
             "warning",
             f"{len(rows)} of {len(own)} validation frames lie beyond the training set in {what}: it has "
             f"{low:.3g} to {high:.3g}, validation {np.nanmin(own):.3g} to {np.nanmax(own):.3g}.",
-            "Errors there are those of extrapolation; train on such frames if you will meet them.",
+            "Errors there are extrapolation errors; train on such frames if you expect to encounter them.",
             validation.facts.numbers_of(rows),
             validation.source,
         )

@@ -1,4 +1,4 @@
-"""Units in which labels may be by mistake, told by how many times too large they are."""
+"""Units in which labels may be by mistake, identified by how many times too large they are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _sizes(names: Iterable[str]) -> dict[str, float]:
 
 
 ENERGY_UNITS = _sizes(("Hartree", "Ry", "kcal/mol", "kJ/mol", "meV"))
-"""Number that one eV is in each."""
+"""Value of one eV in each unit."""
 
 FORCE_UNITS = _sizes(
     (
@@ -33,20 +33,20 @@ FORCE_UNITS = _sizes(
         "meV/Å",
     )
 )
-"""Number that one eV/Å is in each."""
+"""Value of one eV/Å in each unit."""
 
 STRESS_UNITS = _sizes(("GPa", "kbar", "bar", "Hartree/Bohr³", "meV/Å³")) | {"MPa": 1e3 / units.GPa}
-"""Number that one eV/Å³ is in each."""
+"""Value of one eV/Å³ in each unit."""
 
 _NEAR = 1.4
 
 
 def nearest_unit(factor: float, known: Mapping[str, float], near: float = _NEAR) -> str | None:
-    """Return the unit in which labels are that are so many times too large, or ``None``."""
+    """Return the unit of labels that are this many times too large, or ``None``."""
     name = min(known, key=lambda unit: abs(math.log(factor / known[unit])))
     return name if abs(math.log(factor / known[name])) < math.log(near) else None
 
 
 def times(slope: float) -> str:
-    """Return a factor in words, e.g. ``22.9 times``."""
+    """Return a factor as text, e.g. ``22.9 times``."""
     return with_minus(f"{slope:.3g} times")

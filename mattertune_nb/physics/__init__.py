@@ -1,1 +1,1 @@
-"""What a potential does apart from its errors: away from its data, between two atoms, in simulations."""
+"""Behaviour of a potential beyond its errors: away from its data, for pairs of atoms, in simulations."""

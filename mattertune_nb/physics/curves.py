@@ -1,4 +1,4 @@
-"""A few lines in one plot: kept as numbers, drawn as SVG where they are shown."""
+"""A few lines in one plot: stored as numbers, drawn as SVG when shown."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STYLES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Curves:
-    """Lines over the same values.
+    """Lines over common x values.
 
     Attributes
     ----------
     x_title, y_title
-        With their units.
+        Titles with units.
     x
-        (n,), rising.
+        (n,), ascending.
     lines
         (n,) each, by ``untuned``, ``tuned`` or ``labels``.
     """
@@ -41,7 +41,7 @@ class Curves:
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Curves:
-        """Read what ``dataclasses.asdict`` made.
+        """Create curves from the result of ``dataclasses.asdict``.
 
         Parameters
         ----------
@@ -51,7 +51,7 @@ class Curves:
         Raises
         ------
         ValueError
-            Lines are of other lengths, or hold other than numbers.
+            Lines have different lengths, or contain something other than numbers.
         """
         x = [float(value) for value in data["x"]]
         lines = {str(k): [float(v) for v in values] for k, values in data["lines"].items()}
@@ -61,7 +61,7 @@ class Curves:
         return cls(str(data["x_title"]), str(data["y_title"]), x, lines)
 
     def to_svg(self) -> str:
-        """Draw them, with what they are called; nothing where no value is finite."""
+        """Draw the lines with their names; empty if no value is finite."""
         values = np.array(list(self.lines.values()), dtype=float)
         if not np.isfinite(values).any():
             return ""

@@ -1,4 +1,4 @@
-"""What a model says of structures that it is not tuned on, beside what it said before or beside labels."""
+"""Predictions for structures away from the target, compared with earlier predictions or labels."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
 _VERSION = 1
 _MOST_LOOKED_AT = 2000
 _MOST, _MOST_ATOMS = 64, 2000
-"""Frames that are taken of a file, evenly spread, and atoms that they have together at most."""
+"""Maximum number of frames taken from a file, evenly spread, and of atoms in total."""
 
-_BATCH_ATOMS = 128  # more does not fit a CPU's caches
+_BATCH_ATOMS = 128  # more does not fit into a CPU's caches
 
 
 @dataclass(frozen=True)
 class ForeignErrors:
-    """How far predictions are from the labels of a foreign set.
+    """Errors of predictions on a foreign set.
 
     Attributes
     ----------
     forces
-        Mean absolute error of a component, eV/Å.
+        Mean absolute error of the force components, eV/Å.
     energy
-        Mean absolute error in eV/atom after the shift by element that suits best: another zero of energy,
-        such as references that are fitted again, is no error.
+        Mean absolute error in eV/atom after the best shift per element: a different zero of energy, e.g. from
+        refitted references, is not an error.
     """
 
     forces: float
@@ -60,20 +60,20 @@ class ForeignErrors:
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """Structures away from a target, with energies and forces to be compared with.
+    """Structures away from a target, with energies and forces to compare with.
 
     Attributes
     ----------
     frames
-        The structures, ``info["kind"]`` of each says of what kind it is.
+        The structures; ``info["kind"]`` of each gives its kind.
     energies
         (n,) in eV.
     forces
         (n_atoms, 3) each, in eV/Å.
     source
-        The file that they are from; empty where they were made here.
+        File of the structures; empty if they were generated.
     untuned
-        Errors of the model that the run began with; none where it made the labels itself.
+        Errors of the model that the run started with; none if it provided the labels.
     """
 
     frames: list[Atoms]
@@ -87,7 +87,7 @@ class ForeignSet:
 
     @property
     def kinds(self) -> list[str]:
-        """Of what kind each structure is."""
+        """Kind of each structure."""
         return [str(atoms.info[KIND]) for atoms in self.frames]
 
     def to_plain(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class ForeignSet:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> ForeignSet:
-        """Return the set that :meth:`to_plain` told of."""
+        """Return the set described by :meth:`to_plain`."""
         return cls(
             [atoms_from_plain(atoms) for atoms in plain["frames"]],
             np.array(plain["energies"], dtype=np.float64),
@@ -124,8 +124,8 @@ class ForeignSet:
         Returns
         -------
         all
-            Over the whole set, but for those of the target's elements alone, where there are others: what a
-            model changes there may be what it has learnt.
+            Over the whole set, except for structures made only of the target's elements if there are others:
+            a change there may be what a model has learnt.
         by_kind
             Over the structures of each kind; energies are shifted as for all.
         """
@@ -145,7 +145,7 @@ class ForeignSet:
 
 
 class Predictor:
-    """Energies and forces of the same structures, again and again; their graphs are built once.
+    """Repeated predictions for the same structures, whose graphs are built only once.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Predictor:
     def __call__(
         self, model: FinetuneModuleBase
     ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-        """Return energies (n,) in eV and forces (n_atoms, 3) in eV/Å by a model, which is left as it is."""
+        """Return a model's energies (n,) in eV and forces (n_atoms, 3) in eV/Å; the model is not changed."""
         energies, forces = [], []
         with predicting(model), torch.no_grad():
             for batch in self._batches:
@@ -187,21 +187,21 @@ def _batches(frames: Sequence[Atoms], backbone: Backbone) -> Iterator[GraphBatch
 
 
 def target_frames(dataset: AtomsDataset) -> list[Atoms]:
-    """Return structures of a data set by which its elements and compositions are known."""
+    """Return structures that represent the elements and compositions of a data set."""
     n = len(dataset)
     chosen = evenly_spread(n, _MOST_LOOKED_AT)
     return [dataset.frame(int(i)) for i in chosen]
 
 
 def without_shift(foreign: ForeignSet, energies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the labels of a set, (n,) in eV, shifted by element to lie as near to others as they can.
+    """Return the labels of a set, (n,) in eV, shifted per element to be as close as possible to others.
 
     Parameters
     ----------
     foreign
         The set.
     energies
-        The others, (n,) in eV, such as those of a backbone without references.
+        The others, (n,) in eV, e.g. energies of a backbone without references.
     """
     shares, n_atoms = _shares(foreign.frames)
     change = (energies - foreign.energies) / n_atoms
@@ -210,7 +210,7 @@ def without_shift(foreign: ForeignSet, energies: NDArray[np.float64]) -> NDArray
 
 
 def _shares(frames: Sequence[Atoms]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the share of each element in each structure, and the numbers of atoms."""
+    """Return the fraction of each element in each structure, and the numbers of atoms."""
     symbols = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     counts = np.array([[list(a.symbols).count(s) for s in symbols] for a in frames])
     n_atoms = counts.sum(axis=1)
@@ -220,38 +220,38 @@ def _shares(frames: Sequence[Atoms]) -> tuple[NDArray[np.float64], NDArray[np.in
 def made_here(
     model: FinetuneModuleBase, target: Sequence[Atoms], *, for_replay: bool = False
 ) -> ForeignSet:
-    """Return structures away from a `target`, labelled by the `model` as it is now.
+    """Return structures away from a `target`, labelled by the `model` in its current state.
 
-    The labels are kept in the user's cache folder for the next run from these weights.
+    The labels are cached in the user's cache folder for the next run from these weights.
 
     Parameters
     ----------
     model
-        The model before it is tuned.
+        The model before tuning.
     target
-        What it will be tuned on.
+        Structures of the target.
     for_replay
-        Whether they are of other compositions than those on which the model is measured otherwise.
+        Whether to use compositions other than those on which the model is measured.
     """
     frames = foreign_structures(model.backbone.elements, target, for_replay=for_replay)
     return _labelled(model, frames, "")
 
 
 def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
-    """Return structures of a file, with its energies and forces, or those of the `model` where it has none.
+    """Return structures of a file, with its energies and forces, or those of the `model` if it has none.
 
     Parameters
     ----------
     model
-        The model before it is tuned.
+        The model before tuning.
     file
-        Structures in any format; of many, some that are evenly spread.
+        Structures in any format; if there are many, an evenly spread selection.
 
     Raises
     ------
     DataError
-        The file cannot be read, holds an element that the backbone does not know, or labels of a part of
-        its structures.
+        The file cannot be read, contains an element that the backbone does not know, or has labels for only
+        some of its structures.
     """
     dataset = dataset_config(file).create_dataset()
     chosen = evenly_spread(len(dataset), _MOST)
@@ -268,8 +268,8 @@ def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
     if any(has) and not all(has):
         where = dataset.source(int(chosen[has.index(False)]))
         msg = (
-            f"{where}: energy or forces are missing, which other structures have. Add them, or take them "
-            "all out."
+            f"{where}: energy or forces are missing, which other structures have. Add them, or remove "
+            f"them all."
         )
         raise DataError(msg)
     if not any(has):
@@ -304,7 +304,7 @@ def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
     content = hashlib.sha256(f"{_VERSION} {model.backbone.graph_kind}".encode())
     content.update(json.dumps(frames, sort_keys=True).encode())
     for name, tensor in model.state_dict().items():
-        # references shift energies, which a set does not count; updates of low rank begin at zero
+        # references shift energies, which a set ignores; low-rank updates start at zero
         if name.startswith("backbone.") and not name.startswith("backbone.lora."):
             content.update(name.encode())
             content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
@@ -312,6 +312,6 @@ def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
 
 
 def _save(cache: Path, made: ForeignSet) -> None:
-    """Keep labels; a folder that cannot be written only costs that they are computed again."""
+    """Cache labels; if the folder cannot be written they are simply computed again."""
     with contextlib.suppress(OSError):
         keep(cache, lambda file: file.write(json.dumps(made.to_plain()).encode()))

@@ -1,4 +1,4 @@
-"""Whether a potential pushes atoms apart that come close: a wall with a hole lets structures collapse."""
+"""Whether a potential repels atoms at short distance: a hole in this repulsion lets structures collapse."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLOSEST, STEP = 0.3, 0.05
-"""Å; the first distance, and that between two."""
+"""Å; the first distance, and the spacing."""
 
 _CONTACT, _LEAST_CONTACT = 0.6, 0.5
-"""Part of the sum of covalent radii, and Å, below which any two atoms push each other apart."""
+"""Fraction of the sum of covalent radii, and Å, below which any two atoms must repel each other."""
 
 _INSIDE, _CLEARLY = 0.8, 0.5
 """Where a potential pushed apart before, it has to below that part of the distance of its lowest energy, if
@@ -24,14 +24,14 @@ by so many eV/Å."""
 
 @dataclass(frozen=True)
 class Wall:
-    """The energy of two atoms over their distance.
+    """The energy of two atoms as a function of their distance.
 
     Attributes
     ----------
     pair
         Symbols, e.g. ``("C", "O")``.
     energies
-        In eV at :func:`distances`, (n,), of which the last is zero.
+        In eV at :func:`distances`, (n,), the last of which is zero.
     """
 
     pair: tuple[str, str]
@@ -39,22 +39,22 @@ class Wall:
 
     @property
     def name(self) -> str:
-        """The pair for people, e.g. ``C–O``."""
+        """Readable name of the pair, e.g. ``C–O``."""
         return "–".join(self.pair)
 
     @property
     def force(self) -> NDArray[np.float64]:
-        """By how much the atoms push each other apart between two distances, (n - 1,), in eV/Å."""
+        """Repulsion between successive distances, (n - 1,), in eV/Å."""
         return np.asarray(-np.diff(self.energies) / STEP)
 
     def holes(self, before: Wall | None = None) -> NDArray[np.bool_]:
-        """Return between which distances the atoms pull each other together and should not, (n - 1,).
+        """Return at which distances the atoms attract although they should repel, (n - 1,).
 
         Parameters
         ----------
         before
-            The wall of the untuned model: where that pushed apart well inside of its lowest energy, this one
-            should.
+            Pair energy of the untuned model: where that repelled well inside its energy minimum, this one
+            should too.
         """
         middle = distances(len(self.energies))[:-1] + STEP / 2
         radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in self.pair)
@@ -68,20 +68,20 @@ class Wall:
 
 
 def distances(n: int) -> NDArray[np.float64]:
-    """Return the distances in Å at which a wall of `n` energies has them, (n,)."""
+    """Return the distances in Å of the `n` energies of a pair, (n,)."""
     return np.asarray(CLOSEST + STEP * np.arange(n), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Hole:
-    """Where two atoms pull each other together and should not.
+    """A range of distances where two atoms attract although they should repel.
 
     Attributes
     ----------
     pair
         E.g. ``C–O``.
     below
-        Å, up to where it reaches.
+        Upper end in Å.
     is_new
         Whether the untuned model had none there.
     """
@@ -95,14 +95,14 @@ class Hole:
 
 
 def holes(untuned: list[Wall], tuned: list[Wall] | None = None) -> list[Hole]:
-    """Return the holes of a model: those of the untuned one, or of the tuned one beside it.
+    """Return the holes of a model: of the untuned one, or of the tuned one compared with it.
 
     Parameters
     ----------
     untuned
-        Walls before.
+        Pair energies before.
     tuned
-        Walls of the same pairs after; not given: before it was tuned.
+        Pair energies of the same pairs after; by default before tuning.
     """
     found = []
     for k, before in enumerate(untuned):
@@ -119,14 +119,14 @@ def holes(untuned: list[Wall], tuned: list[Wall] | None = None) -> list[Hole]:
 
 
 def to_plain(found: list[Wall]) -> list[dict[str, Any]]:
-    """Return walls as builtins."""
+    """Return pair energies as builtins."""
     return [
         {"pair": list(wall.pair), "energies": np.round(wall.energies, 5).tolist()} for wall in found
     ]
 
 
 def from_plain(plain: list[dict[str, Any]]) -> list[Wall]:
-    """Return the walls that :func:`to_plain` told of."""
+    """Return the pair energies described by :func:`to_plain`."""
     return [
         Wall((str(w["pair"][0]), str(w["pair"][1])), np.array(w["energies"], dtype=np.float64))
         for w in plain

@@ -1,7 +1,7 @@
-"""Of what kinds structures away from a target are."""
+"""Kinds of structures away from a target."""
 
 KIND = "kind"
-"""Key of ``atoms.info`` under which a structure says of what kind it is."""
+"""Key of ``atoms.info`` that gives the kind of a structure."""
 
 ELEMENTS, COMPOUNDS, MOLECULES = "elemental solids", "compounds", "molecules"
 SURFACES, OWN = "surfaces", "of the target's elements alone"

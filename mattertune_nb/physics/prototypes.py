@@ -1,4 +1,4 @@
-"""Small structures of many kinds, rattled and strained: what a potential knew besides what it is tuned on."""
+"""Small structures of many kinds, rattled and strained: what a potential knew besides its target."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _DISTORTIONS = ((0.03, 0.05), (0.05, 0.12))
 _LARGEST_MOLECULE = 8  # atoms
 
 _MOST_OWN = 4
-"""Elements of the target of which pairs are made; of more, those with most atoms."""
+"""Elements of the target from which pairs are made; if there are more, those with the most atoms."""
 
 
 def foreign_structures(
     elements: Collection[str], target: Iterable[Atoms], seed: int = 0, *, for_replay: bool = False
 ) -> list[Atoms]:
-    """Make structures of no composition that the target has, each distorted in several strengths.
+    """Generate structures with compositions absent from the target, each distorted to several degrees.
 
     Parameters
     ----------
     elements
-        Symbols that the potential knows; what holds another is left out.
+        Symbols that the potential knows; structures with others are left out.
     target
-        What the potential is tuned on.
+        Structures of the target.
     seed
-        Of the distortions.
+        Seed of the distortions.
     for_replay
-        Whether to make more of other compositions, of which none is among those made otherwise, and none of
-        the target's elements alone: what is true of those is for the target to say.
+        Whether to generate additional structures with other compositions, distinct from those generated
+        otherwise and never made only of the target's elements, for which the target data should decide.
 
     Returns
     -------
     list
-        Structures without labels; ``info["kind"]`` says of what kind each is.
+        Structures without labels; ``info["kind"]`` gives the kind of each.
     """
     known, atoms_of = set(elements), Counter[str]()
     compositions = set()
@@ -62,7 +62,7 @@ def foreign_structures(
         made = [*_others(), *_molecules()]
         compositions |= {_composition(prototype) for _, prototype in measured}
     for kind, prototype in made:
-        # drawn for each, so that what is left out changes nothing of the others
+        # drawn separately for each, so that leaving one out changes nothing for the others
         strengths = _DISTORTIONS * (2 if for_replay and kind != MOLECULES else 1)
         distorted = [_distorted(prototype, *how, rng) for how in strengths]
         symbols = set(prototype.symbols)
@@ -120,7 +120,7 @@ def _others() -> Iterator[tuple[str, Atoms]]:
 
 
 def _molecules() -> Iterator[tuple[str, Atoms]]:
-    """Yield the small ones with closed shells of a set of molecules that ASE brings along."""
+    """Yield the small closed-shell molecules of a set provided by ASE."""
     for name in g2.names:
         atoms = molecule(name)
         if 1 < len(atoms) <= _LARGEST_MOLECULE and not atoms.get_initial_magnetic_moments().any():
@@ -145,7 +145,7 @@ def _slab(symbols: str, a: float) -> Atoms:
 
 
 def _rings(symbols: Iterable[str]) -> Iterator[tuple[str, Atoms]]:
-    """Yield rings of two atoms of each of two elements; crystals of light ones would be very dense."""
+    """Yield rings of two atoms of each of two elements; crystals of light elements would be very dense."""
     for a, b in combinations(symbols, 2):
         side = 1.2 * _bond(a, b)
         corners = [(0, 0, 0), (side, 0, 0), (side, side, 0), (0, side, 0)]

@@ -1,4 +1,4 @@
-"""Whether a potential is fit for use: a line a check, with a verdict and its reason."""
+"""Whether a potential is fit for use: one line per check, with a verdict and its reason."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 Status = Literal["pass", "warn", "fail", "skipped"]
 _VERSION = 1
 CHECK_TITLES = {
-    "parity": "errors of forces against labels",
+    "parity": "force errors against labels",
     "distance": "errors away from the training data",
     "spread": "spread of an ensemble against errors",
     "gradient": "forces are gradients of the energy",
-    "rotation": "turned structures",
-    "permutation": "atoms in another order",
-    "size": "two copies are twice one",
-    "walls": "close atoms push each other apart",
+    "rotation": "rotated structures",
+    "permutation": "reordered atoms",
+    "size": "two copies give twice one",
+    "walls": "close atoms repel each other",
     "volume": "energy against volume",
     "elastic": "elastic constants",
     "phonons": "phonons",
@@ -34,7 +34,7 @@ CHECK_TITLES = {
     "relax": "relaxation of rattled structures",
     "dense": "random dense structures",
 }
-"""What each check is called, by its name."""
+"""Title of each check, by name."""
 
 _MARKS: dict[Status, str] = {"pass": "✓", "warn": "!", "fail": "✗", "skipped": "–"}
 # readable on white and on dark grey
@@ -48,24 +48,24 @@ _COLORS: dict[Status, str] = {
 
 @dataclass(frozen=True)
 class Line:
-    """What one check has found.
+    """The result of one check.
 
     Attributes
     ----------
     name
-        By which it is chosen, e.g. ``nve``.
+        Name by which it is chosen, e.g. ``nve``.
     status
-        ``pass``, ``warn``, ``fail``, or ``skipped`` where it says nothing of such structures.
+        ``pass``, ``warn``, ``fail``, or ``skipped`` if it does not apply to such structures.
     untuned, tuned, labels
-        Numbers for people; empty where there are none.
+        Readable numbers; empty if there are none.
     reason
-        Why the status is so, a sentence.
+        Reason for the status, a sentence.
     numbers
-        Values by name, for programs; their units stand in the names.
+        Values by name, for programs; the names include the units.
     seconds
-        That it took.
+        Time taken.
     curves
-        What is worth a look, where there is something.
+        Curves worth looking at, if any.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Line:
 
     @property
     def title(self) -> str:
-        """What the check is called."""
+        """Title of the check."""
         return CHECK_TITLES.get(self.name, self.name)
 
 
@@ -95,7 +95,7 @@ class Scorecard:
     lines
         In the order of the checks.
     notes
-        What a person should know of how it was done.
+        Remarks on how it was done.
     """
 
     subject: str
@@ -104,7 +104,7 @@ class Scorecard:
 
     @property
     def status(self) -> Status:
-        """The worst of all lines."""
+        """The worst status of all lines."""
         found = {line.status for line in self.lines}
         order: tuple[Status, ...] = ("fail", "warn", "pass")
         return next((status for status in order if status in found), "skipped")
@@ -134,7 +134,7 @@ class Scorecard:
 
     @classmethod
     def from_json(cls, text: str) -> Scorecard:
-        """Read a card that :meth:`to_json` wrote.
+        """Read a card written by :meth:`to_json`.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Scorecard:
         Raises
         ------
         DataError
-            It is none.
+            The text is not a card.
         """
         from pydantic import TypeAdapter
 
@@ -160,7 +160,7 @@ class Scorecard:
 
 
 def read_scorecard(file: Path) -> Scorecard | None:
-    """Return the scorecard of a file, ``None`` where there is none that can be read."""
+    """Return the scorecard in a file, ``None`` if there is none that can be read."""
     try:
         return Scorecard.from_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, DataError):

@@ -1,4 +1,4 @@
-"""The energies of two atoms alone over their distance."""
+"""The energies of isolated pairs of atoms as functions of distance."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def walls(model: FinetuneModuleBase, elements: Iterable[str]) -> list[Wall]:
     Parameters
     ----------
     model
-        The potential; left as it is.
+        The potential; not changed.
     elements
         Symbols.
 
     Returns
     -------
     list
-        One for each pair, also of an element with itself.
+        One for each pair, including pairs of the same element.
     """
     backbone = model.backbone
     n = int((backbone.cutoff - CLOSEST) / STEP) + 1

@@ -1,1 +1,1 @@
-"""Ways to train that keep what a model knew, and callbacks that watch it; each works under any Trainer."""
+"""Training methods that preserve what a model knew, and callbacks that watch it; usable under any Trainer."""

@@ -1,4 +1,4 @@
-"""EWC: each weight is held as much as predictions elsewhere depend on it (Kirkpatrick et al., PNAS 2017)."""
+"""EWC: weights that matter elsewhere are kept near their old values (Kirkpatrick et al., PNAS 2017)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _PROBES = 2
-"""Random directions in the predictions of each structure."""
+"""Number of random directions in the predictions of each structure."""
 
 
 def fisher_information(
@@ -36,9 +36,9 @@ def fisher_information(
 ) -> dict[str, Tensor]:
     """Return how much predictions depend on each weight: the diagonal of the Fisher information.
 
-    That of a normal distribution of unit width around the energy per atom (eV) and each component of the
-    forces (eV/Å): the mean over structures of the squared gradient of the logarithm of its density, at values
-    drawn from it. With labels of the model itself the gradient of the loss would be zero instead.
+    For a normal distribution of unit width around the energy per atom (eV) and each force component (eV/Å),
+    it is the mean over structures of the squared gradient of the log density at values drawn from it. With
+    the model's own predictions as labels, the gradient of the loss would be zero instead.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def fisher_information(
     frames
         Structures.
     seed
-        Of the draw.
+        Seed of the random draw.
 
     Returns
     -------
     dict
-        By the backbone's names, of what is trained, in the shapes of the weights.
+        The importance of each trained weight, by its name in the backbone, with the shape of the weight.
     """
     backbone = module.backbone
     own = {name: p for name, p in backbone.named_parameters() if p.requires_grad}
@@ -91,7 +91,7 @@ def _of_probes(
 
 
 class EWC(Callback):
-    """Adds to the loss how far the weights are from those before the fit, in terms of predictions elsewhere.
+    """Adds a penalty on changes of the weights, according to their importance for predictions elsewhere.
 
     The penalty ½ Σ F (w − w₀)², with the Fisher information F on structures away from the target, is recorded
     as ``train/ewc_loss``. Usable under any Trainer.
@@ -99,9 +99,9 @@ class EWC(Callback):
     Parameters
     ----------
     file
-        The structures; not given: those that :class:`Replay` makes.
+        The structures; by default those generated for :class:`Replay`.
     weight
-        Of the penalty in the total loss.
+        Weight of the penalty in the total loss.
     """
 
     def __init__(self, file: Path | None = None, weight: float = 1.0) -> None:

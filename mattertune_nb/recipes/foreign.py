@@ -1,4 +1,4 @@
-"""While a model is tuned: what becomes of structures that it is not tuned on."""
+"""Watches how predictions change during tuning for structures that are not in the target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORCES, ENERGY = "foreign/forces_mae", "foreign/energy_per_atom_mae"
-"""Metrics under which they are recorded, in eV/Å and eV/atom."""
+"""Metrics under which the errors are recorded, in eV/Å and eV/atom."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Measured:
     epoch, step
         Counted from 0, as in records.
     errors
-        Over all structures.
+        Errors over all structures.
     by_kind
-        Over those of each kind.
+        Errors over the structures of each kind.
     """
 
     epoch: int
@@ -56,14 +56,14 @@ class Measured:
 
 
 class ForeignCallback(Callback):
-    """Keeps structures away from the target in checkpoints, so that a resumed fit goes on with the same.
+    """Stores structures away from the target in checkpoints, so that a resumed fit uses the same ones.
 
     Attributes
     ----------
     key
-        Under which a checkpoint holds them.
+        Key under which a checkpoint stores them.
     foreign
-        The structures; ``None`` before a fit, or where there are none.
+        The structures; ``None`` before a fit, or if there are none.
     """
 
     key: ClassVar[str]
@@ -85,22 +85,22 @@ class ForeignCallback(Callback):
 
 
 class ForeignMonitor(ForeignCallback):
-    """Compares a model with what it was when the fit began, on structures away from its target.
+    """Compares a model with its state at the start of the fit, on structures away from its target.
 
-    Measured beside validations as often as `share` allows, and logged as ``foreign/forces_mae`` (eV/Å) and
-    ``foreign/energy_per_atom_mae`` (eV/atom, without a shift by element). Usable under any Trainer.
+    Measured at validations as often as `share` allows, and logged as ``foreign/forces_mae`` (eV/Å) and
+    ``foreign/energy_per_atom_mae`` (eV/atom, after removing a shift per element). Usable under any Trainer.
 
     Parameters
     ----------
     file
-        Structures to look at, with labels or without; not given: some are made.
+        Structures to compare, with or without labels; by default they are generated.
     share
-        Part of the time of training that it may take, from 0 to 1.
+        Fraction of the training time that it may take, from 0 to 1.
 
     Attributes
     ----------
     last
-        What was measured last.
+        The latest measurement.
     """
 
     key = "foreign"
@@ -122,7 +122,7 @@ class ForeignMonitor(ForeignCallback):
         except MatterTuneError as exc:
             if self._file is not None:
                 raise
-            log.warning("What becomes of other structures is not known (%s)", exc)
+            log.warning("Changes on other structures are not known (%s)", exc)
         self._begun, self._spent, self._cost = time.monotonic(), 0.0, 0.0
 
     def _make(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
@@ -159,14 +159,14 @@ class ForeignMonitor(ForeignCallback):
         return self._spent + self._cost <= self._share * taken
 
     def measure(self, model: FinetuneModuleBase, epoch: int, step: int) -> Measured | None:
-        """Measure a model now, and keep it as :attr:`last`; ``None`` where there are no structures.
+        """Measure a model now, and store the result as :attr:`last`; ``None`` if there are no structures.
 
         Parameters
         ----------
         model
-            The model of the fit, or one that became of it.
+            The model of the fit, or one derived from it.
         epoch, step
-            When its weights were so, counted from 0.
+            Epoch and step of its weights, counted from 0.
         """
         begun = time.monotonic()
         if self._predictor is None or self.foreign is None:
@@ -177,10 +177,10 @@ class ForeignMonitor(ForeignCallback):
         return self.last
 
     def on_measured(self, trainer: Trainer) -> None:
-        """Do something with :attr:`last`; a subclass that keeps it overrides this.
+        """Handle a new :attr:`last`; a subclass that stores it overrides this.
 
         Parameters
         ----------
         trainer
-            Of the fit.
+            Trainer of the fit.
         """

@@ -1,4 +1,4 @@
-"""L2-SP: weights are held near those that they began with (Li et al., ICML 2018)."""
+"""L2-SP: weights are kept near their initial values (Li et al., ICML 2018)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class DistancePenalty:
-    """Half the squared distance of the backbone's weights to others.
+    """Half the squared distance between the backbone's weights and reference weights.
 
     Parameters
     ----------
     name
-        Of the loss.
+        Name of the loss.
     start
-        The others, by the names of the backbone.
+        The reference weights, by their names in the backbone.
     weight
-        Of the penalty in the total loss.
+        Weight of the penalty in the total loss.
     importance
-        By what the squared distance of each weight is multiplied, by the same names; not given: by 1.
+        Factor on the squared distance of each weight, by the same names; by default 1.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class DistancePenalty:
     def losses(
         self, module: FinetuneModuleBase, n_structures: int
     ) -> dict[str, tuple[Tensor, float]]:
-        """Return the penalty under its name; nothing where no weight is trained."""
+        """Return the penalty under its name; empty if no weights are trained."""
         moved = []
         for name, parameter in module.backbone.named_parameters():
             if parameter.requires_grad and name in self._start:
@@ -57,15 +57,15 @@ class DistancePenalty:
 
 
 class L2SP(Callback):
-    """Adds to the loss how far the backbone's weights are from those before the fit.
+    """Adds a penalty on changes of the backbone's weights since the start of the fit.
 
-    The penalty ½ Σ (w − w₀)² is recorded as ``train/l2_sp_loss``. Usable under any Trainer; a decay of
-    weights towards zero, as of AdamW, pulls against it.
+    The penalty ½ Σ (w − w₀)² is recorded as ``train/l2_sp_loss``. Usable under any Trainer; weight decay
+    towards zero, as in AdamW, works against it.
 
     Parameters
     ----------
     weight
-        Of the penalty in the total loss.
+        Weight of the penalty in the total loss.
     """
 
     def __init__(self, weight: float = 1e-3) -> None:
@@ -99,7 +99,7 @@ class L2SP(Callback):
 
 
 def start_of_backbone(module: FinetuneModuleBase) -> dict[str, Tensor]:
-    """Return copies of the weights that are trained."""
+    """Return copies of the trained weights."""
     return {
         name: parameter.detach().clone()
         for name, parameter in module.backbone.named_parameters()

@@ -1,4 +1,4 @@
-"""What a run's settings add to its loss, for who makes steps without a Trainer."""
+"""The terms that a run's settings add to its loss, for code that makes steps without a Trainer."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def penalties(
     settings: TrainerConfig, module: FinetuneModuleBase, target: Sequence[Atoms]
 ) -> dict[str, Penalty]:
-    """Return the terms of the loss that a run of these settings has, by name.
+    """Return the additional loss terms of a run with these settings, by name.
 
     Parameters
     ----------
     settings
-        Of the run.
+        Settings of the run.
     module
-        The model before it is tuned.
+        The model before tuning.
     target
-        Structures that it is tuned on.
+        Structures of the target.
     """
     found: dict[str, Penalty] = {}
     if settings.replay is not None:

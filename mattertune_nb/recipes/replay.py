@@ -1,4 +1,4 @@
-"""Replay: beside each batch some structures away from the target, labelled by the model as it was."""
+"""Replay: with each batch, also train on structures away from the target, labelled by the original model."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class ReplayPenalty:
     backbone
         Builds the graphs.
     share
-        Structures for each one of the target.
+        Replayed structures per target structure.
     weight
-        Of their losses beside those of the target.
+        Weight of their losses relative to those of the target.
     seed
-        Of the draw.
+        Seed of the random draw.
 
     Attributes
     ----------
     moment
-        Numbers from which, with the seed, the draw follows: epoch, batch, process.
+        Numbers that determine the draw together with the seed: epoch, batch, process.
     errors
         Mean absolute errors of the last draw: ``energy_per_atom`` in eV/atom, ``forces`` in eV/Å.
     """
@@ -73,7 +73,7 @@ class ReplayPenalty:
         self.errors: dict[str, Tensor] = {}
 
     def draw(self, n_structures: int) -> list[int]:
-        """Return which structures stand beside a batch of so many."""
+        """Return the structures drawn for a batch of a given size."""
         n = min(max(round(self._share * n_structures), 1), len(self._foreign))
         rng = np.random.default_rng((self._seed, *self.moment))
         return sorted(rng.choice(len(self._foreign), n, replace=False).tolist())
@@ -81,7 +81,7 @@ class ReplayPenalty:
     def losses(
         self, module: FinetuneModuleBase, n_structures: int
     ) -> dict[str, tuple[Tensor, float]]:
-        """Return ``replay_energy`` and ``replay_forces``, as far as the model learns them."""
+        """Return ``replay_energy`` and ``replay_forces``, as far as the model is trained on them."""
         chosen = self.draw(n_structures)
         batch = self._backbone.collate([self._graphs[i] for i in chosen]).to(module.device)
         labels = self._labels(chosen, module.device)
@@ -121,11 +121,11 @@ def replay_set(
     Parameters
     ----------
     module
-        The model before it is tuned.
+        The model before tuning.
     target
-        What it will be tuned on.
+        Structures of the target.
     file
-        Structures with labels or without; not given: some are made, of other compositions than those on
+        Structures with or without labels; by default they are generated with compositions other than those on
         which :class:`ForeignMonitor` measures.
 
     Raises
@@ -137,8 +137,8 @@ def replay_set(
     if not len(found):
         elements = ", ".join(module.backbone.elements[:4])
         msg = (
-            f"replay: no structures can be made over the elements of the backbone ({elements} …) that the "
-            "target does not have. Give a file (trainer.replay.file), or turn replay off."
+            f"replay: no structures can be generated from the backbone's elements ({elements} …) that the "
+            "target does not contain. Give a file (trainer.replay.file), or turn replay off."
         )
         raise DataError(msg)
     energies, _ = Predictor(found.frames, module.backbone)(module)
@@ -148,23 +148,23 @@ def replay_set(
 
 
 class Replay(ForeignCallback):
-    """Trains on structures away from the target beside it, so that less is forgotten.
+    """Trains on structures away from the target as well, so that less is forgotten.
 
-    They are labelled by the model as the fit begins, or by a file. Their losses are those of the target's
-    energy and forces, recorded as ``train/replay_energy_loss`` and ``train/replay_forces_loss``, their errors
-    as ``train/replay_forces_mae`` (eV/Å) and ``train/replay_energy_per_atom_mae`` (eV/atom). Usable under
-    any Trainer.
+    They are labelled by the model at the start of the fit, or by a file. Their losses are those of the
+    target's energy and forces, recorded as ``train/replay_energy_loss`` and ``train/replay_forces_loss``;
+    their errors are recorded as ``train/replay_forces_mae`` (eV/Å) and ``train/replay_energy_per_atom_mae``
+    (eV/atom). Usable under any Trainer.
 
     Parameters
     ----------
     file
-        Structures; not given: some are made.
+        Structures; by default they are generated.
     share
-        Structures for each one of the target.
+        Replayed structures per target structure.
     weight
-        Of their losses beside those of the target.
+        Weight of their losses relative to those of the target.
     seed
-        Of the draw for each batch.
+        Seed of the random draw for each batch.
     """
 
     key = "replay"

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class GradualUnfreezing(Callback):
-    """Trains the readout first, and sets one interaction block after the other free, the last one first.
+    """Trains the readout first, and unfreezes one interaction block after the other, the last one first.
 
-    What is not free yet gets no step, and no decay either (Howard and Ruder, ACL 2018). Which blocks are free
-    follows from the epoch alone. Usable under any Trainer.
+    Frozen weights get no steps and no decay (Howard and Ruder, ACL 2018). Which blocks are trained depends
+    only on the epoch. Usable under any Trainer.
 
     Parameters
     ----------
     epochs
-        Epochs until the next block, from the last to the first, is trained as well; the embeddings are set
-        free with the first.
+        Epochs until the next block is trained as well, from the last to the first; the embeddings are
+        unfrozen with the first block.
     """
 
     def __init__(self, epochs: int = 1) -> None:
@@ -41,12 +41,12 @@ class GradualUnfreezing(Callback):
         self._depths = {p: found[name] for name, p in backbone.named_parameters()}
 
     def shallowest(self, epoch: int) -> int:
-        """Return the least depth that is trained.
+        """Return the smallest depth that is trained.
 
         Parameters
         ----------
         epoch
-            Counted from 0.
+            Epoch, counted from 0.
         """
         shallowest = max(self._depths.values()) - epoch // self._epochs
         return 0 if shallowest <= 1 else shallowest
@@ -58,5 +58,6 @@ class GradualUnfreezing(Callback):
         shallowest = self.shallowest(trainer.current_epoch)
         for parameter, depth in self._depths.items():
             if depth < shallowest:
-                # without a gradient an optimizer leaves it alone; distributed training waits for one of each
+                # without a gradient an optimizer leaves it alone; distributed training expects a gradient for
+                # each
                 parameter.grad = None

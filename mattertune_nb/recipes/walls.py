@@ -1,4 +1,4 @@
-"""Before and after a fit: whether two atoms that come close push each other apart."""
+"""Before and after a fit: whether two atoms at short distance repel each other."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 
 class WallMonitor(Callback):
-    """Compares the energies of pairs of atoms after a fit with those before, for all elements of the target.
+    """Compares pair energies after a fit with those before, for all elements of the target.
 
-    Usable under any Trainer; new holes are said in a warning of the log.
+    Usable under any Trainer; new holes are reported by a warning in the log.
 
     Attributes
     ----------
     untuned
-        Walls before the fit, ``None`` where they are not known.
+        Pair energies before the fit, ``None`` if unknown.
     tuned
-        Walls after it.
+        Pair energies after it.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class WallMonitor(Callback):
 
     @property
     def holes(self) -> list[Hole]:
-        """Where pairs pull each other together and should not, as far as it is known."""
+        """Holes, where pairs attract although they should repel, as far as known."""
         return [] if self.untuned is None else holes(self.untuned, self.tuned)
 
     @override
@@ -69,19 +69,19 @@ class WallMonitor(Callback):
             with trainer.precision_plugin.forward_context():
                 self.untuned = walls(module, elements)
         except MatterTuneError as exc:
-            log.warning("Whether atoms push each other apart is not known (%s)", exc)
+            log.warning("Short-range repulsion could not be checked (%s)", exc)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.compare(cast("FinetuneModuleBase", pl_module))
 
     def compare(self, model: FinetuneModuleBase) -> None:
-        """Compute the walls of a model that became of the fit.
+        """Compute the pair energies of a model that resulted from the fit.
 
         Parameters
         ----------
         model
-            With the weights that count.
+            The model with the relevant weights.
         """
         if self.untuned is None:
             return

@@ -168,7 +168,7 @@ def test_a_run_that_replays_forgets_less_and_records_it(morse_config, oxide, tmp
 def test_where_nothing_can_be_made_a_file_is_asked_for(morse_config, monkeypatch):
     monkeypatch.setattr(foreign, "foreign_structures", lambda *args, **kwargs: [])
     with pytest.raises(
-        mt.DataError, match=r"replay: no structures can be made .*trainer\.replay\.file"
+        mt.DataError, match=r"replay: no structures can be generated .*trainer\.replay\.file"
     ):
         mt.MatterTuner(morse_config(replay=mt.ReplayConfig())).tune()
 

@@ -75,7 +75,7 @@ def test_the_widget_makes_the_chosen_checks_and_shows_them(run):
         box.value = name in ("rotation", "walls")
     view.start()
     view.wait()
-    assert "atoms that come close" in view.text or "close atoms push" in view.text
+    assert "atoms that come close" in view.text or "close atoms repel" in view.text
     assert "✓ pass" in view.text
     assert "two copies" not in view.text
     assert not view.start_button.disabled

@@ -1,4 +1,4 @@
-"""The checks of a potential that is to be used, each by its name."""
+"""The checks of whether a potential is fit for use, by name."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ CHECKS: dict[str, Callable[[Case], Line]] = {
     "relax": relax,
     "dense": dense,
 }
-"""In the order in which they are made."""
+"""In the order in which they are run."""

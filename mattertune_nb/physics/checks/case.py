@@ -1,4 +1,4 @@
-"""What the checks of a potential are given: calculators before and after, structures, and time."""
+"""The input of the checks: calculators before and after tuning, structures, and time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Cancelled(Exception):  # noqa: N818  it is no error
-    """The validation was ended by who asked for it."""
+    """The caller cancelled the validation."""
 
 
 @dataclass
@@ -35,23 +35,23 @@ class Case:
     tuned
         Its ASE calculator.
     untuned
-        That of the potential before; ``None`` where it is not known.
+        That of the potential before tuning; ``None`` if unknown.
     frames
-        Structures of the target; where they have labels, on their calculators.
+        Structures of the target, with labels, if any, on their calculators.
     precise
-        The tuned potential in double precision, for finite differences; `tuned` where not given.
+        The tuned potential in double precision, for finite differences; by default `tuned`.
     walls
-        Returns the walls before (or ``None``) and after; not given: they are not looked at.
+        Returns the pair energies before (or ``None``) and after tuning; by default they are not checked.
     distances
-        Of each structure to those that were trained on, NaN where it is not known; ``None``: of none.
+        Distance of each structure from training, NaN if unknown; ``None``: all unknown.
     seconds
         Time that all checks together may take.
     temperature
-        Of the dynamics, in K.
+        Temperature of the dynamics, in K.
     seed
-        Of everything random.
+        Seed of all random numbers.
     cancelled
-        Asked now and then; once it says so, :class:`Cancelled` is raised.
+        Called now and then; when it returns true, :class:`Cancelled` is raised.
     """
 
     tuned: Calculator
@@ -67,31 +67,31 @@ class Case:
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def calculators(self) -> dict[str, Calculator]:
-        """Return the calculators by ``untuned``, where there is one, and ``tuned``."""
+        """Return the calculators as ``untuned``, if available, and ``tuned``."""
         before = {} if self.untuned is None else {"untuned": self.untuned}
         return before | {"tuned": self.tuned}
 
     def look_up(self) -> None:
-        """Raise :class:`Cancelled` where the validation is to end."""
+        """Raise :class:`Cancelled` if the validation should end."""
         if self.cancelled():
             raise Cancelled
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what several checks need, made by the first of them.
+        """Return a result that several checks need, computed by the first of them.
 
         Parameters
         ----------
         name
-            Of it.
+            Name of the result.
         make
-            Makes it.
+            Computes it.
         """
         if name not in self._kept:
             self._kept[name] = make()
         return cast("T", self._kept[name])
 
     def start(self) -> Atoms:
-        """Return a structure of the target that is near its equilibrium: of some, that with least forces."""
+        """Return a target structure near its equilibrium: of several, the one with the smallest forces."""
 
         def least() -> Atoms:
             some = [self.frames[i] for i in evenly_spread(len(self.frames), 8)]
@@ -101,12 +101,12 @@ class Case:
         return self.once("start", least).copy()
 
     def rng(self) -> np.random.Generator:
-        """Return random numbers, the same each time."""
+        """Return a random generator that is the same each time."""
         return np.random.default_rng(self.seed)
 
 
 def seconds_of(calculator: Calculator, atoms: Atoms, name: str) -> float:
-    """Return how long a calculator takes for a property of a structure that it has not seen."""
+    """Return the time a calculator takes for a property of a structure that it has not seen."""
     moved = atoms.copy()
     moved.rattle(1e-3)
     begun = time.monotonic()
@@ -115,12 +115,12 @@ def seconds_of(calculator: Calculator, atoms: Atoms, name: str) -> float:
 
 
 class Clock:
-    """Time that a part of a check may take.
+    """Time limit of a part of a check.
 
     Parameters
     ----------
     seconds
-        As many.
+        The limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -139,7 +139,7 @@ def bare(atoms: Atoms) -> Atoms:
 
 
 def closest(atoms: Atoms) -> float:
-    """Return the least distance of two atoms over the sum of their covalent radii; infinite of one atom."""
+    """Return the smallest distance of two atoms over the sum of covalent radii; infinite for one atom."""
     radii = covalent_radii[atoms.numbers]
     i, j, d = neighbor_list("ijd", atoms, 3.0)
     return float((d / (radii[i] + radii[j])).min()) if len(d) else float("inf")

@@ -1,4 +1,4 @@
-"""The crystal that a potential has: a structure of the target, relaxed with its cell."""
+"""The crystal of a potential: a target structure, relaxed with its cell."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from mattertune_nb.physics.checks.case import Case
 
 _TIME = 0.05
-"""Part of the time of all checks, for each of the two potentials."""
+"""Fraction of the time of all checks, for each of the two potentials."""
 
-_FMAX, _STEPS = 0.01, 300  # eV/Å, of the cell as ASE counts it
-_SYMMETRIC = 0.02  # Å, to which positions are taken as symmetric
+_FMAX, _STEPS = 0.01, 300  # eV/Å, for the cell as ASE counts it
+_SYMMETRIC = 0.02  # Å, tolerance for symmetric positions
 
 
 class NoCrystal(Exception):  # noqa: N818  it is no error
-    """The target has none, or it was not found in the time that there was."""
+    """The target has no crystal, or it was not found in the available time."""
 
 
 def crystal(case: Case, stage: str) -> Atoms:
-    """Return the structure that the dynamics begin with, relaxed with its cell and made symmetric.
+    """Return the starting structure of the dynamics, relaxed with its cell and symmetrised.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _relaxed(case: Case, stage: str) -> Atoms | str:
             break
         changed = atoms.get_volume() / volume
         if not np.isfinite(atoms.positions).all() or not 0.5 < changed < 2:
-            return f"{stage}, the cell does not relax to one near by"
+            return f"{stage}, the cell does not relax to a nearby one"
         if clock.is_over():
             break
     force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())

@@ -1,4 +1,4 @@
-"""Distances in a run with a thermostat beside those of the data: the radial distribution function."""
+"""Compares radial distribution functions of a thermostatted run with those of the data."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _RADIUS, _BIN = 6.0, 0.1  # Å
 _MOST, _LEAST = 40, 3
-"""Frames of a side that are looked at, and without which nothing is said."""
+"""Maximum number of frames examined on each side, and minimum number for a conclusion."""
 
 _SETTLED = 15
-"""Structures of the run without which it has not yet forgotten where it began."""
+"""Minimum number of structures for the run to have forgotten its start."""
 
 _ALIKE, _UNLIKE = 0.15, 0.4
-"""Differences up to which the check passes, and from which it fails."""
+"""Differences up to which the check passes, and above which it fails."""
 
 _CHANCE = 1.5
-"""A difference up to that many times that of two halves of the data is chance."""
+"""A difference up to this factor times that between two halves of the data is chance."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Distribution:
     Attributes
     ----------
     by_pair
-        Of each pair of elements, e.g. ``H-O``, (n,): of periodic structures the density of neighbours over
-        that of an ideal gas, of others the share of distances per Å.
+        For each pair of elements, e.g. ``H-O``, (n,): for periodic structures the density of neighbours
+        relative to an ideal gas, for others the fraction of distances per Å.
     counts
-        Distances that each was made of.
+        Number of distances in each.
     total
         (n,) over all pairs.
     """
@@ -58,17 +58,17 @@ class Distribution:
 
 
 def radii() -> NDArray[np.float64]:
-    """Return the middles of the bins in Å, (n,)."""
+    """Return the centres of the bins in Å, (n,)."""
     return np.asarray(_BIN * (np.arange(round(_RADIUS / _BIN)) + 0.5), dtype=np.float64)
 
 
 def distribution(frames: Sequence[Atoms]) -> Distribution:
-    """Count distances up to 6 Å in structures that are all periodic in three directions, or none is.
+    """Count distances up to 6 Å in structures that are either all periodic in three directions or none is.
 
     Parameters
     ----------
     frames
-        At least one.
+        One or more structures.
     """
     n, is_gas = len(radii()), bool(frames[0].pbc.all())
     edges = _BIN * np.arange(n + 1)
@@ -99,10 +99,10 @@ def distribution(frames: Sequence[Atoms]) -> Distribution:
 
 
 def difference(one: Distribution, other: Distribution) -> tuple[float, str]:
-    """Return how far two are apart, 0 to 1, and the pair of elements that differs most.
+    """Return the difference between two distributions, 0 to 1, and the pair of elements that differs most.
 
-    It is the area between two curves over that below both, the mean over the pairs of elements by the
-    distances that `other` has of them.
+    It is the area between two curves divided by the area below both, averaged over pairs of elements weighted
+    by the number of distances in `other`.
     """
     parts = {}
     for name, theirs in other.by_pair.items():
@@ -129,13 +129,13 @@ def _alike(frames: Sequence[Atoms], start: Atoms) -> list[Atoms]:
 
 
 def rdf(case: Case) -> Line:
-    """Compare the radial distribution function of the run with a thermostat with that of the data."""
+    """Compare the radial distribution function of the thermostatted run with that of the data."""
     start = case.start()
     alike = _alike(case.frames, start)[:_MOST]
     if len(start) < 2 or (start.pbc.any() and not start.pbc.all()):
-        return Line("rdf", "skipped", reason="one atom, or periodic in some directions only")
+        return Line("rdf", "skipped", reason="a single atom, or periodic in only some directions")
     if len(alike) < _LEAST:
-        said = f"{len(alike)} of the frames have the composition that the run began with; {_LEAST} are needed"
+        said = f"{len(alike)} of the frames have the composition of the run; {_LEAST} are needed"
         return Line("rdf", "skipped", reason=said)
     frames = heated(case).frames
     frames = frames[len(frames) // 4 :]

@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from mattertune_nb.physics.scorecard import Status
 
 _NVE, _NVT = 1.0, 5.0
-"""ps of each at most."""
+"""Maximum ps of each."""
 
 _NVE_TIME, _NVT_TIME = 0.10, 0.22
-"""Part of the time of all checks."""
+"""Fraction of the time of all checks."""
 
-_SETTLED = 0.25  # of the run, in which kinetic becomes potential energy
+_SETTLED = 0.25  # fraction of the run in which kinetic energy becomes potential energy
 _DRIFT = 1.0, 10.0  # meV/atom/ps
-_LEAST = 20  # steps, without which nothing is said
-_CLOSE = 0.45  # of the sum of covalent radii
+_LEAST = 20  # minimum steps for a conclusion
+_CLOSE = 0.45  # relative to the sum of covalent radii
 _HOT = 5.0  # times the temperature
 _LOST = 6.0  # Å to the nearest other atom
 
 
 def time_step(atoms: Atoms) -> float:
-    """Return the fs of a step: half of one with hydrogen, which swings fast."""
+    """Return the time step in fs: half as long with hydrogen, which vibrates fast."""
     return 0.5 if 1 in atoms.numbers else 1.0
 
 
 def nve(case: Case) -> Line:
-    """Let the atoms move freely, and fit how the total energy drifts."""
+    """Run dynamics without a thermostat, and fit the drift of the total energy."""
     drift, unsure, length = {}, {}, {}
     for stage, calculator in case.calculators().items():
         atoms = case.start()
@@ -65,7 +65,7 @@ def nve(case: Case) -> Line:
         drift[stage], unsure[stage] = _slope(energies, time_step(atoms))
         length[stage] = len(energies)
     value = drift["tuned"]
-    # a short run says little: what may as well be a swing of the energy is no drift
+    # a short run says little: a drift within the fluctuations of the energy does not count
     least = abs(value) - unsure["tuned"]
     status: Status = "fail" if not least <= _DRIFT[1] else "warn"
     status = "pass" if least <= _DRIFT[0] else status
@@ -85,9 +85,9 @@ def _rounded(value: float) -> str:
 
 
 def _slope(energies: list[float], step: float) -> tuple[float, float]:
-    """Return the drift of energies (eV/atom) `step` fs apart, in meV/atom/ps, and what it may be off.
+    """Return the drift of energies (eV/atom) `step` fs apart, in meV/atom/ps, and its uncertainty.
 
-    The latter is how far the energies swing around it, over the length of the run.
+    The latter is the fluctuation of the energies around the fit divided by the length of the run.
     """
     kept = np.array(energies[int(_SETTLED * len(energies)) :])
     if not np.isfinite(kept).all():
@@ -100,18 +100,18 @@ def _slope(energies: list[float], step: float) -> tuple[float, float]:
 
 @dataclass
 class Heated:
-    """What is noted of a run with a thermostat.
+    """Record of a run with a thermostat.
 
     Attributes
     ----------
     temperatures
         In K, after each step.
     closest
-        Least distance of two atoms over the sum of their covalent radii.
+        Smallest distance of two atoms over the sum of their covalent radii.
     frames
-        Each tenth structure.
+        Every tenth structure.
     wrong
-        Why the run was ended, empty where nothing was wrong.
+        Why the run was ended; empty if nothing went wrong.
     """
 
     temperatures: list[float] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Heated:
 
 
 def heated(case: Case) -> Heated:
-    """Let the tuned model hold a temperature for some ps; the run is made once for all checks."""
+    """Run the tuned model with a thermostat for some ps; the run is shared by all checks."""
     return case.once("heated", lambda: _heated(case))
 
 
@@ -151,7 +151,7 @@ def _heated(case: Case) -> Heated:
 
 
 def nvt(case: Case) -> Line:
-    """Hold a temperature: atoms neither come too close, nor leave, nor heat up."""
+    """Check a run with a thermostat: atoms neither come too close, nor leave, nor heat up."""
     seen = heated(case)
     ps = 1e-3 * time_step(case.start()) * len(seen.temperatures)
     mean = float(np.mean(seen.temperatures[len(seen.temperatures) // 2 :]))
@@ -194,7 +194,7 @@ def _run(
     seconds: float,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Make steps until time of either kind is over, or `stop` says so."""
+    """Make steps until either time limit is reached, or `stop` says so."""
     clock = Clock(seconds)
     step = time_step(dynamics.atoms)
     for _ in range(round(1e3 * ps / step)):

@@ -1,4 +1,4 @@
-"""Elastic constants of a crystal, by stresses of strained cells."""
+"""Elastic constants of a crystal, from the stresses of strained cells."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from mattertune_nb.physics.scorecard import Status
 
 _STRAIN = 0.002
-"""Potentials bend: CHGNet's C11 of silicon is 161 GPa by strains of 0.01 %, 152 by these and 131 by 0.5 %."""
+"""Potentials are anharmonic: CHGNet gives C11 of silicon as 161 GPa at 0.01 %, 152 at this, 131 at 0.5 %."""
 
 _TIME = 0.04
-"""Part of the time of all checks, for each of the two potentials."""
+"""Fraction of the time of all checks, for each of the two potentials."""
 
 _FMAX, _STEPS, _USUAL_STEPS = 0.005, 50, 8
 _OTHER = 1.5
-"""A modulus that many times another one is another material."""
+"""A modulus larger than another one by this factor is that of a different material."""
 
 
 def elastic(case: Case) -> Line:
@@ -48,12 +48,14 @@ def elastic(case: Case) -> Line:
             are_free = tensor is not None
         if tensor is None:
             tensor = elastic_tensor(case, crystals[stage], calculator, relax=False)
-        assert tensor is not None  # without relaxations nothing is cut
+        assert tensor is not None  # without relaxations there is no time limit
         tensors[stage] = tensor
     moduli = {stage: _moduli(tensor) for stage, tensor in tensors.items()}
     status, said = _judged(tensors, moduli)
     kind = (
-        "positions relaxed" if are_free else "positions held, as relaxing them would take too long"
+        "positions relaxed"
+        if are_free
+        else "positions fixed, because relaxing them would take too long"
     )
     return Line(
         "elastic",
@@ -76,7 +78,7 @@ def elastic(case: Case) -> Line:
 def elastic_tensor(
     case: Case, atoms: Atoms, calculator: Calculator, *, relax: bool
 ) -> NDArray[np.float64] | None:
-    """Return the elastic tensor in GPa, (6, 6) in Voigt order; ``None`` where the time is over.
+    """Return the elastic tensor in GPa, (6, 6) in Voigt order; ``None`` if time runs out.
 
     Parameters
     ----------
@@ -87,9 +89,9 @@ def elastic_tensor(
     calculator
         Its potential.
     relax
-        Whether atoms find their new places in each strained cell.
+        Whether to relax the atoms in each strained cell.
     """
-    # half a second, which the other checks do not need
+    # the import takes half a second, which the other checks do not need
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pymatgen.analysis.elasticity import ElasticTensor, Strain, Stress
@@ -118,7 +120,7 @@ def elastic_tensor(
 
 
 def _is_relaxed(strained: Atoms, case: Case, clock: Clock) -> bool:
-    """Relax positions in a strained cell; return False where the time is over before its steps."""
+    """Relax positions in a strained cell; return False if time runs out first."""
     for converged in FIRE(strained, logfile=None).irun(fmax=_FMAX, steps=_STEPS):
         case.look_up()
         if converged:
@@ -134,7 +136,7 @@ def _has_time(case: Case, calculator: Calculator, atoms: Atoms) -> bool:
 
 
 def _moduli(tensor: NDArray[np.float64]) -> tuple[float, float]:
-    """Return bulk and shear modulus after Voigt, Reuss and Hill, in GPa."""
+    """Return the Voigt–Reuss–Hill bulk and shear moduli, in GPa."""
     from pymatgen.analysis.elasticity import ElasticTensor
 
     fitted = ElasticTensor.from_voigt(tensor)

@@ -1,4 +1,4 @@
-"""Errors against labels, by element and by the size of the force."""
+"""Errors against labels, by element and by size of the force."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _MOST = 12
 _WORSE = 1.1
-"""An error that many times that before is worse, and no chance."""
+"""An error this many times that before tuning is worse, beyond chance."""
 
 
 def parity(case: Case) -> Line:
-    """Compare forces with labels: all, by element, by composition, and small, middling and large ones."""
+    """Compare forces with labels: overall, by element, composition and size (small, medium, large)."""
     frames = labelled(case)
     if not frames:
         return Line("parity", "skipped", reason="the frames have no labels")
@@ -39,7 +39,7 @@ def parity(case: Case) -> Line:
     low, high = np.quantile(norms, [1 / 3, 2 / 3])
     groups |= {
         "small forces": norms <= low,
-        "middling forces": (norms > low) & (norms <= high),
+        "medium forces": (norms > low) & (norms <= high),
         "large forces": norms > high,
     }
     errors: dict[str, dict[str, float]] = {}
@@ -64,7 +64,7 @@ def parity(case: Case) -> Line:
 
 
 def labelled(case: Case) -> list[Atoms]:
-    """Return up to twelve frames that have forces as labels, evenly spread."""
+    """Return up to twelve frames with forces as labels, evenly spread."""
     there = [a for a in case.frames if a.calc is not None and "forces" in a.calc.results]
     return [there[i] for i in evenly_spread(len(there), _MOST)]
 

@@ -1,4 +1,4 @@
-"""Relaxations: from rattled structures they converge, and from dense ones nothing falls into a hole."""
+"""Relaxations: they converge from rattled structures, and nothing falls into a hole from dense ones."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STARTS, _MOVED = 2, 0.1  # Å
 _FMAX, _STEPS = 0.05, 150
 _DENSE_STARTS, _DENSE_ATOMS, _DENSE_STEPS = 10, 8, 60
 _PACKED, _LEAST_VOLUME = 1.1, 4.0
-"""Volume of a dense start over that of spheres with covalent radii, and Å³ per atom that it has at least:
-hydrogen's radius says little of how it packs."""
+"""Volume of a dense starting structure relative to spheres with covalent radii, and minimum volume per atom
+in Å³: hydrogen's radius says little about its packing."""
 
 _DRAWS = 20
-"""Of so many, that one is taken whose nearest two atoms are farthest apart."""
+"""Of this many, the structure with the largest closest approach is used."""
 
 _FALLEN = 0.5
-"""Part of the sum of covalent radii below which two atoms have fallen into each other."""
+"""Fraction of the sum of covalent radii below which two atoms have fallen into each other."""
 
 
 def relax(case: Case) -> Line:
@@ -54,7 +54,7 @@ def relax(case: Case) -> Line:
     if fallen:
         reason = f"in {fallen} two atoms fell into each other"
     elif cut:
-        reason += f"; not below {_FMAX} within the steps or the time that there were"
+        reason += f"; not below {_FMAX} within the available steps or time"
     return Line(
         "relax",
         status,
@@ -76,7 +76,7 @@ def dense(case: Case) -> Line:
             atoms = start.copy()
             _relaxed(case, atoms, calculator, _DENSE_STEPS, clock)
             if fallen[stage] and clock.is_over():
-                break  # of one that was cut nothing is known
+                break  # one that was cut off is inconclusive
             is_lost = not np.isfinite(atoms.positions).all()
             fallen[stage].append(is_lost or closest(atoms) < _FALLEN)
     n_made = min(map(len, fallen.values()))
@@ -86,7 +86,7 @@ def dense(case: Case) -> Line:
     reason = {
         "pass": "none fell into a hole",
         "warn": "no more than untuned",
-        "fail": "more than untuned fall into holes: beware of high pressure and of random searches",
+        "fail": "more fall into holes than untuned: beware of high pressure and of random structure searches",
     }[status]
     return Line(
         "dense",
@@ -99,7 +99,7 @@ def dense(case: Case) -> Line:
 
 
 def _packing(case: Case, k: int) -> Atoms:
-    """Return a few atoms of the target at random places of a small periodic cell."""
+    """Return a few atoms of the target at random positions in a small periodic cell."""
     rng = np.random.default_rng((case.seed, k))
     numbers = case.start().numbers
     chosen = rng.choice(numbers, min(_DENSE_ATOMS, max(len(numbers), 4)))
@@ -114,7 +114,7 @@ def _packing(case: Case, k: int) -> Atoms:
 
 
 def _relaxed(case: Case, atoms: Atoms, calculator: Calculator, steps: int, clock: Clock) -> bool:
-    """Relax positions; return whether it converged before its steps or the time were over."""
+    """Relax positions; return whether this converged before steps or time ran out."""
     atoms.calc = calculator
     optimizer = FIRE(atoms, logfile=None, maxstep=0.1)
     for converged in optimizer.irun(fmax=_FMAX, steps=steps):

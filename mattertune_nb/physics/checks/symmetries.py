@@ -1,4 +1,4 @@
-"""What holds for any potential: forces are gradients, and neither place nor order of atoms counts."""
+"""Properties of any potential: forces are gradients, and neither orientation nor order of atoms matters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STEP = 1e-3  # Å
 _COMPONENTS = 6
-_GRADIENT = 2.0, 20.0  # meV/Å; to pass, and to be warned of
+_GRADIENT = 2.0, 20.0  # meV/Å; limits for pass and warning
 _FORCES = 1.0, 10.0  # meV/Å
 _ENERGY = 0.05, 1.0  # meV/atom
 
@@ -53,7 +53,7 @@ def gradient(case: Case) -> Line:
 
 
 def rotation(case: Case) -> Line:
-    """Turn a structure at random: the energy stays, and forces turn with it."""
+    """Rotate a structure at random: the energy is unchanged, and forces rotate with it."""
     atoms = case.start()
     turn = Rotation.random(rng=case.seed).as_matrix()
     turned = atoms.copy()
@@ -63,14 +63,14 @@ def rotation(case: Case) -> Line:
 
 
 def permutation(case: Case) -> Line:
-    """Put atoms in another order: the energy stays, and forces go with their atoms."""
+    """Reorder the atoms: the energy is unchanged, and forces follow their atoms."""
     atoms = case.start()
     order = case.rng().permutation(len(atoms))
     return _compared("permutation", case.tuned, atoms, atoms[order], lambda forces: forces[order])
 
 
 def size(case: Case) -> Line:
-    """Compare two copies, side by side where periodic and far apart where not, with twice one."""
+    """Compare two copies, side by side if periodic and far apart if not, with twice one."""
     atoms = case.start()
     if atoms.pbc.any():
         axis = int(np.argmax(atoms.pbc))
@@ -102,7 +102,7 @@ def _compared(
         name,
         status,
         tuned=f"{of_energy:.2g} meV/atom, {of_forces:.2g} meV/Å",
-        reason="differences of energy and of the worst force, which should be none",
+        reason="differences of the energy and of the worst force, which should be zero",
         numbers={"energy_meV_per_atom": of_energy, "forces_meV_per_A": of_forces},
     )
 

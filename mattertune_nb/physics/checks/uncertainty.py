@@ -1,4 +1,4 @@
-"""What errors go with: the spread of an ensemble, the distance from what was trained on."""
+"""What errors correlate with: the spread of an ensemble, the distance from training."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def spread(case: Case) -> Line:
         errors.append(np.ravel(forces - atoms.calc.results["forces"]))
         spreads.append(np.ravel(case.tuned.results["forces_std"]))
     found = calibration(np.concatenate(errors), np.concatenate(spreads))
-    # as far off either way is as bad
+    # too large and too small are equally bad
     off = max(found.factor, 1 / max(found.factor, 1e-12))
     status: Status = "fail" if off > _FAR else "pass"
     if status == "pass" and (off > _FACTOR or not found.correlation > _RANK):
         status = "warn"
     said = {
-        "pass": "the spread says how large errors are",
+        "pass": "the spread indicates how large errors are",
         "warn": "the spread is a rough measure of errors",
-        "fail": "the spread says little of how large errors are",
+        "fail": "the spread says little about how large errors are",
     }[status]
     rms = [1e3 * float(np.sqrt(np.mean(np.concatenate(v) ** 2))) for v in (spreads, errors)]
     return Line(
@@ -73,7 +73,7 @@ def distance(case: Case) -> Line:
             errors.append(1e3 * float(np.abs(wrong).mean()))
             far.append(case.distances[k])  # type: ignore[index]  # it is known
     if len(far) < _FRAMES:
-        said = f"distances and labels are known of {len(far)} structures, {_FRAMES} are needed"
+        said = f"distances and labels are known for {len(far)} structures; {_FRAMES} are needed"
         return Line("distance", "skipped", reason=said)
     order, third = np.argsort(far), len(far) // 3
     near, away = (
@@ -86,7 +86,7 @@ def distance(case: Case) -> Line:
         "warn" if grows else "pass",
         tuned=f"{near:.0f} meV/Å near, {away:.0f} far",
         reason=(
-            ("errors grow away from what was trained on: " if grows else "")
+            ("errors grow away from the training data: " if grows else "")
             + f"thirds of {len(far)} structures at {np.mean(np.sort(far)[:third]):.2g} and "
             f"{np.mean(np.sort(far)[-third:]):.2g} of the distance of two training structures; rank "
             f"correlation {found.correlation:.2f}"

@@ -1,4 +1,4 @@
-"""Phonons of a crystal by phonopy: no direction in which atoms slide away."""
+"""Phonons of a crystal by phonopy: there should be no imaginary modes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from mattertune_nb.physics.scorecard import Status
 
 _TIME = 0.06
-"""Part of the time of all checks, for each of the two potentials."""
+"""Fraction of the time of all checks, for each of the two potentials."""
 
 _LENGTHS, _MOST_ATOMS = (10.0, 8.0, 6.0, 0.0), 250
-"""Å that a supercell has in each direction, the longest for which there is time, and its atoms."""
+"""Length in Å of a supercell in each direction, the largest affordable one is used, and its maximum atoms."""
 
 _MOVED = 0.01  # Å
-_IMAGINARY = -0.3  # THz, below which it is not noise
+_IMAGINARY = -0.3  # THz; below this it is not noise
 _OTHER = 1.2
 _MESH, _BROAD, _POINTS = 30.0, 0.15, 121  # Å, THz
 
 
 def phonons(case: Case) -> Line:
-    """Move atoms of the relaxed crystal one by one and find its frequencies."""
+    """Displace atoms of the relaxed crystal one by one and compute its frequencies."""
     if find_spec("phonopy") is None:
         said = "needs phonopy: pip install 'mattertune-nb[phonons]'"
         return Line("phonons", "skipped", reason=said)
@@ -58,13 +58,15 @@ def phonons(case: Case) -> Line:
         status,
         untuned=shown.get("untuned", ""),
         tuned=shown["tuned"],
-        reason=f"{said}; of a supercell of {n_atoms} atoms, negative stands for imaginary",
+        reason=f"{said}; for a supercell of {n_atoms} atoms; negative means imaginary",
         numbers={
             **{f"{stage}_lowest_THz": value for stage, value in lowest.items()},
             **{f"{stage}_highest_THz": value for stage, value in highest.items()},
             "supercell_atoms": n_atoms,
         },
-        curves=Curves("frequency (THz)", "density of phonons (1/THz)", grid.tolist(), densities),
+        curves=Curves(
+            "frequency (THz)", "phonon density of states (1/THz)", grid.tolist(), densities
+        ),
     )
 
 
@@ -74,7 +76,7 @@ def vibrations(case: Case, atoms: Atoms, calculator: Calculator) -> Any:
     Parameters
     ----------
     case
-        Says how much time there is, and whether to end.
+        Gives the available time, and whether to end.
     atoms
         The crystal, relaxed and symmetric.
     calculator
@@ -106,12 +108,12 @@ def vibrations(case: Case, atoms: Atoms, calculator: Calculator) -> Any:
 
 
 def lowest_of(phonon: Any) -> float:
-    """Return the lowest frequency in THz at the wave vectors that fit the supercell, no interpolated one."""
+    """Return the lowest frequency in THz at the wave vectors commensurate with the supercell."""
     return float(_frequencies(phonon).min())
 
 
 def highest_of(phonon: Any) -> float:
-    """Return the highest frequency in THz at the wave vectors that fit the supercell."""
+    """Return the highest frequency in THz at the wave vectors commensurate with the supercell."""
     return float(_frequencies(phonon).max())
 
 
@@ -156,12 +158,18 @@ def _density(phonon: Any, grid: Any) -> list[float]:
 def _judged(lowest: dict[str, float], highest: dict[str, float]) -> tuple[Status, str]:
     if lowest["tuned"] < _IMAGINARY:
         if lowest.get("untuned", -np.inf) >= _IMAGINARY:
-            return "fail", "imaginary ones that the untuned model has not: the crystal slides away"
+            return (
+                "fail",
+                "imaginary modes that the untuned model does not have: the crystal is unstable",
+            )
         return (
             "warn",
-            "imaginary ones: this crystal is at no minimum, be it true or the model's fault",
+            "imaginary modes: the crystal is not at a minimum, in reality or because of the model",
         )
     before = highest.get("untuned")
     if before and not 1 / _OTHER < highest["tuned"] / before < _OTHER:
-        return "warn", "the highest is far from that of the untuned model: which is right?"
+        return (
+            "warn",
+            "the highest frequency is far from that of the untuned model: which is right?",
+        )
     return "pass", "none is imaginary"

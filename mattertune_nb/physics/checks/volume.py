@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _STRAINS = np.linspace(-0.12, 0.12, 9)
 _OTHER = 1.5
-"""A bulk modulus that many times another one is another material."""
+"""A bulk modulus larger than another one by this factor is that of a different material."""
 
 
 def volume(case: Case) -> Line:
-    """Scale a crystal by 12 % either way, with its atoms, and fit Birch and Murnaghan's equation."""
+    """Scale a crystal by up to 12 % in volume with its atoms, and fit the Birch–Murnaghan equation."""
     atoms = case.start()
     if not atoms.pbc.all():
         return Line("volume", "skipped", reason="not periodic in three directions")
@@ -61,7 +61,7 @@ def volume(case: Case) -> Line:
 
 
 def _bulk_modulus(volumes: NDArray[np.float64], energies: NDArray[np.float64]) -> float | None:
-    """Return the bulk modulus in GPa; ``None`` where the curve has no minimum."""
+    """Return the bulk modulus in GPa; ``None`` if the curve has no minimum."""
     if not 0 < int(np.argmin(energies)) < len(energies) - 1:
         return None
     with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def _judged(energies: NDArray[np.float64], moduli: dict[str, float | None]) -> t
     if not np.isfinite(energies).all():
         return "fail", "an energy is not finite"
     slopes = np.diff(energies)
-    # within what is compressed the energy rises the more, the smaller the volume
+    # under compression the energy must rise faster and faster
     compressed = slopes[: len(slopes) // 2]
     if slopes[0] >= 0:
         return "fail", "the energy falls when the crystal is compressed"

@@ -1,4 +1,4 @@
-"""Whether two atoms that come close push each other apart."""
+"""Whether two atoms at short distance repel each other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def walls(case: Case) -> Line:
-    """Compare the energies of each pair of elements with those before."""
+    """Compare pair energies of all pairs of elements with those before tuning."""
     if case.walls is None:
-        return Line("walls", "skipped", reason="no model to compute them with")
+        return Line("walls", "skipped", reason="there is no model to compute pair energies")
     before, after = case.walls()
     found = holes(after) if before is None else holes(before, after)
     new = [str(hole) for hole in found if hole.is_new or before is None]
@@ -23,7 +23,7 @@ def walls(case: Case) -> Line:
     status: Status = "fail" if new else "warn" if old else "pass"
     reason = f"new holes: {', '.join(new)}" if new else "no new holes"
     if old:
-        reason += f"; there before: {', '.join(old)}"
+        reason += f"; present before: {', '.join(old)}"
     n_before = "" if before is None else f"{len({h.pair for h in holes(before)})} pairs with a hole"
     return Line(
         "walls",
