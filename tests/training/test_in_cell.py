@@ -87,7 +87,7 @@ def test_a_validation_tells_its_checks(shown, morse_config):
     shown.clear()
     run.validate(["rotation", "size"])
     assert "validation of run: model and structures" in shown[0]
-    assert "turned structures" in shown[1]
+    assert "rotated structures" in shown[1]
     assert 'value="0" max="2"' in shown[1]
     assert "two copies give twice one" in shown[2]
     assert 'value="1" max="2"' in shown[2]
