@@ -1,7 +1,7 @@
-"""Fine-tune atomistic foundation models from a notebook, Python or a shell.
+"""Fine-tune atomistic foundation models from a notebook, Python or the shell.
 
 Public names are listed in ``__init__.pyi`` and loaded on first use, so that importing the package costs next
-to nothing and a form can be shown before torch is.
+to nothing and a form can be shown before torch is loaded.
 """
 
 from importlib.metadata import version

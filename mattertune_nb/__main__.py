@@ -1,4 +1,4 @@
-"""``python -m mattertune_nb``: the command line where its script is not on the path."""
+"""``python -m mattertune_nb``: the command line, if its script is not on the path."""
 
 from mattertune_nb.cli import main
 

@@ -44,12 +44,12 @@ class PropertyPredictor:
     Parameters
     ----------
     model
-        A tuned, or an untuned, model; a run, its directory or a checkpoint, whose best model is loaded.
+        A tuned or untuned model; or a run, its directory or a checkpoint, whose best model is loaded.
     batch_size
         Structures per batch.
     max_atoms
-        Atoms per batch at most, in place of `batch_size`. Neither given: 128 on a CPU, whose caches hold no
-        more (``tests/benchmarks/bench_prediction.py``), 2000 elsewhere.
+        Maximum atoms per batch, in place of `batch_size`. If neither is given: 128 on a CPU, whose caches
+        hold no more (``tests/benchmarks/bench_prediction.py``), 2000 elsewhere.
     """
 
     def __init__(
@@ -66,29 +66,29 @@ class PropertyPredictor:
     def predict(
         self, atoms: Sequence[Atoms], properties: Sequence[PropertyName] | None = None
     ) -> list[dict[str, Any]]:
-        """Predict energy, forces, stress, and properties that the model has learnt beside them.
+        """Predict energy, forces, stress, and any other properties that the model was trained on.
 
         Parameters
         ----------
         atoms
             Structures, in any mix of sizes and periodicities.
         properties
-            What to predict, not given: everything; the energy alone is several times cheaper.
+            What to predict, by default everything; the energy alone is several times cheaper.
 
         Returns
         -------
         list
-            For each structure ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å
-            and eV/Å³ (Voigt, ASE's sign), references included, and a number or (n,) of each other property
-            under its name, in the unit of its labels; of an ensemble each one's spread under its name with
-            ``_std``. The stress is left out where not all three directions are periodic.
+            For each structure ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å and eV/Å³
+            (Voigt, ASE's sign), references included, and a number or (n,) for each other property under its
+            name, in the unit of its labels; for an ensemble also the spread of each under its name with
+            ``_std``. The stress is left out unless all three directions are periodic.
 
         Raises
         ------
         DataError
-            Where the backbone cannot take a structure, e.g. for an element it does not know.
+            The backbone cannot handle a structure, e.g. because it does not know an element.
         ConfigError
-            Where the model does not predict a property.
+            The model does not predict a property.
         """
         frames, properties = _checked(self.model, atoms, properties)
         if len(frames):
@@ -113,7 +113,7 @@ class PropertyPredictor:
         Yields
         ------
         tuple
-            The position of a structure and its prediction. Nothing is said about reference energies, see
+            The position of a structure and its prediction. No warning about reference energies is given, see
             :func:`outside_references`.
         """
         frames, properties = _checked(self.model, atoms, properties)
@@ -122,7 +122,7 @@ class PropertyPredictor:
         model, max_atoms = self.model, self.max_atoms
         if max_atoms is None and self.batch_size is None:
             max_atoms = 128 if model.device.type == "cpu" else 2000
-        # all structures in this process, also where the model's Trainer has several
+        # all structures in this process, even if the model's Trainer has several
         loader = graph_loader(
             GraphDataset(frames, model.backbone),
             LoaderSettings(batch_size=self.batch_size or 1, max_atoms=max_atoms),
@@ -150,7 +150,7 @@ def _checked(
     atoms: Sequence[Atoms] | AtomsDataset,
     properties: Sequence[PropertyName] | None,
 ) -> tuple[AtomsDataset, Sequence[PropertyName]]:
-    """Return structures as a data set and what is asked for, or say what is wrong with either."""
+    """Return structures as a data set and the requested properties, or report what is wrong with either."""
     known = model.properties
     properties = list(known) if properties is None else properties
     unknown = set(properties) - set(known)
@@ -158,7 +158,7 @@ def _checked(
         msg = f"predict: unknown property '{min(unknown)}'. Allowed: {', '.join(known)}."
         raise ConfigError(msg)
     if isinstance(atoms, Atoms):
-        msg = "predict: takes a list of structures; give [atoms]."
+        msg = "predict: expected a list of structures; give [atoms]."
         raise ConfigError(msg)
     return as_dataset(atoms), properties
 
@@ -166,27 +166,27 @@ def _checked(
 class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     """An ASE calculator with energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt).
 
-    The stress is available where all three directions are periodic; ``energies``, what each atom adds to the
-    energy, its reference included, where the backbone tells them; of an ensemble its spread as
+    The stress is available if all three directions are periodic; ``energies``, the contribution of each atom
+    to the energy including its reference, if the backbone provides them; for an ensemble the spread as
     ``energy_std``, ``forces_std`` and ``stress_std``, in ``results`` after each calculation. Threads may
     share a calculator or a model: they are served one after the other.
 
     Parameters
     ----------
     model
-        A tuned, or an untuned, model; a run, its directory or a checkpoint, whose best model is loaded.
+        A tuned or untuned model; or a run, its directory or a checkpoint, whose best model is loaded.
     device
-        Where to compute, e.g. ``"cuda"``; not given: where the model is.
+        Device, e.g. ``"cuda"``; by default that of the model.
     dtype
-        Number format of the backbone, ``"float32"`` or ``"float64"``; where it differs from the model's, a
-        copy is converted. Not given: the model's.
+        Number format of the backbone, ``"float32"`` or ``"float64"``; if it differs from the model's, a copy
+        is converted. By default the model's.
     **kwargs
-        Given to ASE's own class.
+        Passed on to ASE's own class.
 
     Raises
     ------
     ConfigError
-        Where this machine has no such device, or there is no such number format.
+        This machine has no such device, or the number format does not exist.
     """
 
     implemented_properties: ClassVar[list[str]] = [
@@ -217,7 +217,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             for name, p in self._known.items()
             if name not in PROPERTIES
         ]
-        # what ASE's calculators have, by instance
+        # attributes that ASE's calculators have per instance
         self.__dict__["implemented_properties"] = [*self.implemented_properties, *own]
         self._composition: tuple[int, ...] | None = None
         self._tensors = [*self.model.parameters(), *self.model.buffers()]
@@ -225,7 +225,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
 
     @override
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """Return what has changed since the results were computed; other weights change everything."""
+        """Return what has changed since the results were computed; new weights change everything."""
         if self._weights != self._fingerprint():
             return list(all_changes)
         changes: list[str] = super().check_state(atoms, tol)
@@ -240,14 +240,14 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
-        # each thread gets what belongs to its own structure
+        # each thread gets the results for its own structure
         with self.model.turns.lock:
             return super().get_property(name, atoms, allow_calculation)
 
     def _fingerprint(self) -> list[float]:
         """Return numbers that change with the weights and the reference energies."""
         *_, last = self.model.backbone.parameters()
-        # writing to `.data`, as Lightning's averages of weights do, leaves no version
+        # writing to `.data`, as Lightning's weight averaging does, does not change the version
         return [*(tensor._version for tensor in self._tensors), float(last.detach().sum())]
 
     def calculate(
@@ -256,25 +256,25 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         properties: Sequence[str] | None = None,
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Compute everything at once, as the forces cost little beside the energy.
+        """Compute everything at once, because forces cost little beyond the energy.
 
         Parameters
         ----------
         atoms
-            The structure; not given: that of the last call.
+            The structure; by default that of the last call.
         properties
-            What has to be there, by ASE's names.
+            Required properties, by ASE's names.
         system_changes
             What has changed since the last call, by ASE's names.
 
         Raises
         ------
         PropertyNotImplementedError
-            Where the stress is asked for of a structure that is not periodic in three directions.
+            The stress is requested for a structure that is not periodic in three directions.
         DataError
-            Where the backbone does not know an element.
+            The backbone does not know an element.
         TrainingError
-            Where another thread is fitting the model.
+            Another thread is fitting the model.
         """
         super().calculate(atoms, properties, system_changes)
         wanted = list(self._known.values())
@@ -303,7 +303,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
 
 
 def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
-    """Return a model whose backbone computes in a number format: itself, or a copy."""
+    """Return a model whose backbone computes in a number format: the same model, or a copy."""
     if dtype not in _FORMATS:
         msg = f"dtype '{dtype}' is unknown. Allowed: {', '.join(_FORMATS)}."
         raise ConfigError(msg)
@@ -318,7 +318,7 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
 def _require_finite(
     result: dict[str, Any], atoms: Atoms, what: str, model: FinetuneModuleBase
 ) -> None:
-    """Refuse NaN and infinite numbers, and name their cause where it is known."""
+    """Refuse NaN and infinite numbers, and name their cause if known."""
     if next(model.backbone.parameters()).dtype == torch.float16:
         found = (name for name, value in result.items() if not np.isfinite(value).all())
         wrong = next(found, None)
@@ -340,7 +340,7 @@ def _require_finite(
 
 
 def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:
-    """Warn where :func:`outside_references` has something to say."""
+    """Warn if :func:`outside_references` is true."""
     message = outside_references(model, atoms)
     if message:
         warnings.warn(message, UserWarning, stacklevel=3)

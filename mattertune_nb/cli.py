@@ -1,4 +1,4 @@
-"""The command line: parses, calls, and prints; the work is done by the classes it calls."""
+"""The command line: it parses, calls, and prints; the classes it calls do the work."""
 
 from __future__ import annotations
 
@@ -63,10 +63,12 @@ def common(
 
 @app.command()
 def fit(
-    config: Annotated[Path, typer.Argument(help="A run's settings as YAML; `init` prints some.")],
+    config: Annotated[
+        Path, typer.Argument(help="A run's settings as YAML; `init` prints an example.")
+    ],
     set_: Settings = None,
 ) -> None:
-    """Fine-tune a model as a config says."""
+    """Fine-tune a model according to a config."""
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.tuner import MatterTuner
 
@@ -79,7 +81,7 @@ def estimate(
     config: Annotated[Path, typer.Argument(help="A run's settings as YAML.")],
     set_: Settings = None,
 ) -> None:
-    """Say what a run would take of time, memory and disk on this machine, from a trial of seconds."""
+    """Estimate the time, memory and disk space of a run on this machine, from a trial of seconds."""
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.estimate.estimate import estimate
 
@@ -96,18 +98,18 @@ def check(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Untuned, it predicts a sample: units, signs, outliers; of YAML its own."
+            help="Its untuned weights predict a sample, to check units, signs and outliers; for YAML its own."
         ),
     ] = None,
     validation: Annotated[
-        Path | None, typer.Option(help="What to validate on, compared with each file.")
+        Path | None, typer.Option(help="Validation data, compared with each file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     tell_progress: Annotated[
-        bool, typer.Option("--tell-progress", hidden=True, help="Say what is done, for programs.")
+        bool, typer.Option("--tell-progress", hidden=True, help="Report progress, for programs.")
     ] = False,
 ) -> None:
-    """Look for mistakes in data before training; exits with 1 where there is an error."""
+    """Check data for mistakes before training; exits with status 1 if there are errors."""
     from mattertune_nb.doctor.finding import joined
     from mattertune_nb.training.outcome.check_file import PROGRESS, check_file
 
@@ -131,7 +133,7 @@ def resume(
     set_: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Go on with a run that was stopped, killed, or should train longer; or with several as one."""
+    """Continue a run that was stopped, killed, or should train longer; or several runs as one."""
     if is_series(run):
         resume_series(run)
         return
@@ -143,7 +145,7 @@ def resume(
     _report(MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()]))
 
 
-_KEY_HELP = "Key of the {}; not set: as in training."
+_KEY_HELP = "Key of the {}; by default as in training."
 
 
 @app.command()
@@ -177,7 +179,9 @@ for command in (ensemble, learning_curve, select, validate, export, convert, rep
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's directory, or a checkpoint.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Structures in any format of ASE.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Structures in any format that ASE reads.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Extended XYZ to write.")],
 ) -> None:
     """Write a file with the predicted energies, forces and stresses."""
@@ -191,11 +195,13 @@ def predict(
 def backbones(
     check: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Check one of them in a new environment; minutes."),
+        typer.Option(
+            metavar="NAME", help="Check one backbone in a new environment; takes minutes."
+        ),
     ] = None,
     set_: Settings = None,
 ) -> None:
-    """List all pretrained weights: elements, licence, where they come from; or check a backbone."""
+    """List all pretrained weights with elements, licence and origin; or check a backbone."""
     if check is not None:
         from mattertune_nb.testing.environment import check_in_new_environment
 
@@ -210,10 +216,10 @@ def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",
 ) -> None:
-    """Print a commented config to begin with; names of labels are those of the file.
+    """Print a commented starting config, with the label names found in the file.
 
-    Where the file leaves open which of its values is a label, the config says so and the command ends
-    with what has to be set.
+    If the file leaves open which of its values is a label, the config says so, and the command ends with a
+    message about what to set.
     """
     from mattertune_nb.training.template import first_config
 
@@ -231,7 +237,7 @@ def demo(
     root: Annotated[Path, typer.Option(help="Folder for the run.")] = Path("runs"),
     max_epochs: Annotated[int | None, typer.Option(help="Train shorter or longer.")] = None,
 ) -> None:
-    """Fine-tune CHGNet on the shipped ethanol data and print the errors before and after."""
+    """Fine-tune CHGNet on the bundled ethanol data and print the errors before and after."""
     from mattertune_nb.data.sources.configs import XYZDatasetConfig
     from mattertune_nb.demo import demo_config, demo_data
     from mattertune_nb.training.outcome.error_table import error_table
@@ -244,7 +250,7 @@ def demo(
     result = MatterTuner(config).tune(callbacks=[_progress_bar()])
     test = XYZDatasetConfig(src=demo_data("test")).create_dataset()
     stages = evaluate_stages(result.run.path, test)
-    console.print(error_table(stages, "ethanol, a trajectory that training never saw"))
+    console.print(error_table(stages, "ethanol, a trajectory never seen in training"))
     console.say(f"The run is in {result.run.path}.")
 
 
@@ -254,22 +260,23 @@ def lab(
     headless: Annotated[
         bool,
         typer.Option(
-            "--headless", help="Open nothing: run the quickstart and write it and an HTML page."
+            "--headless",
+            help="Do not open a browser: run the quickstart and write it and an HTML page.",
         ),
     ] = False,
 ) -> None:
-    """Open JupyterLab on the quickstart, copied here with the other notebooks; options are JupyterLab's."""
+    """Open the quickstart in JupyterLab, copied here with the other notebooks; options are JupyterLab's."""
     from mattertune_nb.demo.quickstart import copy_quickstart, execute, root_options
 
     notebook = copy_quickstart(Path.cwd())
     if headless:
-        console.print(f"Running {notebook.name}, some two minutes …")
+        console.print(f"Running {notebook.name}, about two minutes …")
         page = execute(notebook)
         console.print(f"Wrote {notebook} and {page}.", soft_wrap=True)
         return
     from jupyterlab.labapp import main as jupyter_lab
 
-    # the address, and not the file as an argument: it is printed too where no browser can be opened
+    # the address, not the file as an argument: it is also printed if no browser can be opened
     address = f"--LabApp.default_url=/lab/tree/{notebook.name}"
     options, note = root_options()
     console.print(note, soft_wrap=True, end="")
@@ -280,11 +287,11 @@ def lab(
 def serve_app(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(help="Where runs are kept, and where paths in the form begin.")
+        Path, typer.Argument(help="Folder of the runs, to which paths in the form are relative.")
     ] = Path(),
-    port: Annotated[int, typer.Option(help="The next free one, where it is in use.")] = 8866,
+    port: Annotated[int, typer.Option(help="If it is in use, the next free one.")] = 8866,
 ) -> None:
-    """Serve form and runs as a page without code, on this machine; further options are Voila's."""
+    """Serve form and runs as a web page without code, on this machine; further options are Voila's."""
     if importlib.util.find_spec("voila") is None:
         msg = "Voila, which serves the page, is not installed: pip install 'mattertune-nb[app]'"
         raise MissingExtraError(msg)
@@ -294,7 +301,7 @@ def serve_app(
 
 
 def main() -> None:
-    """Run the command line; an error meant for people is one line and no traceback."""
+    """Run the command line; an error meant for people is one line without a traceback."""
     wait_without_spinning(os.environ)
     # each command that trains prints the verdict itself
     warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
@@ -306,7 +313,7 @@ def main() -> None:
 
 
 def _say(kind: str, color: str, message: str) -> None:
-    """Print one line, in which brackets are brackets and not rich's markup."""
+    """Print one line in which brackets are not read as rich's markup."""
     line = Text.assemble((kind, color), " ", " ".join(message.split()))
     Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
@@ -318,7 +325,7 @@ def _progress_bar() -> Any:
 
 
 def _report(result: TuneResult) -> None:
-    """Print, once for all processes, what the run has gained on its validation set."""
+    """Print the gains of the run on its validation set, once for all processes."""
     from mattertune_nb.training.outcome.error_table import error_table
     from mattertune_nb.training.outcome.stages import validated_stages
     from mattertune_nb.training.outcome.verdict import verdict

@@ -1,4 +1,4 @@
-"""What the command line prints to, whatever the names and contents of files are that it tells of."""
+"""The console of the command line, safe against any contents of names and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mattertune_nb.config.errors import printable
 
 
 class PlainConsole(Console):
-    """A console on which no text steers the terminal: control characters are written out."""
+    """A console on which no text can control the terminal: control characters are escaped."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print as rich does."""
@@ -18,5 +18,5 @@ class PlainConsole(Console):
         super().print(*plain, **settings)
 
     def say(self, line: object) -> None:
-        """Print a text as it is: without rich's markup and colours, and never broken to fit the terminal."""
+        """Print a text literally: without rich's markup and colours, and without line breaks added."""
         self.print(str(line), soft_wrap=True, markup=False, highlight=False)

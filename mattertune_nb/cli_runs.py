@@ -1,4 +1,4 @@
-"""Commands for a run that has ended: is it fit for use, the way out, and a report."""
+"""Commands for finished runs: fitness for use, export, and report."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ console = PlainConsole()
 def validate(
     run: Annotated[Path, typer.Argument(help="Directory of a run, or of an ensemble.")],
     data: Annotated[
-        Path | None, typer.Argument(help="Structures of the target; not given: the validation set.")
+        Path | None, typer.Argument(help="Structures of the target; default: the validation set.")
     ] = None,
     check: Annotated[
         list[str] | None,
-        typer.Option(help="One check, e.g. nve; may be given several times; not given: all."),
+        typer.Option(help="A check, e.g. nve; may be given several times; default: all."),
     ] = None,
     seconds: Annotated[
         float, typer.Option(help="Time for dynamics and relaxations together.")
     ] = 150.0,
-    temperature: Annotated[float, typer.Option(help="Of the dynamics, in K.")] = 300.0,
+    temperature: Annotated[float, typer.Option(help="Temperature of the dynamics, in K.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard as JSON.")] = False,
 ) -> None:
-    """Check whether a tuned model is fit for use; exits with 1 where a check fails."""
+    """Check whether a tuned model is fit for use; exits with status 1 if a check fails."""
     from mattertune_nb.training.outcome.validate import validate as checked
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
@@ -63,10 +63,14 @@ def export(
 
 def convert(
     model: Annotated[Path, typer.Argument(help="A .model file of MACE.")],
-    target: Annotated[Path | None, typer.Argument(help="Not given: beside it, as .pt.")] = None,
-    trust_checkpoint: Annotated[bool, typer.Option(help="Load it though it can run code.")] = False,
+    target: Annotated[
+        Path | None, typer.Argument(help="The file to write; default: beside it, as .pt.")
+    ] = None,
+    trust_checkpoint: Annotated[
+        bool, typer.Option(help="Load it although it can run code.")
+    ] = False,
 ) -> None:
-    """Write a vendor's file that can run code as plain settings and tensors, for any version of e3nn."""
+    """Convert a vendor's file that can run code to plain settings and tensors, for any version of e3nn."""
     from mattertune_nb.backbones.mace.config import MACEBackboneConfig
 
     written = target or model.with_suffix(".pt")
@@ -77,13 +81,13 @@ def convert(
 def report(
     run: Annotated[Path, typer.Argument(help="The run's directory.")],
     data: Annotated[
-        Path | None, typer.Argument(help="Structures with labels; not given: the validation set.")
+        Path | None, typer.Argument(help="Structures with labels; default: the validation set.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; not given: RUN/report.html.")
+        Path | None, typer.Option("--output", "-o", help="File; default: RUN/report.html.")
     ] = None,
 ) -> None:
-    """Write a run into one HTML file: errors, curves, parity, worst structures, settings, versions."""
+    """Write a run to one HTML file: errors, curves, parity, worst structures, settings, versions."""
     from mattertune_nb.training.runs.run import Run
 
     written = Run.attach(run).report(output, data)

@@ -1,4 +1,4 @@
-"""Commands for several runs as one: ensembles, learning curves; and which frames to label next."""
+"""Commands for several runs as one, i.e. ensembles and learning curves, and for selecting frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ensemble(
     members: Annotated[int, typer.Option(help="How many runs, each with its own seed.")] = 4,
     set_: Settings = None,
 ) -> None:
-    """Train the same run with several seeds; their folder is used as one model that knows its spread."""
+    """Train the same run with several seeds; their folder can be used as one model with an uncertainty."""
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.ensemble import new_ensemble
 
@@ -38,11 +38,13 @@ def learning_curve(
     config: _Config,
     fraction: Annotated[
         list[float] | None,
-        typer.Option(help="Of the training part; several times; not given: 0.25, 0.5, 1."),
+        typer.Option(
+            help="Fraction of the training set; may be given several times; default: 0.25, 0.5, 1."
+        ),
     ] = None,
     set_: Settings = None,
 ) -> None:
-    """Train on parts of the training set, and say what twice the data should bring."""
+    """Train on parts of the training set, and estimate the gain from twice the data."""
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.learning_curve import new_learning_curve
 
@@ -54,13 +56,13 @@ def select(
     pool: Annotated[Path, typer.Argument(help="Structures, with or without labels.")],
     n: Annotated[int, typer.Argument(help="How many to choose.")],
     by: Annotated[
-        str, typer.Option(help="uncertainty or both, of an ensemble; distance or diversity.")
+        str, typer.Option(help="uncertainty or both (need an ensemble), distance or diversity.")
     ] = "uncertainty",
     model: Annotated[
         Path | None, typer.Option(help="Folder of an ensemble, a run's directory or a checkpoint.")
     ] = None,
     known: Annotated[
-        Path | None, typer.Option(help="Labelled structures; not given: those the run trained on.")
+        Path | None, typer.Option(help="Labelled structures; default: the run's training set.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")] = Path(
         "selected.xyz"
@@ -84,12 +86,12 @@ def select(
 
 
 def is_series(path: Path) -> bool:
-    """Return whether a folder holds runs that belong together."""
+    """Return whether a folder contains runs that belong together."""
     return (path / SERIES).is_file()
 
 
 def resume_series(path: Path) -> None:
-    """Train what is left of an ensemble or a learning curve, and print what came of it."""
+    """Train the remaining runs of an ensemble or a learning curve, and print the results."""
     from mattertune_nb.training.ensemble import EnsembleRun
     from mattertune_nb.training.learning_curve import LearningCurve
 
@@ -101,7 +103,7 @@ def resume_series(path: Path) -> None:
             continue
         _say(series.train())
         return
-    msg = f"{path}: holds neither an ensemble nor a learning curve of this version."
+    msg = f"{path}: contains neither an ensemble nor a learning curve of this version."
     raise RunError(msg)
 
 

@@ -1,4 +1,4 @@
-"""A tuned model under TorchSim: dynamics and relaxations of many structures in one batch."""
+"""A tuned model with TorchSim: dynamics and relaxations of many structures in one batch."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _VOIGT = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
 
 
 class TorchSimModel(ModelInterface):  # type: ignore[misc]  # TorchSim has no types that are known here
-    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of the structures of a TorchSim state.
+    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) for the structures in a TorchSim state.
 
-    It is what ``model.torchsim_model()`` returns, for ``torch_sim.integrate``, ``optimize`` and ``static``.
-    Neighbours are found anew at each step, on the CPU.
+    Returned by ``model.torchsim_model()``, for ``torch_sim.integrate``, ``optimize`` and ``static``.
+    Neighbour lists are rebuilt at each step, on the CPU.
 
     Parameters
     ----------
     model
-        A tuned, or an untuned, model; it computes where it is, and in its own number format.
+        A tuned or untuned model; it computes on its own device and in its own number format.
     dtype
         Number format of positions, energies and forces in TorchSim.
     """
@@ -54,18 +54,18 @@ class TorchSimModel(ModelInterface):  # type: ignore[misc]  # TorchSim has no ty
         Parameters
         ----------
         state
-            A ``torch_sim.SimState``, or a mapping of what makes one.
+            A ``torch_sim.SimState``, or a mapping that defines one.
 
         Returns
         -------
         dict
-            ``energy`` (n_systems,), ``forces`` (n_atoms, 3), and where all directions are periodic ``stress``
-            (n_systems, 3, 3).
+            ``energy`` (n_systems,), ``forces`` (n_atoms, 3), and ``stress`` (n_systems, 3, 3) if all
+            directions are periodic.
 
         Raises
         ------
         DataError
-            The backbone cannot take a structure, or an energy is not finite.
+            The backbone cannot handle a structure, or an energy is not finite.
         """
         if not hasattr(state, "positions"):
             state = SimState(**{"masses": torch.ones_like(state["positions"][:, 0])} | dict(state))
@@ -98,9 +98,9 @@ def _frames(state: Any) -> list[Atoms]:
     index = state.system_idx.cpu()
     positions, numbers = state.positions.detach().cpu().double(), state.atomic_numbers.cpu()
     cells = state.cell.detach().cpu().double().mT
-    # one flag in older versions, one for each direction in newer
+    # a single flag in older versions, one per direction in newer ones
     pbc = torch.as_tensor(state.pbc).cpu().expand(3).numpy()
-    # charge and spin, where the version has them
+    # charge and spin, if the version has them
     inputs = {
         name: getattr(state, name).cpu().tolist()
         for name in ("charge", "spin")

@@ -164,7 +164,7 @@ def test_resume_trains_longer(run):
 
 def test_the_demo_trains_on_the_shipped_data(tmp_path):
     output = shell("demo", "--root", tmp_path, "--max-epochs", "1")
-    assert "a trajectory that training never saw" in output
+    assert "a trajectory never seen in training" in output
 
 
 def test_the_quickstart_is_copied_once_and_an_edited_copy_stays(tmp_path):

@@ -1,1 +1,1 @@
-"""The page for colleagues who do not read Python: form, dashboards and earlier runs, served by Voila."""
+"""The page for colleagues who do not use Python: form, dashboards and earlier runs, served by Voila."""

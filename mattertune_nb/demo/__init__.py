@@ -1,4 +1,4 @@
-"""The shipped data, ethanol at 600 K with GFN2-xTB labels, and the run that is made of it."""
+"""The bundled data, ethanol at 600 K with GFN2-xTB labels, and the run that uses them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Split = Literal["train", "validation", "test"]
 
 
 def demo_data(split: Split) -> Path:
-    """Return the shipped file with frames for training, validation or test.
+    """Return the bundled file with frames for training, validation or test.
 
-    Each is of trajectories of its own: two of 80 frames to train on, one of 40 to choose the best
-    weights by, one of 60 that training never sees.
+    Each comes from separate trajectories: two of 80 frames for training, one of 40 for choosing the best
+    weights, one of 60 that is never seen in training.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def demo_config(root: Path = Path("runs"), name: str | None = None) -> MatterTun
     Parameters
     ----------
     root
-        Folder of runs.
+        Folder of the runs.
     name
-        Of the run; not given: the time and the backbone.
+        Name of the run; by default made from the time and the backbone.
     """
     return MatterTunerConfig(
         model=CHGNetBackboneConfig(),

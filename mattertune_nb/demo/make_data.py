@@ -1,8 +1,8 @@
-"""Make the shipped data again: ``python -m mattertune_nb.demo.make_data [FOLDER]``.
+"""Regenerate the bundled data: ``python -m mattertune_nb.demo.make_data [FOLDER]``.
 
-Ethanol in the gas phase, GFN2-xTB (Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652,
-2019) by the package ``tblite``, which ``pip install 'mattertune-nb[demo-data]'`` brings. Four
-trajectories that share nothing but the temperature; labels belong to the positions as printed.
+Ethanol in the gas phase, GFN2-xTB (Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652, 2019) with
+the package ``tblite``, installed by ``pip install 'mattertune-nb[demo-data]'``. Four trajectories that share
+nothing but the temperature; labels belong to the positions as printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIME_STEP = 0.5  # fs
 EQUILIBRATION = 2000  # steps, 1 ps
 INTERVAL = 60  # steps between two frames, 30 fs
 
-# file: seed, dihedral H-O-C-C at the start in degrees, and number of frames of each trajectory
+# file: seed, initial dihedral H-O-C-C in degrees, and number of frames of each trajectory
 TRAJECTORIES: dict[str, list[tuple[int, float, int]]] = {
     "train": [(1, 180.0, 80), (2, 60.0, 80)],
     "validation": [(3, -60.0, 40)],
@@ -36,7 +36,7 @@ TRAJECTORIES: dict[str, list[tuple[int, float, int]]] = {
 
 
 def calculator() -> object:
-    """Return the calculator that makes labels: energy in eV, forces in eV/Å."""
+    """Return the calculator for the labels: energy in eV, forces in eV/Å."""
     from tblite.ase import TBLite
 
     return TBLite(method="GFN2-xTB", accuracy=0.01, verbosity=0)
@@ -46,7 +46,7 @@ def trajectory(seed: int, dihedral: float, n_frames: int) -> list[Atoms]:
     """Run Langevin dynamics at 600 K and return labelled frames."""
     rng = np.random.default_rng(seed)
     atoms = molecule("CH3CH2OH")
-    # C, C, O, H of the hydroxyl group: each trajectory begins in a conformer of its own
+    # C, C, O, H of the hydroxyl group: each trajectory starts in a different conformer
     atoms.set_dihedral(0, 1, 2, 3, dihedral, indices=[3])
     atoms.euler_rotate(*rng.uniform(0, 360, 3), center="COM")
     atoms.calc = calculator()

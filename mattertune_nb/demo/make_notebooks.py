@@ -1,7 +1,7 @@
 """Execute the committed notebooks again: ``python -m mattertune_nb.demo.make_notebooks [NAME ...]``.
 
-For a clone. Each runs from top to bottom in an empty folder and is written back with its outputs, small
-and without a path of this machine, so that it can be read on a web page.
+Needs a clone. Each notebook runs from top to bottom in an empty folder and is written back with its outputs,
+small and without paths of this machine, so that it can be read on a web page.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[1]
 NOTEBOOKS = PACKAGE.parent / "notebooks"
 LARGEST = 1_000_000
-"""Bytes of a notebook that web pages still show."""
+"""Maximum size in bytes of a notebook that web pages still show."""
 
 
 def make(path: Path) -> None:
@@ -29,7 +29,7 @@ def make(path: Path) -> None:
     Raises
     ------
     MatterTuneError
-        Where a cell fails, or outputs are larger than :data:`LARGEST`; the file stays as it is.
+        A cell fails, or the outputs are larger than :data:`LARGEST`; the file is then unchanged.
     """
     import nbformat
 
@@ -45,14 +45,14 @@ def make(path: Path) -> None:
 
 
 def tidy(notebook: NotebookNode, names: dict[str, str]) -> None:
-    """Leave out of a notebook what belongs to one execution on one machine.
+    """Remove from a notebook whatever belongs to one execution on one machine.
 
     Parameters
     ----------
     notebook
-        Changed in place.
+        Modified in place.
     names
-        What stands for paths of the machine.
+        Replacements for paths of the machine.
     """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -77,7 +77,7 @@ def _without(value: Any, names: dict[str, str]) -> Any:
 
 
 def main(names: list[str]) -> None:
-    """Make the notebooks whose names contain one of `names`, all of them where none is given."""
+    """Execute the notebooks whose names contain one of `names`, or all if none is given."""
     for path in sorted(NOTEBOOKS.glob("0*.ipynb")):
         if not names or any(name in path.name for name in names):
             make(path)

@@ -1,4 +1,4 @@
-"""The notebooks, for people who have installed the package and for those with a clone."""
+"""The notebooks, for users of the installed package and of a clone."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def copy_quickstart(folder: Path) -> Path:
-    """Put the notebooks into a folder and return where the quickstart is.
+    """Copy the notebooks to a folder and return the path of the quickstart.
 
-    Those that are there already stay. A copy is signed, as JupyterLab loses the widgets of a notebook that it
-    does not trust with the first reload of the page.
+    Existing notebooks are kept. A copy is signed, because JupyterLab loses the widgets of an untrusted
+    notebook when the page is first reloaded.
 
     Raises
     ------
     MatterTuneError
-        Where the folder cannot be written.
+        The folder cannot be written.
     """
     # a wheel carries the notebooks inside the package; a clone has them beside the package
     places = _PACKAGE / "notebooks", _PACKAGE.parent / "notebooks"
@@ -48,7 +48,7 @@ def copy_quickstart(folder: Path) -> Path:
 
 
 def _sign(path: Path) -> None:
-    """Let Jupyter trust a notebook's outputs, where its folder of signatures can be written."""
+    """Make Jupyter trust a notebook's outputs, if its signature folder can be written."""
     import nbformat
     from nbformat.sign import NotebookNotary
 
@@ -69,7 +69,7 @@ def execute(path: Path) -> Path:
     Raises
     ------
     MatterTuneError
-        Where a cell fails; the notebook is saved up to there.
+        A cell fails; the notebook is saved up to there.
     """
     import nbformat
     from nbconvert import HTMLExporter
@@ -87,35 +87,35 @@ def execute(path: Path) -> Path:
 
 
 def execute_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
-    """Run all cells of a notebook in a folder; outputs are put into it as far as it comes.
+    """Run all cells of a notebook in a folder; outputs are added to it as far as it gets.
 
     Parameters
     ----------
     notebook
-        Changed in place.
+        Modified in place.
     folder
-        Where its kernel runs.
+        Working directory of its kernel.
     name
-        What errors call it.
+        Name of the notebook in errors.
 
     Raises
     ------
     MatterTuneError
-        Where a cell fails.
+        A cell fails.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
     from traitlets.config import Config
 
     with tempfile.TemporaryDirectory() as sockets:
-        # over TCP others on the machine could listen in, and the kernel warns of it
+        # over TCP other users of the machine could listen in, and the kernel warns about it
         private = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
         client = NotebookClient(
             notebook,
             timeout=None,
             startup_timeout=300,
             config=Config(KernelManager={} if os.name == "nt" else private),
-            # the state of widgets is of no use without a kernel, and large; pictures are kept
+            # the widget state is useless without a kernel, and large; pictures are kept
             store_widget_state=False,
             record_timing=False,
             resources={"metadata": {"path": str(folder)}},
@@ -128,7 +128,7 @@ def execute_cells(notebook: NotebookNode, folder: Path, name: str) -> None:
 
 
 def root_options() -> tuple[list[str], str]:
-    """Return what JupyterLab wants to be told where the user is root, as in most containers, and why."""
+    """Return JupyterLab's options for the root user, as in most containers, and an explanation."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return [], ""
     note = (

@@ -1,4 +1,4 @@
-"""Whether the spread of an ensemble says how large its errors are."""
+"""Whether the spread of an ensemble indicates how large its errors are."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 
 
 _SAYS_NOTHING = 100
-"""Errors over spread, from which members are all but alike."""
+"""Ratio of error to spread above which the members are practically identical."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Errors of a property against the spread of an ensemble's members.
+    """Errors of a property compared with the spread of an ensemble's members.
 
     Attributes
     ----------
     factor
-        Root mean square error over root mean square spread: 3 means that errors are three times the spread.
+        Root mean square error divided by root mean square spread: 3 means that errors are three times the
+        spread.
     correlation
-        Spearman's rank correlation of both: 1 where larger spread always means a larger error, 0 where it
-        says nothing; NaN where it is not defined.
+        Spearman's rank correlation: 1 if larger spread always means larger error, 0 if they are unrelated;
+        NaN if undefined.
     n
-        Components that were compared.
+        Number of components compared.
     """
 
     factor: float
@@ -38,10 +39,13 @@ class Calibration:
 
     def __str__(self) -> str:
         if self.factor > _SAYS_NOTHING:
-            return f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and says nothing about them"
+            return (
+                f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and carries no information "
+                f"about them"
+            )
         is_defined = not np.isnan(self.correlation)
         rank = with_minus(f"{self.correlation:.2f}") if is_defined else "not defined"
-        return f"errors are {self.factor:.2g} × the spread; rank correlation of both {rank}"
+        return f"errors are {self.factor:.2g} × the spread; rank correlation {rank}"
 
 
 def calibration(errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Calibration:

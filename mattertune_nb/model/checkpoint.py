@@ -16,22 +16,22 @@ from mattertune_nb.model.formats import upgrade
 
 
 def read_if_ours(path: Path) -> dict[str, Any] | None:
-    """Read a file as :func:`read_checkpoint` does, or return ``None`` where it is a vendor's.
+    """Read a file as :func:`read_checkpoint` does, or return ``None`` if it is a vendor's.
 
     Raises
     ------
     TrainingError
-        Where a newer version of this package wrote it.
+        A newer version of this package wrote it.
     """
     try:
         contents = _contents(path, "cpu")
-    except Exception:  # what else it may be is for the vendor to say
+    except Exception:  # left for the vendor's own code to identify
         return None
     return _newest(contents, path) if _is_checkpoint(contents) else None
 
 
 def _is_checkpoint(contents: Any) -> bool:
-    # vendors' trainers are Lightning's too, and their settings have no backbone's name
+    # vendors' trainers use Lightning too, but their settings do not name a backbone of ours
     return (
         isinstance(contents, dict)
         and {"state_dict", "hyper_parameters"} <= set(contents)
@@ -40,15 +40,15 @@ def _is_checkpoint(contents: Any) -> bool:
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint that this package wrote, or an archive of safetensors, in the newest format.
+    """Read a checkpoint written by this package, or a safetensors archive, in the newest format.
 
     Raises
     ------
     ConfigError
-        Where `map_location` is no device of this machine.
+        `map_location` is not a device of this machine.
     TrainingError
-        Where the file is missing, cut short, not one of ours, of a newer version, or holds objects whose
-        unpickling could run code; none of that is ever run.
+        The file is missing, incomplete, not one of ours, written by a newer version, or contains objects that
+        could run code when unpickled; such code is never run.
     """
     if not Path(path).is_file():
         msg = f"{path}: no such checkpoint. Check the path."
@@ -62,15 +62,15 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         checkpoint = _contents(Path(path), map_location)
     except pickle.UnpicklingError as exc:
         msg = (
-            f"{path}: refused, as it is damaged or holds objects other than tensors and builtins, "
+            f"{path}: refused: it is damaged or contains objects other than tensors and builtins, "
             "which could run code when loaded. Use a checkpoint that mattertune_nb wrote."
         )
         raise TrainingError(msg) from exc
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as exc:
-        msg = f"{path}: the checkpoint is damaged or cut short. Use another one."
+        msg = f"{path}: the checkpoint is damaged or incomplete. Use another one."
         raise TrainingError(msg) from exc
     if not _is_checkpoint(checkpoint):
-        msg = f"{path}: not a checkpoint of mattertune_nb; it holds no settings of a model."
+        msg = f"{path}: not a mattertune_nb checkpoint: it contains no model settings."
         raise TrainingError(msg)
     return _newest(checkpoint, path)
 
@@ -88,12 +88,12 @@ def _contents(path: Path, map_location: Any) -> Any:
 
 
 def warn_of_own_class(checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Warn where a checkpoint that is loaded as ``FinetuneModuleBase`` was made by a user's subclass."""
+    """Warn if a checkpoint loaded as ``FinetuneModuleBase`` was made by a user's subclass."""
     made_by = checkpoint.get("module_class", "FinetuneModuleBase")
     if made_by != "FinetuneModuleBase":
         warnings.warn(
-            f"{path} was made by {made_by}, whose own steps a checkpoint does not hold. If it predicts "
-            f"otherwise, load it with {made_by.split('.')[-1]}.load_from_checkpoint(…).",
+            f"{path} was made by {made_by}, whose own code is not stored in a checkpoint. If it predicts "
+            f"differently, load it with {made_by.split('.')[-1]}.load_from_checkpoint(…).",
             UserWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Callbacks that the module brings along, so that its metrics are the same under any Trainer."""
+"""Callbacks that the module provides itself, so that its metrics are the same under any Trainer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class ValidationMetrics(Callback):
     """Log the exact errors over the whole set, of all loaders together, at the end of an evaluation.
 
-    Sets that have a name have errors of their own beside them, e.g. ``val/bulk/forces_mae``.
+    Named sets also have their own errors, e.g. ``val/bulk/forces_mae``.
     """
 
     @override
@@ -66,7 +66,7 @@ class ValidationMetrics(Callback):
 
 
 class PlateauSteps(Callback):
-    """Show each validation to those of our schedules that wait for a plateau.
+    """Report each validation to our schedules that wait for a plateau.
 
     Lightning steps what a user's own ``configure_optimizers`` returns.
     """
@@ -82,11 +82,11 @@ class PlateauSteps(Callback):
 
 
 class ResumeLoader(Callback):
-    """Let training go on where the checkpoint was taken.
+    """Continue training at the exact position of the checkpoint.
 
-    Lightning gives the training loader its state where it makes it; a schedule that asks for the
-    length of the run makes it earlier, before the checkpoint is read, and its state would never be
-    used. Nor is it used after the end of an epoch.
+    Lightning restores the training loader's state when it creates it; a schedule that needs the length of the
+    run creates it earlier, before the checkpoint is read, so that the state would never be used. Nor is it
+    used after the end of an epoch.
     """
 
     @override
@@ -144,7 +144,7 @@ class FiniteLoss(Callback):
             raise TrainingError(msg)
         msg = (
             f"The loss became {float(loss.detach())} at step {trainer.global_step} on the batch with "
-            f"{frames}. Look at these frames, lower the learning rate, or set gradient_clip_val."
+            f"{frames}. Check these frames, lower the learning rate, or set gradient_clip_val."
         )
         raise TrainingError(msg)
 

@@ -72,7 +72,8 @@ def load(
     missing = [name for name in contents.get("arguments_left_out", ()) if name not in given]
     if missing and cls is not base:
         msg = (
-            f"{file}: {cls.__name__} was given {', '.join(missing)}, which no checkpoint can hold. Give it "
+            f"{file}: {cls.__name__} was given {', '.join(missing)}, which a checkpoint cannot store. Give "
+            f"it "
             "again, as an argument of load_from_checkpoint."
         )
         raise ConfigError(msg)

@@ -65,14 +65,14 @@ class FinetuneModuleBase(Usable, Findable):
 
     Parameters
     ----------
-    config
+    A backbone's config, e.g. :class:`CHGNetBackboneConfig`, which ``hparams`` returns.
         A backbone's config, e.g. :class:`CHGNetBackboneConfig`; it is what ``hparams`` returns.
 
     Notes
     -----
-    Override any step as in plain Lightning. Losses and metrics are recorded inside
-    :meth:`_compute_loss`, so an overridden step that calls it loses none of them. Energies are in
-    eV, forces in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
+    Any step can be overridden as in plain Lightning. Losses and metrics are recorded inside
+    :meth:`_compute_loss`, so an overridden step that calls it keeps all of them. Energies are in eV, forces
+    in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
     """
 
     arguments: dict[str, Any]

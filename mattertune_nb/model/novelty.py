@@ -129,10 +129,10 @@ def too_near(novelty: Novelty) -> str | None:
     if novelty.median >= NEAR:
         return None
     return (
-        f"the frames for validation resemble frames that are trained on: their distance to the nearest is "
-        f"{novelty.median:.2g} of that between two training frames. Their errors hold for such frames, and "
-        "may say little about others; divide by groups, composition or blocks (data.split), or validate on a "
-        "file of its own."
+        f"the validation frames resemble training frames: their distance to the nearest one is "
+        f"{novelty.median:.2g} of that between two training frames. Their errors apply to such frames, and "
+        "may say little about others; split by groups, composition or blocks (data.split), or validate on a "
+        "separate file."
     )
 
 

@@ -40,8 +40,9 @@ def create_optimizer(
     trained = [p for p in parameters if (p[1] if isinstance(p, tuple) else p).requires_grad]
     if not trained:
         msg = (
-            "There is nothing to train, as all parameters are frozen. Where that is Lightning's "
-            "BackboneFinetuning: energies, forces and stresses are the backbone's own, so hold a part of it "
+            "There is nothing to train: all parameters are frozen. If this is due to Lightning's "
+            "BackboneFinetuning: energies, forces and stresses come from the backbone itself, so freeze a "
+            "part of it "
             "with model.freeze instead."
         )
         raise ConfigError(msg)

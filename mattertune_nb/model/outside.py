@@ -1,4 +1,4 @@
-"""Structures of which the reference energies know nothing."""
+"""Structures for which the reference energies are undetermined."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str:
-    """Say where the reference energies, fitted or given, say nothing about a composition.
+    """Say whether the reference energies, fitted or given, are undetermined for a composition.
 
-    With one ratio of H to O in the training set, for example, the energy of a structure with
-    another ratio is known only up to a constant.
+    If the training set has a single ratio of H to O, for example, the energy of a structure with another
+    ratio is known only up to a constant.
     """
     counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
     outside = np.flatnonzero(model.normalization.extrapolates(counts))
@@ -30,10 +30,10 @@ def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str
 
 
 def outside_in_words(n_outside: int, n_structures: int, first: Atoms) -> str:
-    """Say of how many structures, and of which first, :func:`outside_references` is true."""
+    """Describe how many structures, and which first, :func:`outside_references` is true for."""
     formula = first.get_chemical_formula()
     return (
-        f"The reference energies say nothing about the composition of {n_outside} of {n_structures} "
+        f"The reference energies are undetermined for the composition of {n_outside} of {n_structures} "
         f"structures (first: {formula}): compare energies only with others of the same composition. "
         "Forces and stress are not affected."
     )

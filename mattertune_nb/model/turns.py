@@ -1,4 +1,4 @@
-"""Whose turn a model is: threads predict one after the other, and none beside a fit in another."""
+"""Coordinates threads that use a model: one predicts at a time, and none during a fit in another."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class FitTurn(Callback):
 
 @contextmanager
 def predicting(model: FinetuneModuleBase) -> Iterator[None]:
-    """Hold a model in eval mode for predictions, those of one thread at a time.
+    """Hold a model in eval mode for predictions, by one thread at a time.
 
     Raises
     ------
     TrainingError
-        Where another thread is fitting it: weights would change in the middle of a prediction.
+        Another thread is fitting it: weights would change in the middle of a prediction.
     """
     turns, trainer = model.turns, model._trainer
     with turns.lock:

@@ -139,7 +139,7 @@ def test_other_files_of_safetensors_are_told_apart(tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({"a": torch.ones(2)}, other)
     assert read_archive(other) is None
-    with pytest.raises(mt.TrainingError, match="not a checkpoint of mattertune_nb"):
+    with pytest.raises(mt.TrainingError, match="not a mattertune_nb checkpoint"):
         read_checkpoint(other)
     other.write_bytes(other.read_bytes()[:20])
     with pytest.raises(mt.TrainingError, match="damaged or cut short"):

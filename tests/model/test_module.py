@@ -453,7 +453,7 @@ def test_a_tuned_model_finds_the_zero_of_energy_of_other_data(checkpoint, copper
         ("missing", "no such checkpoint"),
         ("cut in half", "damaged or cut short"),
         ("hostile", "refused"),
-        ("foreign", "not a checkpoint of mattertune_nb"),
+        ("foreign", "not a mattertune_nb checkpoint"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_of_ours(checkpoint, damage, message, tmp_path):

@@ -75,7 +75,7 @@ def test_a_split_of_copies_that_were_shaken_is_said_and_one_of_a_molecule_s_fram
         found = measure_novelty(sets, chgnet.backbone)["validation"]
         assert (too_near(found) is not None) == said, found.median
     near = too_near(Novelty(np.arange(2), np.array([0.01, 0.03])))
-    assert "their distance to the nearest is 0.02 of that between two training frames" in near
+    assert "their distance to the nearest one is 0.02 of that between two training frames" in near
 
 
 def test_nothing_is_said_where_training_frames_are_all_alike_or_there_are_no_features(

@@ -105,7 +105,7 @@ def test_an_argument_that_no_checkpoint_can_hold_is_asked_for(tmp_path, morse_in
 
     checkpoint_of(Scaled(MorseBackboneConfig(), callback=print), tmp_path / "own.ckpt")
     with pytest.raises(
-        mt.ConfigError, match="Scaled was given callback, which no checkpoint can hold"
+        mt.ConfigError, match="Scaled was given callback, which a checkpoint cannot store"
     ):
         Scaled.load_from_checkpoint(tmp_path / "own.ckpt")
     loaded = Scaled.load_from_checkpoint(tmp_path / "own.ckpt", callback=len)

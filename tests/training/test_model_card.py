@@ -79,7 +79,7 @@ def test_of_chgnet_it_knows_licence_and_training_data(tmp_path):
 def test_a_scorecard_enters_it(run):
     run.validate(seconds=2.0)
     card = yaml.safe_load(run.directory.card_file.read_text())
-    assert card["scorecard"]["turned structures"].startswith("pass")
+    assert card["scorecard"]["rotated structures"].startswith("pass")
 
 
 def test_what_cannot_be_read_again_costs_only_its_lines(run, copper_xyz):

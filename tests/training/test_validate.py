@@ -103,7 +103,7 @@ def test_names_in_a_card_are_shown_as_text():
 def test_the_command_prints_the_card_and_fails_where_a_check_does(run):
     result = CliRunner().invoke(app, ["validate", str(run.path), "--check", "rotation"])
     assert result.exit_code == 0, result.output
-    assert "turned structures" in result.output
+    assert "rotated structures" in result.output
     result = CliRunner().invoke(app, ["validate", str(run.path), "--check", "size", "--json"])
     card = json.loads(result.stdout)
     assert card["lines"][0]["name"] == "size"

@@ -86,14 +86,16 @@ def test_errors_are_compared_with_the_spread_by_their_size():
     found = calibration(error, spread)
     assert found.factor == pytest.approx(3.0)
     assert found.correlation == pytest.approx(1.0)
-    assert str(found) == "errors are 3 × the spread; rank correlation of both 1.00"
+    assert str(found) == "errors are 3 × the spread; rank correlation 1.00"
 
 
 def test_models_that_are_all_but_alike_say_nothing_of_their_errors():
     errors, spreads = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
-    assert str(calibration(errors, spreads)).endswith("rank correlation of both −1.00")
+    assert str(calibration(errors, spreads)).endswith("rank correlation −1.00")
     said = str(calibration(errors, 1e-5 * spreads))
-    assert said == "the spread is less than 1/100 of the errors, and says nothing about them"
+    assert (
+        said == "the spread is less than 1/100 of the errors, and carries no information about them"
+    )
 
 
 def record(**changed):

@@ -68,7 +68,7 @@ def test_frames_that_resemble_training_are_said(tuned, tmp_path):
     run.directory.validation_file.write_text(tuned.directory.validation_file.read_text())
     view = DistanceView(run)
     view.refresh()
-    assert "resemble frames that are trained on" in view.text
+    assert "resemble training frames" in view.text
     run.directory.distances_file.write_text("{}")
     view.refresh()
     assert "distances to the training frames are not known" in view.text
