@@ -1,1 +1,1 @@
-"""Pretrained potentials: a room for each vendor, with its config and its adapter."""
+"""Pretrained potentials: one folder per vendor, with its config and its adapter."""

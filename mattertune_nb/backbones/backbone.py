@@ -33,52 +33,51 @@ if TYPE_CHECKING:
 
 
 FEATURES = "features"
-"""Name under which :meth:`Backbone.outputs` gives the features of atoms."""
+"""Name under which :meth:`Backbone.outputs` returns the features of atoms."""
 
 
 class Backbone(nn.Module, ABC):
-    """A pretrained potential behind one interface; an adapter implements :meth:`energy`.
+    """A pretrained potential behind a common interface; an adapter implements :meth:`energy`.
 
     Attributes
     ----------
     label
-        Name for people, e.g. ``CHGNet 0.3.0``.
+        Readable name, e.g. ``CHGNet 0.3.0``.
     cutoff
         Radius of the neighbour list in Å.
     elements
-        Symbols that the model has weights for.
+        Symbols of the elements for which the model has weights.
     architecture
-        Where the weights came from a file: what builds the vendor's model again without it, in
-        builtins and tensors. A checkpoint keeps it, see ``BackboneConfig._architecture``.
+        If the weights came from a file: what is needed to rebuild the vendor's model without it, as builtins
+        and tensors. A checkpoint stores it, see ``BackboneConfig._architecture``.
     n_features
-        Number of features of an atom that :meth:`outputs` can give; ``None`` where it has none.
+        Number of features per atom that :meth:`outputs` can return; ``None`` if there are none.
     has_atom_energies
-        Whether :meth:`outputs` can give ``energies``, what each atom adds to the energy.
+        Whether :meth:`outputs` can return ``energies``, the contribution of each atom to the energy.
     max_neighbors
-        Number of neighbours that an atom sees, the nearest; ``None``: all within the cutoff.
+        Maximum number of neighbours that an atom sees, the nearest; ``None``: all within the cutoff.
     partly_periodic
         Whether structures may be periodic in one or two directions.
     frame_inputs
-        What of a structure the energy depends on beside its atoms, such as a charge or the level of theory
-        that is asked for: keys of ``Atoms.info``, with the number or the word that holds where a structure
-        has none. A batch has them in ``extra``, (B,): numbers in float64, of a word its place among those
-        in ``input_ranges``.
+        What the energy depends on besides the atoms, such as a charge or the level of theory: keys of
+        ``Atoms.info``, each with the number or word used if a structure has none. A batch has them in
+        ``extra``, (B,): numbers in float64, words as their index in ``input_ranges``.
     reads_positions
-        Whether the energy is computed of the batch's positions and cells and not of edge vectors; these are
-        strained then, and forces and stress are derived through them.
+        Whether the energy is computed from the batch's positions and cells rather than from edge vectors;
+        forces and stress are then derived by straining these.
     input_ranges
-        For inputs that are whole numbers from which to which, and for words which there are.
+        For integer inputs the allowed range, for words the allowed ones.
     missing_heads
-        What the config's ``implements`` has for other weights, and these have no head for.
+        Heads in the config's ``implements`` that these particular weights do not have.
     block_pattern
         Regular expression that is found in the name of a parameter of an interaction block, with the number
         of the block, from 0, as its first group; ``None`` where there are none.
     members
         Copies of the last interaction block and of what comes behind it, where it was given some.
     no_lammps
-        Of a backbone without :meth:`save_lammps`: what to do instead.
+        For a backbone without :meth:`save_lammps`: what to do instead.
     always_double
-        Names of parameters and buffers that stay in float64, whatever format the others are turned to.
+        Names of parameters and buffers that stay in float64, whatever the format of the others.
     """
 
     label: str
@@ -108,7 +107,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def graph_kind(self) -> str:
-        """All that graphs depend on beside the structure; equal text, equal graphs."""
+        """Everything that graphs depend on besides the structure; equal text means equal graphs."""
         cls = type(self)
         elements = ",".join(self.elements)
         kind = f"{cls.__module__}.{cls.__qualname__} cutoff={self.cutoff!r} {elements}"
@@ -122,13 +121,13 @@ class Backbone(nn.Module, ABC):
         Parameters
         ----------
         atoms
-            The structure; labels and calculators on it are not read.
+            The structure; its labels and calculators are ignored.
 
         Raises
         ------
         DataError
-            Where the structure has no atoms, a number that is not finite or a periodic cell
-            without volume, or the backbone does not know an element or the kind of periodicity.
+            The structure has no atoms, a number that is not finite or a periodic cell without volume, or the
+            backbone does not support an element or the periodicity.
         """
         problem = geometry_problem(atoms)
         if problem:
@@ -143,8 +142,8 @@ class Backbone(nn.Module, ABC):
                 raise DataError(msg)
         if not self.partly_periodic and atoms.pbc.any() and not atoms.pbc.all():
             msg = (
-                f"is periodic in some directions and not in others, which {self.label} was not made for. Set "
-                "pbc to all three with vacuum in the cell, or to none."
+                f"is periodic in only some directions, which {self.label} does not support. Set "
+                "pbc to true in all three with vacuum in the cell, or in none."
             )
             raise DataError(msg)
         graph = neighbor_graph(atoms, self.cutoff, self.max_neighbors)
@@ -158,36 +157,36 @@ class Backbone(nn.Module, ABC):
         Parameters
         ----------
         graphs
-            Of single structures, in their order.
+            Graphs of single structures, in order.
         """
         return collate_graphs(graphs, dict.fromkeys(self.frame_inputs, "none"))
 
     @abstractmethod
     def energy(self, batch: GraphBatch, edge_vectors: Tensor) -> Tensor:
-        """Return the energy of each structure in eV, (B,), by the vendor's own model.
+        """Return the energy of each structure in eV, (B,), from the vendor's own model.
 
         Parameters
         ----------
         batch
             The structures.
         edge_vectors
-            From centre to neighbour in Å, (E, 3), in the dtype of the parameters; forces and stress
-            are derived through them.
+            From centre to neighbour in Å, (E, 3), in the dtype of the parameters; forces and stress are
+            derived from the dependence on them.
         """
 
     def outputs(
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return the energy and what else is asked for in one pass; adapters with more heads override it.
+        """Return the energy and other requested outputs in one pass; adapters with more heads override it.
 
         Parameters
         ----------
         batch, edge_vectors
             As for :meth:`energy`.
         heads
-            Names of what the config's ``implements`` has beside the energy, e.g. ``forces`` (N, 3) in eV/Å,
-            :data:`FEATURES`, scalars that turning a structure leaves as they are, (N, n_features), or
-            ``energies``, what each atom adds to the energy in eV, (N,).
+            Names in the config's ``implements`` besides the energy, e.g. ``forces`` (N, 3) in eV/Å,
+            :data:`FEATURES`, rotation-invariant scalars, (N, n_features), or ``energies``, the contribution
+            of each atom to the energy in eV, (N,).
         """
         return {ENERGY.name: self.energy(batch, edge_vectors)}
 
@@ -207,15 +206,15 @@ class Backbone(nn.Module, ABC):
         return partial(self.outputs, batch, edge_vectors, heads)
 
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
-        """Write the model in its vendor's own format; an adapter that can overrides it.
+        """Write the model in its vendor's own format; adapters that can override this.
 
         Parameters
         ----------
         path
             The file.
         references
-            What is added to the energy for each atom of an element, by atomic number in eV, (119,); it goes
-            into the vendor's own energies of the elements.
+            Energy to add for each atom of an element, by atomic number in eV, (119,); it is included in the
+            vendor's own per-element energies.
 
         Raises
         ------
@@ -226,7 +225,7 @@ class Backbone(nn.Module, ABC):
         raise ConfigError(msg)
 
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
-        """Write the model as the vendor's pair style of LAMMPS reads it; an adapter that can overrides it.
+        """Write the model as the vendor's LAMMPS pair style reads it; adapters that can override this.
 
         Parameters
         ----------
@@ -241,13 +240,13 @@ class Backbone(nn.Module, ABC):
         Raises
         ------
         ConfigError
-            The vendor has none with a file of its own.
+            The vendor has no pair style with a file of its own.
         """
         msg = f"{self.label} has no pair style of LAMMPS with a file of its own: {self.no_lammps}"
         raise ConfigError(msg)
 
     def features(self, batch: GraphBatch) -> Tensor:
-        """Return what the model has made of each atom and its surroundings, (N, n_features).
+        """Return the model's features of each atom and its environment, (N, n_features).
 
         Parameters
         ----------
@@ -260,8 +259,9 @@ class Backbone(nn.Module, ABC):
     def reaches_all(self, batch: GraphBatch) -> bool:
         """Return whether the energy of a batch depends on every trainable parameter.
 
-        An adapter whose layers need more than an edge, such as an angle, says so here. The others then get
-        a gradient of zero, as distributed training waits for one of each parameter from every process.
+        An adapter whose layers need more than an edge, such as an angle, declares it here. The others then
+        get a gradient of zero, because distributed training waits for a gradient of every parameter from
+        every process.
 
         Parameters
         ----------
@@ -281,22 +281,23 @@ class Backbone(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Predict energy, and forces and stress as its gradients.
 
-        Works in inference mode too. Outside of training the results carry no graph.
+        Works in inference mode too. Outside training the results carry no graph.
 
         Parameters
         ----------
         batch
             The structures.
         forces, stress
-            Whether they are asked for.
+            Whether to compute them.
         heads
-            What :meth:`outputs` is asked for; forces or stress among it are no gradients then.
+            Additional outputs requested from :meth:`outputs`; forces or stress among them are then not
+            gradients.
 
         Returns
         -------
         dict
-            ``energy`` (B,) in eV; where asked for ``forces`` (N, 3) in eV/Å and ``stresses`` (B, 6)
-            in eV/Å³, Voigt order and ASE's sign, NaN where not all three directions are periodic.
+            ``energy`` (B,) in eV; if requested ``forces`` (N, 3) in eV/Å and ``stresses`` (B, 6) in eV/Å³, in
+            Voigt order with ASE's sign, NaN unless all three directions are periodic.
         """
         (out,) = self._predict(batch, forces, stress, heads, each=False)
         return out
@@ -335,7 +336,7 @@ class Backbone(nn.Module, ABC):
             )
             if keep_graph and not self.reaches_all(batch):
                 trainable = (p for p in self.parameters() if p.requires_grad)
-                # of no elements, as zero times a parameter that is infinite is NaN
+                # sums over no elements, because zero times an infinite parameter is NaN
                 nothing = sum(p.flatten()[:0].sum() for p in trainable)
                 found = [{name: value + nothing for name, value in out.items()} for out in found]
         if keep_graph:

@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 Trait = Literal["equivariant", "extensive", "smooth", "bitwise"]
 TRAITS: Mapping[Trait, str] = {
-    "equivariant": "turning a structure turns forces and leaves the energy as it is",
+    "equivariant": "rotating a structure rotates the forces and leaves the energy unchanged",
     "extensive": "two equal cells have twice the energy of one",
     "smooth": "the energy has no jumps as atoms move",
     "bitwise": "the same structure has the same energy to the last digit",
 }
-"""What is expected of a backbone, in words."""
+"""Properties expected of a backbone, in words."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """Where weights come from that are not inside a package.
+    """Source of weights that are not inside a package.
 
     Attributes
     ----------
     page
-        Address that a browser fetches them from, or where it finds them.
+        Address from which a browser can download them, or find them.
     files
-        What the file is called, or the files; sha256 of each, ``None`` where the vendor publishes none.
+        Names of the files, with their sha256; ``None`` if the vendor publishes none.
     megabytes
-        Size of all; ``None`` where it is not known.
+        Total size; ``None`` if unknown.
     """
 
     page: str
@@ -56,29 +56,29 @@ class Download:
 
 @dataclass(frozen=True)
 class BackboneFacts:
-    """What helps to choose pretrained weights, told without loading them.
+    """Facts that help to choose pretrained weights, available without loading them.
 
     Attributes
     ----------
     elements
-        What they cover, in words.
+        Elements covered, in words.
     n_elements
-        Number of elements that they cover.
+        Number of elements covered.
     cutoff
-        Radius of the neighbour list in Å; ``None`` where nobody tells.
+        Radius of the neighbour list in Å; ``None`` if unknown.
     parameters
-        Number of weights; ``None`` where they were never loaded by us and nobody tells.
+        Number of weights; ``None`` if unknown and we never loaded them.
     trained_on
         Data and level of theory.
     licence
         Licence of the weights.
     relative_cost
-        Time of a training step over that of CHGNet 0.3.0, on one core, as
-        ``tests/benchmarks/bench_backbones.py`` measures it; ``None`` where it was not measured.
+        Time of a training step relative to CHGNet 0.3.0, on one core, measured by
+        ``tests/benchmarks/bench_backbones.py``; ``None`` if not measured.
     allows
-        What the licence allows, in words.
+        What the licence permits, in words.
     download
-        Where the weights come from; ``None`` where they are inside their package.
+        Source of the weights; ``None`` if they are inside their package.
     """
 
     elements: str
@@ -88,11 +88,11 @@ class BackboneFacts:
     trained_on: str
     licence: str
     relative_cost: float | None
-    allows: str = "any use, with its notice kept"
+    allows: str = "any use, if the notice is kept"
     download: Download | None = None
 
     def rows(self) -> dict[str, str]:
-        """Return what is shown, each with its name, as form, command and pages do."""
+        """Return what form, command and pages show, each with its name."""
         parameters = "not told"
         if self.parameters is not None:
             parameters = grouped(self.parameters)
@@ -115,10 +115,10 @@ class BackboneFacts:
 
 
 class BackboneConfig(ModelConfig, ABC):
-    """Which pretrained weights a model starts from; one subclass a vendor, beside its adapter.
+    """Which pretrained weights a model starts from; one subclass per vendor, beside its adapter.
 
-    A subclass has a field ``name`` with the name of its entry point in the group
-    ``mattertune_nb.backbones``, by which files and checkpoints find it again.
+    A subclass has a field ``name`` with the name of its entry point in the group ``mattertune_nb.backbones``,
+    by which files and checkpoints find it again.
     """
 
     fields_are_fixed: ClassVar[bool] = True
@@ -126,39 +126,39 @@ class BackboneConfig(ModelConfig, ABC):
     name: str = setting(..., "Backbone, the name of its entry point.", label="Backbone")
     checkpoint: Path | None = setting(
         None,
-        "Weights to start from: the folder of a run that tuned this backbone, or its checkpoint. Energies "
-        "start from its zero.",
+        "Weights to start from: the folder of a run that tuned this backbone, or its checkpoint. Its zero "
+        "of energy is kept.",
         label="Start from",
     )
 
     requires: ClassVar[tuple[str, ...]] = ()
-    """Packages that have to be installed, by the names they are imported by."""
+    """Packages that must be installed, by import name."""
 
     extra: ClassVar[str | None] = None
     """Extra of this package that installs them."""
 
     conflict: ClassVar[str | None] = None
-    """Beside which other backbone it cannot be installed, and why, in words."""
+    """The backbones beside which it cannot be installed, and why, in words."""
 
     implements: ClassVar[tuple[PropertyName, ...]] = (ENERGY.name,)
-    """What the backbone has heads of its own for; forces and stress are gradients of the energy otherwise."""
+    """Outputs with heads of the backbone's own; otherwise forces and stress are gradients of the energy."""
 
     lacks: ClassVar[Mapping[Trait, str]] = MappingProxyType({})
-    """What of :data:`TRAITS` the backbone has not, each with a sentence why."""
+    """Those of :data:`TRAITS` that the backbone lacks, each with a sentence that says why."""
 
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = MappingProxyType({})
-    """What is known of weights, by the names of the field ``pretrained_model``."""
+    """Facts about weights, by the names of the field ``pretrained_model``."""
 
     _architecture: dict[str, Any] | None = PrivateAttr(None)
-    """``Backbone.architecture`` of a checkpoint that is being loaded; its file may be gone."""
+    """``Backbone.architecture`` of a checkpoint being loaded; its original file may be gone."""
 
     _start: Any = PrivateAttr(None)
-    """What builds the model of a checkpoint that is being loaded, see ``model/starting.py``."""
+    """What builds the model of a checkpoint being loaded, see ``model/starting.py``."""
 
     @field_validator("checkpoint", mode="before")
     @classmethod
     def _take_a_run(cls, value: Any) -> Any:
-        # what is no place of a run is told by the type of the field
+        # a value that is not the place of a run is reported by the type of the field
         given = getattr(value, "run", value)
         is_place = isinstance(given, str | Path) or hasattr(given, "path")
         return path_of(value) if is_place else value
@@ -177,7 +177,7 @@ class BackboneConfig(ModelConfig, ABC):
 
     @property
     def direct(self) -> list[PropertyName]:
-        """Names of what is learnt and predicted by heads of the backbone's own, beside the energy."""
+        """Names of the properties predicted by the backbone's own heads, besides the energy."""
         gradients = {p.about().name for p in self.properties if getattr(p, "conservative", False)}
         return [
             name
@@ -187,7 +187,7 @@ class BackboneConfig(ModelConfig, ABC):
 
     @property
     def headed(self) -> list[Property]:
-        """What is learnt by a head of ours on the backbone's features."""
+        """The properties predicted by our own heads on the backbone's features."""
         return [
             prop
             for prop in self.learnt
@@ -195,14 +195,14 @@ class BackboneConfig(ModelConfig, ABC):
         ]
 
     def facts(self) -> BackboneFacts | None:
-        """Return what is known of the weights that the config names, if anything is."""
+        """Return the facts about the weights named in the config, if any."""
         if self.checkpoint is not None:
             return None
         return self.known_weights.get(getattr(self, "pretrained_model", ""))
 
     @classmethod
     def weights(cls) -> dict[str, BackboneFacts]:
-        """Return what is known of each of the vendor's weights, by name."""
+        """Return the facts about each of the vendor's weights, by name."""
         field = cls.model_fields.get("pretrained_model")
         told = {}
         for name in get_args(field.annotation) if field else ():
@@ -213,16 +213,16 @@ class BackboneConfig(ModelConfig, ABC):
 
     @classmethod
     def reads_folder(cls, path: Path) -> bool:
-        """Return whether the folder at `path` holds a model as the vendor saves it, and is no run."""
+        """Return whether the folder at `path` contains a model saved by the vendor, rather than a run."""
         return False
 
     def existing_checkpoint(self) -> Path:
-        """Return `checkpoint`, which is a file.
+        """Return `checkpoint`, which must be a file.
 
         Raises
         ------
         ConfigError
-            There is no such file.
+            The file does not exist.
         """
         if self.checkpoint is None or not self.checkpoint.is_file():
             msg = f"checkpoint: {self.checkpoint} does not exist."
@@ -231,7 +231,7 @@ class BackboneConfig(ModelConfig, ABC):
 
     @classmethod
     def is_installed(cls) -> bool:
-        """Return whether the vendor's package is there."""
+        """Return whether the vendor's package is installed."""
         return all(find_spec(package) is not None for package in cls.requires)
 
     @classmethod
@@ -243,7 +243,7 @@ class BackboneConfig(ModelConfig, ABC):
 
     @classmethod
     def require_installed(cls) -> None:
-        """Raise a :class:`MissingExtraError` with the pip line where the package is missing."""
+        """Raise a :class:`MissingExtraError` with the pip command if the package is missing."""
         if not cls.is_installed():
             apart = f", {cls.conflict}" if cls.conflict else ""
             msg = f"{cls.__name__} needs {', '.join(cls.requires)}: {cls.install_hint()}{apart}"
@@ -251,12 +251,12 @@ class BackboneConfig(ModelConfig, ABC):
 
     @abstractmethod
     def create_backbone(self) -> Backbone:
-        """Build the vendor's model with its pretrained weights, without a network.
+        """Build the vendor's model with its pretrained weights, without a network connection.
 
-        Where weights come from a file, put what builds the model without it in the backbone's
-        ``architecture``; when ``self._architecture`` is set, build from that: weights follow.
+        If the weights come from a file, store what is needed to build the model without it in the backbone's
+        ``architecture``; if ``self._architecture`` is set, build from that, and the weights follow.
         """
 
     @abstractmethod
     def vendor_calculator(self) -> Calculator | None:
-        """Return the vendor's own ASE calculator, which conformance is measured against, if any."""
+        """Return the vendor's own ASE calculator for the conformance tests, if any."""

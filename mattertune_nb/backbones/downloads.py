@@ -1,4 +1,4 @@
-"""Weights that are fetched at first use: said before, checked after, and told where to get them from."""
+"""Weights downloaded at first use: announced before, checked after, with instructions if that fails."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ log = logging.getLogger(__name__)
 
 
 def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Mapping[str, Path]:
-    """Return where the files of weights are, by their names, after fetching those that are not here.
+    """Return the paths of weight files, by name, downloading those that are missing.
 
     Parameters
     ----------
     name
-        Of the weights.
+        Name of the weights.
     facts
-        Of the weights, with their download.
+        Facts about the weights, including their download.
     fetch
-        The vendor's way to get a file by its name: from its cache, or from the network.
+        The vendor's way to get a file by name: from its cache, or from the network.
 
     Raises
     ------
     ConfigError
-        Where a file can be had neither way, or is another than that of its vendor or of the first download.
+        A file is unavailable, or differs from its vendor's or from the first download.
     """
     download = facts.download
     assert download is not None
     size = "" if download.megabytes is None else f", {download.megabytes:g} MB"
     log.warning(
-        "Weights %s: from %s%s where they are not here yet. Licence: %s (%s).",
+        "Weights %s: downloaded from %s%s unless already present. Licence: %s (%s).",
         name,
         download.page,
         size,
@@ -57,8 +57,9 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
     except Exception as exc:
         names = " and ".join(download.files)
         msg = (
-            f"pretrained_model: {name} is not here and cannot be fetched ({type(exc).__name__}). On a "
-            f"machine with a network, get {names} from {download.page}, put "
+            f"pretrained_model: {name} is not on this machine and cannot be downloaded "
+            f"({type(exc).__name__}). On a "
+            f"machine with network access, get {names} from {download.page}, put "
             f"{'it' if len(download.files) == 1 else 'them into one folder'} anywhere here, and give "
             f"{'its path' if len(download.files) == 1 else 'the folder'} as model.checkpoint."
         )
@@ -69,7 +70,7 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
 
 
 def has_route(page: str) -> bool:
-    """Return whether an address may be reached: this machine finds its host, or leaves that to a proxy."""
+    """Return whether an address may be reachable: this machine resolves its host, or uses a proxy."""
     if urllib.request.getproxies():
         return True
     try:
@@ -81,7 +82,7 @@ def has_route(page: str) -> bool:
 
 @contextmanager
 def _asked_once(page: str) -> Iterator[None]:
-    """Keep Hugging Face's client to its cache where there is no network, which it would try six times."""
+    """Restrict Hugging Face's client to its cache if there is no network, which it would try six times."""
     try:
         from huggingface_hub import constants
     except ImportError:
@@ -96,7 +97,7 @@ def _asked_once(page: str) -> Iterator[None]:
 
 
 def _check(key: str, path: Path, published: str | None) -> None:
-    """Compare a file with what it has to be, or keep what it is where nobody says."""
+    """Compare a file with its expected hash, or record its hash if none is published."""
     found = digest(path)
     record = cache_folder("weights") / "sha256.json"
     known: dict[str, str] = {}
@@ -104,13 +105,15 @@ def _check(key: str, path: Path, published: str | None) -> None:
         known = json.loads(record.read_text())
     expected = published or known.setdefault(key, found)
     if found != expected:
-        said = "its vendor publishes" if published else f"it had at its first download ({record})"
+        said = (
+            "published by its vendor" if published else f"it had at its first download ({record})"
+        )
         msg = (
             f"{path}: its sha256 {found[:12]}… is not the {expected[:12]}… that {said}. Remove the file to "
             "fetch it again"
             + ("." if published else ", or the line of the record where the vendor has a new one.")
         )
         raise ConfigError(msg)
-    with suppress(OSError):  # of a home that cannot be written to
+    with suppress(OSError):  # the home folder may not be writable
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(known, indent=1))

@@ -1,4 +1,4 @@
-"""Settings of what an energy depends on beside its atoms, alike in every backbone that has them."""
+"""Settings for what an energy depends on besides its atoms, shared by all backbones that have them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def charge() -> Any:
     """Declare the total charge of a structure."""
     return setting(
         0.0,
-        "Total charge of a structure without 'charge' in its info, for weights that know charges, such as "
-        "those of OMol25.",
+        "Total charge of structures without 'charge' in their info, for weights that depend on the charge, "
+        "such as those of OMol25.",
         label="Charge",
         unit="e",
     )
@@ -26,11 +26,12 @@ def spin(default: float | None = 1.0, not_set: str = "") -> Any:
     default
         The default value.
     not_set
-        What holds where it is ``None``, as a sentence.
+        Meaning of ``None``, as a sentence.
     """
     return setting(
         default,
-        "Spin multiplicity of a structure without 'spin' in its info, for weights that know spins, such as "
+        "Spin multiplicity of structures without 'spin' in their info, for weights that depend on the spin, "
+        "such as "
         f"those of OMol25. {not_set}".rstrip(),
         label="Spin multiplicity",
         ge=0,
@@ -38,22 +39,22 @@ def spin(default: float | None = 1.0, not_set: str = "") -> Any:
 
 
 def level_of_theory(key: str | None, not_set: str, options: dict[str, str] | None = None) -> Any:
-    """Declare by which of its energies a model that has several learns and answers.
+    """Declare which of several energies a model is trained on and predicts.
 
     Parameters
     ----------
     key
-        Key of ``Atoms.info`` by which a structure asks for another; ``None`` where it cannot.
+        Key of ``Atoms.info`` by which a structure selects another one; ``None`` if it cannot.
     not_set
-        Which it is without this setting, as a sentence.
+        Which one is used without this setting, as a sentence.
     options
-        Words for its values, where they are known.
+        Readable names of its values, if known.
     """
     of = "" if key is None else f", for structures without '{key}' in their info"
     return setting(
         None,
-        "The energy by which a model that has several learns and answers, each of a level of theory and with "
-        f"a zero of its own{of}. Choose that of your labels. {not_set}",
+        "Energy to train on and predict, for models with several levels of theory, each with its own zero"
+        f"{of}. Choose that of your labels. {not_set}",
         label="Level of theory",
         basic=True,
         options=options,

@@ -18,14 +18,14 @@ GROUP = "mattertune_nb.backbones"
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What is known of a backbone without loading its vendor's package.
+    """Facts about a backbone that are known without loading its vendor's package.
 
     Attributes
     ----------
     name
         Name of its entry point.
     config_class
-        Its config.
+        Its config class.
     installed
         Whether it can be used here.
     install_hint
@@ -44,7 +44,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def available() -> dict[str, BackboneInfo]:
-    """Return all registered backbones; one whose entry point cannot be loaded is left out."""
+    """Return all registered backbones, except those whose entry point cannot be loaded."""
     found = {}
     for name in _entry_points():
         try:
@@ -64,7 +64,7 @@ def backbone_config_class(name: str) -> type[BackboneConfig]:
     Raises
     ------
     ConfigError
-        Where there is no such backbone, or its entry point cannot be loaded.
+        There is no such backbone, or its entry point cannot be loaded.
     """
     points = _entry_points()
     why = why_not_here(name)
@@ -105,4 +105,4 @@ AnyBackboneConfig = Annotated[
     PlainSerializer(lambda config: config.to_dict(), return_type=dict[str, Any]),
     WithJsonSchema({"type": "object", "title": "BackboneConfig"}),
 ]
-"""A field that holds the config of any registered backbone, told apart by ``name``."""
+"""A field with the config of any registered backbone, identified by ``name``."""

@@ -1,4 +1,4 @@
-"""Vendors' files that can run code: read after the user said so, and not before."""
+"""Vendors' files that can run code, which are read only with the user's permission."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 PICKLE = "is a pickle, which can run any code"
-"""Why most of these files are not to be loaded from anybody."""
+"""Why most of these files must not be loaded from strangers."""
 
 
 class TrustingBackboneConfig(BackboneConfig):
-    """A backbone some of whose vendor's files run code while they are loaded."""
+    """A backbone some of whose vendor's files run code when loaded."""
 
     trust_checkpoint: bool = setting(
         False,
-        "Load a file of the vendor's whose format can run any code on this machine. Set it only for "
-        "files from somebody you trust.",
+        "Load a vendor's file whose format can run any code on this machine. Set it only for files from "
+        "people you trust.",
         label="Trust the file",
         fixed=False,
     )
@@ -47,7 +47,8 @@ class TrustingBackboneConfig(BackboneConfig):
         if not self.trust_checkpoint:
             msg = (
                 f"trust_checkpoint: {file} {why} when it is loaded. If you trust those who made it, set "
-                "trust_checkpoint: true; what mattertune_nb saves holds tensors and plain settings only."
+                "trust_checkpoint: true; files saved by mattertune_nb contain only tensors and plain "
+                "settings."
             )
             raise ConfigError(msg)
 
@@ -59,7 +60,7 @@ def digest(file: Path) -> str:
 
 
 def remember(file: Path) -> str:
-    """Note on this machine that its user trusts a file, and return its SHA-256."""
+    """Record on this machine that its user trusts a file, and return its SHA-256."""
     sha256 = digest(file)
     folder = cache_folder("trusted")
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,22 +69,25 @@ def remember(file: Path) -> str:
 
 
 def require_remembered(file: Path, sha256: str) -> None:
-    """Refuse a file that a checkpoint of ours asks for, unless it was trusted here before.
+    """Refuse a file required by one of our checkpoints, unless it was trusted here before.
 
-    A checkpoint says nothing of whom its reader trusts, whatever settings it holds.
+    A checkpoint says nothing about whom its reader trusts, whatever settings it contains.
 
     Raises
     ------
     ConfigError
-        The file is missing, another one, or was never loaded here with ``trust_checkpoint: true``.
+        The file is missing, different, or was never loaded here with ``trust_checkpoint: true``.
     """
     if not file.is_file():
-        msg = f"checkpoint: {file}, from which this model is built, does not exist. Put it back there."
+        msg = (
+            f"checkpoint: {file}, from which this model is built, does not exist. Restore it there."
+        )
     elif digest(file) != sha256:
-        msg = f"checkpoint: {file} is not the file that this model was tuned from, as its SHA-256 differs."
+        msg = f"checkpoint: {file} is not the file from which this model was tuned: its SHA-256 differs."
     elif not (cache_folder("trusted") / sha256).exists():
         msg = (
-            f"trust_checkpoint: {file} runs code when it is loaded, and was not trusted on this machine. If "
+            f"trust_checkpoint: {file} runs code when it is loaded, and has not been trusted on this "
+            f"machine. If "
             "you trust those who made it, build its backbone once with trust_checkpoint: true."
         )
     else:

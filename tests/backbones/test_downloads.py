@@ -40,7 +40,7 @@ def test_no_client_tries_again_where_there_is_no_network(config, no_network, mon
     pytest.importorskip(package)
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    with pytest.raises(mt.ConfigError, match="is not here and cannot be fetched"):
+    with pytest.raises(mt.ConfigError, match="is not on this machine and cannot be downloaded"):
         config().create_backbone()
     assert sum(slept) < 1
 

@@ -119,7 +119,7 @@ def test_a_file_that_could_run_code_is_refused(saved, tmp_path):
 
     folder = saved("TensorNet").checkpoint
     torch.save({"model": Hostile()}, folder / "model.pt")
-    with pytest.raises(mt.ConfigError, match=r"is not a potential of matgl .* loaded safely"):
+    with pytest.raises(mt.ConfigError, match=r"is not a matgl potential .* loaded safely"):
         mt.MatGLBackboneConfig(checkpoint=folder).create_backbone()
     assert not (tmp_path / "owned").exists()
 

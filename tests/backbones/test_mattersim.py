@@ -76,7 +76,7 @@ def test_a_file_that_is_no_checkpoint_of_the_vendors(tmp_path, content):
     torch.save({"model": Hostile()} if content == "hostile" else {"state_dict": {}}, path)
     for build in ("create_backbone", "vendor_calculator"):
         with pytest.raises(
-            ConfigError, match="not a checkpoint of MatterSim that can be loaded safely"
+            ConfigError, match="not a MatterSim checkpoint that can be loaded safely"
         ):
             getattr(mt.MatterSimBackboneConfig(checkpoint=path), build)()
     assert not (tmp_path / "owned").exists()

@@ -213,7 +213,7 @@ def test_a_model_made_from_a_package_needs_its_file_and_trust_of_this_machine(
     assert_same(model, again, oxide)
     # whatever settings a checkpoint holds, another machine has not trusted the file
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    with pytest.raises(ConfigError, match="was not trusted on this machine"):
+    with pytest.raises(ConfigError, match="has not been trusted on this machine"):
         mt.FinetuneModuleBase.load_from_checkpoint(saved)
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ConfigError, match="SHA-256 differs"):

@@ -153,7 +153,9 @@ def test_a_charge_that_is_no_number_is_named(tmp_path):
 def test_a_slab_is_refused_with_what_to_do(tmp_path):
     model = mt.FinetuneModuleBase(saved("v3-conservative-20-omat", tmp_path))
     slab = fcc111("Al", (1, 1, 2), vacuum=8)
-    with pytest.raises(mt.DataError, match=r"frame 0: is periodic in some .* Set pbc to all three"):
+    with pytest.raises(
+        mt.DataError, match=r"frame 0: is periodic in only some .* Set pbc to true in all three"
+    ):
         model.property_predictor().predict([slab])
 
 
@@ -215,7 +217,7 @@ def test_a_model_of_the_other_kind_is_told_by_its_backbone(tmp_path):
 
 def test_a_head_that_the_weights_have_not_is_refused(tmp_path):
     config = saved("v3-direct-omol", tmp_path, properties=ALL_DIRECT)
-    with pytest.raises(mt.ConfigError, match="has no head for stresses; leave it out"):
+    with pytest.raises(mt.ConfigError, match="has no head for stresses; remove it"):
         config.create_backbone()
 
 
@@ -225,7 +227,7 @@ def test_a_file_that_could_run_code_is_refused(tmp_path):
             return (os.system, (f"touch {tmp_path / 'owned'}",))
 
     torch.save({"heads.energy": Hostile()}, tmp_path / "hostile.ckpt")
-    with pytest.raises(mt.ConfigError, match="holds no weights of ORB that fit and can be loaded"):
+    with pytest.raises(mt.ConfigError, match="contains no matching ORB weights that can be loaded"):
         mt.ORBBackboneConfig(checkpoint=tmp_path / "hostile.ckpt").create_backbone()
     assert not (tmp_path / "owned").exists()
 

@@ -183,7 +183,7 @@ def test_a_file_is_loaded_only_after_it_was_trusted(tmp_path):
     ("hypers", "message"),
     [
         ({"zbl": True}, "has ZBL, which cannot be tuned here"),
-        ({"d_pet": None}, "is no checkpoint of PET that can be loaded here"),
+        ({"d_pet": None}, "is not a PET checkpoint that can be loaded here"),
     ],
 )
 def test_a_file_that_cannot_be_tuned_is_told(tmp_path, hypers, message):

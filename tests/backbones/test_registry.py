@@ -27,7 +27,7 @@ def test_an_unknown_name_gets_a_suggestion():
     ("name", "why"),
     [
         ("GRACE", "TensorFlow"),
-        ("equiformer_v2", "ties torch to 2.4"),
+        ("equiformer_v2", "pins torch to 2.4"),
         ("eSEN", "of the backbone 'uma'"),
         ("m3gnet", "of the backbone 'matgl'"),
     ],
@@ -42,7 +42,7 @@ def test_the_listing_tells_of_all_weights_and_of_what_is_not_here():
     for info in registry.available().values():
         assert info.name in text
         assert all(weights in text for weights in info.config_class.weights())
-    assert "allows any use, with its notice kept" in text
+    assert "allows any use, if the notice is kept" in text
     assert all(why in text for why in ELSEWHERE.values())
 
 

@@ -156,7 +156,7 @@ def test_a_file_that_is_no_checkpoint_of_the_vendors(tmp_path, content):
         torch.save({"config": Hostile()}, path)
     elif content == "damaged":
         path.write_bytes(b"PK\x03\x04")
-    message = {"hostile": "refused, as loading it would call", "damaged": "damaged"}
+    message = {"hostile": "refused because loading it would call", "damaged": "damaged"}
     with pytest.raises(mt.ConfigError, match=message.get(content, "does not exist")):
         mt.FinetuneModuleBase(mt.SevenNetBackboneConfig(checkpoint=path))
     assert not (tmp_path / "owned").exists()

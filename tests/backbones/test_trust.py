@@ -60,7 +60,7 @@ def test_a_file_that_was_trusted_here_is_known_again_while_it_is_the_same(tmp_pa
     file = tmp_path / "a.model"
     file.write_bytes(b"a model")
     sha256 = digest(file)
-    with pytest.raises(ConfigError, match="was not trusted on this machine"):
+    with pytest.raises(ConfigError, match="has not been trusted on this machine"):
         require_remembered(file, sha256)
     assert remember(file) == sha256
     require_remembered(file, sha256)

@@ -51,7 +51,7 @@ FACTS = {
         relative_cost=1.0,
     ),
 }
-"""Of each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
+"""For each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
 
 
 class CHGNetBackboneConfig(BackboneConfig):
@@ -67,16 +67,16 @@ class CHGNetBackboneConfig(BackboneConfig):
     )
     pretrained_model: Literal["0.3.0", "0.2.0", "r2scan"] = setting(
         "0.3.0",
-        "Weights of the vendor: PBE (0.3.0, 0.2.0) or r2SCAN energies. Choose the functional that "
-        "is closest to that of your labels.",
+        "Vendor's weights: PBE (0.3.0, 0.2.0) or r2SCAN energies. Choose the functional that "
+        "is closest to your labels.",
         label="Pretrained weights",
         basic=True,
         options={"0.3.0": "0.3.0 (PBE)", "0.2.0": "0.2.0 (PBE)", "r2scan": "r2SCAN"},
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of the vendor's: the folder of a run that tuned CHGNet, or its checkpoint, whose "
-        "zero of energy is kept; or a checkpoint of CHGNet's own trainer.",
+        "Start from these weights instead: the folder of a run that tuned CHGNet, or its checkpoint, "
+        "keeping its zero of energy; or a checkpoint of CHGNet's own trainer.",
         label="Start from",
     )
 

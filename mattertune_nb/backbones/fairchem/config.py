@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 def _facts(file: str, repository: str, trained_on: str) -> BackboneFacts:
     return BackboneFacts(
-        elements="those of its training sets",
+        elements="those in its training sets",
         n_elements=0,
         cutoff=6.0,
         parameters=None,
         trained_on=trained_on,
-        licence="FAIR Chemistry License, to be accepted on the hub, which then gives a token",
+        licence="FAIR Chemistry License, to be accepted on the hub, which needs a token",
         relative_cost=None,
-        allows="what its acceptable use policy does not forbid",
+        allows="uses within its acceptable use policy",
         download=Download(
             f"https://huggingface.co/{repository}/tree/main/checkpoints", {file: None}
         ),
@@ -51,20 +51,20 @@ FACTS = {
         "esen_sm_conserve.pt", "facebook/OC25", "OC25: catalysts under solvents"
     ),
 }
-"""Of the weights that the vendor fetches by name, from its package; they were never loaded by us."""
+"""The weights that the vendor's package downloads by name; we never loaded them."""
 
 
 class FairchemBackboneConfig(TrustingBackboneConfig):
-    """UMA and eSEN, equivariant, from a checkpoint of fairchem or by name."""
+    """UMA and eSEN, equivariant, from a fairchem checkpoint or by name."""
 
     requires: ClassVar[tuple[str, ...]] = ("fairchem",)
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "fairchem"
     conflict: ClassVar[str | None] = (
-        "in another environment than MACE, which needs e3nn 0.4.4; it ties torch to 2.13"
+        "in another environment than MACE, which needs e3nn 0.4.4; it pins torch to 2.13"
     )
     lacks: ClassVar[Mapping[Trait, str]] = {
-        "bitwise": "edges are turned to an axis by a random roll, which changes the last digits",
+        "bitwise": "edges are rotated onto an axis with a random roll, which changes the last digits",
         "smooth": "an atom sees its nearest neighbours up to a number that dense structures reach",
     }
 
@@ -80,8 +80,8 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
         "esen-sm-conserving-all-oc25",
     ] = setting(
         "uma-s-1p2p1",
-        "Weights of the vendor, fetched at first use from a hub that asks to accept a licence and for a "
-        "token (HF_TOKEN).",
+        "Vendor's weights, downloaded at first use from a hub that requires accepting a licence and a token "
+        "(HF_TOKEN).",
         label="Pretrained weights",
         basic=True,
         options={
@@ -109,14 +109,14 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of those by name: the folder of a run that tuned this backbone, or its checkpoint, "
-        "whose zero of energy is kept; or an inference checkpoint (.pt) of fairchem.",
+        "Start from these weights instead: the folder of a run that tuned this backbone, or its checkpoint, "
+        "keeping its zero of energy; or an inference checkpoint (.pt) of fairchem.",
         label="Start from",
     )
     charge: float = input_settings.charge()
     spin: float | None = input_settings.spin(
         None,
-        "Not set: 1 for omol and 0 for all others, which do not ask for it, as the vendor has it.",
+        "Not set: 1 for omol and 0 for all others, which do not use it, as in the vendor's code.",
     )
 
     @override
@@ -135,7 +135,10 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
                 except ConfigError:
                     raise
                 except Exception as exc:
-                    msg = f"checkpoint: {file} is not a model of fairchem that loads here ({cause(exc)})."
+                    msg = (
+                        f"checkpoint: {file} is not a fairchem model that can be loaded here "
+                        f"({cause(exc)})."
+                    )
                     raise ConfigError(msg) from exc
                 recipe = loaded.recipe
             assert recipe is not None
@@ -157,7 +160,7 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
             return Calculator(file, task, {"charge": self.charge, "spin": spin})
 
     def _file(self) -> Path:
-        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        """Return the file of the weights, downloaded by the vendor's code if given by name."""
         if self.checkpoint is not None:
             file = self.existing_checkpoint()
             self.require_trust(file, PICKLE)

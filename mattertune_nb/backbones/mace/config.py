@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
 
 _OFF = "off-"
-"""Before the names of models of organic molecules, which the vendor calls by their sizes alone."""
+"""Prefix of the names of models of organic molecules, which the vendor names by size alone."""
 
 
 def _facts(
     file: str, trained_on: str, *, parameters: int | None = None, cutoff: float | None = 6.0
 ) -> BackboneFacts:
-    """Return what is known of weights for inorganic matter."""
+    """Return the facts about weights for inorganic materials."""
     return BackboneFacts(
         elements="89, H to Pu but Po, At, Rn, Fr and Ra",
         n_elements=89,
@@ -79,18 +79,18 @@ FACTS = {
     "off-medium": _off("medium", 5.0),
     "off-large": _off("large", 5.0),
 }
-"""Of the weights that the vendor fetches by name, from their pages; they were never loaded by us."""
+"""The weights that the vendor downloads by name, from their pages; we never loaded them."""
 
 
 class MACEBackboneConfig(TrustingBackboneConfig):
-    """MACE, equivariant and of high body order, from a file or by a name of its foundation models."""
+    """MACE, equivariant and of high body order, from a file or a named foundation model."""
 
     requires: ClassVar[tuple[str, ...]] = ("mace",)
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "mace"
     conflict: ClassVar[str | None] = (
-        "in another environment than SevenNet and NequIP, as "
-        "it needs e3nn 0.4.4 and they a newer one"
+        "in another environment than SevenNet and NequIP, because "
+        "it needs e3nn 0.4.4 and they need a newer one"
     )
 
     name: Literal["mace"] = setting("mace", "Backbone.", label="Backbone", options={"mace": "MACE"})
@@ -109,8 +109,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
         "off-large",
     ] = setting(
         "medium-mpa-0",
-        "Weights that the vendor fetches, once. Those of omat, matpes and off (organic molecules) are under "
-        "an academic licence, which allows no commercial use.",
+        "Vendor's weights, downloaded once. Those of omat, matpes and off (organic molecules) are under an "
+        "academic licence, which forbids commercial use.",
         label="Pretrained weights",
         basic=True,
         options={name: f"{name} ({facts.licence})" for name, facts in FACTS.items()},
@@ -120,8 +120,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of those by name: the folder of a run that tuned MACE, or its checkpoint, whose "
-        "zero of energy is kept; a plain file of `mattertune-nb convert`; or a .model file of the vendor's.",
+        "Start from these weights instead: the folder of a run that tuned MACE, or its checkpoint, keeping "
+        "its zero of energy; a plain file from `mattertune-nb convert`; or a vendor's .model file.",
         label="Start from",
     )
 
@@ -162,7 +162,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
 
     @guarded()
     def save_plain(self, path: Path) -> None:
-        """Write the model as plain settings and tensors, to be loaded without trust and under any e3nn.
+        """Write the model as plain settings and tensors, which load without trust and under any e3nn.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
 
         Raises
         ------
-        ConfigError
+        The model cannot be rebuilt from settings, or its file must be trusted.
             The model cannot be built again from settings, or its file needs to be trusted.
         """
         self.require_installed()
@@ -191,14 +191,14 @@ class MACEBackboneConfig(TrustingBackboneConfig):
             raise
         except Exception as exc:
             msg = (
-                f"checkpoint: {file} is not a model of MACE that can be loaded here ({cause(exc)}). A .model "
-                "file loads under the version of e3nn that it was written under: turn it into a plain one "
-                "there, by `mattertune-nb convert`."
+                f"checkpoint: {file} is not a MACE model that can be loaded here ({cause(exc)}). A .model "
+                "file loads only under the e3nn version it was written with: convert it to a plain file "
+                "there, with `mattertune-nb convert`."
             )
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:
-        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        """Return the file of the weights, downloaded by the vendor's code if given by name."""
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         name, facts = self.pretrained_model, FACTS[self.pretrained_model]

@@ -35,7 +35,7 @@ def _facts(
         trained_on=trained_on,
         licence=licence,
         relative_cost=None,
-        allows="any use, with its notice kept"
+        allows="any use, if the notice is kept"
         if licence.startswith("BSD")
         else "what its authors say; the package matgl is under BSD-3-Clause",
         download=Download(
@@ -66,11 +66,11 @@ FACTS = {
         }.items()
     },
 }
-"""Of the vendor's weights, from their pages; they were never loaded by us."""
+"""For the vendor's weights, from their pages; we never loaded them."""
 
 
 class MatGLBackboneConfig(BackboneConfig):
-    """Potentials of matgl: TensorNet, M3GNet and CHGNet, trained on MatPES."""
+    """matgl potentials: TensorNet, M3GNet and CHGNet, trained on MatPES."""
 
     requires: ClassVar[tuple[str, ...]] = ("matgl",)
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
@@ -88,7 +88,7 @@ class MatGLBackboneConfig(BackboneConfig):
         "CHGNet-PES-MatPES-r2SCAN-2025.2.10",
     ] = setting(
         "TensorNet-PES-MatPES-PBE-2025.2",
-        "Weights of the vendor, fetched at first use. Choose the functional of your labels; m is larger and "
+        "Vendor's weights, downloaded at first use. Choose the functional of your labels; m is larger and "
         "slower.",
         label="Pretrained weights",
         basic=True,
@@ -103,8 +103,8 @@ class MatGLBackboneConfig(BackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of the vendor's: the folder of a run that tuned this backbone, or its checkpoint, "
-        "whose zero of energy is kept; or a folder that matgl's Potential.save wrote, M3GNet included.",
+        "Start from these weights instead: the folder of a run that tuned this backbone, or its checkpoint, "
+        "keeping its zero of energy; or a folder written by matgl's Potential.save, including M3GNet.",
         label="Start from",
     )
 
@@ -150,13 +150,11 @@ class MatGLBackboneConfig(BackboneConfig):
             msg = f"{where}: {exc}"
             raise ConfigError(msg) from exc
         except Exception as exc:
-            msg = f"{where}: is not a potential of matgl that can be loaded safely ({cause(exc)})."
+            msg = f"{where}: is not a matgl potential that can be loaded safely ({cause(exc)})."
             raise ConfigError(msg) from exc
         lost = sorted(set(missing) & set(dict(potential.named_parameters())))
         if lost:
-            msg = (
-                f"{where}: was written by another version of matgl; it lacks {', '.join(lost[:3])}."
-            )
+            msg = f"{where}: was written by a different version of matgl; it lacks {', '.join(lost[:3])}."
             raise ConfigError(msg)
         return potential, architecture
 

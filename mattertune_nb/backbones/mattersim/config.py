@@ -26,7 +26,7 @@ def _facts(name: str, parameters: int | None) -> BackboneFacts:
         n_elements=94,
         cutoff=5.0,
         parameters=parameters,
-        trained_on="the vendor's own data of 0 to 5000 K and 0 to 1000 GPa, PBE and PBE+U",
+        trained_on="the vendor's own data at 0 to 5000 K and 0 to 1000 GPa, PBE and PBE+U",
         licence="MIT",
         relative_cost=None,
         download=Download(
@@ -37,7 +37,7 @@ def _facts(name: str, parameters: int | None) -> BackboneFacts:
 
 
 FACTS = {name: _facts(name, None) for name in ("mattersim-v1.0.0-1M", "mattersim-v1.0.0-5M")}
-"""Of the vendor's weights, from their pages; they were never loaded by us."""
+"""For the vendor's weights, from their pages; we never loaded them."""
 
 
 class MatterSimBackboneConfig(BackboneConfig):
@@ -53,22 +53,22 @@ class MatterSimBackboneConfig(BackboneConfig):
     )
     pretrained_model: Literal["mattersim-v1.0.0-1M", "mattersim-v1.0.0-5M"] = setting(
         "mattersim-v1.0.0-1M",
-        "Weights of the vendor, fetched at first use; 5M is more accurate and slower.",
+        "Vendor's weights, downloaded at first use; 5M is more accurate and slower.",
         label="Pretrained weights",
         basic=True,
         options={"mattersim-v1.0.0-1M": "v1.0.0, 1M", "mattersim-v1.0.0-5M": "v1.0.0, 5M"},
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of the vendor's: the folder of a run that tuned MatterSim, or its checkpoint, "
-        "whose zero of energy is kept; or a checkpoint of the vendor's trainer.",
+        "Start from these weights instead: the folder of a run that tuned MatterSim, or its checkpoint, "
+        "keeping its zero of energy; or a checkpoint of the vendor's trainer.",
         label="Start from",
     )
 
     @classmethod
     @override
     def install_hint(cls) -> str:
-        # its torchvision is of another build than a torch for the CPU, and breaks torchmetrics
+        # its torchvision has another build than a CPU torch, and breaks torchmetrics
         return f"{super().install_hint()} && pip uninstall -y torchvision"
 
     @override
@@ -102,7 +102,7 @@ class MatterSimBackboneConfig(BackboneConfig):
             return MatterSimCalculator(potential=potential, device="cpu")
 
     def _file(self) -> Path:
-        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        """Return the file of the weights, downloaded by the vendor's code if given by name."""
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         with quiet():
@@ -120,12 +120,12 @@ class MatterSimBackboneConfig(BackboneConfig):
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return settings and weights in a checkpoint of the vendor's, which holds tensors and builtins."""
+    """Return settings and weights from a vendor's checkpoint, which contains tensors and builtins."""
     import torch
 
     try:
         contents = torch.load(file, map_location="cpu", weights_only=True)
         return dict(contents["model_args"]), contents["model"]
     except Exception as exc:
-        msg = f"checkpoint: {file} is not a checkpoint of MatterSim that can be loaded safely ({cause(exc)})."
+        msg = f"checkpoint: {file} is not a MatterSim checkpoint that can be loaded safely ({cause(exc)})."
         raise ConfigError(msg) from exc

@@ -1,4 +1,4 @@
-"""NequIP and Allegro, in one framework of their vendor's.
+"""NequIP and Allegro, in their vendor's common framework.
 
 Batzner et al., Nat. Commun. 13, 2453 (2022); Musaelian et al., Nat. Commun. 14, 579 (2023).
 """
@@ -61,14 +61,14 @@ FACTS = {
     _NEQUIP: _oam(_NEQUIP, 6.0, 9_600_000, 78.5),
     _ALLEGRO: _oam(_ALLEGRO, 7.0, 9_700_000, None),
 }
-"""Of the weights that are chosen first, from their pages; they were never loaded by us."""
+"""For the first weights to choose from, from their pages; we never loaded them."""
 
 _FILE = "sha256"
 """Key of the architecture of a model that its file alone can build."""
 
 
 class NequIPBackboneConfig(TrustingBackboneConfig):
-    """NequIP, an equivariant message-passing model, from a checkpoint or a package of the vendor's."""
+    """NequIP, an equivariant message-passing model, from a vendor's checkpoint or package."""
 
     requires: ClassVar[tuple[str, ...]] = ("nequip",)
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
@@ -80,15 +80,15 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
     )
     pretrained_model: str = setting(
         _NEQUIP,
-        "Weights of nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest that "
-        "is accurate enough: S, M, L, XL.",
+        "Weights from nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest "
+        "that is accurate enough: S, M, L, XL.",
         label="Pretrained weights",
         basic=True,
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of those of nequip.net: the folder of a run that tuned this backbone, or its "
-        "checkpoint, whose zero of energy is kept; or a checkpoint (.ckpt) or package (.nequip.zip) of the "
+        "Start from these weights instead: the folder of a run that tuned this backbone, or its checkpoint, "
+        "keeping its zero of energy; or a checkpoint (.ckpt) or package (.nequip.zip) of the "
         "vendor's.",
         label="Start from",
     )
@@ -157,7 +157,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         except ConfigError:
             raise
         except Exception as exc:
-            msg = f"checkpoint: {file} is not a checkpoint or package of NequIP or Allegro ({cause(exc)})."
+            msg = f"checkpoint: {file} is not a NequIP or Allegro checkpoint or package ({cause(exc)})."
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:
@@ -180,7 +180,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
 
 
 class AllegroBackboneConfig(NequIPBackboneConfig):
-    """Allegro, strictly local and equivariant, from a checkpoint or a package of the vendor's."""
+    """Allegro, strictly local and equivariant, from a vendor's checkpoint or package."""
 
     requires: ClassVar[tuple[str, ...]] = ("nequip", "allegro")
 
@@ -189,8 +189,8 @@ class AllegroBackboneConfig(NequIPBackboneConfig):
     )
     pretrained_model: str = setting(
         _ALLEGRO,
-        "Weights of nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest that "
-        "is accurate enough.",
+        "Weights from nequip.net, as nequip.net:GROUP/MODEL:VERSION; downloaded once. Choose the smallest "
+        "that is accurate enough.",
         label="Pretrained weights",
         basic=True,
     )

@@ -66,7 +66,7 @@ FACTS = {
     "orb-v2": _facts("orb-v2-20241011.ckpt", _V2, _MPA),
     "orb-mptraj-only-v2": _facts("orb-mptraj-only-v2-20241014.ckpt", _V2, "MPtrj"),
 }
-"""Of the vendor's weights, from its code; they were never loaded by us. Sizes are 4 bytes a weight."""
+"""For the vendor's weights, from its code; we never loaded them. Sizes are 4 bytes per weight."""
 
 
 class ORBBackboneConfig(BackboneConfig):
@@ -76,9 +76,9 @@ class ORBBackboneConfig(BackboneConfig):
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
     extra: ClassVar[str | None] = "orb"
     lacks: ClassVar[Mapping[Trait, str]] = {
-        "equivariant": "layers see the directions of edges by fixed axes; what they learnt of turning is "
-        "nearly exact",
-        "smooth": "an atom sees its 20 or 120 nearest neighbours; the energy jumps where they change places",
+        "equivariant": "layers see edge directions in fixed axes; the rotational symmetry that they learnt "
+        "is nearly exact",
+        "smooth": "an atom sees its 20 or 120 nearest neighbours; the energy jumps when they change places",
         "extensive": "its repulsion at short distances is averaged over the atoms of a structure",
     }
 
@@ -91,8 +91,8 @@ class ORBBackboneConfig(BackboneConfig):
         "orb-v3-conservative-omol",
     ] = setting(
         "orb-v3-conservative-inf-omat",
-        "Weights of the vendor, fetched at first use; of a file given by checkpoint, the kind that it is. "
-        "With 20 neighbours it is faster, and forces jump where neighbours change places.",
+        "Vendor's weights, downloaded at first use; if a file is given by checkpoint, its kind. With 20 "
+        "neighbours it is faster, but forces jump when neighbours change places.",
         label="Pretrained weights",
         basic=True,
         options={
@@ -105,8 +105,8 @@ class ORBBackboneConfig(BackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of the vendor's: the folder of a run that tuned this backbone, or its checkpoint, "
-        "whose zero of energy is kept; or a file of weights as the vendor saves them.",
+        "Start from these weights instead: the folder of a run that tuned this backbone, or its checkpoint, "
+        "keeping its zero of energy; or a file of weights as the vendor saves them.",
         label="Start from",
     )
     charge: float = input_settings.charge()
@@ -129,7 +129,9 @@ class ORBBackboneConfig(BackboneConfig):
         label = f"ORB {self.checkpoint or self.pretrained_model}"
         backbone = ORBBackbone(*self._load(), label, self._inputs)
         for name in set(self.direct) & set(backbone.missing_heads):
-            msg = f"properties: {label} has no head for {name}; leave it out, or set conservative=True."
+            msg = (
+                f"properties: {label} has no head for {name}; remove it, or set conservative=True."
+            )
             raise ConfigError(msg)
         return backbone
 
@@ -156,12 +158,12 @@ class ORBBackboneConfig(BackboneConfig):
             is_direct = architecture["version"] != "v3"
             if is_direct != (FORCES.name in self.implements):
                 other = "orb-direct" if is_direct else "orb"
-                msg = f"it is of the backbone {other}."
+                msg = f"it belongs to the backbone {other}."
                 raise ConfigError(msg)
             return build(architecture, state), architecture
         except Exception as exc:
             msg = (
-                f"checkpoint: {file} holds no weights of ORB that fit and can be loaded safely "
+                f"checkpoint: {file} contains no matching ORB weights that can be loaded safely "
                 f"({cause(exc)})."
             )
             raise ConfigError(msg) from exc
@@ -187,12 +189,12 @@ class ORBBackboneConfig(BackboneConfig):
 
 
 class ORBDirectBackboneConfig(ORBBackboneConfig):
-    """ORB with heads of its own for forces and stress, v3 and v2: fast, and no energy is conserved."""
+    """ORB with its own heads for forces and stress, v3 and v2: fast, but energy is not conserved."""
 
     implements = (ENERGY.name, FORCES.name, STRESSES.name)
     lacks: ClassVar[Mapping[Trait, str]] = {
         **ORBBackboneConfig.lacks,
-        "equivariant": "layers see the directions of edges by fixed axes, and forces come out of heads",
+        "equivariant": "layers see edge directions in fixed axes, and forces come from heads",
     }
 
     name: Literal["orb-direct"] = setting(  # type: ignore[assignment]
@@ -208,8 +210,8 @@ class ORBDirectBackboneConfig(ORBBackboneConfig):
         "orb-mptraj-only-v2",
     ] = setting(  # type: ignore[assignment]
         "orb-v3-direct-20-omat",
-        "Weights of the vendor, fetched at first use; of a file given by checkpoint, the kind that it is. "
-        "v3 is smaller and better than v2.",
+        "Vendor's weights, downloaded at first use; if a file is given by checkpoint, its kind. v3 is "
+        "smaller and better than v2.",
         label="Pretrained weights",
         basic=True,
         options={
@@ -224,7 +226,7 @@ class ORBDirectBackboneConfig(ORBBackboneConfig):
     )
     properties: list[PropertyConfig] = setting(
         lambda: [EnergyPropertyConfig(), ForcesPropertyConfig(conservative=False)],
-        "What is predicted and trained on. Forces with conservative=False come out of the vendor's head.",
+        "What is predicted and trained on. Forces with conservative=False come from the vendor's head.",
         label="Properties",
         fixed=True,
         basic=True,

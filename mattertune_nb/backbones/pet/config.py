@@ -26,7 +26,7 @@ _HUB = "lab-cosmo/upet"
 
 def _facts(name: str, version: str, trained_on: str, *, n_elements: int = 0) -> BackboneFacts:
     return BackboneFacts(
-        elements=str(n_elements) if n_elements else "those of its training set",
+        elements=str(n_elements) if n_elements else "those in its training set",
         n_elements=n_elements,
         cutoff=None,
         parameters=None,
@@ -60,11 +60,11 @@ FACTS = {
     **{f"pet-omol-{s}": _facts(f"pet-omol-{s}", "1.0.0", _OMOL) for s in ("s", "m", "l")},
     **{f"pet-spice-{s}": _facts(f"pet-spice-{s}", "0.2.0", _SPICE) for s in ("s", "l")},
 }
-"""Of the weights of upet, from its pages; they were never loaded by us."""
+"""For the weights of upet, from its pages; we never loaded them."""
 
 
 class PETBackboneConfig(TrustingBackboneConfig):
-    """PET, a transformer that learnt to turn with a structure, from a checkpoint of metatrain or by name."""
+    """PET, a transformer that learns rotations from data, from a metatrain checkpoint or by name."""
 
     requires: ClassVar[tuple[str, ...]] = ("metatrain", "upet")
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
@@ -94,7 +94,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
         "pet-spice-l",
     ] = setting(
         "pet-mad-s",
-        "Weights of upet, fetched at first use. xs and s are for a CPU, l and xl for a GPU.",
+        "Weights from upet, downloaded at first use. xs and s suit a CPU, l and xl a GPU.",
         label="Pretrained weights",
         basic=True,
         options={name: f"{name}: {facts.trained_on}" for name, facts in FACTS.items()},
@@ -104,8 +104,8 @@ class PETBackboneConfig(TrustingBackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of those by name: the folder of a run that tuned PET, or its checkpoint, whose "
-        "zero of energy is kept; or a checkpoint (.ckpt) of metatrain.",
+        "Start from these weights instead: the folder of a run that tuned PET, or its checkpoint, keeping "
+        "its zero of energy; or a checkpoint (.ckpt) of metatrain.",
         label="Start from",
     )
     charge: float = input_settings.charge()
@@ -149,7 +149,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
         except ConfigError:
             raise
         except Exception as exc:
-            msg = f"checkpoint: {file} is no checkpoint of PET that can be loaded here ({cause(exc)})."
+            msg = f"checkpoint: {file} is not a PET checkpoint that can be loaded here ({cause(exc)})."
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:

@@ -61,11 +61,11 @@ FACTS = {
         relative_cost=2.6,
     ),
 }
-"""Of each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
+"""For each of the vendor's weights; measured by tests/benchmarks/bench_backbones.py."""
 
 
 class SevenNetBackboneConfig(BackboneConfig):
-    """SevenNet, an equivariant model; more accurate and some three times slower than CHGNet."""
+    """SevenNet, an equivariant model; more accurate and about three times slower than CHGNet."""
 
     requires: ClassVar[tuple[str, ...]] = ("sevenn",)
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = FACTS
@@ -77,8 +77,8 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     pretrained_model: Literal["7net-0", "7net-l3i5", "7net-mf-0"] = setting(
         "7net-0",
-        "Weights of the vendor; l3i5 is more accurate and slower, mf-0 has two modalities. Choose "
-        "l3i5 where time allows.",
+        "Vendor's weights; l3i5 is more accurate and slower, mf-0 has two modalities. Choose "
+        "l3i5 if time allows.",
         label="Pretrained weights",
         basic=True,
         options={
@@ -92,8 +92,8 @@ class SevenNetBackboneConfig(BackboneConfig):
     )
     checkpoint: Path | None = setting(
         None,
-        "Weights in place of the vendor's: the folder of a run that tuned SevenNet, or its checkpoint, whose "
-        "zero of energy is kept; or a checkpoint of SevenNet's own trainer.",
+        "Start from these weights instead: the folder of a run that tuned SevenNet, or its checkpoint, "
+        "keeping its zero of energy; or a checkpoint of SevenNet's own trainer.",
         label="Start from",
     )
 
@@ -146,11 +146,11 @@ class SevenNetBackboneConfig(BackboneConfig):
                 checkpoint = load_checkpoint(str(self.checkpoint or self.pretrained_model))
                 return checkpoint.build_model(), _plain(checkpoint.config)
             except Exception as exc:
-                msg = f"checkpoint: {self.checkpoint} is not a checkpoint of SevenNet ({exc})."
+                msg = f"checkpoint: {self.checkpoint} is not a SevenNet checkpoint ({exc})."
                 raise ConfigError(msg) from exc
 
     def _check_checkpoint(self) -> None:
-        """Refuse a file that could run code, as the vendor unpickles whatever it is given."""
+        """Refuse a file that could run code, because the vendor unpickles whatever it is given."""
         if self.checkpoint is None:
             return
         checkpoint = self.existing_checkpoint()
@@ -159,18 +159,18 @@ class SevenNetBackboneConfig(BackboneConfig):
         try:
             unsafe = set(get_unsafe_globals_in_checkpoint(checkpoint)) - _HARMLESS
         except Exception as exc:
-            msg = f"checkpoint: {self.checkpoint} is damaged or not a checkpoint of SevenNet."
+            msg = f"checkpoint: {self.checkpoint} is damaged or not a SevenNet checkpoint."
             raise ConfigError(msg) from exc
         if unsafe:
             msg = (
-                f"checkpoint: {self.checkpoint} is refused, as loading it would call "
+                f"checkpoint: {self.checkpoint} is refused because loading it would call "
                 f"{', '.join(sorted(unsafe))}. Use a checkpoint of SevenNet's own trainer."
             )
             raise ConfigError(msg)
 
 
 def _plain(value: Any) -> Any:
-    """Return the settings of a checkpoint as builtins, without what says where it was trained."""
+    """Return the settings of a checkpoint as builtins, without those about where it was trained."""
     if isinstance(value, dict):
         kept = {k: _plain(v) for k, v in value.items() if k != "device"}
         return {k: v for k, v in kept.items() if not str(k).endswith("_cp")}

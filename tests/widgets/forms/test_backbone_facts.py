@@ -17,7 +17,7 @@ def told(config) -> str:
 def test_weights_inside_a_package_are_told_so():
     text = told(mt.CHGNetBackboneConfig())
     assert "inside the package" in text
-    assert "allows any use, with its notice kept" in text
+    assert "allows any use, if the notice is kept" in text
     assert "<i>Not " not in text
 
 
