@@ -139,8 +139,8 @@ class Choice:
         told = "; ".join(f"'{c.key}' ({c.told(self.n_frames, prop.unit)})" for c in self.open)
         if self.is_last_resort:
             return (
-                f"no value is plainly the {self.label}. It may be {told}. Set {prop.named_by} to the name "
-                f"of the one that is, or take the {self.label} out of the properties."
+                f"no value is clearly the {self.label}. It may be {told}. Set {prop.named_by} to the right "
+                f"name, or remove the {self.label} from the properties."
             )
         which = "this may be" if len(self.open) == 1 else f"which of these {prop.verb}"
         return f"{which} the {self.label}: {told}. Set {prop.named_by} to its name."
