@@ -33,8 +33,9 @@ class FrameKeys:
 
     Attributes
     ----------
-    Of species, positions, cell and periodicity, to 0.0001 Å: equal for two frames with the same structure,
-    whatever their labels.
+    structure
+        Of species, positions, cell and periodicity, to 0.0001 Å: equal for two frames with the same
+        structure, whatever their labels.
     content
         Of everything in a frame, to the last digit, including its labels; for extended XYZ, of its text.
     species

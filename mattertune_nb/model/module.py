@@ -65,8 +65,8 @@ class FinetuneModuleBase(Usable, Findable):
 
     Parameters
     ----------
-    A backbone's config, e.g. :class:`CHGNetBackboneConfig`, which ``hparams`` returns.
-        A backbone's config, e.g. :class:`CHGNetBackboneConfig`; it is what ``hparams`` returns.
+    config
+        A backbone's config, e.g. :class:`CHGNetBackboneConfig`, which ``hparams`` returns.
 
     Notes
     -----

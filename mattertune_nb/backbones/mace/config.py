@@ -171,8 +171,8 @@ class MACEBackboneConfig(TrustingBackboneConfig):
 
         Raises
         ------
-        The model cannot be rebuilt from settings, or its file must be trusted.
-            The model cannot be built again from settings, or its file needs to be trusted.
+        ConfigError
+            The model cannot be rebuilt from settings, or its file must be trusted.
         """
         self.require_installed()
         file = self._file()

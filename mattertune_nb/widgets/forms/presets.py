@@ -19,8 +19,8 @@ class Goal:
 
     Attributes
     ----------
-    A sentence that explains them.
-        A sentence about them.
+    why
+        A sentence that explains them.
     settings
         Value of each dotted field; an item of a list is addressed by its ``name``.
     needs

@@ -53,8 +53,8 @@ def page(title: str, sections: Iterable[tuple[str, str]], head: str) -> str:
     Parameters
     ----------
     title
-        Shown above all and on the browser's tab.
-    Shown at the top and on the browser's tab.
+        Shown at the top and on the browser's tab.
+    sections
         Heading and HTML of each.
     head
         HTML below the title.

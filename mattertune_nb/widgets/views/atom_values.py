@@ -74,8 +74,8 @@ def named_values(
 
     Raises
     ------
-    The frame has no such values.
-        Where the frame has no such values.
+    DataError
+        The frame has no such values.
     """
     if name in (FORCE, FORCE_ERROR):
         forces = np.asarray(frames.labels(index, {FORCES: "error"})[FORCES.name])
