@@ -20,7 +20,7 @@ from vendors import (
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.chgnet import adapter as chgnet_adapter
-from mattertune_nb.backbones.chgnet.adapter import PartAtomConv
+from mattertune_nb.backbones.chgnet.parts import PartAtomConv
 
 
 @pytest.fixture(scope="module")
