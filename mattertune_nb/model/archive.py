@@ -87,7 +87,7 @@ def read_archive(path: Path, map_location: Any = "cpu") -> dict[str, Any] | None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
         contents = _restored(json.loads(metadata[_ABOUT]), tensors)
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError, TypeError) as exc:
-        msg = f"{path}: the archive is damaged or cut short ({exc}). Use another one."
+        msg = f"{path}: the archive is damaged or incomplete ({exc}). Use another one."
         raise TrainingError(msg) from exc
     state = {
         name.removeprefix(_WEIGHTS): value

@@ -211,7 +211,7 @@ def test_addresses_and_sizes_are_those_of_the_vendors_code():
 
 def test_a_model_of_the_other_kind_is_told_by_its_backbone(tmp_path):
     file = saved("v3-direct-20-omat", tmp_path).checkpoint
-    with pytest.raises(mt.ConfigError, match="of the backbone orb-direct"):
+    with pytest.raises(mt.ConfigError, match="belongs to the backbone orb-direct"):
         mt.ORBBackboneConfig(checkpoint=file).create_backbone()
 
 

@@ -142,7 +142,7 @@ def test_other_files_of_safetensors_are_told_apart(tmp_path):
     with pytest.raises(mt.TrainingError, match="not a mattertune_nb checkpoint"):
         read_checkpoint(other)
     other.write_bytes(other.read_bytes()[:20])
-    with pytest.raises(mt.TrainingError, match="damaged or cut short"):
+    with pytest.raises(mt.TrainingError, match="damaged or incomplete"):
         read_checkpoint(other)
     save_file(
         {"a": torch.ones(2)},

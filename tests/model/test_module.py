@@ -451,7 +451,7 @@ def test_a_tuned_model_finds_the_zero_of_energy_of_other_data(checkpoint, copper
     ("damage", "message"),
     [
         ("missing", "no such checkpoint"),
-        ("cut in half", "damaged or cut short"),
+        ("cut in half", "damaged or incomplete"),
         ("hostile", "refused"),
         ("foreign", "not a mattertune_nb checkpoint"),
     ],
