@@ -1,1 +1,1 @@
-"""The Lightning module and the physics of its numbers."""
+"""The Lightning module, and the physics behind its numbers."""

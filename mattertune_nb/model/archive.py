@@ -1,4 +1,4 @@
-"""A model as one file of safetensors: tensors, and all else as JSON, which no program has to trust."""
+"""A model in one safetensors file: tensors, and everything else as JSON; reading it runs no code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TENSOR, _PAIRS, _TUPLE, _DTYPE = "__tensor__", "__pairs__", "__tuple__", "__dty
 def save_archive(
     model: FinetuneModuleBase, path: Path, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a model with its settings and reference energies.
+    """Write a model with its settings and reference energies to a file.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def save_archive(
     path
         The file.
     about
-        What else is to be kept, in builtins.
+        Anything else to store, as builtins.
 
     Raises
     ------
     OSError
-        It cannot be written.
+        The file cannot be written.
     TrainingError
-        It holds something that is neither a tensor nor a builtin.
+        The model holds something that is neither a tensor nor a builtin.
     """
     from safetensors.torch import save
 
@@ -50,19 +50,19 @@ def save_archive(
         **(about or {}),
     }
     model.on_save_checkpoint(contents)
-    # tensors that share memory are written each for itself
+    # tensors that share memory are written separately
     tensors = {
         _WEIGHTS + name: value.detach().cpu().contiguous().clone()
         for name, value in contents.pop("state_dict").items()
     }
     plain = _plain(contents, tensors)
     metadata = {"format": "pt", "written_by": _OURS, _ABOUT: json.dumps(plain)}
-    # `save_file` leaves it readable to its owner alone, and has errors of its own for a full disk
+    # `save_file` makes the file readable only by its owner, and raises its own errors on a full disk
     path.write_bytes(save(tensors, metadata))
 
 
 def read_archive(path: Path, map_location: Any = "cpu") -> dict[str, Any] | None:
-    """Read what :func:`save_archive` wrote, as a checkpoint holds it; ``None`` of another program.
+    """Read an archive of :func:`save_archive` as checkpoint contents; ``None`` if another program wrote it.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def read_archive(path: Path, map_location: Any = "cpu") -> dict[str, Any] | None
     Raises
     ------
     TrainingError
-        It is damaged.
+        The file is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -84,7 +84,7 @@ def read_archive(path: Path, map_location: Any = "cpu") -> dict[str, Any] | None
             metadata = file.metadata() or {}
             if metadata.get("written_by") != _OURS:
                 return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
         contents = _restored(json.loads(metadata[_ABOUT]), tensors)
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError, TypeError) as exc:
         msg = f"{path}: the archive is damaged or incomplete ({exc}). Use another one."
@@ -98,7 +98,7 @@ def read_archive(path: Path, map_location: Any = "cpu") -> dict[str, Any] | None
 
 
 def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Return a value as JSON has it; its tensors go among the others."""
+    """Return a value in a form JSON can hold; its tensors are added to `tensors`."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Lightning's average of weights, for runs in which averaging begins late."""
+"""Lightning's weight averaging, for runs in which averaging starts late."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class LateEMA(EMAWeightAveraging):
-    """An exponential moving average that is the model itself until averaging begins.
+    """An exponential moving average that equals the model itself until averaging starts.
 
-    Lightning's is until then the model as it was before the fit: that would be validated and saved, without
-    the reference energies that are fitted at the beginning. Buffers are those of the model in training, as an
-    average of integers, such as a backbone's table of elements, would mix them up.
+    Until then, Lightning's average is the model as it was before the fit; it would be validated and saved
+    without the reference energies fitted at the start. Buffers are taken from the model in training, because
+    averaging integers, such as a backbone's table of elements, would corrupt them.
 
     Parameters
     ----------
     decay
-        Share of the old average that is kept at each optimizer step.
+        Fraction of the old average kept at each optimizer step.
     start_step
-        Optimizer step at which averaging begins.
+        Optimizer step at which averaging starts.
     """
 
     def __init__(self, decay: float, start_step: int = 0) -> None:

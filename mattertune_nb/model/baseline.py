@@ -1,4 +1,4 @@
-"""Before the first step: fit what the normalizers leave open, and measure the untuned model."""
+"""Before the first step: fit what the normalizers leave open, and evaluate the untuned model."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 class ZeroShotBaseline(Callback):
-    """Fit references and scales and log the untuned errors as ``baseline/…``, once a run.
+    """Fit references and scales, and log the untuned errors as ``baseline/…``, once per run.
 
-    ``baseline/energy_mae`` and the like are the backbone's as it is, or those of a model that was tuned
-    before; ``baseline/referenced_…`` are the energy errors with the references that training starts from.
+    ``baseline/energy_mae`` and the like are the errors of the backbone as it is, or of a model tuned earlier;
+    ``baseline/referenced_…`` are the energy errors with the references from which training starts.
     """
 
     @override
@@ -54,7 +54,7 @@ class ZeroShotBaseline(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # a model that was loaded, or tuned before, comes in eval mode, and Lightning leaves it there
+        # a model that was loaded or tuned before is in eval mode, and Lightning leaves it there
         if not pl_module.training:
             pl_module.train()
 
@@ -63,7 +63,7 @@ class ZeroShotBaseline(Callback):
         module = cast("FinetuneModuleBase", pl_module)
         check_processes(trainer.train_dataloader, trainer.world_size)
         if module.baseline and (trainer.ckpt_path or trainer.global_step):
-            return  # this run's own baseline, which goes on
+            return  # a resumed run: the baseline is its own
         tuned_before = bool(module.baseline) or module.start is not None
         if module.baseline:
             warnings.warn(
@@ -81,7 +81,7 @@ class ZeroShotBaseline(Callback):
             untuned = held_out.errors(_references(module) if tuned_before else np.zeros(N_ELEMENTS))
             module.baseline |= {f"baseline/{name}": value for name, value in untuned.items()}
         if tuned_before or not bool(module.normalization.fitted):
-            # the data of this run may have another zero of energy than those of the last
+            # the data of this run may have a different zero of energy from those of the last
             _fit(trainer, module, held_out)
         if held_out is not None:
             module.baseline |= {
@@ -93,7 +93,7 @@ class ZeroShotBaseline(Callback):
             logger.log_metrics(module.baseline, step=0)
 
     def _evaluate(self, trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
-        """Measure the untuned model on the validation set; return its energies, if it has labels."""
+        """Evaluate the untuned model on the validation set; return its energies if there are labels."""
         metrics: Any = module.metrics["val"]
         metrics.reset()
         table = TableBuilder(module.normalization.references)
@@ -121,7 +121,7 @@ class ZeroShotBaseline(Callback):
 
 
 def fit_normalization(trainer: Trainer, module: FinetuneModuleBase) -> None:
-    """Fit what heads and normalizers leave open, where nothing of it is fitted yet, and measure nothing."""
+    """Fit what heads and normalizers leave open, unless already fitted, without evaluating the model."""
     if bool(module.normalization.fitted):
         return
     module.heads.fit(graph_dataset(trainer.train_dataloader).frames)
@@ -158,12 +158,12 @@ def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | N
 def _training_set(
     trainer: Trainer, module: FinetuneModuleBase
 ) -> tuple[EnergyTable | None, dict[PropertyName, Spread | None]]:
-    """Read the training set once: energies, predicted where a fit needs that, and spreads of all else."""
-    # over the same dataset as the epochs, so that each graph is built once
+    """Read the training set once: energies, predicted if a fit needs them, and spreads of other labels."""
+    # the same dataset as in the epochs, so that each graph is built once
     dataset = graph_dataset(trainer.train_dataloader)
     loader = graph_loader(
         dataset,
-        # each once, in the data's order
+        # each frame once, in the order of the data
         replace(dataset.frames.loader, shuffle=False, pin_memory=False),
         num_replicas=trainer.world_size,
         rank=trainer.global_rank,
@@ -194,7 +194,7 @@ def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:
 
 
 def _spread(moments: NDArray[np.float64]) -> Spread | None:
-    """Return the spread of values of which number, sum, and sum of squares are known."""
+    """Return the spread of values, given their number, sum, and sum of squares."""
     n, total, squares = moments.tolist()
     if not n:
         return None
@@ -203,7 +203,7 @@ def _spread(moments: NDArray[np.float64]) -> Spread | None:
 
 def _validation_loaders(trainer: Trainer) -> list[Any]:
     if trainer.val_dataloaders is None and trainer.enable_validation:
-        # Lightning has not asked for them yet where the first epoch has no validation
+        # Lightning has not created them yet if the first epoch has no validation
         trainer.validating = True
         trainer.fit_loop.epoch_loop.val_loop.setup_data()
         trainer.training = True
@@ -211,7 +211,7 @@ def _validation_loaders(trainer: Trainer) -> list[Any]:
 
 
 def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loader: Any) -> None:
-    """Name the structure that the untuned model has no energy for, as in a too small number format."""
+    """Name any structure without a finite untuned energy, e.g. because the number format is too small."""
     if ENERGY.name not in predictions or predictions[ENERGY.name].isfinite().all():
         return
     i = int((~predictions[ENERGY.name].isfinite()).nonzero()[0])
@@ -226,7 +226,7 @@ def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loade
 def _limited(
     loader: Iterable[GraphBatch], module: FinetuneModuleBase, limit: float
 ) -> Iterator[GraphBatch]:
-    """Yield the batches that Lightning's ``limit_…_batches`` leaves, on the model's device."""
+    """Yield the batches within Lightning's ``limit_…_batches``, on the model's device."""
     n_batches = len(cast("Any", loader))
     limit = int(limit * n_batches) if isinstance(limit, float) else limit
     for i, batch in enumerate(loader):

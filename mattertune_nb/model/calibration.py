@@ -54,7 +54,7 @@ def calibration(errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Ca
     Parameters
     ----------
     errors, spreads
-        (m,) of each component, in the same unit.
+        One value per component, (m,), in the same unit.
     """
     from scipy.stats import spearmanr
 

@@ -1,4 +1,4 @@
-"""The callbacks that a model brings along, so that its numbers are the same under any Trainer."""
+"""Callbacks that a model provides itself, so that its numbers are the same under any Trainer."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ _KINDS: tuple[type[Callback], ...] = (
 
 
 def own_callbacks(trainer: Trainer) -> list[Callback]:
-    """Return those that a Trainer does not have yet, as Lightning asks anew for each fit and test."""
+    """Return those a Trainer does not have yet, because Lightning asks again for each fit and test."""
     there = {type(callback) for callback in trainer.callbacks}  # type: ignore[attr-defined]
     return [kind() for kind in _KINDS if kind not in there]

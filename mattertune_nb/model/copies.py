@@ -1,4 +1,4 @@
-"""Copies of the last interaction block: an ensemble that is trained in one run, as one model."""
+"""Copies of the last interaction block: an ensemble trained in one run, as one model."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _ABOUT = "copies"
-"""Under which a checkpoint keeps what is known of them beside their weights."""
+"""Checkpoint key for information about the copies other than their weights."""
 
 
 def add_copies(backbone: Backbone, n: int) -> None:
-    """Copy the last interaction block of a backbone and what comes behind it, where it has no copies yet.
+    """Copy a backbone's last interaction block and the layers after it, unless it has copies already.
 
     Parameters
     ----------
     backbone
         The model.
     n
-        How many copies; 1: nothing is done.
+        Number of copies; 1: nothing is done.
 
     Raises
     ------
     ConfigError
-        The backbone does not tell its blocks, or these parameters are all held.
+        The backbone does not specify its blocks, or all these parameters are frozen.
     """
     if n == 1 or backbone.members is not None:
         return
@@ -55,17 +55,17 @@ def add_copies(backbone: Backbone, n: int) -> None:
 
 
 def set_up_spreads(module: FinetuneModuleBase) -> None:
-    """Let a model whose backbone has copies know of their spreads."""
+    """Add the spreads of the copies to the properties of a model whose backbone has copies."""
     if module.backbone.members is not None:
         module.properties = with_spreads(module.properties)
         module.factors = dict.fromkeys(module.properties, 1.0)
 
 
 def asks_each(module: FinetuneModuleBase, properties: Sequence[PropertyName]) -> bool:
-    """Return whether each copy's own prediction is needed: for spreads, and for heads of ours.
+    """Return whether each copy's own prediction is needed: for spreads, and for our own heads.
 
-    The mean of energies has the mean of forces as its gradient, but a head makes something else of the mean
-    of features.
+    The gradient of the mean energy is the mean of the forces, but a head applied to the mean features does
+    not give the mean of its outputs.
     """
     if module.backbone.members is None or module.training:
         return False
@@ -85,7 +85,7 @@ def predict_each(
     batch
         The structures.
     properties
-        What is asked for.
+        Properties to predict.
     """
     of = whose(properties, module.properties)
     found = [
@@ -96,7 +96,7 @@ def predict_each(
 
 
 def about_copies(module: FinetuneModuleBase) -> dict[str, Any]:
-    """Return what a checkpoint holds of them beside their weights."""
+    """Return what a checkpoint stores about the copies besides their weights."""
     members = module.backbone.members
     if members is None:
         return {}
@@ -104,7 +104,7 @@ def about_copies(module: FinetuneModuleBase) -> dict[str, Any]:
 
 
 def take_about_copies(module: FinetuneModuleBase, checkpoint: Mapping[str, Any]) -> None:
-    """Take what a checkpoint holds of them."""
+    """Restore what a checkpoint stores about the copies."""
     members, told = module.backbone.members, checkpoint.get(_ABOUT)
     if members is not None and told is not None:
         members.seed = int(told["seed"])
@@ -112,7 +112,7 @@ def take_about_copies(module: FinetuneModuleBase, checkpoint: Mapping[str, Any])
 
 
 def one_member(model: FinetuneModuleBase, k: int) -> FinetuneModuleBase:
-    """Return a model with one of the copies alone, counted from 0.
+    """Return a model with only one of the copies, counted from 0.
 
     Raises
     ------

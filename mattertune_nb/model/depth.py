@@ -1,4 +1,4 @@
-"""How deep a parameter is: before the interaction blocks, in one of them, or behind."""
+"""Depth of a parameter: before the interaction blocks, in one of them, or after them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def depths(backbone: Backbone, asked_by: str) -> dict[str, int]:
     Parameters
     ----------
     backbone
-        Whose ``block_pattern`` tells the blocks.
+        The model; its ``block_pattern`` identifies the blocks.
     asked_by
-        The setting that asks, for the message.
+        Name of the setting that needs the depths, for messages.
 
     Returns
     -------
     dict
-        0 for embeddings, 1, 2, … for those of the first, second, … interaction block, and one more than there
-        are blocks for what reads the energy from the features.
+        0 for embeddings; 1, 2, … for the first, second, … interaction block; and the number of blocks plus
+        one for the readout of the energy from the features.
 
     Raises
     ------
     ConfigError
-        The backbone does not tell its blocks.
+        The backbone does not specify its blocks.
     """
     return _depths(backbone, asked_by)[0]
 
 
 def last_block(backbone: Backbone, asked_by: str) -> list[str]:
-    """Return the names of the parameters of the last interaction block and of what comes behind it.
+    """Return the names of the parameters in the last interaction block and the layers after it.
 
     Parameters
     ----------
@@ -66,25 +66,25 @@ def _depths(backbone: Backbone, asked_by: str) -> tuple[dict[str, int], int]:
         name: number if number is not None else 0 if i < first else n_blocks + 1
         for i, (name, number) in enumerate(zip(names, numbers, strict=True))
     }
-    # an update of low rank is where its weight is
+    # a low-rank update has the depth of its weight
     of_updates = {update: found[weight] for update, weight in weights_of_updates(backbone)}
     return found | of_updates, n_blocks
 
 
 def freeze_blocks(backbone: Backbone, n_blocks: int) -> None:
-    """Hold the parameters of the first interaction blocks, and what comes before them.
+    """Freeze the first interaction blocks, and everything before them.
 
     Parameters
     ----------
     backbone
         The model.
     n_blocks
-        How many blocks; 0: nothing is held.
+        Number of blocks; 0: nothing is frozen.
 
     Raises
     ------
     ConfigError
-        There are fewer, or the backbone does not tell them.
+        There are fewer blocks, or the backbone does not specify them.
     """
     if not n_blocks:
         return
@@ -98,14 +98,14 @@ def freeze_blocks(backbone: Backbone, n_blocks: int) -> None:
 
 
 def rate_factors(backbone: Backbone, decay: float) -> dict[str, float]:
-    """Return what the learning rate of each parameter is multiplied with, by name; empty where all are 1.
+    """Return the learning-rate factor of each parameter, by name; empty if all are 1.
 
     Parameters
     ----------
     backbone
         The model.
     decay
-        From each interaction block to the one before it.
+        Ratio of the learning rate of an interaction block to that of the next one.
     """
     if decay == 1:
         return {}

@@ -1,4 +1,4 @@
-"""Devices that a person names, which this machine may not have."""
+"""Checks that a device named by the user exists on this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mattertune_nb.config.errors import ConfigError
 
 
 def require_device(device: Any) -> None:
-    """Refuse a device that is not on this machine, or is none.
+    """Refuse a device that this machine does not have, or a name that is not a device.
 
     Raises
     ------
     ConfigError
-        Where a tensor cannot be put there.
+        No tensor can be placed on the device.
     """
     try:
         torch.empty(0, device=device)

@@ -1,4 +1,4 @@
-"""Energies of many frames beside their labels, for fits of references and errors under other references."""
+"""Predicted and labelled energies of many frames, to fit references and to compute errors with others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def composition_counts(batch: GraphBatch) -> NDArray[np.int64]:
-    """Return the atoms of each element in each structure of a batch, (B, 119)."""
+    """Return the number of atoms of each element in each structure of a batch, (B, 119)."""
     flat = batch.batch * N_ELEMENTS + batch.numbers
     counts = torch.bincount(flat, minlength=len(batch) * N_ELEMENTS).view(-1, N_ELEMENTS)
     return np.asarray(counts.cpu().numpy(), dtype=np.int64)
@@ -30,16 +30,16 @@ def composition_counts(batch: GraphBatch) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class EnergyTable:
-    """Energies of the labelled frames of all processes; references may change afterwards.
+    """Energies of the labelled frames of all processes; the references may change afterwards.
 
     Parameters
     ----------
     counts
-        Atoms of each element, (frames, 119); sparse, as a frame has only a few of them.
+        Number of atoms of each element, (frames, 119); sparse, as a frame contains only a few elements.
     labels, predictions
         In eV, (frames,).
     references
-        Those that the predictions hold, (119,).
+        References contained in the predictions, (119,).
     """
 
     counts: csr_array
@@ -48,13 +48,13 @@ class EnergyTable:
     references: NDArray[np.float64]
 
     def residuals(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return label minus prediction with other references, in eV."""
+        """Return label minus prediction with the given references, in eV."""
         change = self.counts @ (references - self.references)
         residuals: NDArray[np.float64] = self.labels - self.predictions - change
         return residuals
 
     def errors(self, references: NDArray[np.float64]) -> dict[str, float]:
-        """Return the errors with other references, named as in the validation."""
+        """Return the errors with the given references, named as in validation."""
         residuals = self.residuals(references)
         per_atom = residuals / self.counts.sum(axis=1)
         return {
@@ -67,7 +67,7 @@ class EnergyTable:
     def loss_labels(
         self, references: NDArray[np.float64], *, per_atom: bool
     ) -> NDArray[np.float64]:
-        """Return the labels without their references as the loss sees them, in eV/atom or in eV."""
+        """Return the labels minus the references, as the loss sees them, in eV/atom or in eV."""
         labels: NDArray[np.float64] = self.labels - self.counts @ references
         return labels / self.counts.sum(axis=1) if per_atom else labels
 
@@ -78,7 +78,7 @@ class TableBuilder:
     Parameters
     ----------
     references
-        Those that the predictions hold, (119,), in eV.
+        References contained in the predictions, (119,), in eV.
     """
 
     def __init__(self, references: Tensor) -> None:
@@ -96,7 +96,7 @@ class TableBuilder:
         self._predictions.append(predictions.detach().cpu().numpy()[present])
 
     def build(self, trainer: Trainer) -> EnergyTable | None:
-        """Return the frames of all processes, or ``None`` where none has a label."""
+        """Return the frames of all processes, or ``None`` if none has a label."""
         table = EnergyTable(
             vstack(gathered(trainer, vstack(self._counts, format="csr")), format="csr"),
             _gather(trainer, _join(self._labels)),

@@ -1,4 +1,4 @@
-"""Several tuned models as one: their mean, and their spread as its uncertainty."""
+"""Several tuned models combined: their mean, with their spread as its uncertainty."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Ensemble(FinetuneModuleBase):
-    """Several tuned models as one, for everything that predicts.
+    """Several tuned models combined into one that can be used wherever a model predicts.
 
-    Each property is the mean over the members. Beside it, calculator and predictor give the members' standard
-    deviation under the property's name with ``_std``, times its factor: ``energy_std`` in eV,
-    ``forces_std`` (n, 3) in eV/Å, of each component.
+    Each property is the mean over the members. In addition, calculator and predictor return the members'
+    standard deviation, multiplied by its factor, under the property's name with ``_std``: ``energy_std`` in
+    eV, and ``forces_std`` (n, 3) in eV/Å for each component.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ class Ensemble(FinetuneModuleBase):
         At least two tuned models of the same backbone and properties: models, runs, their directories or
         checkpoints.
     factors
-        By what the spread of a property is multiplied, so that it is as large as the errors usually are; not
-        given: 1. :meth:`EnsembleRun.model` gives those of the validation set.
+        Factor by which the spread of each property is multiplied to match the typical size of its errors;
+        1 by default. :meth:`EnsembleRun.model` uses the factors of the validation set.
 
     Raises
     ------
     ConfigError
-        There are fewer than two, or they do not fit each other.
+        There are fewer than two members, or they do not match each other.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Ensemble(FinetuneModuleBase):
         members: Sequence[FinetuneModuleBase | str | Path | RunLike],
         factors: Mapping[PropertyName, float] | None = None,
     ) -> None:
-        super(FinetuneModuleBase, self).__init__()  # no backbone is built beside the members'
+        super(FinetuneModuleBase, self).__init__()  # no backbone is built besides the members'
         models = [
             m if isinstance(m, FinetuneModuleBase) else FinetuneModuleBase.load_from_checkpoint(m)
             for m in members
@@ -94,7 +94,7 @@ def load_ensemble(
     load: Callable[[Path], FinetuneModuleBase],
     factors: Mapping[PropertyName, float] | None = None,
 ) -> Ensemble:
-    """Load the members that have been trained so far, each from its run's directory."""
+    """Load the members trained so far, each from its run directory."""
     return Ensemble([load(path) for path in members_of(folder)], factors)
 
 

@@ -1,4 +1,4 @@
-"""What the model says of some validation frames before the first step, as the baseline is measured."""
+"""Predictions for some validation frames before the first step, made while measuring the baseline."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from mattertune_nb.config.properties import Property, PropertyName
 
 MOST = 120
-"""Frames of which predictions are kept; of more, evenly spread ones."""
+"""Maximum number of frames whose predictions are kept; if there are more, evenly spread ones."""
 
 
 class FirstPredictions:
-    """Predictions of at most 120 frames of a data set.
+    """Predictions for at most 120 frames of a data set.
 
     Parameters
     ----------
     n_frames
-        How many there are.
+        Number of frames in the data set.
 
     Attributes
     ----------
     found
-        By position in it: ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV units.
+        By position in the data set: ``{"energy": float, "forces": (n, 3), "stresses": (6,)}``, in eV units.
     """
 
     def __init__(self, n_frames: int) -> None:
@@ -43,7 +43,7 @@ class FirstPredictions:
         batch: GraphBatch,
         properties: Mapping[PropertyName, Property],
     ) -> None:
-        """Keep those of a batch that are wanted."""
+        """Keep the wanted predictions of a batch."""
         rows = batch.index.tolist()
         if self._wanted.isdisjoint(rows):
             return

@@ -1,11 +1,11 @@
-"""Versions of what a checkpoint holds, and how older ones become the newest.
+"""Versions of the checkpoint format, and how older checkpoints are upgraded.
 
-A checkpoint is a mapping of tensors and builtins, written by ``torch.save`` or, to be archived, as
+A checkpoint is a mapping of tensors and builtins, written by ``torch.save`` or, for archiving, as
 safetensors; the page *How it works* lists its parts. Its ``format`` is one of:
 
-1. Version 0.1, which had no ``format``: reference energies did not change in training.
-2. ``normalization.first_references`` are those that training began with; written with ``format`` or, by
-   versions before 0.3, without.
+1. Version 0.1, which had no ``format``: reference energies did not change during training.
+2. ``normalization.first_references`` are the references training started with; written with ``format``
+or, by versions before 0.3, without.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 2
-"""That which is written. Raise it where older versions of this package could not read what is written, add
-to :data:`MIGRATIONS` how the one before becomes it, and a file of it to the tests."""
+"""The format being written. When older versions of this package could not read what is written, increase
+it, add the upgrade from the previous format to :data:`MIGRATIONS`, and add a sample file to the tests."""
 
 KEY = "format"
-"""Where a checkpoint says which it is."""
+"""Key under which a checkpoint stores its format."""
 
 
 def _first_references(contents: dict[str, Any]) -> None:
@@ -33,18 +33,18 @@ def _first_references(contents: dict[str, Any]) -> None:
 
 
 MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], None]] = {1: _first_references}
-"""What turns a checkpoint of each format, in place, into one of the next."""
+"""For each format, the function that upgrades a checkpoint to the next one, in place."""
 
 
 def upgrade(contents: dict[str, Any], source: str | Path = "the checkpoint") -> None:
-    """Turn a checkpoint of any older format, in place, into one of the newest.
+    """Upgrade a checkpoint of any older format to the newest, in place.
 
     Parameters
     ----------
     contents
-        Of the checkpoint.
+        Contents of the checkpoint.
     source
-        What it is called, for people.
+        Its name in messages.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Parameters that are held at their pretrained values."""
+"""Freezing: keeping parameters at their pretrained values."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def freeze(backbone: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
-    """Exclude the parameters whose names fit a pattern from training; return the names of all that are.
+    """Freeze the parameters whose names match a pattern; return the names of all frozen parameters.
 
     Raises
     ------
     ConfigError
-        Where a pattern fits none, or nothing would be left to train.
+        A pattern matches no parameter, or nothing would be left to train.
     """
     names = [name for name, _ in backbone.named_parameters()]
     for pattern in patterns:
@@ -41,16 +41,16 @@ def freeze(backbone: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
 
 
 def freeze_unreached(backbone: Backbone, outputs: Sequence[str]) -> None:
-    """Hold the parameters that no gradient of what is trained reaches, such as heads of other properties.
+    """Freeze the parameters that no gradient of the loss reaches, such as heads of other properties.
 
-    Left trainable they would decay under AdamW and make distributed training wait for them.
+    If left trainable, they would decay under AdamW, and distributed training would wait for their gradients.
 
     Parameters
     ----------
     backbone
-        The model as its adapter made it.
+        The model as built by its adapter.
     outputs
-        What is trained: the energy, whose gradients are reached by the same, heads, features.
+        Trained outputs: the energy (its gradients reach the same parameters), heads, and features.
     """
     from ase.build import bulk
 
@@ -62,10 +62,10 @@ def freeze_unreached(backbone: Backbone, outputs: Sequence[str]) -> None:
     with torch.enable_grad():
         out = backbone.train()(batch, forces=False, heads=heads)
         backbone.train(was_training)
-        # in float64, as the heads of a model may differ in format
+        # in float64, because the heads of a model may differ in number format
         total = torch.stack([out[name].double().sum() for name in outputs]).sum()
         if not total.requires_grad:
-            return  # of an adapter that cuts them off, which its conformance tells
+            return  # the adapter cuts off the gradients, which its conformance test reports
         gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is None:

@@ -1,4 +1,4 @@
-"""Heads of ours for what a backbone does not predict: numbers and vectors of structures and atoms."""
+"""Our own heads for what a backbone does not predict: scalars and vectors of structures and atoms."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _WIDTH = 64
 """Neurons of each of the two hidden layers."""
 
 _N_RADIAL = 8
-"""Gaussians that tell the distance of two atoms."""
+"""Number of Gaussians that encode the distance between two atoms."""
 
 
 class PropertyHead(ExactBuffers, ABC):
-    """Reads a property from the features of atoms, in units of the spread of the training labels.
+    """Predicts a property from the features of the atoms, in units of the spread of the training labels.
 
     Parameters
     ----------
     prop
-        What is predicted.
+        The property to predict.
     """
 
     mean: Tensor
@@ -61,16 +61,16 @@ class PropertyHead(ExactBuffers, ABC):
 
     @abstractmethod
     def of_atoms(self, features: Tensor, batch: GraphBatch) -> Tensor:
-        """Return what each atom has of the property, (N,) or (N, 3), before mean and spread."""
+        """Return each atom's contribution, (N,) or (N, 3), before mean and spread are applied."""
 
     @override
     def forward(self, features: Tensor, batch: GraphBatch) -> Tensor:
-        """Return the property in its unit and in float64: (N,) of atoms, (B,) or (B, 3) of structures.
+        """Return the property in its unit, in float64: (N,) for atoms, (B,) or (B, 3) for structures.
 
         Parameters
         ----------
         features
-            What the backbone has made of each atom, (N, n_features).
+            The backbone's features of each atom, (N, n_features).
         batch
             The structures.
         """
@@ -85,7 +85,7 @@ class PropertyHead(ExactBuffers, ABC):
         return total / n_atoms.view(-1, *[1] * (total.ndim - 1))
 
     def fit(self, labels: Iterable[tuple[NDArray[np.float64], int]]) -> None:
-        """Take mean and spread of labels.
+        """Set mean and spread from labels.
 
         Parameters
         ----------
@@ -94,8 +94,8 @@ class PropertyHead(ExactBuffers, ABC):
 
         Notes
         -----
-        Where the numbers of atoms are summed, the mean is that of an atom's share, and the spread that of
-        what is left. Vectors have no mean, as no direction is told from others.
+        If contributions of atoms are summed, the mean is that of an atom's contribution, and the spread that
+        of the remainder. Vectors have no mean, because no direction is distinguished.
         """
         found = [(np.ravel(value), n) for value, n in labels]
         self.fitted.fill_(True)
@@ -122,7 +122,7 @@ class ScalarHead(PropertyHead):
     n_features
         Number of features of an atom.
     prop
-        What is predicted: a number of each atom or of a structure.
+        The property to predict: a scalar per atom or per structure.
     """
 
     def __init__(self, n_features: int, prop: Property) -> None:
@@ -146,17 +146,17 @@ class ScalarHead(PropertyHead):
 class VectorHead(PropertyHead):
     """Vectors from each atom to its neighbours, weighted by a perceptron on both and on their distance.
 
-    The features are scalars, so that what comes of it turns as the structure does, and fades smoothly at
-    the cutoff. Two atoms alike that see each other give nothing, as symmetry demands.
+    The features are scalars, so the result rotates with the structure, and goes smoothly to zero at the
+    cutoff. Two equivalent atoms facing each other contribute nothing, as symmetry demands.
 
     Parameters
     ----------
     n_features
         Number of features of an atom.
     prop
-        What is predicted: a vector of a structure.
+        The property to predict: a vector per structure.
     cutoff
-        Of the backbone's neighbour list, in Å.
+        Cutoff of the backbone's neighbour list, in Å.
     """
 
     centres: Tensor
@@ -189,26 +189,26 @@ class VectorHead(PropertyHead):
 
 
 def _zero(layer: nn.Linear) -> nn.Linear:
-    """Return a layer whose output is zero until it learns."""
+    """Return a layer whose output is zero until it is trained."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
 class PropertyHeads(nn.ModuleDict):
-    """What a model predicts beside the energy and its gradients, and by what.
+    """Heads for the properties a model predicts besides the energy and its gradients.
 
     Parameters
     ----------
     config
-        Says what is learnt, and what the backbone has heads of its own for.
+        Specifies the properties to train, and which of them the backbone has its own heads for.
     backbone
-        Gives the features.
+        Provides the features.
 
     Raises
     ------
     ConfigError
-        The backbone has no features and is to learn what it has no head for.
+        The backbone provides no features, and is to be trained on a property it has no head for.
     """
 
     def __init__(self, config: BackboneConfig, backbone: Backbone) -> None:
@@ -224,7 +224,7 @@ class PropertyHeads(nn.ModuleDict):
                     f"'{prop.name}' from."
                 )
                 raise ConfigError(msg)
-            # a user's name may be that of one of a module's own methods
+            # a user's property may be named like a method of the module
             self[f"{_PREFIX}{prop.name}"] = (
                 VectorHead(backbone.n_features, prop, backbone.cutoff)
                 if prop.kind == "vector"
@@ -232,35 +232,35 @@ class PropertyHeads(nn.ModuleDict):
             )
 
     def named(self) -> dict[str, PropertyHead]:
-        """Return the heads by the names of their properties."""
+        """Return the heads by property name."""
         return {head.prop.name: head for head in self.values() if isinstance(head, PropertyHead)}
 
     @property
     def trained(self) -> list[str]:
-        """What of the backbone's outputs is trained: the energy, heads of its own, features."""
+        """Outputs of the backbone that are trained: the energy, its own heads, features."""
         energy = [ENERGY.name] if self.is_energy_trained else []
         return [*energy, *self.direct, *([FEATURES] if len(self) else [])]
 
     def spread(self, name: str) -> Tensor | float:
-        """Return what errors are divided by in the loss because of a head, in the property's unit."""
+        """Return the scale by which a head's errors are divided in the loss, in the property's unit."""
         key = f"{_PREFIX}{name}"
         return cast("PropertyHead", self[key]).spread if key in self else 1.0
 
     def outputs(
         self, backbone: Backbone, batch: GraphBatch, properties: Collection[str]
     ) -> dict[str, Tensor]:
-        """Predict properties with a backbone and its heads, nothing more; the energy is always there."""
+        """Predict only the given properties with a backbone and its heads; the energy is always included."""
         return self._read(backbone(batch, **self._asked(properties)), batch, properties)
 
     def outputs_of_each(
         self, backbone: Backbone, batch: GraphBatch, properties: Collection[str]
     ) -> list[dict[str, Tensor]]:
-        """Predict properties as :meth:`outputs` does with each copy of a backbone's last block."""
+        """Predict properties as :meth:`outputs` does, with each copy of a backbone's last block."""
         found = backbone.each(batch, **self._asked(properties))
         return [self._read(out, batch, properties) for out in found]
 
     def _asked(self, properties: Collection[str]) -> dict[str, Any]:
-        """Return what the backbone is asked for."""
+        """Return the arguments of the backbone's prediction."""
         theirs = [name for name in (*self.direct, ATOM_ENERGIES.name) if name in properties]
         has_ours = not self.named().keys().isdisjoint(properties)
         return {
@@ -276,16 +276,16 @@ class PropertyHeads(nn.ModuleDict):
         return out | {name: head(out[FEATURES], batch) for name, head in ours.items()}
 
     def begin_as(self, other: PropertyHeads) -> None:
-        """Take mean and spread of the training labels from another model's heads of the same properties."""
+        """Copy mean and spread of the training labels from another model's heads for the same properties."""
         own = self.named()
         for name, head in other.named().items():
             for key, value in head.named_buffers(recurse=False):
                 own[name].get_buffer(key).copy_(value)
 
     def fit(self, frames: AtomsDataset) -> None:
-        """Give each head that has none yet mean and spread of the labels of a training set.
+        """Set mean and spread from a training set's labels, for each head that has none yet.
 
-        Every process reads all of the labels and finds the same.
+        Every process reads all labels and obtains the same values.
         """
         for name, head in self.named().items():
             if not bool(head.fitted):

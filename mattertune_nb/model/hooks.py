@@ -66,9 +66,9 @@ class ValidationMetrics(Callback):
 
 
 class PlateauSteps(Callback):
-    """Report each validation to our schedules that wait for a plateau.
+    """Report each validation to our schedules that respond to a plateau.
 
-    Lightning steps what a user's own ``configure_optimizers`` returns.
+    Schedules returned by a user's own ``configure_optimizers`` are stepped by Lightning.
     """
 
     @override
@@ -107,7 +107,7 @@ class ResumeLoader(Callback):
         if not loop.is_resuming:
             return
         if loop.restarted_on_epoch_end:
-            # where max_steps is set, Lightning would take the end of an epoch for a whole one
+            # if max_steps is set, Lightning would take the end of an epoch for a whole epoch
             loop.epoch_progress.increment_completed()
             _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
             loop._restart_stage = RestartStage.RESUMED_ON_EPOCH_END
@@ -157,12 +157,12 @@ _REPLACED = {
 
 
 def adapt_hooks(cls: type[FinetuneModuleBase], ours: Callable[[Any], list[Callback]]) -> None:
-    """Let a subclass keep our callbacks, which its metrics need, beside its own.
+    """Let a subclass keep our callbacks, which its metrics need, alongside its own.
 
     Raises
     ------
     ConfigError
-        Where it has a hook that Lightning 2 no longer calls; names the one that took its place.
+        The class has a hook that Lightning 2 no longer calls; the message names its replacement.
     """
     for old, new in _REPLACED.items():
         if hasattr(cls, old):
@@ -175,7 +175,7 @@ def adapt_hooks(cls: type[FinetuneModuleBase], ours: Callable[[Any], list[Callba
 def _with_ours(
     configure_callbacks: Callable[[Any], Any], ours: Callable[[Any], list[Callback]]
 ) -> Callable[[Any], list[Callback]]:
-    """Return a user's ``configure_callbacks`` with our callbacks put to theirs: metrics need them."""
+    """Return a user's ``configure_callbacks`` with our callbacks added, because metrics need them."""
 
     @functools.wraps(configure_callbacks)
     def both(self: FinetuneModuleBase) -> list[Callback]:

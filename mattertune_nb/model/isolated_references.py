@@ -1,4 +1,4 @@
-"""Reference energies by which the model gives isolated atoms the energies that they have in the data."""
+"""Reference energies with which the model reproduces the data's energies of isolated atoms."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
-    """Set the references so that each isolated atom of the trainer's data has the energy of its label.
+    """Set the references so that the energy of each isolated atom in the trainer's data equals its label.
 
-    What the backbone says of the atom is taken off: its own energies have a zero that need not be the atom.
+    The backbone's own energy of the atom is subtracted, because its zero of energy need not be the atom.
 
     Raises
     ------
     TrainingError
-        The data are not of a data module of ours, have no isolated atom, or the backbone has no energy for
-        one.
+        The data do not come from our data module or contain no isolated atom, or the backbone has no energy
+        for one.
     DataError
         Isolated atoms of one element have different energies.
     """
@@ -52,7 +52,7 @@ def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
 
 @torch.no_grad()
 def _missing(module: FinetuneModuleBase, atom: AtomsDataset) -> float:
-    """Return label minus prediction of a data set's first structure in eV."""
+    """Return label minus prediction for a data set's first structure, in eV."""
     graphs = GraphDataset(atom, module.backbone, {ENERGY: "error"})
     batch = graphs.collate([graphs[0]]).to(module.device)
     predicted = float(module.predict_properties(batch, [ENERGY.name])[ENERGY.name][0])

@@ -1,4 +1,4 @@
-"""From structures to batches of graphs: each graph is built once and kept."""
+"""From structures to batches of graphs; each graph is built once and kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import Graph, GraphBatch
     from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
 
-_OVERHEAD = 600  # bytes; a tensor beside its values, which counts for small structures
+_OVERHEAD = 600  # bytes; overhead of a tensor, which matters for small structures
 
 Sample = tuple[int, "Graph", dict[str, torch.Tensor]]
 
@@ -40,12 +40,12 @@ class GraphDataset(Dataset[Sample]):
     backbone
         Builds the graphs.
     properties
-        Labels that are read, as in :func:`read_labels`, and whether a frame without one is an error or
-        masked; empty for prediction.
+        Labels to read, as in :func:`read_labels`, and whether a frame without one is an error or is masked;
+        empty for prediction.
     memory_mb
-        Memory for graphs and labels, in each process that builds them; those used last are kept.
+        Memory for graphs and labels in each process that builds them; the most recently used are kept.
     disk_mb
-        Bound of the file that keeps graphs for the next run; see :class:`GraphStore`.
+        Maximum size of the file that keeps graphs for the next run; see :class:`GraphStore`.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class GraphDataset(Dataset[Sample]):
         }
 
     def source(self, index: int) -> str:
-        """Return file and frame of a structure, for messages."""
+        """Return the file and frame of a structure, for messages."""
         return self.frames.source(index)
 
     def collate(self, samples: Sequence[Sample]) -> GraphBatch:
@@ -115,7 +115,7 @@ class GraphDataset(Dataset[Sample]):
 
 
 def sample_bytes(sample: Sample) -> int:
-    """Return about how many bytes a graph and its labels take."""
+    """Return the approximate size of a graph and its labels in bytes."""
     _, graph, labels = sample
     tensors = (*graph.tensors().values(), *labels.values())
     return sum(tensor.nbytes + _OVERHEAD for tensor in tensors)
@@ -124,16 +124,16 @@ def sample_bytes(sample: Sample) -> int:
 def graph_loader(
     dataset: GraphDataset, settings: LoaderSettings, *, num_replicas: int = 1, rank: int = 0
 ) -> StatefulDataLoader[Any]:
-    """Return a loader that can be resumed in the middle of an epoch and never pads an evaluation.
+    """Return a loader that can be resumed in mid-epoch and never pads an evaluation.
 
     Parameters
     ----------
     dataset
         The graphs.
     settings
-        How they are batched.
+        How the graphs are batched.
     num_replicas, rank
-        Number of processes that share the data, and which of them this is.
+        Number of processes that share the data, and the index of this one.
     """
     frames = dataset.frames
     sampler = FrameBatchSampler(
@@ -157,7 +157,7 @@ def graph_loader(
 
 
 def as_list(given: Any) -> list[Any]:
-    """Return one, several, named or none, as Lightning's Trainer may have loaders and plugins, as a list."""
+    """Return a list of items given singly, in a sequence, by name or not at all, as Lightning allows."""
     if given is None:
         return []
     if isinstance(given, Mapping):
@@ -166,12 +166,12 @@ def as_list(given: Any) -> list[Any]:
 
 
 def graph_dataset(loader: Any) -> GraphDataset:
-    """Return the dataset behind a loader that :func:`graph_loader` made.
+    """Return the dataset of a loader made by :func:`graph_loader`.
 
     Raises
     ------
     TrainingError
-        Where the loader was made otherwise.
+        The loader was made in another way.
     """
     dataset = getattr(getattr(loader, "dataset", None), "dataset", None)
     if not isinstance(dataset, GraphDataset):
@@ -184,12 +184,12 @@ def graph_dataset(loader: Any) -> GraphDataset:
 
 
 def check_processes(loader: Any, world_size: int) -> None:
-    """Refuse a loader that gives each of several processes all of the data.
+    """Refuse a loader that gives all of the data to each of several processes.
 
     Raises
     ------
     TrainingError
-        Where the loader was made before its model knew the Trainer.
+        The loader was made before its model was attached to the Trainer.
     """
     sampler = getattr(loader, "sampler", None)
     if isinstance(sampler, FrameBatchSampler) and sampler.num_replicas != world_size:

@@ -1,4 +1,4 @@
-"""A model from a checkpoint alone: its backbone, its weights, its number format, a user's own arguments."""
+"""A model from a checkpoint alone: its backbone, weights, number format and a user's own arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="FinetuneModuleBase")
 
 _STORED = (bool, int, float, str, type(None), torch.Tensor)
-"""What a checkpoint holds without code, also in lists, tuples and mappings."""
+"""Types that a checkpoint can hold without code, also within lists, tuples and mappings."""
 
 
 def load(
@@ -49,13 +49,13 @@ def load(
     Parameters
     ----------
     cls
-        The class to make.
+        The class to instantiate.
     place, map_location, strict
         As there.
     arguments
-        For the class; what is not given is as it was when the checkpoint was made.
+        Arguments for the class; the others are taken from the checkpoint.
     base
-        The class that users' classes are derived from.
+        The base class of users' classes.
     """
     if members_of(place) and cls is base:
         from mattertune_nb.model.ensemble import load_ensemble
@@ -92,7 +92,7 @@ def load(
 
 
 def _take_format(model: FinetuneModuleBase, state: Mapping[str, Any]) -> None:
-    """Let backbone and heads compute in the number format of their weights, in which they were measured."""
+    """Let backbone and heads compute in the number format of their weights, in which they were evaluated."""
     for name in ("backbone", "heads"):
         part = getattr(model, name)
         first = next((key for key, _ in part.named_parameters(prefix=name) if key in state), None)
@@ -101,11 +101,11 @@ def _take_format(model: FinetuneModuleBase, state: Mapping[str, Any]) -> None:
 
 
 def own_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a user's own class beside the config, by name."""
+    """Return the arguments of a user's own class other than the config, by name."""
     try:
         bound = inspect.signature(type(model).__init__).bind(model, *args, **kwargs)
     except TypeError:
-        return {}  # the constructor says what is wrong with them
+        return {}  # the constructor reports what is wrong with them
     named = dict(list(bound.arguments.items())[2:])
     for name, parameter in inspect.signature(type(model).__init__).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -116,7 +116,7 @@ def own_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
 
 
 def about(model: FinetuneModuleBase) -> dict[str, Any]:
-    """Return what a checkpoint holds of a model beside weights and settings."""
+    """Return what a checkpoint stores about a model besides weights and settings."""
     told: dict[str, Any] = {
         KEY: FORMAT,
         "baseline": dict(model.baseline),
@@ -131,7 +131,7 @@ def about(model: FinetuneModuleBase) -> dict[str, Any]:
 
 
 def arguments_for_checkpoint(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint holds of the arguments of a user's own class."""
+    """Return the arguments of a user's own class in the form a checkpoint stores them."""
     stored = {name: value for name, value in arguments.items() if _is_stored(value)}
     left_out = [name for name in arguments if name not in stored]
     found: dict[str, Any] = {"arguments": stored} if stored else {}
@@ -147,7 +147,7 @@ def _is_stored(value: Any) -> bool:
 
 
 def _kept_arguments(cls: type[Any], contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a checkpoint that a class takes."""
+    """Return those arguments in a checkpoint that a class accepts."""
     kept: dict[str, Any] = contents.get("arguments", {})
     parameters = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

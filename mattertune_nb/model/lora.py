@@ -1,4 +1,4 @@
-"""LoRA: weights are held, and updates of low rank are trained beside them (Hu et al., ICLR 2022)."""
+"""LoRA: weights are frozen, and low-rank updates to them are trained (Hu et al., ICLR 2022)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from mattertune_nb.config.recipes import LoRAConfig
 
 KEY = "lora"
-"""Under which a checkpoint keeps the weights before the update, and the update's factors."""
+"""Checkpoint key for the weights before the update, and the factors of the update."""
 
 _PREFIX = "lora."
 
 
 class LowRank(nn.Module):
-    """An update of a weight: α / rank times the product of two factors, for each matrix that it is made of.
+    """An update of a weight: α / rank times the product of two factors, for each matrix in it.
 
     Parameters
     ----------
     weight
-        The weight; the second factor starts as spread as it, the first one at zero.
+        The weight; the second factor is initialized with the weight's spread, the first with zeros.
     shapes
-        Of the matrices that lie in it one after the other: of e3nn's linear layers and tensor products one
-        for each path, which mixes multiplicities alone, so that equivariance is left as it is.
+        Shapes of the matrices stored one after the other in the weight: for e3nn's linear layers and tensor
+        products, one for each path; it mixes only multiplicities, so equivariance is preserved.
     rank
-        Of the update, less where a matrix has fewer rows or columns.
+        Rank of the update, lower for matrices with fewer rows or columns.
     alpha
-        What the update is multiplied with, over the rank.
+        The update is multiplied by this number divided by the rank.
     """
 
     def __init__(
@@ -53,24 +53,24 @@ class LowRank(nn.Module):
 
     @override
     def forward(self) -> Tensor:
-        """Return the update, in the shape of the weight."""
+        """Return the update in the shape of the weight."""
         return low_rank_update(list(self.up), list(self.down), self.factor).view(self.shape)
 
 
 def low_rank_update(up: Sequence[Tensor], down: Sequence[Tensor], factor: float) -> Tensor:
-    """Return the products of factors, flat and one after the other."""
+    """Return the products of the factors, flattened and concatenated."""
     device = up[0].device.type
     with torch.autocast(device, enabled=False):
         return factor * torch.cat([(u @ d).flatten() for u, d in zip(up, down, strict=True)])
 
 
 class LoRA(nn.Module):
-    """The updates of a backbone, which is computed with them as long as they are there.
+    """The updates of a backbone, which are applied for as long as they are attached.
 
     Parameters
     ----------
     backbone
-        Its weights are held from now on.
+        The model; its weights are frozen from now on.
     config
         Rank, size and targets.
 
@@ -90,16 +90,16 @@ class LoRA(nn.Module):
                 raise ConfigError(msg)
         own = dict(backbone.named_parameters())
         self.names = [n for n in found if any(fnmatch.fnmatchcase(n, p) for p in config.targets)]
-        """Of the weights, as the backbone calls them."""
+        """Names of the weights in the backbone."""
         self.freed = [name for name, parameter in own.items() if parameter.requires_grad]
-        """Of what was trained before."""
+        """Names of the parameters that were trainable before."""
         self.updates = nn.ModuleList(
             LowRank(own[name], found[name], config.rank, config.alpha) for name in self.names
         )
         self.held: dict[str, nn.Parameter] = {}
 
     def swap_in(self, backbone: nn.Module) -> None:
-        """Let the weights be those with the updates, until they are swapped out."""
+        """Replace the weights by those with the updates, until they are swapped out."""
         has_graph = backbone.training and torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(has_graph):
             for name, update in zip(self.names, self.updates, strict=True):
@@ -118,7 +118,7 @@ class LoRA(nn.Module):
 
 
 def matrices(backbone: nn.Module) -> dict[str, list[tuple[int, int]]]:
-    """Return the trained weights of linear layers and tensor products, and the matrices in each."""
+    """Return the trained weights of linear layers and tensor products, with the matrices in each."""
     found = {}
     for prefix, module in backbone.named_modules():
         weight = module._parameters.get("weight")
@@ -131,7 +131,7 @@ def matrices(backbone: nn.Module) -> dict[str, list[tuple[int, int]]]:
 
 
 def _paths(module: nn.Module) -> list[tuple[int, int]]:
-    """Return the shapes of the matrices in the flat weight of a layer of e3nn, columns for outputs."""
+    """Return the shapes of the matrices in the flat weight of an e3nn layer; columns are outputs."""
     shapes = []
     for path in getattr(module, "instructions", ()):
         shape = tuple(getattr(path, "path_shape", ()))
@@ -146,12 +146,12 @@ def _owner(backbone: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 
 def add_lora(backbone: nn.Module, config: LoRAConfig | None) -> None:
-    """Hold all weights of a backbone and train updates of low rank in their place.
+    """Freeze all weights of a backbone, and train low-rank updates instead.
 
     Parameters
     ----------
     backbone
-        The model; what is held already gets no update.
+        The model; parameters already frozen get no update.
     config
         Rank, size and targets; ``None``: nothing is done.
 
@@ -183,13 +183,13 @@ def _swap_out(backbone: nn.Module, _given: Any, _out: Any) -> None:
 
 
 def lora_of(backbone: nn.Module) -> LoRA | None:
-    """Return the updates of a backbone that has some."""
+    """Return the updates of a backbone, or ``None`` if it has none."""
     found = backbone._modules.get("lora")
     return found if isinstance(found, LoRA) else None
 
 
 def weights_of_updates(backbone: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield the name of each parameter of the updates, and that of the weight that it belongs to."""
+    """Yield the name of each parameter of the updates, and of the weight it belongs to."""
     lora = lora_of(backbone)
     if lora is None:
         return
@@ -198,7 +198,7 @@ def weights_of_updates(backbone: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def merge_lora(backbone: nn.Module) -> None:
-    """Add the updates to the weights, which are what is trained again."""
+    """Add the updates to the weights, and make the weights trainable again."""
     lora = lora_of(backbone)
     if lora is None:
         return
@@ -212,9 +212,9 @@ def merge_lora(backbone: nn.Module) -> None:
 
 
 def pack(backbone: nn.Module, checkpoint: dict[str, Any], prefix: str) -> None:
-    """Turn the weights of a checkpoint into those with the updates, as a model without LoRA has them.
+    """Replace the weights in a checkpoint by those with the updates, as in a model without LoRA.
 
-    What training goes on from is kept under :data:`KEY`.
+    What is needed to continue training is kept under :data:`KEY`.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def pack(backbone: nn.Module, checkpoint: dict[str, Any], prefix: str) -> None:
     checkpoint
         Its ``state_dict``, which may be an average, is replaced.
     prefix
-        Of the backbone's names there.
+        Prefix of the backbone's names in it.
     """
     lora = lora_of(backbone)
     if lora is None:
@@ -245,6 +245,6 @@ def pack(backbone: nn.Module, checkpoint: dict[str, Any], prefix: str) -> None:
 
 
 def unpack(backbone: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Undo :func:`pack`, for a model that goes on to be trained with its updates."""
+    """Undo :func:`pack`, for a model that continues training with its updates."""
     if lora_of(backbone) is not None and KEY in checkpoint:
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoint[KEY]}

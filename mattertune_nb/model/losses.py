@@ -1,4 +1,4 @@
-"""Losses of single properties, masked where a label is missing."""
+"""Losses of individual properties, with missing labels masked."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 def compute_loss(config: LossConfig, prediction: Tensor, label: Tensor) -> tuple[Tensor, int]:
-    """Return the mean loss over all labels that are there, and how many these are.
+    """Return the mean loss over all labels present, and their number.
 
     Parameters
     ----------
     config
         Kind of loss.
     prediction, label
-        Both of shape (n,) or (n, k), in the same unit; a label that is missing is NaN.
+        Both of shape (n,) or (n, k), in the same unit; a missing label is NaN.
 
     Returns
     -------
     loss
-        Mean over components, for :class:`L2MAELossConfig` over rows; zero with a gradient where no
-        label is there.
+        Mean over components, or over rows for :class:`L2MAELossConfig`; zero, with a gradient, if there
+        are no labels.
     count
-        Number of components (rows) in the mean, the weight of this mean in one over several batches.
+        Number of components (rows) in the mean: its weight in an average over several batches.
     """
     present = torch.isfinite(label)
     if isinstance(config, L2MAELossConfig):
@@ -63,13 +63,13 @@ def coefficient(config: PropertyConfig, step: int, final_stage: float, steps: fl
     Parameters
     ----------
     config
-        Of the property.
+        Settings of the property.
     step
-        Optimizer steps done.
+        Number of optimizer steps done.
     final_stage
-        Share of the run after which the final weight holds.
+        Fraction of the run after which the final weight applies.
     steps
-        Length of the run; infinite or -1 where it has no end, and no final stage.
+        Length of the run; infinite or -1 if it has no end, and hence no final stage.
     """
     final = config.final_loss_coefficient
     if final is None or not 0 < steps < math.inf or step < final_stage * steps:
@@ -79,6 +79,6 @@ def coefficient(config: PropertyConfig, step: int, final_stage: float, steps: fl
 
 def _mean(values: Tensor, prediction: Tensor) -> tuple[Tensor, int]:
     if values.numel() == 0:
-        # a stress without a label may be NaN, where the structure is not periodic
+        # a stress without a label may be NaN, if the structure is not periodic
         return prediction.nan_to_num().sum() * 0.0, 0
     return values.mean(), values.numel()

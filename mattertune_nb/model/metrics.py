@@ -1,4 +1,4 @@
-"""Errors over a whole set, by component: the same for any batch size or number of processes."""
+"""Errors per component over a whole set; independent of batch size and number of processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torchmetrics import (
-    MeanAbsoluteError as MAE,  # noqa: N817  as in tables of the field
+    MeanAbsoluteError as MAE,  # noqa: N817  the field's usual abbreviation
     MeanMetric,
     MeanSquaredError,
     Metric,
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class PropertyMetrics(nn.Module):
-    """MAE and RMSE of each property and the mean of each loss.
+    """MAE and RMSE of each property, and the mean of each loss.
 
-    Energies are in eV per structure and, as ``energy_per_atom``, in eV/atom; forces in eV/Å by
-    component; stresses in eV/Å³ by Voigt component. What is predicted as NaN is infinitely wrong, so that
-    an epoch never looks better for it. Sums are kept in float64 and shared between processes by
+    Energies are in eV per structure and, as ``energy_per_atom``, in eV/atom; forces in eV/Å per
+    component; stresses in eV/Å³ per Voigt component. A prediction of NaN counts as an infinite error, so
+    it never makes an epoch look better. Sums are kept in float64 and shared between processes by
     torchmetrics. The cost does not depend on the number of frames.
     """
 
@@ -53,13 +53,13 @@ class PropertyMetrics(nn.Module):
     def update_errors(
         self, predictions: dict[str, Tensor], labels: dict[str, Tensor], num_atoms: Tensor
     ) -> None:
-        """Add a batch; labels that are missing (NaN) are left out.
+        """Add a batch; missing labels (NaN) are left out.
 
         Parameters
         ----------
         predictions, labels
-            ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6); of the labels also ``refit`` (B,), what
-            references that were fitted again have added to the energies.
+            ``energy`` (B,), ``forces`` (N, 3), ``stresses`` (B, 6); labels may also contain ``refit`` (B,),
+            the energy that refitted references have added.
         num_atoms
             Number of atoms of each structure, (B,).
         """
@@ -73,7 +73,7 @@ class PropertyMetrics(nn.Module):
                 self._update(UNREFIT, before / num_atoms, label / num_atoms)
 
     def update_losses(self, losses: dict[str, tuple[Tensor, int]]) -> None:
-        """Add the mean loss of each property in a batch, weighted by the labels in it."""
+        """Add the mean loss of each property in a batch, weighted by its number of labels."""
         for name, (loss, count) in losses.items():
             if count:
                 value = _infinite_for_nan(loss.detach().double())
@@ -86,14 +86,14 @@ class PropertyMetrics(nn.Module):
             self.errors[name].update(predicted, label[present])  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the errors, e.g. ``forces_mae``, and losses over all that was added.
+        """Return the errors, e.g. ``forces_mae``, and losses over everything added.
 
         A property without a single label, in any process, is left out.
         """
         values: dict[str, Tensor] = {}
         for name, collection in self.errors.items():
             for metric_name, metric in collection.items():  # type: ignore[operator]
-                # a process may have seen no frame, so ask what all of them saw
+                # this process may have seen no frame, so ask what all of them saw
                 value = _quietly(metric)
                 if not torch.isnan(value):
                     values[f"{name}_{metric_name}"] = value
@@ -108,7 +108,7 @@ class PropertyMetrics(nn.Module):
         return values
 
     def reset(self) -> None:
-        """Forget all that was added."""
+        """Discard everything added."""
         for collection in self.errors.values():
             collection.reset()  # type: ignore[operator]
         for metric in self.losses.values():
@@ -123,12 +123,12 @@ def _error_metrics() -> MetricCollection:
 
 
 def _infinite_for_nan(values: Tensor) -> Tensor:
-    """Return values that torchmetrics neither leaves out nor takes for those of an empty set."""
+    """Replace NaN by infinity, which torchmetrics neither leaves out nor takes for an empty set."""
     return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def _quietly(metric: Metric) -> Tensor:
-    """Compute a metric without torchmetrics' warning where this process has added nothing to it."""
+    """Compute a metric without torchmetrics' warning if this process has added nothing to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*before the ``update`` method.*")
         value: Tensor = metric.compute()

@@ -1,4 +1,4 @@
-"""The one Lightning module: a pretrained backbone, its losses, metrics and references."""
+"""The Lightning module: a pretrained backbone with its losses, metrics and references."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class FinetuneModuleBase(Usable, Findable):
     """
 
     arguments: dict[str, Any]
-    """What a user's own class was given beside the config."""
+    """Arguments of a user's own class other than the config."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         adapt_hooks(cls, FinetuneModuleBase.configure_callbacks)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Note what a user's own class is given beside the config, which checkpoints keep."""
+        """Record the arguments of a user's own class other than the config, so that checkpoints keep them."""
         module = super().__new__(cls)
         object.__setattr__(module, "arguments", own_arguments(module, args, kwargs))
         return module
@@ -94,7 +94,7 @@ class FinetuneModuleBase(Usable, Findable):
         start = start_of(config)
         self.backbone = config.create_backbone() if start is None else start.backbone(config)
         self.start = start.settings if start is not None and start.is_tuned else None
-        """Settings of the backbone that a run had tuned before, whose weights this model began with."""
+        """Backbone settings of an earlier run, if this model started from its tuned weights."""
         self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
         self.heads = PropertyHeads(config, self.backbone)
         freeze_unreached(self.backbone, self.heads.trained)
@@ -109,26 +109,26 @@ class FinetuneModuleBase(Usable, Findable):
         self.baseline: dict[str, float] = {}
         """Errors before the first step, e.g. ``baseline/forces_mae``."""
         self.first_predictions: FirstPredictions | None = None
-        """What was predicted of some validation frames when they were measured."""
+        """Predictions for some validation frames, made when the baseline was measured."""
         self.turns = Turns()
         self.penalties: dict[str, Penalty] = {}
-        """Further terms of the loss in training, of callbacks."""
+        """Additional terms of the training loss, added by callbacks."""
         if start is not None:
             start.give_weights(self)
         add_lora(self.backbone, config.lora)
         add_copies(self.backbone, config.last_block_copies)
         self.factors: dict[PropertyName, float] = {}
-        """By what spreads of copies are multiplied."""
+        """Factors by which the spreads of copies are multiplied."""
         set_up_spreads(self)
         self.steps_in_time = math.inf
-        """Optimizer steps that the run's time leaves room for."""
+        """Optimizer steps that fit into the run's time limit."""
         self.ends_by_time = False
-        """Whether the run has a time limit, which its schedules follow where nothing else ends it."""
+        """Whether the run has a time limit, which its schedules follow if nothing else ends the run."""
 
     @property
     @override
     def hparams(self) -> BackboneConfig:  # type: ignore[override]
-        """The config that the model was built from."""
+        """The config from which the model was built."""
         return self._config
 
     @override
@@ -139,18 +139,18 @@ class FinetuneModuleBase(Usable, Findable):
         -------
         dict
             ``{"predicted_properties": {"energy": (B,), "forces": (N, 3), "stresses": (B, 6)}}``, in the units
-            of the labels, references included; the energy in float64.
+            of the labels, including references; the energy is in float64.
 
         Notes
         -----
-        Override :meth:`predict_properties` instead to change what calculator and predictor say, too.
+        To change what calculator and predictor return, too, override :meth:`predict_properties` instead.
         """
         return {"predicted_properties": self.predict_properties(batch, self._config.property_names)}
 
     def predict_properties(
         self, batch: GraphBatch, properties: Sequence[PropertyName]
     ) -> dict[str, Tensor]:
-        """Predict `properties` of a `batch`: energy and gradients, configured or not, and one's own."""
+        """Predict `properties` of a `batch`: energy and gradients, configured or not, and custom ones."""
         if asks_each(self, properties):
             return predict_each(self, batch, properties)
         if self.backbone.members is not None:
@@ -160,13 +160,13 @@ class FinetuneModuleBase(Usable, Findable):
         return {name: out[name] for name in properties}
 
     def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
-        """Return labels of a `batch`, NaN: none, ``num_atoms``, ``index``, of a refit ``refit`` (B,), eV."""
+        """Return the labels of a `batch` (NaN if missing), ``num_atoms``, ``index``; ``refit`` (B,) in eV."""
         labels = {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
         change = self.normalization.change_of_shift(batch.numbers, batch.batch, len(batch.n_atoms))
         return labels if change is None else labels | {"refit": change}
 
     def _compute_loss(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
-        """Return the total loss; under a Trainer, record losses and metrics as well."""
+        """Return the total loss; under a Trainer, also record losses and metrics."""
         losses: dict[str, tuple[Tensor, int]] = {}
         num_atoms = labels["num_atoms"]
         total = predictions.get(ENERGY.name, next(iter(predictions.values()))).new_zeros(())
@@ -227,7 +227,7 @@ class FinetuneModuleBase(Usable, Findable):
     def predict_step(
         self, batch: GraphBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> list[dict[str, Any]]:
-        """Return a dict per structure as :meth:`PropertyPredictor.predict` does, with its ``index``."""
+        """Return one dict per structure, as :meth:`PropertyPredictor.predict` does, with its ``index``."""
         predictions = self.predict_properties(batch, self._config.property_names)
         parts = split_predictions(predictions, batch, self.properties)
         return [{INDEX: i, **part} for i, part in zip(batch.index.tolist(), parts, strict=True)]
@@ -261,7 +261,7 @@ class FinetuneModuleBase(Usable, Findable):
         cache: bool = True,
         **settings: Any,
     ) -> StatefulDataLoader[Any]:
-        """Return a loader of graph batches; what is not given comes from the dataset's own settings.
+        """Return a loader of graph batches; settings not given are the dataset's own.
 
         Parameters
         ----------
@@ -270,10 +270,10 @@ class FinetuneModuleBase(Usable, Findable):
         has_labels
             Whether the batches carry labels.
         cache
-            Keep the graphs for the next epoch and the next run, as far as the settings' bounds allow.
+            Keep the graphs for the next epoch and the next run, within the bounds in the settings.
         **settings
-            Fields of :class:`~mattertune_nb.data.dataset.LoaderSettings`, e.g. ``batch_size=4``, in place of
-            those that the data module has put on the dataset.
+            Fields of :class:`~mattertune_nb.data.dataset.LoaderSettings`, e.g. ``batch_size=4``, overriding
+            those the data module has set on the dataset.
         """
         frames = as_dataset(dataset)
         loader = replace(frames.loader, **settings)
@@ -306,7 +306,7 @@ class FinetuneModuleBase(Usable, Findable):
         take_about_copies(self, checkpoint)
 
     def merge_lora(self) -> None:
-        """Add what LoRA has trained to the weights, as ``tune`` and ``load_from_checkpoint`` do."""
+        """Add the updates trained by LoRA to the weights, as ``tune`` and ``load_from_checkpoint`` do."""
         merge_lora(self.backbone)
 
     @classmethod
@@ -319,29 +319,29 @@ class FinetuneModuleBase(Usable, Findable):
         strict: bool = True,
         **kwargs: Any,
     ) -> Self:
-        """Load a model, its backbone and references from a checkpoint alone.
+        """Load a model with its backbone and references from a checkpoint alone.
 
-        It computes in the number format that it was trained in. A user's own class is not imported: call
-        its ``load_from_checkpoint``, or :meth:`Run.model`, for what it does otherwise; its arguments beside
-        the config are those that it was trained with.
+        The model computes in the number format it was trained in. A user's own class is not imported: to keep
+        its behaviour, call its ``load_from_checkpoint``, or :meth:`Run.model`; its arguments other than the
+        config are those it was trained with.
 
         Parameters
         ----------
         checkpoint_path
-            The file, or a run or its directory, of which the best is taken.
+            The file, or a run or its directory, whose best checkpoint is used.
         map_location
             Device of the model.
         strict
-            Whether the checkpoint has to hold each weight of the model and no other.
+            Whether the checkpoint must hold exactly the weights of the model.
         **kwargs
-            Given to the class, in place of what it was trained with.
+            Arguments for the class, overriding those it was trained with.
 
         Raises
         ------
         ConfigError
-            Where this machine has no such device, or the class was given what no checkpoint can hold.
+            This machine has no such device, or the class had arguments that no checkpoint can hold.
         TrainingError
-            Where the file is missing, damaged, or holds anything but tensors and builtins.
+            The file is missing, damaged, or holds anything but tensors and builtins.
         """
         base = FinetuneModuleBase
         return load(cls, checkpoint_path, map_location, kwargs, strict=strict, base=base)

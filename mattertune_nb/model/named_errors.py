@@ -1,4 +1,4 @@
-"""Errors on each of several named validation sets, beside those of all of them together."""
+"""Errors on each of several named validation sets, in addition to those over all of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class NamedErrors:
-    """Metrics of a set each, where the loaders are a dict or a loader's data set has names.
+    """Metrics for each set, if the loaders are a dict or a loader's data set consists of named sets.
 
     Parameters
     ----------
     properties
-        What is predicted.
+        Predicted properties.
     """
 
     def __init__(self, properties: Sequence[Property]) -> None:
@@ -37,14 +37,14 @@ class NamedErrors:
         self._sets: list[NDArray[np.int64]] = []
 
     def begin(self, loaders: Any, device: torch.device) -> None:
-        """Forget all that was added, and learn the names of a Trainer's loaders.
+        """Discard everything added, and take the names of a Trainer's loaders.
 
         Parameters
         ----------
         loaders
-            One, a list, or a dict of them.
+            A loader, or a list or dict of loaders.
         device
-            Of the model.
+            Device of the model.
         """
         keys = list(loaders) if isinstance(loaders, dict) else [None] * len(as_list(loaders))
         found = [_names_of(loader, key) for loader, key in zip(as_list(loaders), keys, strict=True)]
@@ -91,12 +91,12 @@ class NamedErrors:
 
 
 def _names_of(loader: Any, key: str | None) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the names of the sets of a loader, and of which of them each of its structures is."""
+    """Return the names of a loader's sets, and the set to which each of its structures belongs."""
     nothing = np.zeros(0, dtype=np.int64)
     if key is not None:
         return [str(key)], nothing
     try:
         frames = graph_dataset(loader).frames
     except TrainingError:
-        return [], nothing  # of a user's own making
+        return [], nothing  # a user's own loader
     return (frames.names, frames.sets()) if isinstance(frames, NamedSets) else ([], nothing)

@@ -1,4 +1,4 @@
-"""Between labels and what the backbone predicts: reference energies and the scales of losses."""
+"""Conversion between labels and backbone predictions: reference energies, and scales of the losses."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
 
 
 class Spread(NamedTuple):
-    """How far the labels of a property lie from their mean, and how far from zero, in its unit."""
+    """Deviation of a property's labels from their mean, and from zero, in its unit."""
 
     std: float
     rms: float
 
 
 class ExactBuffers(nn.Module):
-    """A module whose own buffers keep their format whatever that of the parameters becomes."""
+    """A module whose own buffers keep their number format when that of the parameters changes."""
 
     @override
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        # `.half()` and `.float()` of a whole model must not take digits from −30 000 eV
+        # `.half()` and `.float()` of a whole model must not cost −30 000 eV any digits
         exact = dict(self.named_buffers(recurse=False))
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in exact.items():
@@ -62,10 +62,10 @@ class ExactBuffers(nn.Module):
 
 
 class Normalization(ExactBuffers):
-    """Shifts of the energy by element and scales of the losses, all kept in float64.
+    """Shifts of the energy per element, and scales of the losses, all kept in float64.
 
-    The backbone stays physical: its energy plus the references is the prediction, and a scale only
-    divides the errors in the loss. Everything is a buffer, so a checkpoint holds what was fitted.
+    The backbone stays physical: the prediction is its energy plus the references, and a scale only
+    divides the errors in the loss. Everything is a buffer, so a checkpoint holds the fitted values.
     """
 
     references: Tensor
@@ -80,12 +80,12 @@ class Normalization(ExactBuffers):
         super().__init__()
         self.config = config
         self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
-        # zero rows: no references, nothing to warn about
+        # rows of zeros: no references, nothing to warn about
         self.register_buffer("span", torch.zeros(N_ELEMENTS, N_ELEMENTS, dtype=torch.float64))
         self.register_buffer("scales", torch.ones(len(self._PLACES), dtype=torch.float64))
         self.register_buffer("fitted", torch.tensor(not self._needs_fit()))
         self.change: Tensor | None = None
-        """What the references of a validation under way differ by from those before, (119,), in eV."""
+        """Change of the references in the current validation relative to those before, (119,), in eV."""
         for normalizer in config.get(ENERGY.name, []):
             if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
                 given = normalizer.per_element_references
@@ -96,7 +96,7 @@ class Normalization(ExactBuffers):
                     self.span[range(len(known)), known] = 1.0
             elif isinstance(normalizer, MeanStdNormalizerConfig) and normalizer.mean is not None:
                 self.references[1:] += normalizer.mean
-        # those of before training, which the untuned model is compared with
+        # the references before training, used for comparison with the untuned model
         self.register_buffer("first_references", self.references.clone())
         for name, normalizers in config.items():
             for normalizer in normalizers:
@@ -109,7 +109,7 @@ class Normalization(ExactBuffers):
 
     @property
     def fits_energy(self) -> bool:
-        """Whether the untuned predictions over the training set are needed to fit the shifts."""
+        """Whether fitting the shifts needs untuned predictions for the training set."""
         return any(
             (isinstance(n, PerAtomReferencingNormalizerConfig) and n.per_element_references is None)
             or (isinstance(n, MeanStdNormalizerConfig) and n.mean is None)
@@ -118,24 +118,24 @@ class Normalization(ExactBuffers):
 
     @property
     def takes_isolated_atoms(self) -> bool:
-        """Whether the references are those of the data's isolated atoms."""
+        """Whether the references are taken from the isolated atoms in the data."""
         energy = self.config.get(ENERGY.name, [])
         return any(_given_references(n) == ISOLATED_ATOMS for n in energy)
 
     def check_given(self, elements: Collection[str], isolated: Collection[str] = ()) -> None:
-        """Refuse data with an element that references given in the config leave out.
+        """Refuse data with an element that is missing in the references given in the config.
 
         Parameters
         ----------
         elements
-            Symbols of those that the data hold.
+            Symbols of the elements in the data.
         isolated
-            Those of which the data have an isolated atom.
+            Elements of which the data contain an isolated atom.
 
         Raises
         ------
         ConfigError
-            Names the elements.
+            An element is missing; the message names all such elements.
         """
         for normalizer in self.config.get(ENERGY.name, []):
             given = _given_references(normalizer)
@@ -153,7 +153,7 @@ class Normalization(ExactBuffers):
                 raise ConfigError(msg)
 
     def fix_shift(self, changes: Mapping[str, float]) -> None:
-        """Change the references of elements, in eV by symbol; of others they say nothing."""
+        """Change the references of the given elements, in eV by symbol; those of others stay undetermined."""
         numbers = [atomic_numbers[symbol] for symbol in changes]
         self.references[numbers] += torch.tensor(list(changes.values())).to(self.references)
         self.span.zero_()
@@ -161,7 +161,7 @@ class Normalization(ExactBuffers):
         self.first_references.copy_(self.references)
 
     def with_references(self, out: dict[str, Tensor], batch: GraphBatch) -> dict[str, Tensor]:
-        """Return what a backbone predicts with the references added to its energies, in float64."""
+        """Return a backbone's predictions with the references added to the energies, in float64."""
         shift = self.shift(batch.numbers, batch.batch, len(batch.n_atoms))
         out[ENERGY.name] = out[ENERGY.name].double() + shift
         if ATOM_ENERGIES.name in out:
@@ -175,13 +175,13 @@ class Normalization(ExactBuffers):
         return _sums(self.references, numbers, batch, n_graphs)
 
     def change_of_shift(self, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor | None:
-        """Return what :attr:`change` adds to each structure, (B,), float64, in eV."""
+        """Return the contribution of :attr:`change` to each structure, (B,), float64, in eV."""
         if self.change is None:
             return None
         return _sums(self.change.to(numbers.device), numbers, batch, n_graphs)
 
     def scale(self, name: PropertyName) -> Tensor:
-        """Return what errors of a property are divided by in the loss, in the property's unit."""
+        """Return the scale by which errors of a property are divided in the loss, in the property's unit."""
         if name not in self._PLACES:
             return torch.ones_like(self.scales[0])
         return self.scales[self._PLACES.index(name)]
@@ -189,14 +189,14 @@ class Normalization(ExactBuffers):
     def fit_shift(
         self, counts: Counts, residuals: NDArray[np.float64], *, keep: Callable[[], bool]
     ) -> bool:
-        """Fit the energy's shifts and keep them where `keep` says that they help.
+        """Fit the energy's shifts, and keep them if `keep` returns true.
 
         Parameters
         ----------
         counts, residuals
-            As in :func:`fit_references`; label minus the prediction with the present references.
+            As in :func:`fit_references`; label minus the prediction with the current references.
         keep
-            Called with the new references in place; tells whether they lower the held-out error.
+            Called with the new references in place; returns whether they lower the held-out error.
         """
         before, span_before = self.references.clone(), self.span.clone()
         for normalizer in self.config.get(ENERGY.name, []):
@@ -221,7 +221,7 @@ class Normalization(ExactBuffers):
 
     @property
     def refits_energy(self) -> bool:
-        """Whether the shifts are fitted again in training."""
+        """Whether the shifts are refitted during training."""
         return any(
             isinstance(n, PerAtomReferencingNormalizerConfig)
             and n.per_element_references is None
@@ -236,18 +236,18 @@ class Normalization(ExactBuffers):
         *,
         keep: Callable[[NDArray[np.float64]], bool],
     ) -> None:
-        """Fit the energy's shifts again, where that helps frames that are not fitted on.
+        """Refit the energy's shifts, if that lowers the error of frames not used in the fit.
 
         Parameters
         ----------
         counts, residuals
-            As in :func:`fit_references`; label minus the prediction with the present references, of a
-            sample of the training set.
+            As in :func:`fit_references`; label minus the prediction with the current references, for a sample
+            of the training set.
         keep
-            Called with the new references, (119,) in eV; tells whether they lower the held-out error.
+            Called with the new references, (119,) in eV; returns whether they lower the held-out error.
         """
         span = self.span.cpu().numpy()
-        # nothing was fitted where the backbone's own zero of energy was right
+        # nothing was fitted if the backbone's own zero of energy was right
         span = span if span.any() else composition_span(counts)
         change = refit_references(counts, residuals, span)
         self.change = None
@@ -256,13 +256,13 @@ class Normalization(ExactBuffers):
             self.references += self.change
 
     def fit_scales(self, spreads: Mapping[PropertyName, Spread | None]) -> None:
-        """Fit the scales that the config leaves open to the labels of the training set.
+        """Fit the scales left open by the config to the labels of the training set.
 
         Parameters
         ----------
         spreads
-            Of each property that has labels; of the energy with the references subtracted, per
-            atom where its loss is.
+            Spread of each property that has labels; for the energy, with the references subtracted, and per
+            atom if its loss is per atom.
         """
         for name, normalizers in self.config.items():
             spread = spreads.get(name)
@@ -276,7 +276,7 @@ class Normalization(ExactBuffers):
         self.fitted.fill_(True)
 
     def extrapolates(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return for which compositions, (frames, 119), the references say nothing."""
+        """Return for which compositions, (frames, 119), the references are undetermined."""
         span = self.span.cpu().numpy()
         span = span[np.any(span != 0, axis=1)]
         if not len(span):
@@ -284,19 +284,19 @@ class Normalization(ExactBuffers):
         return outside_span(counts, span)
 
     def begin_again(self) -> None:
-        """Go back to the references that training began with."""
+        """Restore the references that training started with."""
         self.references.copy_(self.first_references)
 
 
 def with_references_read(config: BackboneConfig) -> BackboneConfig:
-    """Return the config with the numbers of a file of references in place of its path.
+    """Return the config with the path of a reference file replaced by the numbers in it.
 
-    So a checkpoint can be loaded without the file, whatever becomes of it.
+    A checkpoint can then be loaded without the file.
 
     Raises
     ------
     ConfigError
-        Where the file cannot be read.
+        The file cannot be read.
     """
     normalizers = config.normalizers.get(ENERGY.name, [])
     if not any(isinstance(_given_references(n), Path) for n in normalizers):
@@ -318,7 +318,7 @@ def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) ->
 
 
 def _is_open(normalizer: NormalizerConfig) -> bool:
-    """Return whether a normalizer leaves something to be fitted."""
+    """Return whether a normalizer leaves anything to be fitted."""
     match normalizer:
         case PerAtomReferencingNormalizerConfig():
             return normalizer.per_element_references in (None, ISOLATED_ATOMS)

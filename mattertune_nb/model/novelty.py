@@ -1,8 +1,8 @@
-"""How far structures are from those that are trained on, by what a backbone makes of them.
+"""Distances of structures from the training structures, in the feature space of a backbone.
 
 A structure is described by the mean of the features of its atoms (``Backbone.features``). Distances are
-Euclidean and counted in that of two training structures that are drawn at random (the median over pairs), so
-that 1 is as far as training structures are from one another, and 0 is a structure that is trained on.
+Euclidean, in units of the median distance between two randomly drawn training structures, so 1 is as far
+as training structures are from one another, and 0 is a training structure.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from mattertune_nb.model.loader import GraphDataset
 
 _MOST_TRAINING, _MOST_OTHERS, _MOST_PAIRED = 4000, 2000, 1000
-"""Structures that are described, and that are compared with one another; of more, evenly spread ones."""
+"""Maximum numbers of structures described and compared; if there are more, evenly spread ones."""
 
 _ATOMS = 2000
 _VERSION = 1
 
 NEAR = 0.15
-"""A random split of unlike structures is at 0.3 to 0.5, of a few that were shaken or strained at 0.05."""
+"""Random splits of varied structures are at 0.3 to 0.5; of a few structures rattled or strained, at 0.05."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Novelty:
     Attributes
     ----------
     positions
-        (n,) of the structures in their data set.
+        Positions of the structures in their data set, (n,).
     distances
-        (n,) to the nearest training structure; 1 is the distance of two training structures.
+        Distances to the nearest training structure, (n,); 1: as far as training structures from one another.
     """
 
     positions: NDArray[np.int64]
@@ -53,24 +53,24 @@ class Novelty:
 
     @property
     def median(self) -> float:
-        """The usual distance."""
+        """The median distance."""
         return float(np.median(self.distances))
 
 
 def measure_novelty(datasets: Mapping[str, GraphDataset], backbone: Backbone) -> dict[str, Novelty]:
-    """Measure how far the structures of each data set beside ``"train"`` are from those.
+    """Measure how far the structures of the other data sets are from those of ``"train"``.
 
     Parameters
     ----------
     datasets
-        The data sets, ``"train"`` among them.
+        The data sets, including ``"train"``.
     backbone
-        The model that describes them; left as it is.
+        The model whose features are used; left unchanged.
 
     Returns
     -------
     dict
-        By data set; empty where the backbone has no features or training structures are all alike.
+        By data set; empty if the backbone has no features or the training structures are all identical.
     """
     from scipy.spatial.distance import cdist
 
@@ -94,7 +94,7 @@ def measure_novelty(datasets: Mapping[str, GraphDataset], backbone: Backbone) ->
 def describe(
     dataset: GraphDataset, positions: NDArray[np.int64], backbone: Backbone
 ) -> NDArray[np.float64]:
-    """Return the mean features of structures, (n, n_features), kept in the user's cache folder."""
+    """Return the mean features of structures, (n, n_features), cached in the user's cache folder."""
     frames = dataset.frames.take(positions)
     cache = _cache_file(frame_keys(frames).structure, backbone)
     kept = load_array(cache)
@@ -108,7 +108,7 @@ def describe(
     try:
         while start < len(positions):
             n = max(int(np.searchsorted(np.cumsum(n_atoms[start:]), _ATOMS, side="right")), 1)
-            # not by a loader, which would draw a random number and so change the run
+            # without a loader, which would draw a random number and so change the run
             batch = dataset.collate([dataset[int(i)] for i in positions[start : start + n]]).to(
                 device
             )
@@ -125,7 +125,7 @@ def describe(
 
 
 def too_near(novelty: Novelty) -> str | None:
-    """Return in words that structures are much nearer to training than those are to one another, or None."""
+    """Return a sentence if structures are much nearer to training than its own to one another, else None."""
     if novelty.median >= NEAR:
         return None
     return (
@@ -137,12 +137,12 @@ def too_near(novelty: Novelty) -> str | None:
 
 
 def usual_distance(features: NDArray[np.float64]) -> float:
-    """Return the median distance of two structures, of at most a thousand; 0 where there are fewer than two.
+    """Return the median distance between structures, of at most a thousand; 0 for fewer than two.
 
     Parameters
     ----------
     features
-        (n, d) of the structures.
+        Features of the structures, (n, d).
     """
     from scipy.spatial.distance import cdist
 

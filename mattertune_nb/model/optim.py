@@ -1,4 +1,4 @@
-"""The optimizer, built from its config, and how long it will run."""
+"""The optimizer, built from its config, and the length of its run."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def create_optimizer(
     parameters: Iterable[torch.nn.Parameter | tuple[str, torch.nn.Parameter]],
     factors: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """Build the optimizer over the trainable ones of `parameters`.
+    """Build the optimizer over those of `parameters` that are trainable.
 
     Parameters
     ----------
     config
         Its settings.
     parameters
-        ``module.parameters()``; ``module.named_parameters()`` where some have a rate of their own.
+        ``module.parameters()``, or ``module.named_parameters()`` if some have their own learning rate.
     factors
-        What the rate of each parameter is multiplied with, by name; 1 for others.
+        Factor of each parameter's learning rate, by name; 1 for the others.
 
     Raises
     ------
     ConfigError
-        Where all of them are held, or a pattern of ``lr_factors`` fits none.
+        All of them are frozen, or a pattern of ``lr_factors`` matches none.
     """
     trained = [p for p in parameters if (p[1] if isinstance(p, tuple) else p).requires_grad]
     if not trained:
@@ -50,11 +50,11 @@ def create_optimizer(
 
 
 def run_length(trainer: Trainer) -> tuple[int | None, int | None]:
-    """Return the length of a Trainer's run in optimizer steps and in epochs, ``None`` where open."""
+    """Return the length of a Trainer's run in optimizer steps and in epochs, ``None`` if open-ended."""
     steps = trainer.estimated_stepping_batches
     if math.isinf(steps) or steps < 0:
         return None, None
-    # Lightning looks at the data only where it counts epochs
+    # Lightning looks at the data only if it counts epochs
     trainer.fit_loop.setup_data()
     n_batches = trainer.num_training_batches
     per_epoch = max(math.ceil(n_batches / trainer.accumulate_grad_batches), 1)

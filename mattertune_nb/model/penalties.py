@@ -1,4 +1,4 @@
-"""Terms of the loss that keep a model near what it was, beside those of its data."""
+"""Loss terms that keep a model close to its original state, in addition to those of its data."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class Penalty(Protocol):
-    """What a callback puts into ``module.penalties``, a mapping by name, for the length of a fit."""
+    """A term that a callback adds to ``module.penalties``, a mapping by name, for the duration of a fit."""
 
     def losses(
         self, module: FinetuneModuleBase, n_structures: int
     ) -> dict[str, tuple[Tensor, float]]:
-        """Return losses by name, recorded as ``train/NAME_loss``, and the weight of each in the total.
+        """Return losses by name, recorded as ``train/NAME_loss``, with the weight of each in the total.
 
         Parameters
         ----------
         module
             The model, in training.
         n_structures
-            Structures of the batch beside which they stand.
+            Number of structures in the current training batch.
         """

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 INDEX = "index"
-"""Where a prediction says which structure of the data it is of."""
+"""Key under which a prediction stores the index of its structure in the data."""
 
 
 class OrderedPredictions(Callback):
     """Let ``Trainer.predict`` return the predictions of all processes, in the order of the data.
 
-    What a user's own ``predict_step`` returns is left as it is.
+    Results of a user's own ``predict_step`` are left unchanged.
     """
 
     @override
@@ -50,7 +50,7 @@ class OrderedPredictions(Callback):
 def split_predictions(
     predictions: dict[str, Tensor], batch: GraphBatch, properties: Mapping[PropertyName, Property]
 ) -> list[dict[str, Any]]:
-    """Cut batched predictions into one dict per structure.
+    """Split batched predictions into one dict per structure.
 
     Parameters
     ----------
@@ -59,13 +59,13 @@ def split_predictions(
     batch
         The structures.
     properties
-        What is said of each name.
+        Description of each predicted property, by name.
 
     Returns
     -------
     list
         ``{"energy": float, "forces": (n, 3), "stresses": (6,)}`` in eV, eV/Å and eV/Å³; the stress
-        is left out where not all three directions are periodic.
+        is left out unless all three directions are periodic.
     """
     n_atoms = batch.n_atoms.tolist()
     out: list[dict[str, Any]] = [{} for _ in n_atoms]

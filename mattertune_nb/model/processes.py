@@ -1,4 +1,4 @@
-"""What the processes of a distributed run tell each other."""
+"""Communication between the processes of a distributed run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def gathered(trainer: Trainer, value: T) -> list[T]:
-    """Return the values of all processes, by rank; each has to call this."""
+    """Return the values of all processes, by rank; each process must call this."""
     if trainer.world_size == 1:
         return [value]
     values: list[Any] = [None] * trainer.world_size

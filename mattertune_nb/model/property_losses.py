@@ -1,4 +1,4 @@
-"""The loss of a property as a module has it: over its scale, and with the weight of the present stage."""
+"""The loss of a property in a module: divided by its scale, and weighted for the current stage."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def property_loss(
     label: Tensor,
     num_atoms: Tensor,
 ) -> tuple[Tensor, int]:
-    """Return the loss of a property without its weight, and how many labels it is over.
+    """Return the unweighted loss of a property, and the number of labels it covers.
 
     Parameters
     ----------
     module
-        Whose scales hold.
+        The model, which provides the scales.
     config
-        Of the property.
+        Settings of the property.
     prediction, label
-        In the unit of the labels; NaN where one is missing.
+        In the unit of the labels; a missing label is NaN.
     num_atoms
-        Atoms of each structure, (B,).
+        Number of atoms of each structure, (B,).
     """
     name = config.about().name
     if isinstance(config, EnergyPropertyConfig) and config.per_atom:
@@ -42,14 +42,14 @@ def property_loss(
 
 
 def loss_weight(module: FinetuneModuleBase, config: PropertyConfig) -> float:
-    """Return the weight of a property's loss, in training that of the present stage.
+    """Return the weight of a property's loss; in training, that of the current stage.
 
     Parameters
     ----------
     module
-        Whose Trainer says how far the fit is.
+        The model, whose Trainer knows the progress of the fit.
     config
-        Of the property.
+        Settings of the property.
     """
     trainer = module._trainer
     if trainer is None or not trainer.training or config.final_loss_coefficient is None:

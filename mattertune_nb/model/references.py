@@ -1,4 +1,4 @@
-"""Reference energies: what each element adds to the difference of two codes' zeros of energy."""
+"""Reference energies: each element's contribution to the difference between two zeros of energy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ N_ELEMENTS = 119
 """Length of every per-element array; the index is the atomic number, 0 is unused."""
 
 _ROUNDS = 50
-"""At most so many robust fits; with real data two or three are enough."""
+"""Maximum number of robust fits; with real data two or three are enough."""
 
 
 def fit_references(
@@ -33,14 +33,14 @@ def fit_references(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit per-element energies to differences of total energies, robustly.
 
-    Minimises the soft-L1 loss of the residual per atom, so that a few frames far off do not bend
-    the fit, within the span of the compositions, so that the solution is the one of least norm
-    where these do not tell the elements apart (water has one ratio of H to O).
+    Minimises the soft-L1 loss of the residual per atom, so that a few outliers do not distort the fit.
+    The solution lies within the span of the compositions, i.e. has the least norm, in case these do not
+    determine each element's energy (water has a single ratio of H to O).
 
     Parameters
     ----------
     counts
-        Atoms of each element in each frame, (frames, 119), dense or sparse.
+        Number of atoms of each element in each frame, (frames, 119), dense or sparse.
     residuals
         Label minus prediction of each frame, (frames,), in eV.
 
@@ -57,8 +57,8 @@ def fit_references(
     design = fractions @ span[:, present].T
 
     solution, *_ = np.linalg.lstsq(design, per_atom, rcond=None)
-    # the scale at which the loss turns from squares to absolute values follows the bulk of the
-    # frames; it shrinks round by round, as the first solutions still have the outliers' pull in them
+    # the residual at which the loss changes from square to absolute is set by the bulk of the frames;
+    # it shrinks in each round, because outliers still affect the first solutions
     before = np.inf
     for _ in range(_ROUNDS):
         errors = design @ solution - per_atom
@@ -77,7 +77,7 @@ def fit_references(
 
 
 def composition_span(counts: Counts) -> NDArray[np.float64]:
-    """Return an orthonormal basis of the compositions of frames, (rank, 119)."""
+    """Return an orthonormal basis of the frames' compositions, (rank, 119)."""
     fractions, present = _fractions(counts)
     return _span_of(fractions, present, counts.shape[1])
 
@@ -93,7 +93,7 @@ def _span_of(
 
 
 def _fractions(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the share of each element that occurs, (frames, elements), and which these are."""
+    """Return the fraction of each element that occurs, (frames, elements), and which elements these are."""
     present = np.flatnonzero(counts.sum(axis=0))
     found = counts[:, present]
     dense = found if isinstance(found, np.ndarray) else found.toarray()
@@ -103,23 +103,23 @@ def _fractions(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 def refit_references(
     counts: Counts, residuals: NDArray[np.float64], span: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """Return a change of reference energies that lowers the error of frames not fitted on.
+    """Return a change of reference energies that lowers the error of frames not used in the fit.
 
-    One constant per atom and one energy per element are tried; each is judged by fitting it to one half of
-    the frames and applying it to the other.
+    A constant per atom and an energy per element are tried; each is judged by fitting it to one half of the
+    frames and applying it to the other.
 
     Parameters
     ----------
     counts, residuals
         As in :func:`fit_references`.
     span
-        Compositions that the present references were fitted on, (rows, 119); nothing is changed beyond
-        them.
+        Compositions to which the current references were fitted, (rows, 119); nothing outside their span is
+        changed.
 
     Returns
     -------
     change
-        Energy to add to each element in eV, (119,); ``None`` where no change helps.
+        Energy to add to each element in eV, (119,); ``None`` if no change helps.
     """
     n_atoms = counts.sum(axis=1)
     halves = np.arange(len(residuals)) % 2 == 0
@@ -141,7 +141,7 @@ def refit_references(
 def _constant(
     counts: Counts, residuals: NDArray[np.float64], span: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the same energy for each element that was fitted: the median residual of an atom."""
+    """Return the same energy for each fitted element: the median residual per atom."""
     everywhere = np.full(counts.shape[1], float(np.median(residuals / counts.sum(axis=1))))
     return everywhere @ span.T @ span
 
@@ -154,7 +154,7 @@ def _by_element(
 
 
 def outside_span(counts: NDArray[np.int64], span: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which compositions, (frames, 119), the fitted ones cannot tell the energy of."""
+    """Return for which compositions, (frames, 119), the fitted ones do not determine the energy."""
     compositions = counts / np.linalg.norm(counts, axis=1, keepdims=True)
     rest = compositions - compositions @ span.T @ span
     outside: NDArray[np.bool_] = np.linalg.norm(rest, axis=1) > 1e-6
@@ -167,7 +167,7 @@ def references_from_symbols(energies: dict[str, float], where: str) -> NDArray[n
     Raises
     ------
     ConfigError
-        Where a key is no element; `where` is named.
+        A key is not an element; the message names `where`.
     """
     references = np.zeros(N_ELEMENTS)
     for symbol, energy in energies.items():
@@ -184,7 +184,7 @@ def read_references(path: Path) -> dict[str, float]:
     Raises
     ------
     ConfigError
-        Where the file cannot be read, or holds anything else.
+        The file cannot be read, or holds anything else.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""References that follow the weights: fitted again to the model that is measured and kept."""
+"""References that follow the weights: refitted to the model being validated and saved."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 MOST_FRAMES = 256
 LEAST_FRAMES = 8
 SHARE = 4
-"""One training frame of so many is predicted between two validations an epoch apart: an energy without
+"""One in this many training frames is predicted between two validations an epoch apart; an energy without
 gradients costs about a sixth of a training step."""
 
 
 class ReferenceRefit(Callback):
-    """Fit the reference energies again at each validation, to label - prediction of training frames.
+    """Refit the reference energies at each validation, to label - prediction of training frames.
 
     At a high learning rate the zero of energy drifts back and forth with the weights, and a run that ends
-    early would keep a constant error that says nothing about the model. New references are kept where they
-    lower the error of frames not fitted on: of the other half of the sample, see
-    :func:`mattertune_nb.model.references.refit_references`, and of validation frames.
+    early would keep a constant error unrelated to the quality of the model. New references are kept if they
+    lower the error of frames not used in the fit: the other half of the sample (see
+    :func:`mattertune_nb.model.references.refit_references`) and validation frames.
     """
 
     @override
@@ -72,7 +72,7 @@ class ReferenceRefit(Callback):
         before = table.references
 
         def helps(references: NDArray[np.float64]) -> bool:
-            """Return whether the held-out frames agree, where there are any."""
+            """Return whether the held-out frames agree, if there are any."""
             held_out = [graph_dataset(loader) for loader in as_list(trainer.val_dataloaders)]
             judges = [
                 _predicted(trainer, module, frames, sample_indices(len(frames), most=len(chosen)))
@@ -92,7 +92,7 @@ def _error(tables: list[EnergyTable], references: NDArray[np.float64]) -> float:
 def _predicted(
     trainer: Trainer, module: FinetuneModuleBase, dataset: GraphDataset, chosen: NDArray[np.int64]
 ) -> EnergyTable | None:
-    """Predict the energies of some frames, each process its share."""
+    """Predict the energies of some frames, split between the processes."""
     mine = chosen[trainer.global_rank :: trainer.world_size]
     table = TableBuilder(module.normalization.references)
     for positions in _batches(dataset, mine):
@@ -104,7 +104,7 @@ def _predicted(
 
 
 def _batches(dataset: GraphDataset, indices: NDArray[np.int64]) -> Iterable[list[int]]:
-    """Return positions in a list of frames, in batches as large as those of training."""
+    """Return positions in a list of frames, in batches of the same size as in training."""
     if not len(indices):
         return []
     settings = dataset.frames.loader
@@ -119,7 +119,7 @@ def _batches(dataset: GraphDataset, indices: NDArray[np.int64]) -> Iterable[list
 
 
 def _per_validation(trainer: Trainer) -> float:
-    """Return which part of an epoch lies between two validations, one where it is more."""
+    """Return the fraction of an epoch between two validations, at most 1."""
     batches = trainer.num_training_batches
     between = trainer.val_check_batch or batches
     return min(between / batches, 1.0) if np.isfinite(between) and np.isfinite(batches) else 1.0
@@ -128,6 +128,6 @@ def _per_validation(trainer: Trainer) -> float:
 def sample_indices(
     n_frames: int, epochs_between: float = 1.0, *, most: int = MOST_FRAMES
 ) -> NDArray[np.int64]:
-    """Return which frames are predicted, spread evenly over the set and the same each time."""
+    """Return the frames to predict, spread evenly over the set and the same each time."""
     n = min(max(int(n_frames * epochs_between / SHARE), LEAST_FRAMES), most, n_frames)
     return evenly_spread(n_frames, n)

@@ -1,4 +1,4 @@
-"""A bounded sample of a validation, for plots that are drawn while training goes on."""
+"""A sample of limited size from a validation, for plots drawn during training."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ N_WORST = 6
 
 
 class ErrorSample:
-    """Pairs of label and prediction, and the structures that are predicted worst.
+    """Pairs of label and prediction, and the structures with the worst predictions.
 
-    Memory and cost do not grow with the set beyond a batch: of each property at most
-    :data:`MAX_POINTS` components stay, each as likely as any other.
+    Apart from one batch, memory and cost do not grow with the set: at most :data:`MAX_POINTS` components
+    of each property are kept, each with the same probability.
 
     Attributes
     ----------
     loader
-        Which of several validation loaders the batches come from.
+        Index of the validation loader the batches come from.
     """
 
     def __init__(self, properties: Sequence[Property | PropertyName]) -> None:
@@ -40,9 +40,9 @@ class ErrorSample:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was added."""
+        """Discard everything added."""
         self.loader = 0
-        # a generator of its own: plots must not change the order of training
+        # a separate generator: plots must not change the order of training
         self._rng = np.random.default_rng(0)
         self._frame_rng = np.random.default_rng(1)
         self._points = {prop.name: np.empty((0, 3)) for prop in self._properties}
@@ -64,7 +64,7 @@ class ErrorSample:
     def _keep(self, name: PropertyName, label: NDArray[Any], prediction: NDArray[Any]) -> None:
         present = np.isfinite(label)
         new = np.stack([label[present], prediction[present]], axis=1)
-        # the components with the largest random keys are a uniform sample of all that came by
+        # the components with the largest random keys are a uniform sample of all components seen
         keyed = np.concatenate([self._points[name], np.c_[new, self._rng.random(len(new))]])
         if len(keyed) > MAX_POINTS:
             keyed = keyed[np.argpartition(keyed[:, 2], -MAX_POINTS)[-MAX_POINTS:]]
@@ -103,20 +103,20 @@ class ErrorSample:
 
     @property
     def ranked_by(self) -> Property:
-        """The property whose errors tell how well a structure is predicted."""
+        """The property whose errors measure how well a structure is predicted."""
         return self._ranked_by
 
     def frames(self) -> list[tuple[int, float]]:
-        """Return index and error of structures of the first loader, at most :data:`MAX_FRAMES` of them.
+        """Return index and error of structures of the first loader, at most :data:`MAX_FRAMES`.
 
-        The error is that by which :meth:`worst` ranks.
+        The error is the one by which :meth:`worst` ranks.
         """
         return [(int(index), float(error)) for index, error in self._frames[:, :2]]
 
     def worst(self) -> list[tuple[int, int, float]]:
-        """Return loader, index in its dataset and error of the worst structures, the worst first.
+        """Return loader, index in its dataset, and error of the worst structures, worst first.
 
-        The error is the mean absolute one of the force components in eV/Å; without forces that of
-        the energy in eV/atom, and without both that of the stress in eV/Å³.
+        The error is the mean absolute error of the force components in eV/Å; without forces, that of
+        the energy in eV/atom; without both, that of the stress in eV/Å³.
         """
         return [(loader, index, error) for error, loader, index in reversed(self._worst)]

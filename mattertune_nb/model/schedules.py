@@ -46,23 +46,24 @@ def create_lr_schedulers(
     n_epochs: int | None,
     ends_by_time: bool = False,
 ) -> list[dict[str, Any]]:
-    """Build schedules in the form Lightning's ``configure_optimizers`` returns.
+    """Build schedules in the form returned by Lightning's ``configure_optimizers``.
 
     Parameters
     ----------
     schedules
-        Played one after the other; a :class:`ReduceOnPlateauConfig` acts all along.
+        Applied one after the other; a :class:`ReduceOnPlateauConfig` acts throughout.
     optimizer
-        The optimizer whose rate changes.
+        The optimizer whose learning rate changes.
     n_steps, n_epochs
-        Length of the run in optimizer steps and in epochs, ``None`` where it is open.
+        Length of the run in optimizer steps and in epochs, ``None`` if open-ended.
     ends_by_time
-        Whether an open run has a time limit, see :func:`~mattertune_nb.model.stretching.tell_remaining`.
+        Whether an open-ended run has a time limit; see
+        :func:`~mattertune_nb.model.stretching.tell_remaining`.
 
     Raises
     ------
     ConfigError
-        Where a schedule takes its length from a run that has none.
+        A schedule takes its length from a run that has none.
     """
     out: list[dict[str, Any]] = []
     timed = [s for s in schedules if not isinstance(s, ReduceOnPlateauConfig)]
@@ -78,8 +79,8 @@ def create_lr_schedulers(
                 optimizer, **schedule.model_dump(exclude={"name", "monitor"})
             ),
             "monitor": schedule.monitor,
-            # Lightning would step it after the end of the epoch has been saved, so that a resumed
-            # run would miss a step: PlateauSteps does it, at the end of each validation
+            # Lightning would step it after the end of the epoch has been saved, and a resumed run
+            # would miss a step; PlateauSteps does it instead, at the end of each validation
             "frequency": sys.maxsize,
         }
         for schedule in schedules
@@ -91,7 +92,7 @@ def create_lr_schedulers(
 def _in_turn(
     schedules: list[Any], optimizer: torch.optim.Optimizer, total: int | None
 ) -> lr_scheduler.LRScheduler:
-    """Build schedules that are played one after the other in a run of so many intervals."""
+    """Build schedules that are applied one after the other in a run of `total` intervals."""
     built, milestones, used = [], [], 0
     for schedule in schedules:
         left = None if total is None else max(total - used, 1)
@@ -110,13 +111,13 @@ _BY_TORCH: dict[type[Schedule], type[lr_scheduler.LRScheduler]] = {
     ConstantLRConfig: lr_scheduler.ConstantLR,
     CosineAnnealingWarmRestartsConfig: lr_scheduler.CosineAnnealingWarmRestarts,
 }
-"""Schedules that are torch's own, whose arguments have the names of our settings."""
+"""Schedules provided by torch, whose arguments have the names of our settings."""
 
 
 def _parts(
     config: Any, total: int | None
 ) -> list[tuple[Callable[[torch.optim.Optimizer], Any], int | None]]:
-    """Return what a schedule is made of: functions of an optimizer, and how many intervals each lasts."""
+    """Return the parts of a schedule: functions of an optimizer, and the number of intervals of each."""
     match config:
         case CosineAnnealingLRConfig():
             length = _known(config.length(total))

@@ -1,4 +1,4 @@
-"""How far the members of an ensemble are apart: the uncertainty of their mean."""
+"""Spread of the members of an ensemble: the uncertainty of their mean."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mattertune_nb.config.properties import Property, PropertyName
 
 SPREAD = "_std"
-"""Ends the names of spreads, e.g. ``forces_std``."""
+"""Suffix of the names of spreads, e.g. ``forces_std``."""
 
 
 def with_spreads(properties: Mapping[PropertyName, Property]) -> dict[PropertyName, Property]:
-    """Return what is said of properties and of the spread of each."""
+    """Return the descriptions of the properties and of the spread of each."""
     own = {name: p for name, p in properties.items() if not p.spread_of}
     return own | {name + SPREAD: _spread_of(p) for name, p in own.items()}
 
@@ -29,7 +29,7 @@ def with_spreads(properties: Mapping[PropertyName, Property]) -> dict[PropertyNa
 def whose(
     asked: Sequence[PropertyName], properties: Mapping[PropertyName, Property]
 ) -> dict[PropertyName, PropertyName]:
-    """Return what is predicted for each property that is asked for: itself, or what it is a spread of."""
+    """Return what to predict for each requested property: itself, or the property whose spread it is."""
     return {
         name: properties[name].spread_of or name if name in properties else name for name in asked
     }
@@ -45,11 +45,11 @@ def mean_and_spread(
     Parameters
     ----------
     found
-        What each member predicts.
+        Predictions of each member.
     of
-        What :func:`whose` returns.
+        Result of :func:`whose`.
     factors
-        By what the spread of a property is multiplied.
+        Factor by which the spread of each property is multiplied.
     """
     stacked = {
         name: torch.stack([one[name].detach() for one in found]) for name in set(of.values())

@@ -1,4 +1,4 @@
-"""What a model starts from: the vendor's weights, or those of a run that tuned them before."""
+"""What a model starts from: the vendor's weights, or those tuned by an earlier run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """What builds a backbone again without the file that its weights came from.
+    """Everything needed to rebuild a backbone without the file its weights came from.
 
     Attributes
     ----------
     settings
-        Of the backbone whose weights were tuned first, as plain data.
+        Settings of the backbone whose weights were tuned first, as plain data.
     architecture
-        ``Backbone.architecture`` of it, where it has one.
+        Its ``Backbone.architecture``, if it has one.
     is_tuned
-        Whether a run had tuned the weights before.
+        Whether an earlier run tuned the weights.
     weights
-        Those of a run, by the names of a checkpoint; ``None`` where they follow.
+        Weights of a run, by their names in a checkpoint; ``None`` if they are loaded later.
     copies
-        How many there are in them of the last block.
+        Number of copies of the last block in the weights.
     """
 
     settings: Mapping[str, Any]
@@ -46,8 +46,8 @@ class Start:
     copies: int = 1
 
     def backbone(self, config: BackboneConfig) -> Backbone:
-        """Build the backbone; what a config says of it beside its weights holds."""
-        # a checkpoint says nothing of whom its reader trusts
+        """Build the backbone; settings in `config` other than those of the weights apply."""
+        # whether the file is trusted is for the reader to decide, not for the checkpoint
         told = {k: v for k, v in self.settings.items() if k != "trust_checkpoint"}
         root = type(config).from_dict(told)
         root._architecture = self.architecture
@@ -59,7 +59,7 @@ class Start:
         return root.create_backbone()
 
     def give_weights(self, module: FinetuneModuleBase) -> None:
-        """Put the weights of a run into a module, with its heads of the same names and reference energies."""
+        """Load the weights of a run into a module, with heads of the same names and reference energies."""
         if self.weights is None:
             return
         backbone = {
@@ -78,19 +78,19 @@ class Start:
         }
         module.heads.load_state_dict(own | heads)
         if not module.normalization.references.any():
-            # none are given: the zero of energy that the run has found
+            # none are given: use the zero of energy found by the run
             for name in ("references", "span"):
                 getattr(module.normalization, name).copy_(self.weights[f"normalization.{name}"])
             module.normalization.first_references.copy_(module.normalization.references)
 
 
 def start_of(config: BackboneConfig) -> Start | None:
-    """Return what a config's ``checkpoint`` starts from, where that is a run or a checkpoint of ours.
+    """Return the starting point given by a config's ``checkpoint``, if it is a run or one of our checkpoints.
 
     Raises
     ------
     ConfigError
-        Where it is of another backbone, or a folder without a checkpoint.
+        It belongs to another backbone, or is a folder without a checkpoint.
     """
     if isinstance(config._start, Start):
         return config._start
@@ -132,14 +132,14 @@ def start_of(config: BackboneConfig) -> Start | None:
 
 
 def built_from(contents: Mapping[str, Any], config: BackboneConfig) -> BackboneConfig:
-    """Return a config whose model is built as that of a checkpoint, also where its files are gone."""
+    """Return a config that builds the model as in a checkpoint, even if its files are gone."""
     config = config.model_copy()
     config._start = start_in(contents)
     return config
 
 
 def start_in(contents: Mapping[str, Any]) -> Start:
-    """Return what builds the model of a checkpoint, whose weights follow."""
+    """Return what is needed to build the model of a checkpoint; its weights are loaded later."""
     before = contents.get("start")
     settings = contents["hyper_parameters"] if before is None else before
     return Start(settings, contents.get("architecture"), is_tuned=before is not None)

@@ -1,4 +1,4 @@
-"""torch's schedules, made to end with the run: one that trains longer, or that its time ends."""
+"""torch's schedules, adapted to end with the run, whether it is extended or ended by its time limit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import torch
 
 OPEN = 10**9
-"""Length, in intervals, of a schedule that only the time of its run will end."""
+"""Length, in intervals, of a schedule that only the run's time limit will end."""
 
 
 class Stretching:
-    """What schedules share that end with the run; beside one of torch's in the bases of a class.
+    """Shared behaviour of schedules that end with the run; a base class alongside one of torch's.
 
-    A run that is resumed to train longer stretches them: torch's own would load their old length, and at the
-    end of it let the rate rise again. A run that its time will end shortens them, see :func:`tell_remaining`.
+    A run resumed to train longer stretches them: torch's own would load their old length, and let the rate
+    rise again after it. A run that its time limit will end shortens them; see :func:`tell_remaining`.
     """
 
     T_max: int
@@ -34,7 +34,7 @@ class Stretching:
     progress: float | None = None
 
     def height(self, share: float) -> float:
-        """Return where between `eta_min`, 0, and the full rate, 1, a share of the schedule is."""
+        """Return the rate at a fraction of the schedule, on a scale from 0 (`eta_min`) to 1 (full rate)."""
         raise NotImplementedError
 
     def get_lr(self) -> list[Any]:
@@ -53,30 +53,30 @@ class Stretching:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place in the schedule, without how much time is left."""
+        """Return the position in the schedule, without the time left."""
         passing = ("remaining", "ends_with_run", "shape")
         state: dict[str, Any] = super().state_dict()  # type: ignore[misc]
         return {k: v for k, v in state.items() if k not in passing}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on at the same interval of a schedule of this one's length."""
+        """Continue at the same interval, with the length of this schedule."""
         length = self.T_max
         super().load_state_dict(state_dict)  # type: ignore[misc]
         before = self.progress
         if before is None:
             before = self.share(self.last_epoch)
-        # the time that a resumed run has is new
+        # a resumed run has a new time limit
         self.T_max, self.progress = length, None
         changed = state_dict["T_max"] != length or state_dict.get("progress") is not None
         if self.last_epoch > 0 and changed:
             self.move(before, self.share(self.last_epoch))
 
     def share(self, intervals: int) -> float:
-        """Return which part of the schedule so many intervals are."""
+        """Return the fraction of the schedule that a number of intervals makes up."""
         return min(intervals / self.T_max, 1.0)
 
     def move(self, before: float, after: float) -> None:
-        """Take the rates from one share of the schedule to another; what a plateau took stays off."""
+        """Move the rates from one fraction of the schedule to another, keeping reductions on a plateau."""
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             at_full = self.height(before) * (base - self.eta_min)
             kept = (group["lr"] - self.eta_min) / at_full if at_full > 0 else 1.0
@@ -88,18 +88,18 @@ def _half_cosine(share: float) -> float:
 
 
 class StretchingCosine(Stretching, CosineAnnealingLR):
-    """torch's cosine, see :class:`Stretching`.
+    """torch's cosine; see :class:`Stretching`.
 
     Parameters
     ----------
     optimizer
-        Whose rates fall.
+        The optimizer whose rates fall.
     length
         In intervals.
     eta_min
         Rate at the end.
     ends_with_run
-        Whether the length is that of the run, and not one of its own.
+        Whether the length is that of the run rather than the schedule's own.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class StretchingCosine(Stretching, CosineAnnealingLR):
 
 
 class _Shaped(LRScheduler):
-    """A schedule without a closed form: each interval moves the rates on from the one before."""
+    """A schedule without a closed form: the rates of each interval follow from those of the previous one."""
 
     @override
     def get_lr(self) -> list[Any]:
@@ -132,18 +132,18 @@ class _Shaped(LRScheduler):
 
 
 class StretchingCycle(Stretching, _Shaped):
-    """A schedule of any shape, see :class:`Stretching`.
+    """A schedule of any shape; see :class:`Stretching`.
 
     Parameters
     ----------
     optimizer
-        Whose rates change.
+        The optimizer whose rates change.
     length
-        In intervals; the rates stay where they are after it.
+        In intervals; afterwards the rates stay constant.
     shape
-        The factor of the full rate at each share of the schedule, above 0.
+        Factor of the full rate as a function of the fraction of the schedule, above 0.
     ends_with_run
-        Whether the length is that of the run, and not one of its own.
+        Whether the length is that of the run rather than the schedule's own.
     """
 
     eta_min = 0.0
@@ -168,17 +168,17 @@ class StretchingCycle(Stretching, _Shaped):
 
 
 class Sequence(SequentialLR):
-    """torch's sequence of schedules, whose last ends with the run also after a resume."""
+    """torch's sequence of schedules, the last of which ends with the run even after a resume."""
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # a cosine's alone, where the run was so short that its warm-up came to nothing
+        # the state of a cosine alone, if the run was too short for any warm-up
         if "T_max" in state_dict:
             before = [scheduler.state_dict() for scheduler in self._schedulers[:-1]]
             place = {key: state_dict[key] for key in ("last_epoch", "_last_lr")}
             parts = {"_schedulers": [*before, state_dict], "_milestones": [0] * len(before)}
             state_dict = self.state_dict() | place | parts
-        # a warm-up keeps the length that it began with; what follows it begins that much earlier
+        # a warm-up keeps its original length; the next schedule starts that much earlier
         starts = zip(state_dict["_milestones"], self._milestones, strict=False)
         for scheduler, (loaded, own) in zip(self._schedulers[1:], starts, strict=False):
             if isinstance(scheduler, Stretching):
@@ -189,16 +189,16 @@ class Sequence(SequentialLR):
 def one_cycle(
     pct_start: float, div_factor: float, final_div_factor: float
 ) -> Callable[[float], float]:
-    """Return the shape of torch's ``OneCycleLR``: up along half a cosine, and further down along another.
+    """Return the shape of torch's ``OneCycleLR``: up along half a cosine, then down further along another.
 
     Parameters
     ----------
     pct_start
-        Share of the schedule at which the rate is full.
+        Fraction of the schedule at which the full rate is reached.
     div_factor
-        What the full rate is divided by at the start.
+        Full rate divided by the initial rate.
     final_div_factor
-        What that is divided by at the end.
+        Initial rate divided by the final rate.
     """
     start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
 
@@ -211,14 +211,14 @@ def one_cycle(
 
 
 def tell_remaining(scheduler: Any, intervals: float) -> None:
-    """Tell a schedule that ends with the run how much of it the time leaves.
+    """Tell a schedule that ends with the run how much of it the time limit leaves.
 
     Parameters
     ----------
     scheduler
-        Any of torch's; one with a length of its own does not listen.
+        Any of torch's; one with its own length is left unchanged.
     intervals
-        Steps or epochs, as the schedule counts them, that are left after the one under way.
+        Number of steps or epochs, as the schedule counts them, left after the current one.
     """
     for part in getattr(scheduler, "_schedulers", [scheduler]):
         if getattr(part, "ends_with_run", False):

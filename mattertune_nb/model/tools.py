@@ -1,4 +1,4 @@
-"""Lightning's own tools on our module: finders, averages of weights, fine-tuning in stages."""
+"""Support for Lightning's own tools: finders, weight averaging, fine-tuning in stages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Findable(LightningModule):
-    """What Lightning's ``Tuner`` looks for in a module, and what its trials need."""
+    """The attributes Lightning's ``Tuner`` looks for in a module, and what its trials need."""
 
     _config: BackboneConfig
 
@@ -35,24 +35,24 @@ class Findable(LightningModule):
     def lr(self, rate: float) -> None:
         optimizer = self._config.optimizer.model_copy()
         optimizer.lr = rate
-        # the config that was given may be another model's, too
+        # the given config may also be used by another model
         self._config = self._config.model_copy(update={"optimizer": optimizer})
 
     @override
     def on_train_start(self) -> None:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        # finders put all callbacks aside, and with them what fits the references
+        # finders set aside all callbacks, including the one that fits the references
         if not any(isinstance(callback, ZeroShotBaseline) for callback in callbacks):
             fit_normalization(self.trainer, cast("FinetuneModuleBase", self))
 
 
 class LightningTools(Callback):
-    """Completes what Lightning's callbacks do, each in the hook after theirs.
+    """Complements Lightning's callbacks, in each case in the hook after theirs.
 
-    An average of weights takes buffers from the model in training: integers and flags cannot be averaged.
-    Reference energies that are fitted to the averaged model become those of the model in training, too.
-    What the config freezes stays so when ``BackboneFinetuning`` sets the backbone free, and schedules take in
-    the parameters that it adds. A schedule is made anew for a batch size that was found.
+    Averaged models take their buffers from the model in training, because integers and flags cannot be
+    averaged. Reference energies fitted to the averaged model are also set in the model in training.
+    Parameters frozen by the config stay frozen when ``BackboneFinetuning`` unfreezes the backbone, and
+    schedules include the parameters it adds. Schedules are rebuilt after a batch size has been found.
     """
 
     @override
@@ -65,7 +65,7 @@ class LightningTools(Callback):
         for average in _averages(trainer):
             average.use_buffers = False
             if not int(average.n_averaged):
-                # validated before averaging begins, it has the references and scales that were fitted
+                # if validated before averaging starts, it has the fitted references and scales
                 _copy_buffers(pl_module, average.module)
 
     @override
@@ -99,7 +99,7 @@ def _copy_buffers(source: torch.nn.Module, target: torch.nn.Module) -> None:
 
 
 def _take_in(scheduler: Any) -> None:
-    """Let one of torch's schedules change the rate of groups that its optimizer has got since, too."""
+    """Let one of torch's schedules also change the rate of parameter groups added to its optimizer later."""
     rates = getattr(scheduler, "base_lrs", None)
     if rates is not None:
         rates += [group["lr"] for group in scheduler.optimizer.param_groups[len(rates) :]]

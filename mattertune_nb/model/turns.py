@@ -32,7 +32,7 @@ class Turns:
 
 
 class FitTurn(Callback):
-    """Begin a fit when predictions that are under way have ended."""
+    """Start a fit once the predictions in progress have finished."""
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""What a model is used by: ASE, LAMMPS, TorchSim, and batches of structures."""
+"""Ways to use a model: with ASE, LAMMPS, TorchSim, and for batches of structures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Usable:
-    """The ways to predict with a model; each is imported when it is asked for."""
+    """The ways to predict with a model; each is imported on first use."""
 
     def member(self, k: int) -> FinetuneModuleBase:
-        """Return a model with one of the copies of the last block alone, for programs that know no ensembles.
+        """Return a model with only one copy of the last block, for programs that do not support ensembles.
 
         Parameters
         ----------
         k
-            Which, counted from 0.
+            Index of the copy, counted from 0.
 
         Raises
         ------
@@ -33,24 +33,24 @@ class Usable:
         return one_member(cast("FinetuneModuleBase", self), k)
 
     def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
-        """Return :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are its others."""
+        """Return a :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are passed to it."""
         from mattertune_nb.calculator import MatterTuneCalculator
 
         return MatterTuneCalculator(cast("FinetuneModuleBase", self), **kwargs)
 
     def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
-        """Return :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are its others."""
+        """Return a :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are passed to it."""
         from mattertune_nb.calculator import PropertyPredictor
 
         return PropertyPredictor(cast("FinetuneModuleBase", self), **kwargs)
 
     def torchsim_model(self, **kwargs: Any) -> TorchSimModel:
-        """Return :class:`mattertune_nb.torchsim.TorchSimModel` with this model, for dynamics in batches.
+        """Return a :class:`mattertune_nb.torchsim.TorchSimModel` with this model, for batched dynamics.
 
         Parameters
         ----------
         **kwargs
-            Its others.
+            Its other arguments.
 
         Raises
         ------
@@ -62,12 +62,12 @@ class Usable:
         return TorchSimModel(cast("FinetuneModuleBase", self), **kwargs)
 
     def drive_lammps(self, lmp: Any, elements: Sequence[str]) -> None:
-        """Give the atoms of a LAMMPS system the energy and the forces of this model, with any backbone.
+        """Apply the energy and forces of this model to the atoms of a LAMMPS system, with any backbone.
 
-        It adds ``fix external`` with energy (eV), forces (eV/Å) and, where all directions are periodic, the
-        virial, and the ``pair_style zero`` that LAMMPS asks for; a pair style set afterwards is added to the
-        model. Whatever goes wrong in a step, and an interrupt, ends the run and is raised by the command that
-        began it. LAMMPS runs in one process:
+        It adds ``fix external`` with energy (eV), forces (eV/Å) and, if all directions are periodic, the
+        virial, and the ``pair_style zero`` that LAMMPS requires; a pair style set afterwards is added to the
+        model. Any error in a step, or an interrupt, ends the run and is raised by the command that began it.
+        LAMMPS runs in one process:
 
         >>> lmp = start_lammps()  # from mattertune_nb.lammps, or your own lammps.lammps()
         >>> lmp.file("system.in")  # units metal, the atoms
@@ -85,7 +85,7 @@ class Usable:
         Raises
         ------
         ConfigError
-            LAMMPS has other units, no box or several processes, or an atom type has no element.
+            LAMMPS has other units, no box, or several processes, or an atom type has no element.
         """
         from mattertune_nb.lammps import drive_lammps
 
