@@ -1,4 +1,4 @@
-"""What of a structure an energy depends on beside its atoms: a charge, or a level of theory."""
+"""Inputs of a structure that its energy depends on besides the atoms: a charge, or a level of theory."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 Allowed = tuple[int, int] | tuple[str, ...]
-"""From which to which whole number an input may be, or which words."""
+"""Allowed values of an input: the smallest and largest integer, or a list of words."""
 
 
 def input_of(
     atoms: Atoms, name: str, default: float | str, allowed: Allowed | None = None
 ) -> Tensor:
-    """Return an input of a structure, (1,): a number in float64, or the place of a word among those allowed.
+    """Return an input of a structure, (1,): a number in float64, or the index of a word among those allowed.
 
     Parameters
     ----------
     atoms
         The structure.
     name
-        Key of its ``info``.
+        Key in its ``info``.
     default
-        What holds where it has none.
+        Value if the structure has none.
     allowed
-        Which it may be; not given: any number.
+        Allowed values; by default any number.
 
     Raises
     ------
     DataError
-        It is another.
+        The value is not allowed.
     """
     given = atoms.info.get(name, default)
     if not isinstance(default, str):

@@ -1,4 +1,4 @@
-"""Energies of a batch and their gradients: forces and stress."""
+"""Energies of a batch, and their gradients: forces and stress."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def outputs_and_gradients(
     keep_graph: bool,
     each: bool,
 ) -> list[dict[str, Tensor]]:
-    """Return what a backbone predicts; one dict, or one of each copy of its last block.
+    """Return a backbone's predictions; one dict, or one for each copy of its last block.
 
     Parameters
     ----------
     backbone, batch
         The model and the structures.
     heads
-        What :meth:`Backbone.outputs` is asked for.
+        Outputs requested from :meth:`Backbone.outputs`.
     forces, stress
-        Whether the gradients are asked for.
+        Whether to compute these gradients.
     keep_graph
-        Whether they are trained on.
+        Whether the gradients are trained on.
     each
-        Whether each copy is told of; otherwise, in training each structure has its energy from the copy that
-        learns from it, and from the mean of all elsewhere.
+        Whether to return each copy's predictions; otherwise, the energy of a structure is that of the copy
+        it trains during training, and the mean of all copies elsewhere.
     """
     dtype = next(backbone.parameters()).dtype
     positions, cell = batch.positions, batch.cell
@@ -56,7 +56,7 @@ def outputs_and_gradients(
         symmetric = (strain + strain.mT) / 2
         moved = positions + (positions.unsqueeze(1) @ symmetric[batch.batch]).squeeze(1)
         cell = cell + cell @ symmetric
-    # differences are taken in float64: far from the origin float32 would lose their digits
+    # differences are taken in float64: far from the origin, float32 would lose digits
     edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
     placed = batch.at(moved, cell) if backbone.reads_positions else batch
     rest = backbone.before_last_block(placed, edge_vectors, heads)
@@ -70,7 +70,7 @@ def outputs_and_gradients(
         return found
     for k, out in enumerate(found):
         gradients = torch.autograd.grad(
-            # an isolated atom's energy depends on no position
+            # an isolated atom's energy does not depend on positions
             out[ENERGY.name].sum() + 0.0 * edge_vectors.sum(),
             leaves,
             create_graph=keep_graph,

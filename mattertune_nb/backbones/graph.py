@@ -1,4 +1,4 @@
-"""Structures as graphs: one neighbour list, and batches of graphs."""
+"""Structures as graphs: the neighbour list, and batches of graphs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One structure as a backbone sees it; CPU tensors that are built once and kept.
+    """One structure as a backbone sees it; CPU tensors, built once and kept.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Graph:
     positions
         In Å, (n, 3), float64.
     cell
-        Lattice vectors as rows in Å, (3, 3), float64; zero where there are none.
+        Lattice vectors as rows in Å, (3, 3), float64; zero if there are none.
     pbc
         Which directions are periodic, (3,), bool.
     edge_index
@@ -35,7 +35,7 @@ class Graph:
     cell_shifts
         ``r_ij = positions[j] - positions[i] + cell_shifts @ cell``, (E, 3), int64.
     extra
-        Further index tensors of the adapter.
+        Additional index tensors of the adapter.
     """
 
     numbers: Tensor
@@ -61,27 +61,27 @@ class Graph:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Return the graph that :meth:`tensors` tells of."""
+        """Return the graph described by the result of :meth:`tensors`."""
         own = {name: t for name, t in tensors.items() if not name.startswith("extra.")}
         extra = {name.removeprefix("extra."): t for name, t in tensors.items() if name not in own}
         return cls(**own, extra=extra)
 
 
 class GraphBatch:
-    """Several graphs as one, with what is known of their labels.
+    """Several graphs joined into one, with the known labels.
 
-    Not a dataclass, so that Lightning moves it as a whole and leaves its precision alone.
+    Not a dataclass, so that Lightning moves it as a whole and leaves its precision unchanged.
 
     Attributes
     ----------
     numbers, positions, edge_index, cell_shifts
-        As in :class:`Graph`, concatenated; edges count atoms through the batch.
+        As in :class:`Graph`, concatenated; edges number the atoms consecutively through the batch.
     cell, pbc
         Stacked, (B, 3, 3) and (B, 3).
     batch
-        Graph of each atom, (N,), int64.
+        Index of each atom's graph, (N,), int64.
     n_atoms
-        Atoms of each graph, (B,), int64.
+        Number of atoms of each graph, (B,), int64.
     extra
         The adapter's own tensors.
     labels
@@ -123,21 +123,21 @@ class GraphBatch:
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
-        """Return the batch in page-locked memory, from where copies to a GPU are faster."""
+        """Return the batch in page-locked memory, from which copies to a GPU are faster."""
         return self._map(lambda tensor: tensor.pin_memory())
 
     def edge_vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
-        """Return the vectors from centre to neighbour, (E, 3), at other positions and in other cells."""
+        """Return the vectors from centre to neighbour, (E, 3), for the given positions and cells."""
         centre, neighbor = self.edge_index
         shifts = self.cell_shifts.to(cell.dtype).unsqueeze(1) @ cell[self.batch[centre]]
         return positions[neighbor] - positions[centre] + shifts.squeeze(1)
 
     def at(self, positions: Tensor, cell: Tensor) -> Self:
-        """Return the same structures at other positions and in other cells, with the same neighbours."""
+        """Return the same structures with the given positions and cells, and the same neighbours."""
         return type(self)(**{**self.__dict__, "positions": positions, "cell": cell})
 
     def clone_for_autograd(self) -> Self:
-        """Return the batch with tensors that autograd may save; those of inference mode are cloned."""
+        """Return the batch with tensors that autograd may save; inference tensors are cloned."""
         return self._map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
 
 
@@ -154,12 +154,12 @@ def neighbor_graph(atoms: Atoms, cutoff: float, most: int | None = None) -> Grap
     cutoff
         In Å.
     most
-        Number of neighbours of a centre that are kept, the nearest; not given: all.
+        Number of nearest neighbours of a centre to keep; by default all.
     """
     from vesin import NeighborList
 
     pbc = np.asarray(atoms.pbc, dtype=bool)
-    # vectors along directions that are not periodic only have to be independent of the others
+    # vectors along non-periodic directions only have to be linearly independent of the others
     box = np.asarray(atoms.cell.complete().array) if pbc.any() else np.eye(3)
     i, j, shifts, lengths = NeighborList(cutoff=cutoff, full_list=True).compute(
         points=np.asarray(atoms.positions, dtype=np.float64),
@@ -184,7 +184,7 @@ def neighbor_graph(atoms: Atoms, cutoff: float, most: int | None = None) -> Grap
 def _nearest(
     centres: NDArray[np.int64], lengths: NDArray[np.float64], most: int
 ) -> NDArray[np.int64]:
-    """Return the places of the shortest edges of each centre."""
+    """Return the indices of the shortest edges of each centre."""
     order = np.lexsort((lengths, centres))
     counts = np.bincount(centres)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -200,10 +200,10 @@ def collate_graphs(
     Parameters
     ----------
     graphs
-        At least one.
+        The graphs; at least one.
     offsets
-        For each tensor of ``Graph.extra`` what its entries count: ``"atoms"``, ``"edges"``, the rows
-        of another extra tensor (its name), or ``"none"``; a list gives it for each column.
+        For each tensor in ``Graph.extra``, what its entries refer to: ``"atoms"``, ``"edges"``, the rows
+        of another extra tensor (its name), or ``"none"``; a list specifies it for each column.
     """
     n_atoms = torch.tensor([len(g.numbers) for g in graphs])
     atom_start = torch.cumsum(n_atoms, 0) - n_atoms
@@ -238,7 +238,7 @@ def collate_graphs(
 
 
 def _starts(graphs: Sequence[Graph], kind: str, n_atoms: Tensor) -> Tensor | None:
-    """Return what each graph's entries have to be shifted by, (B,)."""
+    """Return the offset to add to each graph's entries, (B,)."""
     if kind == "none":
         return None
     if kind == "atoms":
@@ -251,12 +251,12 @@ def _starts(graphs: Sequence[Graph], kind: str, n_atoms: Tensor) -> Tensor | Non
 
 
 def paired_edges(edge_index: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of the undirected edge of each directed one, (E,), counted from 0.
+    """Return the index of each directed edge's undirected edge, (E,), counted from 0.
 
     The edge from i to j with shift S and the one from j to i with shift -S are the same.
     """
     i, j = edge_index
-    # the sign of the first component that is not zero decides for an atom and its own image
+    # for an atom and its own image, the sign of the first nonzero component decides
     first = shifts[np.arange(len(shifts)), (shifts != 0).argmax(axis=1)]
     flip = (i > j) | ((i == j) & (first < 0))
     low, high = np.where(flip, j, i), np.where(flip, i, j)

@@ -1,4 +1,4 @@
-"""Graphs on disk, so that a second run on the same structures builds none."""
+"""Graphs on disk, so that a second run on the same structures need not rebuild them."""
 
 from __future__ import annotations
 
@@ -32,21 +32,20 @@ _PAGE = 8192  # bytes; a graph is tens to hundreds of kilobytes
 
 
 class GraphStore:
-    """Graphs of one kind in a file of the user's cache folder, up to a bound.
+    """Graphs of one kind in a file of limited size in the user's cache folder.
 
-    Several processes may use it at once. Whatever goes wrong with the file costs only that graphs are
-    built again.
+    Several processes may use it at once. If anything goes wrong with the file, graphs are simply rebuilt.
 
     Parameters
     ----------
     kind
-        What graphs depend on beside the structure, see :attr:`Backbone.graph_kind`.
+        What graphs depend on besides the structure; see :attr:`Backbone.graph_kind`.
     megabytes
-        Bound of the file; the graphs stored first are dropped.
+        Maximum size of the file; the oldest graphs are dropped.
     folder
-        Where the file is; not given: ``mattertune_nb/graphs`` in the user's cache folder.
+        Folder of the file; by default ``mattertune_nb/graphs`` in the user's cache folder.
     info
-        Keys of ``Atoms.info`` that a graph depends on.
+        Keys of ``Atoms.info`` on which a graph depends.
     """
 
     def __init__(
@@ -62,11 +61,11 @@ class GraphStore:
         self._usable = megabytes > 0
 
     def get(self, atoms: Atoms) -> Graph | None:
-        """Return the graph of a structure, or ``None`` where there is none."""
+        """Return the graph of a structure, or ``None`` if there is none."""
         return self._in_transaction(lambda connection: _read(connection, self._key(atoms)))
 
     def put(self, atoms: Atoms, graph: Graph) -> None:
-        """Keep the graph of a structure."""
+        """Store the graph of a structure."""
         self._in_transaction(lambda connection: self._write(connection, self._key(atoms), graph))
 
     def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -75,7 +74,7 @@ class GraphStore:
         try:
             with self._open() as connection:
                 return action(connection)
-        except Exception as exc:  # of sqlite, the disk or a damaged entry: graphs are built instead
+        except Exception as exc:  # sqlite, the disk or a damaged entry: graphs are built instead
             log.warning("Graphs are not kept in %s (%s).", self.path, exc)
             self._usable = False
             return None
@@ -99,7 +98,7 @@ class GraphStore:
             self._connection = sqlite3.connect(self.path, timeout=_TIMEOUT, check_same_thread=False)
             self._pid = os.getpid()
             self._connection.execute(f"PRAGMA page_size = {_PAGE}")
-            # what a power cut takes is built again
+            # anything lost in a power cut is rebuilt
             self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS graphs (key BLOB UNIQUE, graph BLOB)"
@@ -130,9 +129,9 @@ def _read(connection: sqlite3.Connection, key: bytes) -> Graph | None:
 
 
 def _to_bytes(graph: Graph) -> bytes:
-    """Return a graph as bytes: a line that names its arrays, then these, their integers in 32 bits.
+    """Return a graph as bytes: a line naming its arrays, then the arrays, with integers in 32 bits.
 
-    To write or read torch's own format takes longer than to build the graph of a small structure.
+    Writing or reading torch's own format takes longer than building the graph of a small structure.
     """
     small = {k: v.int() if v.dtype == torch.int64 else v for k, v in graph.tensors().items()}
     arrays = {name: tensor.numpy() for name, tensor in small.items()}
@@ -146,6 +145,6 @@ def _from_bytes(data: bytes) -> Graph:
     for name, dtype, shape in json.loads(data[:start]):
         array = np.frombuffer(data, dtype, count=math.prod(shape), offset=start).reshape(shape)
         start += array.nbytes
-        # a copy, as what lies in the bytes cannot be written to
+        # a copy, because arrays backed by bytes are read-only
         tensors[name] = torch.from_numpy(array.astype(np.int64 if dtype == "int32" else dtype))
     return Graph.from_tensors(tensors)

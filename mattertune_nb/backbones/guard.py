@@ -1,4 +1,4 @@
-"""What a vendor's package does to the process while it is imported and loads weights, undone."""
+"""Undoes what a vendor's package does to the process while it is imported and loads weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SWITCHES = (
     "cudnn.deterministic",
     "cuda.matmul.allow_tf32",
     "cudnn.allow_tf32",
-    # since torch 2.9 beside those of before, and finer
+    # since torch 2.9, in addition to the older ones, and finer
     "fp32_precision",
     "cuda.matmul.fp32_precision",
     "cudnn.fp32_precision",
@@ -32,19 +32,19 @@ _SWITCHES = (
     "mkldnn.conv.fp32_precision",
     "mkldnn.rnn.fp32_precision",
 )
-"""Of ``torch.backends``; one that is older or wider sets others, so that they are restored in this order."""
+"""Switches of ``torch.backends``, in the order of restoring: older or wider ones also set others."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Leave the process as it was, whatever is imported and loaded within.
+    """Restore the state of the process after importing and loading a vendor's code.
 
     Vendors set float64 as the default, seed all generators, allow TF32, and let ``torch.load`` run code.
-    Also a decorator: ``@guarded()``. Restored are torch's default dtype, precision, determinism and way of
-    sharing tensors, the generators of Python, NumPy and torch, how e3nn compiles, environment variables and
-    filters of warnings.
+    Can also be used as a decorator: ``@guarded()``. It restores torch's default dtype, precision, determinism
+    and tensor sharing strategy, the generators of Python, NumPy and torch, e3nn's compile settings,
+    environment variables and warning filters.
     """
-    # here and below, as the config of a backbone is made without torch
+    # here and below, because the config of a backbone is created without torch
     import torch
 
     undo = [
@@ -68,7 +68,7 @@ def guarded() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what vendors print, log and warn of, such as accelerators that this machine may not have."""
+    """Silence vendors' output, logs and warnings, e.g. about accelerators this machine may not have."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
@@ -97,9 +97,9 @@ def _environment() -> Callable[[], None]:
 def _generators() -> Callable[[], None]:
     import torch
 
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the global generator
     cpu = torch.get_rng_state()
-    # not to start CUDA, which a process that is forked later could not use
+    # avoid starting CUDA, which a process forked later could then not use
     started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpus = torch.cuda.get_rng_state_all() if started else []
 
@@ -119,7 +119,7 @@ def _backends() -> Callable[[], None]:
     matmul = torch.get_float32_matmul_precision()
     before: dict[str, Any] = {}
     for name in _SWITCHES:
-        # torch does not know it yet, or cannot tell an older one by what the finer ones are
+        # torch does not know it yet, or cannot derive an older one from the finer ones
         with suppress(AttributeError, RuntimeError):
             before[name] = attrgetter(name)(torch.backends)
 
@@ -141,12 +141,12 @@ def _determinism() -> Callable[[], None]:
 
 
 def _e3nn() -> Callable[[], None]:
-    """Keep how e3nn compiles: what SevenNet builds after NequIP set it could not be copied."""
+    """Keep e3nn's compile settings: with those of NequIP, models built by SevenNet could not be copied."""
     try:
         import e3nn
     except ImportError:
         return lambda: None
     before = e3nn.get_optimization_defaults()
-    if "jit_mode" in before:  # else, before 0.5, its place is taken by the other
+    if "jit_mode" in before:  # before 0.5, the other one takes its place
         del before["jit_script_fx"]
     return lambda: e3nn.set_optimization_defaults(**before)

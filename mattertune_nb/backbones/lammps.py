@@ -1,4 +1,4 @@
-"""How a model gets into LAMMPS: lines of an input, and what has to be done before."""
+"""How to use a model in LAMMPS: lines of an input script, and preparations."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ ONLY_FROM_PYTHON = (
     "its makers have none; ML-GNNP of the fork advancesoftcorp/lammps calls it from Python. Or "
     + ELSEWHERE
 )
-"""The same where a fork of LAMMPS can."""
+"""The same for a model that a fork of LAMMPS supports."""
 
 
 @dataclass(frozen=True)
 class PairStyle:
-    """What an exported model asks of an input of LAMMPS.
+    """What an exported model requires in a LAMMPS input script.
 
     Attributes
     ----------
     style
-        What follows ``pair_style``.
+        Arguments of ``pair_style``.
     file
-        What ``pair_coeff`` names beside the atom types; ``None`` where `style` names it.
+        File that ``pair_coeff`` names in addition to the atom types; ``None`` if `style` names it.
     first
-        A command that makes the file of the one that was written, where it has to be made for the machine
-        that LAMMPS runs on.
+        A command that converts the exported file, if it has to be prepared on the machine that runs
+        LAMMPS.
     by_number
-        Whether atom types are told by atomic numbers and not by symbols.
+        Whether atom types are given by atomic number rather than by symbol.
     """
 
     style: str
@@ -37,7 +37,7 @@ class PairStyle:
     by_number: bool = False
 
     def lines(self, elements: dict[str, int]) -> str:
-        """Return the lines of an input.
+        """Return the lines of an input script.
 
         Parameters
         ----------

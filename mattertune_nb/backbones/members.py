@@ -1,4 +1,4 @@
-"""Copies of a backbone's last interaction block: members of an ensemble on what comes before them."""
+"""Copies of a backbone's last interaction block: members of an ensemble that share the layers before it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """Parameters of a backbone that are there several times, and which structure trains which of them.
+    """Parameters of a backbone that exist in several copies, and which structure trains which copy.
 
-    They stay where they were, with a first axis more, (n, …): one row for each copy.
+    They stay in place, with an additional first axis, (n, …): one row per copy.
 
     In each epoch a structure trains one copy. Which one is drawn from its hash for n epochs, after which the
-    draws come again: for each copy it counts as often as it is drawn, which over n epochs is a bootstrap
-    sample (Efron 1979). Copies on a shared trunk that learn from such samples are those of Osband et al.,
-    NeurIPS 2016 (Bootstrapped DQN). As structures are independent of each other, one gradient of the
-    sum of energies gives all forces, each that of its own copy, and a step is hardly dearer than without.
+    draws repeat: it counts for each copy as often as it is drawn, which over n epochs is a bootstrap sample
+    (Efron 1979). Copies on a shared trunk trained on such samples follow Osband et al., NeurIPS 2016
+    (Bootstrapped DQN). Because structures are independent of each other, one gradient of the sum of energies
+    gives all forces, each from its own copy, and a step costs hardly more than without copies.
 
     Parameters
     ----------
     backbone
         The model, whose parameters are replaced.
     names
-        Of the parameters that are copied.
+        Names of the parameters to copy.
     n
-        How many copies there are.
+        Number of copies.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Attributes
     ----------
     epoch
-        For which draws are made.
+        Epoch for which copies are drawn.
     """
 
     def __init__(self, backbone: nn.Module, names: Sequence[str], n: int, seed: int) -> None:
@@ -59,7 +59,7 @@ class Members:
     def outputs(
         self, backbone: nn.Module, rest: Callable[[], dict[str, Tensor]]
     ) -> list[dict[str, Tensor]]:
-        """Return what `rest`, which computes with a backbone's last block, gives with each of the copies."""
+        """Return the results of `rest`, which computes with a backbone's last block, for each copy."""
         found = []
         for k in range(self.n):
             with self._computing_with(backbone, k):
@@ -69,16 +69,16 @@ class Members:
     def joined(
         self, found: Sequence[dict[str, Tensor]], batch: GraphBatch, *, in_training: bool
     ) -> dict[str, Tensor]:
-        """Return the mean of the copies' outputs, in training for each structure that of the copy it trains.
+        """Return the mean of the copies' outputs; in training, each structure's output of the copy it trains.
 
         Parameters
         ----------
         found
-            Of each copy, (B, …) or (N, …).
+            Outputs of each copy, (B, …) or (N, …).
         batch
             The structures.
         in_training
-            Whether they are trained on.
+            Whether the structures are trained on.
         """
         shares = torch.full((self.n, len(batch)), 1 / self.n)
         if in_training:
@@ -95,7 +95,7 @@ class Members:
         return out
 
     def drawn(self, batch: GraphBatch) -> NDArray[np.int64]:
-        """Return which copy each structure of a batch trains in this epoch, (B,)."""
+        """Return the index of the copy that each structure of a batch trains in this epoch, (B,)."""
         ends = np.cumsum(batch.n_atoms.cpu().numpy())[:-1]
         numbers, positions = (
             np.split(value.cpu().numpy(), ends) for value in (batch.numbers, batch.positions)
@@ -108,7 +108,7 @@ class Members:
         return (self.n * numbers_of(keys, draw)).astype(np.int64)
 
     def keep(self, backbone: nn.Module, k: int) -> None:
-        """Leave a backbone with one of the copies alone, as if there had never been others."""
+        """Reduce a backbone to one of its copies, as if there had never been others."""
         for owner, leaf in self._places(backbone):
             weight = owner._parameters[leaf]
             assert weight is not None
@@ -121,7 +121,7 @@ class Members:
         try:
             for owner, leaf, weight in held:
                 assert weight is not None
-                owner._parameters[leaf] = weight[k]  # type: ignore[assignment]  # it is what modules read
+                owner._parameters[leaf] = weight[k]  # type: ignore[assignment]  # modules read it from there
             yield
         finally:
             for owner, leaf, weight in held:

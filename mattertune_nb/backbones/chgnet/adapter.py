@@ -1,4 +1,4 @@
-"""CHGNet's own model on our graphs: a whole batch at once, in any dtype, for any periodicity."""
+"""CHGNet's own model on our graphs: whole batches at once, in any dtype and with any periodicity."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 
 MAGMOMS = "magmoms"
-"""The vendor's head for the sizes of magnetic moments, (N,) in μB."""
+"""The vendor's head for the magnitudes of magnetic moments, (N,) in μB."""
 
 
 class CHGNetBackbone(MultiHeadBackbone):
     """Adapter of :class:`chgnet.model.model.CHGNet`.
 
-    The vendor's ``BatchedGraph`` is filled for the whole batch in one go, where the vendor loops
-    over structures; message passing and readout follow the vendor's ``CHGNet._compute``, its layers
-    computed by parts.
+    The vendor's ``BatchedGraph`` is filled for the whole batch at once, where the vendor loops over
+    structures; message passing and readout follow the vendor's ``CHGNet._compute``, with its layers
+    computed in parts.
     """
 
     no_lammps = ONLY_FROM_PYTHON
@@ -111,7 +111,7 @@ class CHGNetBackbone(MultiHeadBackbone):
         model.load_state_dict(self.model.state_dict())
         elements = model.composition_model.fc.weight
         with torch.no_grad():
-            # its columns are the elements from hydrogen on
+            # its columns are the elements, starting with hydrogen
             elements += torch.from_numpy(references[1 : elements.shape[1] + 1]).to(elements)
         torch.save({"model": model.as_dict()}, path)
 
@@ -138,7 +138,7 @@ class CHGNetBackbone(MultiHeadBackbone):
         energy, energies = energies_of(model, features, batch)
         if model.composition_model is not None:
             per_element = model.composition_model.fc.weight[0]
-            # under autocast the vendor's energy is in a smaller format than its parameters
+            # under autocast the vendor's energy has lower precision than its parameters
             energy = energy.to(per_element.dtype)
             references = per_element[batch.numbers - 1]
             energy = energy.index_add(0, batch.batch, references)
@@ -154,7 +154,7 @@ class CHGNetBackbone(MultiHeadBackbone):
         return out
 
     def _vendor_graph(self, batch: GraphBatch, edge_vectors: Tensor) -> BatchedGraph:
-        """Return a batch as the vendor's layers take it."""
+        """Return a batch in the form the vendor's layers expect."""
         model = self.model
         angles = batch.extra["angles"]
         nowhere = edge_vectors.new_zeros(len(edge_vectors), 0)
@@ -188,7 +188,7 @@ class CHGNetBackbone(MultiHeadBackbone):
 
 
 def before_last(model: Any, graph: BatchedGraph) -> Inputs:
-    """Return what the vendor's last update of atoms is given; all before it is the vendor's ``_compute``."""
+    """Return the input of the vendor's last atom update; up to there, this follows its ``_compute``."""
     atoms = model.atom_embedding(graph.atomic_numbers - 1)
     bonds = model.bond_embedding(graph.bond_bases_ag)
     weights = model.bond_weights_bg(graph.bond_bases_bg)
@@ -224,7 +224,7 @@ def before_last(model: Any, graph: BatchedGraph) -> Inputs:
 
 
 def energies_of(model: Any, features: Tensor, batch: GraphBatch) -> tuple[Tensor, Tensor | None]:
-    """Return the energy that the vendor reads from features, (B,), and that of each atom where it has one."""
+    """Return the vendor's energy readout from features, (B,), and the energy of each atom, if it has one."""
     if model.mlp_first:
         each = model.mlp(features)
         return model.pooling(each, batch.batch).view(-1), each.squeeze(1)

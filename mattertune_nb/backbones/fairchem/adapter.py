@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class FairchemBackbone(MultiHeadBackbone):
-    """Adapter of ``HydraModel``; normalizer and energies of elements, which are beside it, are added here."""
+    """Adapter of ``HydraModel``, which adds the normalizer and energies of elements stored alongside it."""
 
     no_lammps = "export to 'vendor', and run that by fairchem's `fix external` (its guide, LAMMPS)."
 
@@ -51,7 +51,7 @@ class FairchemBackbone(MultiHeadBackbone):
         self.tasks = tuple(self.outputs_of_tasks)
         self.label = label
         backbone = self.model.backbone
-        # it draws a figure of its experts in each step of training
+        # it draws a figure of its experts in each training step
         backbone.log_MOLE_stats = _nothing
         self.cutoff = float(backbone.cutoff)
         self.max_neighbors = int(backbone.max_neighbors)
@@ -76,7 +76,7 @@ class FairchemBackbone(MultiHeadBackbone):
 
     @override
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        # before version 0.3 there was one task alone, without an axis of its own
+        # before version 0.3 there was a single task, without its own axis
         for name in self.always_double:
             kept = state_dict.get(prefix + name)
             if kept is not None and kept.dim() < getattr(self, name).dim():
@@ -128,7 +128,7 @@ class FairchemBackbone(MultiHeadBackbone):
         return out
 
     def _data(self, batch: GraphBatch, edge_vectors: Tensor, task: Tensor) -> AtomicData:
-        """Return the batch as the vendor has it; an edge points from neighbour to centre."""
+        """Return the batch in the vendor's form; an edge points from neighbour to centre."""
         n, b = len(batch.numbers), len(batch)
         of_atom = batch.numbers.new_zeros(n)
         return AtomicData(
@@ -151,13 +151,13 @@ class FairchemBackbone(MultiHeadBackbone):
         )
 
     def _task(self, batch: GraphBatch) -> Tensor:
-        """Return the place of each structure's task, (B,)."""
+        """Return the index of each structure's task, (B,)."""
         if "task" in batch.extra:
             return batch.extra["task"]
         return torch.full_like(batch.n_atoms, self.tasks.index(self.task))
 
     def _let_go(self) -> None:
-        """Detach what the vendor's layers of experts keep of a pass, with which no copy can be made."""
+        """Detach what the vendor's expert layers keep from a pass; otherwise they could not be copied."""
         for module in self.model.modules():
             kept = getattr(module, "global_mole_tensors", None)
             if kept is not None and kept.expert_mixing_coefficients is not None:
@@ -165,7 +165,7 @@ class FairchemBackbone(MultiHeadBackbone):
 
 
 def spin_of(task: str) -> float:
-    """Return the vendor's spin multiplicity of a structure without one: all but molecules ask for none."""
+    """Return the vendor's spin multiplicity for structures without one: none, except for molecules."""
     return float(task == "omol")
 
 

@@ -1,4 +1,4 @@
-"""fairchem's inference checkpoints: read, told as plain settings, and written."""
+"""fairchem's inference checkpoints: reading, conversion to plain settings, and writing."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _HEADS = {
     f"{_UMA}escn_moe.DatasetSpecificMoEWrapper",
     f"{_UMA}escn_moe.DatasetSpecificSingleHeadWrapper",
 }
-"""What is built; a class of another name would be any code."""
+"""Classes that are built; any other class name could be arbitrary code."""
 
 _OURS = {
-    # edges come from our graphs, and gradients are taken by us
+    # we provide the edges from our graphs, and take the gradients
     "otf_graph": False,
     "regress_forces": False,
     "regress_stress": False,
     "regress_hessian": False,
-    # with it a gradient of a gradient fails
+    # with it, second derivatives fail
     "activation_checkpointing": False,
     # as the vendor does for predictions
     "always_use_pbc": False,
@@ -58,18 +58,18 @@ _OURS = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a checkpoint holds of its tasks, in float64.
+    """The content of a checkpoint for its tasks, in float64.
 
     Attributes
     ----------
     recipe
-        What builds the model again, in builtins; ``outputs`` has the name of each task's energy.
+        Everything needed to rebuild the model, in builtins; ``outputs`` has the name of each task's energy.
     weights
-        Of the vendor's ``HydraModel``.
+        Weights of the vendor's ``HydraModel``.
     scale, shift
-        The energy of a task is the model's times `scale` plus `shift`, in eV, (tasks,).
+        The energy of a task is the model's output times `scale` plus `shift`, in eV, (tasks,).
     references
-        What is added for each atom, by task and atomic number in eV, (tasks, 119).
+        Energy added for each atom, by task and atomic number, in eV, (tasks, 119).
     """
 
     recipe: dict[str, Any]
@@ -80,17 +80,17 @@ class Loaded:
 
 
 def outputs_of(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of the model's output by task; before version 0.3 a recipe had one task alone."""
+    """Return the name of the model's output by task; before version 0.3 a recipe had a single task."""
     return recipe["outputs"] if "outputs" in recipe else {recipe["task"]: recipe["output"]}
 
 
 def task_of(names: Collection[str], wanted: str | None, source: object) -> str:
-    """Return the task that answers where a structure names none.
+    """Return the task used for structures that do not name one.
 
     Raises
     ------
     ConfigError
-        There is no such task, or none was chosen of several.
+        There is no such task, or there are several and none was chosen.
     """
     if wanted is None and len(names) == 1:
         (wanted,) = names
@@ -101,12 +101,12 @@ def task_of(names: Collection[str], wanted: str | None, source: object) -> str:
 
 
 def read(path: Path, wanted: str | None) -> Loaded:
-    """Return the tasks of a checkpoint, which runs what the file says.
+    """Return the tasks of a checkpoint; loading runs any code in the file.
 
     Raises
     ------
     ConfigError
-        It has no such task, or no energy whose gradients are the forces.
+        The checkpoint has no such task, or no energy whose gradients are the forces.
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=False)
     apply_uma_compat_fixups(checkpoint, checkpoint_location=str(path))
@@ -127,7 +127,7 @@ def read(path: Path, wanted: str | None) -> Loaded:
     model = build(recipe)
     state = checkpoint.ema_state_dict or checkpoint.model_state_dict
     state = {k.removeprefix("module."): v for k, v in state.items()}
-    # of heads for stress or for direct forces beside that of the energy
+    # leaves out heads for stress or direct forces in addition to that of the energy
     kept = {k: v for k, v in state.items() if k in model.state_dict()}
     missing = {n for n, _ in model.named_parameters()} - set(kept)
     if missing:
@@ -151,7 +151,7 @@ def build(recipe: Mapping[str, Any]) -> Any:
     Raises
     ------
     ConfigError
-        It is none whose energy can be tuned.
+        The settings are not those of a model whose energy can be tuned.
     """
     settings = copy.deepcopy(dict(recipe["model"]))
     backbone = settings["backbone"]
@@ -221,7 +221,7 @@ def save(loaded: Loaded, path: Path) -> None:
 
 
 class Calculator(FAIRChemCalculator):  # type: ignore[misc]
-    """The vendor's calculator in float64; a structure without charge and spin has those of the config."""
+    """The vendor's calculator in float64; structures without charge and spin get those of the config."""
 
     def __init__(self, path: Path, task: str | None, inputs: Mapping[str, float]) -> None:
         settings = InferenceSettings(

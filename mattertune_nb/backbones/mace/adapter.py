@@ -31,10 +31,10 @@ _SCALAR = o3.Irrep(0, 1)
 
 
 class MACEBackbone(MultiHeadBackbone):
-    """Adapter of ``ScaleShiftMACE``, which is called without its gradients.
+    """Adapter of ``ScaleShiftMACE``, called without computing its gradients.
 
-    The vendor adds the energies of isolated atoms in the format of the weights, where float32 would leave
-    digits of an all-electron energy of thousands of eV; here they are summed in float64.
+    The vendor adds the energies of isolated atoms in the precision of the weights; in float32, all-electron
+    energies of thousands of eV would lose digits, so here they are summed in float64.
     """
 
     types: Tensor
@@ -80,13 +80,13 @@ class MACEBackbone(MultiHeadBackbone):
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         from e3nn.util import jit
 
-        # as the vendor's mace_create_lammps_model, which asks for the head at a prompt
+        # like the vendor's mace_create_lammps_model, which asks for the head at a prompt
         vendors = LAMMPS_MACE(self._vendors(references), head=self.heads[self.head])
         jit.compile(vendors).save(str(path))
         return PairStyle("mace no_domain_decomposition", path.name)
 
     def _vendors(self, references: NDArray[np.float64]) -> Any:
-        """Return the vendor's model in float64, with reference energies among those of its heads."""
+        """Return the vendor's model in float64, with reference energies added to those of its heads."""
         assert self.architecture is not None
         model = build(self.architecture).double()
         model.load_state_dict(self.model.state_dict())
@@ -136,7 +136,7 @@ def _by_head(model: Any) -> Tensor:
 
 
 def head_of(names: Sequence[str], head: str | None, label: str) -> int:
-    """Return the number of a head; of one alone, or of one called default, without its name."""
+    """Return the index of a head; without a name, of the only one or the one called default."""
     lower = [name.lower() for name in names]
     if head is None and (len(names) == 1 or "default" in lower):
         return lower.index("default") if "default" in lower else 0

@@ -1,4 +1,4 @@
-"""MACE's files: the vendor's pickles, and the same as plain settings and tensors."""
+"""MACE's files: the vendor's pickles, and their content as plain settings and tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ase import Atoms
 from mace.calculators import MACECalculator
 from mace.modules import ScaleShiftMACE, gate_dict, interaction_classes, readout_classes
 
-# its e3nn 0.4.4 can be imported after it alone, as that loads constants in a way that mace has to allow
+# its e3nn 0.4.4 can only be imported after mace, which has to allow the way e3nn loads its constants
 from mace.modules.models import o3
 from mace.tools.scripts_utils import extract_config_mace_model
 from mace.tools.torch_tools import default_dtype
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "mattertune_nb.mace"
-"""Key of the settings in a plain file, which has ``state_dict`` beside them."""
+"""Key of the settings in a plain file, stored alongside ``state_dict``."""
 
 _CLASSES = {
     "interaction_cls": interaction_classes,
@@ -35,18 +35,18 @@ _IRREPS = ("hidden_irreps", "edge_irreps", "MLP_irreps")
 
 
 def read(path: Path, require_trust: Callable[[], None]) -> Any:
-    """Return the vendor's model in a plain file, or in a pickle of the vendor's.
+    """Return the vendor's model from a plain file or from one of the vendor's pickles.
 
     Parameters
     ----------
     path
         The file.
     require_trust
-        Called before anything is loaded that can run code; raises where that is not wanted.
+        Called before loading anything that can run code; raises if that is not allowed.
     """
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a pickle of objects, or no file of torch's, which the next lines tell
+    except Exception:  # a pickle of objects, or not a torch file: the next lines find out
         require_trust()
         contents = torch.load(path, map_location="cpu", weights_only=False)
     if isinstance(contents, dict) and FORMAT in contents:
@@ -58,29 +58,29 @@ def read(path: Path, require_trust: Callable[[], None]) -> Any:
 
 
 def save_plain(model: Any, path: Path) -> None:
-    """Write a model of the vendor's as plain settings and tensors, which any version of e3nn loads.
+    """Write one of the vendor's models as plain settings and tensors, which any version of e3nn can load.
 
     Raises
     ------
     ConfigError
-        The model cannot be built again from settings.
+        The model cannot be rebuilt from settings.
     """
     model, settings = rebuilt(model)
     torch.save({FORMAT: settings, "state_dict": model.state_dict()}, path)
 
 
 def rebuilt(model: Any) -> tuple[Any, dict[str, Any]]:
-    """Return a model built again from its plain settings, and these.
+    """Return a model rebuilt from its plain settings, and the settings.
 
     Raises
     ------
     ConfigError
-        What is built is another model.
+        The rebuilt model is a different one.
     """
     settings = plain_settings(model)
     again = build(settings, model.r_max.dtype)
     missing, unexpected = again.load_state_dict(model.state_dict(), strict=False)
-    # files of older versions lack constants that are the same in each model
+    # files of older versions lack constants that are the same in every model
     lost = {name for name, _ in again.named_parameters()} & set(missing)
     (energy, forces), (energy_2, forces_2) = (_trial(m) for m in (model, again))
     alike = abs(energy - energy_2) < 1e-6 * abs(energy) + 1e-4
@@ -91,7 +91,7 @@ def rebuilt(model: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _trial(model: Any) -> tuple[float, NDArray[np.float64]]:
-    """Return energy and forces of a few atoms of different elements, by the vendor's calculator."""
+    """Return energy and forces of a few atoms of different elements, from the vendor's calculator."""
     step = 0.4 * float(model.r_max)
     numbers = [int(z) for z in model.atomic_numbers][-4:]
     atoms = Atoms(numbers, [[k * step, 0.3 * step * k**2, 0.1 * k] for k in range(len(numbers))])
@@ -102,12 +102,12 @@ def _trial(model: Any) -> tuple[float, NDArray[np.float64]]:
 
 
 def plain_settings(model: Any) -> dict[str, Any]:
-    """Return what builds a model again, in builtins.
+    """Return the settings needed to rebuild a model, in builtins.
 
     Raises
     ------
     ConfigError
-        It is of a class whose energy is not that of atoms and neighbours alone.
+        The energy of the model's class depends on more than atoms and neighbours.
     """
     if not hasattr(model, "state_dict") or type(model).__name__ != "ScaleShiftMACE":
         msg = f"checkpoint: a {type(model).__name__} cannot be tuned; only a ScaleShiftMACE can."
@@ -124,7 +124,7 @@ def plain_settings(model: Any) -> dict[str, Any]:
     gate = found["gate"]
     name = getattr(gate, "__name__", type(gate).__name__).lower()
     found["gate"] = "None" if gate is None else name
-    # of a GPU alone
+    # applies to GPUs only
     found.pop("cueq_config")
     return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in found.items()}
 

@@ -1,4 +1,4 @@
-"""Models of matgl on our graphs, up to the energy."""
+"""matgl's models on our graphs, up to the energy."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _MODELS = {"CHGNet": CHGNet, "M3GNet": M3GNet, "TensorNet": TensorNet}
 class MatGLBackbone(MultiHeadBackbone):
     """Adapter of :class:`matgl.apps.pes.Potential` around one of three models.
 
-    The vendor's ``pbc_offshift`` is what is added to the difference of two positions. With all atoms at the
-    origin it is the vector of the edge.
+    The vendor adds ``pbc_offshift`` to the difference of two positions. With all atoms at the origin, it is
+    the vector of the edge.
     """
 
     no_lammps = ONLY_FROM_PYTHON
@@ -68,7 +68,7 @@ class MatGLBackbone(MultiHeadBackbone):
     def graph(self, atoms: Atoms) -> Graph:
         graph = super().graph(atoms)
         short = graph.edge_index[0][graph.lengths() <= self.angle_cutoff]
-        # the vendor finds the angles in its pass; here is only whether there will be any
+        # the vendor finds the angles in its pass; here we only store whether there will be any
         graph.extra["most_short_edges"] = torch.bincount(short, minlength=1).max().view(1)
         return graph
 
@@ -84,7 +84,7 @@ class MatGLBackbone(MultiHeadBackbone):
 
     @override
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
-        # of matgl it is a folder
+        # matgl's checkpoints are folders
         before = self.potential.element_refs
         added = torch.from_numpy(references[[atomic_numbers[symbol] for symbol in self.elements]])
         if before is not None:
@@ -110,7 +110,7 @@ class MatGLBackbone(MultiHeadBackbone):
             num_graphs=len(batch.n_atoms),
         )
         energy = potential.data_std * model(g=graph) + potential.data_mean
-        # the vendor keeps the tensors of the last pass, with which no model can be copied
+        # the vendor keeps the tensors of the last pass, which would prevent copying the model
         kept, model.feature_dict = model.feature_dict, {}
         if potential.element_refs is not None:
             energy = energy + potential.element_refs(graph)
@@ -121,9 +121,9 @@ class MatGLBackbone(MultiHeadBackbone):
 
 
 def build(architecture: Mapping[str, Any]) -> Any:
-    """Return the vendor's potential from what it was made of, without its weights.
+    """Return the vendor's potential, built from its architecture, without its weights.
 
-    The vendor's own way calls whatever class of whatever package the file names, with arguments of the file.
+    The vendor's own loader calls any class of any package that the file names, with arguments from the file.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def build(architecture: Mapping[str, Any]) -> Any:
     Raises
     ------
     ConfigError
-        Where it is not one of the potentials that this adapter knows.
+        It is not one of the potentials known to this adapter.
     """
     inner = architecture.get("model")
     name = inner.get("@class") if isinstance(inner, dict) else None

@@ -27,7 +27,7 @@ _SHIFT = "normalizer.shift"
 
 
 class MatterSimBackbone(MultiHeadBackbone):
-    """Adapter of ``M3Gnet``; its pass is that of the vendor, which turns everything to float32."""
+    """Adapter of ``M3Gnet``; its pass follows the vendor's, which converts everything to float32."""
 
     no_lammps = (
         "export to 'vendor', and let MatterSim's own interface make of it what `pair_style mliap` reads (its "
@@ -100,7 +100,7 @@ class MatterSimBackbone(MultiHeadBackbone):
                 around,
                 angles,
                 lengths[:, None],
-                None,  # its own counts, of which the last three are made
+                None,  # its own counts, from which the last three are derived
                 batch.numbers,
                 None,
                 total_num_atoms=n_atoms,

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 _SHIFTS = "per_type_energy_scale_shift.shifts"
 _CASTS = ("_output_dtype", "model_dtype")
-"""Attributes of layers with the number format that they cast to, whatever that of their weights is."""
+"""Attributes of layers with the number format they cast to, regardless of that of their weights."""
 
 
 class NequIPBackbone(MultiHeadBackbone):
-    """Adapter of a ``GraphModel``: its layers are called without the one that differentiates the energy.
+    """Adapter of a ``GraphModel``, whose layers are called without the one that differentiates the energy.
 
-    Lengths, scales, shifts and energies are in float64 in a model of float32 too, as the vendor has them.
+    As in the vendor's code, lengths, scales, shifts and energies are in float64 even in a float32 model.
     """
 
     types: Tensor
@@ -81,7 +81,7 @@ class NequIPBackbone(MultiHeadBackbone):
         if self.recipe is None or self.recipe["_target_"].endswith(".modify"):
             msg = f"{self.label} was made from another model of the vendor's, and cannot be written as one."
             raise ConfigError(msg)
-        # of every element, where the vendor has one number or none
+        # one for every element, where the vendor may have a single number or none
         shifts = self.model.state_dict()[_SHIFTS].cpu().double().flatten()
         names = sorted(self.elements, key=lambda name: int(self.types[atomic_numbers[name]]))
         added = torch.from_numpy(references[[atomic_numbers[name] for name in names]])
@@ -119,7 +119,7 @@ class NequIPBackbone(MultiHeadBackbone):
     @override
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         self.save_vendor(path, references)
-        # what is compiled holds for one machine; TorchScript, which held for all, ended with torch 2.10
+        # a compiled model works on one machine only; TorchScript, which worked on any, ended with torch 2.10
         style = "allegro" if "allegro" in str(self.recipe) else "nequip"
         compiled = f"{path.stem}.nequip.pt2"
         options = f"--mode aotinductor --device cuda --target pair_{style}"

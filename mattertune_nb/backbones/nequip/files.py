@@ -1,4 +1,4 @@
-"""The files of NequIP and Allegro: what builds a model, and its weights."""
+"""Files of NequIP and Allegro: the settings that build a model, and its weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = "model.sole_model."
-"""Before the name of each weight in the checkpoints of the vendor's trainer."""
+"""Prefix of the name of each weight in the checkpoints of the vendor's trainer."""
 
 # the vendor's functions that build a model or a layer
 _BUILDERS = {
@@ -35,20 +35,20 @@ _TRAINERS = {"NequIPLightningModule", "EMALightningModule"}
 
 
 def load(path: Path, require_trust: Callable[[], None]) -> tuple[Any, dict[str, Any] | None]:
-    """Load a checkpoint or a package of the vendor's.
+    """Load one of the vendor's checkpoints or packages.
 
     Parameters
     ----------
     path
         The file.
     require_trust
-        Called before anything is loaded that can run code; raises where that is not wanted.
+        Called before loading anything that can run code; raises if that is not allowed.
 
     Returns
     -------
     tuple
-        The vendor's ``GraphModel``, and the settings that :func:`build` builds it again by; ``None`` where
-        the file alone can.
+        The vendor's ``GraphModel``, and the settings from which :func:`build` rebuilds it; ``None`` if only
+        the file can rebuild it.
     """
     set_global_state()
     if not path.name.endswith(".nequip.zip"):
@@ -64,7 +64,7 @@ def load(path: Path, require_trust: Callable[[], None]) -> tuple[Any, dict[str, 
         again = build(recipe)
         again.load_state_dict(model.state_dict())
     except (ConfigError, RuntimeError, TypeError, ValueError):
-        # made from another file, or by a version whose layers were others
+        # made from another file, or by a version with different layers
         return model, None
     return again, recipe
 
@@ -75,13 +75,13 @@ def build(recipe: dict[str, Any]) -> Any:
     Raises
     ------
     ConfigError
-        The settings call something else than the vendor's layers.
+        The settings call something other than the vendor's layers.
     """
     set_global_state()
     for target in _targets(recipe):
         _check_target(target)
     arguments = dict(recipe)
-    # as the vendor's trainer does, less what speeds up a model on one machine
+    # as the vendor's trainer does, but without modifiers that speed up a model on one machine
     with only_apply_persistent_modifiers(persistent_only=True):
         return get_method(arguments.pop("_target_"))(**arguments)
 
@@ -95,7 +95,7 @@ def _targets(value: Any) -> Iterator[str]:
 
 
 def _check_target(target: str) -> None:
-    """Refuse what is no layer or builder; a dotted path may lead through a module to anything."""
+    """Refuse anything other than a layer or builder; a dotted path can lead through a module to anything."""
     if target.split(".")[0] in ("nequip", "allegro"):
         found = get_object(target)
         home = str(getattr(found, "__module__", "")).split(".")
@@ -109,7 +109,7 @@ def _check_target(target: str) -> None:
 
 
 def _safely(path: Path) -> tuple[Any, dict[str, Any]] | None:
-    """Load a checkpoint that holds tensors and builtins alone, and says how its model is built."""
+    """Load a checkpoint that holds only tensors and builtins, and specifies how its model is built."""
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
         settings = contents["hyper_parameters"]
@@ -118,11 +118,11 @@ def _safely(path: Path) -> tuple[Any, dict[str, Any]] | None:
         if trainer not in _TRAINERS:
             return None
         model = build(recipe)
-    except Exception:  # the vendor says what is wrong with it, where it is to be loaded
+    except Exception:  # the vendor's loader reports what is wrong with it
         return None
     state = contents["state_dict"]
     weights = {k.removeprefix(MODEL): v for k, v in state.items() if k.startswith(MODEL)}
-    # an average of the weights is what the vendor predicts with
+    # the vendor predicts with an average of the weights
     averages = [f"ema.ema_weight_{i}" for i, _ in enumerate(model.parameters())]
     if averages[0] in state:
         names = (name for name, _ in model.named_parameters())

@@ -1,4 +1,4 @@
-"""ORB's own modules on our graphs: the energy, and heads of forces and stress where a model has them."""
+"""ORB's own modules on our graphs: the energy, and heads for forces and stress if a model has them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import GraphBatch
 
 RADIUS = 6.0
-"""Å; of all of the vendor's models, in whose code it stands."""
+"""Cutoff of all of the vendor's models in Å, hard-coded there."""
 
 _ELEMENTS = tuple(s for z, s in enumerate(chemical_symbols[:95]) if z not in {0, *range(84, 89)})
 _HEADS = {FORCES.name: "forces", STRESSES.name: "stress"}
@@ -103,7 +103,7 @@ class ORBBackbone(MultiHeadBackbone):
         return out
 
     def _graphs(self, batch: GraphBatch, edge_vectors: Tensor) -> AtomGraphs:
-        """Return the batch as the vendor has it; an edge is sent by its centre."""
+        """Return the batch in the vendor's form; the sender of an edge is its centre."""
         dtype = edge_vectors.dtype
         sent = torch.bincount(batch.batch[batch.edge_index[0]], minlength=len(batch))
         system = {"cell": batch.cell.to(dtype), "pbc": batch.pbc}
@@ -132,7 +132,7 @@ class ORBBackbone(MultiHeadBackbone):
 
 
 class Calculator(ORBCalculator):  # type: ignore[misc]
-    """The vendor's calculator; a structure without charge and spin has those of the config."""
+    """The vendor's calculator; structures without charge and spin get those of the config."""
 
     inputs: Mapping[str, float]
 
@@ -144,15 +144,15 @@ class Calculator(ORBCalculator):  # type: ignore[misc]
 
 
 def architecture_of(state: dict[str, Tensor], max_neighbors: int) -> dict[str, Any]:
-    """Return what builds the model that weights are of, from their names and shapes.
+    """Return the architecture of the model, derived from the names and shapes of its weights.
 
     Raises
     ------
     ConfigError
-        They have no head for the energy.
+        The weights have no head for the energy.
     """
     state = dict(state)
-    # as the vendor reads those of its second version
+    # as the vendor reads weights of its second version
     for old, new in (
         ("graph_head.", "energy."),
         ("node_head.", "forces."),
@@ -186,7 +186,7 @@ def _depth(state: Mapping[str, Tensor], mlp: str) -> int:
 
 
 def build(architecture: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> Any:
-    """Return the vendor's model, with its weights where they are given; nothing of it is compiled or held."""
+    """Return the vendor's model, with its weights if given; no part of it is compiled or frozen."""
     system = SystemConfig(radius=RADIUS, max_num_neighbors=architecture["max_neighbors"])
     make: Any = _MAKE[architecture["version"]]
     model = make(device="cpu", system_config=system, **architecture["settings"])

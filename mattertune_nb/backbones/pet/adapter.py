@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PETBackbone(MultiHeadBackbone):
-    """Adapter of ``PETBackend``; energies of elements and the scale, which are beside it, are added here."""
+    """Adapter of ``PETBackend``, which adds the energies of elements and the scale stored alongside it."""
 
     scale: Tensor
     isolated: Tensor
@@ -91,7 +91,7 @@ class PETBackbone(MultiHeadBackbone):
             batch.batch,
             self.taper,
         )
-        # there are no weights in it, and differences of positions are taken in float64
+        # no weights are involved, and differences of positions are taken in float64
         data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in found.items()}
         if self.frame_inputs:
             data["charge"] = batch.extra["charge"].long()
@@ -106,7 +106,7 @@ class PETBackbone(MultiHeadBackbone):
         energy = atoms.new_zeros(len(batch)).index_add(0, batch.batch, atoms)
         out = {ENERGY.name: energy}
         if FEATURES in heads:
-            # as the vendor's output of features
+            # as in the vendor's feature output
             seen = (torch.cat(edges, dim=2) * data["cutoff_factors"][:, :, None]).sum(dim=1)
             out[FEATURES] = torch.cat([*nodes, seen], dim=1)
         if ATOM_ENERGIES.name in heads:

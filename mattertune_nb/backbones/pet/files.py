@@ -1,4 +1,4 @@
-"""metatrain's checkpoints of PET: read, told as plain settings, and written."""
+"""metatrain's checkpoints of PET: reading, conversion to plain settings, and writing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> Any:
-    """Return the vendor's model in a checkpoint, which runs what the file says."""
+    """Return the vendor's model in a checkpoint; loading runs any code in the file."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=False)
     model = model_from_checkpoint(checkpoint, context="export")
     # the vendor's wrapper for uncertainties
@@ -42,7 +42,7 @@ def target_of(model: Any, wanted: str | None) -> str:
     Raises
     ------
     ConfigError
-        There is none, or several and none of them is meant.
+        There is none, or there are several and none was chosen.
     """
     found = [n for n, about in model.dataset_info.targets.items() if about.quantity == "energy"]
     if wanted is None and (len(found) == 1 or "energy" in found):
@@ -56,12 +56,12 @@ def target_of(model: Any, wanted: str | None) -> str:
 
 
 def rebuilt(model: Any, wanted: str | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what builds a model's energy again, in builtins, and its weights.
+    """Return the settings needed to rebuild a model's energy, in builtins, and its weights.
 
     Raises
     ------
     ConfigError
-        Its energy is more than that of atoms and neighbours, or in other units than eV and Å.
+        Its energy depends on more than atoms and neighbours, or its units are not eV and Å.
     """
     target, info = target_of(model, wanted), model.dataset_info
     beside = [type(additive).__name__ for additive in model.additive_models[1:]]
@@ -109,13 +109,13 @@ def save(
     Parameters
     ----------
     recipe
-        What :func:`rebuilt` returns.
+        Settings from :func:`rebuilt`.
     backend
         Weights of the vendor's ``PETBackend``.
     scale
-        What its energy is multiplied by, ().
+        Factor of its energy, ().
     isolated
-        What is added for each atom, by element in eV, (n_types,).
+        Energy added for each atom, by element, in eV, (n_types,).
     path
         The file.
     """
@@ -128,7 +128,7 @@ def save(
         (scaler, "per_target_scaler", scale),
     ):
         kept = f"{target}_{name}_buffer"
-        # of the right shape and labels, and filled with nothing
+        # has the right shape and labels, but no values yet
         before = load_buffer(getattr(owner, kept))
         block = before.block()
         filled = TensorBlock(
@@ -143,7 +143,7 @@ def save(
 
 
 class Calculator(MetatomicCalculator):  # type: ignore[misc]
-    """The vendor's calculator; a structure without charge and spin has those of the config."""
+    """The vendor's calculator; structures without charge and spin get those of the config."""
 
     def __init__(self, model: Any, target: str, inputs: Mapping[str, float]) -> None:
         variant = target.partition("/")[2]

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import GraphBatch
 
 _READOUT = "reduce_input_to_hidden"
-"""The module that reads an atom's energy from its features, which are scalars by then."""
+"""The module that computes an atom's energy from its features, which are scalars at that point."""
 
 _SHIFT = "rescale_atomic_energy.shift"
-"""The vendor's energy of each element, (elements,), or of each in each modality."""
+"""The vendor's energy of each element, (elements,), or of each element in each modality."""
 
 _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 
@@ -45,8 +45,8 @@ _GRADIENT_MODULES = ("force_output", "edge_preprocess")
 class SevenNetBackbone(MultiHeadBackbone):
     """Adapter of :class:`sevenn.nn.sequential.AtomGraphSequential`.
 
-    Its modules are run in order, without the one that differentiates the energy, and with the
-    convolutions computed path by path.
+    Its modules are run in order, without the one that differentiates the energy, and with convolutions
+    computed path by path.
     """
 
     element_index: Tensor
@@ -88,7 +88,7 @@ class SevenNetBackbone(MultiHeadBackbone):
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
         with torch.random.fork_rng():
             model = build_E3_equivariant_model(dict(self.vendor_config))
-        # the tensor products of the vendor's convolutions hold constants alone
+        # the tensor products of the vendor's convolutions hold only constants
         state = model.state_dict() | {
             name: value.detach().to("cpu", torch.float32)
             if value.is_floating_point()
@@ -98,9 +98,9 @@ class SevenNetBackbone(MultiHeadBackbone):
         types = {z: k for z, k in model.type_map.items() if z < len(references)}
         added = torch.zeros(len(model.type_map))
         added[list(types.values())] = torch.from_numpy(references[list(types)]).float()
-        # of a model of several modalities each has energies of its own
+        # in a model with several modalities, each has its own energies
         shift = state[_SHIFT] + added
-        # weights of older versions are turned into these when they are loaded, and must not be once more
+        # weights of older versions were converted to these on loading, and must not be converted again
         config = self.vendor_config | {"version": sevenn.__version__}
         torch.save({"config": config, "model_state_dict": state | {_SHIFT: shift}}, path)
 
@@ -146,7 +146,7 @@ class SevenNetBackbone(MultiHeadBackbone):
         dtype: torch.dtype,
         heads: Collection[str],
     ) -> dict[str, Tensor]:
-        # the vendor's modules write into what they are given
+        # the vendor's modules modify their input
         data = dict(given)
         out: dict[str, Tensor] = {}
         for name in names:
@@ -160,21 +160,21 @@ class SevenNetBackbone(MultiHeadBackbone):
 
 
 def _in_format(data: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return what is passed on; the vendor's one-hot encoding is float32 whatever the weights are."""
+    """Convert to the format of the weights; the vendor's one-hot encoding is always float32."""
     return {k: v.to(dtype) if v.is_floating_point() else v for k, v in data.items()}
 
 
 class Block(NamedTuple):
-    """A part of the features with one multiplicity and degree, and what comes of it.
+    """A part of the features with one multiplicity and degree, and the paths that start from it.
 
     Attributes
     ----------
     shape
         Multiplicity u and dimension i.
     paths
-        Numbers of its paths, in the order of the weights.
+        Indices of its paths, in the order of the weights.
     dims
-        Dimension k of what each path leads to.
+        Dimension k of each path's output.
     coupling
         Name of the buffer with the coefficients, (filter j, i, all k of all paths).
     """
@@ -186,12 +186,12 @@ class Block(NamedTuple):
 
 
 def work_by_paths(modules: Iterable[nn.Module]) -> None:
-    """Turn SevenNet's convolutions into ones with the same parameters and results, without wide tensors.
+    """Convert SevenNet's convolutions to ones with the same parameters and results, without wide tensors.
 
-    The vendor lays the messages of all paths side by side for each edge, and takes features, filters and
-    weights out of such tensors by slices. Where forces are trained on, the gradient of each slice is a
-    tensor of the full width, almost all of it zeros; these took half of a training step. Here each path is
-    summed over the neighbours by itself, and only the sums stand side by side.
+    For each edge, the vendor concatenates the messages of all paths, and slices features, filters and
+    weights out of such tensors. When training on forces, the gradient of each slice is a tensor of the full
+    width, almost all of it zeros; these took half of a training step. Here each path is summed over the
+    neighbours separately, and only the sums are concatenated.
     """
     for module in modules:
         if type(module) is IrrepsConvolution:
@@ -202,11 +202,11 @@ def work_by_paths(modules: Iterable[nn.Module]) -> None:
 class PathConvolution(IrrepsConvolution):  # type: ignore[misc]
     """The vendor's convolution, path by path.
 
-    The filter of an edge is multiplied into the coupling coefficients first, as all channels share it.
+    The filter of an edge is multiplied by the coupling coefficients first, as all channels share it.
     """
 
     def set_up(self) -> None:
-        """Prepare the coupling coefficients; the vendor's constructor was called long ago."""
+        """Prepare the coupling coefficients; the vendor's constructor has already been called."""
         product: Any = self.convolution
         self._widths = [path.path_shape[0] for path in product.instructions]
         self._order = sorted(
@@ -228,7 +228,7 @@ class PathConvolution(IrrepsConvolution):  # type: ignore[misc]
                 ).transpose(0, 1)
             self.register_buffer(block.coupling, coupling, persistent=False)
             self._blocks.append(block)
-        # a copy of compiled code has other buffers, which a running average of weights trips over
+        # a copy of compiled code has different buffers, which break a running average of weights
         del self.convolution
 
     @override
