@@ -1,1 +1,1 @@
-"""Readers of sources of structures, each one file."""
+"""Readers of structure files, one module each."""

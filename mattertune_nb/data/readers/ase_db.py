@@ -1,4 +1,4 @@
-"""ASE databases in SQLite, row by row; what a row holds beside its structure is looked at for labels."""
+"""ASE databases in SQLite, row by row; anything stored with a structure is searched for labels."""
 
 from __future__ import annotations
 

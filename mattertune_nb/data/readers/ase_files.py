@@ -1,4 +1,4 @@
-"""Whatever else ASE reads, as a whole."""
+"""All other formats ASE reads; files are read as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def ase_reader(name: str | None = None) -> Reader:
-    """Return the reader of one of ASE's formats, or of whichever ASE tells a file to be of."""
+    """Return the reader of one of ASE's formats, or of whichever format ASE detects."""
     return Reader(name or "ase", lambda _path, _head: True, partial(read_by_ase, fmt=name))
 
 
@@ -34,14 +34,14 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
     path
         The file.
     fmt
-        ASE's name of its format; not given: told from its name and content.
+        ASE's name of its format; by default detected from file name and content.
 
     Raises
     ------
     DataError
         ASE knows no such format, cannot read it, or finds no structure.
     MissingExtraError
-        A package is missing that reads it.
+        A package needed to read it is missing.
     """
     import ase.io
 
@@ -72,7 +72,7 @@ def _format_of(path: Path) -> str:
         fmt = str(filetype(str(path)))
     except UnknownFileTypeError:
         fmt = ""
-    # where nothing else tells, ASE takes the ending of a name for its format
+    # if nothing else identifies the format, ASE takes the file extension for it
     if fmt not in ioformats:
         msg = (
             f"{path}: is of no format that is known. Name it by `format`, or write the structures as "

@@ -1,4 +1,4 @@
-"""What dpdata reads, as structures with labels."""
+"""Structures with labels from the formats dpdata reads."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def read_by_dpdata(path: Path, fmt: str, what: str, *, is_labelled: bool = True)
     fmt
         dpdata's name of its format.
     what
-        The same in words, e.g. ``"a folder of DeePMD"``.
+        The format in words, e.g. ``"a folder of DeePMD"``.
     is_labelled
         Whether it has energies.
 
     Raises
     ------
     DataError
-        It cannot be read, or holds no structure.
+        It cannot be read, or contains no structure.
     MissingExtraError
         dpdata is not installed.
     """
@@ -69,7 +69,7 @@ def _frames(system: Any) -> list[Atoms]:
         if "forces" in data:
             results["forces"] = np.asarray(data["forces"][i], dtype=float)
         if "virials" in data and atoms.pbc.all():
-            # DeePMD's virial in eV is minus the volume times the stress in ASE's sign
+            # DeePMD's virial in eV is minus the volume times the stress with ASE's sign
             virial = np.asarray(data["virials"][i], dtype=float).reshape(3, 3)
             results["stress"] = in_voigt_order(-virial / atoms.get_volume())
         atoms.calc = SinglePointCalculator(atoms, **results)

@@ -1,4 +1,4 @@
-"""CP2K: its output of a single point, by dpdata; and trajectories of positions beside those of forces."""
+"""CP2K: single-point output, read by dpdata, and trajectories of positions with those of forces."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _PARTS = ("-pos-", "-frc-")
 
 
 class Trajectory:
-    """Positions of CP2K with the forces of the same steps, a frame at a time.
+    """CP2K positions with the forces of the same steps, one frame at a time.
 
     Parameters
     ----------
     path
-        ``PROJECT-pos-1.xyz``; beside it stand ``PROJECT-frc-1.xyz`` and the cell: ``PROJECT-1.cell``, or an
-        output of CP2K for a cell that stays.
+        ``PROJECT-pos-1.xyz``; the same folder must contain ``PROJECT-frc-1.xyz`` and the cell:
+        ``PROJECT-1.cell``, or a CP2K output if the cell is constant.
 
     Attributes
     ----------
     n_atoms
-        (n_frames,) int64.
+        Number of atoms of each frame, (n_frames,), int64.
 
     Raises
     ------
     DataError
-        There are no forces or no cell beside it, or they are of other steps.
+        Forces or cell are missing in the folder, or belong to other steps.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,9 +72,9 @@ class Trajectory:
         Raises
         ------
         DataError
-            Positions and forces are of different steps, or the step has no cell.
+            Positions and forces belong to different steps, or the step has no cell.
         IndexError
-            No such frame.
+            There is no such frame.
         """
         from ase import Atoms, units
         from ase.calculators.singlepoint import SinglePointCalculator
@@ -97,7 +97,7 @@ class Trajectory:
 
 
 def _read(file: IndexedXYZ, i: int) -> tuple[int, float, list[str], NDArray[np.float64]]:
-    """Return step, energy in Hartree, symbols, and three numbers of each atom."""
+    """Return step, energy in Hartree, symbols, and three numbers per atom."""
     _, comment, *lines = file.block(i).splitlines()
     found = _STEP.search(comment)
     try:
@@ -114,7 +114,7 @@ def _read(file: IndexedXYZ, i: int) -> tuple[int, float, list[str], NDArray[np.f
 
 
 def _cells(path: Path) -> dict[int | None, NDArray[np.float64]]:
-    """Return the cell of each step, or under None the one of all."""
+    """Return the cell of each step; a cell common to all steps has the key None."""
     file = path.with_name(path.stem.replace("-pos-", "-") + ".cell")
     if file.is_file():
         try:
@@ -136,12 +136,12 @@ def _cells(path: Path) -> dict[int | None, NDArray[np.float64]]:
 
 
 def _partner(path: Path) -> Path:
-    """Return the file of the forces of a file of positions."""
+    """Return the force file that belongs to a position file."""
     return path.with_name(path.name.replace("-pos-", "-frc-"))
 
 
 def is_beside_positions(path: Path) -> bool:
-    """Return whether a file is a trajectory of CP2K that belongs to one of positions."""
+    """Return whether a file is a CP2K trajectory that accompanies one of positions."""
     for part in ("-frc-", "-vel-"):
         if part in path.name and path.with_name(path.name.replace(part, "-pos-")).is_file():
             return True

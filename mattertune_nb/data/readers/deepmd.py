@@ -1,4 +1,4 @@
-"""Folders of DeePMD-kit, read by dpdata."""
+"""DeePMD-kit folders, read by dpdata."""
 
 from __future__ import annotations
 

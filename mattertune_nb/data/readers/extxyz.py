@@ -1,4 +1,4 @@
-"""Extended XYZ, indexed, and read frame by frame however long it is."""
+"""Extended XYZ files of any length, indexed and read frame by frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _BEGINS = re.compile(rb"(?i)\s*\d+[ \t]*\r?\n[^\n]*\b(properties|lattice)=")
-"""A number of atoms, and a line that no other format has."""
+"""A number of atoms, and a line found in no other format."""
 
 
 def _takes(path: Path, head: bytes) -> bool:
@@ -21,7 +21,7 @@ def _takes(path: Path, head: bytes) -> bool:
 
     if not head:
         return False
-    try:  # the ending of a name may be that of another format, such as dat
+    try:  # the file may have the extension of another format, such as dat
         return _BEGINS.match(head) is not None or bool(filetype(str(path)) == "extxyz")
     except (UnknownFileTypeError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""Structures as JSON: records of CHGNet and MPtrj, lists of MatterTune, and lists of plain arrays."""
+"""Structures in JSON: records of CHGNet and MPtrj, MatterTune's lists, and lists of plain arrays."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 _KBAR_TO_GPA = -0.1
-"""VASP's stress in kbar is positive under compression, ours in ASE's sign under tension."""
+"""VASP's stress in kbar is positive under compression; ours has ASE's sign, positive under tension."""
 
 SPECIES = ("numbers", "atomic_numbers", "symbols", "species", "species_at_sites")
-"""Names under which people keep the elements of the atoms, as numbers or symbols."""
+"""Common names for the elements of the atoms, as numbers or symbols."""
 
 _POSITIONS = ("positions", "pos", "cartesian_site_positions")
 _CELL = ("cell", "lattice", "lattice_vectors")
@@ -35,8 +35,8 @@ def _takes(path: Path, head: bytes) -> bool:
     text = head.lstrip()
     if not text.startswith((b"[", b"{")):
         return False
-    # ASE's own JSON databases begin with the number of a row, or with what they hold
-    is_table = text.startswith(b'{"index"')  # of pandas, whose index may be longer than the head
+    # ASE's own JSON databases begin with a row number, or with their content
+    is_table = text.startswith(b'{"index"')  # from pandas, whose index may be longer than the head
     return text.startswith(b"[") or is_table or b'"structure"' in head or b"pymatgen" in head
 
 
@@ -60,12 +60,12 @@ def _open(path: Path) -> Frames:
 
 
 def from_record(record: dict[str, Any], where: str) -> Atoms:
-    """Return the structure that plain data describe: one of pymatgen's, or arrays in eV and Å.
+    """Return the structure described by plain data: one of pymatgen's, or arrays in eV and Å.
 
     Parameters
     ----------
     record
-        The structure and what is known of it.
+        The structure with its labels and other information.
     where
         The file and the frame, for messages.
 
@@ -85,13 +85,13 @@ def from_record(record: dict[str, Any], where: str) -> Atoms:
 
 
 def _records(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the record of each frame with its name: of a list, of columns, or of MPtrj's nested mappings."""
+    """Yield each frame's name and record, from a list, from columns, or from MPtrj's nested mappings."""
     if isinstance(data, list):
         yield from (("", record) for record in data)
     elif not isinstance(data, dict):
         msg = f"expected a list or a mapping of structures, got {type(data).__name__}."
         raise DataError(msg)
-    elif {"columns", "data"} <= data.keys():  # a table of pandas, as Matbench's files are
+    elif {"columns", "data"} <= data.keys():  # a pandas table, as in Matbench's files
         yield from (("", dict(zip(data["columns"], row, strict=True))) for row in data["data"])
     elif isinstance(data.get("structure"), list):
         columns = {k: v for k, v in data.items() if isinstance(v, list)}
@@ -108,7 +108,7 @@ def _records(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _from_pymatgen(record: dict[str, Any]) -> Atoms:
-    """Return a structure of CHGNet or MPtrj: energies per atom, stress in kbar with VASP's sign."""
+    """Return a structure from CHGNet or MPtrj: energies per atom, stress in kbar with VASP's sign."""
     from ase import Atoms, units
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -147,7 +147,7 @@ def _from_pymatgen(record: dict[str, Any]) -> Atoms:
 
 
 def _from_arrays(record: dict[str, Any]) -> Atoms:
-    """Return a structure of plain arrays, in eV and Å; other entries keep their names."""
+    """Return a structure from plain arrays in eV and Å; other entries keep their names."""
     from ase import Atoms
 
     kind = next((k for k in SPECIES if k in record), None)
@@ -176,7 +176,7 @@ def _from_arrays(record: dict[str, Any]) -> Atoms:
         elif array.size == 1:
             atoms.info[key] = array.ravel()[0]
         elif array.size == 9 and array.shape[-2:] == (3, 3) and "force" not in key.lower():
-            atoms.info[key] = array.reshape(3, 3)  # also as a batch of one
+            atoms.info[key] = array.reshape(3, 3)  # even if given as a batch of one
         elif array.shape[:1] == (n,) and array.ndim <= 2 and "stress" not in key.lower():
             atoms.arrays[key] = array
         else:

@@ -1,4 +1,4 @@
-"""LMDB databases of ASE (``.aselmdb``), as OMat24 and OMol25 are, a row at a time."""
+"""ASE's LMDB databases (``.aselmdb``), such as OMat24 and OMol25, one row at a time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _MAGIC = 0xBEEFC0DE
 
 
 def refuse_cut_off(path: Path) -> None:
-    """Refuse an LMDB that is shorter than it says: what reads it would be killed by the system.
+    """Refuse an LMDB that is shorter than it declares; a process reading it would be killed by the system.
 
     Raises
     ------
     DataError
-        A part of it is missing, or it is none.
+        A part of the file is missing, or it is not an LMDB.
     """
     if path.is_dir():
         path = path / "data.mdb"
     needed, page, newest = 0, 0, -1
     with contextlib.suppress(OSError, struct.error), path.open("rb") as file:
-        # the first two pages each say how large a page is, which is the last, and of which transaction
+        # the first two pages each give the page size, the last page, and the transaction
         for _ in range(2):
             file.seek(page)
             meta = file.read(152)

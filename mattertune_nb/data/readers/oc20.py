@@ -1,4 +1,4 @@
-"""LMDB as OC20 is kept: a pickled graph a key, read without running what a pickle names."""
+"""LMDB as used by OC20: one pickled graph per key, read without running code named in a pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEFT_OUT = ("edge_index", "cell_offsets", "distances", "natoms", "pos_relaxed")
 
 
 class GraphFrames:
-    """Graphs of an LMDB as structures, one at a time; their ``y`` keeps its name, as it is no total energy.
+    """Graphs of an LMDB as structures, one at a time; ``y`` keeps its name, because it is no total energy.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class GraphFrames:
     Raises
     ------
     DataError
-        It is no LMDB, or has no graphs.
+        It is not an LMDB, or has no graphs.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with _opened(path) as database, database.begin() as txn:
-            n = txn.stat()["entries"]  # what is written under `length` may be anything
+            n = txn.stat()["entries"]  # the value stored under `length` is not reliable
             self._keys = [key for i in range(n) if txn.get(key := str(i).encode()) is not None]
         if not self._keys:
             msg = f"{path}: holds no structure under the keys 0, 1, … as OC20 has them."
@@ -59,9 +59,9 @@ class GraphFrames:
         Raises
         ------
         DataError
-            It cannot be read, or holds what is no data.
+            It cannot be read, or holds something other than data.
         IndexError
-            No such graph.
+            There is no such graph.
         """
         key = self._keys[i]
         where = f"{self.path}, frame {i}"
@@ -69,21 +69,21 @@ class GraphFrames:
             packed = txn.get(key)
         try:
             record = _record(_plain(packed))
-        except Exception as exc:  # a pickle that is damaged raises whatever it stumbles over
+        except Exception as exc:  # a damaged pickle can raise any error
             msg = f"{where}: not a graph that can be read ({cause(exc)})."
             raise DataError(msg) from exc
         return from_record(record, where)
 
 
 class _Graph(dict[str, Any]):
-    """Stands for whatever class of graphs a pickle names."""
+    """Stand-in for any graph class named in a pickle."""
 
     def __setstate__(self, state: Any) -> None:
         self.update(state if isinstance(state, dict) else {})
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes tensors, arrays and graphs, and nothing else."""
+    """Creates only tensors, arrays and graphs."""
 
     def find_class(self, module: str, name: str) -> Any:
         import torch
@@ -105,11 +105,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _storage(data: bytes) -> Any:
-    """Return the numbers of a tensor; what torch itself calls there would run a pickle within."""
+    """Return the numbers of a tensor; the function torch itself uses would run a nested pickle."""
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of storages that know their type, as they were kept
+        warnings.simplefilter("ignore")  # about typed storages, which were used then
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
@@ -123,7 +123,7 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Any:
 
 
 def _plain(packed: bytes) -> Any:
-    if packed[:1] == b"\x78":  # zlib, as later sets are packed
+    if packed[:1] == b"\x78":  # zlib, used in later sets
         packed = zlib.decompress(packed)
     return _Unpickler(io.BytesIO(packed)).load()
 

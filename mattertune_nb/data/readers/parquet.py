@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 
-# pyarrow's own are these, and those of Python
+# pyarrow's own errors are subclasses of these, or these themselves
 _DAMAGED = (OSError, ValueError, TypeError, LookupError, OverflowError, NotImplementedError)
 
 
 class TableFrames:
-    """Rows of a table as structures; of Parquet one group of rows is in memory at a time.
+    """Rows of a table as structures; for Parquet, one row group is in memory at a time.
 
-    Columns are named as the entries of a structure in JSON are: ``numbers`` or ``species``, ``positions``,
-    ``cell``, ``pbc``, or pymatgen's ``structure``; all others are looked at for labels.
+    Columns have the same names as the entries of a structure in JSON: ``numbers`` or ``species``,
+    ``positions``, ``cell``, ``pbc``, or pymatgen's ``structure``; all others are searched for labels.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class TableFrames:
     Attributes
     ----------
     n_atoms
-        (n_rows,) int64, where a column of elements tells it; else None.
+        Number of atoms of each row, (n_rows,), int64, if there is a column of elements; else None.
 
     Raises
     ------
     DataError
-        It cannot be read, or has no row.
+        The file cannot be read, or has no rows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,9 +66,9 @@ class TableFrames:
         Raises
         ------
         DataError
-            It is none.
+            The row does not contain a structure.
         IndexError
-            No such row.
+            There is no such row.
         """
         if not -len(self) <= i < len(self):
             msg = f"{self.path} has {len(self)} rows, there is no row {i}"
@@ -114,7 +114,7 @@ class TableFrames:
         mapped = pa.memory_map(str(self.path))
         try:
             return pa.ipc.open_stream(mapped).read_all()
-        except pa.ArrowInvalid:  # what datasets writes is a stream, others write files
+        except pa.ArrowInvalid:  # Hugging Face's datasets writes streams, other programs files
             return pa.ipc.open_file(mapped).read_all()
 
     def _n_atoms(self) -> Any:

@@ -1,4 +1,4 @@
-"""What a reader of structures is."""
+"""The interface of a reader of structures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Reader:
     Attributes
     ----------
     name
-        Of the format, as a config's ``format`` has it.
+        Name of the format, as in a config's ``format``.
     takes
-        Whether a file or folder is of this kind, by its path and its first bytes (none of a folder).
+        Returns whether a file or folder is of this kind, given its path and first bytes (none for a folder).
     open
-        Opens it; raises a :class:`DataError` that names the file where it cannot.
+        Opens it; raises a :class:`DataError` that names the file if that fails.
     patterns
-        Names that such files usually have, e.g. ``"*.xyz"``; by them a form and a folder find files.
+        Usual names of such files, e.g. ``"*.xyz"``, by which forms and folders find them.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Reader:
 
 
 def require_package(path: Path, what: str, package: str, extra: str) -> None:
-    """Refuse a file whose reader's package is missing, with the line that installs it.
+    """Refuse a file if the package that reads it is missing, giving the line that installs it.
 
     Parameters
     ----------
     path
         The file or folder.
     what
-        What it is, in words.
+        Kind of file, in words.
     package, extra
-        The package by the name it is imported by, and the extra of this one that brings it.
+        Import name of the package, and this package's extra that installs it.
 
     Raises
     ------

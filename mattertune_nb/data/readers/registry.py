@@ -1,4 +1,4 @@
-"""Which readers of structures there are, and which of them opens a file."""
+"""The available readers of structures, and the choice of the one that opens a file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 GROUP = "mattertune_nb.datasets"
-"""Entry points by which other packages add readers: a name, and where its :class:`Reader` is."""
+"""Entry points by which other packages add readers: a name, and the location of a :class:`Reader`."""
 
 HEAD = 4096
-"""Bytes from the beginning of a file by which its format is told."""
+"""Bytes at the beginning of a file from which its format is detected."""
 
 
 @cache
 def readers() -> tuple[Reader, ...]:
-    """Return all readers in the order in which they are asked; ASE reads what none of them takes."""
+    """Return all readers in the order in which they are tried; ASE reads what none of them takes."""
     others = [point.load() for point in entry_points(group=GROUP)]
     own = (deepmd, lmdb, oc20, parquet, ase_db, json_structures)
     named = (cp2k.TRAJECTORY, extxyz.READER, cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN)
@@ -51,14 +51,14 @@ def reader_of(path: Path, name: str | None = None) -> Reader:
     Parameters
     ----------
     path
-        What is to be read.
+        The file or folder.
     name
-        Of a reader, or of one of ASE's formats; not given: told from the path and the content.
+        Name of a reader or of one of ASE's formats; by default detected from path and content.
 
     Raises
     ------
     DataError
-        There is no reader of that name.
+        There is no reader with this name.
     """
     if name is not None:
         named = next((reader for reader in readers() if reader.name == name), None)
@@ -81,22 +81,22 @@ def reader_of(path: Path, name: str | None = None) -> Reader:
 
 
 def patterns() -> tuple[str, ...]:
-    """Return the names of files that some reader takes, without those of ASE's formats."""
+    """Return the file name patterns of all readers, without those of ASE's formats."""
     return tuple(dict.fromkeys(p for reader in readers() for p in reader.patterns))
 
 
 def matches(path: Path, names: tuple[str, ...]) -> bool:
-    """Return whether a file's name is one of some patterns, whatever its case."""
+    """Return whether a file's name matches one of the patterns in `names`, ignoring case."""
     return any(fnmatch(path.name.lower(), pattern.lower()) for pattern in names)
 
 
 def open_one(path: Path, fmt: str | None = None) -> Frames:
-    """Open one file, or one folder that is a data set.
+    """Open a file, or a folder that is a single data set.
 
     Raises
     ------
     DataError
-        It is missing, empty, damaged, or of no known format.
+        It is missing, empty, damaged, or of unknown format.
     """
     if not is_data_set(path):
         path = existing_file(path)
@@ -104,7 +104,7 @@ def open_one(path: Path, fmt: str | None = None) -> Frames:
 
 
 def is_data_set(path: Path) -> bool:
-    """Return whether a folder is one data set for some reader, and not a place with files of several."""
+    """Return whether some reader takes a folder as one data set, rather than as a folder of files."""
     return path.is_dir() and any(reader.takes(path, b"") for reader in readers())
 
 

@@ -1,4 +1,4 @@
-"""Outputs of VASP, read by ASE where they are of one calculation, and which steps converged."""
+"""VASP output of single calculations, read by ASE, and which steps converged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OUTCAR_BEGINS = re.compile(rb"^\s*vasp\.\d[^\n]*\n\s*executed on ", re.MULTILINE)
 _XML_BEGINS = re.compile(rb"<modeling\b")
 
-# of OUTCAR: what ends a frame, what ends its electronic steps, and each of these
+# in OUTCAR: the end of a frame, the end of its electronic steps, and each of these steps
 _MARKS = re.compile(
     rb"(?P<frame>FREE ENERGIE OF THE ION-ELECTRON SYSTEM)|(?P<reached>aborting loop because EDIFF is reached)"
     rb"|(?P<failed>aborting loop EDIFF was not reached)|(?P<step>-- Iteration +\d+\( *\d+\) +--)"
@@ -32,12 +32,12 @@ _MOST_STEPS_XML = re.compile(rb'name="NELM">\s*(\d+)')
 
 
 class VaspFrames(list["Atoms"]):
-    """Frames of a calculation of VASP.
+    """Frames of a VASP calculation.
 
     Attributes
     ----------
     unconverged
-        Which of them have electrons that did not converge.
+        Positions of the frames whose electronic steps did not converge.
     """
 
     def __init__(self, frames: list[Atoms], unconverged: frozenset[int]) -> None:
@@ -51,12 +51,12 @@ def _open(
     begins: re.Pattern[bytes],
     steps: Callable[[mmap.mmap], Iterator[bool]],
 ) -> VaspFrames:
-    """Read a file of one calculation.
+    """Read a file of a single calculation.
 
     Raises
     ------
     DataError
-        It holds several, or cannot be read.
+        It contains several, or cannot be read.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         n = sum(1 for _ in begins.finditer(text))
@@ -72,7 +72,7 @@ def _open(
 
 
 def _outcar_steps(text: mmap.mmap) -> Iterator[bool]:
-    """Yield whether the electrons of each frame converged; only VASP 6 says that they did not."""
+    """Yield whether the electronic steps of each frame converged; only VASP 6 reports if they did not."""
     first = _MOST_STEPS.search(text)
     most = int(first[1]) if first else 0
     n_steps, said = 0, None
@@ -90,9 +90,9 @@ def _outcar_steps(text: mmap.mmap) -> Iterator[bool]:
 
 
 def _xml_steps(text: mmap.mmap) -> Iterator[bool]:
-    """Yield whether each frame needed fewer electronic steps than were allowed, as pymatgen's Vasprun judges.
+    """Yield whether each frame took fewer electronic steps than allowed, pymatgen's criterion in Vasprun.
 
-    Steps after the structure are of a response to a field.
+    Steps after the structure belong to the response to a field.
     """
     tags = _TAG.finditer(text)
     begin = next((tag.start() for tag in tags if tag["tag"] == b"calculation"), 0)

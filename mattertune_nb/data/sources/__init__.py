@@ -1,1 +1,1 @@
-"""Where structures come from: files, folders and lists of them, databases, structures in memory."""
+"""Sources of structures: files, folders and lists of them, databases, and structures in memory."""

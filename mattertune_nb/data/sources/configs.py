@@ -1,4 +1,4 @@
-"""Where structures come from: the configs that open them as data sets."""
+"""Configs of the sources of structures, which open them as data sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mattertune_nb.data.xyz.file import is_sqlite
 
 
 class XYZDatasetConfig(FileSource, DatasetSettings):
-    """Structures of an extended-XYZ file, or of any other file that ASE reads."""
+    """Structures from an extended-XYZ file, or any other file that ASE reads."""
 
     type: Literal["xyz"] = setting(
         "xyz", "Kind of source.", label="Kind of source", options={"xyz": "file of structures"}
@@ -52,7 +52,7 @@ class XYZDatasetConfig(FileSource, DatasetSettings):
 
 
 class DBDatasetConfig(DatasetSettings):
-    """Structures of an ASE database (SQLite or JSON)."""
+    """Structures from an ASE database (SQLite or JSON)."""
 
     type: Literal["db"] = setting(
         "db", "Kind of source.", label="Kind of source", options={"db": "ASE database"}
@@ -110,7 +110,7 @@ AtomsField = Annotated[
 class AtomsListDatasetConfig(DatasetSettings):
     """Structures given as a list of :class:`ase.Atoms`; saved with the config as plain data.
 
-    The config.yaml of a run holds them, its checkpoints do not.
+    They are stored in the config.yaml of a run, but not in its checkpoints.
     """
 
     type: Literal["atoms_list"] = setting(
@@ -133,7 +133,7 @@ class AtomsListDatasetConfig(DatasetSettings):
         return self._as_set(AtomsDataset(frames, "atoms_list", self.keys))
 
     def __eq__(self, other: object) -> bool:
-        # two Atoms are equal to ASE whatever their labels are
+        # ASE considers two Atoms equal even if their labels differ
         return isinstance(other, AtomsListDatasetConfig) and self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]
@@ -151,7 +151,7 @@ DatasetConfig = Annotated[
 
 
 def dataset_config(path: Path, **settings: Any) -> XYZDatasetConfig | DBDatasetConfig:
-    """Return the config of a file: of an ASE database where it is one, else of a file of structures."""
+    """Return the config for a file: for an ASE database if it is one, else for a file of structures."""
     is_db = path.suffix.lower() == ".db" or is_sqlite(path)
     return (
         DBDatasetConfig(src=path, **settings) if is_db else XYZDatasetConfig(src=path, **settings)

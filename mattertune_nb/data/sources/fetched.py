@@ -1,4 +1,4 @@
-"""Sources that are fetched once into the user's cache folder and read from there."""
+"""Sources that are downloaded once into the user's cache folder and read from there."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class FetchedSource(DatasetSettings):
-    """A source that is one file in the cache; it is fetched where the file is missing."""
+    """A source that is a single file in the cache, downloaded if missing."""
 
     @property
     def src(self) -> Path:
-        """The file; it may not be there yet."""
+        """The file; it may not exist yet."""
         raise NotImplementedError
 
     def fetch(self) -> None:
-        """Make the file."""
+        """Download the data and write the file."""
         raise NotImplementedError
 
     def files(self) -> list[Path]:
@@ -33,18 +33,18 @@ class FetchedSource(DatasetSettings):
         return [self.src]
 
     def used(self, frames: Frames) -> Sequence[int]:
-        """Return which of all `frames` of the file are used, and name their labels."""
+        """Return the positions of the `frames` that are used, and set the names of their labels."""
         return range(len(frames))
 
     def create_dataset(self) -> AtomsDataset:
-        """Open the file, which is fetched first where it is missing.
+        """Open the file, downloading it first if it is missing.
 
         Raises
         ------
         DataError
-            It cannot be fetched or read.
+            It cannot be downloaded or read.
         MissingExtraError
-            The package that fetches it is not installed.
+            The package that downloads it is not installed.
         """
         if not self.src.is_file():
             self.fetch()

@@ -1,4 +1,4 @@
-"""Settings of a source that is one file or several, whatever their format."""
+"""Settings of a source made of one or several files of any format."""
 
 from __future__ import annotations
 
@@ -80,39 +80,39 @@ class FileSource(StrictConfig):
     @model_validator(mode="before")
     @classmethod
     def _read_list(cls, data: Any) -> Any:
-        """Take a list of files given as `src`."""
+        """Accept a list of files given as `src`."""
         if isinstance(data, dict) and isinstance(data.get("src"), (list, tuple)) and data["src"]:
             first, *others = data["src"]
             return data | {"src": first, "further": [*others, *data.get("further", ())]}
         return data
 
     def files(self) -> list[Path]:
-        """Return the files that are read, also those that a folder or a pattern means.
+        """Return the files to read, including those in a folder or matching a pattern.
 
         Raises
         ------
         DataError
-            A folder or a pattern has none.
+            A folder or pattern contains none.
         """
         return source_files([self.src, *self.further])
 
     def open_source(self) -> tuple[Frames, str, NDArray[np.int64]]:
-        """Open the files; those that are left out as they cannot be read are counted in a warning.
+        """Open the files; a warning gives the number of unreadable files left out.
 
         Returns
         -------
         frames
             All of them.
         name
-            What messages call them.
+            Their name in messages.
         indices
-            (n,) int64, those of them that are used.
+            Positions of the frames used, (n,), int64.
 
         Raises
         ------
         DataError
-            See :func:`~mattertune_nb.data.sources.opening.open_frames`; `index` leaves no frame; or frames
-            did not converge.
+            See :func:`~mattertune_nb.data.sources.opening.open_frames`; or `index` leaves no frame, or
+            frames did not converge.
         """
         src = [self.src, *self.further] if self.further else self.src
         frames = open_frames(src, self.format, skip_bad=self.skip_bad_files)
@@ -132,7 +132,7 @@ class FileSource(StrictConfig):
     def _converged(
         self, frames: Frames, name: str, indices: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Return the frames that are used, of those that did not converge what the setting says."""
+        """Return the frames to use, treating unconverged ones according to the setting."""
         marked = list(getattr(frames, "unconverged", ()))
         bad = indices[np.isin(indices, marked)]
         if self.unconverged == "keep" or not len(bad):
@@ -151,12 +151,12 @@ class FileSource(StrictConfig):
 
 
 def _slice(text: str) -> slice:
-    """Return the slice that a text such as ``"10:100:2"`` says.
+    """Return the slice described by a text such as ``"10:100:2"``.
 
     Raises
     ------
     ValueError
-        It says none.
+        The text does not describe a slice.
     """
     if not re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?[1-9]\d*)?\s*)?", text):
         msg = f"expected a slice such as ':', ':100' or '::10', got '{text}'"

@@ -1,4 +1,4 @@
-"""Where frames come from: a bounded cache in front of a reader, and ASE databases."""
+"""Sequences of frames: a cache of limited size in front of a reader, and ASE databases."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-_OVERHEAD = 4096  # bytes; an Atoms and its calculator, beside their arrays
+_OVERHEAD = 4096  # bytes; an Atoms and its calculator without their arrays
 
 
 class Frames(Protocol):
-    """Structures that are read when asked for, by their position from 0."""
+    """Structures that are read on demand, by their position from 0."""
 
     def __len__(self) -> int: ...
 
@@ -29,16 +29,16 @@ class Frames(Protocol):
 
 
 class Layer:
-    """Frames of a reader, kept or changed on their way.
+    """Frames of a reader, cached or modified in passing.
 
     Parameters
     ----------
     frames
-        What is read.
+        The frames read.
     """
 
     keeps_text: ClassVar[bool] = True
-    """Whether positions and cells are still those that the file has in words."""
+    """Whether positions and cells are still those in the file's text."""
 
     def __init__(self, frames: Frames) -> None:
         self.frames = frames
@@ -48,14 +48,14 @@ class Layer:
 
 
 class CachedFrames(Layer):
-    """Frames of a reader, of which those used last stay in memory up to a bound.
+    """Frames of a reader, the most recently used of which stay in memory up to a limit.
 
     Parameters
     ----------
     frames
-        What is slow to read, e.g. an :class:`~mattertune_nb.data.xyz.file.IndexedXYZ`.
+        Frames that are slow to read, e.g. an :class:`~mattertune_nb.data.xyz.file.IndexedXYZ`.
     megabytes
-        Bound of the memory; 0 keeps nothing.
+        Memory limit; 0 keeps nothing.
     """
 
     def __init__(self, frames: Frames, megabytes: float) -> None:
@@ -71,14 +71,14 @@ class CachedFrames(Layer):
 
 
 class ScaledFrames(Layer):
-    """Frames of a reader with positions and cells times a factor.
+    """Frames of a reader with positions and cells multiplied by a factor.
 
     Parameters
     ----------
     frames
-        What is read.
+        The frames read.
     factor
-        How many Å are one of the file's units of length.
+        The file's unit of length in Å.
     """
 
     keeps_text = False
@@ -92,14 +92,14 @@ class ScaledFrames(Layer):
 
 
 class InformedFrames(Layer):
-    """Frames of a reader, with what holds for all of them in the ``info`` of those that do not say it.
+    """Frames of a reader, with common values added to the ``info`` of those that lack them.
 
     Parameters
     ----------
     frames
-        What is read.
+        The frames read.
     info
-        Values by their keys.
+        Values by key.
     """
 
     def __init__(self, frames: Frames, info: Mapping[str, Any]) -> None:
@@ -115,16 +115,16 @@ class InformedFrames(Layer):
 
 
 def frame_bytes(atoms: Atoms) -> int:
-    """Return about how much memory a structure and its labels take."""
+    """Return the approximate memory taken by a structure and its labels."""
     results = getattr(atoms.calc, "results", {}) if atoms.calc is not None else {}
     values = [*atoms.arrays.values(), *atoms.info.values(), *results.values()]
     return _OVERHEAD + sum(v.nbytes for v in values if isinstance(v, np.ndarray))
 
 
 class DBFrames:
-    """Rows of an ASE database that fit a selection, read one at a time.
+    """Rows of an ASE database that match a selection, read one at a time.
 
-    The row's key-value pairs and its data stand in ``atoms.info``, where labels are looked for.
+    The row's key-value pairs and data are put into ``atoms.info``, which is searched for labels.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ class DBFrames:
     Raises
     ------
     DataError
-        The file is no database, the selection is not valid, or no row fits it.
+        The file is not a database, the selection is invalid, or no row matches it.
     """
 
     def __init__(self, path: str | Path, selection: str = "") -> None:
         self.path = existing_file(path)
-        # ASE tells the kind of a database from the ending of its name
+        # ASE infers the kind of database from the file extension
         self._kind = "db" if is_sqlite(self.path) else "extract_from_name"
         try:
             with self._connected() as db:
@@ -163,7 +163,7 @@ class DBFrames:
         return len(self.ids)
 
     def __getitem__(self, i: int) -> Atoms:
-        # connected anew each time: an SQLite connection must not cross a fork
+        # a new connection each time: an SQLite connection must not cross a fork
         try:
             row = self._connected().get(id=int(self.ids[i]))
             atoms = row.toatoms()

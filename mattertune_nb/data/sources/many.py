@@ -24,18 +24,18 @@ class ManyFrames:
     Parameters
     ----------
     paths
-        The files, in their order.
+        The files, in order.
     open_one
         Opens one of them.
     skip_bad
-        Whether a file that cannot be opened is left out and not an error.
+        Whether a file that cannot be opened is skipped instead of being an error.
 
     Attributes
     ----------
     paths
         The files that were opened.
     skipped
-        Why each of the others was not, a sentence each.
+        For each of the others, a sentence saying why it was not.
 
     Raises
     ------
@@ -76,13 +76,13 @@ class ManyFrames:
         Raises
         ------
         IndexError
-            No such frame.
+            There is no such frame.
         """
         part, k = self._place(i)
         return self._parts[part][k]
 
     def block(self, i: int) -> bytes | None:
-        """Return frame `i` as its file has it, where that is text with an index."""
+        """Return frame `i` exactly as in its file, if that is indexed text."""
         part, k = self._place(i)
         block = getattr(self._parts[part], "block", None)
         return None if block is None else bytes(block(k))
@@ -92,13 +92,13 @@ class ManyFrames:
         return str(self.paths[self._place(i)[0]])
 
     def where(self, i: int) -> str:
-        """Return where frame `i` is, e.g. ``"a.xyz, frame 3"``."""
+        """Return the location of frame `i`, e.g. ``"a.xyz, frame 3"``."""
         part, k = self._place(i)
         return f"{self.paths[part]}, frame {k}"
 
     @property
     def unconverged(self) -> frozenset[int]:
-        """Which frames have electrons that did not converge, as far as their files say."""
+        """Frames whose electronic steps did not converge, as far as their files say."""
         parts = zip(self._parts, self._starts.tolist(), strict=False)
         return frozenset(
             start + i for part, start in parts for i in getattr(part, "unconverged", ())
@@ -106,7 +106,7 @@ class ManyFrames:
 
     @property
     def n_atoms(self) -> NDArray[np.int64] | None:
-        """(n_frames,) number of atoms, where each file tells it without being parsed."""
+        """Number of atoms of each frame, (n_frames,), if every file gives it without being parsed."""
         known = [getattr(part, "n_atoms", None) for part in self._parts]
         lists = [
             np.array([len(atoms) for atoms in part]) if isinstance(part, list) else counts

@@ -1,4 +1,4 @@
-"""Tasks of Matbench, by its own folds."""
+"""Matbench tasks, with their official folds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 _FOLDS, _SEED = 5, 18012019
-"""Matbench's folds of regression tasks: scikit-learn's KFold, shuffled by this seed (Dunn et al. 2020)."""
+"""Matbench's folds for regression tasks: scikit-learn's KFold, shuffled with this seed (Dunn et al. 2020)."""
 
 _TARGETS = {
     "matbench_dielectric": "n",
@@ -37,7 +37,7 @@ _TARGETS = {
 
 
 class MatbenchDatasetConfig(FetchedSource):
-    """A task of Matbench with structures and numbers, a fold and a part of it; fetched by matminer."""
+    """One fold and part of a Matbench task that maps structures to numbers; downloaded by matminer."""
 
     type: Literal["matbench"] = setting(
         "matbench",
@@ -150,7 +150,7 @@ class MatbenchDatasetConfig(FetchedSource):
 
 
 def fold(n: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which of `n` structures fold `k` of Matbench trains on and which it tests, ascending."""
+    """Return the training and the test positions, of `n` structures, in Matbench's fold `k`, ascending."""
     order = np.arange(n)
     np.random.RandomState(_SEED).shuffle(order)
     parts = np.array_split(order, _FOLDS)

@@ -1,4 +1,4 @@
-"""Structures of the Materials Project, by its own client."""
+"""Structures from the Materials Project, through its own client."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mattertune_nb.data.readers.reader import require_package
 from mattertune_nb.data.sources.fetched import FetchedSource
 
 KEY = "MP_API_KEY"
-"""Variable of the environment in which the client looks for the key."""
+"""Environment variable in which the client looks for the key."""
 
 
 class MPDatasetConfig(FetchedSource):
-    """Relaxed structures of the Materials Project; fetched once, with the key in ``MP_API_KEY``."""
+    """Relaxed structures from the Materials Project; downloaded once, with the key in ``MP_API_KEY``."""
 
     type: Literal["mp"] = setting(
         "mp", "Kind of source.", label="Kind of source", options={"mp": "Materials Project"}
@@ -67,7 +67,7 @@ class MPDatasetConfig(FetchedSource):
             with MPRester(use_document_model=False, mute_progress_bars=True) as client:
                 search = client.materials.summary.search
                 found = search(all_fields=False, fields=wanted, **self.query)
-        except Exception as exc:  # of requests, of pydantic, and its own
+        except Exception as exc:  # from requests, from pydantic, and its own
             msg = (
                 f"{where}: {json.dumps(self.query, default=str)} cannot be fetched ({cause(exc)})."
             )
@@ -84,7 +84,7 @@ class MPDatasetConfig(FetchedSource):
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    """Return a record as JSON has it; the client makes objects of structures, and ids of its own."""
+    """Return a record as plain JSON data; the client creates structure objects and its own id type."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(record), default=_as_json))
     return {name: value for name, value in plain.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Data sets as configs of MatterTune name them, read as what they are here."""
+"""Translates data sets in MatterTune configs to their equivalents here."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key"}
 
 
 def from_mattertune(data: Any) -> Any:
-    """Return the settings of a data set under the names of here, where they are those of MatterTune.
+    """Return the settings of a data set under our names, if they use those of MatterTune.
 
-    ``json`` with its ``tasks``, ``omat24`` and ``mptraj`` become files; the last two are not downloaded. The
-    key that ``mp`` gives is put into this process's environment and stands in no config that is written.
+    ``json`` with its ``tasks``, ``omat24`` and ``mptraj`` become files; the last two are not downloaded. A
+    key given for ``mp`` is put into this process's environment, and never appears in a saved config.
 
     Raises
     ------
     ConfigError
-        A label has no place here, or the data have to be downloaded first.
+        A label has no equivalent here, or the data have to be downloaded first.
     """
     if not isinstance(data, dict):
         return data

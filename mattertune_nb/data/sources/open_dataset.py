@@ -1,4 +1,4 @@
-"""One function for everything that holds structures."""
+"""A single function that opens any source of structures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def open_dataset(src: str | Path | Sequence[str | Path], **settings: Any) -> AtomsDataset:
-    """Open structures, whatever they are kept in; configs, commands and views read files in the same way.
+    """Open structures from any source; configs, commands and views read files in the same way.
 
     Parameters
     ----------
     src
-        A file, a folder with files, a pattern such as ``"runs/*/OUTCAR"``, or a list of these.
+        A file, a folder of files, a pattern such as ``"runs/*/OUTCAR"``, or a list of these.
     **settings
-        Any other of :class:`~mattertune_nb.data.sources.configs.XYZDatasetConfig`, e.g. ``energy_key``.
+        Other fields of :class:`~mattertune_nb.data.sources.configs.XYZDatasetConfig`, e.g. ``energy_key``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One way to open structures, whatever they are kept in: a file, a folder, a pattern or a list of them."""
+"""One way to open structures from any source: a file, a folder, a pattern, or a list of these."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from mattertune_nb.data.sources.frames import Frames
 
 _OF_VASP = ("vasprun*.xml*", "*OUTCAR*", "*XDATCAR*", "*CONTCAR*", "*POSCAR*")
-"""What one calculation leaves in one folder, the most telling first."""
+"""Files that a calculation leaves in its folder, the most informative first."""
 
 
 _ABOUT_DATA = ("dataset_info.json", "dataset_dict.json", "state.json")
-"""What datasets of Hugging Face writes beside its tables."""
+"""Files that Hugging Face's datasets writes alongside its tables."""
 
 
 def open_frames(
     src: str | Path | Sequence[str | Path], fmt: str | None = None, *, skip_bad: bool = False
 ) -> Frames:
-    """Open whatever holds structures.
+    """Open any source of structures.
 
     Parameters
     ----------
     src
-        A file, a folder with files, a pattern such as ``"runs/*/OUTCAR"``, or several of these.
+        A file, a folder of files, a pattern such as ``"runs/*/OUTCAR"``, or several of these.
     fmt
-        Name of a reader or of one of ASE's formats; not given: told from name and content.
+        Name of a reader or of one of ASE's formats; by default detected from name and content.
     skip_bad
-        Whether, of several files, those that cannot be read are left out.
+        Whether to leave out unreadable files if there are several.
 
     Raises
     ------
@@ -53,12 +53,12 @@ def open_frames(
 
 
 def source_files(given: Sequence[str | Path]) -> list[Path]:
-    """Return the files that paths, folders and patterns mean, those of one in the order of their names.
+    """Return the files given by paths, folders and patterns; within each, sorted by name.
 
     Raises
     ------
     DataError
-        A folder or a pattern has none.
+        A folder or pattern contains none.
     """
     found: list[Path] = []
     for item in given:
@@ -83,7 +83,7 @@ def source_files(given: Sequence[str | Path]) -> list[Path]:
 def _means_many(path: Path) -> bool:
     try:
         full = path.expanduser()
-    except RuntimeError:  # no such home folder, which is said when it is opened
+    except RuntimeError:  # no such home folder, which is reported on opening
         return False
     if full.exists():
         return full.is_dir() and not is_data_set(full)
@@ -91,7 +91,7 @@ def _means_many(path: Path) -> bool:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Return the files of structures in a folder and those below; of a calculation of VASP the best one."""
+    """Return the structure files in a folder and its subfolders; for a VASP calculation, only the best."""
     names = (*STRUCTURE_FILES, *patterns())
     found: list[Path] = []
     calculated: dict[Path, list[Path]] = {}

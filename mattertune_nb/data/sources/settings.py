@@ -1,4 +1,4 @@
-"""What all sources of structures share: the names and units of their labels."""
+"""Settings common to all sources of structures: names and units of their labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DatasetSettings(StrictConfig):
-    """What all sources share: the names of labels."""
+    """Settings common to all sources: the names of labels."""
 
     energy_key: str | None = setting(
         None,
@@ -76,11 +76,11 @@ class DatasetSettings(StrictConfig):
         return dataset
 
     def _opened(self, frames: Frames, cache_mb: float) -> Frames:
-        """Return frames as they are used, of which those used last are kept."""
+        """Return the frames as used, with the most recently used ones cached."""
         return CachedFrames(self._changed(frames), cache_mb)
 
     def _changed(self, frames: Frames) -> Frames:
-        """Return frames with lengths in Å, and with what holds for all of them."""
+        """Return the frames with lengths in Å, and with the values common to all of them."""
         unit = self.units.length
         if unit is not None and unit != "Å":
             frames = ScaledFrames(frames, unit_factor(unit))

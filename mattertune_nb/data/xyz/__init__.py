@@ -1,1 +1,1 @@
-"""Extended XYZ: indexed once, read frame by frame, whatever writers made of its header."""
+"""Extended XYZ: indexed once, read frame by frame, with tolerance for variants of its header."""

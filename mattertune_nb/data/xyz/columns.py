@@ -1,4 +1,4 @@
-"""The lines of atoms of a frame of extended XYZ where ASE's parser gives up: mended, or the true cause."""
+"""Atom lines of extended XYZ that ASE's parser rejects: repaired, or the true cause reported."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _NUMBERED = re.compile(r"([A-Z][a-z]?)_?\d+")
 
 
 def mended(text: str) -> str:
-    """Return a frame with Fortran's exponents as others write them and `Na1` as `Na`.
+    """Return a frame with Fortran exponents converted to the usual form, and `Na1` to `Na`.
 
-    Only a symbol in its own spelling loses its number: `CA1` may be a carbon, and stays.
+    Only correctly capitalized symbols lose their number: `CA1` may be a carbon, and is left unchanged.
 
     Raises
     ------
     ValueError
-        A species is no symbol; names the atom (from 0) and the value.
+        A species is not a chemical symbol; the message names the atom (from 0) and the value.
     """
     from ase.data import atomic_numbers
 
     count, header, *lines = text.split("\n")
-    # a cell or an energy in the header has its own rules
+    # cells and energies in the header have their own rules
     kinds = str(parse_header(header.strip()).get("Properties", "species:S:1:pos:R:3")).split(":")
     names, widths = kinds[::3], [int(width) for width in kinds[2::3]]
     place = sum(widths[: names.index("species")]) if "species" in names else None

@@ -1,4 +1,4 @@
-"""Extended-XYZ files of any length: indexed once, read frame by frame."""
+"""Extended-XYZ files of any length, indexed once and read frame by frame."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 _VERSION = 1
-_CACHE_FROM = 4_000_000  # bytes; a smaller file is scanned faster than its index is looked up
+_CACHE_FROM = 4_000_000  # bytes; scanning a smaller file is faster than looking up its index
 _MOST_ATOMS = 10**9
 _TOLD_EVERY = 4096  # frames
-_LEAST_COLUMNS = 1000  # so few are no burden, and what is wrong with them ASE says
+_LEAST_COLUMNS = 1000  # so few do no harm, and ASE reports what is wrong with them
 
 STRUCTURE_FILES = (
     "*.xyz",
@@ -54,15 +54,15 @@ STRUCTURE_FILES = (
     "*.json",
     "*.aselmdb",
 )
-"""Names of the files of structures that people keep, of the many formats that ASE reads."""
+"""File names of structures in common use, among the many formats that ASE reads."""
 
 
 class IndexedXYZ:
-    """An (extended) XYZ file as a sequence of :class:`ase.Atoms`, of which one is parsed at a time.
+    """An (extended) XYZ file as a sequence of :class:`ase.Atoms`, parsed one at a time.
 
-    The file is scanned once for the place of each frame; the places of a large file are kept in the
-    user's cache folder and are used again while the file has the same size and time of change. The
-    object can be pickled and holds no open file, so that forked workers do not disturb each other.
+    The file is scanned once for the position of each frame; for a large file, the positions are stored in
+    the user's cache folder and reused as long as the file's size and modification time stay the same. The
+    object can be pickled and holds no open file, so forked workers do not disturb each other.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ class IndexedXYZ:
     Attributes
     ----------
     n_atoms
-        (n_frames,) int64, number of atoms of each frame, known without parsing.
+        Number of atoms of each frame, (n_frames,), int64, known without parsing.
 
     Raises
     ------
     DataError
-        Missing or empty file, a number of atoms that is none, a file that ends within a frame;
-        names file, frame (from 0, as ASE counts) and line.
+        The file is missing or empty, a number of atoms is invalid, or the file ends within a frame; the
+        message names file, frame (from 0, as in ASE) and line.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -94,7 +94,7 @@ class IndexedXYZ:
         self._index = index
         self.n_atoms = np.diff(index[:, 2])
         self._opened = stamp
-        _ = self[len(self) - 1]  # a last frame cut off within a line shows only when parsed
+        _ = self[len(self) - 1]  # a last frame truncated within a line is only noticed when parsed
 
     def __len__(self) -> int:
         return len(self._index) - 1
@@ -126,17 +126,17 @@ class IndexedXYZ:
                 return next(iter(read_xyz(io.StringIO(text), 0, properties_parser=parsed)))
             except DataError:
                 raise
-            except (KeyError, ValueError):  # no symbol, no number
+            except (KeyError, ValueError):  # not a symbol, not a number
                 again = io.StringIO(mended(text))
                 return next(iter(read_xyz(again, 0, properties_parser=parsed)))
         except DataError:
             raise
-        except Exception as exc:  # ASE raises whatever its parser stumbles over
+        except Exception as exc:  # ASE's parser can raise any error
             msg = f"{where}: not a valid frame ({cause(exc)}). Correct or remove it."
             raise DataError(msg) from exc
 
     def block(self, i: int) -> bytes:
-        """Return frame `i` as the file has it.
+        """Return frame `i` exactly as in the file.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class IndexedXYZ:
             return file.read(end - start)
 
     def _stamp(self) -> tuple[int, int]:
-        """Return size and time of change (ns) of the file; (-1, 0) once it is gone."""
+        """Return size and modification time (ns) of the file; (-1, 0) once it is gone."""
         try:
             stat = self.path.stat()
         except OSError:
@@ -167,7 +167,7 @@ class IndexedXYZ:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Return whether a file is a database of SQLite, as ASE's are."""
+    """Return whether a file is an SQLite database, like ASE's."""
     try:
         with path.expanduser().open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"
@@ -176,7 +176,7 @@ def is_sqlite(path: Path) -> bool:
 
 
 def existing_file(path: str | Path) -> Path:
-    """Return the absolute path of a file that has something in it.
+    """Return the absolute path of a file that exists and is not empty.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def existing_file(path: str | Path) -> Path:
         raise DataError(msg) from exc
     try:
         is_there = full.exists()
-    except OSError as exc:  # no right to look, or a name that no system takes
+    except OSError as exc:  # no permission, or an invalid file name
         msg = f"{path}: cannot be read ({exc.strerror}). Check the path, and who may read it."
         raise DataError(msg) from exc
     if not is_there:
@@ -207,7 +207,7 @@ def existing_file(path: str | Path) -> Path:
 
 
 def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
-    """Return (n_frames + 1, 3) int64: first byte, first line from 1, atoms in frames before."""
+    """Return (n_frames + 1, 3) int64: first byte, first line (from 1), number of atoms in earlier frames."""
     rows: list[tuple[int, int, int]] = []
     offset, line_number, atoms = 0, 1, 0
     with path.open("rb", buffering=1 << 20) as file:
@@ -215,7 +215,7 @@ def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
             if not rows and header.startswith(codecs.BOM_UTF8):
                 offset += len(codecs.BOM_UTF8)
                 header = header.removeprefix(codecs.BOM_UTF8)
-            if header[:3] == b"VEC" and rows:  # cell vectors as extra lines belong to their frame
+            if header[:3] == b"VEC" and rows:  # cell vectors in extra lines belong to their frame
                 offset, line_number = offset + len(header), line_number + 1
                 continue
             if not header.strip():  # between frames, or at the end
@@ -239,7 +239,7 @@ def _scan(path: Path, tell: Callable[[int], object]) -> NDArray[np.int64]:
 
 
 def _number_of_atoms(header: bytes, path: Path, where: str) -> int:
-    """Return what the first line of a frame says, or say what is wrong with it."""
+    """Return the number in the first line of a frame, or raise an error that says what is wrong with it."""
     with contextlib.suppress(ValueError):
         n = int(header)
         if 0 <= n < _MOST_ATOMS:
@@ -255,7 +255,7 @@ def _number_of_atoms(header: bytes, path: Path, where: str) -> int:
 
 
 def _refuse_truncated(lines: list[bytes], n_atoms: int, where: str) -> None:
-    """Refuse a frame whose lines, after the first, are too few or end within the last."""
+    """Refuse a frame with too few lines after the first, or whose last line is truncated."""
     if len(lines) < n_atoms + 1:
         how = f"the file ends after {max(len(lines) - 1, 0)} of {n_atoms} atoms"
     elif _is_cut_off(lines[1:]):
@@ -267,7 +267,7 @@ def _refuse_truncated(lines: list[bytes], n_atoms: int, where: str) -> None:
 
 
 def _is_cut_off(lines: list[bytes]) -> bool:
-    """Return whether the last of some lines of one width ends before that width, even in a number."""
+    """Return whether the last of a number of lines of equal width is shorter, even if cut within a number."""
     if not lines or lines[-1].endswith(b"\n"):
         return False
     widths = {len(line.rstrip(b"\r\n")) for line in lines[:-1]}
@@ -275,10 +275,10 @@ def _is_cut_off(lines: list[bytes]) -> bool:
 
 
 def _refuse_columns(properties: Any, block: bytes, where: str) -> None:
-    """Refuse a header that declares more columns than its lines have, for which ASE would make room."""
+    """Refuse a header that declares more columns than the lines have; ASE would allocate memory for them."""
     declared = 0
     for count in str(properties).split(":")[2::3]:
-        with contextlib.suppress(ValueError):  # ASE says what is wrong with it
+        with contextlib.suppress(ValueError):  # ASE reports what is wrong with it
             declared += min(max(int(count), 0), 10**18)
     if declared <= _LEAST_COLUMNS:
         return
@@ -297,7 +297,7 @@ def _cache_file(path: Path) -> Path:
 
 
 def _load(cache: Path, stamp: tuple[int, int]) -> NDArray[np.int64] | None:
-    """Return a kept index, or None where there is none, or one of another state of the file."""
+    """Return the cached index, or None if there is none or the file has changed since."""
     stored = load_array(cache)
     if stored is None or stored.ndim != 2 or stored.shape[1:] != (3,):
         return None

@@ -1,4 +1,4 @@
-"""The geometry of a frame of extended XYZ, read without the rest: twenty times as fast as the whole frame."""
+"""Reads only the geometry of an extended-XYZ frame, twenty times as fast as the whole frame."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PROPERTIES = re.compile(rb"(?<![\w-])Properties=(\S+)")
 
 
 def plain_geometry(block: bytes) -> Geometry | None:
-    """Return the geometry of a frame as ASE's own writer writes it, or None for any other.
+    """Return the geometry of a frame in the form written by ASE, or None for any other form.
 
     Parameters
     ----------
     block
-        The frame as its file has it, with the line of its number of atoms.
+        The frame exactly as in its file, including the line with the number of atoms.
     """
     first, _, rest = block.partition(b"\n")
     header, _, body = rest.partition(b"\n")

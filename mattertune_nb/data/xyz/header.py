@@ -1,4 +1,4 @@
-"""The second line of a frame of extended XYZ, with what ASE's parser refuses or takes for something else."""
+"""The second line of an extended-XYZ frame, including variants that ASE's parser rejects or misreads."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _CELLS = frozenset(
 
 
 def parse_header(line: str) -> dict[str, Any]:
-    """Return the entries of a header as ASE's parser does, which is given to ASE in place of its own.
+    """Return the entries of a header; passed to ASE in place of its own parser.
 
-    Tensors may have six or nine numbers, brackets of JSON and Fortran's exponents; a cell may be called
-    otherwise; an asymmetric stress keeps all of its nine numbers; columns `fx`, `fy`, `fz` are forces.
+    Tensors may have six or nine numbers, JSON brackets and Fortran exponents; the cell may have another
+    name; an asymmetric stress keeps all nine numbers; columns `fx`, `fy`, `fz` are forces.
 
     Raises
     ------
     ValueError
-        A cell or a tensor has another number of numbers, or a quote is not closed.
+        A cell or tensor has a different number of components, or a quote is not closed.
     """
     from ase.io.extxyz import key_val_str_to_dict
 
@@ -46,7 +46,7 @@ def parse_header(line: str) -> dict[str, Any]:
         text = 'a quote (") in the second line is not closed, so that entries after it cannot be told apart'
         raise ValueError(text)
     line = _NESTED.sub(lambda found: '="' + " ".join(_ITEM.findall(found[1])) + '"', line)
-    # ASE refuses what does not have nine numbers where it knows a name, and not under others
+    # for names it knows, ASE refuses tensors without nine numbers; for other names it does not
     line = _TENSORS.sub(lambda found: _HIDDEN + found[1], line)
     entries = key_val_str_to_dict(line)
     entries = {key.removeprefix(_HIDDEN): v for key, v in entries.items()}
@@ -71,7 +71,7 @@ def parse_header(line: str) -> dict[str, Any]:
 
 
 def _take_cell(entries: dict[str, Any]) -> None:
-    """Make the cell what ASE expects, whatever it is called."""
+    """Convert the cell to the form ASE expects, whatever its name."""
     names = [key for key in entries if key.lower() in _CELLS]
     name = "Lattice" if "Lattice" in entries else next(iter(names), None)
     if name is None:

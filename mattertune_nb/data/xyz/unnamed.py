@@ -1,4 +1,4 @@
-"""What stands in a frame of extended XYZ without a name, so that nothing can look for it."""
+"""Values without a name in an extended-XYZ frame, which therefore cannot be found as labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _GEOMETRY = 4  # columns: a species and a position
 
 
 def unnamed_values(block: bytes, label: str) -> str | None:
-    """Return in a sentence what of a frame may be a label and has no name, or None."""
+    """Return a sentence about values of a frame that may be a label but have no name, or None."""
     lines = block.decode("utf-8", errors="replace").split("\n")
     header = lines[1].strip() if len(lines) > 1 else ""
     if label == ENERGY.name and not header:
