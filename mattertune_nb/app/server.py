@@ -1,4 +1,4 @@
-"""Voila on the package's own notebook: this machine alone, with a token, in the reader's theme."""
+"""Voila serving the package's own notebook: on this machine only, with a token, in the reader's theme."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from traitlets import Bool
 from voila.app import Voila
 
 FOLDER = "MATTERTUNE_NB_FOLDER"
-"""Tells the notebook where runs are and what paths in the form begin at."""
+"""Tells the notebook the folder of the runs, to which paths in the form are relative."""
 
 _NOT_NEEDED = ["@jupyter-notebook/lab-extension", "@voila-dashboards/jupyterlab-preview"]
-"""Extensions of other pages, which fail or load for nothing in this one."""
+"""Extensions for other pages, which fail or load in vain on this one."""
 
 _OPENED = 60
-"""Seconds after which a browser has read the page that leads it to ours."""
+"""Seconds after which a browser has certainly read the page that redirects it to ours."""
 
 _HERE = Path(__file__).parent
 
 
 class App(Voila):  # type: ignore[misc]
-    """Voila with a token unless told otherwise, whose address can be opened as it is printed."""
+    """Voila with a token by default, whose printed address can be opened directly."""
 
     auto_token = Bool(True, allow_none=True).tag(config=True)
 
     def setup_template_dirs(self) -> None:
-        """Let our template come first; it extends Voila's own."""
+        """Put our template first; it extends Voila's own."""
         super().setup_template_dirs()
         self.template_paths.insert(0, str(_HERE / "template"))
 
     def launch_browser(self) -> None:
-        """Open the page with its token, which Voila leaves out."""
-        # not as an argument of the browser, which others on the machine can read
+        """Open the page with its token, which Voila omits."""
+        # not as an argument of the browser, which other users of the machine can read
         with tempfile.NamedTemporaryFile("w", suffix=".html", delete=False) as file:
             file.write(f'<meta http-equiv="refresh" content="0;url={self.display_url}">')
         page = Path(file.name)
@@ -53,9 +53,9 @@ def serve(folder: Path, arguments: list[str]) -> None:
     Parameters
     ----------
     folder
-        Where ``runs/`` is or will be, and where paths in the form begin.
+        Folder that contains or will contain ``runs/``; paths in the form are relative to it.
     arguments
-        Voila's own.
+        Command-line arguments of Voila.
     """
     os.environ[FOLDER] = str(folder.absolute())
     options = ["--Voila.ip=127.0.0.1", f"--VoilaConfiguration.extension_denylist={_NOT_NEEDED}"]

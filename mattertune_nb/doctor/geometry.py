@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _OTHER_VOLUME = 2.2
 _BOX = 20.0
-"""Times the usual volume per atom; a cell in Bohr has 7."""
+"""Multiple of the usual volume per atom; a cell in Bohr has 7."""
 
-_EMPTY_LAYER = 4.0  # Å more than the others have
+_EMPTY_LAYER = 4.0  # Å thicker than in the others
 _VACUUM, _BONDED = 6.0, 3.5
 """Thickness in Å above which an empty layer is intended, and below which there is none."""
 
 _AS_DENSE = 1.5
 _FEW_FRAMES = 3
 _LARGE = 20
-"""Times the median number of atoms."""
+"""Multiple of the median number of atoms."""
 
 
 def broken_frames(case: Case) -> Iterator[Finding]:
@@ -82,9 +82,9 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
     gap = facts.gaps[rows].max(axis=1)
     is_odd = (room > _OTHER_VOLUME * usual) | (room < usual / _OTHER_VOLUME)
     is_odd |= (gap > np.median(gap) + _EMPTY_LAYER) & (room > 1.25 * usual)
-    # a box so far too large is one around a molecule
+    # a box this much too large encloses a molecule
     is_odd &= (room < _BOX * usual) | ~(facts.gaps[rows] >= _VACUUM).all(axis=1)
-    # where many differ, they are another kind of structure and no slip
+    # if many differ, they are a different kind of structure rather than mistakes
     if is_odd.any() and is_odd.mean() < 0.5:
         k = int(np.flatnonzero(is_odd)[np.abs(np.log(room / usual))[is_odd].argmax()])
         yield Finding(
@@ -220,7 +220,7 @@ def rare_elements(case: Case) -> Iterator[Finding]:
         return
     n_frames = (facts.counts > 0).sum(axis=0)
     rare = np.flatnonzero((n_frames > 0) & (n_frames < _FEW_FRAMES))
-    # where most elements occur a few times, as in sets of one frame for each compound, none is an exception
+    # if most elements occur only a few times, as in sets with one frame per compound, none is an exception
     others = n_frames[n_frames >= _FEW_FRAMES]
     usual = float(np.median(others)) if len(others) else 0.0
     if len(rare) and usual >= 10 * _FEW_FRAMES:

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 _DIFFERENT = 3
 _REPEATED = 0.02
-"""Fraction of frames with one and the same energy."""
+"""Fraction of frames with the same energy."""
 
 _SAME_SIZE = 1e-4
-"""Relative difference below which the forces of two frames are equally large."""
+"""Relative difference below which the forces of two frames count as equally large."""
 
 _SAME_DISTANCES = 1e-7
-"""The same of the sum over all neighbours of a power of their distance."""
+"""The same for the sum over all neighbours of a power of their distance."""
 
-_COMPARED = 200  # frames of one energy
+_COMPARED = 200  # frames with the same energy
 
-_NET_FORCE = 0.02  # eV/Å per atom; DFT without a correction of the drift leaves 0.007
+_NET_FORCE = 0.02  # eV/Å per atom; DFT without drift correction leaves 0.007
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
 _LARGE_STRESS = 3.0  # eV/Å³, 480 GPa
 _PER_ATOM_GAIN = 5.0
@@ -115,7 +115,7 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
 
 
 def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:
-    """Return how many of some frames differ otherwise than by a symmetry, which leaves all distances."""
+    """Return how many of the frames in `rows` differ by more than a symmetry, which keeps all distances."""
     n = len(np.unique(facts.keys.structure[rows]))
     if n < 2:
         return n
@@ -185,7 +185,7 @@ def repeated_forces(case: Case) -> Iterator[Finding]:
 
 
 def _is_one_structure(facts: Facts, rows: NDArray[np.intp]) -> bool:
-    """Return whether frames are one structure, at most shifted or rotated: with the same contacts."""
+    """Return whether frames are the same structure, apart from shifts and rotations: same contacts."""
     contacts = np.column_stack([facts.counts[rows], np.nan_to_num(facts.volume[rows])])
     is_same = np.allclose(contacts, contacts[0], rtol=_SAME_SIZE)
     return is_same and np.allclose(facts.closest[rows], facts.closest[rows[0]], rtol=_SAME_SIZE)

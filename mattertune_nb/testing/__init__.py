@@ -43,30 +43,30 @@ _PREFERRED = ("Cu", "O", "Li", "Si", "Al", "H")
 
 
 def check_backbone(config: BackboneConfig) -> dict[str, str]:
-    """Check that a backbone keeps what this package promises of every backbone.
+    """Check that a backbone fulfils what this package promises for every backbone.
 
-    The structures are made from two elements that the backbone knows: a strained crystal, a one-atom
-    cell, a cell smaller than the cutoff, a slab, a molecule without a cell, and an atom alone.
+    The structures consist of two elements known to the backbone: a strained crystal, a one-atom cell, a
+    cell smaller than the cutoff, a slab, a molecule without a cell, and an isolated atom.
 
     Parameters
     ----------
     config
-        The backbone's config; its entry point has to be installed, as checkpoints are loaded by it.
+        The backbone's config; its entry point must be installed, because it is used to load checkpoints.
 
     Returns
     -------
     dict
-        How far off each trait is that the config ``lacks``, in words; nothing of it is a failure.
+        Deviation of each trait that the config ``lacks``, in words; these do not count as failures.
 
     Raises
     ------
     AssertionError
-        Lists every failure: untuned predictions against the vendor's own ASE calculator (1e-5
+        Lists all failures. Checked are untuned predictions against the vendor's own ASE calculator (1e-5
         eV/atom, 1e-4 eV/Å, 1e-5 eV/Å³), batches against single structures, finite differences in
         float64, rotation, translation, permutation, periodic images, a finite gradient for each
-        trainable parameter, also where atoms have no neighbours, heads and features alone and in a
-        batch, the tensors of a copy, averages of the weights, the round trip through a checkpoint, and
-        the rules for molecules and stress.
+        trainable parameter, even if atoms have no neighbours, heads and features for single structures
+        and batches, the tensors of a copy, averages of the weights, the round trip through a checkpoint,
+        and the rules for molecules and stress.
     """
     suite = _Suite(config)
     with deterministic(), warnings.catch_warnings():
@@ -81,25 +81,25 @@ def check_backbone(config: BackboneConfig) -> dict[str, str]:
 
 
 class _Suite:
-    """The checks, each a generator of failures, and what they share."""
+    """The checks, each a generator of failures, and their shared data."""
 
     def __init__(self, config: BackboneConfig) -> None:
-        # references would be added to what is compared with the vendor
+        # references would be added to the energies compared with the vendor's
         self.config = config.model_copy(update={"normalizers": {}})
         self.traits = Traits(config.lacks)
 
     def failures(self) -> Iterator[str]:
-        """Make all checks, and yield what is wrong after the name of the check that found it."""
+        """Run all checks, and yield each failure with the name of its check."""
         for name in sorted(n for n in dir(self) if n.startswith("check_")):
             title = name.removeprefix("check_").replace("_", " ")
             try:
                 yield from (f"{title}: {failure}" for failure in getattr(self, name)())
             except Exception as exc:
-                # one check that cannot be run must not hide what the others find
+                # a check that cannot be run must not hide failures of the others
                 yield f"{title}: raised {cause(exc)}"
 
     def of(self, name: str, failures: Iterator[str]) -> Iterator[str]:
-        """Yield what is wrong with a structure; where its neighbours may change places, only measure it."""
+        """Yield the failures for a structure; if its neighbours may change places, only measure them."""
         backbone = self.model.backbone
         tied = is_tied(self.structures[name], backbone.cutoff, backbone.max_neighbors)
         return self.traits.unless_lacking("smooth", failures) if tied else failures
@@ -150,7 +150,7 @@ class _Suite:
             return
         refused = []
         for name, atoms in self.structures.items():
-            # heads of its own may treat molecules in another way than crystals
+            # its own heads may treat molecules differently from crystals
             is_fit = atoms.pbc.all() or (self.config.direct and not atoms.pbc.any())
             theirs = atoms if is_fit else in_a_box(atoms, self.model.backbone.cutoff)
             try:
@@ -253,7 +253,7 @@ class _Suite:
         for name, atoms in self.structures.items():
             shifted = atoms.copy()
             shifted.positions += [0.31, -1.7, 2.3]
-            # whole lattice vectors, so that atoms lie far outside of their cell
+            # whole lattice vectors, so that atoms lie far outside their cell
             images = np.arange(3 * len(atoms)).reshape(-1, 3) % 5 - 2
             shifted.positions += (images * atoms.pbc) @ atoms.cell.array
             off = differences(name, self.predict(shifted), self.predictions[name])
@@ -310,7 +310,7 @@ class _Suite:
                 yield from differences(name, self.predict(atoms), self.predictions[name])
 
     def check_copy(self) -> Iterator[str]:
-        # an average of weights is kept in a copy, tensor by tensor in their order
+        # an average of weights is kept in a copy, tensor by tensor, in order
         mine, copied = (
             {name: value.shape for name, value in (*m.named_parameters(), *m.named_buffers())}
             for m in (self.model, copy.deepcopy(self.model))

@@ -1,4 +1,4 @@
-"""Averages of a backbone's weights: of weights that do not change, they are the model itself."""
+"""Averages of a backbone's weights: if the weights do not change, the average is the model itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mattertune_nb.model.module import FinetuneModuleBase
 
 _DECAYS = (0.3, 0.9, 0.97, 0.9999)
-"""Of some an average of integers is rounded to what they were, of others not."""
+"""With some, an average of integers is rounded to the original values; with others it is not."""
 
 
 def averages_alike(
@@ -25,7 +25,7 @@ def averages_alike(
     structures: Mapping[str, Atoms],
     predictions: Mapping[str, Prediction],
 ) -> Iterator[str]:
-    """Yield a line for each buffer and prediction that an average of the model changes."""
+    """Yield a line for each buffer and prediction that averaging the model changes."""
     buffers = dict(model.named_buffers())
     for decay in _DECAYS:
         callback = EMAConfig(decay=decay).create_callback()

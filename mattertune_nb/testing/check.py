@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def check(name: str, settings: Sequence[str]) -> int:
-    """Check a backbone, print what is found, and return 0 where it conforms.
+    """Check a backbone, print the result, and return 0 if it conforms.
 
     Parameters
     ----------
     name
-        Of the backbone.
+        Name of the backbone.
     settings
-        Of its config, as ``FIELD=VALUE``.
+        Settings of its config, as ``FIELD=VALUE``.
     """
     config = override_settings(backbone_config_class(name)(), [*settings])
     python = sys.version.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""Predictions beside what they should be, within what is allowed."""
+"""Comparison of predictions with expected values, within tolerances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
 
 
 def calculated(atoms: Atoms, calculator: Calculator, *, with_stress: bool) -> Prediction:
-    """Return what a calculator of ASE's predicts for a structure; the stress where it has one."""
+    """Return an ASE calculator's prediction for a structure, including the stress if it has one."""
     atoms = atoms.copy()
     atoms.calc = calculator
     found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
@@ -36,7 +36,7 @@ def calculated(atoms: Atoms, calculator: Calculator, *, with_stress: bool) -> Pr
 def differences(
     what: str, found: Prediction, expected: Prediction, slack: float = 1
 ) -> Iterator[str]:
-    """Yield one line for each property of `found` that is further from `expected` than allowed."""
+    """Yield a line for each property of `found` that differs from `expected` by more than allowed."""
     for name, value in expected.items():
         if name not in found:
             yield f"{what}: the {name} is missing"
@@ -47,11 +47,11 @@ def differences(
 
 
 def compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -> Iterator[str]:
-    """Yield a line where a property is further from what is expected than allowed."""
+    """Yield a line if a property differs from the expected value by more than allowed."""
     error = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
     allowed = TOLERANCES[name] * slack
     prop = PROPERTIES[name]
     unit = f"{prop.unit}/atom" if prop.shown_per_atom else prop.unit
-    # not `error > allowed`, which NaN would pass
+    # not `error > allowed`, which would let NaN pass
     if not error <= allowed:
         yield f"{what}: {name} off by {error:.2g} {unit} (allowed: {allowed:.0e})"

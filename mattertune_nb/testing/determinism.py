@@ -1,4 +1,4 @@
-"""The same sums in the same order, while a backbone is checked."""
+"""Deterministic sums while a backbone is checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Take the same order of sums each time, and keep Lightning from announcing its Trainer."""
+    """Use the same order of summation each time, and keep Lightning from announcing its Trainer."""
     before = torch.are_deterministic_algorithms_enabled()
     log = logging.getLogger("lightning.pytorch")
     level = log.level

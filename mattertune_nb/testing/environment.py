@@ -1,4 +1,4 @@
-"""A backbone checked in an environment of its own: what its extra installs, and nothing else."""
+"""Checks a backbone in a separate environment that contains only what its extra installs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 def check_in_new_environment(name: str, settings: Sequence[str]) -> int:
     """Install a backbone's extra into a new environment and run the conformance suite there.
 
-    What happens is printed as it happens. The environment is removed at the end.
+    Progress is printed as it happens. The environment is removed at the end.
 
     Parameters
     ----------
     name
-        Of the backbone.
+        Name of the backbone.
     settings
-        Of its config, as ``FIELD=VALUE``, e.g. ``checkpoint=small.pt``.
+        Settings of its config, as ``FIELD=VALUE``, e.g. ``checkpoint=small.pt``.
 
     Returns
     -------
     int
-        0 where it conforms.
+        0 if it conforms.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_in_new_environment(name: str, settings: Sequence[str]) -> int:
         (python,) = [p for p in Path(folder).glob("*/python*") if p.stem == "python"]
         torch = version("torch").partition("+")[0]
         package = this_package() + ("" if extra is None else f"[{extra}]")
-        # what else the paths of this process lead to is not in the new environment
+        # anything else on this process's paths must not leak into the new environment
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         sys.stdout.write(f"Installing {package} and torch {torch} into a new environment …\n")
         sys.stdout.flush()
@@ -55,7 +55,7 @@ def check_in_new_environment(name: str, settings: Sequence[str]) -> int:
             ["-m", "pip", "check"],
             ["-m", "mattertune_nb.testing.check", name, *settings],
         ):
-            # where the check of pip complains, that is printed, and the suite tells whether it matters
+            # complaints of `pip check` are printed; the suite shows whether they matter
             code = subprocess.run([python, *command], check=False, env=environment).returncode
             if code and command[2] != "check":
                 return code
@@ -63,7 +63,7 @@ def check_in_new_environment(name: str, settings: Sequence[str]) -> int:
 
 
 def this_package() -> str:
-    """Return what pip installs this package from: the folder that it runs from, or the index."""
+    """Return where pip installs this package from: the folder it runs from, or the package index."""
     origin = distribution("mattertune-nb").read_text("direct_url.json")
     url = json.loads(origin)["url"] if origin else ""
     if url.startswith("file://"):

@@ -1,4 +1,4 @@
-"""Gradients of a backbone's weights: finite, one for each, also where atoms have no neighbours."""
+"""Gradients of a backbone's weights: one for each, finite, even if atoms have no neighbours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def another(backbone: Backbone, name: str) -> float | str:
-    """Return a value of an input of structures that is not its default."""
+    """Return a value other than the default for an input of structures."""
     default = backbone.frame_inputs[name]
     if isinstance(default, str):
         return next(str(word) for word in backbone.input_ranges[name] if word != default)
@@ -34,7 +34,7 @@ def gradients_reach(
     trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
     structures = [atoms.copy() for atoms in structures]
     for atoms in structures:
-        # at a default of zero the weights of an input may have no gradient
+        # with a default of zero, the weights of an input may have no gradient
         atoms.info = {name: another(backbone, name) for name in backbone.frame_inputs}
     batch = backbone.collate([backbone.graph(atoms) for atoms in structures])
     unreached = set(trainable)
@@ -58,7 +58,7 @@ def gradients_reach(
 
 
 def _gradients(value: Tensor, trainable: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the gradients of a loss on a value, of those parameters that it reaches."""
+    """Return the gradients of a loss on a value, for the parameters it reaches."""
     if not value.requires_grad:
         return {}
     loss, parameters = value.square().sum(), list(trainable.values())
@@ -69,7 +69,7 @@ def _gradients(value: Tensor, trainable: Mapping[str, Tensor]) -> dict[str, Tens
 def gradients_everywhere(
     backbone: Backbone, direct: Sequence[str], structures: Mapping[str, Atoms]
 ) -> Iterator[str]:
-    """Yield a line where atoms without neighbours leave a parameter without a gradient, even of zero."""
+    """Yield a line if atoms without neighbours leave a parameter without any gradient, even of zero."""
     backbone = copy.deepcopy(backbone).train()
     trainable = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
     for name, atoms in structures.items():

@@ -1,4 +1,4 @@
-"""What a backbone has heads of its own for, and its features: alike alone, in a batch, and turned."""
+"""A backbone's own heads and features: the same for single structures, in batches, and when rotated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _SAME = 1e-6
-"""Largest difference of what has to be equal, in float64."""
+"""Largest allowed difference between values that must be equal, in float64."""
 
 
 def heads_alike(
@@ -25,7 +25,7 @@ def heads_alike(
     *,
     turned: bool = True,
 ) -> Iterator[str]:
-    """Yield a line for each head in float64 that depends on a batch or, where `turned`, on the axes."""
+    """Yield a line for each head that, in float64, depends on the batch or, if `turned`, on the axes."""
     names = [name for name in implements if name != ENERGY.name]
     names += [FEATURES] if backbone.n_features else []
     names += [ATOM_ENERGIES.name] if backbone.has_atom_energies else []
@@ -43,7 +43,7 @@ def heads_alike(
             error = _difference(together[head][rows], alone[head])
             if not error < _SAME:
                 yield f"{name}: {head} in a batch off by {error:.2g}"
-            # of vectors and tensors only what a rotation makes of them would be equal
+            # vectors and tensors would only be equal after being rotated
             is_scalar = turned and head not in PROPERTIES
             if is_scalar and not torch.allclose(alone[head], after[head], atol=_SAME):
                 yield f"{name}: {head} change as it is turned"
@@ -55,7 +55,7 @@ def heads_alike(
 
 
 def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Return the largest difference; what has no value in both is equal."""
+    """Return the largest difference; entries without a value in both count as equal."""
     is_same = (one == other) | (one.isnan() & other.isnan())
     return float(torch.where(is_same, 0.0, (one - other).abs()).max())
 

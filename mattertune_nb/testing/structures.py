@@ -1,4 +1,4 @@
-"""Small structures that are hard for a backbone in different ways, and small changes of them."""
+"""Small structures that are difficult for a backbone in different ways, and small changes to them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from mattertune_nb.backbones.graph import neighbor_graph
 
 _TIE = 1e-3
-"""Å; distances nearer to each other than this change places when a structure changes a little."""
+"""Å; distances that differ by less than this can change order when a structure changes slightly."""
 
 
 def hard_structures(first: str, second: str) -> dict[str, Atoms]:
-    """Return small structures of two elements that are hard in different ways."""
+    """Return small structures of two elements that are difficult in different ways."""
     radii = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]
     close = 2 * covalent_radii[atomic_numbers[first]]
     crystal = bulk(first + second, "rocksalt", a=2.2 * radii, cubic=True)
@@ -50,7 +50,7 @@ def hard_structures(first: str, second: str) -> dict[str, Atoms]:
 
 
 def is_tied(atoms: Atoms, cutoff: float, most: int | None) -> bool:
-    """Return whether an atom sees `most` neighbours, the last of them as far away as the first unseen one."""
+    """Return whether an atom has `most` neighbours, the last as far away as the first one left out."""
     if most is None:
         return False
     graph = neighbor_graph(atoms, cutoff)
@@ -63,7 +63,7 @@ def is_tied(atoms: Atoms, cutoff: float, most: int | None) -> bool:
 
 
 def in_a_box(atoms: Atoms, cutoff: float) -> Atoms:
-    """Return a copy that is periodic everywhere, with vacuum where it was not."""
+    """Return a copy that is periodic in all directions, with vacuum along those that were not."""
     boxed = atoms.copy()
     for axis in np.flatnonzero(~atoms.pbc):
         boxed.center(vacuum=cutoff + 1, axis=int(axis))
@@ -83,7 +83,7 @@ def strained(atoms: Atoms, component: int, amount: float) -> Atoms:
     out = atoms.copy()
     strain = np.zeros(6)
     strain[component] = amount if component < 3 else amount / 2
-    # with shears counted once, as in a stress
+    # shears are counted once, as in a stress
     matrix = np.eye(3) + voigt_6_to_full_3x3_stress(strain)
     out.set_cell(atoms.cell.array @ matrix, scale_atoms=True)
     return out

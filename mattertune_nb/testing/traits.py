@@ -1,4 +1,4 @@
-"""What a backbone is not, by its own word: measured, and no failure."""
+"""Traits that a backbone declares it lacks: measured, but not counted as failures."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
 
 
 class Traits:
-    """How far off the traits are that a backbone lacks.
+    """Measured deviations for the traits that a backbone lacks.
 
     Parameters
     ----------
     lacks
-        As ``BackboneConfig.lacks``.
+        As in ``BackboneConfig.lacks``.
     """
 
     def __init__(self, lacks: Mapping[Trait, str]) -> None:
         self._found: dict[Trait, list[str]] = {trait: [] for trait in lacks}
 
     def unless_lacking(self, trait: Trait, failures: Iterator[str]) -> Iterator[str]:
-        """Yield what is wrong, or keep it as a measurement where the backbone lacks the trait."""
+        """Yield the failures, or record them as measurements if the backbone lacks the trait."""
         if trait in self._found:
             self._found[trait].extend(failures)
         else:
             yield from failures
 
     def measured(self) -> dict[str, str]:
-        """Return what was kept, by trait."""
+        """Return the recorded measurements, by trait."""
         return {
             trait: "; ".join(found) if found else "nothing that these structures show"
             for trait, found in self._found.items()

@@ -1,4 +1,4 @@
-"""What a call that takes long tells in the notebook's cell that made it."""
+"""Progress of a long call, shown in the notebook cell that made it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.runs.kernel import kernel_of_cell
 
 _SECONDS = 0.5
-"""Least time between two changes of the line."""
+"""Minimum time between two updates of the line."""
 
 
 class InCell:
-    """One line below the cell that says how far a call is, and in the end what it did.
+    """One line below the cell that shows the progress of a call, and at the end its result.
 
-    It needs no widgets. Apart from a notebook's cell nothing is shown. As a context it leaves no bar behind
-    where an interrupt or an error ends the call.
+    It needs no widgets. Outside a notebook cell, nothing is shown. Used as a context manager, it leaves no
+    bar behind if an interrupt or an error ends the call.
 
     Parameters
     ----------
     what
-        Begins the line, e.g. the name of a run.
+        Start of the line, e.g. the name of a run.
     interrupt
-        What an interrupt of the kernel does, the only way to end a call that keeps it busy.
+        Effect of interrupting the kernel, the only way to end a call that keeps it busy.
     """
 
     def __init__(self, what: str, interrupt: str = "ends it") -> None:
@@ -38,11 +38,11 @@ class InCell:
 
     @property
     def seconds(self) -> str:
-        """Time since the call, for people."""
+        """Time since the call, in readable form."""
         return duration(round(time.monotonic() - self._started, 1))
 
     def tell(self, said: str, done: int = 0, total: int = 0) -> None:
-        """Show a bar of `done` out of `total`, 0 where that is not known, and what is done."""
+        """Show a bar of `done` out of `total` (0 if unknown), with the text `said`."""
         now = time.monotonic()
         if not self._shows or now - self._told < _SECONDS:
             return
@@ -53,7 +53,7 @@ class InCell:
         self._show(said, bar, how)
 
     def end(self, said: str) -> None:
-        """Leave a sentence in place of the bar, where there was one."""
+        """Replace the bar, if there was one, by a sentence."""
         if self._at_work:
             self._at_work = False
             self._show(said)

@@ -1,4 +1,4 @@
-"""Once a run: what the doctor finds in its data, and how far validation and test are from training."""
+"""Once per run: the doctor's findings, and the distances of validation and test data from training."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class FirstLook(Callback):
-    """Looks at the data of a run before its first step; says and writes what it finds.
+    """Checks the data of a run before its first step; reports and stores the findings.
 
-    A run that goes on keeps what was found when it began. Whatever goes wrong costs only what it is about.
+    A resumed run keeps the original findings. If a check fails, only its own result is missing.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class FirstLook(Callback):
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # the baseline is measured when training starts, after the callbacks of the Trainer had their turn
+        # the baseline is measured when training starts, after the Trainer's own callbacks
         module = cast("FinetuneModuleBase", pl_module)
         first, module.first_predictions = module.first_predictions, None
         if not trainer.is_global_zero:
             return
-        # the weights of a run that goes on are tuned
+        # the weights of a resumed run are tuned
         is_untuned = trainer.global_step == 0 and not trainer.ckpt_path
         if is_untuned and not self._run.distances_file.exists():
             _try(
@@ -80,12 +80,12 @@ class FirstLook(Callback):
 def _try(failure: str, look: Callable[[], None]) -> None:
     try:
         look()
-    except Exception as exc:  # no look is worth a run
+    except Exception as exc:  # a failed check must not end the run
         log.warning("%s (%s).", failure, exc)
 
 
 def _datasets(trainer: Trainer, module: FinetuneModuleBase) -> dict[str, GraphDataset]:
-    """Return the data sets of a run; those that the loaders have with the graphs that they keep."""
+    """Return the data sets of a run; those of the loaders include the graphs they keep."""
     found = {"train": graph_dataset(trainer.train_dataloader)}
     for loader in as_list(trainer.val_dataloaders)[:1]:
         found["validation"] = graph_dataset(loader)

@@ -1,4 +1,4 @@
-"""A question about a config that a process of its own answers, so that whoever asks imports no torch."""
+"""Answers questions about a config in a separate process, so that the caller need not import torch."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _ERRORS: dict[str, type[MatterTuneError]] = {
     kind.__name__: kind
     for kind in (ConfigError, DataError, MissingExtraError, RunError, TrainingError)
 }
-"""What another process may raise, by the name under which it answers."""
+"""Errors that another process may raise, by the name in its answer."""
 
 
 class AskedProcess:
-    """A process that answers one question; begun early, it has imported torch when it is asked.
+    """A process that answers one question; if started early, it has imported torch before it is asked.
 
     Parameters
     ----------
     what
-        What is made there, in a word, for messages.
+        Kind of result, in one word, for messages.
     module
         The program, which calls :func:`answer`.
     *arguments
-        Its command line.
+        Its command-line arguments.
     """
 
     def __init__(self, what: str, module: str, *arguments: str) -> None:
         self._what = what
         environment = dict(os.environ)
-        # as the run itself, so that what is measured is what it takes
+        # as in the run itself, so that its true cost is measured
         wait_without_spinning(environment)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -59,17 +59,17 @@ class AskedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # an interrupt of the cell that asks, or of another one, is not for it
+            # interrupts of notebook cells must not reach it
             start_new_session=True,
         )
 
     def answer_to(self, config: MatterTunerConfig) -> dict[str, Any]:
-        """Return what the process says of a config, telling below a notebook's cell that it is at work.
+        """Return the process's answer for a config, showing below a notebook's cell that it is working.
 
         Raises
         ------
         MatterTuneError
-            Where config, data or this machine do not allow it, or it was cancelled.
+            The config, the data or this machine do not allow it, or it was cancelled.
         """
         with InCell(self._what) as cell:
             try:
@@ -89,11 +89,11 @@ class AskedProcess:
             try:
                 return self._process.communicate(asked, timeout=_POLL)[0]
             except subprocess.TimeoutExpired:
-                asked = None  # it is sent
+                asked = None  # has been sent
                 cell.tell(f"{cell.seconds} so far")
 
     def cancel(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process immediately."""
         self._process.kill()
 
     def __enter__(self) -> Self:
@@ -105,23 +105,23 @@ class AskedProcess:
 
 
 def answer(what: str, make: Callable[[MatterTunerConfig], Any]) -> None:
-    """Be the process: read a config as JSON from the standard input, and answer with a line of JSON.
+    """Act as the process: read a config as JSON from standard input, and answer with a line of JSON.
 
     Parameters
     ----------
     what
-        What is made, in a word, for messages.
+        Kind of result, in one word, for messages.
     make
-        Makes it of the config: an instance of a dataclass.
+        Computes the result from the config: an instance of a dataclass.
     """
     output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # nothing else may write where the answer goes
+    os.dup2(2, 1)  # nothing else may write to the stream of the answer
     warnings.simplefilter("ignore")
     try:
         said = asdict(make(MatterTunerConfig.from_dict(json.loads(sys.stdin.read()))))
     except MatterTuneError as exc:
         said = {"error": str(exc), "kind": type(exc).__name__}
-    except Exception as exc:  # of a user's own module class, or out of memory
+    except Exception as exc:  # from a user's own module class, or out of memory
         text = f"The {what} failed ({type(exc).__name__}: {' '.join(str(exc).split())})."
         said = {"error": text, "kind": "TrainingError"}
     output.write(json.dumps(said) + "\n")

@@ -1,4 +1,4 @@
-"""Whether the spread of an ensemble's members says how large its errors are: on labelled structures."""
+"""Calibration: whether an ensemble's spread indicates the size of its errors on labelled structures."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def calibrate(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[Property
 
 
 def write_calibration(folder: Path, found: dict[PropertyName, Calibration]) -> None:
-    """Keep by what the spreads of the model of a run, or of an ensemble, are multiplied."""
+    """Store the factors by which the spreads of a run's model, or of an ensemble, are multiplied."""
     write_json(folder / CALIBRATION, {name: asdict(part) for name, part in found.items()})
 
 
 def calibration_in_words(folder: Path) -> str:
-    """Return how errors compare with spreads in a run or an ensemble; empty where it is not known."""
+    """Describe how errors compare with spreads in a run or an ensemble; empty if unknown."""
     try:
         found = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
     except (OSError, ValueError):

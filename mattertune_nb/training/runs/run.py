@@ -98,7 +98,7 @@ class Run:
         return self.directory.metrics()
 
     def verdict(self) -> Verdict:
-        """Return the gains of the run so far; as a string they are one sentence."""
+        """Return the gains of the run so far; converted to a string, they are one sentence."""
         return verdict(summary_of(self.directory))
 
     def log_tail(self, n_lines: int = 40) -> str:
@@ -242,14 +242,14 @@ class Run:
         ----------
         to
             ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies
-            included in its per-element energies; ``"lammps"``: what its pair style reads, with the lines of
-            an input; ``"safetensors"``: tensors, settings and versions for archiving, usable wherever a
-            checkpoint is.
+            included in its per-element energies; ``"lammps"``: the file for its pair style, with the lines of
+            an input script; ``"safetensors"``: tensors, settings and versions for archiving, usable like a
+            checkpoint.
         path
-            The file; not given: in the run's directory.
+            The file; by default in the run's directory.
         member
-            Of a model with copies of its last block, which of them is written, counted from 0; other programs
-            know no ensembles. An archive holds all of them where none is named.
+            For a model with copies of its last block, the index of the copy to write, counted from 0; other
+            programs do not support ensembles. An archive contains all copies by default.
 
         Raises
         ------
@@ -272,12 +272,13 @@ class Run:
         progress: Callable[[str, int, int], object] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Scorecard:
-        """Check whether the best weights are fit for use, beside the untuned ones if available.
+        """Check whether the best weights are fit for use, compared with the untuned ones if available.
 
-        Errors by element, size of force and distance from training, for an ensemble against its spread;
-        forces against finite differences, rotation, permutation, size consistency, holes between atoms,
-        energy against volume, elastic constants, phonons, energy conservation, stability with a thermostat
-        and its radial distribution function, relaxations from rattled and from random dense structures.
+        The checks are errors by element, size of force and distance from training, for an ensemble also
+        against its spread; forces against finite differences, rotation, permutation, size consistency, holes
+        between atoms, energy against volume, elastic constants, phonons, energy conservation, stability with
+        a thermostat and the radial distribution function, relaxations from rattled and random dense
+        structures.
         Together they take less than three minutes on two cores for cells of up to 100 atoms; the scorecard is
         saved in the directory.
 
@@ -294,12 +295,12 @@ class Run:
         progress
             Called with the name of a check, and the numbers of checks done and in total.
         cancelled
-            Called now and then to ask whether to end.
+            Called regularly; returns whether to stop.
 
         Raises
         ------
         ConfigError
-            There is no check of this name.
+            There is no check with this name.
         RunError
             The run has no checkpoint yet.
         DataError
