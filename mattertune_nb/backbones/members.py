@@ -26,8 +26,8 @@ class Members:
     They stay in place, with an additional first axis, (n, …): one row per copy.
 
     In each epoch a structure trains one copy. Which one is drawn from its hash for n epochs, after which the
-    draws repeat: it counts for each copy as often as it is drawn, which over n epochs is a bootstrap sample
-    (Efron 1979). Copies on a shared trunk trained on such samples follow Osband et al., NeurIPS 2016
+    draws repeat: a structure counts for each copy as often as it is drawn, which over n epochs is a bootstrap
+    sample (Efron 1979). Copies on a shared trunk trained on such samples follow Osband et al., NeurIPS 2016
     (Bootstrapped DQN). Because structures are independent of each other, one gradient of the sum of energies
     gives all forces, each from its own copy, and a step costs hardly more than without copies.
 

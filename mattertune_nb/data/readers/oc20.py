@@ -28,7 +28,7 @@ _LEFT_OUT = ("edge_index", "cell_offsets", "distances", "natoms", "pos_relaxed")
 
 
 class GraphFrames:
-    """Graphs of an LMDB as structures, one at a time; ``y`` keeps its name, because it is no total energy.
+    """Graphs of an LMDB as structures, one at a time; ``y`` keeps its name, as it is not a total energy.
 
     Parameters
     ----------
