@@ -70,10 +70,10 @@ class Backbone(nn.Module, ABC):
     missing_heads
         Heads in the config's ``implements`` that these particular weights do not have.
     block_pattern
-        Regular expression that is found in the name of a parameter of an interaction block, with the number
-        of the block, from 0, as its first group; ``None`` where there are none.
+        Regular expression that matches within the names of the parameters of interaction blocks, with the
+        number of the block, from 0, as its first group; ``None`` if there are no blocks.
     members
-        Copies of the last interaction block and of what comes behind it, where it was given some.
+        Copies of the last interaction block and the layers after it, if any were added.
     no_lammps
         For a backbone without :meth:`save_lammps`: what to do instead.
     always_double
@@ -193,10 +193,10 @@ class Backbone(nn.Module, ABC):
     def before_last_block(
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> Callable[[], dict[str, Tensor]]:
-        """Compute what comes before the last interaction block, and return what computes the rest.
+        """Compute everything before the last interaction block, and return a function that computes the rest.
 
-        The rest is called once for each copy of the last block. An adapter that tells its blocks overrides
-        it, so that the copies share what comes before them; otherwise each begins anew.
+        The function is called once for each copy of the last block. An adapter that specifies its blocks
+        overrides this method, so that the copies share all earlier layers; otherwise each recomputes them.
 
         Parameters
         ----------
@@ -219,13 +219,13 @@ class Backbone(nn.Module, ABC):
         Raises
         ------
         ConfigError
-            The adapter cannot.
+            The adapter does not support this.
         """
         msg = f"{self.label} cannot be written in its vendor's format."
         raise ConfigError(msg)
 
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
-        """Write the model as the vendor's LAMMPS pair style reads it; adapters that can override this.
+        """Write the model for the vendor's LAMMPS pair style; adapters that can override this.
 
         Parameters
         ----------
@@ -235,12 +235,12 @@ class Backbone(nn.Module, ABC):
         Returns
         -------
         PairStyle
-            What an input of LAMMPS needs.
+            What a LAMMPS input script needs.
 
         Raises
         ------
         ConfigError
-            The vendor has no pair style with a file of its own.
+            The vendor has no pair style with its own file format.
         """
         msg = f"{self.label} has no pair style of LAMMPS with a file of its own: {self.no_lammps}"
         raise ConfigError(msg)
@@ -305,7 +305,7 @@ class Backbone(nn.Module, ABC):
     def each(
         self, batch: GraphBatch, *, forces: bool, stress: bool, heads: Collection[str]
     ) -> list[dict[str, Tensor]]:
-        """Predict as :meth:`forward` does with each copy of the last block, for which it was given some.
+        """Predict as :meth:`forward` does, with each copy of the last block.
 
         Parameters
         ----------

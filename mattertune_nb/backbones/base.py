@@ -138,7 +138,7 @@ class BackboneConfig(ModelConfig, ABC):
     """Extra of this package that installs them."""
 
     conflict: ClassVar[str | None] = None
-    """The backbones beside which it cannot be installed, and why, in words."""
+    """Backbones that cannot be installed alongside it, and why, in words."""
 
     implements: ClassVar[tuple[PropertyName, ...]] = (ENERGY.name,)
     """Outputs with heads of the backbone's own; otherwise forces and stress are gradients of the energy."""
@@ -153,7 +153,7 @@ class BackboneConfig(ModelConfig, ABC):
     """``Backbone.architecture`` of a checkpoint being loaded; its original file may be gone."""
 
     _start: Any = PrivateAttr(None)
-    """What builds the model of a checkpoint being loaded, see ``model/starting.py``."""
+    """Everything needed to build the model of a checkpoint being loaded; see ``model/starting.py``."""
 
     @field_validator("checkpoint", mode="before")
     @classmethod

@@ -34,14 +34,14 @@ class FrameKeys:
     Attributes
     ----------
     structure
-        Of species, positions, cell and periodicity, to 0.0001 Å: equal for two frames with the same
+        Hash of species, positions, cell and periodicity, to 0.0001 Å: equal for two frames with the same
         structure, whatever their labels.
     content
-        Of everything in a frame, to the last digit, including its labels; for extended XYZ, of its text.
+        Hash of everything in a frame, to the last digit, including its labels; for extended XYZ, of its text.
     species
-        Of the species in order and the periodicity: constant along a trajectory.
+        Hash of the ordered species and the periodicity: constant along a trajectory.
     composition
-        Of the composition: equal for a cell and its supercell.
+        Hash of the composition: equal for a cell and its supercell.
     """
 
     structure: NDArray[np.uint64]

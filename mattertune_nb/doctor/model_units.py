@@ -123,8 +123,8 @@ def energy_units(case: Case) -> Iterator[Finding]:
 def _energy_scale(case: Case, energies: EnergiesCompared) -> tuple[float, float]:
     """Return correlation and slope of energies per atom and their prediction.
 
-    Where most frames share their atoms with others, of the differences between such frames alone: references
-    of elements that always occur together leave some of the differences between others to chance.
+    If most frames share a composition with others, only differences within such groups are used: references
+    of elements that always occur together leave differences between other frames partly to chance.
     """
     label, guess = energies.label, energies.guess
     if case.predicted is not None:

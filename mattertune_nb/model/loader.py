@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.graph import Graph, GraphBatch
     from mattertune_nb.data.dataset import AtomsDataset, LoaderSettings
 
-_OVERHEAD = 600  # bytes; overhead of a tensor, which matters for small structures
+_OVERHEAD = 600  # bytes per tensor; it matters for small structures
 
 Sample = tuple[int, "Graph", dict[str, torch.Tensor]]
 

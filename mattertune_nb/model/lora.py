@@ -77,7 +77,7 @@ class LoRA(nn.Module):
     Raises
     ------
     ConfigError
-        A pattern fits no matrix that is trained.
+        A pattern matches no trained matrix.
     """
 
     def __init__(self, backbone: nn.Module, config: LoRAConfig) -> None:
@@ -158,7 +158,7 @@ def add_lora(backbone: nn.Module, config: LoRAConfig | None) -> None:
     Raises
     ------
     ConfigError
-        A pattern fits no matrix that is trained.
+        A pattern matches no trained matrix.
     """
     if config is None:
         return

@@ -33,7 +33,7 @@ class _Words(NamedTuple):
 class Called:
     """What the settings of some runs are called: by the label of each field, which the form shows as well.
 
-    Where several settings have the same label, as each property's weight has, the group is named before it.
+    If several settings have the same label, such as each property's weight, the group's name precedes it.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class BestCheckpoint(ModelCheckpoint):
     Parameters
     ----------
     kept
-        Where a resumed run chooses by another measure: the best so far.
+        For a resumed run that uses another measure: the best checkpoint so far.
     **kwargs
         As for Lightning's.
     """
@@ -105,12 +105,12 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class MonitorsLogged(Callback):
-    """Says which metric of the validation is watched and was not logged, before Lightning stumbles over it.
+    """Reports a monitored validation metric that was not logged, before Lightning fails on it.
 
     Parameters
     ----------
     monitors
-        By the setting that names each.
+        Metric by the setting that names it.
     """
 
     def __init__(self, monitors: Mapping[str, str]) -> None:

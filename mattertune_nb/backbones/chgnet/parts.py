@@ -1,4 +1,4 @@
-"""CHGNet's layers computed by parts: the vendor's parameters and results, without wide tensors."""
+"""CHGNet's layers computed in parts: the vendor's parameters and results, without wide tensors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def work_by_parts(model: Any) -> None:
-    """Turn the layers of CHGNet into ones with the same parameters and results, without wide tensors.
+    """Convert CHGNet's layers to ones with the same parameters and results, without wide tensors.
 
-    The vendor gathers features of atoms, bonds and angles, puts them side by side and multiplies by a wide
-    matrix. Here the matrix is taken apart: each part is multiplied where it lives, as there are far fewer
-    atoms than bonds and fewer bonds than angles, and gathered afterwards. Nor are there the gradients of
-    slices that training on forces brings with it: tensors of the full width, almost all of them zeros.
-    A model with dropout inside its layers keeps them.
+    The vendor gathers features of atoms, bonds and angles, concatenates them and multiplies by a wide
+    matrix. Here the matrix is split: each part is multiplied before gathering, because there are far fewer
+    atoms than bonds and fewer bonds than angles. This also avoids the gradients of slices that arise in
+    training on forces: tensors of the full width, almost all of them zeros.
+    A model with dropout inside its layers keeps the vendor's layers.
     """
     layers = nn.ModuleList([*model.atom_conv_layers, *model.bond_conv_layers, *model.angle_layers])
     modules = list(layers.modules())
@@ -48,8 +48,8 @@ class PartGatedMLP(GatedMLP):  # type: ignore[misc]
         Parameters
         ----------
         parts
-            What the vendor would put side by side: features, and the row of them that each message takes,
-            (M,); without it, each message takes its own.
+            The parts that the vendor would concatenate: features, and the row of them that each message uses,
+            (M,); without rows, each message uses its own.
         """
         core, gate = (
             [layer for layer in mlp.layers if not isinstance(layer, nn.Dropout)]
@@ -76,7 +76,7 @@ class PartGatedMLP(GatedMLP):  # type: ignore[misc]
 
 
 class PartAtomConv(AtomConv):  # type: ignore[misc]
-    """The vendor's update of atoms; arguments are the vendor's."""
+    """The vendor's atom update, with the same arguments."""
 
     @override
     def forward(
@@ -97,7 +97,7 @@ class PartAtomConv(AtomConv):  # type: ignore[misc]
 
 
 class PartBondConv(BondConv):  # type: ignore[misc]
-    """The vendor's update of bonds; arguments are the vendor's."""
+    """The vendor's bond update, with the same arguments."""
 
     @override
     def forward(
@@ -117,7 +117,7 @@ class PartBondConv(BondConv):  # type: ignore[misc]
 
 
 class PartAngleUpdate(AngleUpdate):  # type: ignore[misc]
-    """The vendor's update of angles; arguments are the vendor's."""
+    """The vendor's angle update, with the same arguments."""
 
     @override
     def forward(
@@ -128,7 +128,7 @@ class PartAngleUpdate(AngleUpdate):  # type: ignore[misc]
 
 
 class UnreadAngleUpdate(AngleUpdate):  # type: ignore[misc]
-    """The last update of angles: the vendor computes it and nothing reads it."""
+    """The last angle update, which the vendor computes although nothing uses it."""
 
     @override
     def forward(
@@ -154,11 +154,11 @@ def _of_angles(
 
 
 def _summed(messages: Tensor, owners: Tensor, features: Tensor) -> Tensor:
-    """Return the sum of the messages to each of those that have the features."""
+    """Return the sum of the messages that belong to each row of `features`."""
     return messages.new_zeros(len(features), messages.shape[1]).index_add(0, owners, messages)
 
 
 def _updated(features: Tensor, change: Tensor, norm: nn.Module | None) -> Tensor:
-    """Return the features after an update, which each layer of the vendor ends with."""
+    """Return the features after an update, as at the end of each of the vendor's layers."""
     new = change + features
     return new if norm is None else norm(new)

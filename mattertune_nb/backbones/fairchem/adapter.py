@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class FairchemBackbone(MultiHeadBackbone):
-    """Adapter of ``HydraModel``, which adds the normalizer and energies of elements stored alongside it."""
+    """Adapter of ``HydraModel``; it adds the normalizer and element energies stored alongside the model."""
 
     no_lammps = "export to 'vendor', and run that by fairchem's `fix external` (its guide, LAMMPS)."
 

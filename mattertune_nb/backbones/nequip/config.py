@@ -104,7 +104,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
     @classmethod
     @override
     def weights(cls) -> dict[str, BackboneFacts]:
-        # of any other name of the site its page tells
+        # facts about any other name on the site are on its page
         name = cls.model_fields["pretrained_model"].default
         return {name: FACTS[name]}
 
@@ -161,7 +161,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:
-        """Return the file of the weights, downloaded by the vendor where it has a name."""
+        """Return the file of the weights, downloaded by the vendor's code if given by name."""
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         self.require_trust(self.pretrained_model, "is a package with Python code, which runs")

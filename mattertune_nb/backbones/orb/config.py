@@ -178,7 +178,7 @@ class ORBBackboneConfig(BackboneConfig):
         page = facts.download.page
 
         def fetch(_: str) -> Path:
-            # the vendor's client asks the network before its cache, for half a minute where there is none
+            # the vendor's client tries the network before its cache, for half a minute if there is none
             known = find_latest_cached(page)
             if known is None and not has_route(page):
                 raise ConnectionError

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PETBackbone(MultiHeadBackbone):
-    """Adapter of ``PETBackend``, which adds the energies of elements and the scale stored alongside it."""
+    """Adapter of ``PETBackend``; it adds the element energies and the scale stored alongside the model."""
 
     scale: Tensor
     isolated: Tensor

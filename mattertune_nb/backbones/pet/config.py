@@ -153,7 +153,7 @@ class PETBackboneConfig(TrustingBackboneConfig):
             raise ConfigError(msg) from exc
 
     def _file(self) -> Path:
-        """Return the file of the weights, downloaded where it has a name."""
+        """Return the file of the weights, downloaded if given by name."""
         if self.checkpoint is not None:
             return self.existing_checkpoint()
         name = self.pretrained_model

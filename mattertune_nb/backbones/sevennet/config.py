@@ -27,7 +27,7 @@ _HARMLESS = {
     for module in ("core.", "_core.")
     for name in ("_reconstruct", "scalar")
 } | {"numpy.dtype", "numpy.ndarray"}
-"""What the vendor's checkpoints hold beside tensors and builtins; unpickling it runs no code."""
+"""Objects in the vendor's checkpoints other than tensors and builtins; unpickling them runs no code."""
 
 _ELEMENTS = "89, H to Pu but Po, At, Rn, Fr and Ra"
 _LICENCE = "MIT, as the package sevenn"

@@ -39,7 +39,7 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
     Raises
     ------
     DataError
-        ASE knows no such format, cannot read it, or finds no structure.
+        ASE does not know the format, cannot read the file, or finds no structure in it.
     MissingExtraError
         A package needed to read it is missing.
     """

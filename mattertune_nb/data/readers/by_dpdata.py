@@ -43,7 +43,7 @@ def read_by_dpdata(path: Path, fmt: str, what: str, *, is_labelled: bool = True)
     kind = dpdata.LabeledSystem if is_labelled else dpdata.System
     try:
         frames = _frames(kind(str(path), fmt=fmt))
-    except Exception as exc:  # dpdata raises whatever it stumbles over
+    except Exception as exc:  # dpdata can raise any error
         msg = f"{path}: cannot be read as {what} ({cause(exc)})."
         raise DataError(msg) from exc
     if not frames:

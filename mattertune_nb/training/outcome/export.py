@@ -35,9 +35,9 @@ def export(
     to
         One of :data:`FORMATS`.
     path
-        The file; not given: in the run's directory.
+        The file; by default in the run's directory.
     member
-        Which of the copies of the last block is written, where there are some.
+        Index of the copy of the last block to write, if there are copies.
 
     Raises
     ------
