@@ -99,9 +99,10 @@ class ModelConfig(HyperParameters):
     )
     last_block_copies: int = setting(
         1,
-        "Copies of the last interaction block and of the readout, which share all before them and learn from "
-        "other bootstrap samples of the frames: an ensemble in one run, for little more time. "
-        "Where they differ, the model is unsure. Train for several times as many epochs as there are copies.",
+        "Copies of the last interaction block and the readout. They share everything before and learn from "
+        "different bootstrap samples of the frames: an ensemble in one run, at little extra cost. Where the "
+        "copies differ, the model is uncertain. Train for several times as many epochs as there are copies; "
+        "with SGD, each copy moves as many times slower.",
         label="Copies of the last block",
         fixed=True,
         ge=1,
