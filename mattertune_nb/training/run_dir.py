@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import RunError
-from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD
+from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD, SERIES
 from mattertune_nb.data.division.dividing import STAGES
 from mattertune_nb.training.claim import claimed
 from mattertune_nb.training.config import MatterTunerConfig
@@ -139,7 +139,13 @@ class RunDirectory:
         try:
             if run.config_file.is_file():
                 return run
-            msg = f"{path}: not a run directory: it contains no config.yaml. Check the path."
+            if (run.path / SERIES).is_file():
+                msg = (
+                    f"{path}: contains several runs. Open one of them, or all as mt.EnsembleRun(path) or "
+                    "mt.LearningCurve(path)."
+                )
+            else:
+                msg = f"{path}: not a run directory: it contains no config.yaml. Check the path."
         except OSError as exc:
             msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)

@@ -17,6 +17,11 @@ def trained(morse_config):
     return new_ensemble(morse_config("few", max_epochs=1), 2).train()
 
 
+def test_its_folder_is_no_run_and_the_error_says_how_to_open_it(trained):
+    with pytest.raises(mt.RunError, match=r"several runs.*mt\.EnsembleRun"):
+        mt.Run.attach(trained.path)
+
+
 def test_predictor_and_calculator_give_mean_and_spread_of_members_of_other_seeds(
     trained, copper_xyz
 ):
