@@ -82,7 +82,7 @@ def test_a_member_that_was_stopped_is_resumed_and_the_others_follow(morse_config
         patch.setattr(RunSupervisor, "on_train_epoch_end", stop_at_first)
         assert not series.train().is_done()
     assert [run.status().state for run in series.runs] == ["stopped"]
-    with pytest.raises(mt.RunError, match="an ensemble needs two"):
+    with pytest.raises(mt.RunError, match="an ensemble needs at least two"):
         series.model()
     assert mt.EnsembleRun(series.path).train().is_done()
     assert len(series.runs) == 2
@@ -102,7 +102,7 @@ def test_its_folder_stands_for_a_run(trained, copper_xyz, tmp_path, morse_config
         new_ensemble(morse_config("one"), 1)
     with pytest.raises(mt.RunError, match="'few' is in use"):
         new_ensemble(morse_config("few"), 2)
-    with pytest.raises(mt.RunError, match="holds no ensemble"):
+    with pytest.raises(mt.RunError, match="contains no ensemble"):
         mt.EnsembleRun(trained.runs[0].path)
 
 
