@@ -187,7 +187,7 @@ TRUST_FAULTS = (
     ),
     Fault(
         "a spread that is a variance",
-        "model/ensemble.py",
+        "model/spread.py",
         "stacked[base].std(dim=0)",
         "stacked[base].var(dim=0)",
         ("training/test_ensemble.py",),

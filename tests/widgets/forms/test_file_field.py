@@ -94,7 +94,7 @@ def test_an_upload_that_is_too_large_is_refused_with_what_to_do(editor):
     content = bytes(LARGEST_UPLOAD + 1)
     upload(editor, "<big>.xyz", content)
     assert "larger than 10\u00a0MB. Copy it to a folder of the server" in editor._note.value
-    assert "&lt;big&gt;.xyz was not kept" in editor._note.value
+    assert "&lt;big&gt;.xyz was not saved" in editor._note.value
     assert not Path("uploads").exists()
 
 
