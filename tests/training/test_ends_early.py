@@ -74,7 +74,9 @@ def test_a_run_that_early_stopping_has_ended_stays_ended(interval, morse_config)
     run = mt.MatterTuner(config).tune().run.directory
     before, step = run.metrics(), run.status().step
     assert run.status().state == "finished"
-    with pytest.warns(UserWarning, match=r"Early stopping on val/forces_mae has already ended this run"):
+    with pytest.warns(
+        UserWarning, match=r"Early stopping on val/forces_mae has already ended this run"
+    ):
         result = mt.MatterTuner(config).resume(run)
     assert result.trainer.global_step == step
     assert run.metrics() == before
