@@ -58,9 +58,8 @@ def fetched(name: str, facts: BackboneFacts, fetch: Callable[[str], Path]) -> Ma
         names = " and ".join(download.files)
         msg = (
             f"pretrained_model: {name} is not on this machine and cannot be downloaded "
-            f"({type(exc).__name__}). On a "
-            f"machine with network access, get {names} from {download.page}, put "
-            f"{'it' if len(download.files) == 1 else 'them into one folder'} anywhere here, and give "
+            f"({type(exc).__name__}). On a machine with network access, get {names} from {download.page}, "
+            f"put {'it' if len(download.files) == 1 else 'them into one folder'} anywhere here, and give "
             f"{'its path' if len(download.files) == 1 else 'the folder'} as model.checkpoint."
         )
         raise ConfigError(msg) from exc

@@ -6,8 +6,7 @@ ELSEWHERE = {
     "jmp": "JMP is a code repository rather than a package; it needs a package that installs with torch 2.6 "
     "or newer",
     "equiformerv2": "EquiformerV2 was last part of fairchem-core 1.10, which pins torch to 2.4 and NumPy "
-    "below 2; "
-    "a package for current torch is needed",
+    "below 2; a package for current torch is needed",
     "grace": "GRACE (tensorpotential 0.6) is a TensorFlow model, which torch cannot train; it "
     "needs a port to torch",
     "dpa": "DPA (deepmd-kit 3.2) builds neighbours and descriptors with operators of its own library, which "

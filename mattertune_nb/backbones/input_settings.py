@@ -31,8 +31,7 @@ def spin(default: float | None = 1.0, not_set: str = "") -> Any:
     return setting(
         default,
         "Spin multiplicity of structures without 'spin' in their info, for weights that depend on the spin, "
-        "such as "
-        f"those of OMol25. {not_set}".rstrip(),
+        f"such as those of OMol25. {not_set}".rstrip(),
         label="Spin multiplicity",
         ge=0,
     )

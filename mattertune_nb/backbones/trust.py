@@ -87,8 +87,7 @@ def require_remembered(file: Path, sha256: str) -> None:
     elif not (cache_folder("trusted") / sha256).exists():
         msg = (
             f"trust_checkpoint: {file} runs code when it is loaded, and has not been trusted on this "
-            f"machine. If "
-            "you trust those who made it, build its backbone once with trust_checkpoint: true."
+            "machine. If you trust those who made it, build its backbone once with trust_checkpoint: true."
         )
     else:
         return

@@ -51,8 +51,8 @@ class ModelCheckpointConfig(StrictConfig):
     )
     save_top_k: int = setting(
         1,
-        "How many of the best checkpoints are kept; -1: all, 0: none. Raise it to average or compare several "
-        "later.",
+        "How many of the best checkpoints are kept; -1: all, 0: none. Raise it to average or compare "
+        "several later.",
         label="Number of best kept",
         ge=-1,
     )

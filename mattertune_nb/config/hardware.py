@@ -28,8 +28,7 @@ class HardwareConfig(StrictConfig):
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = setting(
         "auto",
-        "Kind of processor; 'auto' uses a GPU if there is one. Choose the CPU to leave the GPU "
-        "to others.",
+        "Kind of processor; 'auto' uses a GPU if there is one. Choose the CPU to leave the GPU to others.",
         label="Processor",
         basic=True,
         options={

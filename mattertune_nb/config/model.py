@@ -138,8 +138,8 @@ class ModelConfig(HyperParameters):
         for name, normalizers in self.normalizers.items():
             if name in names and name not in PROPERTIES:
                 text = (
-                    f"'{name}' needs no normalizer: its head uses the mean and spread of the training "
-                    f"labels"
+                    f"'{name}' needs no normalizer: its head uses the mean and spread of the "
+                    "training labels"
                 )
                 raise about(text, "normalizers", name)
             # the energy is there for calculators even if it is not trained on

@@ -135,8 +135,8 @@ class _AdamBaseConfig(_OptimizerConfig):
     weight_decay: float = _l2_penalty()
     amsgrad: bool = setting(
         False,
-        "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in "
-        "a run.",
+        "Use the AMSGrad variant, whose steps never grow again. Try it if the loss oscillates late in a "
+        "run.",
         label="AMSGrad",
         fixed=True,
     )

@@ -22,8 +22,7 @@ class RunConfig(StrictConfig):
     )
     root: Path = setting(
         Path("runs"),
-        "Folder that holds all runs. Change it if the notebook's disk is small, or a project "
-        "has its own.",
+        "Folder that holds all runs. Change it if the notebook's disk is small, or a project has its own.",
         label="Folder of all runs",
         basic=True,
     )

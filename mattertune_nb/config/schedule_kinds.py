@@ -30,8 +30,7 @@ class CountingScheduleConfig(Schedule):
 
     interval: Literal["epoch", "step"] = setting(
         "epoch",
-        "What the schedule counts: epochs, or optimizer steps. Steps are smoother if a run has "
-        "few epochs.",
+        "What the schedule counts: epochs, or optimizer steps. Steps are smoother if a run has few epochs.",
         label="Counted in",
         options={"epoch": "epochs", "step": "optimizer steps"},
     )

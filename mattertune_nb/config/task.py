@@ -112,9 +112,8 @@ class EnergyPropertyConfig(BasePropertyConfig):
     )
     per_atom: bool = setting(
         True,
-        "Divide the error by the number of atoms in the loss, so that large cells do not "
-        "dominate. Turn it off only if all frames have the same size and total energies are "
-        "wanted.",
+        "Divide the error by the number of atoms in the loss, so that large cells do not dominate. Turn it "
+        "off only if all frames have the same size and total energies are wanted.",
         label="Error per atom",
         fixed=True,
     )

@@ -65,8 +65,8 @@ class TrainerConfig(HardwareConfig):
     )
     max_steps: int = setting(
         -1,
-        "Maximum number of optimizer steps; -1: no limit. Set it to compare data sets of different sizes at "
-        "equal cost.",
+        "Maximum number of optimizer steps; -1: no limit. Set it to compare data sets of different sizes "
+        "at equal cost.",
         label="Maximum optimizer steps",
         ge=-1,
         group="training",
@@ -189,8 +189,8 @@ class TrainerConfig(HardwareConfig):
     ewc: EWCConfig | None = setting(
         None,
         "Keep each weight near its pretrained value in proportion to how much predictions away from the "
-        "target depend on it (EWC). Turn it on together with replay, or in its place if steps must not take "
-        "longer.",
+        "target depend on it (EWC). Turn it on together with replay, or in its place if steps must not "
+        "take longer.",
         label="Protect weights used elsewhere",
         group="keep what the model knew",
     )
@@ -224,8 +224,7 @@ class TrainerConfig(HardwareConfig):
     )
     log_every_n_steps: int = setting(
         10,
-        "Optimizer steps between logged training losses. Lower it for a smoother curve of a "
-        "short run.",
+        "Optimizer steps between logged training losses. Lower it for a smoother curve of a short run.",
         label="Steps between logged losses",
         ge=1,
         group="logging",

@@ -242,8 +242,7 @@ def _choices(
         if prop.ase in choice.excluded and choice.key is not None:
             msg = (
                 f"{dataset.name}: '{prop.ase}' is {choice.excluded[prop.ase]}, and therefore not used as a "
-                f"label. "
-                f"Set {prop.key_field}='{choice.key}', or to '{prop.ase}' to use it all the same."
+                f"label. Set {prop.key_field}='{choice.key}', or to '{prop.ase}' to use it all the same."
             )
             raise DataError(msg)
         choices.append(choice)

@@ -120,8 +120,7 @@ def lost_periodicity(case: Case) -> Iterator[Finding]:
             "lost-periodicity",
             "error",
             f"{len(rows)} of {len(facts)} frames have a cell that is not periodic in all directions, "
-            f"although "
-            f"atoms are bonded through its faces (frame {facts.numbers_of(rows[:1])[0]}: "
+            f"although atoms are bonded through its faces (frame {facts.numbers_of(rows[:1])[0]}: "
             f"{facts.crossing[rows[0]]} bonds).",
             'Set pbc="T T T" in the file, or remove the cell if these are clusters.',
             facts.numbers_of(rows),

@@ -84,8 +84,7 @@ def energy_outliers(case: Case) -> Iterator[Finding]:
             "energy-outlier",
             "warning",
             f"the energies of {len(odd)} of {len(which)} frames looked at are up to {1000 * worst:,.0f} "
-            f"meV/atom from the untuned model, {worst / max(spread, 1e-9):.0f} robust standard "
-            "deviations.",
+            f"meV/atom from the untuned model, {worst / max(spread, 1e-9):.0f} robust standard deviations.",
             "Check these calculations: did they converge, and do the energies belong to these structures?",
             case.facts.numbers_of(np.sort(predicted.rows[which[odd]])),
             case.source,
@@ -166,8 +165,7 @@ def unlike_forces(case: Case) -> Iterator[Finding]:
             "unlike-forces",
             "warning",
             f"the labels of {len(odd)} of {len(forces)} frames looked at do not belong to their structures: "
-            f"the "
-            f"untuned model is {times:.0f} times as far off as usual in their forces, and predicts "
+            f"the untuned model is {times:.0f} times as far off as usual in their forces, and predicts "
             f"{np.median(sizes[odd, 1]):.2g} eV/Å where the labels have {np.median(sizes[odd, 0]):.2g}.",
             "Check these frames: do species, positions and labels belong to one calculation?",
             case.facts.numbers_of([forces.rows[k] for k in odd]),

@@ -53,8 +53,7 @@ def duplicates(case: Case) -> Iterator[Finding]:
             "differing-labels",
             "error",
             f"{len(rows)} of {len(facts)} frames are structures that occur again with a different energy: "
-            f"frames "
-            f"{a} and {b} differ by {1000 * most:.3g} meV/atom more than their forces explain.",
+            f"frames {a} and {b} differ by {1000 * most:.3g} meV/atom more than their forces explain.",
             "Two DFT settings are mixed, or labels belong to other frames: keep those of one calculation.",
             facts.numbers_of(rows),
             case.source,

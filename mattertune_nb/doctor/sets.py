@@ -45,8 +45,7 @@ def _overlap(validation: Case, training: Case) -> Iterator[Finding]:
             "validation-in-training",
             "error",
             f"{len(rows)} of {len(validation.facts)} validation frames are also in the training set: errors "
-            f"there show "
-            "how well they were memorised.",
+            "there show how well they were memorised.",
             "Remove them from one of the two, or split a single data set (data.type: auto_split).",
             validation.facts.numbers_of(rows),
             validation.source,

@@ -40,8 +40,8 @@ class Calibration:
     def __str__(self) -> str:
         if self.factor > _SAYS_NOTHING:
             return (
-                f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and carries no information "
-                f"about them"
+                f"the spread is less than 1/{_SAYS_NOTHING} of the errors, and carries no information about "
+                "them"
             )
         is_defined = not np.isnan(self.correlation)
         rank = with_minus(f"{self.correlation:.2f}") if is_defined else "not defined"

@@ -73,8 +73,7 @@ def load(
     if missing and cls is not base:
         msg = (
             f"{file}: {cls.__name__} was given {', '.join(missing)}, which a checkpoint cannot store. Give "
-            f"it "
-            "again, as an argument of load_from_checkpoint."
+            "it again, as an argument of load_from_checkpoint."
         )
         raise ConfigError(msg)
     model = cls(built_from(contents, config), **given)

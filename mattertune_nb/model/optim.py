@@ -42,8 +42,7 @@ def create_optimizer(
         msg = (
             "There is nothing to train: all parameters are frozen. If this is due to Lightning's "
             "BackboneFinetuning: energies, forces and stresses come from the backbone itself, so freeze a "
-            "part of it "
-            "with model.freeze instead."
+            "part of it with model.freeze instead."
         )
         raise ConfigError(msg)
     return config.create_optimizer(trained, factors or {})

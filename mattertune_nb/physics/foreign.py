@@ -268,8 +268,8 @@ def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
     if any(has) and not all(has):
         where = dataset.source(int(chosen[has.index(False)]))
         msg = (
-            f"{where}: energy or forces are missing, which other structures have. Add them, or remove "
-            f"them all."
+            f"{where}: energy or forces are missing, which other structures have. Add them, or remove them "
+            "all."
         )
         raise DataError(msg)
     if not any(has):

@@ -57,8 +57,8 @@ class EnsembleRun(RunSeries):
         there = members_of(self.path)
         if len(there) < 2:
             msg = (
-                f"{self.path}: {len(there)} members have been trained so far; an ensemble needs at least "
-                f"two."
+                f"{self.path}: {len(there)} members have been trained so far; "
+                "an ensemble needs at least two."
             )
             raise RunError(msg)
         # a form starts ensembles, and importing torch would block its kernel for seconds

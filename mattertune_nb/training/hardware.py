@@ -106,8 +106,7 @@ def _notebook_refusal(config: TrainerConfig, n_present: int) -> str | None:
     field = f"devices: {config.devices}" if n_devices != 1 else f"strategy: '{config.strategy}'"
     return (
         f"trainer.{field} cannot be used from inside a notebook's kernel. Start the run in a separate "
-        f"process: "
-        "run = tuner.start()."
+        "process: run = tuner.start()."
     )
 
 

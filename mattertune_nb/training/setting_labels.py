@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,8 +77,8 @@ class Called:
 
 def _alike(labels: Mapping[str, str]) -> list[str]:
     """Return the settings whose label another has too."""
-    named = list(labels.values())
-    return [name for name, label in labels.items() if named.count(label) > 1]
+    times = Counter(labels.values())
+    return [name for name, label in labels.items() if times[label] > 1]
 
 
 def _found(name: str, settings: Mapping[str, Any]) -> list[Any]:

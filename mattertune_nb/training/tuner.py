@@ -133,8 +133,7 @@ class MatterTuner:
         if self.module_class is not FinetuneModuleBase and name is None:
             msg = (
                 f"{self.module_class.__name__} is defined in the notebook or script itself, from which "
-                f"another "
-                "process cannot import it. Move it to a separate file, or use tune()."
+                "another process cannot import it. Move it to a separate file, or use tune()."
             )
             raise RunError(msg)
         return start_run(self.config)

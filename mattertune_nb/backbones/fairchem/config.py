@@ -80,8 +80,8 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
         "esen-sm-conserving-all-oc25",
     ] = setting(
         "uma-s-1p2p1",
-        "Vendor's weights, downloaded at first use from a hub that requires accepting a licence and a token "
-        "(HF_TOKEN).",
+        "Vendor's weights, downloaded at first use from a hub that requires accepting a licence and a "
+        "token (HF_TOKEN).",
         label="Pretrained weights",
         basic=True,
         options={

@@ -73,8 +73,7 @@ class BatchSettings(HyperParameters):
     graph_disk_mb: float = setting(
         2000.0,
         "Disk space for graphs in your cache folder, so that the next run on the same structures need not "
-        "rebuild them; "
-        "0: none.",
+        "rebuild them; 0: none.",
         label="Disk for graphs",
         unit="MB",
         ge=0,

@@ -75,8 +75,7 @@ def untrained_elements(elements: Mapping[str, Sequence[str]]) -> list[str]:
         if absent:
             notes.append(
                 f"{', '.join(absent)} occurs in {stage} but not in train: no reference energy is fitted for "
-                f"it, "
-                "so its energy errors are meaningless. Train on such frames too, or leave them out."
+                "it, so its energy errors are meaningless. Train on such frames too, or leave them out."
             )
     return notes
 

@@ -87,8 +87,7 @@ def divide(
         if sizes.counts[k] and not (part == k).any():
             msg = (
                 f"{dataset.name}: no structure is left for {stage}, because {n_repeated} of {n} frames "
-                f"repeat "
-                "others. Add frames."
+                "repeat others. Add frames."
             )
             raise DataError(msg)
     taken = tuple(int((part == k).sum()) for k in range(len(STAGES)))

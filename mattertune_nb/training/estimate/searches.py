@@ -150,14 +150,13 @@ def largest_batch(
     while largest < len(order) and needed.at(largest + 1) < limit:
         largest += 1
     note = (
-        f"{largest} structures take about {size(int(needed.at(largest)))} of the {size(int(limit))} that "
-        f"are free. Larger batches mean fewer steps per epoch: combine them with more epochs or a higher "
-        f"rate."
+        f"{largest} structures take about {size(int(needed.at(largest)))} of the {size(int(limit))} that are "
+        "free. Larger batches mean fewer steps per epoch: combine them with more epochs or a higher rate."
     )
     if largest == len(order):
         note = (
-            f"All {largest} structures fit. A batch of 4 to 32 usually learns faster than one of all "
-            f"frames."
+            f"All {largest} structures fit. "
+            "A batch of 4 to 32 usually learns faster than one of all frames."
         )
     return Found("data.batch_size", tried, seconds, "seconds per structure", float(largest), note)
 

@@ -167,8 +167,7 @@ class NewSettings(Callback):
             if trainer.fit_loop._can_stop_early:
                 self.note = (
                     f"Early stopping on {callback.monitor} has already ended this run, so nothing was "
-                    f"trained "
-                    "now. To go on, raise its patience or turn it off (trainer.early_stopping)."
+                    "trained now. To go on, raise its patience or turn it off (trainer.early_stopping)."
                 )
                 log.warning("%s", self.note)
             return

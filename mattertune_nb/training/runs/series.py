@@ -82,8 +82,7 @@ class RunSeries:
         except FileExistsError as exc:
             msg = (
                 f"The name '{folder.name}' is in use in {folder.parent}. Choose another run.name, or "
-                f"continue "
-                f"the existing one: mattertune-nb resume {folder}"
+                f"continue the existing one: mattertune-nb resume {folder}"
             )
             raise RunError(msg) from exc
         except OSError as exc:

@@ -290,8 +290,8 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         if self._status is None or not self._status.is_active:
             return ""
         return (
-            f"{self._header.value}{self._message.value}<i>run.stop() ends it, run.resume() continues "
-            f"it.</i>"
+            f"{self._header.value}{self._message.value}"
+            "<i>run.stop() ends it, run.resume() continues it.</i>"
         )
 
     def draw(self) -> Figure | None:

@@ -244,7 +244,6 @@ def summary_html(table: DatasetTable, total: int) -> str:
     formulas = "1 formula" if table.n_formulas() == 1 else f"{table.n_formulas()} formulas"
     return (
         f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
-        f"atoms: {elements}. "
-        f"Frames with labels: {html.escape(held)}. Energies are relative to per-element references. "
-        "Drag over a plot to select its frames; click a point or a bar.</div>"
+        f"atoms: {elements}. Frames with labels: {html.escape(held)}. Energies are relative to per-element "
+        "references. Drag over a plot to select its frames; click a point or a bar.</div>"
     )

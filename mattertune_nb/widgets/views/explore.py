@@ -270,8 +270,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         sample = "" if len(frames) == len(self.dataset) else f", {len(frames)} structures of it"
         self._map_note.value = unbroken(
             '<div style="line-height:1.4">Similarity map: the two principal components (PC) of the atomic '
-            "environments: "
-            "distances up to 6 Å between each pair of elements, and the elements' shares, "
+            "environments: distances up to 6 Å between each pair of elements, and the elements' shares, "
             f"averaged over the atoms of a structure{sample}. Colours as for the formulas.</div>"
         )
 
