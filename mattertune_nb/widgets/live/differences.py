@@ -53,7 +53,8 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     names = dict.fromkeys(name for one in differing for name in one)
     if not names:
         return None
-    called = Called([runs[name].settings for name in kept])
+    # as in `names_in_config`, so that axes and the line below them agree
+    called = Called([one.settings for one in runs.values()])
     columns = [
         _axis(called.label(name), [one.get(name) for one in differing], partial(called.value, name))
         for name in names
