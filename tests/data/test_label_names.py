@@ -30,6 +30,8 @@ def test_each_name_of_the_table_is_told_in_any_case(name, label, kind, source):
         "dft_total_energy",
         "TotalEnergy",
         "dft_energy_eV",
+        "wb97x_dz.energy",
+        "hf_tz.energy",
     ],
 )
 def test_a_total_energy_is_told_by_its_words(name):
@@ -39,6 +41,14 @@ def test_a_total_energy_is_told_by_its_words(name):
 
 @pytest.mark.parametrize("name", ["forces_eV_per_A", "dft forces eV per Ang", "stress_eV_per_A3"])
 def test_a_unit_may_be_written_with_per(name):
+    reading = read_name(name)
+    assert (reading.label is None, reading.excluded, reading.doubt) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["wb97x_dz.forces", "atomForces", "lattice_stress", "stress_voigt"]
+)
+def test_a_word_that_excludes_an_energy_need_not_exclude_forces_or_a_stress(name):
     reading = read_name(name)
     assert (reading.label is None, reading.excluded, reading.doubt) == (False, None, None)
 
@@ -73,7 +83,19 @@ def test_what_cannot_be_a_label_is_excluded_with_what_it_is(name, what):
 
 @pytest.mark.parametrize(
     "name",
-    ["y", "E", "E0", "U0", "dft_d3_energy", "virial_stress", "hydration_energy", "spring_forces"],
+    [
+        *(
+            "y",
+            "E",
+            "E0",
+            "U0",
+            "dft_d3_energy",
+            "hydration_energy",
+            "relaxed_energy",
+            "hartree_energy",
+        ),
+        *("virial_stress", "vasp_stress", "spring_forces"),
+    ],
 )
 def test_what_a_name_leaves_open_is_doubtful(name):
     assert read_name(name).doubt

@@ -39,9 +39,13 @@ KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
     ("totenergy", "energy", "plain", "RuNNer, n2p2"),
     ("energies", "energy", "of atoms", "ASE"),
     ("toten", "energy", "free energy", "VASP"),
+    ("e_fr_energy", "energy", "free energy", "pymatgen, vasprun.xml"),
+    ("e_0_energy", "energy", "plain", "pymatgen, vasprun.xml"),
     ("uncorrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
     ("corrected_total_energy", "energy", "plain", "Materials Project, MPtrj"),
     ("force", "forces", "plain", "GPUMD, RuNNer, dpdata, CHGNet"),
+    ("atomic_forces", "forces", "plain", "ColabFit"),
+    ("cauchy_stress", "stresses", "plain", "ColabFit"),
     ("gradient", "forces", "gradient", "TURBOMOLE, ORCA"),
     ("gradients", "forces", "gradient", "xtb"),
     ("virial", "stresses", "virial", "GAP, GPUMD"),
@@ -51,13 +55,14 @@ KNOWN: tuple[tuple[str, str, Kind, str], ...] = (
 
 _METHODS = _words(
     "dft qm ref reference pbe pbe0 pbesol revpbe rpbe pw91 lda gga ggau scan r2 r2scan rscan hse hse06 "
-    "b3lyp blyp wb97x wb97m b97 m06 m062x tpss optb88 optb86b beef ccsd ccsdt mp2 cc scf ks vasp cp2k "
-    "qe espresso castep aims orca psi4 gaussian siesta abinit gpaw dftb xtb gfn2 gfn1 tot total final"
+    "b3lyp blyp wb97x wb97m wb97 b97 m06 m062x tpss optb88 optb86b beef hf ccsd ccsdt mp2 cc dz tz qz cbs "
+    "svp tzvp tzvpp qzvp scf ks vasp cp2k qe espresso castep aims orca psi4 gaussian siesta abinit gpaw "
+    "dftb xtb gfn2 gfn1 tot total final"
 )
 """Words that say how a total energy was computed; next to one of them a bare ``E`` means an energy."""
 
 _HARMLESS = _METHODS | _words(
-    "free potential pot uncorrected relaxed unrelaxed initial ground state system structure config "
+    "free potential pot uncorrected unrelaxed initial ground state system structure config "
     "configuration cell supercell frame true train data label labels sp single point static md 0 0k sigma "
     "sigma0 extrapolated raw all atoms tensor voigt"
 )
@@ -82,7 +87,14 @@ _DOUBTFUL_ENERGIES = {
     "reference_energy": "the label, or the energy of a reference",
     "energy_reference": "the label, or the energy of a reference",
     "electronic_energy": "a total, or one without the repulsion of the nuclei",
+    "hartree_energy": "an energy in Hartree, or the Hartree term alone",
 }
+
+_DOUBTFUL_WORDS = {
+    (ENERGY.name, "relaxed"): "the energy of this structure, or of another to which it relaxes",
+    (STRESSES.name, "vasp"): "VASP's stress is in kbar with the opposite sign, others mean eV/Å³",
+}
+"""Words that leave open what a label of some kind means, with the reason."""
 
 _EXCLUDED: dict[str, str] = {
     word: reason
@@ -114,10 +126,15 @@ _EXCLUDED: dict[str, str] = {
 }
 
 _TERMS = _EXCLUDED["d3"]
+_OF_ENERGIES_ALONE = {FORCES.name: _words("atom atomic"), STRESSES.name: _words("lattice")}
+"""Words that exclude an energy, but not these labels."""
+
 _WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+(?![a-z])\d*|\d+")
-_GLUED = re.compile(r"(energies|energy|forces|force|stress|virials|virial|gradients|gradient)")
+_GLUED = re.compile(
+    r"(energies|energy|forces|force|stresses|stress|virials|virial|gradients|gradient)"
+)
 _PER_ATOM = re.compile(r"per[_\- ]?at(om)?(?![a-z])|peratom|/[_ ]?at(om)?s?(?![a-z])|(?<![a-z])pa$")
-_OF_FORCES = re.compile(r"(?<![a-z])(mag|norm|max|min|mean|sum|net|x|y|z)(?![a-z])")
+_OF_FORCES = re.compile(r"(?<![a-z0-9])(mag|norm|max|min|mean|sum|net|x|y|z)(?![a-z])")
 
 UNIT_WORDS = _words(
     "ev mev hartree ha kcal kj mol ry rydberg au gpa kbar kb bar mpa ang angstrom bohr nm a3 ang3 a"
@@ -185,15 +202,21 @@ def read_name(name: str) -> Reading:
         return Reading(label, rank=500, doubt="with a correction, or the correction alone")
     if reasons:
         return Reading(label, excluded=reasons[0])
-    doubt = _doubt(words)
+    doubt = _doubt(label, words)
     return Reading(
         label, "free energy" if "free" in words else "plain", 500 if doubt else 100, doubt=doubt
     )
 
 
-def _doubt(words: frozenset[str]) -> str | None:
+def _doubt(label: str, words: frozenset[str]) -> str | None:
     """Return why the meaning of a name is unclear, if it has a word that may change it."""
-    strange = sorted(w for w in words - _HARMLESS - _ALL_LABEL_WORDS if not w.isdigit())
+    known = [
+        why for (other, word), why in _DOUBTFUL_WORDS.items() if other == label and word in words
+    ]
+    if known:
+        return known[0]
+    harmless = _HARMLESS | _OF_ENERGIES_ALONE.get(label, frozenset())
+    strange = sorted(w for w in words - harmless - _ALL_LABEL_WORDS if not w.isdigit())
     return f"the meaning of '{strange[0]}' in its name is unknown" if strange else None
 
 
@@ -232,7 +255,11 @@ def _label_of(words: frozenset[str]) -> tuple[str | None, Kind]:
 
 
 def _not_energy(low: str, words: frozenset[str], label: str, kind: Kind) -> Reading:
-    reasons = [_EXCLUDED[word] for word in words if word in _EXCLUDED]
+    reasons = [
+        reason
+        for word, reason in _EXCLUDED.items()
+        if word in words and word not in _OF_ENERGIES_ALONE[label]
+    ]
     if label == FORCES.name and (_OF_FORCES.search(low.replace("_", " ")) or "constant" in words):
         reasons.append("a part of the forces alone")
     if reasons and not (set(reasons) == {_TERMS} and words & _METHODS):
@@ -240,5 +267,5 @@ def _not_energy(low: str, words: frozenset[str], label: str, kind: Kind) -> Read
     if "virial" in words and label == STRESSES.name and kind == "plain":
         text = "mlearn's virial_stress is in kbar with VASP's sign, others mean eV/Å³"
         return Reading(label, rank=500, doubt=text)
-    doubt = "with a correction, or the correction alone" if reasons else _doubt(words)
+    doubt = "with a correction, or the correction alone" if reasons else _doubt(label, words)
     return Reading(label, kind, 500 if doubt else 100, doubt=doubt)
