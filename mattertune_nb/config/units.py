@@ -11,8 +11,9 @@ from mattertune_nb.config.base import StrictConfig, setting
 EnergyUnit = Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol", "eV/atom"]
 LengthUnit = Literal["Å", "Bohr", "nm"]
 ForceUnit = Literal[
-    "eV/Å", "meV/Å", "Hartree/Bohr", "Ry/Bohr", "kcal/mol/Å", "kJ/mol/Å", "kJ/mol/nm"
-]
+    "eV/Å", "meV/Å", "eV/Bohr", "Hartree/Bohr", "Hartree/Å", "Ry/Bohr", "Ry/Å", "kcal/mol/Å",
+    "kcal/mol/Bohr", "kJ/mol/Å", "kJ/mol/nm",
+]  # fmt: skip
 StressUnit = Literal["eV/Å³", "GPa", "kbar", "bar", "Hartree/Bohr³", "Ry/Bohr³", "meV/Å³"]
 
 _ALIKE = {

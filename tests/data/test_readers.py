@@ -115,6 +115,31 @@ def test_records_of_chgnet_have_energies_per_atom_and_stress_in_kbar(data, tmp_p
     assert atoms.calc.results["magmoms"].tolist() == [0.5, 0.0]
 
 
+def test_a_structure_of_pymatgen_beside_other_names_keeps_their_units(tmp_path):
+    """CHGNet's kbar is that of its own names; a stress beside 'energy' and 'forces' is taken as it is."""
+    stress = [[0.01, 0, 0], [0, 0.02, 0], [0, 0, 0.03]]
+    plain = {"energy": -6.8, "forces": RECORD["force"], "stress": stress, "steps": [[1], [1, 2]]}
+    records = [{"structure": RECORD["structure"], **plain}] * 2
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    nested = [{"structure": RECORD["structure"], "outputs": plain, "num_atoms": 2}]
+    (tmp_path / "mlearn.json").write_text(json.dumps(nested))
+    for name in ("a.json", "a.jsonl", "mlearn.json"):
+        labels = mt.open_dataset(tmp_path / name).labels(0)
+        assert labels["energy"] == -6.8
+        assert labels["forces"].tolist() == RECORD["force"]
+        assert labels["stresses"].tolist() == [0.01, 0.02, 0.03, 0, 0, 0]
+
+
+def test_columns_whose_names_leave_the_units_open_are_refused_in_short(tmp_path):
+    columns = {"structures": [RECORD["structure"]] * 3, "energies": [-3.4] * 3, "stresses": [0] * 3}
+    (tmp_path / "a.json").write_text(json.dumps(columns))
+    with pytest.raises(DataError, match="Name the columns structure, energy or") as error:
+        mt.open_dataset(tmp_path / "a.json")
+    assert "(structures, energies, stresses)" in str(error.value)
+    assert len(str(error.value)) < 400
+
+
 def test_a_disordered_structure_is_refused(tmp_path):
     half = {"species": [{"element": "Na", "occu": 0.5}], "abc": [0, 0, 0]}
     record = RECORD | {"structure": RECORD["structure"] | {"sites": [SITES[0], half]}}
@@ -134,7 +159,7 @@ def test_plain_lists_are_read_with_any_label(stress, tmp_path):
     }
     record |= {
         "energy": -6.8,
-        "forces": [[0.1, 0, 0], [-0.1, 0, 0]],
+        "forces": [0.1, 0, 0, -0.1, 0, 0],
         "stress": stress,
         "band_gap": [1.5],
         "site": [1, 2],
@@ -142,6 +167,7 @@ def test_plain_lists_are_read_with_any_label(stress, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([record, record]))
     opened = mt.open_dataset(tmp_path / "a.json")
     assert opened.labels(1)["energy"] == -6.8
+    assert opened.labels(1)["forces"].tolist() == [[0.1, 0, 0], [-0.1, 0, 0]]
     assert opened.labels(1)["stresses"].tolist() == [0.01, 0.02, 0.03, 0, 0, 0]
     assert opened.frame(1).info["band_gap"] == 1.5
     assert opened.frame(1).arrays["site"].tolist() == [1, 2]
