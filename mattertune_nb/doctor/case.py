@@ -51,6 +51,8 @@ class Case:
         Symbols of the elements known to the backbone; ``None``: any.
     exchanged
         Two exchanged elements, if the backbone was asked and found some.
+    asked
+        Labels of which the user must say which value they are.
     """
 
     facts: Facts
@@ -58,6 +60,7 @@ class Case:
     predicted: Predicted | None = None
     elements: tuple[str, ...] | None = None
     exchanged: Exchanged | None = None
+    asked: frozenset[str] = frozenset()
 
     @cached_property
     def energies(self) -> EnergiesCompared | None:

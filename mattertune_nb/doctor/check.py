@@ -102,8 +102,11 @@ def check(
     opened = [_opened(one, model) for one in given]
     # as in a run, isolated atoms are references rather than frames
     looked_at = [without_isolated_atoms({"": dataset})[0][""] for dataset, _ in opened]
-    cases = [look_at(dataset, model, progress=progress or _silent) for dataset in looked_at]
-    findings = [finding for _, questions in opened for finding in questions]
+    cases = [
+        replace(look_at(dataset, model, progress=progress or _silent), asked=frozenset(questions))
+        for dataset, (_, questions) in zip(looked_at, opened, strict=True)
+    ]
+    findings = [finding for _, questions in opened for finding in questions.values()]
     # two parts of one source cannot be distinguished by its name
     is_one_source = len({case.source for case in cases}) < len(cases)
     parts = ("training", "validation") if is_one_source else ("",) * len(cases)
@@ -169,10 +172,10 @@ def _pictured(findings: Iterable[Finding], case: Case) -> list[Finding]:
     return [with_picture(finding, case.facts.dataset) for finding in findings]
 
 
-def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, list[Finding]]:
-    """Open data; label names in files are determined, and reported if they are unclear."""
+def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, dict[str, Finding]]:
+    """Open data; label names in files are determined, with a finding for each that is unclear."""
     if not isinstance(data, (str, Path)):
-        return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), []
+        return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), {}
     config = XYZDatasetConfig(src=data)
     dataset = config.create_dataset()
     choices = search_labels(dataset, at_most=_SEARCHED).choices()
@@ -182,8 +185,8 @@ def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, 
     dataset.keys = config.model_copy(update=key_settings(choices)).keys
     remedy = "Name the label in the data set's config; `mattertune-nb init` writes one."
     where = Path(dataset.name).name
-    return dataset, [
-        Finding("label-candidates", "error", choice.question, remedy, source=where)
-        for choice in choices.values()
+    return dataset, {
+        label: Finding("label-candidates", "error", choice.question, remedy, source=where)
+        for label, choice in choices.items()
         if choice.question is not None
-    ]
+    }

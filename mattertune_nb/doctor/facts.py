@@ -12,7 +12,9 @@ from ase.data import covalent_radii
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 from mattertune_nb.data.content import bytes_key, frame_keys
+from mattertune_nb.data.labels.names import read_name
 from mattertune_nb.data.labels.reading import AbsentLabelError
+from mattertune_nb.data.labels.values import numbers_of
 from mattertune_nb.data.soundness import cell_heights, geometry_problem
 from mattertune_nb.model.references import N_ELEMENTS
 
@@ -75,6 +77,8 @@ class Facts:
         Which atoms these are, (n, 2).
     crossing
         Number of bonds through the faces of the cell if it were periodic where it is not, (n,).
+    cell_under
+        The name of a value that fits the atoms as a periodic cell, by position of frames without a cell.
     broken
         Why a frame cannot be processed, by position.
     unread
@@ -98,6 +102,7 @@ class Facts:
     closest: NDArray[np.float64]
     closest_pair: NDArray[np.int64]
     crossing: NDArray[np.int64]
+    cell_under: dict[int, str]
     broken: dict[int, str]
     unread: dict[int, str]
 
@@ -169,6 +174,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
         closest=np.full(n, np.inf),
         closest_pair=np.zeros((n, 2), np.int64),
         crossing=np.zeros(n, np.int64),
+        cell_under={},
         broken={},
         unread={},
     )
@@ -183,6 +189,33 @@ def _add_geometry(facts: Facts, i: int, atoms: Atoms, contacts: Contacts) -> Non
         facts.filling[i] = inside / atoms.cell.volume
         facts.gaps[i], facts.cornered[i] = empty_layers(atoms)
         facts.volume[i] = atoms.cell.volume if atoms.pbc.all() else np.nan
+    elif atoms.cell.rank == 0 and (name := _cell_under(atoms)) is not None:
+        facts.cell_under[i] = name
+
+
+def _cell_under(atoms: Atoms) -> str | None:
+    """Return the name of nine numbers that, as a periodic cell, bond the atoms to their images."""
+    for key, value in atoms.info.items():
+        matrix = numbers_of(value)
+        if matrix is None or matrix.size != 9 or read_name(key).label is not None:
+            continue
+        read = atoms.copy()
+        read.set_cell(matrix.reshape(3, 3))
+        if read.cell.rank < 3:
+            continue
+        crossing = Contacts(read).n_crossing
+        read.pbc = True
+        if crossing >= enough_bonds(len(read)) and Contacts(read).closest()[0] > OVERLAP:
+            return str(key)
+    return None
+
+
+def enough_bonds(n_atoms: NDArray[np.int64] | int) -> NDArray[np.float64]:
+    """Return from how many bonds on atoms through the faces of a cell are those of a crystal.
+
+    A molecule that just touches the face of its box is none.
+    """
+    return np.maximum(1, np.asarray(n_atoms) ** (2 / 3) / 4)
 
 
 def _add_labels(facts: Facts, i: int, contacts: Contacts) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.doctor.facts import OVERLAP, groups
+from mattertune_nb.doctor.facts import OVERLAP, enough_bonds, groups
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def lost_periodicity(case: Case) -> Iterator[Finding]:
     """Find crystals declared non-periodic: atoms would be bonded through the faces of the cell."""
     facts = case.facts
     rows = np.flatnonzero((facts.crossing > 0) & ~facts.periodic.all(axis=1))
-    # a molecule that just touches the face of its box is not a crystal
-    rows = rows[facts.crossing[rows] >= np.maximum(1, facts.n_atoms[rows] ** (2 / 3) / 4)]
+    rows = rows[facts.crossing[rows] >= enough_bonds(facts.n_atoms[rows])]
     if len(rows):
         yield Finding(
             "lost-periodicity",
@@ -124,6 +123,18 @@ def lost_periodicity(case: Case) -> Iterator[Finding]:
             f"{facts.crossing[rows[0]]} bonds).",
             'Set pbc="T T T" in the file, or remove the cell if these are clusters.',
             facts.numbers_of(rows),
+            case.source,
+        )
+    if facts.cell_under:
+        stray = sorted(facts.cell_under)
+        name = facts.cell_under[stray[0]]
+        yield Finding(
+            "lost-periodicity",
+            "error",
+            f"{len(stray)} of {len(facts)} frames have no cell, although the nine numbers of '{name}' fit "
+            f"their atoms as one: atoms would be bonded through its faces.",
+            f"Rename '{name}' to Lattice in the file, or remove it if these are clusters.",
+            facts.numbers_of(stray),
             case.source,
         )
 

@@ -29,6 +29,7 @@ _SAME_DISTANCES = 1e-7
 """The same for the sum over all neighbours of a power of their distance."""
 
 _COMPARED = 200  # frames with the same energy
+_TOLD = 3  # energies named in a message
 
 _NET_FORCE = 0.02  # eV/Å per atom; DFT without drift correction leaves 0.007
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
@@ -60,7 +61,7 @@ def missing_labels(case: Case) -> Iterator[Finding]:
         ("forces", np.isfinite(facts.net_force)),
     ):
         rows = np.flatnonzero(~has & ~unread)
-        if has.any() and len(rows):
+        if has.any() and len(rows) and label not in case.asked:
             yield Finding(
                 "missing-label",
                 "warning",
@@ -69,7 +70,8 @@ def missing_labels(case: Case) -> Iterator[Finding]:
                 facts.numbers_of(rows),
                 case.source,
             )
-    if not unread.any() and np.isnan(facts.energy).all() and np.isnan(facts.net_force).all():
+    has_none = np.isnan(facts.energy).all() and np.isnan(facts.net_force).all()
+    if has_none and not unread.any() and not case.asked:
         yield Finding(
             "missing-label",
             "warning",
@@ -86,32 +88,34 @@ def placeholder_energies(case: Case) -> Iterator[Finding]:
     if len(np.unique(facts.keys.structure[has])) < _DIFFERENT:
         return
     values, of_frame, counts = np.unique(facts.energy[has], return_inverse=True, return_counts=True)
-    for k, value in enumerate(values.tolist()):
-        rows = has[of_frame == k]
-        n = _n_different(facts, rows)
-        if n < 2:
-            continue
-        is_zero = value == 0.0
-        if is_zero or (n >= _DIFFERENT and counts[k] > _REPEATED * len(has)):
-            yield Finding(
-                "placeholder-energy",
-                "error",
-                f"{counts[k]} of {len(has)} frames have the energy {value:.8g} eV although their structures "
-                "differ.",
-                "Give the computed energies, or remove these frames.",
-                facts.numbers_of(rows),
-                case.source,
-            )
-    rows = has[facts.energy[has] == 0.0]
-    if len(rows) == 1:
-        yield Finding(
-            "placeholder-energy",
-            "error",
-            "the energy of one frame is exactly zero.",
-            "Give the computed energy, or remove the frame.",
-            facts.numbers_of(rows),
-            case.source,
-        )
+    alike = [has[of_frame == k] for k in range(len(values))]
+    is_many = [
+        rows
+        for rows, value, count in zip(alike, values, counts, strict=True)
+        if value != 0.0 and count > _REPEATED * len(has) and _n_different(facts, rows) >= _DIFFERENT
+    ]
+    zero = has[facts.energy[has] == 0.0]
+    if len(zero) == 1 or _n_different(facts, zero) > 1:
+        what = "has the energy 0 eV" if len(zero) == 1 else "have the energy 0 eV"
+        yield _placeholder(facts, zero, len(has), what, case.source)
+    if is_many:
+        rows = np.sort(np.concatenate(is_many))
+        told = [f"{facts.energy[group[0]]:.8g} eV in {len(group)}" for group in is_many[:_TOLD]]
+        more = ", …" if len(is_many) > _TOLD else ""
+        what = f"have the energy of others ({', '.join(told)}{more})"
+        yield _placeholder(facts, rows, len(has), what, case.source)
+
+
+def _placeholder(facts: Facts, rows: NDArray[np.intp], n: int, what: str, source: str) -> Finding:
+    differ = "" if len(rows) == 1 else " although their structures differ"
+    return Finding(
+        "placeholder-energy",
+        "error",
+        f"{len(rows)} of {n} frames {what}{differ}.",
+        "Give the computed energies, or remove these frames.",
+        facts.numbers_of(rows),
+        source,
+    )
 
 
 def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:

@@ -199,6 +199,24 @@ def test_databases_of_ase_keep_their_row_data(copper, tmp_path):
     assert len(mt.open_dataset(tmp_path / "b.json")) == 3
 
 
+def test_units_that_schnetpack_writes_into_a_database_are_used(tmp_path):
+    with ase.db.connect(tmp_path / "md.db") as db:
+        db.metadata = {
+            "_property_unit_dict": {"energy": "kcal/mol", "forces": "kcal/mol/Ang"},
+            "_distance_unit": "Ang",
+        }
+        data = {"energy": np.array([-100.0]), "forces": np.array([[1.0, 0, 0], [-1.0, 0, 0]])}
+        db.write(Atoms("N2", [[0, 0, 0], [1.1, 0, 0]]), data=data)
+    labels = mt.open_dataset(tmp_path / "md.db").labels(0)
+    kcal = units.kcal / units.mol
+    assert labels["energy"] == pytest.approx(-100 * kcal)
+    assert labels["forces"][0, 0] == pytest.approx(kcal)
+    with ase.db.connect(tmp_path / "md.db") as db:
+        db.metadata = {**db.metadata, "_distance_unit": "Bohr"}
+    with pytest.raises(DataError, match=r"Set units\.length of the data set to 'Bohr'"):
+        mt.open_dataset(tmp_path / "md.db").labels(0)
+
+
 def test_a_database_is_known_by_its_content(copper, tmp_path):
     ase.io.write(tmp_path / "a.db", copper(3))
     renamed = (tmp_path / "a.db").rename(tmp_path / "rows.sqlite")

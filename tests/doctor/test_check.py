@@ -30,6 +30,14 @@ def labelled(atoms, **changed):
     return atoms
 
 
+def bare(atoms, **info):
+    """Return a structure without its calculator, and with some values."""
+    atoms = atoms.copy()
+    atoms.calc = None
+    atoms.info |= info
+    return atoms
+
+
 @pytest.fixture(scope="module")
 def copper():
     """Return forty rattled and strained crystals of copper with EMT's labels."""
@@ -98,6 +106,37 @@ def test_equal_energies_by_a_symmetry_are_no_placeholders():
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
     frames = [labelled(atoms, energy=energy) for atoms in frames]
     assert "placeholder-energy" in ids(mt.check(frames))
+
+
+def test_several_energies_that_are_repeated_are_one_finding(copper):
+    frames = [labelled(a, energy=float(i % 4)) for i, a in enumerate(copper)]
+    told = [f for f in mt.check(frames) if f.id == "placeholder-energy"]
+    assert [len(finding.frames) for finding in told] == [10, 30]
+    assert "30 of 40 frames have the energy of others (1 eV in 10, 2 eV in 10, 3 eV in 10)" in str(
+        told[1]
+    )
+
+
+def test_a_label_that_must_be_named_is_not_reported_as_missing_too(copper, tmp_path):
+    frames = [bare(a, total_energy=1.0 + i, dft_energy=2.0 + i**2) for i, a in enumerate(copper)]
+    ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+    assert ids(mt.check(tmp_path / "a.xyz")) == {"label-candidates"}
+
+
+def test_a_cell_under_an_unknown_name_is_reported(copper, tmp_path):
+    frames = []
+    for atoms in copper:
+        frames.append(bare(atoms, energy=atoms.get_potential_energy(), edges=atoms.cell.array))
+        frames[-1].set_cell(None)
+        frames[-1].pbc = False
+    ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+    (finding,) = [f for f in mt.check(tmp_path / "a.xyz") if f.id == "lost-periodicity"]
+    assert len(finding.frames) == len(copper)
+    assert "Rename 'edges' to Lattice" in finding.remedy
+    for atoms in frames:
+        atoms.info["edges"] = 30 * np.eye(3)  # as a polarizability may be
+    ase.io.write(tmp_path / "b.xyz", frames, format="extxyz")
+    assert "lost-periodicity" not in ids(mt.check(tmp_path / "b.xyz"))
 
 
 def test_structures_without_any_label_are_told():

@@ -124,7 +124,8 @@ def frame_bytes(atoms: Atoms) -> int:
 class DBFrames:
     """Rows of an ASE database that match a selection, read one at a time.
 
-    The row's key-value pairs and data are put into ``atoms.info``, which is searched for labels.
+    The row's key-value pairs and data are put into ``atoms.info``, which is searched for labels, and so are
+    the units that SchNetPack writes into the database.
 
     Parameters
     ----------
@@ -147,6 +148,7 @@ class DBFrames:
             with self._connected() as db:
                 rows = db.select(selection, include_data=False)
                 found = [(row.id, row.natoms) for row in rows]
+                self._units = _units_in(db.metadata)
         except Exception as exc:  # sqlite, JSON and ASE each raise their own
             msg = (
                 f"{path}: cannot select '{selection}' ({cause(exc)}). Check the "
@@ -172,10 +174,18 @@ class DBFrames:
         except Exception as exc:
             msg = f"{self.path}, row id {self.ids[i]}: cannot be read ({cause(exc)})."
             raise DataError(msg) from exc
-        atoms.info.update({**row.data, **row.key_value_pairs})
+        atoms.info.update({**self._units, **row.data, **row.key_value_pairs})
         return atoms
 
     def _connected(self) -> Any:
         import ase.db
 
         return ase.db.connect(self.path, type=self._kind)
+
+
+def _units_in(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the units stated in a database, in the form in which a structure states them."""
+    units = {"length_unit": metadata.get("_distance_unit")}
+    for name, unit in (metadata.get("_property_unit_dict") or {}).items():
+        units[f"{name}_unit"] = unit
+    return {name: unit for name, unit in units.items() if isinstance(unit, str)}

@@ -22,9 +22,14 @@ _CELLS = frozenset(
         "unit_cell",
         "unitcell",
         "cell_vectors",
+        "cell_matrix",
         "lattice_vectors",
+        "lattice_matrix",
         "box",
         "box_vectors",
+        "box_matrix",
+        "h_matrix",
+        "simulation_cell",
     )
 )
 
