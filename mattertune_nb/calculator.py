@@ -24,8 +24,8 @@ from mattertune_nb.model.devices import require_device
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.outside import outside_references
+from mattertune_nb.model.potential import Potential
 from mattertune_nb.model.predictions import split_predictions
-from mattertune_nb.model.turns import predicting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class PropertyPredictor:
 
     def __init__(
         self,
-        model: FinetuneModuleBase | str | Path | RunLike,
+        model: Potential | str | Path | RunLike,
         *,
         batch_size: int | None = None,
         max_atoms: int | None = None,
@@ -129,7 +129,7 @@ class PropertyPredictor:
         )
         for batch in loader:
             on_device = batch.to(model.device)
-            with predicting(model):
+            with model.predicting():
                 predictions = model.predict_properties(on_device, properties)
             parts = split_predictions(predictions, on_device, model.properties)
             for index, part in zip(batch.index.tolist(), parts, strict=True):
@@ -137,16 +137,12 @@ class PropertyPredictor:
                 yield index, part
 
 
-def _loaded(model: FinetuneModuleBase | str | Path | RunLike) -> FinetuneModuleBase:
-    return (
-        model
-        if isinstance(model, FinetuneModuleBase)
-        else FinetuneModuleBase.load_from_checkpoint(model)
-    )
+def _loaded(model: Potential | str | Path | RunLike) -> Potential:
+    return model if isinstance(model, Potential) else FinetuneModuleBase.load_from_checkpoint(model)
 
 
 def _checked(
-    model: FinetuneModuleBase,
+    model: Potential,
     atoms: Sequence[Atoms] | AtomsDataset,
     properties: Sequence[PropertyName] | None,
 ) -> tuple[AtomsDataset, Sequence[PropertyName]]:
@@ -196,7 +192,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: FinetuneModuleBase | str | Path | RunLike,
+        model: Potential | str | Path | RunLike,
         device: str | torch.device | None = None,
         dtype: str | None = None,
         **kwargs: Any,
@@ -289,7 +285,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
             self._composition = composition
         backbone = self.model.backbone
         batch = backbone.collate([backbone.graph(self.atoms)]).to(self.model.device)
-        with predicting(self.model):
+        with self.model.predicting():
             self._weights = self._fingerprint()
             predictions = self.model.predict_properties(batch, [p.name for p in wanted])
         (result,) = split_predictions(predictions, batch, self._known)
@@ -302,7 +298,7 @@ class MatterTuneCalculator(Calculator):  # type: ignore[misc]
         self.results["free_energy"] = result[ENERGY.name]
 
 
-def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
+def _in_format(model: Potential, dtype: str) -> Potential:
     """Return a model whose backbone computes in a number format: the same model, or a copy."""
     if dtype not in _FORMATS:
         msg = f"dtype '{dtype}' is unknown. Allowed: {', '.join(_FORMATS)}."
@@ -315,9 +311,7 @@ def _in_format(model: FinetuneModuleBase, dtype: str) -> FinetuneModuleBase:
     return model
 
 
-def _require_finite(
-    result: dict[str, Any], atoms: Atoms, what: str, model: FinetuneModuleBase
-) -> None:
+def _require_finite(result: dict[str, Any], atoms: Atoms, what: str, model: Potential) -> None:
     """Refuse NaN and infinite numbers, and name their cause if known."""
     if next(model.backbone.parameters()).dtype == torch.float16:
         found = (name for name, value in result.items() if not np.isfinite(value).all())
@@ -339,7 +333,7 @@ def _require_finite(
         raise DataError(msg)
 
 
-def warn_outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> None:
+def warn_outside_references(model: Potential, atoms: Sequence[Atoms]) -> None:
     """Warn if :func:`outside_references` is true."""
     message = outside_references(model, atoms)
     if message:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 _FIX = "mattertune_nb"
 
@@ -59,7 +59,7 @@ def start_lammps(cmdargs: Sequence[str] = ()) -> Any:
         raise MissingExtraError(msg) from exc
 
 
-def drive_lammps(model: FinetuneModuleBase, lmp: Any, elements: Sequence[str]) -> None:
+def drive_lammps(model: Potential, lmp: Any, elements: Sequence[str]) -> None:
     """Apply the energy and forces of a model to the atoms of a LAMMPS system.
 
     See :meth:`mattertune_nb.FinetuneModuleBase.drive_lammps`.

@@ -10,7 +10,6 @@ from ase import Atoms
 from mattertune_nb.calculator import warn_outside_references
 from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
-from mattertune_nb.model.turns import predicting
 
 try:
     from torch_sim.models.interface import ModelInterface
@@ -22,7 +21,7 @@ except ModuleNotFoundError as exc:
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 _VOIGT = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
 
@@ -41,7 +40,7 @@ class TorchSimModel(ModelInterface):  # type: ignore[misc]  # TorchSim has no ty
         Number format of positions, energies and forces in TorchSim.
     """
 
-    def __init__(self, model: FinetuneModuleBase, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, model: Potential, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         self.model = model
         self._device, self._dtype = model.device, dtype
@@ -75,7 +74,7 @@ class TorchSimModel(ModelInterface):  # type: ignore[misc]  # TorchSim has no ty
         batch = backbone.collate([backbone.graph(atoms) for atoms in frames]).to(self._device)
         periodic = bool(batch.pbc.all())
         wanted = [ENERGY.name, FORCES.name, *([STRESSES.name] if periodic else [])]
-        with predicting(self.model):
+        with self.model.predicting():
             found = self.model.predict_properties(batch, wanted)
         if not torch.isfinite(found[ENERGY.name]).all():
             bad = int((~torch.isfinite(found[ENERGY.name])).nonzero()[0])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 SUFFIX = ".safetensors"
 _OURS, _WEIGHTS, _OTHER = "mattertune_nb", "state_dict.", "other."
@@ -21,9 +21,7 @@ _ABOUT = "about"
 _TENSOR, _PAIRS, _TUPLE, _DTYPE = "__tensor__", "__pairs__", "__tuple__", "__dtype__"
 
 
-def save_archive(
-    model: FinetuneModuleBase, path: Path, about: Mapping[str, Any] | None = None
-) -> None:
+def save_archive(model: Potential, path: Path, about: Mapping[str, Any] | None = None) -> None:
     """Write a model with its settings and reference energies to a file.
 
     Parameters

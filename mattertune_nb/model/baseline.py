@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.config.properties import PropertyName
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
 class ZeroShotBaseline(Callback):
@@ -60,7 +60,7 @@ class ZeroShotBaseline(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module = cast("FinetuneModuleBase", pl_module)
+        module = cast("Potential", pl_module)
         check_processes(trainer.train_dataloader, trainer.world_size)
         if module.baseline and (trainer.ckpt_path or trainer.global_step):
             return  # a resumed run: the baseline is its own
@@ -92,7 +92,7 @@ class ZeroShotBaseline(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(module.baseline, step=0)
 
-    def _evaluate(self, trainer: Trainer, module: FinetuneModuleBase) -> EnergyTable | None:
+    def _evaluate(self, trainer: Trainer, module: Potential) -> EnergyTable | None:
         """Evaluate the untuned model on the validation set; return its energies if there are labels."""
         metrics: Any = module.metrics["val"]
         metrics.reset()
@@ -120,7 +120,7 @@ class ZeroShotBaseline(Callback):
         return table.build(trainer)
 
 
-def fit_normalization(trainer: Trainer, module: FinetuneModuleBase) -> None:
+def fit_normalization(trainer: Trainer, module: Potential) -> None:
     """Fit what heads and normalizers leave open, unless already fitted, without evaluating the model."""
     if bool(module.normalization.fitted):
         return
@@ -131,7 +131,7 @@ def fit_normalization(trainer: Trainer, module: FinetuneModuleBase) -> None:
     module.train(was_training)
 
 
-def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | None) -> None:
+def _fit(trainer: Trainer, module: Potential, held_out: EnergyTable | None) -> None:
     normalization = module.normalization
     if normalization.takes_isolated_atoms:
         fix_to_isolated_atoms(trainer, module)
@@ -156,7 +156,7 @@ def _fit(trainer: Trainer, module: FinetuneModuleBase, held_out: EnergyTable | N
 
 
 def _training_set(
-    trainer: Trainer, module: FinetuneModuleBase
+    trainer: Trainer, module: Potential
 ) -> tuple[EnergyTable | None, dict[PropertyName, Spread | None]]:
     """Read the training set once: energies, predicted if a fit needs them, and spreads of other labels."""
     # the same dataset as in the epochs, so that each graph is built once
@@ -188,7 +188,7 @@ def _training_set(
     return energies, {n: _spread(np.sum(gathered(trainer, m), 0)) for n, m in moments.items()}
 
 
-def _references(module: FinetuneModuleBase) -> NDArray[np.float64]:
+def _references(module: Potential) -> NDArray[np.float64]:
     references: NDArray[np.float64] = module.normalization.references.cpu().numpy().copy()
     return references
 
@@ -223,9 +223,7 @@ def _check_finite(predictions: dict[str, torch.Tensor], batch: GraphBatch, loade
     raise TrainingError(msg)
 
 
-def _limited(
-    loader: Iterable[GraphBatch], module: FinetuneModuleBase, limit: float
-) -> Iterator[GraphBatch]:
+def _limited(loader: Iterable[GraphBatch], module: Potential, limit: float) -> Iterator[GraphBatch]:
     """Yield the batches within Lightning's ``limit_…_batches``, on the model's device."""
     n_batches = len(cast("Any", loader))
     limit = int(limit * n_batches) if isinstance(limit, float) else limit

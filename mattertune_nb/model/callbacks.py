@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mattertune_nb.model.baseline import ZeroShotBaseline
-from mattertune_nb.model.hooks import FiniteLoss, PlateauSteps, ResumeLoader, ValidationMetrics
+from mattertune_nb.model.hooks import (
+    FiniteLoss,
+    FitTurn,
+    PlateauSteps,
+    ResumeLoader,
+    ValidationMetrics,
+)
 from mattertune_nb.model.predictions import OrderedPredictions
 from mattertune_nb.model.refit import ReferenceRefit
 from mattertune_nb.model.tools import LightningTools
-from mattertune_nb.model.turns import FitTurn
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, Trainer

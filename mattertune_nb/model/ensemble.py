@@ -8,8 +8,9 @@ import torch
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, TrainingError
-from mattertune_nb.config.places import members_of
+from mattertune_nb.config.places import factors_of, members_of
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.potential import Potential
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
 from mattertune_nb.model.turns import Turns
 
@@ -51,7 +52,7 @@ class Ensemble(FinetuneModuleBase):
         members: Sequence[FinetuneModuleBase | str | Path | RunLike],
         factors: Mapping[PropertyName, float] | None = None,
     ) -> None:
-        super(FinetuneModuleBase, self).__init__()  # no backbone is built besides the members'
+        super(Potential, self).__init__()  # no backbone is built besides the members'
         models = [
             m if isinstance(m, FinetuneModuleBase) else FinetuneModuleBase.load_from_checkpoint(m)
             for m in members
@@ -89,13 +90,9 @@ class Ensemble(FinetuneModuleBase):
         raise TrainingError(msg)
 
 
-def load_ensemble(
-    folder: Path,
-    load: Callable[[Path], FinetuneModuleBase],
-    factors: Mapping[PropertyName, float] | None = None,
-) -> Ensemble:
-    """Load the members trained so far, each from its run directory."""
-    return Ensemble([load(path) for path in members_of(folder)], factors)
+def load_ensemble(folder: Path, load: Callable[[Path], FinetuneModuleBase]) -> Ensemble:
+    """Load the members trained so far, each from its run directory, and the factors of their spreads."""
+    return Ensemble([load(path) for path in members_of(folder)], factors_of(folder))
 
 
 def _check(models: Sequence[FinetuneModuleBase]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.model.metrics import PropertyMetrics
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
 class ValidationMetrics(Callback):
@@ -52,7 +53,7 @@ class ValidationMetrics(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        cast("FinetuneModuleBase", pl_module).sample.loader = dataloader_idx
+        cast("Potential", pl_module).sample.loader = dataloader_idx
 
     on_test_batch_start = on_validation_batch_start
 
@@ -119,6 +120,16 @@ class ResumeLoader(Callback):
             iter(loop._data_fetcher)
 
 
+class FitTurn(Callback):
+    """Start a fit once the predictions in progress have finished."""
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        turns = cast("Potential", pl_module).turns
+        with turns.lock:
+            turns.fitted_by = threading.get_ident()
+
+
 class FiniteLoss(Callback):
     """Stop before a NaN or infinite loss reaches the weights, and name the frames."""
 
@@ -156,7 +167,7 @@ _REPLACED = {
 }
 
 
-def adapt_hooks(cls: type[FinetuneModuleBase], ours: Callable[[Any], list[Callback]]) -> None:
+def adapt_hooks(cls: type[LightningModule], ours: Callable[[Any], list[Callback]]) -> None:
     """Let a subclass keep our callbacks, which its metrics need, alongside its own.
 
     Raises
@@ -178,7 +189,7 @@ def _with_ours(
     """Return a user's ``configure_callbacks`` with our callbacks added, because metrics need them."""
 
     @functools.wraps(configure_callbacks)
-    def both(self: FinetuneModuleBase) -> list[Callback]:
+    def both(self: LightningModule) -> list[Callback]:
         found = configure_callbacks(self)
         theirs: list[Callback] = list(found) if isinstance(found, (list, tuple)) else [found]
         kinds = {type(callback) for callback in theirs}
@@ -188,18 +199,18 @@ def _with_ours(
 
 
 def _metrics(module: LightningModule, stage: str) -> PropertyMetrics:
-    return cast("PropertyMetrics", cast("FinetuneModuleBase", module).metrics[stage])
+    return cast("PropertyMetrics", cast("Potential", module).metrics[stage])
 
 
 def _begin(module: LightningModule, stage: str, loaders: Any) -> None:
     _metrics(module, stage).reset()
-    ours = cast("FinetuneModuleBase", module)
+    ours = cast("Potential", module)
     ours.sample.reset()
     ours.named_errors.begin(loaders, ours.device)
 
 
 def _log(module: LightningModule, stage: str) -> None:
-    named = cast("FinetuneModuleBase", module).named_errors.compute()
+    named = cast("Potential", module).named_errors.compute()
     values = _metrics(module, stage).compute() | named
     # the values are the same in every process already; sync_dist only quiets Lightning's advice
     module.log_dict({f"{stage}/{k}": v.float() for k, v in values.items()}, sync_dist=True)

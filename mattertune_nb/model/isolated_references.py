@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
-def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
+def fix_to_isolated_atoms(trainer: Trainer, module: Potential) -> None:
     """Set the references so that the energy of each isolated atom in the trainer's data equals its label.
 
     The backbone's own energy of the atom is subtracted, because its zero of energy need not be the atom.
@@ -51,7 +51,7 @@ def fix_to_isolated_atoms(trainer: Trainer, module: FinetuneModuleBase) -> None:
 
 
 @torch.no_grad()
-def _missing(module: FinetuneModuleBase, atom: AtomsDataset) -> float:
+def _missing(module: Potential, atom: AtomsDataset) -> float:
     """Return label minus prediction for a data set's first structure, in eV."""
     graphs = GraphDataset(atom, module.backbone, {ENERGY: "error"})
     batch = graphs.collate([graphs[0]]).to(module.device)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import torch
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import ConfigError
-from mattertune_nb.config.places import (
-    CHECKPOINTS,
-    checkpoint_file,
-    factors_of,
-    members_of,
-    path_of,
-)
+from mattertune_nb.config.places import CHECKPOINTS, checkpoint_file, factors_of
+from mattertune_nb.model.arguments import arguments_for_checkpoint, arguments_in
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
-from mattertune_nb.model.copies import about_copies
-from mattertune_nb.model.formats import FORMAT, KEY
+from mattertune_nb.model.formats import FORMAT, KEY, upgrade
+from mattertune_nb.model.lora import merge_lora, unpack
 from mattertune_nb.model.starting import built_from
 
 if TYPE_CHECKING:
@@ -27,12 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mattertune_nb.config.places import RunLike
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
-M = TypeVar("M", bound="FinetuneModuleBase")
+M = TypeVar("M", bound="Potential")
 
-_STORED = (bool, int, float, str, type(None), torch.Tensor)
-"""Types that a checkpoint can hold without code, also within lists, tuples and mappings."""
+_COPIES = "copies"
+"""Checkpoint key for what it stores about copies of the last block besides their weights."""
 
 
 def load(
@@ -42,7 +33,7 @@ def load(
     arguments: Mapping[str, Any],
     *,
     strict: bool,
-    base: type[FinetuneModuleBase],
+    is_own: bool,
 ) -> M:
     """Load a model; see :meth:`FinetuneModuleBase.load_from_checkpoint`.
 
@@ -54,23 +45,16 @@ def load(
         As there.
     arguments
         Arguments for the class; the others are taken from the checkpoint.
-    base
-        The base class of users' classes.
+    is_own
+        Whether the class is a user's own.
     """
-    if members_of(place) and cls is base:
-        from mattertune_nb.model.ensemble import load_ensemble
-
-        folder = path_of(place)
-        return load_ensemble(  # type: ignore[return-value]  # a subclass of the base
-            folder, partial(cls.load_from_checkpoint, map_location=map_location), factors_of(folder)
-        )
     file = checkpoint_file(place)
     contents = read_checkpoint(file, map_location=map_location)
     settings = contents["hyper_parameters"]
     config = backbone_config_class(settings["name"]).from_dict(settings, source=str(file))
-    given = {**_kept_arguments(cls, contents), **arguments}
+    given = {**arguments_in(contents, cls), **arguments}
     missing = [name for name in contents.get("arguments_left_out", ()) if name not in given]
-    if missing and cls is not base:
+    if missing and is_own:
         msg = (
             f"{file}: {cls.__name__} was given {', '.join(missing)}, which a checkpoint cannot store. Give "
             "it again, as an argument of load_from_checkpoint."
@@ -78,8 +62,8 @@ def load(
         raise ConfigError(msg)
     model = cls(built_from(contents, config), **given)
     model.hparams._start = None
-    model.merge_lora()
-    if cls is base:
+    merge_lora(model.backbone)
+    if not is_own:
         warn_of_own_class(contents, file)
     model.on_load_checkpoint(contents)
     state = contents["state_dict"]
@@ -90,7 +74,7 @@ def load(
     return model.eval()
 
 
-def _take_format(model: FinetuneModuleBase, state: Mapping[str, Any]) -> None:
+def _take_format(model: Potential, state: Mapping[str, Any]) -> None:
     """Let backbone and heads compute in the number format of their weights, in which they were evaluated."""
     for name in ("backbone", "heads"):
         part = getattr(model, name)
@@ -99,22 +83,7 @@ def _take_format(model: FinetuneModuleBase, state: Mapping[str, Any]) -> None:
             part.to(state[first].dtype)
 
 
-def own_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a user's own class other than the config, by name."""
-    try:
-        bound = inspect.signature(type(model).__init__).bind(model, *args, **kwargs)
-    except TypeError:
-        return {}  # the constructor reports what is wrong with them
-    named = dict(list(bound.arguments.items())[2:])
-    for name, parameter in inspect.signature(type(model).__init__).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named |= named.pop(name, {})
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            named.pop(name, None)
-    return named
-
-
-def about(model: FinetuneModuleBase) -> dict[str, Any]:
+def about(model: Potential) -> dict[str, Any]:
     """Return what a checkpoint stores about a model besides weights and settings."""
     told: dict[str, Any] = {
         KEY: FORMAT,
@@ -123,32 +92,20 @@ def about(model: FinetuneModuleBase) -> dict[str, Any]:
     }
     if model.backbone.architecture is not None:
         told["architecture"] = model.backbone.architecture
-    told |= about_copies(model)
+    members = model.backbone.members
+    if members is not None:
+        told[_COPIES] = {"seed": members.seed, "factors": dict(model.factors)}
     if model.start is not None:
         told["start"] = dict(model.start)
     return told | arguments_for_checkpoint(model.arguments)
 
 
-def arguments_for_checkpoint(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a user's own class in the form a checkpoint stores them."""
-    stored = {name: value for name, value in arguments.items() if _is_stored(value)}
-    left_out = [name for name in arguments if name not in stored]
-    found: dict[str, Any] = {"arguments": stored} if stored else {}
-    return found | ({"arguments_left_out": left_out} if left_out else {})
-
-
-def _is_stored(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_is_stored(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_stored(v) for k, v in value.items())
-    return type(value) in _STORED
-
-
-def _kept_arguments(cls: type[Any], contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those arguments in a checkpoint that a class accepts."""
-    kept: dict[str, Any] = contents.get("arguments", {})
-    parameters = inspect.signature(cls.__init__).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return dict(kept)
-    return {name: value for name, value in kept.items() if name in parameters}
+def take_about(model: Potential, checkpoint: dict[str, Any]) -> None:
+    """Restore what :func:`about` stored; an older checkpoint is brought to the newest format in place."""
+    upgrade(checkpoint)
+    model.baseline = dict(checkpoint.get("baseline", {}))
+    unpack(model.backbone, checkpoint)
+    members, told = model.backbone.members, checkpoint.get(_COPIES)
+    if members is not None and told is not None:
+        members.seed = int(told["seed"])
+        model.factors |= told["factors"]

@@ -1,43 +1,27 @@
-"""The Lightning module: a pretrained backbone with its losses, metrics and references."""
+"""The Lightning module: how a potential is trained, tested, saved and loaded."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, cast
 
-import torch
 from typing_extensions import override
 
-from mattertune_nb.config.properties import ENERGY, PROPERTIES
+from mattertune_nb.config.places import members_of, path_of
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
-from mattertune_nb.model.copies import (
-    add_copies,
-    asks_each,
-    predict_each,
-    set_up_spreads,
-    take_about_copies,
-)
-from mattertune_nb.model.depth import freeze_blocks, rate_factors
-from mattertune_nb.model.formats import upgrade
-from mattertune_nb.model.freezing import freeze, freeze_unreached
-from mattertune_nb.model.heads import PropertyHeads
+from mattertune_nb.model.depth import rate_factors
 from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
-from mattertune_nb.model.loading import about, load, own_arguments
-from mattertune_nb.model.lora import add_lora, merge_lora, pack, unpack
-from mattertune_nb.model.metrics import PropertyMetrics
-from mattertune_nb.model.named_errors import NamedErrors
-from mattertune_nb.model.normalization import Normalization, with_references_read
+from mattertune_nb.model.loading import about, load, take_about
+from mattertune_nb.model.lora import merge_lora, pack
 from mattertune_nb.model.optim import create_optimizer, run_length
 from mattertune_nb.model.predictions import INDEX, split_predictions
 from mattertune_nb.model.property_losses import loss_weight, property_loss
-from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.schedules import create_lr_schedulers
-from mattertune_nb.model.starting import start_of
 from mattertune_nb.model.tools import Findable
-from mattertune_nb.model.turns import Turns
 from mattertune_nb.model.uses import Usable
 
 if TYPE_CHECKING:
@@ -49,13 +33,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torchdata.stateful_dataloader import StatefulDataLoader
 
-    from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.config.places import RunLike
-    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.model.first_predictions import FirstPredictions
-    from mattertune_nb.model.penalties import Penalty
 
 _STAGES = {"train": "train", "sanity_check": "val", "validate": "val", "test": "test"}
 
@@ -75,61 +55,9 @@ class FinetuneModuleBase(Usable, Findable):
     in eV/Å, stresses in eV/Å³ (Voigt, ASE's sign).
     """
 
-    arguments: dict[str, Any]
-    """Arguments of a user's own class other than the config."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         adapt_hooks(cls, FinetuneModuleBase.configure_callbacks)
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Record the arguments of a user's own class other than the config, so that checkpoints keep them."""
-        module = super().__new__(cls)
-        object.__setattr__(module, "arguments", own_arguments(module, args, kwargs))
-        return module
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        self._config = config = with_references_read(config)
-        start = start_of(config)
-        self.backbone = config.create_backbone() if start is None else start.backbone(config)
-        self.start = start.settings if start is not None and start.is_tuned else None
-        """Backbone settings of an earlier run, if this model started from its tuned weights."""
-        self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}
-        self.heads = PropertyHeads(config, self.backbone)
-        freeze_unreached(self.backbone, self.heads.trained)
-        freeze_blocks(self.backbone, config.frozen_blocks)
-        self.held = freeze(self.backbone, config.freeze)
-        self.normalization = Normalization(config.normalizers)
-        weights = {p.about().name: p.loss_coefficient for p in config.properties}
-        metrics = {s: PropertyMetrics(config.learnt, weights) for s in ("val", "test")}
-        self.metrics = torch.nn.ModuleDict(metrics)
-        self.sample = ErrorSample(config.learnt)
-        self.named_errors = NamedErrors(config.learnt)
-        self.baseline: dict[str, float] = {}
-        """Errors before the first step, e.g. ``baseline/forces_mae``."""
-        self.first_predictions: FirstPredictions | None = None
-        """Predictions for some validation frames, made when the baseline was measured."""
-        self.turns = Turns()
-        self.penalties: dict[str, Penalty] = {}
-        """Additional terms of the training loss, added by callbacks."""
-        if start is not None:
-            start.give_weights(self)
-        add_lora(self.backbone, config.lora)
-        add_copies(self.backbone, config.last_block_copies)
-        self.factors: dict[PropertyName, float] = {}
-        """Factors by which the spreads of copies are multiplied."""
-        set_up_spreads(self)
-        self.steps_in_time = math.inf
-        """Optimizer steps that fit into the run's time limit."""
-        self.ends_by_time = False
-        """Whether the run has a time limit, which its schedules follow if nothing else ends the run."""
-
-    @property
-    @override
-    def hparams(self) -> BackboneConfig:  # type: ignore[override]
-        """The config from which the model was built."""
-        return self._config
 
     @override
     def forward(self, batch: GraphBatch) -> dict[str, dict[str, Tensor]]:
@@ -146,24 +74,6 @@ class FinetuneModuleBase(Usable, Findable):
         To change what calculator and predictor return, too, override :meth:`predict_properties` instead.
         """
         return {"predicted_properties": self.predict_properties(batch, self._config.property_names)}
-
-    def predict_properties(
-        self, batch: GraphBatch, properties: Sequence[PropertyName]
-    ) -> dict[str, Tensor]:
-        """Predict `properties` of a `batch`: energy and gradients, configured or not, and custom ones."""
-        if asks_each(self, properties):
-            return predict_each(self, batch, properties)
-        if self.backbone.members is not None:
-            self.backbone.members.epoch = self.current_epoch
-        out = self.heads.outputs(self.backbone, batch, properties)
-        out = self.normalization.with_references(out, batch)
-        return {name: out[name] for name in properties}
-
-    def batch_to_labels(self, batch: GraphBatch) -> dict[str, Tensor]:
-        """Return the labels of a `batch` (NaN if missing), ``num_atoms``, ``index``; ``refit`` (B,) in eV."""
-        labels = {**batch.labels, "num_atoms": batch.n_atoms, "index": batch.index}
-        change = self.normalization.change_of_shift(batch.numbers, batch.batch, len(batch.n_atoms))
-        return labels if change is None else labels | {"refit": change}
 
     def _compute_loss(self, predictions: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
         """Return the total loss; under a Trainer, also record losses and metrics."""
@@ -300,10 +210,7 @@ class FinetuneModuleBase(Usable, Findable):
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        upgrade(checkpoint)
-        self.baseline = dict(checkpoint.get("baseline", {}))
-        unpack(self.backbone, checkpoint)
-        take_about_copies(self, checkpoint)
+        take_about(self, checkpoint)
 
     def merge_lora(self) -> None:
         """Add the updates trained by LoRA to the weights, as ``tune`` and ``load_from_checkpoint`` do."""
@@ -343,5 +250,10 @@ class FinetuneModuleBase(Usable, Findable):
         TrainingError
             The file is missing, damaged, or holds anything but tensors and builtins.
         """
-        base = FinetuneModuleBase
-        return load(cls, checkpoint_path, map_location, kwargs, strict=strict, base=base)
+        is_own = cls is not FinetuneModuleBase
+        if not is_own and members_of(checkpoint_path):
+            from mattertune_nb.model.ensemble import load_ensemble
+
+            member = partial(cls.load_from_checkpoint, map_location=map_location)
+            return cast("Self", load_ensemble(path_of(checkpoint_path), member))
+        return load(cls, checkpoint_path, map_location, kwargs, strict=strict, is_own=is_own)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
-def outside_references(model: FinetuneModuleBase, atoms: Sequence[Atoms]) -> str:
+def outside_references(model: Potential, atoms: Sequence[Atoms]) -> str:
     """Say whether the reference energies, fitted or given, are undetermined for a composition.
 
     If the training set has a single ratio of H to O, for example, the energy of a structure with another

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mattertune_nb.config.own_properties import PropertyConfig
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
 def property_loss(
-    module: FinetuneModuleBase,
+    module: Potential,
     config: PropertyConfig,
     prediction: Tensor,
     label: Tensor,
@@ -41,7 +41,7 @@ def property_loss(
     return compute_loss(config.loss, prediction / scale, label.to(prediction.dtype) / scale)
 
 
-def loss_weight(module: FinetuneModuleBase, config: PropertyConfig) -> float:
+def loss_weight(module: Potential, config: PropertyConfig) -> float:
     """Return the weight of a property's loss; in training, that of the current stage.
 
     Parameters

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.model.energies import EnergyTable
     from mattertune_nb.model.loader import GraphDataset
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 MOST_FRAMES = 256
 LEAST_FRAMES = 8
@@ -45,22 +45,22 @@ class ReferenceRefit(Callback):
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._refit(trainer, cast("FinetuneModuleBase", pl_module))
+            self._refit(trainer, cast("Potential", pl_module))
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast("FinetuneModuleBase", pl_module).normalization.change = None
+        cast("Potential", pl_module).normalization.change = None
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.enable_validation:
-            module = cast("FinetuneModuleBase", pl_module)
+            module = cast("Potential", pl_module)
             module.eval()
             self._refit(trainer, module)
             module.normalization.change = None
             module.train()
 
-    def _refit(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
+    def _refit(self, trainer: Trainer, module: Potential) -> None:
         normalization = module.normalization
         if not normalization.refits_energy or ENERGY.name not in module.hparams.property_names:
             return
@@ -90,7 +90,7 @@ def _error(tables: list[EnergyTable], references: NDArray[np.float64]) -> float:
 
 @torch.no_grad()
 def _predicted(
-    trainer: Trainer, module: FinetuneModuleBase, dataset: GraphDataset, chosen: NDArray[np.int64]
+    trainer: Trainer, module: Potential, dataset: GraphDataset, chosen: NDArray[np.int64]
 ) -> EnergyTable | None:
     """Predict the energies of some frames, split between the processes."""
     mine = chosen[trainer.global_rank :: trainer.world_size]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.heads import PropertyHeads
+    from mattertune_nb.model.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -58,30 +59,38 @@ class Start:
                 root = root.model_copy(update={name: value})
         return root.create_backbone()
 
-    def give_weights(self, module: FinetuneModuleBase) -> None:
-        """Load the weights of a run into a module, with heads of the same names and reference energies."""
+    def give_weights(
+        self, backbone: Backbone, heads: PropertyHeads, normalization: Normalization
+    ) -> None:
+        """Load the weights of a run, with those of heads of the same names and the reference energies.
+
+        Parameters
+        ----------
+        backbone, heads, normalization
+            Parts of the model that starts from them.
+        """
         if self.weights is None:
             return
-        backbone = {
+        of_backbone = {
             name.removeprefix("backbone."): value
             for name, value in self.weights.items()
             if name.startswith("backbone.")
         }
-        add_copies(module.backbone, self.copies)
-        module.backbone.load_state_dict(backbone)
-        own = module.heads.state_dict()
-        heads = {
+        add_copies(backbone, self.copies)
+        backbone.load_state_dict(of_backbone)
+        own = heads.state_dict()
+        of_heads = {
             name: self.weights[f"heads.{name}"]
             for name, value in own.items()
             if f"heads.{name}" in self.weights
             and self.weights[f"heads.{name}"].shape == value.shape
         }
-        module.heads.load_state_dict(own | heads)
-        if not module.normalization.references.any():
+        heads.load_state_dict(own | of_heads)
+        if not normalization.references.any():
             # none are given: use the zero of energy found by the run
             for name in ("references", "span"):
-                getattr(module.normalization, name).copy_(self.weights[f"normalization.{name}"])
-            module.normalization.first_references.copy_(module.normalization.references)
+                getattr(normalization, name).copy_(self.weights[f"normalization.{name}"])
+            normalization.first_references.copy_(normalization.references)
 
 
 def start_of(config: BackboneConfig) -> Start | None:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, WeightAveraging
 from typing_extensions import override
 
 from mattertune_nb.model.baseline import ZeroShotBaseline, fit_normalization
+from mattertune_nb.model.potential import Potential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
-    from lightning.pytorch import Trainer
+    from lightning.pytorch import LightningModule, Trainer
     from torch.optim.swa_utils import AveragedModel
 
-    from mattertune_nb.backbones.base import BackboneConfig
-    from mattertune_nb.model.module import FinetuneModuleBase
 
-
-class Findable(LightningModule):
+class Findable(Potential):
     """The attributes Lightning's ``Tuner`` looks for in a module, and what its trials need."""
-
-    _config: BackboneConfig
 
     @property
     def lr(self) -> float:
@@ -43,7 +39,7 @@ class Findable(LightningModule):
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         # finders set aside all callbacks, including the one that fits the references
         if not any(isinstance(callback, ZeroShotBaseline) for callback in callbacks):
-            fit_normalization(self.trainer, cast("FinetuneModuleBase", self))
+            fit_normalization(self.trainer, self)
 
 
 class LightningTools(Callback):
@@ -72,7 +68,7 @@ class LightningTools(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not any(isinstance(c, BackboneFinetuning) for c in trainer.callbacks):  # type: ignore[attr-defined]
             return
-        module = cast("FinetuneModuleBase", pl_module)
+        module = cast("Potential", pl_module)
         for name, parameter in module.backbone.named_parameters():
             if name in module.held:
                 parameter.requires_grad_(False)
@@ -83,8 +79,8 @@ class LightningTools(Callback):
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for average in _averages(trainer):
-            measured = cast("FinetuneModuleBase", average.module).normalization.references
-            cast("FinetuneModuleBase", pl_module).normalization.references.copy_(measured)
+            measured = cast("Potential", average.module).normalization.references
+            cast("Potential", pl_module).normalization.references.copy_(measured)
 
 
 def _averages(trainer: Trainer) -> Iterator[AveragedModel]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import copy
+from typing import TYPE_CHECKING, Any, Self
+
+from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.model.potential import Potential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
-    from mattertune_nb.model.module import FinetuneModuleBase
     from mattertune_nb.torchsim import TorchSimModel
 
 
-class Usable:
+class Usable(Potential):
     """The ways to predict with a model; each is imported on first use."""
 
-    def member(self, k: int) -> FinetuneModuleBase:
+    def member(self, k: int) -> Self:
         """Return a model with only one copy of the last block, for programs that do not support ensembles.
 
         Parameters
@@ -28,21 +31,29 @@ class Usable:
         ConfigError
             There is no such copy.
         """
-        from mattertune_nb.model.copies import one_member
-
-        return one_member(cast("FinetuneModuleBase", self), k)
+        members = self.backbone.members
+        n = 0 if members is None else members.n
+        if members is None or not 0 <= k < n:
+            msg = f"member: {k}, and the model has {n} copies of its last block, counted from 0."
+            raise ConfigError(msg)
+        alone = copy.deepcopy(self)
+        members.keep(alone.backbone, k)
+        alone.backbone.members = None
+        alone._config = alone.hparams.model_copy(update={"last_block_copies": 1})
+        alone.properties = {name: p for name, p in self.properties.items() if not p.spread_of}
+        return alone
 
     def ase_calculator(self, **kwargs: Any) -> MatterTuneCalculator:
         """Return a :class:`mattertune_nb.MatterTuneCalculator` with this model; `kwargs` are passed to it."""
         from mattertune_nb.calculator import MatterTuneCalculator
 
-        return MatterTuneCalculator(cast("FinetuneModuleBase", self), **kwargs)
+        return MatterTuneCalculator(self, **kwargs)
 
     def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
         """Return a :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are passed to it."""
         from mattertune_nb.calculator import PropertyPredictor
 
-        return PropertyPredictor(cast("FinetuneModuleBase", self), **kwargs)
+        return PropertyPredictor(self, **kwargs)
 
     def torchsim_model(self, **kwargs: Any) -> TorchSimModel:
         """Return a :class:`mattertune_nb.torchsim.TorchSimModel` with this model, for batched dynamics.
@@ -59,7 +70,7 @@ class Usable:
         """
         from mattertune_nb.torchsim import TorchSimModel
 
-        return TorchSimModel(cast("FinetuneModuleBase", self), **kwargs)
+        return TorchSimModel(self, **kwargs)
 
     def drive_lammps(self, lmp: Any, elements: Sequence[str]) -> None:
         """Apply the energy and forces of this model to the atoms of a LAMMPS system, with any backbone.
@@ -89,4 +100,4 @@ class Usable:
         """
         from mattertune_nb.lammps import drive_lammps
 
-        drive_lammps(cast("FinetuneModuleBase", self), lmp, elements)
+        drive_lammps(self, lmp, elements)

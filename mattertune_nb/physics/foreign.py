@@ -17,7 +17,6 @@ from mattertune_nb.data.cache_folder import cache_folder, keep
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
 from mattertune_nb.data.sources.configs import dataset_config
-from mattertune_nb.model.turns import predicting
 from mattertune_nb.physics.kinds import KIND, OWN
 from mattertune_nb.physics.prototypes import foreign_structures
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 _VERSION = 1
 _MOST_LOOKED_AT = 2000
@@ -158,12 +157,10 @@ class Predictor:
     def __init__(self, frames: Sequence[Atoms], backbone: Backbone) -> None:
         self._batches = list(_batches(frames, backbone))
 
-    def __call__(
-        self, model: FinetuneModuleBase
-    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    def __call__(self, model: Potential) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
         """Return a model's energies (n,) in eV and forces (n_atoms, 3) in eV/Å; the model is not changed."""
         energies, forces = [], []
-        with predicting(model), torch.no_grad():
+        with model.predicting(), torch.no_grad():
             for batch in self._batches:
                 on_device = batch.to(model.device)
                 found = model.predict_properties(on_device, [ENERGY.name, FORCES.name])
@@ -217,9 +214,7 @@ def _shares(frames: Sequence[Atoms]) -> tuple[NDArray[np.float64], NDArray[np.in
     return counts / n_atoms[:, None], n_atoms
 
 
-def made_here(
-    model: FinetuneModuleBase, target: Sequence[Atoms], *, for_replay: bool = False
-) -> ForeignSet:
+def made_here(model: Potential, target: Sequence[Atoms], *, for_replay: bool = False) -> ForeignSet:
     """Return structures away from a `target`, labelled by the `model` in its current state.
 
     The labels are cached in the user's cache folder for the next run from these weights.
@@ -237,7 +232,7 @@ def made_here(
     return _labelled(model, frames, "")
 
 
-def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
+def of_file(model: Potential, file: Path) -> ForeignSet:
     """Return structures of a file, with its energies and forces, or those of the `model` if it has none.
 
     Parameters
@@ -284,7 +279,7 @@ def of_file(model: FinetuneModuleBase, file: Path) -> ForeignSet:
     return ForeignSet(found.frames, found.energies, found.forces, found.source, untuned)
 
 
-def _labelled(model: FinetuneModuleBase, frames: list[Atoms], source: str) -> ForeignSet:
+def _labelled(model: Potential, frames: list[Atoms], source: str) -> ForeignSet:
     if not frames:
         return ForeignSet([], np.empty(0), [], source)
     plain = [atoms_to_plain(atoms) for atoms in frames]
@@ -300,7 +295,7 @@ def _labelled(model: FinetuneModuleBase, frames: list[Atoms], source: str) -> Fo
     return made
 
 
-def _key(model: FinetuneModuleBase, frames: list[dict[str, Any]]) -> str:
+def _key(model: Potential, frames: list[dict[str, Any]]) -> str:
     content = hashlib.sha256(f"{_VERSION} {model.backbone.graph_kind}".encode())
     content.update(json.dumps(frames, sort_keys=True).encode())
     for name, tensor in model.state_dict().items():

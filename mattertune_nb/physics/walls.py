@@ -10,7 +10,6 @@ import torch
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from mattertune_nb.model.turns import predicting
 from mattertune_nb.physics.holes import CLOSEST, STEP, Wall, distances
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def walls(model: FinetuneModuleBase, elements: Iterable[str]) -> list[Wall]:
         backbone.graph(Atoms(pair, [(0, 0, 0), (r, 0, 0)])) for pair in pairs for r in distances(n)
     ]
     energies: list[NDArray[np.float64]] = []
-    with predicting(model), torch.no_grad():
+    with model.predicting(), torch.no_grad():
         for start in range(0, len(graphs), _BATCH):
             batch = backbone.collate(graphs[start : start + _BATCH]).to(model.device)
             found = model.backbone(batch, forces=False)["energy"]

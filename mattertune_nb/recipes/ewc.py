@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import GraphBatch
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 _PROBES = 2
 """Number of random directions in the predictions of each structure."""
 
 
 def fisher_information(
-    module: FinetuneModuleBase, frames: Sequence[Atoms], seed: int = 0
+    module: Potential, frames: Sequence[Atoms], seed: int = 0
 ) -> dict[str, Tensor]:
     """Return how much predictions depend on each weight: the diagonal of the Fisher information.
 
@@ -127,7 +127,7 @@ class EWC(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module = cast("FinetuneModuleBase", pl_module)
+        module = cast("Potential", pl_module)
         if not self._start:
             frames = target_frames(graph_dataset(trainer.train_dataloader).frames)
             foreign = replay_set(module, frames, self._file)
@@ -142,4 +142,4 @@ class EWC(Callback):
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast("FinetuneModuleBase", pl_module).penalties.pop("ewc", None)
+        cast("Potential", pl_module).penalties.pop("ewc", None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
     from torch import Tensor
 
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 
 class DistancePenalty:
@@ -42,9 +42,7 @@ class DistancePenalty:
         self._name, self._start, self._weight = name, start, weight
         self._importance = importance
 
-    def losses(
-        self, module: FinetuneModuleBase, n_structures: int
-    ) -> dict[str, tuple[Tensor, float]]:
+    def losses(self, module: Potential, n_structures: int) -> dict[str, tuple[Tensor, float]]:
         """Return the penalty under its name; empty if no weights are trained."""
         moved = []
         for name, parameter in module.backbone.named_parameters():
@@ -87,7 +85,7 @@ class L2SP(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module = cast("FinetuneModuleBase", pl_module)
+        module = cast("Potential", pl_module)
         if not self._start:
             self._start = start_of_backbone(module)
         here = {name: tensor.to(module.device) for name, tensor in self._start.items()}
@@ -95,10 +93,10 @@ class L2SP(Callback):
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast("FinetuneModuleBase", pl_module).penalties.pop("l2_sp", None)
+        cast("Potential", pl_module).penalties.pop("l2_sp", None)
 
 
-def start_of_backbone(module: FinetuneModuleBase) -> dict[str, Tensor]:
+def start_of_backbone(module: Potential) -> dict[str, Tensor]:
     """Return copies of the trained weights."""
     return {
         name: parameter.detach().clone()

@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from mattertune_nb.config.trainer import TrainerConfig
-    from mattertune_nb.model.module import FinetuneModuleBase
-    from mattertune_nb.model.penalties import Penalty
+    from mattertune_nb.model.potential import Penalty, Potential
 
 
 def penalties(
-    settings: TrainerConfig, module: FinetuneModuleBase, target: Sequence[Atoms]
+    settings: TrainerConfig, module: Potential, target: Sequence[Atoms]
 ) -> dict[str, Penalty]:
     """Return the additional loss terms of a run with these settings, by name.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import Graph, GraphBatch
-    from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.potential import Potential
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,7 @@ class ReplayPenalty:
         rng = np.random.default_rng((self._seed, *self.moment))
         return sorted(rng.choice(len(self._foreign), n, replace=False).tolist())
 
-    def losses(
-        self, module: FinetuneModuleBase, n_structures: int
-    ) -> dict[str, tuple[Tensor, float]]:
+    def losses(self, module: Potential, n_structures: int) -> dict[str, tuple[Tensor, float]]:
         """Return ``replay_energy`` and ``replay_forces``, as far as the model is trained on them."""
         chosen = self.draw(n_structures)
         batch = self._backbone.collate([self._graphs[i] for i in chosen]).to(module.device)
@@ -109,13 +107,11 @@ class ReplayPenalty:
         }
 
 
-def _references(module: FinetuneModuleBase, batch: GraphBatch) -> Tensor:
+def _references(module: Potential, batch: GraphBatch) -> Tensor:
     return module.normalization.shift(batch.numbers, batch.batch, len(batch.n_atoms))
 
 
-def replay_set(
-    module: FinetuneModuleBase, target: Sequence[Atoms], file: Path | None
-) -> ForeignSet:
+def replay_set(module: Potential, target: Sequence[Atoms], file: Path | None) -> ForeignSet:
     """Return structures for replay, with the energies of the backbone itself, without references.
 
     Parameters
@@ -177,7 +173,7 @@ class Replay(ForeignCallback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module = cast("FinetuneModuleBase", pl_module)
+        module = cast("Potential", pl_module)
         if self.foreign is None:
             frames = target_frames(graph_dataset(trainer.train_dataloader).frames)
             self.foreign = replay_set(module, frames, self._file)
@@ -203,4 +199,4 @@ class Replay(ForeignCallback):
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast("FinetuneModuleBase", pl_module).penalties.pop("replay", None)
+        cast("Potential", pl_module).penalties.pop("replay", None)

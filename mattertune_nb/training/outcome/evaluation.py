@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mattertune_nb.config.errors import ConfigError, DataError, RunError, TrainingError
-from mattertune_nb.config.places import factors_of, members_of, path_of
+from mattertune_nb.config.places import members_of, path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
 from mattertune_nb.data.dataset import LoaderSettings
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
@@ -50,7 +50,7 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
     """
     path, module_class = path_of(run), FinetuneModuleBase
     if members_of(path):
-        return load_ensemble(path, partial(load_model, map_location=map_location), factors_of(path))
+        return load_ensemble(path, partial(load_model, map_location=map_location))
     if path.is_dir():
         directory = RunDirectory.open(path)
         path = directory.best if directory.best.is_file() else directory.last
