@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mattertune_nb.backbones.frame_inputs import Allowed, input_of
-from mattertune_nb.backbones.gradients import outputs_and_gradients
+from mattertune_nb.backbones.gradients import with_gradients
 from mattertune_nb.backbones.graph import Graph, GraphBatch, collate_graphs, neighbor_graph
 from mattertune_nb.backbones.lammps import ELSEWHERE
 from mattertune_nb.config.errors import ConfigError, DataError
@@ -315,24 +315,27 @@ class Backbone(nn.Module, ABC):
         return self._predict(batch, forces, stress, heads, each=True)
 
     def _predict(
-        self,
-        batch: GraphBatch,
-        forces: bool,
-        stress: bool,
-        heads: Collection[str],
-        *,
-        each: bool,
+        self, batch: GraphBatch, forces: bool, stress: bool, heads: Collection[str], *, each: bool
     ) -> list[dict[str, Tensor]]:
         keep_graph = self.training and torch.is_grad_enabled()
+
+        def compute(moved: GraphBatch, edge_vectors: Tensor) -> list[dict[str, Tensor]]:
+            placed = moved if self.reads_positions else still
+            rest = self.before_last_block(placed, edge_vectors, heads)
+            if self.members is None:
+                return [rest()]
+            found = self.members.outputs(self, rest)
+            return found if each else [self.members.joined(found, still, in_training=keep_graph)]
+
         with torch.inference_mode(False), torch.set_grad_enabled(keep_graph or forces or stress):
-            found = outputs_and_gradients(
-                self,
-                batch.clone_for_autograd(),
-                heads,
+            still = batch.clone_for_autograd()
+            found = with_gradients(
+                compute,
+                still,
+                next(self.parameters()).dtype,
                 forces=forces and FORCES.name not in heads,
                 stress=stress and STRESSES.name not in heads,
                 keep_graph=keep_graph,
-                each=each,
             )
             if keep_graph and not self.reaches_all(batch):
                 trainable = (p for p in self.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""Energies of a batch, and their gradients: forces and stress."""
+"""Forces and stress as gradients of the energy."""
 
 from __future__ import annotations
 
@@ -9,41 +9,38 @@ import torch
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
 
     from torch import Tensor
 
-    from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.graph import GraphBatch
 
 
-def outputs_and_gradients(
-    backbone: Backbone,
+def with_gradients(
+    compute: Callable[[GraphBatch, Tensor], list[dict[str, Tensor]]],
     batch: GraphBatch,
-    heads: Collection[str],
+    dtype: torch.dtype,
     *,
     forces: bool,
     stress: bool,
     keep_graph: bool,
-    each: bool,
 ) -> list[dict[str, Tensor]]:
-    """Return a backbone's predictions; one dict, or one for each copy of its last block.
+    """Return the results of a function of positions and cell, with gradients of each energy among them.
 
     Parameters
     ----------
-    backbone, batch
-        The model and the structures.
-    heads
-        Outputs requested from :meth:`Backbone.outputs`.
+    compute
+        Returns outputs with an energy, given the batch with positions and cells that the gradients follow,
+        and its edge vectors in Å, (E, 3); one dict, or one for each copy of a model's last block.
+    batch
+        The structures.
+    dtype
+        Format of edge vectors and gradients.
     forces, stress
         Whether to compute these gradients.
     keep_graph
         Whether the gradients are trained on.
-    each
-        Whether to return each copy's predictions; otherwise, the energy of a structure is that of the copy
-        it trains during training, and the mean of all copies elsewhere.
     """
-    dtype = next(backbone.parameters()).dtype
     positions, cell = batch.positions, batch.cell
     leaves = []
     if forces:
@@ -58,14 +55,7 @@ def outputs_and_gradients(
         cell = cell + cell @ symmetric
     # differences are taken in float64: far from the origin, float32 would lose digits
     edge_vectors = batch.edge_vectors(moved, cell).to(dtype)
-    placed = batch.at(moved, cell) if backbone.reads_positions else batch
-    rest = backbone.before_last_block(placed, edge_vectors, heads)
-    members = backbone.members
-    if members is None:
-        found = [rest()]
-    else:
-        found = members.outputs(backbone, rest)
-        found = found if each else [members.joined(found, batch, in_training=keep_graph)]
+    found = compute(batch.at(moved, cell), edge_vectors)
     if not leaves:
         return found
     for k, out in enumerate(found):
