@@ -18,7 +18,7 @@ from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import sync, write_json
 from mattertune_nb.training.outcome.headlines import validation_in_words
 from mattertune_nb.training.random_state import rng_state, set_rng_state
-from mattertune_nb.training.records.metrics import CHANGED, complete
+from mattertune_nb.training.records.metrics import CHANGED, lost_records
 from mattertune_nb.training.records.recording import RunLogger, unwritten
 from mattertune_nb.training.runs.resuming import settings_for_checkpoint
 from mattertune_nb.training.runs.stop import RunStopped
@@ -117,7 +117,8 @@ class RunSupervisor(Checkpoint):
                 place = trainer.current_epoch, self._step
                 written = self._run.metrics()
                 self._run.append_metrics("resumed", *place, {})
-                complete(self._run, written, self._loaded)
+                for record in lost_records(written, self._loaded):
+                    self._run.append(record)
                 if self._resumption.changed:
                     self._run.append_metrics(CHANGED, *place, self._resumption.record())
 

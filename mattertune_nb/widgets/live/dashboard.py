@@ -11,7 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.unbroken import unbroken
-from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
 from mattertune_nb.widgets.live.expected import expected_of

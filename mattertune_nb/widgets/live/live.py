@@ -21,7 +21,7 @@ from typing_extensions import override
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.recipes.foreign import ForeignMonitor
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
-from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.training.records.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.runs.kernel import widgets_served

@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 import mattertune_nb as mt
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.training.files import append_line
-from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.dashboard import Dashboard
 from mattertune_nb.widgets.live.validation_view import ValidationView

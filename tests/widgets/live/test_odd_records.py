@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings, strategies as st
 
 import mattertune_nb as mt
-from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves

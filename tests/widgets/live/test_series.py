@@ -7,7 +7,7 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.files import append_line
-from mattertune_nb.training.records.metrics import RecordReader
+from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.widgets.live.expected import expected_from, metrics_of
 from mattertune_nb.widgets.live.scales import panel_colors
