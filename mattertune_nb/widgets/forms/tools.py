@@ -19,8 +19,10 @@ from mattertune_nb.widgets.page.controls import HTML, Dropdown, HBox, Text, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.widgets.forms.tabs import RunEditor
-    from mattertune_nb.widgets.forms.tuner_form import TunerForm
 
 
 class Tools:
@@ -28,14 +30,19 @@ class Tools:
 
     Parameters
     ----------
-    form
-        The form, whose config a goal changes.
+    get, take
+        Return the config of the form, and show another one, which a goal has changed.
     editor
         The editor whose settings are searched.
     """
 
-    def __init__(self, form: TunerForm, editor: RunEditor) -> None:
-        self._form, self._editor = form, editor
+    def __init__(
+        self,
+        get: Callable[[], MatterTunerConfig],
+        take: Callable[[MatterTunerConfig], None],
+        editor: RunEditor,
+    ) -> None:
+        self._get, self._take, self._editor = get, take, editor
         self.goal = Dropdown(
             options=list(GOALS),
             description="Goal",
@@ -70,15 +77,17 @@ class Tools:
         """Undo what the last goal changed, and apply the new one; all else stays."""
         if change["new"] == self._applied:
             return
-        now, goal = self._form.config.to_dict(), GOALS[change["new"]]
+        own, goal = self._get(), GOALS[change["new"]]
+        now = own.to_dict()
         before = apply_settings(
-            now, {p: old for p, (old, own) in self._replaced.items() if find(now, p) == own}
+            now,
+            {p: old for p, (old, set_by_it) in self._replaced.items() if find(now, p) == set_by_it},
         )
         try:
-            if goal.needs and goal.needs not in self._form.config.model.property_names:
+            if goal.needs and goal.needs not in own.model.property_names:
                 msg = f"'{change['new']}' makes no sense unless {goal.needs} are trained."
                 raise ConfigError(msg)
-            config = type(self._form.config).from_dict(apply_settings(before, goal.settings))
+            config = type(own).from_dict(apply_settings(before, goal.settings))
         except ConfigError as exc:
             self.goal.value = self._applied
             self.text.value = error_html(str(exc))
@@ -89,9 +98,9 @@ class Tools:
             for p in goal.settings
             if find(before, p) is not MISSING
         }
-        self._form.take(config)
+        self._take(config)
         self.show_goal()
 
     def show_goal(self) -> None:
         """Show what the goal has changed."""
-        self.text.value = describe(GOALS[self._applied], self._replaced, self._form.config)
+        self.text.value = describe(GOALS[self._applied], self._replaced, self._get())

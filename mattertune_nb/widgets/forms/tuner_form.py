@@ -99,7 +99,7 @@ class TunerForm(ConfigForm):
         self._text_page = VBox()
         editor.add_page("Code", self._text_page)
         editor.widget.observe(self._on_tab, "selected_index")
-        self._tools = Tools(self, editor)
+        self._tools = Tools(lambda: self.config, self.take, editor)
         self.preset = self._tools.goal
         self._started: MatterTunerConfig | None = None
         self._below = VBox(css="mt-closed")
