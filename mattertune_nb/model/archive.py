@@ -13,41 +13,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mattertune_nb.model.potential import Potential
-
 SUFFIX = ".safetensors"
 _OURS, _WEIGHTS, _OTHER = "mattertune_nb", "state_dict.", "other."
 _ABOUT = "about"
 _TENSOR, _PAIRS, _TUPLE, _DTYPE = "__tensor__", "__pairs__", "__tuple__", "__dtype__"
 
 
-def save_archive(model: Potential, path: Path, about: Mapping[str, Any] | None = None) -> None:
-    """Write a model with its settings and reference energies to a file.
+def save_archive(contents: Mapping[str, Any], path: Path) -> None:
+    """Write the contents of a checkpoint to a file.
 
     Parameters
     ----------
-    model
-        The model.
+    contents
+        The weights, as ``state_dict``, and anything else, as builtins and tensors.
     path
         The file.
-    about
-        Anything else to store, as builtins.
 
     Raises
     ------
     OSError
         The file cannot be written.
     TrainingError
-        The model holds something that is neither a tensor nor a builtin.
+        The contents hold something that is neither a tensor nor a builtin.
     """
     from safetensors.torch import save
 
-    contents: dict[str, Any] = {
-        "state_dict": model.state_dict(),
-        "hyper_parameters": model.hparams.to_dict(),
-        **(about or {}),
-    }
-    model.on_save_checkpoint(contents)
+    contents = dict(contents)
     # tensors that share memory are written separately
     tensors = {
         _WEIGHTS + name: value.detach().cpu().contiguous().clone()

@@ -1,4 +1,4 @@
-"""A model from a checkpoint alone: its backbone, weights, number format and a user's own arguments."""
+"""What a checkpoint holds of a model, and the model from a checkpoint alone."""
 
 from __future__ import annotations
 
@@ -81,6 +81,16 @@ def _take_format(model: Potential, state: Mapping[str, Any]) -> None:
         first = next((key for key, _ in part.named_parameters(prefix=name) if key in state), None)
         if first is not None:
             part.to(state[first].dtype)
+
+
+def contents_of(model: Potential) -> dict[str, Any]:
+    """Return what a checkpoint holds of a model that no Trainer trains: enough to load it again."""
+    contents: dict[str, Any] = {
+        "state_dict": model.state_dict(),
+        "hyper_parameters": model.hparams.to_dict(),
+    }
+    model.on_save_checkpoint(contents)
+    return contents
 
 
 def about(model: Potential) -> dict[str, Any]:

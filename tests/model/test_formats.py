@@ -20,6 +20,7 @@ from mattertune_nb.model import archive
 from mattertune_nb.model.archive import read_archive, save_archive
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.formats import FORMAT, MIGRATIONS, upgrade
+from mattertune_nb.model.loading import contents_of
 
 FILES = Path(__file__).parent / "formats"
 """Of each older format a checkpoint of a Morse potential, tuned on copper by a version that had it."""
@@ -110,7 +111,7 @@ def test_an_archive_of_chgnet_is_tuned_on(tmp_path):
         for parameter in model.backbone.parameters():
             parameter *= 1.01
     model.normalization.references[29] = -1.5
-    save_archive(model, tmp_path / "model.safetensors")
+    save_archive(contents_of(model), tmp_path / "model.safetensors")
     frames = [bulk("Cu", cubic=True, a=3.6)]
     same(model, mt.FinetuneModuleBase.load_from_checkpoint(tmp_path / "model.safetensors"), frames)
     config = mt.CHGNetBackboneConfig(checkpoint=tmp_path / "model.safetensors")

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
+from mattertune_nb.model.loading import contents_of
 from mattertune_nb.training.outcome.evaluation import load_model
 from mattertune_nb.training.records.versions import versions
 
@@ -88,7 +89,7 @@ def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
 
 def save_safetensors(model: FinetuneModuleBase, path: Path) -> None:
     """Write a `model` to `path` for archiving: tensors and JSON, which this package can load again."""
-    save_archive(model, path, {"versions": versions()})
+    save_archive(contents_of(model) | {"versions": versions()}, path)
 
 
 def _references(model: FinetuneModuleBase) -> NDArray[np.float64]:
