@@ -60,24 +60,7 @@ def start_lammps(cmdargs: Sequence[str] = ()) -> Any:
 
 
 def drive_lammps(model: Potential, lmp: Any, elements: Sequence[str]) -> None:
-    """Apply the energy and forces of a model to the atoms of a LAMMPS system.
-
-    See :meth:`mattertune_nb.FinetuneModuleBase.drive_lammps`.
-
-    Parameters
-    ----------
-    model
-        A model, tuned or untuned.
-    lmp
-        A ``lammps.lammps`` in units ``metal``, on one process, whose simulation box exists.
-    elements
-        The chemical symbol of each atom type, in the order of the types.
-
-    Raises
-    ------
-    ConfigError
-        LAMMPS has other units, no box, or several processes, or an atom type has no element.
-    """
+    """Do what :meth:`mattertune_nb.FinetuneModuleBase.drive_lammps` says."""
     numbers = _atomic_numbers(lmp, elements)
     # LAMMPS does not run without a pair style; its neighbours are not used, so a short cutoff will do
     lmp.command("pair_style zero 1.0 nocoeff")
