@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,13 @@ def layer(path: Path) -> str:
 
 CONVENIENCES = {
     "config/callbacks.py": {"model"},
+    "model/module.py": {"mattertune_nb.model.ensemble"},
     "model/uses.py": {"calculator", "lammps", "torchsim"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }
-"""What a config, a model or a run offers from above, imported where it is asked for and not before."""
+"""What a config, a model or a run offers from above, imported where it is asked for and not before: no other
+circle of modules exists."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -101,6 +104,28 @@ def test_a_module_imports_only_from_its_left(path):
         assert name != "mattertune_nb", "modules never import the package root"
         if name.startswith("mattertune_nb."):
             assert name.split(".")[1] in allowed, f"{own} must not import {name}"
+
+
+def modules_imported(path: Path) -> set[Path]:
+    """Return the files of ours that a file imports, for type checkers too, conveniences left out."""
+    left_out = CONVENIENCES.get(str(path.relative_to(ROOT)), set())
+    found = set()
+    for name in imports(path):
+        package, *rest = name.split(".")
+        if package != "mattertune_nb" or not rest or rest[0] in left_out or name in left_out:
+            continue
+        place = ROOT.joinpath(*rest)
+        found.add(place / "__init__.py" if place.is_dir() else place.with_suffix(".py"))
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    sorter = TopologicalSorter({path: modules_imported(path) - {path} for path in MODULES})
+    try:
+        sorter.prepare()
+    except CycleError as exc:
+        circle = " imports ".join(str(path.relative_to(ROOT)) for path in reversed(exc.args[1]))
+        pytest.fail(f"{circle}: one of them should name a smaller type")
 
 
 ROOMS = {
