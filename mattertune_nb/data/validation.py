@@ -292,7 +292,7 @@ def _raise_for_all(
             raise DataError(msg) from None
         if choice.counts and str(error).startswith(f"{dataset.source(i)}: no {label} "):
             told = ", ".join(f"'{key}' in {n}" for key, n in choice.counts.items())
-            known = f" Of all {search.n_frames} frames: {told}."
+            known = f" Of the {search.n_frames} frames checked: {told}."
             break
     msg = f"{error}{known}"
     raise DataError(msg) from None

@@ -131,8 +131,8 @@ def too_near(novelty: Novelty) -> str | None:
     return (
         f"the validation frames resemble training frames: their distance to the nearest one is "
         f"{novelty.median:.2g} of that between two training frames. Their errors apply to such frames, and "
-        "may say little about others; split by groups, composition or blocks (data.split), or validate on a "
-        "separate file."
+        "may say little about others; validate on a separate file, or on whole trajectories or compositions "
+        "(data.split: groups or composition)."
     )
 
 

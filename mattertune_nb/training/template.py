@@ -93,7 +93,9 @@ def _with_labels(
 
     Remarks are added to `first` and `said`.
     """
-    dataset = config.create_dataset()
+    whole = config.create_dataset()
+    # isolated atoms may lack what the frames have
+    dataset = without_isolated_atoms({"file": whole})[0]["file"]
     search = search_labels(dataset, at_most=_SECONDS)
     choices = search.choices()
     if any(choice.open for choice in choices.values()):
@@ -102,18 +104,19 @@ def _with_labels(
         decide(dataset, choices, model.name)
     config = config.model_copy(update=key_settings(choices))
     first.notes += dataset.notes
-    dataset.keys = config.keys
+    whole.keys = dataset.keys = config.keys
     findings: dict[str, list[str]] = {}
     for label, choice in choices.items():
-        first.notes += _notes(dataset, choice)
+        first.notes += _notes(dataset, choice, search.n_frames)
         if choice.question is not None:
             first.questions.append(f"{config.src}: {choice.question}")
         if choice.key is not None:
             own = not _is_converted(dataset, label)
-            findings[label] = search.findings(label, [choice.key], unit_is_own=own)
+            refused = _unit_problem(dataset, label)
+            findings[label] = refused or search.findings(label, [choice.key], unit_is_own=own)
             first.notes += findings[label]
         said.choice(choice)
-    _, isolated = without_isolated_atoms({"file": dataset})
+    _, isolated = without_isolated_atoms({"file": whole})
     first.notes += [note.removesuffix(".") for note in isolated]
     if isolated:
         said.lines["per_element_references"] = [
@@ -126,15 +129,23 @@ def _with_labels(
         if problem is not None:
             said.lines.setdefault("stress_key", []).append(problem)
         elif stress.candidate is not None and stress.candidate.n_usable:
-            whole = stress.candidate.n_usable == search.n_frames
-            added = StressesPropertyConfig(missing="error" if whole else "mask")
+            in_all = stress.candidate.n_usable == search.n_frames
+            added = StressesPropertyConfig(missing="error" if in_all else "mask")
             model.properties = [*model.properties, added]
     return config
 
 
-def _notes(dataset: AtomsDataset, choice: Choice) -> list[str]:
-    """Return remarks on how a label was chosen, or why there is none."""
+def _notes(dataset: AtomsDataset, choice: Choice, n_frames: int) -> list[str]:
+    """Return remarks on how a label was chosen, why there is none, or how many frames lack it."""
     notes, label = list(choice.notes), choice.label
+    usable = n_frames if choice.candidate is None else choice.candidate.n_usable
+    if usable < n_frames and label != STRESSES.name:
+        n = n_frames - usable
+        have = "has" if n == 1 else "have"
+        notes.append(
+            f"{n} of {n_frames} frames {have} no usable '{choice.key}', and a run stops at the first of them. "
+            f"Correct or remove them, or set missing: mask of the {label} to train on what each frame has"
+        )
     unnamed = dataset.unnamed(0, label)
     if choice.key is None and unnamed is not None:
         notes.append(f"the frames have no {label}. {unnamed}")
@@ -152,6 +163,15 @@ def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "ma
     except DataError as exc:
         return str(exc)
     return None
+
+
+def _unit_problem(dataset: AtomsDataset, label: str) -> list[str]:
+    """Return why the unit that a file states for a label cannot be used, if so."""
+    try:
+        dataset.labels(0, {label: "mask"})
+    except DataError as exc:
+        return [str(exc).removesuffix(".")]
+    return []
 
 
 def _is_converted(dataset: AtomsDataset, label: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 
 from mattertune_nb.config.errors import DataError
@@ -11,6 +13,7 @@ from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.labels.reading import LabelKeys
 from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.training.template import first_config
 
 
 def crystals(n=5, **values):
@@ -108,7 +111,7 @@ def test_the_free_energy_is_taken_and_said_where_both_stand_and_differ():
 
 def test_a_missing_label_is_told_with_the_counts_of_all_frames():
     dataset = crystals(energy=falling, REF_forces=lambda i: np.ones((4, 3)) if i else None)
-    with pytest.raises(DataError, match=r"Of all 5 frames: 'REF_forces' in 4\."):
+    with pytest.raises(DataError, match=r"Of the 5 frames checked: 'REF_forces' in 4\."):
         check_dataset(dataset, {"energy": "error", "forces": "error"})
 
 
@@ -137,3 +140,26 @@ def test_a_virial_and_a_gradient_are_never_taken_unasked():
     assert search.choose("forces").key is None
     assert [c.key for c in search.choose("stresses").other] == ["virial"]
     assert isinstance(dataset, AtomsDataset)
+
+
+def written(path, dataset, *others):
+    """Write the frames of a data set, after others, and return what `init` says of the file."""
+    frames = [dataset.frame(i) for i in range(len(dataset))]
+    ase.io.write(path, [*others, *frames], format="extxyz")
+    return first_config(path, "chgnet").notes
+
+
+def test_init_says_how_many_frames_lack_a_label_and_does_not_count_isolated_atoms(tmp_path):
+    forces = {"forces": lambda i: None if i == 2 else np.full((4, 3), 0.1 * i)}
+    atom = Atoms("Cu", info={"energy": -1.0, "config_type": "IsolatedAtom"})
+    notes = written(tmp_path / "a.xyz", crystals(energy=falling, **forces), atom)
+    (note,) = [note for note in notes if "usable" in note]
+    assert note.startswith("1 of 5 frames has no usable 'forces', and a run stops at the first")
+
+
+def test_init_says_of_a_unit_in_a_name_what_it_needs_instead_of_asking_for_the_unit(tmp_path):
+    stress = {"stress_kbar": lambda i: np.eye(3) * (9.0 + i)}
+    notes = written(tmp_path / "a.xyz", crystals(energy=falling, **stress))
+    (note,) = [note for note in notes if "kbar, like VASP's" in note]
+    assert "set units.sign" in note
+    assert not [note for note in notes if "in another unit" in note]

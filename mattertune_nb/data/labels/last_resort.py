@@ -9,7 +9,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.data.labels.choice import Candidate
-from mattertune_nb.data.labels.names import FOLLOWS, Reading, words_of
+from mattertune_nb.data.labels.names import FOLLOWS, PER_ATOM, Reading, words_of
 from mattertune_nb.data.labels.values import numbers_of
 
 if TYPE_CHECKING:
@@ -65,16 +65,19 @@ def last_resort(label: str, named: Iterable[Candidate], unnamed: Unnamed) -> lis
     if label not in (ENERGY.name, FORCES.name):
         return []
     asked = [
-        replace(c, reading=replace(c.reading, doubt=c.reading.excluded or _follows(c.reading)))
+        replace(c, reading=replace(c.reading, doubt=_told(c.reading)))
         for c in named
         if not c.is_constant or c.reading.kind in FOLLOWS
     ]
     return asked + unnamed.candidates(label)
 
 
-def _follows(reading: Reading) -> str | None:
+def _told(reading: Reading) -> str | None:
+    """Return what a value is instead of the label, and what would be made of it."""
+    if reading.excluded == PER_ATOM:
+        return f"{PER_ATOM}, which would be multiplied by the number of atoms"
     follows = FOLLOWS.get(reading.kind)
-    return None if follows is None else f"{follows} would be taken"
+    return reading.excluded or (None if follows is None else f"{follows} would be taken")
 
 
 def _is_count(value: Any) -> bool:

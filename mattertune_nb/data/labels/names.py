@@ -144,6 +144,8 @@ _PER_UNIT = re.compile(
 )
 
 
+PER_ATOM = "an energy per atom"
+
 FOLLOWS: dict[Kind, str] = {
     "of atoms": "the sum over the atoms",
     "virial": "stress = -virial / volume",
@@ -192,7 +194,7 @@ def read_name(name: str) -> Reading:
     if label is None:
         return Reading()
     if _PER_ATOM.search(low) and label == ENERGY.name:
-        return Reading(label, excluded="an energy per atom")
+        return Reading(label, excluded=PER_ATOM)
     if label != ENERGY.name:
         return _not_energy(low, words, label, kind)
     reasons = [_EXCLUDED[word] for word in words if word in _EXCLUDED]

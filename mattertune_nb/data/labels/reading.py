@@ -14,7 +14,7 @@ from mattertune_nb.config.properties import (
     as_property,
 )
 from mattertune_nb.config.units import LabelUnitsConfig
-from mattertune_nb.data.labels.names import FOLLOWS, read_name
+from mattertune_nb.data.labels.names import FOLLOWS, PER_ATOM, read_name
 from mattertune_nb.data.labels.search import LabelSearch
 from mattertune_nb.data.labels.units import UnitError, converted, stated_length
 from mattertune_nb.data.labels.values import (
@@ -330,6 +330,6 @@ def _other(prop: Property, name: str) -> str:
         return ""
     if reading.kind in FOLLOWS:
         return f" {prop.key_field}='{name}' takes {FOLLOWS[reading.kind]}."
-    if reading.excluded == "an energy per atom":
+    if reading.excluded == PER_ATOM:
         return f" {prop.key_field}='{name}' takes it times the number of atoms."
     return f" '{name}' is {reading.excluded}." if reading.excluded else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES, Property
 from mattertune_nb.config.units import LabelUnitsConfig, canonical_unit
-from mattertune_nb.data.labels.names import read_name
+from mattertune_nb.data.labels.names import PER_ATOM, read_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ def stated_length(stored: Mapping[str, Any]) -> str | None:
 
 
 def _stated(prop: Property, key: str, stored: Mapping[str, Any], written: str | None) -> str | None:
-    if prop.name == ENERGY.name and read_name(key).excluded == "an energy per atom":
+    if prop.name == ENERGY.name and read_name(key).excluded == PER_ATOM:
         return _per_atom(stored)
     if written is not None:
         return _known(prop.name, f"'{key}' has the unit", written)
