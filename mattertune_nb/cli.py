@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from mattertune_nb.cli_console import PlainConsole
+from mattertune_nb.cli_console import PlainConsole, note, note_warnings
 from mattertune_nb.cli_runs import convert, export, report, validate
 from mattertune_nb.cli_series import (
     Settings,
@@ -215,19 +215,20 @@ def backbones(
 def init(
     data: Annotated[Path, typer.Argument(help="File with the training data.")] = Path("data.xyz"),
     backbone: Annotated[str, typer.Option(help="Backbone, e.g. chgnet or sevennet.")] = "chgnet",
+    set_: Settings = None,
 ) -> None:
     """Print a commented starting config, with the label names found in the file.
 
     If the file leaves open which of its values is a label, the config says so, and the command ends with a
-    message about what to set.
+    message about what to set: here, e.g. --set data.dataset.energy_key=U0, or in the config.
     """
     from mattertune_nb.training.template import first_config
 
-    first = first_config(data, backbone)
+    first = first_config(data, backbone, set_ or [])
     sys.stdout.write(first.text)
     sys.stdout.flush()
-    for note in first.notes:
-        _say("Note:", "yellow", f"{note}.")
+    for remark in first.notes:
+        note("Note:", "yellow", f"{remark}.")
     if first.questions:
         raise DataError(" ".join(first.questions))
 
@@ -304,18 +305,13 @@ def main() -> None:
     """Run the command line; an error meant for people is one line without a traceback."""
     wait_without_spinning(os.environ)
     # each command that trains prints the verdict itself
+    note_warnings()
     warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
     try:
         app()
     except MatterTuneError as exc:
-        _say("Error:", "red", str(exc))
+        note("Error:", "red", str(exc))
         raise SystemExit(1) from None
-
-
-def _say(kind: str, color: str, message: str) -> None:
-    """Print one line in which brackets are not read as rich's markup."""
-    line = Text.assemble((kind, color), " ", " ".join(message.split()))
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
 
 def _progress_bar() -> Any:

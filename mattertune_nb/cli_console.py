@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from mattertune_nb.config.errors import printable
 
@@ -20,3 +22,22 @@ class PlainConsole(Console):
     def say(self, line: object) -> None:
         """Print a text literally: without rich's markup and colours, and without line breaks added."""
         self.print(str(line), soft_wrap=True, markup=False, highlight=False)
+
+
+def note(kind: str, color: str, message: str) -> None:
+    """Print one line to the standard error, in which brackets are not read as rich's markup."""
+    line = Text.assemble((kind, color), " ", " ".join(printable(message, keep="\n\t").split()))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+
+
+def note_warnings() -> None:
+    """Print warnings meant for people as one line, without the place in the code that raised them."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if category is UserWarning:
+            note("Warning:", "yellow", str(message))
+        else:
+            usual(message, category, *rest)
+
+    warnings.showwarning = show  # type: ignore[assignment]

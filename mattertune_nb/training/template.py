@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.properties import PROPERTIES, STRESSES
 from mattertune_nb.config.task import ISOLATED_ATOMS, StressesPropertyConfig
 from mattertune_nb.config.yaml import dump_yaml
@@ -21,16 +22,20 @@ from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.labels.names import FOLLOWS
 from mattertune_nb.data.labels.reading import Remarks, read_labels
-from mattertune_nb.data.sources.configs import dataset_config
+from mattertune_nb.data.sources.configs import (
+    DBDatasetConfig,
+    XYZDatasetConfig,
+    dataset_config,
+)
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.labels.choice import Choice
-    from mattertune_nb.data.sources.configs import DBDatasetConfig, XYZDatasetConfig
 
 _HEAD = """\
 # A run of mattertune_nb: mattertune-nb fit config.yaml
@@ -62,23 +67,38 @@ class FirstConfig:
     notes: list[str] = field(default_factory=list)
 
 
-def first_config(data: Path, backbone: str) -> FirstConfig:
+def first_config(data: Path, backbone: str, changes: Sequence[str] = ()) -> FirstConfig:
     """Return a complete config with the description and unit of each field.
 
     Label names are those in the file's frames, if the file exists.
 
+    Parameters
+    ----------
+    data
+        The file, folder or pattern.
+    backbone
+        Name of the backbone.
+    changes
+        Fields to set, e.g. ``data.dataset.skip_bad_files=true`` or ``data.dataset.energy_key=U0``.
+
     Raises
     ------
     ConfigError
-        There is no such backbone.
+        There is no such backbone, or no such field.
     DataError
         The file exists but cannot be read.
     """
     first, said = FirstConfig(), _Said()
-    dataset, model = dataset_config(data), backbone_config_class(backbone)()
-    if file_stamps(dataset):
-        dataset = _with_labels(dataset, model, first, said)
-    config = MatterTunerConfig(model=model, data=AutoSplitDataModuleConfig(dataset=dataset))
+    model, given = backbone_config_class(backbone)(), dataset_config(data)
+    config = MatterTunerConfig(model=model, data=AutoSplitDataModuleConfig(dataset=given))
+    config = override_settings(config, list(changes))
+    split = config.data
+    file = split.dataset if isinstance(split, AutoSplitDataModuleConfig) else None
+    if isinstance(file, (XYZDatasetConfig, DBDatasetConfig)) and file_stamps(file):
+        labelled = split.model_copy(
+            update={"dataset": _with_labels(file, config.model, first, said)}
+        )
+        config = config.model_copy(update={"data": labelled})
     first.text = _HEAD + "\n".join(_lines(config, 0, said.lines)) + "\n"
     return first
 
@@ -97,7 +117,7 @@ def _with_labels(
     # isolated atoms may lack what the frames have
     dataset = without_isolated_atoms({"file": whole})[0]["file"]
     search = search_labels(dataset, at_most=_SECONDS)
-    choices = search.choices()
+    choices = search.choices(config.keys)
     if any(choice.open for choice in choices.values()):
         from mattertune_nb.doctor.evidence import decide
 
@@ -143,7 +163,7 @@ def _notes(dataset: AtomsDataset, choice: Choice, n_frames: int) -> list[str]:
         n = n_frames - usable
         have = "has" if n == 1 else "have"
         notes.append(
-            f"{n} of {n_frames} frames {have} no usable '{choice.key}', and a run stops at the first of them. "
+            f"{n} of {n_frames} frames {have} no usable '{choice.key}'; a run stops at the first of them. "
             f"Correct or remove them, or set missing: mask of the {label} to train on what each frame has"
         )
     unnamed = dataset.unnamed(0, label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.build import bulk
 
@@ -154,7 +155,7 @@ def test_init_says_how_many_frames_lack_a_label_and_does_not_count_isolated_atom
     atom = Atoms("Cu", info={"energy": -1.0, "config_type": "IsolatedAtom"})
     notes = written(tmp_path / "a.xyz", crystals(energy=falling, **forces), atom)
     (note,) = [note for note in notes if "usable" in note]
-    assert note.startswith("1 of 5 frames has no usable 'forces', and a run stops at the first")
+    assert note.startswith("1 of 5 frames has no usable 'forces'; a run stops at the first")
 
 
 def test_init_says_of_a_unit_in_a_name_what_it_needs_instead_of_asking_for_the_unit(tmp_path):
@@ -163,3 +164,16 @@ def test_init_says_of_a_unit_in_a_name_what_it_needs_instead_of_asking_for_the_u
     (note,) = [note for note in notes if "kbar, like VASP's" in note]
     assert "set units.sign" in note
     assert not [note for note in notes if "in another unit" in note]
+
+
+def test_a_name_given_to_init_is_taken_as_it_is(tmp_path):
+    frames = crystals(energy=falling, dft_energy=lambda i: falling(i) - 1)
+    written(tmp_path / "a.xyz", frames)
+    assert first_config(tmp_path / "a.xyz", "chgnet").questions
+    given = ["data.dataset.energy_key=dft_energy", "data.dataset.skip_bad_files=true"]
+    (tmp_path / "b.xyz").write_text("no structure")
+    first = first_config(tmp_path, "chgnet", given)
+    assert not [question for question in first.questions if "energy" in question]
+    dataset = yaml.safe_load(first.text)["data"]["dataset"]
+    assert dataset["energy_key"] == "dft_energy"
+    assert dataset["skip_bad_files"]

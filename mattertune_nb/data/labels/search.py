@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
+    from mattertune_nb.data.labels.reading import LabelKeys
+
 _EQUAL = 1e-6
 """Two values are equal if they differ by less than this, relative to the larger one and in eV."""
 
@@ -127,9 +129,18 @@ class LabelSearch:
             choice.is_last_resort = bool(choice.open)
         return choice
 
-    def choices(self) -> dict[str, Choice]:
-        """Return the conclusions about every label."""
-        return {label: self.choose(label) for label in PROPERTIES}
+    def choices(self, keys: LabelKeys | None = None) -> dict[str, Choice]:
+        """Return the conclusions about every label; names given in `keys` are taken as they are."""
+        found = {}
+        for label in PROPERTIES:
+            key = None if keys is None else keys.given(label)
+            found[label] = self.choose(label) if key is None else self._named(label, key)
+        return found
+
+    def _named(self, label: str, key: str) -> Choice:
+        candidates = self._found[label]
+        counts = {name: c.n_frames for name, c in candidates.items()}
+        return Choice(label, self.n_frames, key, counts=counts, candidate=candidates.get(key))
 
     def likely(self, label: str) -> list[str]:
         """Return the names that may be a label, the likeliest first; without related quantities."""
