@@ -117,7 +117,8 @@ def _with_labels(
     # isolated atoms may lack what the frames have
     dataset = without_isolated_atoms({"file": whole})[0]["file"]
     search = search_labels(dataset, at_most=_SECONDS)
-    choices = search.choices(config.keys)
+    names = {label: config.keys.given(label) for label in PROPERTIES}
+    choices = search.choices({label: name for label, name in names.items() if name is not None})
     if any(choice.open for choice in choices.values()):
         from mattertune_nb.doctor.evidence import decide
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mattertune_nb.data.labels.reading import LabelKeys
-
 _EQUAL = 1e-6
 """Two values are equal if they differ by less than this, relative to the larger one and in eV."""
 
@@ -129,13 +127,13 @@ class LabelSearch:
             choice.is_last_resort = bool(choice.open)
         return choice
 
-    def choices(self, keys: LabelKeys | None = None) -> dict[str, Choice]:
-        """Return the conclusions about every label; names given in `keys` are taken as they are."""
-        found = {}
-        for label in PROPERTIES:
-            key = None if keys is None else keys.given(label)
-            found[label] = self.choose(label) if key is None else self._named(label, key)
-        return found
+    def choices(self, given: Mapping[str, str] | None = None) -> dict[str, Choice]:
+        """Return the conclusions about every label; names already given for some are taken as they are."""
+        given = given or {}
+        return {
+            label: self._named(label, given[label]) if label in given else self.choose(label)
+            for label in PROPERTIES
+        }
 
     def _named(self, label: str, key: str) -> Choice:
         candidates = self._found[label]
