@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.doctor.compared import correlation_of, unit
+from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ _CLEARLY = 3.0
 _FEWEST_SHUFFLED, _SHARE_SHUFFLED = 3, 0.05
 """Minimum number of frames in which an order fits; among hundreds of sound ones one or two do."""
 
+_GUIDED, _FAR_BELOW, _NEARLY, _AS_LARGE = 0.75, 0.5, 0.3, 1.6
+"""Median correlation of a composition that the model knows; how far below it forces are those of no atom of
+theirs, and how near to it the others are; factor by which forces are as large as usual."""
+
+_FEWEST_ALIKE = 4
 _FEWEST_FRAMES = 8
 """Fewer frames do not determine the order of their forces."""
 
@@ -46,6 +52,7 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
     n_frames, found = len(case.forces), _misplaced(case.forces, case.facts)
     if len(found["shuffled"]) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * n_frames):
         found["reordered"] = sorted([*found["reordered"], *found["shuffled"]])
+    told: set[int] = set()
     # the more ways there are to correct a frame, the more of them fit by chance
     for kind, share, what in (
         ("shifted", 0.25, "are those of the atom before or after each"),
@@ -58,6 +65,7 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
     ):
         rows = found[kind]
         if rows and case.forces.is_guide_for(len(rows), share):
+            told.update(rows)
             yield Finding(
                 f"{kind}-forces",
                 "error",
@@ -68,6 +76,39 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
                 case.facts.numbers_of(rows),
                 case.source,
             )
+
+    scattered = [row for row in _scattered(case.forces, case.facts) if row not in told]
+    if len(scattered) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * n_frames):
+        yield Finding(
+            "reordered-forces",
+            "error",
+            f"the forces of {len(scattered)} of {n_frames} frames looked at are as large as usual for their "
+            "composition, but not those of their atoms: their correlation with the untuned model is lower by "
+            f"{_FAR_BELOW:g} or more. They are in another order, or of another structure.",
+            "Read forces and positions again from the calculation, in the same order of atoms.",
+            case.facts.numbers_of(scattered),
+            case.source,
+        )
+
+
+def _scattered(forces: ForcesCompared, facts: Facts) -> list[int]:
+    """Return frames with forces unlike the prediction, where most of their composition are like it."""
+    pairs = zip(forces.labels, forces.guesses, strict=True)
+    times = np.array([np.linalg.norm(a) / max(np.linalg.norm(b), 1e-9) for a, b in pairs])
+    found: list[int] = []
+    for group in groups(facts.keys.composition[forces.rows]):
+        alike = group[forces.telling[group]]
+        likeness = forces.likeness[alike]
+        usual = float(np.median(likeness)) if len(alike) else 0.0
+        good, low = likeness > usual - _NEARLY, likeness < usual - _FAR_BELOW
+        if usual < _GUIDED or good.sum() < max(_FEWEST_ALIKE, 2 * low.sum()):
+            continue
+        if (good | low).mean() < _ALIKE:
+            continue
+        size = times[alike] / np.median(times[alike][good])
+        is_usual_size = (size > 1 / _AS_LARGE) & (size < _AS_LARGE)
+        found += [forces.rows[k] for k in alike[low & is_usual_size].tolist()]
+    return sorted(found)
 
 
 def _misplaced(forces: ForcesCompared, facts: Facts) -> dict[str, list[int]]:

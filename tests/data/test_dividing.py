@@ -107,7 +107,10 @@ def test_duplicates_are_on_one_side_whatever_their_labels(rule):
     found = division(frames, split=rule, group_key="set")
     where = {int(k): stage for stage, part in found.parts.items() for k in part}
     assert all(where[i] == where[10 + i] for i in range(10))
-    assert "10 of 40 frames repeat others" in found.notes[-1]
+    assert [note for note in found.notes if "10 of 40 frames repeat others" in note]
+    sizes = [note for note in found.notes if "frames instead of 32 + 8" in note]
+    assert all(note.endswith("stays whole and repeated frames stay together.") for note in sizes)
+    assert bool(sizes) == (rule in ("blocks", "groups", "composition", "similarity"))
 
 
 def test_twenty_equal_frames_cannot_be_divided():

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
@@ -97,3 +99,20 @@ def test_an_element_that_the_backbone_does_not_know_is_an_error():
     report = mt.check([Atoms("Am", cell=[4, 4, 4], pbc=True)], "chgnet")
     assert [f.id for f in report.errors] == ["unknown-element"]
     assert "Am" in report.errors[0].message
+
+
+def test_forces_shuffled_in_a_few_large_frames_are_found(untuned):
+    """In many atoms some order always fits: it is told by the other frames of the composition."""
+    rng, frames = np.random.default_rng(0), []
+    for i in range(16):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+        atoms.rattle(0.15, seed=i)
+        atoms.calc = EMT()
+        forces, energy = atoms.get_forces(), atoms.get_potential_energy()
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=energy, forces=rng.permutation(forces) if i in (3, 8, 11) else forces
+        )
+        frames.append(atoms)
+    case = look_at(mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset(), untuned)
+    found = [finding for finding in findings_of(case) if finding.id == "reordered-forces"]
+    assert [finding.frames for finding in found] == [(3, 8, 11)]

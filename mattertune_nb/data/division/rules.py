@@ -91,9 +91,11 @@ def divide(
             )
             raise DataError(msg)
     taken = tuple(int((part == k).sum()) for k in range(len(STAGES)))
-    if kept_whole and not n_repeated and taken != sizes.counts:
+    if kept_whole and taken != sizes.counts:
         got, asked = (" + ".join(str(k) for k in counts if k) for counts in (taken, sizes.counts))
-        notes.append(f"{got} frames instead of {asked}, because each {kept_whole} stays whole")
+        together = " and repeated frames stay together" if n_repeated else ""
+        why = f"each {kept_whole} stays whole{together}"
+        notes.append(f"{got} frames instead of {asked}, because {why}")
     return Division(_parts(part, sizes), rule, tuple(f"{dataset.name}: {note}." for note in notes))
 
 
