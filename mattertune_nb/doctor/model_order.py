@@ -94,7 +94,9 @@ def misplaced_forces(case: Case) -> Iterator[Finding]:
 def _scattered(forces: ForcesCompared, facts: Facts) -> list[int]:
     """Return frames with forces unlike the prediction, where most of their composition are like it."""
     pairs = zip(forces.labels, forces.guesses, strict=True)
-    times = np.array([np.linalg.norm(a) / max(np.linalg.norm(b), 1e-9) for a, b in pairs])
+    times = np.array(
+        [float(np.linalg.norm(a)) / max(float(np.linalg.norm(b)), 1e-9) for a, b in pairs]
+    )
     found: list[int] = []
     for group in groups(facts.keys.composition[forces.rows]):
         alike = group[forces.telling[group]]
