@@ -14,7 +14,7 @@ from mattertune_nb.widgets.page.controls import HTML, Button, Dropdown, VBox
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from mattertune_nb.data.labels.choice import Choice
 
@@ -33,6 +33,8 @@ class SourceView:
     ----------
     buttons
         Buttons of the offers made.
+    questions
+        The menus from which the user chooses a label, by the setting that names it.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class SourceView:
         self._text = HTML()
         self.buttons: dict[str, Button] = {}
         self.questions: dict[str, Dropdown] = {}
+        self._is_unread = self._is_asking = False
         self.widget = VBox([self._text], css="mt-contents")
 
     @property
@@ -52,27 +55,36 @@ class SourceView:
         """The text shown."""
         return str(self._text.value)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether no run starts with the file: it cannot be read, or a label to learn is not chosen."""
+        return self._is_unread or self._is_asking
+
     def say(self, note: str, *, error: bool = False) -> None:
         """Show the line that is available immediately."""
+        self._is_unread = error
         self._text.value = error_html(note, css="mt-alert") if error else note_html(note)
         self.offer([])
 
-    def ask(self, choices: Sequence[Choice]) -> None:
-        """Let the user choose among several values that may be a label."""
-        asked = {PROPERTIES[choice.label].key_field: choice for choice in choices}
-        if asked.keys() == self.questions.keys() and all(
-            list(self.questions[field].options) == _options(choice)
-            for field, choice in asked.items()
-        ):
+    def ask(self, choices: Sequence[Choice], learned: Container[str]) -> None:
+        """Let the user choose among several values that may be a label, one that is learned or another."""
+        self._is_asking = any(choice.label in learned for choice in choices)
+        asked = {
+            PROPERTIES[choice.label].key_field: (choice, _options(choice, choice.label in learned))
+            for choice in choices
+        }
+        if {field: list(menu.options) for field, menu in self.questions.items()} == {
+            field: options for field, (_, options) in asked.items()
+        }:
             return
-        self.questions = {field: self._question(field, c) for field, c in asked.items()}
+        self.questions = {field: self._question(field, *of) for field, of in asked.items()}
         self.offer([])
 
-    def _question(self, field: str, choice: Choice) -> Dropdown:
+    def _question(self, field: str, choice: Choice, options: list[tuple[str, str]]) -> Dropdown:
         prop = PROPERTIES[choice.label]
         dropdown = Dropdown(
             description=f"Which {prop.verb} the {prop.title}?",
-            options=_options(choice),
+            options=options,
             value="",
             css="mt-ask",
         )
@@ -83,6 +95,7 @@ class SourceView:
 
     def show(self, contents: Contents | str) -> None:
         """Show the contents of the file, or why it cannot be read."""
+        self._is_unread = isinstance(contents, str)
         self._text.value = (
             error_html(contents, css="mt-alert")
             if isinstance(contents, str)
@@ -101,14 +114,15 @@ class SourceView:
             self.widget.children = shown
 
 
-def _options(choice: Choice) -> list[tuple[str, str]]:
-    """Return the text and the name of each value that may be a label."""
+def _options(choice: Choice, is_learned: bool) -> list[tuple[str, str]]:
+    """Return the text and the name of each value that may be a label, which the run needs or does not."""
     unit = PROPERTIES[choice.label].unit
     told = {c.key: c.told(choice.n_frames, unit) for c in choice.open}
     options = [
         (f"{key}: {told.get(key, 'the first that a frame has')}", key) for key in _keys(choice)
     ]
-    return [("none chosen: the run cannot start", ""), *options]
+    without = "the run cannot start" if is_learned else f"the run does not need the {choice.label}"
+    return [(f"none chosen: {without}", ""), *options]
 
 
 def _keys(choice: Choice) -> list[str]:

@@ -95,16 +95,22 @@ class DataTab(Editor):
         assert isinstance(self.choice.inner, ConfigEditor)
         return self.choice.inner.editors[name]
 
-    def show_contents(self, data: Any, known: LabelKeyFiller) -> None:
+    @property
+    def is_refused(self) -> bool:
+        """Whether a file, as it is, keeps the run from starting."""
+        return any(view.is_refused for view in self.views.values())
+
+    def show_data(self, config: MatterTunerConfig, known: LabelKeyFiller) -> None:
         """Show what is immediately known about the files of a config, and how their frames are split."""
+        learned = {prop.name for prop in config.model.labels}
         unread = set() if known.waiting else known.notes.keys() - known.sizes.keys()
         for name, view in self.views.items():
             view.say(known.notes.get(name, ""), error=name in unread)
-            view.ask(known.questions.get(name, ()))
+            view.ask(known.questions.get(name, ()), learned)
         if unread:
             self.split.clear()
         else:
-            self.split.show(data, known.sizes)
+            self.split.show(config.data, known.sizes)
 
     @override
     def inner_editors(self) -> Iterable[Editor]:

@@ -15,12 +15,13 @@ from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.widgets.forms.annotations import tag_field
 from mattertune_nb.widgets.forms.data_tab import DataTab
 from mattertune_nb.widgets.forms.editor import Editor
-from mattertune_nb.widgets.forms.form import ConfigEditor, path_of_spoken
-from mattertune_nb.widgets.forms.lazy import Disclosure, Lazy
+from mattertune_nb.widgets.forms.form import path_of_spoken
+from mattertune_nb.widgets.forms.lazy import Lazy
 from mattertune_nb.widgets.forms.model_tab import ModelTab
+from mattertune_nb.widgets.forms.parts import PartsTab, joined
 from mattertune_nb.widgets.forms.placement import BATCHES, OPTIMIZER, tab_of
-from mattertune_nb.widgets.forms.search import basic_fields, is_found
-from mattertune_nb.widgets.page.controls import VBox, shared
+from mattertune_nb.widgets.forms.search import is_found
+from mattertune_nb.widgets.page.controls import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mattertune_nb.backbones.base import BackboneConfig
+    from mattertune_nb.data.contents import Contents
+    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.widgets.forms.editor import Path
-
-Placement = dict[str, tuple[type["BaseModel"], tuple[str, ...]]]
-"""For each section of a run's config its class, and the fields that are shown together."""
+    from mattertune_nb.widgets.forms.form import ConfigEditor
+    from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
+    from mattertune_nb.widgets.forms.parts import Placement
 
 TRAINING: Placement = {
     "trainer": (TrainerConfig, tuple(TrainerConfig.model_fields)),
@@ -39,136 +42,6 @@ TRAINING: Placement = {
     "model": (ModelConfig, OPTIMIZER),
 }
 RUN: Placement = {"run": (RunConfig, tuple(RunConfig.model_fields))}
-
-
-class Parts(Editor):
-    """Fields from several sections of a run's config; its value is a mapping of sections.
-
-    Parameters
-    ----------
-    placement
-        The fields.
-    changed
-        Called after a change.
-    built
-        Called with the editor of each section.
-    """
-
-    def __init__(
-        self,
-        placement: Placement,
-        changed: Callable[[], None],
-        built: Callable[[ConfigEditor], None],
-    ) -> None:
-        super().__init__(changed)
-        self.editors = {
-            part: ConfigEditor(cls, changed, prefix=f"{part}.", only=names)
-            for part, (cls, names) in placement.items()
-        }
-        for editor in self.editors.values():
-            built(editor)
-        self.widget = VBox([editor.widget for editor in self.editors.values()], css="mt-form")
-
-    @override
-    def inner_editors(self) -> Iterable[Editor]:
-        return self.editors.values()
-
-    @override
-    def get(self) -> dict[str, dict[str, Any]]:
-        return {part: editor.get() for part, editor in self.editors.items()}
-
-    @override
-    def _show(self, value: Any) -> None:
-        for part, editor in self.editors.items():
-            editor.set(value[part])
-
-    @override
-    def find(self, text: str) -> None:
-        for editor in self.editors.values():
-            editor.find(text)
-
-    @override
-    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        for part, editor in self.editors.items():
-            editor.show_problems([(p[1:], text) for p, text in problems if p[:1] == (part,)])
-
-
-class PartsTab(Editor):
-    """The basic settings of some sections of a run, and the others behind a button.
-
-    Parameters
-    ----------
-    placement, changed, built
-        As for :class:`Parts`.
-    note
-        Widget below the basic settings.
-    """
-
-    def __init__(
-        self,
-        placement: Placement,
-        changed: Callable[[], None],
-        built: Callable[[ConfigEditor], None],
-        note: W.Widget,
-    ) -> None:
-        super().__init__(changed)
-        basic = {
-            part: (cls, tuple(basic_fields(cls, names))) for part, (cls, names) in placement.items()
-        }
-        others: Placement = {
-            part: (cls, tuple(name for name in names if name not in basic[part][1]))
-            for part, (cls, names) in placement.items()
-        }
-        self._others = {part: value for part, value in others.items() if value[1]}
-        self.first = Parts({p: v for p, v in basic.items() if v[1]}, changed, built)
-        self.rest = Disclosure("All settings", lambda: Parts(self._others, changed, built), changed)
-        # a few settings need no headings
-        self.first.widget.add_class("mt-basic")
-        self.widget = VBox([self.first.widget, note, self.rest.widget], css="mt-form")
-
-    @override
-    def inner_editors(self) -> Iterable[Editor]:
-        return [self.first, self.rest]
-
-    @override
-    def get(self) -> dict[str, dict[str, Any]]:
-        return joined(self.first.get(), self.rest.get() or {})
-
-    @override
-    def _show(self, value: Any) -> None:
-        self.first.set(value)
-        self.rest.set(
-            {
-                part: {name: value[part][name] for name in names}
-                for part, (_, names) in self._others.items()
-            }
-        )
-
-    def editor(self, part: str, name: str) -> Editor:
-        """Return the editor of a setting."""
-        is_first = name not in self._others.get(part, ((), ()))[1]
-        parts: Parts = self.first if is_first else self.rest.inner
-        return parts.editors[part].editors[name]
-
-    @override
-    def find(self, text: str) -> None:
-        self.first.find(text)
-        hits = any(
-            is_found(name, cls.model_fields[name], text)
-            for cls, names in self._others.values()
-            for name in names
-        )
-        self.rest.find(text if hits else "")
-
-    @override
-    def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
-        others = [
-            (p, text)
-            for p, text in problems
-            if len(p) > 1 and p[1] in self._others.get(str(p[0]), ((), ()))[1]
-        ]
-        self.first.show_problems([problem for problem in problems if problem not in others])
-        self.rest.show_problems(others)
 
 
 class RunEditor(Editor):
@@ -243,6 +116,17 @@ class RunEditor(Editor):
         self._backbone = config
         if self.model.built:
             self.model.inner.show_facts(config)
+
+    def show_data(self, config: MatterTunerConfig, known: LabelKeyFiller) -> None:
+        """Show what is immediately known about the data files of a config."""
+        self.data.show_data(config, known)
+        self._name_tabs()
+
+    def show_contents(self, name: str, contents: Contents | str, offers: Sequence[str]) -> None:
+        """Show the contents of a data file, or why it cannot be read; see :class:`.SourceView`."""
+        self.data.views[name].show(contents)
+        self.data.views[name].offer(offers)
+        self._name_tabs()
 
     def _make_model(self) -> ModelTab:
         tab = ModelTab(self._changed)
@@ -337,14 +221,7 @@ class RunEditor(Editor):
         self._name_tabs()
 
     def _name_tabs(self) -> None:
+        ill = self._ill | ({"Data"} if self.data.is_refused else set())
         for i, title in enumerate(self.tabs):
             found = f" ({self._hits[title]})" if self._hits.get(title) else ""
-            self.widget.set_title(i, title + found + (" ⚠" if title in self._ill else ""))
-
-
-def joined(*values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the settings of sections that are spread over several places."""
-    parts = dict.fromkeys(part for value in values for part in value)
-    return {
-        part: {k: v for value in values for k, v in value.get(part, {}).items()} for part in parts
-    }
+            self.widget.set_title(i, title + found + (" ⚠" if title in ill else ""))

@@ -229,7 +229,7 @@ class TunerForm(ConfigForm):
     def _show_data(self) -> None:
         """Show what is known about the data files, and have the rest read."""
         config = self._trait_values["config"]
-        self._tabs.data.show_contents(config.data, self._keys)
+        self._tabs.show_data(config, self._keys)
         identities = self._identities()
         for name, (identity, _) in identities.items():
             found = self._reader.known(name, identity)
@@ -238,10 +238,9 @@ class TunerForm(ConfigForm):
         self._reader.ask(identities, delay=0.7)
 
     def _on_contents(self, name: str, contents: Contents | str) -> None:
-        view = self._tabs.data.views[name]
-        view.show(contents)
         model = self._trait_values["config"].model
-        view.offer([] if isinstance(contents, str) else offers_of(contents, model))
+        offers = [] if isinstance(contents, str) else offers_of(contents, model)
+        self._tabs.show_contents(name, contents, offers)
 
     def _mark_hardware(self, editor: ConfigEditor) -> None:
         """Mark what cannot run here, once that is known."""

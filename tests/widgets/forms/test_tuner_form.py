@@ -118,9 +118,39 @@ def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd
     low, high = min(values), max(values)
     assert told["pbe_energy"].startswith(f"pbe_energy: 60 of 60 frames, {low:.6g} to {high:.6g} eV")
     assert all("with untuned chgnet" in told[name] for name in ("pbe_energy", "REF_energy"))
+    assert told[""] == "none chosen: the run cannot start"
+    titles = tuner_form.editor.widget.titles
+    assert titles[0] == "Data ⚠"
     question.value = "REF_energy"
     assert tuner_form.config.data.dataset.energy_key == "REF_energy"
     assert not view.questions
+    assert tuner_form.editor.widget.titles[0] == "Data"
+
+
+def test_a_choice_that_the_run_does_not_need_is_no_warning(tuner_form, odd_file):
+    cell = 'Lattice="20 0 0 0 20 0 0 0 20" pbc="T T T"'
+    given = {"pbe": 0.01, "scan": 0.02}
+    stresses = " ".join(f'{code}_stress="{p} 0 0 0 {p} 0 0 0 {p}"' for code, p in given.items())
+    odd_file.write_text(odd_file.read_text().replace('pbc="F F F"', f"{cell} {stresses}"))
+    tuner_form.config = with_data(tuner_form, odd_file)
+    question = tuner_form.editor.data.views["dataset"].questions["stress_key"]
+    assert question.options[0][0] == "none chosen: the run does not need the stresses"
+    assert tuner_form.editor.widget.titles[0] == "Data"
+    config = tuner_form.config.model_copy(deep=True)
+    config.model.properties.append(mt.StressesPropertyConfig())
+    tuner_form.config = config
+    question = tuner_form.editor.data.views["dataset"].questions["stress_key"]
+    assert question.options[0][0] == "none chosen: the run cannot start"
+    assert tuner_form.editor.widget.titles[0] == "Data ⚠"
+
+
+def test_a_file_that_cannot_be_read_is_a_warning_on_its_tab(tuner_form, odd_file):
+    lines = odd_file.read_text().splitlines()
+    odd_file.write_text("\n".join(lines[:-1]) + "\n")  # the last frame lacks an atom
+    tuner_form.config = with_data(tuner_form, odd_file)
+    assert tuner_form.editor.widget.titles[0] == "Data ⚠"
+    tuner_form.config = with_data(tuner_form, mt.demo_data("train"))
+    assert tuner_form.editor.widget.titles[0] == "Data"
 
 
 def run_in_fresh_kernel(code):
@@ -666,7 +696,7 @@ def test_a_search_shows_on_which_tab_a_setting_is(tuner_form):
     tuner_form._tools.search.value = ""
     assert "mt-miss" not in epochs.widget._dom_classes
     assert not any("mt-miss" in one._dom_classes for one in headings.values())
-    assert tuner_form.editor.widget.titles == ("Data", "Model", "Training", "Run", "Code")
+    assert not any("(" in title for title in tuner_form.editor.widget.titles)
 
 
 def test_properties_stay_when_another_backbone_is_chosen_and_its_facts_are_shown(tuner_form):
