@@ -9,6 +9,8 @@ from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.config.ipython import ipython_shell
 
 if TYPE_CHECKING:
+    import torch
+
     from mattertune_nb.config.trainer import TrainerConfig
 
 
@@ -92,6 +94,18 @@ def accelerator_here(config: TrainerConfig) -> str:
     if config.accelerator == "auto" and torch.backends.mps.is_available():
         return "cpu"
     return config.accelerator
+
+
+def device_in_words(device: torch.device, n_processes: int) -> str:
+    """Return what a run trains on, e.g. ``NVIDIA H100`` or ``the CPU (4 threads)``."""
+    import torch
+
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return f"{n_processes} × {name}" if n_processes > 1 else name
+    n_threads = torch.get_num_threads()
+    threads = f"{n_threads} thread{'s' * (n_threads != 1)}"
+    return f"the CPU ({f'{n_processes} processes of ' if n_processes > 1 else ''}{threads})"
 
 
 def _notebook_refusal(config: TrainerConfig, n_present: int) -> str | None:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_OF_NO_USE = (
+    "💡 Tip:",  # advertisements for services
+    "GPU available:",
+    "TPU available:",
+    "HPU available:",
+    "LOCAL_RANK:",
+    "Loading `train_dataloader` to estimate",
+    "Restoring states from the checkpoint",
+    "Restored all states from the checkpoint",
+    "Restored optimizer states from the checkpoint",
+    "`weights_only` was not set",
+    "Using 16bit Automatic Mixed Precision",
+    "Using bfloat16 Automatic Mixed Precision",
+    "`Trainer.fit` stopped:",
+)
+"""How messages of Lightning begin that tell nothing, or what the log says in other words."""
+
+
 class _LogFile(logging.FileHandler):
     """A log that does not print tracebacks to the console when the disk is full."""
 
@@ -41,8 +59,7 @@ def logging_to(path: Path, *, is_first: bool) -> Iterator[None]:
     if is_first:
         handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_Plain("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    # Lightning's advertisements for its services
-    handler.addFilter(lambda record: "Tip: For seamless" not in record.getMessage())
+    handler.addFilter(lambda record: not record.getMessage().startswith(_OF_NO_USE))
     loggers = [
         logging.getLogger(name) for name in ("mattertune_nb", "lightning.pytorch", "py.warnings")
     ]

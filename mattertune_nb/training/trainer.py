@@ -78,6 +78,21 @@ class BestCheckpoint(ModelCheckpoint):
         return "mattertune_nb.best"
 
     @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what is best so far, also in a run directory that was moved or copied since."""
+
+        # Lightning forgets it there, and the next weights would replace better ones
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            state_dict | moved | {"best_k_models": best, "dirpath": self.dirpath}
+        )
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self._kept is not None:

@@ -255,6 +255,8 @@ class MatterTuner:
             worse = worse_in_words(run)
             if worse:
                 log.warning("%s", worse)
+            _, step = place_of(trainer, run)
+            log.info("%s at step %d.", state.capitalize(), step)
         _end(trainer, run, state, worse)
         return TuneResult(model, trainer, Run(run.path))
 

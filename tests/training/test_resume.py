@@ -91,6 +91,19 @@ def test_kill_9_then_resume(small_config, tmp_path):
     assert torch.load(run.last, weights_only=True)["global_step"] == 20
 
 
+def test_worse_weights_do_not_replace_the_best_of_a_run_that_was_moved(morse_config, tmp_path):
+    run = mt.MatterTuner(morse_config()).tune().run
+    best = run.directory.best.read_bytes()
+    path = run.path.rename(tmp_path / "elsewhere")
+    config = mt.Run.attach(path).config()
+    config.trainer.max_epochs = 4
+    config.model.optimizer.lr = 10.0
+    run = mt.MatterTuner(config).resume(path).run
+    losses = [r["val/total_loss"] for r in run.metrics() if "val/total_loss" in r]
+    assert losses[-1] > min(losses)
+    assert run.directory.best.read_bytes() == best
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, tmp_path):
     config = small_config(max_epochs=50)

@@ -16,6 +16,7 @@ from mattertune_nb.data.plain import atoms_to_plain
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import sync, write_json
+from mattertune_nb.training.hardware import device_in_words
 from mattertune_nb.training.outcome.headlines import validation_in_words
 from mattertune_nb.training.random_state import rng_state, set_rng_state
 from mattertune_nb.training.records.metrics import CHANGED, lost_records
@@ -107,6 +108,9 @@ class RunSupervisor(Checkpoint):
         self._stop.at_once = False
         self.started = True
         self._step = trainer.global_step
+        if trainer.is_global_zero:
+            on = device_in_words(trainer.strategy.root_device, trainer.world_size)
+            log.info("Training on %s%s.", on, f", on from step {self._step}" if self._step else "")
         self._tell_epoch(trainer)
         self._heartbeat(trainer, force=True)
         if self._rng:
