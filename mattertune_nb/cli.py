@@ -304,8 +304,6 @@ def serve_app(
 def main() -> None:
     """Run the command line; an error meant for people is one line without a traceback."""
     wait_without_spinning(os.environ)
-    # a person reads what is wrong; the line of code that noticed says nothing to them
-    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     # each command that trains prints the verdict itself
     note_warnings()
     warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
