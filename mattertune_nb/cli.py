@@ -159,7 +159,8 @@ def evaluate(
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
     from mattertune_nb.data.sources.configs import dataset_config
     from mattertune_nb.training.outcome.error_table import error_table
-    from mattertune_nb.training.outcome.evaluation import evaluate_stages, label_keys
+    from mattertune_nb.training.outcome.evaluation import evaluate_stages
+    from mattertune_nb.training.outcome.models import label_keys
 
     trained = label_keys(run)
     keys = {
@@ -185,7 +186,7 @@ def predict(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Extended XYZ to write.")],
 ) -> None:
     """Write a file with the predicted energies, forces and stresses."""
-    from mattertune_nb.training.outcome.evaluation import predict_file
+    from mattertune_nb.training.outcome.predicted_file import predict_file
 
     n_frames = predict_file(run, source, target)
     console.say(f"Wrote {n_frames} frames to {target}.")

@@ -63,7 +63,7 @@ class EnsembleRun(RunSeries):
             raise RunError(msg)
         # a form starts ensembles, and importing torch would block its kernel for seconds
         from mattertune_nb.model.ensemble import Ensemble
-        from mattertune_nb.training.outcome.evaluation import load_model
+        from mattertune_nb.training.outcome.models import load_model
 
         model = load_model(self.path)
         assert isinstance(model, Ensemble)
@@ -103,7 +103,7 @@ class EnsembleRun(RunSeries):
             Structures with labels; by default the validation set. The best weights of each member were chosen
             on it, so the factors are somewhat low for other data.
         """
-        from mattertune_nb.training.outcome.evaluation import records_of
+        from mattertune_nb.training.outcome.models import records_of
 
         if dataset is None:
             dataset = datasets_of(records_of(self.path))["validation"]

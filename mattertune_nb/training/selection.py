@@ -22,7 +22,7 @@ from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.figures import color_bar, new_figure, picture_html
 from mattertune_nb.training.files import write_text
-from mattertune_nb.training.outcome.evaluation import load_model, records_of
+from mattertune_nb.training.outcome.models import load_model, records_of
 from mattertune_nb.training.pool import (
     described,
     farthest_points,

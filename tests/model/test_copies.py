@@ -11,7 +11,7 @@ from toy_backbone import MorseBackbone, MorseBackboneConfig
 import mattertune_nb as mt
 from mattertune_nb.backbones.members import Members
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
-from mattertune_nb.training.outcome.evaluation import load_model, untuned_of
+from mattertune_nb.training.outcome.models import load_model, untuned_of
 from mattertune_nb.training.outcome.spread import calibrate
 
 

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
-from mattertune_nb.training.outcome.evaluation import load_model
+from mattertune_nb.training.outcome.models import load_model
 
 BY_ATOMS = mt.PerAtomReferencingNormalizerConfig(per_element_references="isolated_atoms")
 CASES = Path(__file__).parents[3] / "shared" / "cases"

@@ -10,7 +10,8 @@ from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 import mattertune_nb as mt
-from mattertune_nb.training.outcome.evaluation import evaluate, predict_file
+from mattertune_nb.training.outcome.evaluation import evaluate
+from mattertune_nb.training.outcome.predicted_file import predict_file
 
 CHARGES = {1: 0.1, 6: -0.2, 8: -0.2}
 """In e; of ethanol, C2H6O, they add up to nothing, so that no origin is told from others."""

@@ -8,7 +8,9 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.training.ensemble import new_ensemble
-from mattertune_nb.training.outcome.evaluation import evaluate_stages, load_model, predict_file
+from mattertune_nb.training.outcome.evaluation import evaluate_stages
+from mattertune_nb.training.outcome.models import load_model
+from mattertune_nb.training.outcome.predicted_file import predict_file
 from mattertune_nb.training.outcome.spread import calibrate
 
 

@@ -12,7 +12,7 @@ from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
 from mattertune_nb.model.loading import contents_of
-from mattertune_nb.training.outcome.evaluation import load_model
+from mattertune_nb.training.outcome.models import load_model
 from mattertune_nb.training.records.versions import versions
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard
 from mattertune_nb.physics.walls import walls
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.in_cell import InCell
-from mattertune_nb.training.outcome.evaluation import label_keys, load_model, records_of, untuned_of
 from mattertune_nb.training.outcome.model_card import write_model_card
+from mattertune_nb.training.outcome.models import label_keys, load_model, records_of, untuned_of
 from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.run_dir import RunDirectory

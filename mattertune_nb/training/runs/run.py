@@ -221,7 +221,7 @@ class Run:
 
     def model(self) -> FinetuneModuleBase:
         """Return the model with the best weights so far."""
-        from mattertune_nb.training.outcome.evaluation import load_model
+        from mattertune_nb.training.outcome.models import load_model
 
         return load_model(self.path)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mattertune_nb.config.properties import FORCES, by_importance
 from mattertune_nb.data.evenly import evenly_spread
-from mattertune_nb.training.outcome.evaluation import label_keys
+from mattertune_nb.training.outcome.models import label_keys
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.report.html import paragraph, picture, table

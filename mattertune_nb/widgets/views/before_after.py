@@ -10,7 +10,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
-from mattertune_nb.training.outcome.evaluation import untuned_of
+from mattertune_nb.training.outcome.models import untuned_of
 from mattertune_nb.training.outcome.stages import REREFERENCED, TUNED, UNTUNED, gain
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets, has_front_end

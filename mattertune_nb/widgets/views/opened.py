@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.model.module import FinetuneModuleBase
-from mattertune_nb.training.outcome.evaluation import label_keys, load_model, records_of
+from mattertune_nb.training.outcome.models import label_keys, load_model, records_of
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.widgets.views.structures import open_structures
 

@@ -8,7 +8,8 @@ import torch
 from toy_backbone import HeadedMorseBackboneConfig
 
 import mattertune_nb as mt
-from mattertune_nb.training.outcome.evaluation import evaluate, untuned_of
+from mattertune_nb.training.outcome.evaluation import evaluate
+from mattertune_nb.training.outcome.models import untuned_of
 from mattertune_nb.widgets.report.predictions import Predictions, parity, worst
 from mattertune_nb.widgets.views.before_after import BeforeAfter
 from mattertune_nb.widgets.views.pairs import parity_data
