@@ -135,13 +135,18 @@ class Verdict:
             return ""
         color, tint = _WORSE if self.worse else _BETTER if self.is_gain else _SAME
         mark = "⚠ " if self.worse else "✓ " if self.is_gain else ""
-        return (
-            f'<div role="status" class="mt-verdict" style="border-left:4px solid {color};background:{tint};'
-            'padding:4px 10px;line-height:1.4;white-space:normal;overflow-wrap:anywhere">'
-            f"{mark}{html.escape(unbroken(text))}</div>"
-        )
+        return line_html(mark + html.escape(unbroken(text)), color, tint)
 
     _repr_html_ = to_html
+
+
+def line_html(content: str, color: str = "transparent", tint: str = "transparent") -> str:
+    """Return the line of a verdict, or of what stands in its place, which is as high."""
+    return (
+        f'<div role="status" class="mt-verdict" style="border-left:4px solid {color};background:{tint};'
+        'padding:4px 10px;line-height:1.4;white-space:normal;overflow-wrap:anywhere">'
+        f"{content}</div>"
+    )
 
 
 def verdict(summary: Summary) -> Verdict:

@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.unbroken import unbroken
+from mattertune_nb.training.outcome.verdict import line_html
 from mattertune_nb.training.records.reader import RecordReader
 from mattertune_nb.widgets.live.curve_table import curve_table
 from mattertune_nb.widgets.live.curves_picture import draw_curves
@@ -33,10 +34,8 @@ if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.page.export import Table
 
-# as high as the line that follows, so that nothing below it moves when a run ends
-_NO_VERDICT_YET = (
-    '<div class="mt-verdict" style="padding:4px 14px;line-height:1.4;opacity:0.7">'
-    "The verdict stands here once the run has ended.</div>"
+_NO_VERDICT_YET = line_html(
+    '<span style="opacity:0.7">The verdict stands here once the run has ended.</span>'
 )
 
 _dashboards: weakref.WeakValueDictionary[str, Dashboard] = weakref.WeakValueDictionary()
