@@ -115,7 +115,7 @@ class MatterTuner:
         module, data = self._prepare()
         data.say_notes(rank())
         run, config = _create_or_join(self.config)
-        return self._fit(run, config, module, data, callbacks, None, is_new=True)
+        return self._fit(run, config, module, data, callbacks)
 
     def start(self) -> Run:
         """Train in a separate process and return immediately; the kernel stays free.
@@ -233,11 +233,10 @@ class MatterTuner:
         module: FinetuneModuleBase,
         data: MatterTuneDataModule,
         callbacks: Sequence[Callback],
-        checkpoint: Path | None,
-        new: Resumption | None = None,
-        *,
-        is_new: bool = False,
+        checkpoint: Path | None = None,
+        resumption: Resumption | None = None,
     ) -> TuneResult:
+        """Train a new run, or a resumed one from its checkpoint, if it has one, by its new settings."""
         stop = StopRequest(run, config.trainer.max_seconds)
         with (
             _beating(run),
@@ -246,8 +245,8 @@ class MatterTuner:
             warnings.catch_warnings(),
         ):
             quiet_lightning()
-            trainer = build_trainer(run, config, stop, callbacks, new)
-            state = _train(trainer, run, module, data, checkpoint, is_new=is_new)
+            trainer = build_trainer(run, config, stop, callbacks, resumption)
+            state = _train(trainer, run, module, data, checkpoint, is_new=resumption is None)
             model = with_best_weights(module, run)
             if rank() == 0:
                 calibrate_copies(model, run, data.datasets.get("validation"))
