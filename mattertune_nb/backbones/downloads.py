@@ -79,6 +79,20 @@ def has_route(page: str) -> bool:
     return True
 
 
+def reachable(page: str) -> str:
+    """Return an address for a client that would try it for long although there is no network.
+
+    Raises
+    ------
+    ConnectionError
+        It cannot be reached, see :func:`has_route`.
+    """
+    if not has_route(page):
+        msg = f"no route to {page}"
+        raise ConnectionError(msg)
+    return page
+
+
 @contextmanager
 def _asked_once(page: str) -> Iterator[None]:
     """Restrict Hugging Face's client to its cache if there is no network, which it would try six times."""

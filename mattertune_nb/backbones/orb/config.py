@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from mattertune_nb.backbones import input_settings
 from mattertune_nb.backbones.base import BackboneConfig, BackboneFacts, Download, Trait
-from mattertune_nb.backbones.downloads import fetched, has_route
+from mattertune_nb.backbones.downloads import fetched, reachable
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, cause
@@ -178,11 +178,8 @@ class ORBBackboneConfig(BackboneConfig):
         page = facts.download.page
 
         def fetch(_: str) -> Path:
-            # the vendor's client tries the network before its cache, for half a minute if there is none
-            known = find_latest_cached(page)
-            if known is None and not has_route(page):
-                raise ConnectionError
-            return Path(known or cached_path(page))
+            # the vendor's client tries the network before its cache
+            return Path(find_latest_cached(page) or cached_path(reachable(page)))
 
         (file,) = fetched(self.pretrained_model, facts, fetch).values()
         return file
