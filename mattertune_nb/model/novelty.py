@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.data.batches.packing import pack_in_order
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.evenly import evenly_spread
+from mattertune_nb.model.weights import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,23 +102,18 @@ def describe(
     kept = load_array(cache)
     if kept is not None and kept.shape == (len(positions), backbone.n_features):
         return kept
-    n_atoms, start = frames.n_atoms(), 0
     parts = []
     device = next(backbone.parameters()).device
     was_training = backbone.training
     backbone.eval()
     try:
-        while start < len(positions):
-            n = max(int(np.searchsorted(np.cumsum(n_atoms[start:]), _ATOMS, side="right")), 1)
+        for part in pack_in_order(frames.n_atoms(), _ATOMS):
             # without a loader, which would draw a random number and so change the run
-            batch = dataset.collate([dataset[int(i)] for i in positions[start : start + n]]).to(
-                device
-            )
+            batch = dataset.collate([dataset[int(positions[k])] for k in part]).to(device)
             features = backbone.features(batch).double()
-            sums = features.new_zeros(n_graphs := len(batch.n_atoms), features.shape[1])
+            sums = features.new_zeros(len(part), features.shape[1])
             means = sums.index_add(0, batch.batch, features) / batch.n_atoms[:, None]
             parts.append(means.cpu().numpy())
-            start += n_graphs
     finally:
         backbone.train(was_training)
     described: NDArray[np.float64] = np.concatenate(parts)
@@ -155,9 +152,6 @@ def usual_distance(features: NDArray[np.float64]) -> float:
 
 
 def _cache_file(structure: NDArray[np.uint64], backbone: Backbone) -> Path:
-    content = hashlib.sha256(f"{_VERSION} {backbone.graph_kind}".encode())
-    for name, tensor in backbone.state_dict().items():
-        content.update(name.encode())
-        content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
-    content.update(structure.tobytes())
+    of = f"{_VERSION} {backbone.graph_kind} {weights_digest(backbone.state_dict())}"
+    content = hashlib.sha256(of.encode() + structure.tobytes())
     return cache_folder("descriptors") / f"{content.hexdigest()[:32]}.npy"

@@ -13,22 +13,23 @@ import torch
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import ENERGY, FORCES
+from mattertune_nb.data.batches.packing import pack_in_order
 from mattertune_nb.data.cache_folder import cache_folder, keep
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.plain import atoms_from_plain, atoms_to_plain
 from mattertune_nb.data.sources.configs import dataset_config
+from mattertune_nb.model.weights import weights_digest
 from mattertune_nb.physics.kinds import KIND, OWN
 from mattertune_nb.physics.prototypes import foreign_structures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ase import Atoms
     from numpy.typing import NDArray
 
     from mattertune_nb.backbones.backbone import Backbone
-    from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.potential import Potential
 
@@ -155,7 +156,11 @@ class Predictor:
     """
 
     def __init__(self, frames: Sequence[Atoms], backbone: Backbone) -> None:
-        self._batches = list(_batches(frames, backbone))
+        sizes = np.array([len(atoms) for atoms in frames])
+        self._batches = [
+            backbone.collate([backbone.graph(frames[i]) for i in part])
+            for part in pack_in_order(sizes, _BATCH_ATOMS)
+        ]
 
     def __call__(self, model: Potential) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
         """Return a model's energies (n,) in eV and forces (n_atoms, 3) in eV/Å; the model is not changed."""
@@ -168,19 +173,6 @@ class Predictor:
                 parts = found[FORCES.name].detach().double().cpu().numpy()
                 forces += np.split(parts, np.cumsum(batch.n_atoms.numpy())[:-1])
         return np.concatenate(energies), forces
-
-
-def _batches(frames: Sequence[Atoms], backbone: Backbone) -> Iterator[GraphBatch]:
-    waiting: list[Any] = []
-    n_atoms = 0
-    for atoms in frames:
-        if waiting and n_atoms + len(atoms) > _BATCH_ATOMS:
-            yield backbone.collate(waiting)
-            waiting, n_atoms = [], 0
-        waiting.append(backbone.graph(atoms))
-        n_atoms += len(atoms)
-    if waiting:
-        yield backbone.collate(waiting)
 
 
 def target_frames(dataset: AtomsDataset) -> list[Atoms]:
@@ -296,14 +288,11 @@ def _labelled(model: Potential, frames: list[Atoms], source: str) -> ForeignSet:
 
 
 def _key(model: Potential, frames: list[dict[str, Any]]) -> str:
-    content = hashlib.sha256(f"{_VERSION} {model.backbone.graph_kind}".encode())
-    content.update(json.dumps(frames, sort_keys=True).encode())
-    for name, tensor in model.state_dict().items():
-        # references shift energies, which a set ignores; low-rank updates start at zero
-        if name.startswith("backbone.") and not name.startswith("backbone.lora."):
-            content.update(name.encode())
-            content.update(np.ascontiguousarray(tensor.detach().double().cpu().numpy()).tobytes())
-    return content.hexdigest()[:32]
+    # low-rank updates start at zero
+    own = model.backbone.state_dict().items()
+    weights = weights_digest({name: t for name, t in own if not name.startswith("lora.")})
+    of = f"{_VERSION} {model.backbone.graph_kind} {weights} {json.dumps(frames, sort_keys=True)}"
+    return hashlib.sha256(of.encode()).hexdigest()[:32]
 
 
 def _save(cache: Path, made: ForeignSet) -> None:
