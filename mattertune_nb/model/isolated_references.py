@@ -54,7 +54,7 @@ def fix_to_isolated_atoms(trainer: Trainer, module: Potential) -> None:
 def _missing(module: Potential, atom: AtomsDataset) -> float:
     """Return label minus prediction for a data set's first structure, in eV."""
     graphs = GraphDataset(atom, module.backbone, {ENERGY: "error"})
-    batch = graphs.collate([graphs[0]]).to(module.device)
+    batch = graphs.batch([0]).to(module.device)
     predicted = float(module.predict_properties(batch, [ENERGY.name])[ENERGY.name][0])
     missing = float(batch.labels[ENERGY.name][0]) - predicted
     if not torch.isfinite(torch.tensor(missing)):

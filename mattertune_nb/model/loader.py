@@ -16,7 +16,7 @@ from mattertune_nb.data.batches.samplers import FrameBatchSampler, frame_loader
 from mattertune_nb.data.lru import BoundedMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ase import Atoms
     from torchdata.stateful_dataloader import StatefulDataLoader
@@ -102,6 +102,10 @@ class GraphDataset(Dataset[Sample]):
     def source(self, index: int) -> str:
         """Return the file and frame of a structure, for messages."""
         return self.frames.source(index)
+
+    def batch(self, indices: Iterable[int]) -> GraphBatch:
+        """Return the batch of some structures, on the CPU, without a loader."""
+        return self.collate([self[int(i)] for i in indices])
 
     def collate(self, samples: Sequence[Sample]) -> GraphBatch:
         """Join samples into one batch with labels ``energy`` (B,), ``forces`` (N, 3), …; NaN: none."""

@@ -109,7 +109,7 @@ def describe(
     try:
         for part in pack_in_order(frames.n_atoms(), _ATOMS):
             # without a loader, which would draw a random number and so change the run
-            batch = dataset.collate([dataset[int(positions[k])] for k in part]).to(device)
+            batch = dataset.batch(positions[part]).to(device)
             features = backbone.features(batch).double()
             sums = features.new_zeros(len(part), features.shape[1])
             means = sums.index_add(0, batch.batch, features) / batch.n_atoms[:, None]

@@ -96,7 +96,7 @@ def _predicted(
     mine = chosen[trainer.global_rank :: trainer.world_size]
     table = TableBuilder(module.normalization.references)
     for positions in _batches(dataset, mine):
-        batch = dataset.collate([dataset[int(mine[k])] for k in positions]).to(module.device)
+        batch = dataset.batch(mine[positions]).to(module.device)
         with trainer.precision_plugin.forward_context():
             predictions = module.predict_properties(batch, [ENERGY.name])
         table.add(batch, predictions[ENERGY.name])

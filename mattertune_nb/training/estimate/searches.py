@@ -130,7 +130,7 @@ def largest_batch(
     seconds: list[float] = []
     begun, n = clock(), 1
     while n <= len(order):
-        batch = graphs.collate([graphs[i] for i in order[:n]])
+        batch = graphs.batch(order[:n])
         with PeakMemory() as peak:
             try:
                 steps.step(batch)  # the first batch of a size takes longer
