@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -13,9 +14,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mattertune_nb.config.errors import DataError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
+
+    from ase import Atoms
 
 
 _UNFINISHED = ".unfinished"
@@ -103,6 +108,25 @@ def is_without_files(path: Path) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically."""
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_structures(path: Path, frames: Sequence[Atoms]) -> None:
+    """Replace a file of structures by extended XYZ, atomically.
+
+    Raises
+    ------
+    DataError
+        The file cannot be written.
+    """
+    import ase.io
+
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    try:
+        write_text(path, text.getvalue())
+    except OSError as exc:
+        msg = f"{path}: cannot be written ({exc.strerror})."
+        raise DataError(msg) from exc
 
 
 def write_json(path: Path, data: Any) -> None:

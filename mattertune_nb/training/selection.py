@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,7 +20,7 @@ from mattertune_nb.model.novelty import usual_distance
 from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.figures import color_bar, new_figure, picture_html
-from mattertune_nb.training.files import write_text
+from mattertune_nb.training.files import write_structures
 from mattertune_nb.training.outcome.models import load_model, records_of
 from mattertune_nb.training.pool import (
     described,
@@ -118,15 +117,8 @@ class Selection:
         DataError
             The file cannot be written.
         """
-        import ase.io
-
-        text, path = io.StringIO(), Path(path)
-        ase.io.write(text, self.frames, format="extxyz")
-        try:
-            write_text(path, text.getvalue())
-        except OSError as exc:
-            msg = f"{path}: cannot be written ({exc.strerror})."
-            raise DataError(msg) from exc
+        path = Path(path)
+        write_structures(path, self.frames)
         return path
 
     def write_inputs(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.data.validation import check_dataset
-from mattertune_nb.training.files import write_text
+from mattertune_nb.training.files import write_structures
 from mattertune_nb.training.outcome.models import load_model
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
         The structures cannot be read, or contain an element that the backbone does not know, or the target
         cannot be written.
     """
-    import ase.io
     from ase.calculators.singlepoint import SinglePointCalculator
 
     if target.is_dir() or not target.absolute().parent.is_dir():
@@ -50,11 +48,5 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
                 stored[prop.ase] = result.pop(prop.name)
         results = {PROPERTIES[name].ase: value for name, value in result.items()}
         atoms.calc = SinglePointCalculator(atoms, **results)
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
-    try:
-        write_text(target, text.getvalue())
-    except OSError as exc:
-        msg = f"{target}: cannot be written ({exc.strerror})."
-        raise DataError(msg) from exc
+    write_structures(target, frames)
     return len(frames)
