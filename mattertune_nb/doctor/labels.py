@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.units import GPa
 
 from mattertune_nb.doctor.compared import about_references, spread_of
 from mattertune_nb.doctor.facts import Contacts, groups
@@ -231,7 +232,7 @@ def impossible_magnitudes(case: Case) -> Iterator[Finding]:
         yield Finding(
             "stress-unit",
             "error",
-            f"a stress of {most:.3g} eV/Å³ ({160.2 * most:,.0f} GPa) in {len(rows)} frames is that of no "
+            f"a stress of {most:.3g} eV/Å³ ({most / GPa:,.0f} GPa) in {len(rows)} frames is that of no "
             "structure.",
             "Declare its unit: kbar (VASP) or GPa; or remove these frames.",
             facts.numbers_of(rows),

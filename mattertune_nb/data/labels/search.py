@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.units import GPa
 
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 from mattertune_nb.data.labels.choice import Candidate, Choice
@@ -176,7 +177,7 @@ class LabelSearch:
                 )
             elif label == STRESSES.name and unit_is_own and _LARGEST_STRESS < largest < np.inf:
                 found.append(
-                    f"'{c.key}' reaches {largest:.4g} eV/Å³, {largest * 160.2177:,.0f} GPa: is it "
+                    f"'{c.key}' reaches {largest:.4g} eV/Å³, {largest / GPa:,.0f} GPa: is it "
                     "in another unit? Set units.stress, e.g. to 'kbar' or 'GPa'"
                 )
         return found
