@@ -126,10 +126,10 @@ class CHGNetBackbone(MultiHeadBackbone):
         self, batch: GraphBatch, edge_vectors: Tensor, heads: Collection[str]
     ) -> Callable[[], dict[str, Tensor]]:
         graph = self._vendor_graph(batch, edge_vectors)
-        return partial(self._last_block, batch, graph, before_last(self.model, graph), heads)
+        return partial(self._last_block, batch, before_last(self.model, graph), heads)
 
     def _last_block(
-        self, batch: GraphBatch, graph: BatchedGraph, given: Inputs, heads: Collection[str]
+        self, batch: GraphBatch, given: Inputs, heads: Collection[str]
     ) -> dict[str, Tensor]:
         model = self.model
         features = model.atom_conv_layers[-1](**given)
