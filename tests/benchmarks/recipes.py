@@ -73,15 +73,20 @@ class FromScratch(mt.FinetuneModuleBase):
 
 
 def data_of(target: str, folder: Path) -> mt.ManualSplitDataModuleConfig:
-    """Return the data of a target, few enough for a minute."""
+    """Return the data of a target, few enough for some minutes."""
     if target == "demo":
         return mt.demo_config().data
-    name = {"water": "train_30_water_1000_eVAng.xyz", "li": "Li_electrode_finetune.xyz"}[target]
+    name, n_train, n_val = {
+        "water": ("train_30_water_1000_eVAng.xyz", 16, 6),
+        "li": ("Li_electrode_finetune.xyz", 80, 16),
+    }[target]
 
     def part(index: str) -> mt.XYZDatasetConfig:
         return mt.XYZDatasetConfig(src=folder / name, index=index)
 
-    return mt.ManualSplitDataModuleConfig(train=part(":16"), validation=part("-6:"), batch_size=2)
+    return mt.ManualSplitDataModuleConfig(
+        train=part(f":{n_train}"), validation=part(f"-{n_val}:"), batch_size=2
+    )
 
 
 def measure(backbone: str, target: str, recipe: str, epochs: int, folder: Path) -> dict[str, Any]:
