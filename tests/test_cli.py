@@ -355,9 +355,9 @@ def test_the_bar_counts_epochs_from_one_as_all_else_does(morse_config, tmp_path,
 
 
 def test_a_message_keeps_its_brackets(capsys):
-    from mattertune_nb.cli import _say
+    from mattertune_nb.cli_console import note
 
-    _say("Error:", "red", "pip install 'mattertune-nb[sevennet]'\nand [/red] more")
+    note("Error:", "red", "pip install 'mattertune-nb[sevennet]'\nand [/red] more")
     text = "Error: pip install 'mattertune-nb[sevennet]' and [/red] more\n"
     assert capsys.readouterr().err == text
 

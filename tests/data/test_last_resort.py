@@ -34,7 +34,7 @@ ASKED = {
     "cohesive_energy": "an energy of formation or another difference",
     "mace_energy_ref": "a prediction of a model",
     "d3_energy": "a correction or one term alone",
-    "energy_per_atom": "an energy per atom",
+    "energy_per_atom": "an energy per atom, which would be multiplied by the number of atoms",
     "kinetic_energy": "a kinetic energy",
     "mbe": "an uninformative name",
     "DFT": "an uninformative name",
