@@ -305,8 +305,8 @@ def serve_app(
 def main() -> None:
     """Run the command line; an error meant for people is one line without a traceback."""
     wait_without_spinning(os.environ)
-    # each command that trains prints the verdict itself
     note_warnings()
+    # each command that trains prints the verdict itself
     warnings.filterwarnings("ignore", message=r".*: Worse than before in ")
     try:
         app()

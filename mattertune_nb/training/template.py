@@ -133,8 +133,13 @@ def _with_labels(
             first.questions.append(f"{config.src}: {choice.question}")
         if choice.key is not None:
             own = not _is_converted(dataset, label)
-            refused = _unit_problem(dataset, label)
-            findings[label] = refused or search.findings(label, [choice.key], unit_is_own=own)
+            # a unit that cannot be used is refused from the first frame on
+            refused = _unreadable(dataset, label, "mask", n_frames=1)
+            findings[label] = (
+                search.findings(label, [choice.key], unit_is_own=own)
+                if refused is None
+                else [refused.removesuffix(".")]
+            )
             first.notes += findings[label]
         said.choice(choice)
     _, isolated = without_isolated_atoms({"file": whole})
@@ -176,23 +181,16 @@ def _notes(dataset: AtomsDataset, choice: Choice, n_frames: int) -> list[str]:
     return notes
 
 
-def _unreadable(dataset: AtomsDataset, label: str, missing: Literal["error", "mask"]) -> str | None:
+def _unreadable(
+    dataset: AtomsDataset, label: str, missing: Literal["error", "mask"], n_frames: int = 8
+) -> str | None:
     """Return why a label of the first frames cannot be used; with ``mask`` a missing one is no problem."""
     try:
-        for i in range(min(len(dataset), 8)):
+        for i in range(min(len(dataset), n_frames)):
             dataset.labels(i, {label: missing})
     except DataError as exc:
         return str(exc)
     return None
-
-
-def _unit_problem(dataset: AtomsDataset, label: str) -> list[str]:
-    """Return why the unit that a file states for a label cannot be used, if so."""
-    try:
-        dataset.labels(0, {label: "mask"})
-    except DataError as exc:
-        return [str(exc).removesuffix(".")]
-    return []
 
 
 def _is_converted(dataset: AtomsDataset, label: str) -> bool:
