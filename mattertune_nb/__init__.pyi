@@ -17,10 +17,7 @@ from .backbones.orb.config import (
 )
 from .backbones.pet.config import PETBackboneConfig as PETBackboneConfig
 from .backbones.sevennet.config import SevenNetBackboneConfig as SevenNetBackboneConfig
-from .calculator import (
-    MatterTuneCalculator as MatterTuneCalculator,
-    PropertyPredictor as PropertyPredictor,
-)
+from .calculator import MatterTuneCalculator as MatterTuneCalculator
 from .config.callbacks import (
     EarlyStoppingConfig as EarlyStoppingConfig,
     EMAConfig as EMAConfig,
@@ -105,6 +102,7 @@ from .doctor.check import check as check
 from .model.ensemble import Ensemble as Ensemble
 from .model.module import FinetuneModuleBase as FinetuneModuleBase
 from .model.optim import create_optimizer as create_optimizer
+from .predictor import PropertyPredictor as PropertyPredictor
 from .recipes.ewc import EWC as EWC
 from .recipes.foreign import ForeignMonitor as ForeignMonitor
 from .recipes.l2_sp import L2SP as L2SP

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ase import Atoms
 
-from mattertune_nb.calculator import warn_outside_references
 from mattertune_nb.config.errors import DataError, MissingExtraError
 from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES
+from mattertune_nb.model.outside import warn_outside_references
 
 try:
     from torch_sim.models.interface import ModelInterface

@@ -19,6 +19,7 @@ LAYERS = [
     "backbones",
     "model",
     "calculator",
+    "predictor",
     "torchsim",
     "lammps",
     "physics",
@@ -83,7 +84,7 @@ def layer(path: Path) -> str:
 CONVENIENCES = {
     "config/callbacks.py": {"model"},
     "model/module.py": {"mattertune_nb.model.ensemble"},
-    "model/uses.py": {"calculator", "lammps", "torchsim"},
+    "model/uses.py": {"calculator", "predictor", "lammps", "torchsim"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }

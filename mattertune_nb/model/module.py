@@ -18,6 +18,7 @@ from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import about, load, take_about
 from mattertune_nb.model.lora import merge_lora, pack
 from mattertune_nb.model.optim import create_optimizer, run_length
+from mattertune_nb.model.potential import Potential
 from mattertune_nb.model.predictions import INDEX, split_predictions
 from mattertune_nb.model.property_losses import loss_weight, property_loss
 from mattertune_nb.model.schedules import create_lr_schedulers
@@ -257,3 +258,8 @@ class FinetuneModuleBase(Usable, Findable):
             member = partial(cls.load_from_checkpoint, map_location=map_location)
             return cast("Self", load_ensemble(path_of(checkpoint_path), member))
         return load(cls, checkpoint_path, map_location, kwargs, strict=strict, is_own=is_own)
+
+
+def as_model(model: Potential | str | Path | RunLike) -> Potential:
+    """Return a model itself, or load that of a run, its directory or a checkpoint."""
+    return model if isinstance(model, Potential) else FinetuneModuleBase.load_from_checkpoint(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,13 @@ def outside_references(model: Potential, atoms: Sequence[Atoms]) -> str:
     if not len(outside):
         return ""
     return outside_in_words(len(outside), len(atoms), atoms[int(outside[0])])
+
+
+def warn_outside_references(model: Potential, atoms: Sequence[Atoms]) -> None:
+    """Warn if :func:`outside_references` has something to say."""
+    message = outside_references(model, atoms)
+    if message:
+        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def outside_in_words(n_outside: int, n_structures: int, first: Atoms) -> str:

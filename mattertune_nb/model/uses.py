@@ -11,7 +11,8 @@ from mattertune_nb.model.potential import Potential
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mattertune_nb.calculator import MatterTuneCalculator, PropertyPredictor
+    from mattertune_nb.calculator import MatterTuneCalculator
+    from mattertune_nb.predictor import PropertyPredictor
     from mattertune_nb.torchsim import TorchSimModel
 
 
@@ -51,7 +52,7 @@ class Usable(Potential):
 
     def property_predictor(self, **kwargs: Any) -> PropertyPredictor:
         """Return a :class:`mattertune_nb.PropertyPredictor` with this model; `kwargs` are passed to it."""
-        from mattertune_nb.calculator import PropertyPredictor
+        from mattertune_nb.predictor import PropertyPredictor
 
         return PropertyPredictor(self, **kwargs)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.calculator import PropertyPredictor
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.division.similar import surroundings
 from mattertune_nb.model.loader import GraphDataset
 from mattertune_nb.model.novelty import describe
 from mattertune_nb.model.spread import SPREAD
+from mattertune_nb.predictor import PropertyPredictor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

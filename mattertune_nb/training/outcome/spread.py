@@ -28,8 +28,8 @@ def calibrate(model: FinetuneModuleBase, dataset: AtomsDataset) -> dict[Property
     Energies are compared per atom. Properties without labels, and the stress of structures that are not
     periodic, are left out.
     """
-    from mattertune_nb.calculator import PropertyPredictor
     from mattertune_nb.model.spread import SPREAD
+    from mattertune_nb.predictor import PropertyPredictor
 
     errors: dict[PropertyName, list[NDArray[np.float64]]] = {}
     spreads: dict[PropertyName, list[NDArray[np.float64]]] = {}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.calculator import PropertyPredictor
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.model.outside import outside_references
+from mattertune_nb.predictor import PropertyPredictor
 from mattertune_nb.widgets.page.work import Step
 from mattertune_nb.widgets.views.parity_data import ParityData, frame_pairs
 
