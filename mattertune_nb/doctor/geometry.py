@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.doctor.facts import OVERLAP, enough_bonds, groups
 from mattertune_nb.doctor.finding import Finding
 
@@ -28,6 +29,9 @@ _VACUUM, _BONDED = 6.0, 3.5
 
 _AS_DENSE = 1.5
 _FEW_FRAMES = 3
+_REPULSION = 10.0
+"""Force in eV/Å that drives atoms apart which overlap; forces of other structures rarely reach it."""
+
 _LARGE = 20
 """Multiple of the median number of atoms."""
 
@@ -47,26 +51,54 @@ def broken_frames(case: Case) -> Iterator[Finding]:
 
 
 def overlapping_atoms(case: Case) -> Iterator[Finding]:
-    """Find overlapping atoms."""
+    """Find overlapping atoms; those whose forces drive them apart were computed like that."""
     facts = case.facts
     rows = np.flatnonzero(facts.closest < OVERLAP)
-    if not len(rows):
-        return
+    push = np.array([_push(facts, i) for i in rows.tolist()])
+    is_computed = push > _REPULSION
+    if not is_computed.all():
+        yield Finding(
+            "overlapping-atoms",
+            "error",
+            _overlap_in_words(facts, rows[~is_computed]),
+            "Check the units of the positions, the cell and its periodicity, or remove these frames.",
+            facts.numbers_of(rows[~is_computed]),
+            case.source,
+        )
+    if is_computed.any():
+        yield Finding(
+            "overlapping-atoms",
+            "warning",
+            f"{_overlap_in_words(facts, rows[is_computed])} Their forces, up to "
+            f"{push[is_computed].max():.0f} eV/Å, drive them apart: they were computed like that.",
+            "Keep these frames to learn the repulsion; otherwise remove them, as they weigh more than others.",
+            facts.numbers_of(rows[is_computed]),
+            case.source,
+        )
+
+
+def _push(facts: Facts, i: int) -> float:
+    """Return the force that drives the two closest atoms of a frame apart, in eV/Å; 0 if unknown."""
+    a, b = facts.closest_pair[i].tolist()
+    if a == b or not np.isfinite(facts.force_rms[i]):
+        return 0.0
+    atoms = facts.dataset.frame(i)
+    way = atoms.get_distance(a, b, mic=bool(atoms.pbc.any()), vector=True)
+    forces = np.asarray(facts.dataset.labels(i, {FORCES: "error"})[FORCES.name])
+    length = float(np.linalg.norm(way))
+    return float((forces[b] - forces[a]) @ way) / 2 / length if length else 0.0
+
+
+def _overlap_in_words(facts: Facts, rows: NDArray[np.intp]) -> str:
     worst = int(rows[facts.closest[rows].argmin()])
     atoms, (i, j) = facts.dataset.frame(worst), facts.closest_pair[worst].tolist()
-    distance = atoms.get_distance(i, j, mic=bool(atoms.pbc.any())) if i != j else np.nan
-    apart = "an atom and its own image" if i == j else f"atoms {i} and {j}"
-    length = (
-        "" if np.isnan(distance) else f" ({atoms.symbols[i]}–{atoms.symbols[j]} {distance:.2f} Å)"
-    )
-    yield Finding(
-        "overlapping-atoms",
-        "error",
+    apart = "an atom and its own image"
+    if i != j:
+        distance = atoms.get_distance(i, j, mic=bool(atoms.pbc.any()))
+        apart = f"atoms {i} and {j} ({atoms.symbols[i]}–{atoms.symbols[j]} {distance:.2f} Å)"
+    return (
         f"in {len(rows)} of {len(facts)} frames atoms are closer than {OVERLAP:g} times the sum of their "
-        f"covalent radii, e.g. {apart}{length}.",
-        "Check the units of the positions, the cell and its periodicity, or remove these frames.",
-        facts.numbers_of(rows),
-        case.source,
+        f"covalent radii, e.g. {apart}."
     )
 
 

@@ -77,6 +77,18 @@ def test_every_finding_says_where_why_and_what_to_do(copper):
     assert json.loads(report.to_json())["findings"][0]["frames"] == [3]
 
 
+def test_atoms_that_were_computed_this_close_are_no_error(copper):
+    atoms = copper[3].copy()
+    atoms.positions[1] = atoms.positions[0] + 0.7
+    report = mt.check(with_frame(copper, 3, labelled(atoms)))
+    (finding,) = [f for f in report if f.id == "overlapping-atoms"]
+    assert finding.severity == "warning"
+    assert "they were computed like that" in finding.message
+    foreign = with_frame(copper, 3, labelled(atoms, forces=copper[3].get_forces()))
+    (finding,) = [f for f in mt.check(foreign) if f.id == "overlapping-atoms"]
+    assert finding.severity == "error"
+
+
 @pytest.mark.parametrize(
     ("id_", "label", "value"),
     [
