@@ -71,7 +71,7 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
             "warning",
             f"{_overlap_in_words(facts, rows[is_computed])} Their forces, up to "
             f"{push[is_computed].max():.0f} eV/Å, drive them apart: they were computed like that.",
-            "Keep these frames to learn the repulsion; otherwise remove them, as they weigh more than others.",
+            "Keep these frames to learn the repulsion, or remove them: they weigh more than others.",
             facts.numbers_of(rows[is_computed]),
             case.source,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.sources.many import ManyFrames
 from mattertune_nb.data.sources.opening import open_frames, source_files
+from mattertune_nb.data.sources.slices import read_slice
 from mattertune_nb.data.xyz.file import STRUCTURE_FILES
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class FileSource(StrictConfig):
     @field_validator("index")
     @classmethod
     def _check_index(cls, value: str) -> str:
-        _slice(value)
+        read_slice(value)
         return value
 
     @model_validator(mode="before")
@@ -123,7 +123,7 @@ class FileSource(StrictConfig):
                 f"{name}: {len(skipped)} files cannot be read and are left out, e.g. {skipped[0]}"
             )
             warnings.warn(text, UserWarning, stacklevel=3)
-        indices = np.arange(len(frames))[_slice(self.index)]
+        indices = np.arange(len(frames))[read_slice(self.index)]
         if not len(indices):
             msg = f"{name}: index '{self.index}' leaves none of its {len(frames)} frames."
             raise DataError(msg)
@@ -148,17 +148,3 @@ class FileSource(StrictConfig):
             raise DataError(msg)
         warnings.warn(f"{told}, and are left out", UserWarning, stacklevel=4)
         return indices[~np.isin(indices, bad)]
-
-
-def _slice(text: str) -> slice:
-    """Return the slice described by a text such as ``"10:100:2"``.
-
-    Raises
-    ------
-    ValueError
-        The text does not describe a slice.
-    """
-    if not re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?[1-9]\d*)?\s*)?", text):
-        msg = f"expected a slice such as ':', ':100' or '::10', got '{text}'"
-        raise ValueError(msg)
-    return slice(*(int(part) if part.strip() else None for part in text.split(":")))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.sources.slices import read_slice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ase import Atoms
@@ -24,7 +25,7 @@ class ManyFrames:
     Parameters
     ----------
     paths
-        The files, in order.
+        The files, in order, and the frames to take of each, as a Python slice.
     open_one
         Opens one of them.
     skip_bad
@@ -44,14 +45,19 @@ class ManyFrames:
     """
 
     def __init__(
-        self, paths: Sequence[Path], open_one: Callable[[Path], Frames], *, skip_bad: bool = False
+        self,
+        paths: Mapping[Path, str],
+        open_one: Callable[[Path], Frames],
+        *,
+        skip_bad: bool = False,
     ) -> None:
         self.paths: list[Path] = []
         self.skipped: list[str] = []
         self._parts: list[Frames] = []
-        for path in paths:
+        self._taken: list[range] = []
+        for path, taken in paths.items():
             try:
-                self._parts.append(open_one(path))
+                part = open_one(path)
             except DataError as exc:
                 if not skip_bad:
                     n = len(paths)
@@ -62,10 +68,12 @@ class ManyFrames:
                 self.skipped.append(str(exc))
                 continue
             self.paths.append(path)
+            self._parts.append(part)
+            self._taken.append(range(len(part))[read_slice(taken)])
         if not self._parts:
             msg = f"none of the {len(paths)} files can be read, e.g. {self.skipped[0]}"
             raise DataError(msg)
-        self._starts = np.cumsum([0, *map(len, self._parts)])
+        self._starts = np.cumsum([0, *map(len, self._taken)])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -99,9 +107,12 @@ class ManyFrames:
     @property
     def unconverged(self) -> frozenset[int]:
         """Frames whose electronic steps did not converge, as far as their files say."""
-        parts = zip(self._parts, self._starts.tolist(), strict=False)
+        parts = zip(self._parts, self._taken, self._starts.tolist(), strict=False)
         return frozenset(
-            start + i for part, start in parts for i in getattr(part, "unconverged", ())
+            start + taken.index(i)
+            for part, taken, start in parts
+            for i in getattr(part, "unconverged", ())
+            if i in taken
         )
 
     @property
@@ -114,7 +125,10 @@ class ManyFrames:
         ]
         if any(counts is None for counts in lists):
             return None
-        return np.concatenate([np.asarray(counts, dtype=np.int64) for counts in lists])
+        pairs = zip(lists, self._taken, strict=True)
+        taken = [np.asarray(counts, np.int64)[np.asarray(taken)] for counts, taken in pairs]
+        together: NDArray[np.int64] = np.concatenate(taken)
+        return together
 
     def _place(self, i: int) -> tuple[int, int]:
         n = len(self)
@@ -123,4 +137,4 @@ class ManyFrames:
             raise IndexError(msg)
         i %= n
         part = int(np.searchsorted(self._starts, i, side="right")) - 1
-        return part, i - int(self._starts[part])
+        return part, self._taken[part][i - int(self._starts[part])]

@@ -11,6 +11,7 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.readers.cp2k import is_beside_positions
 from mattertune_nb.data.readers.registry import is_data_set, matches, open_one, patterns
 from mattertune_nb.data.sources.many import ManyFrames
+from mattertune_nb.data.sources.structure_list import is_structure_list, listed_files
 from mattertune_nb.data.xyz.file import STRUCTURE_FILES
 
 if TYPE_CHECKING:
@@ -46,27 +47,37 @@ def open_frames(
         There is no such file, or one cannot be read.
     """
     given = [src] if isinstance(src, (str, Path)) else list(src)
-    paths = source_files(given)
+    paths = _source_files(given)
     if len(given) == 1 and len(paths) == 1 and not _means_many(Path(given[0])):
-        return open_one(paths[0], fmt)
+        return open_one(next(iter(paths)), fmt)
     return ManyFrames(paths, partial(open_one, fmt=fmt), skip_bad=skip_bad)
 
 
 def source_files(given: Sequence[str | Path]) -> list[Path]:
-    """Return the files given by paths, folders and patterns; within each, sorted by name.
+    """Return the files given by paths, folders, patterns and lists; within a folder, sorted by name.
 
     Raises
     ------
     DataError
         A folder or pattern contains none.
     """
-    found: list[Path] = []
+    return list(_source_files(given))
+
+
+def _source_files(given: Sequence[str | Path]) -> dict[Path, str]:
+    """Return each file, and the frames to take of it, as a Python slice."""
+    found: dict[Path, str] = {}
     for item in given:
         path = Path(item)
         if not _means_many(path):
-            found.append(path)
+            found.setdefault(path, ":")
             continue
         path = path.expanduser()
+        if is_structure_list(path):
+            for listed, frames in listed_files(path):
+                for one in source_files([listed]):
+                    _take(found, one, frames, path)
+            continue
         if path.is_dir():
             inside = _in_folder(path)
         else:
@@ -76,8 +87,22 @@ def source_files(given: Sequence[str | Path]) -> list[Path]:
             what = "holds no file of structures" if path.is_dir() else "fits no file"
             msg = f"{item}: {what}. Check the path; relative ones start at {Path.cwd()}."
             raise DataError(msg)
-        found += inside
-    return list(dict.fromkeys(found))
+        for path in inside:
+            found.setdefault(path, ":")
+    return found
+
+
+def _take(found: dict[Path, str], path: Path, frames: str, listed_in: Path) -> None:
+    """Add a file of a list.
+
+    Raises
+    ------
+    DataError
+        It is listed twice, with different frames.
+    """
+    if found.setdefault(path, frames) != frames:
+        msg = f"{listed_in}: names {path} twice, with frames '{found[path]}' and '{frames}'. Give one."
+        raise DataError(msg)
 
 
 def _means_many(path: Path) -> bool:
@@ -86,7 +111,7 @@ def _means_many(path: Path) -> bool:
     except RuntimeError:  # no such home folder, which is reported on opening
         return False
     if full.exists():
-        return full.is_dir() and not is_data_set(full)
+        return is_structure_list(full) or (full.is_dir() and not is_data_set(full))
     return has_magic(str(path))
 
 
