@@ -229,7 +229,7 @@ def init(
     sys.stdout.write(first.text)
     sys.stdout.flush()
     for remark in first.notes:
-        note("Note:", "yellow", f"{remark}.")
+        note("Note:", "yellow", remark if remark.endswith("?") else f"{remark}.")
     if first.questions:
         raise DataError(" ".join(first.questions))
 

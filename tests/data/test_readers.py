@@ -8,6 +8,7 @@ import json
 import lzma
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import ase.db
 import ase.io
@@ -172,6 +173,23 @@ def test_plain_lists_are_read_with_any_label(stress, tmp_path):
     assert opened.frame(1).info["band_gap"] == 1.5
     assert opened.frame(1).arrays["site"].tolist() == [1, 2]
     assert opened.frame(1).pbc.all()
+
+
+@pytest.mark.parametrize("name", ["md.out", "md.log", "run.txt", "run"])
+def test_an_output_of_aims_without_its_first_lines_is_known(name, tmp_path):
+    sample = Path(ase.__file__).parent / "test/testdata/aims/md.out"
+    if not sample.exists():
+        pytest.skip("ASE came without its tests")
+    (tmp_path / name).write_bytes(sample.read_bytes())
+    assert mt.open_dataset(tmp_path / name).labels(0)["energy"] == pytest.approx(
+        -2067.774, abs=1e-3
+    )
+
+
+def test_a_file_without_structures_says_as_what_it_was_read(tmp_path):
+    (tmp_path / "a.out").write_text("nothing of use\n")
+    with pytest.raises(DataError, match="read as 'espresso-out', it holds no structure"):
+        open_frames(tmp_path / "a.out")
 
 
 def test_json_that_holds_no_structure_is_named(tmp_path):

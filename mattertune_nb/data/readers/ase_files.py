@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
+
+_AIMS = re.compile(rb"^ +Begin self-consistency loop: ", re.MULTILINE)
+_OF_OUT_FILES = ("espresso-out", "gaussian-out", "out", "log", "txt", "")
+"""Formats that ASE takes an output of FHI-aims for whose first lines are missing, by its name."""
 
 
 def ase_reader(name: str | None = None) -> Reader:
@@ -47,7 +53,10 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
 
     fmt = fmt or _format_of(path)
     try:
-        frames = ase.io.read(str(path), index=":", format=fmt, do_not_split_by_at_sign=True)
+        with warnings.catch_warnings():
+            # which of its packages will read a format later is of no use to the user
+            warnings.simplefilter("ignore", FutureWarning)
+            frames = ase.io.read(str(path), index=":", format=fmt, do_not_split_by_at_sign=True)
     except DataError:
         raise
     except ModuleNotFoundError as exc:
@@ -60,7 +69,10 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
         )
         raise DataError(msg) from exc
     if not frames:
-        msg = f"{path}: holds no structure. Check that the file is complete."
+        msg = (
+            f"{path}: read as '{fmt}', it holds no structure. Check that the file is complete; `format` names "
+            "another format, e.g. aims-output."
+        )
         raise DataError(msg)
     return list(frames)
 
@@ -72,6 +84,8 @@ def _format_of(path: Path) -> str:
         fmt = str(filetype(str(path)))
     except UnknownFileTypeError:
         fmt = ""
+    if fmt in _OF_OUT_FILES and _AIMS.search(path.read_bytes()):
+        return "aims-output"
     # if nothing else identifies the format, ASE takes the file extension for it
     if fmt not in ioformats:
         msg = (
