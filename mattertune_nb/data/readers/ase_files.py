@@ -70,8 +70,8 @@ def read_by_ase(path: Path, fmt: str | None = None) -> list[Atoms]:
         raise DataError(msg) from exc
     if not frames:
         msg = (
-            f"{path}: read as '{fmt}', it holds no structure. Check that the file is complete; `format` names "
-            "another format, e.g. aims-output."
+            f"{path}: read as '{fmt}', it holds no structure. Check that the file is complete; `format` "
+            "names another format, e.g. aims-output."
         )
         raise DataError(msg)
     return list(frames)
