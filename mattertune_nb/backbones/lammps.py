@@ -29,12 +29,15 @@ class PairStyle:
         LAMMPS.
     by_number
         Whether atom types are given by atomic number rather than by symbol.
+    before_atoms
+        Commands that the pair style depends on, and that LAMMPS accepts only before there are atoms.
     """
 
     style: str
     file: str | None
     first: str = ""
     by_number: bool = False
+    before_atoms: tuple[str, ...] = ()
 
     def lines(self, elements: dict[str, int]) -> str:
         """Return the lines of an input script.
@@ -49,10 +52,16 @@ class PairStyle:
         before = (
             f"# first, on the machine that LAMMPS runs on: {self.first}\n" if self.first else ""
         )
+        settings = ("units metal", "atom_style atomic", *self.before_atoms)
         return (
-            f"{before}# the end of pair_coeff is the atom types 1, 2, …, in their order\n"
-            "units         metal\n"
-            "atom_style    atomic\n"
-            f"pair_style    {self.style}\n"
-            f"pair_coeff    * * {coefficients}\n"
+            f"{before}# before the atoms are read or created\n"
+            f"{_aligned(*settings)}\n"
+            "# after that; pair_coeff ends with the atom types 1, 2, …, in their order\n"
+            f"{_aligned(f'pair_style {self.style}', f'pair_coeff * * {coefficients}')}"
         )
+
+
+def _aligned(*commands: str) -> str:
+    """Return lines whose arguments start in one column."""
+    words = (command.split(" ", 1) for command in commands)
+    return "".join(f"{name:<13} {arguments}\n" for name, arguments in words)

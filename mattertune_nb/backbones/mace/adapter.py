@@ -83,7 +83,9 @@ class MACEBackbone(MultiHeadBackbone):
         # like the vendor's mace_create_lammps_model, which asks for the head at a prompt
         vendors = LAMMPS_MACE(self._vendors(references), head=self.heads[self.head])
         jit.compile(vendors).save(str(path))
-        return PairStyle("mace no_domain_decomposition", path.name)
+        # the pair style looks for the atom that a periodic image belongs to
+        before = ("newton on", "atom_modify map yes")
+        return PairStyle("mace no_domain_decomposition", path.name, before_atoms=before)
 
     def _vendors(self, references: NDArray[np.float64]) -> Any:
         """Return the vendor's model in float64, with reference energies added to those of its heads."""

@@ -123,7 +123,13 @@ class NequIPBackbone(MultiHeadBackbone):
         style = "allegro" if "allegro" in str(self.recipe) else "nequip"
         compiled = f"{path.stem}.nequip.pt2"
         options = f"--mode aotinductor --device cuda --target pair_{style}"
-        return PairStyle(style, compiled, first=f"nequip-compile {options} {path.name} {compiled}")
+        return PairStyle(
+            style,
+            compiled,
+            first=f"nequip-compile {path.name} {compiled} {options} (or cpu)",
+            # required by the one pair style, refused by the other
+            before_atoms=("newton on" if style == "allegro" else "newton off",),
+        )
 
     @override
     def outputs(

@@ -74,8 +74,13 @@ class PETBackbone(MultiHeadBackbone):
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
         self.save_vendor(path, references)
         exported = f"{path.stem}.metatomic.pt"
-        command = f"mtt export {path.name} -o {exported}"
-        return PairStyle(f"metatomic {exported}", None, first=command, by_number=True)
+        variant = self.target.partition("/")[2]
+        return PairStyle(
+            f"metatomic {exported}" + (f" variant/energy {variant}" if variant else ""),
+            None,
+            first=f"mtt export {path.name} -o {exported}",
+            by_number=True,
+        )
 
     @override
     def outputs(
