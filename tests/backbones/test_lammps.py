@@ -26,6 +26,16 @@ def test_what_has_to_be_made_first_stands_above_and_types_may_be_numbers():
     assert "pair_coeff    * * 1 8" in lines
 
 
+def test_what_has_to_be_said_before_there_are_atoms_stands_before_the_pair_style():
+    style = PairStyle("nequip", "m.nequip.pt2", before_atoms=("newton off", "atom_modify map yes"))
+    lines = style.lines({"Cu": 29}).splitlines()
+    before, after = (i for i, line in enumerate(lines) if line.startswith("#"))
+    commands = [line.split() for line in lines]
+    assert before < commands.index(["newton", "off"]) < after
+    assert before < commands.index(["atom_modify", "map", "yes"]) < after
+    assert commands.index(["pair_style", "nequip"]) > after
+
+
 def test_who_has_no_pair_style_says_what_to_do(chgnet, tmp_path):
     with pytest.raises(mt.ConfigError, match=r"CHGNet.*its makers have none.*ase_calculator"):
         save_lammps(chgnet, tmp_path / "model.pt")

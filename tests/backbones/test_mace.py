@@ -249,6 +249,8 @@ def test_what_lammps_loads_computes_the_same(two_heads, head, tmp_path):
     save_lammps(model, tmp_path / "model.pt")
     lines = (tmp_path / "model.in").read_text(encoding="utf-8")
     assert "pair_style    mace no_domain_decomposition\n" in lines
+    # without it LAMMPS crashes
+    assert "atom_modify   map yes\n" in lines
     (ours,) = model.property_predictor().predict([ethanol])
     graph = model.backbone.graph(ethanol)
     # as the pair style hands an undivided system over

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -317,10 +321,60 @@ def test_lammps_gets_a_checkpoint_the_command_that_compiles_it_and_the_lines(fil
     model.normalization.span[0, [29, 8]] = 1.0
     save_lammps(model, tmp_path / "tuned.pt")
     lines = (tmp_path / "tuned.in").read_text(encoding="utf-8")
-    assert f"--target pair_{kind} tuned.pt tuned.nequip.pt2\n" in lines
+    assert "nequip-compile tuned.pt tuned.nequip.pt2 --mode aotinductor" in lines
+    assert f"--target pair_{kind} --data-path tuned.example.pt" in lines
+    assert f"newton        {'on' if kind == 'allegro' else 'off'}\n" in lines
     assert f"pair_style    {kind}\n" in lines
     assert "pair_coeff    * * tuned.nequip.pt2 O Cu\n" in lines
     again = mt.FinetuneModuleBase(config_of(kind, tmp_path / "tuned.pt")).eval()
     atoms = hard_structures()["oxide"]
     energies = [m.property_predictor().predict([atoms])[0]["energy"] for m in (model, again)]
     assert energies[0] == pytest.approx(energies[1], abs=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_for_lammps_compiles_what_was_exported(files, kind, tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("no C++ compiler to compile the model with")
+    model = mt.FinetuneModuleBase(config_of(kind, files[kind])).double().eval()
+    model.normalization.references[29] = -2.0
+    save_lammps(model, tmp_path / "tuned.pt")
+    line = (tmp_path / "tuned.in").read_text(encoding="utf-8").splitlines()[0]
+    command = line.partition(": ")[2].replace("--device cuda", "--device cpu").split(" #")[0]
+    bin_dir = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        command.split(), check=True, cwd=tmp_path, env=os.environ | {"PATH": bin_dir}, timeout=3000
+    )
+    compiled = torch._inductor.aoti_load_package(str(tmp_path / "tuned.nequip.pt2"))
+    oxide = hard_structures()["oxide"]
+    oxide.symbols[:3] = "Cu"
+    atoms, forces, _ = compiled(as_the_pair_style_gives(kind, model.backbone, oxide))
+    n = len(oxide)
+    # for Allegro, each atom outside the cell is one of its own, and its force goes to its origin
+    owner = torch.cat([torch.arange(n), ghosts(model.backbone.graph(oxide))])[: len(forces)]
+    forces = torch.zeros(n, 3, dtype=forces.dtype).index_add(0, owner, forces)
+    (ours,) = model.property_predictor().predict([oxide])
+    assert float(atoms[:n].sum()) == pytest.approx(ours["energy"], abs=1e-5 * n)
+    np.testing.assert_allclose(forces.numpy(), ours["forces"], atol=1e-5)
+
+
+def ghosts(graph):
+    """Return the atom that each neighbour outside the cell is an image of."""
+    return graph.edge_index[1, graph.cell_shifts.any(dim=1)]
+
+
+def as_the_pair_style_gives(kind, backbone, atoms):
+    """Return the input of a compiled model, as the sources of `pair_nequip_allegro` make it."""
+    graph = backbone.graph(atoms)
+    types = backbone.types[graph.numbers]
+    if kind == "nequip":
+        shifts = graph.cell_shifts.double()
+        return [graph.positions, graph.edge_index, types, graph.cell[None], shifts]
+    outside = graph.cell_shifts.any(dim=1)
+    images = graph.cell_shifts[outside].double() @ graph.cell
+    edges = graph.edge_index.clone()
+    edges[1, outside] = len(atoms) + torch.arange(int(outside.sum()))
+    positions = torch.cat([graph.positions, graph.positions[ghosts(graph)] + images])
+    return [positions, edges, torch.cat([types, types[ghosts(graph)]])]

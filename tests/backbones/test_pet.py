@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.testing import check_backbone
+from mattertune_nb.training.outcome.export import save_lammps
 
 pytestmark = pytest.mark.skipif(
     not mt.PETBackboneConfig.is_installed(), reason=mt.PETBackboneConfig.install_hint()
@@ -123,6 +127,37 @@ def test_a_tuned_model_goes_on_is_used_without_the_vendors_file_and_is_exported(
     assert ours["forces"] == pytest.approx(ethanol.get_forces(), abs=1e-4)
 
 
+@pytest.mark.parametrize("target", ["energy", "energy/r2scan"])
+def test_the_vendors_command_makes_of_an_export_what_computes_the_same(target, tmp_path):
+    from metatomic_ase import MetatomicCalculator
+
+    names = ["energy"] if target == "energy" else ["energy/pbe", target]
+    config = config_of(vendor_file(tmp_path / "model.ckpt", names), target=target)
+    model = mt.FinetuneModuleBase(config).eval()
+    oxide = hard_structures()["oxide"]
+    model.normalization.references[oxide.numbers] = 7.25
+    save_lammps(model, tmp_path / "tuned.pt")
+    first, *lines = (tmp_path / "tuned.in").read_text(encoding="utf-8").splitlines()
+    command = first.partition(": ")[2].split()
+    assert command[0] == "mtt"
+    command[0] = str(Path(sys.executable).with_name("mtt"))
+    subprocess.run(command, check=True, cwd=tmp_path)
+    (style,) = (line.split()[1:] for line in lines if line.startswith("pair_style"))
+    assert style[:2] == ["metatomic", "tuned.metatomic.pt"]
+    variant = dict(zip(style[2::2], style[3::2], strict=True)).get("variant/energy")
+    oxide.calc = MetatomicCalculator(
+        str(tmp_path / style[1]),
+        device="cpu",
+        variants={"energy": variant} if variant else None,
+        uncertainty_threshold=None,
+    )
+    (ours,) = model.property_predictor().predict([oxide])
+    # in float32, as the vendor exports it: seven digits of thousands of eV
+    assert ours["energy"] == pytest.approx(oxide.get_potential_energy(), rel=3e-7)
+    assert ours["forces"] == pytest.approx(oxide.get_forces(), abs=1e-5)
+    assert ours["stresses"] == pytest.approx(oxide.get_stress(), abs=1e-5)
+
+
 def test_large_energies_of_atoms_lose_no_digits_in_float32(file):
     config, oxide = config_of(file), hard_structures()["oxide"]
     oxide.calc = config.vendor_calculator()  # in float64
@@ -156,6 +191,9 @@ def test_charge_and_spin_come_from_the_frame_or_from_the_config(tmp_path):
     assert plain != charged
     other = mt.FinetuneModuleBase(config_of(path, charge=-1, spin=2)).eval()
     assert energy_of(other, water) == charged
+    save_lammps(model, tmp_path / "neutral.pt")
+    with pytest.raises(mt.ConfigError, match=r"LAMMPS tells .* with charge -1, spin 2\."):
+        save_lammps(other, tmp_path / "charged.pt")
     boxed = molecule("H2O", vacuum=6, pbc=True)
     boxed.info.update(anion.info)
     boxed.calc = config_of(path).vendor_calculator()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import lightning
 import torch
+from ase.build import bulk
 from ase.data import atomic_numbers, chemical_symbols
 from nequip.data import AtomicDataDict as Key
 from nequip.utils import get_current_code_versions
@@ -14,7 +15,7 @@ from typing_extensions import override
 from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
 from mattertune_nb.backbones.multi_head import MultiHeadBackbone
-from mattertune_nb.backbones.nequip.files import MODEL
+from mattertune_nb.backbones.nequip.files import MODEL, save_example
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
@@ -122,11 +123,18 @@ class NequIPBackbone(MultiHeadBackbone):
         # a compiled model works on one machine only; TorchScript, which worked on any, ended with torch 2.10
         style = "allegro" if "allegro" in str(self.recipe) else "nequip"
         compiled = f"{path.stem}.nequip.pt2"
-        options = f"--mode aotinductor --device cuda --target pair_{style}"
+        # the vendor compiles on a structure, its trainer's; a checkpoint of ours has none
+        example = path.with_suffix(".example.pt")
+        atoms = bulk("X", "sc", a=0.6 * self.cutoff).repeat(2)
+        atoms.symbols = [self.elements[k % len(self.elements)] for k in range(len(atoms))]
+        atoms.rattle(0.1, seed=0)
+        graph = self.graph(atoms)
+        save_example(graph, self.types.cpu()[graph.numbers], example)
+        options = f"--mode aotinductor --target pair_{style} --data-path {example.name}"
         return PairStyle(
             style,
             compiled,
-            first=f"nequip-compile {path.name} {compiled} {options} (or cpu)",
+            first=f"nequip-compile {path.name} {compiled} {options} --device cuda  # or cpu",
             # required by the one pair style, refused by the other
             before_atoms=("newton on" if style == "allegro" else "newton off",),
         )

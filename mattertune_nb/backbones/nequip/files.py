@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import yaml
 from hydra.utils import get_method, get_object
+from nequip.data import AtomicDataDict as Key
 from nequip.model.modify_utils import only_apply_persistent_modifiers
 from nequip.model.saved_models.load_utils import load_saved_model
 from nequip.utils.global_state import set_global_state
@@ -17,6 +18,10 @@ from mattertune_nb.config.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import Graph
 
 MODEL = "model.sole_model."
 """Prefix of the name of each weight in the checkpoints of the vendor's trainer."""
@@ -141,3 +146,26 @@ def _recipe_in(path: Path) -> dict[str, Any] | None:
                 settings = yaml.safe_load(package.read(name))
                 return dict(settings["training_module"]["model"])
     return None
+
+
+def save_example(graph: Graph, types: Tensor, path: Path) -> None:
+    """Write a structure as the vendor's compiler reads one; it traces a model on it.
+
+    Parameters
+    ----------
+    graph
+        The structure.
+    types
+        The model's type of each atom.
+    path
+        The file.
+    """
+    holder = torch.nn.Module()
+    holder.register_buffer(Key.POSITIONS_KEY, graph.positions)
+    holder.register_buffer(Key.CELL_KEY, graph.cell[None])
+    holder.register_buffer(Key.ATOM_TYPE_KEY, types)
+    holder.register_buffer(Key.EDGE_INDEX_KEY, graph.edge_index)
+    holder.register_buffer(Key.EDGE_CELL_SHIFT_KEY, graph.cell_shifts.double())
+    holder.register_buffer(Key.NUM_NODES_KEY, torch.tensor([len(types)]))
+    holder.register_buffer(Key.BATCH_KEY, torch.zeros_like(types))
+    torch.jit.script(holder).save(str(path))

@@ -12,6 +12,7 @@ from mattertune_nb.backbones.backbone import FEATURES
 from mattertune_nb.backbones.lammps import PairStyle
 from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.backbones.pet.files import build, save
+from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mattertune_nb.backbones.graph import GraphBatch
+
+
+_IN_LAMMPS = {"charge": 0, "spin": 1}
 
 
 class PETBackbone(MultiHeadBackbone):
@@ -72,6 +76,15 @@ class PETBackbone(MultiHeadBackbone):
 
     @override
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
+        told = {
+            name: value for name, value in self.frame_inputs.items() if value != _IN_LAMMPS[name]
+        }
+        if told:
+            msg = (
+                "export: LAMMPS tells a PET neither charge nor spin, which are then 0 and 1; this model was tuned "
+                f"with {', '.join(f'{name} {value}' for name, value in told.items())}. Use drive_lammps()."
+            )
+            raise ConfigError(msg)
         self.save_vendor(path, references)
         exported = f"{path.stem}.metatomic.pt"
         variant = self.target.partition("/")[2]
