@@ -192,7 +192,7 @@ def test_charge_and_spin_come_from_the_frame_or_from_the_config(tmp_path):
     other = mt.FinetuneModuleBase(config_of(path, charge=-1, spin=2)).eval()
     assert energy_of(other, water) == charged
     save_lammps(model, tmp_path / "neutral.pt")
-    with pytest.raises(mt.ConfigError, match=r"LAMMPS tells .* with charge -1, spin 2\."):
+    with pytest.raises(mt.ConfigError, match=r"LAMMPS tells .* has charge -1, spin 2\."):
         save_lammps(other, tmp_path / "charged.pt")
     boxed = molecule("H2O", vacuum=6, pbc=True)
     boxed.info.update(anion.info)

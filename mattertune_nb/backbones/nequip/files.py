@@ -168,4 +168,4 @@ def save_example(graph: Graph, types: Tensor, path: Path) -> None:
     holder.register_buffer(Key.EDGE_CELL_SHIFT_KEY, graph.cell_shifts.double())
     holder.register_buffer(Key.NUM_NODES_KEY, torch.tensor([len(types)]))
     holder.register_buffer(Key.BATCH_KEY, torch.zeros_like(types))
-    torch.jit.script(holder).save(str(path))
+    torch.jit.script(holder).save(str(path))  # type: ignore[no-untyped-call]

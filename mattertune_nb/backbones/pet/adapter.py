@@ -76,13 +76,11 @@ class PETBackbone(MultiHeadBackbone):
 
     @override
     def save_lammps(self, path: Path, references: NDArray[np.float64]) -> PairStyle:
-        told = {
-            name: value for name, value in self.frame_inputs.items() if value != _IN_LAMMPS[name]
-        }
-        if told:
+        other = [f"{k} {v:g}" for k, v in self.frame_inputs.items() if v != _IN_LAMMPS[k]]
+        if other:
             msg = (
-                "export: LAMMPS tells a PET neither charge nor spin, which are then 0 and 1; this model was tuned "
-                f"with {', '.join(f'{name} {value}' for name, value in told.items())}. Use drive_lammps()."
+                "export: LAMMPS tells a PET neither charge nor spin, which are then 0 and 1; "
+                f"this model has {', '.join(other)}. Use drive_lammps()."
             )
             raise ConfigError(msg)
         self.save_vendor(path, references)
