@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.cli_console import PlainConsole, note, note_warnings
-from mattertune_nb.cli_runs import convert, export, report, validate
+from mattertune_nb.cli_runs import convert, export, report, runs, stop, validate
 from mattertune_nb.cli_series import (
     Settings,
     ensemble,
@@ -173,7 +173,9 @@ def evaluate(
     console.print(error_table(stages, str(data)))
 
 
-for command in (ensemble, learning_curve, select, validate, export, convert, report):
+for command in (
+    runs, stop, ensemble, learning_curve, select, validate, export, convert, report
+):  # fmt: skip
     app.command()(command)
 
 

@@ -1,17 +1,66 @@
-"""Commands for finished runs: fitness for use, export, and report."""
+"""Commands for existing runs: list, stop, fitness for use, export, and report."""
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  typer reads it
-from typing import Annotated
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from mattertune_nb.cli_console import PlainConsole
+from mattertune_nb.config.errors import printable
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.runs.run import Run
 
 console = PlainConsole()
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of the runs.")] = Path("runs"),
+) -> None:
+    """List the runs of a folder, the newest first: state, length, and what fine-tuning gained."""
+    from mattertune_nb.training.runs.runs_folder import RunsFolder
+
+    found = RunsFolder(folder).runs()
+    for run in found:
+        console.print(_in_words(run), soft_wrap=True)
+    if not found:
+        console.say(f"{folder} contains no runs.")
+
+
+def _in_words(run: Run) -> Text:
+    from mattertune_nb.training.amounts import duration
+    from mattertune_nb.training.outcome.verdict import verdict
+    from mattertune_nb.training.records.summary import summary_of
+
+    status, summary = run.status(), summary_of(run.directory)
+    facts = [f"{summary.n_epochs} epoch{'s' * (summary.n_epochs != 1)}, step {status.step}"]
+    if summary.started:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.started))
+        facts += [f"began {began}", f"took {duration(summary.seconds)}"]
+    judged = verdict(summary)
+    result, style = str(judged), "green" if judged.is_gain else "yellow" if judged.worse else ""
+    if status.error:
+        result, style = status.error, "red"
+    words = Text.assemble((printable(run.name), "bold"), f"  {status.state}  {', '.join(facts)}")
+    return words.append(f"\n    {printable(result)}", style) if result else words
+
+
+def stop(run: Annotated[Path, typer.Argument(help="The run's directory.")]) -> None:
+    """Ask a run to end at its next step, from any machine that sees its directory; `resume` continues it."""
+    from mattertune_nb.training.runs.run import Run
+
+    attached = Run.attach(run)
+    if not attached.is_active():
+        console.say(f"{run} is not training: it is {attached.status().state}.")
+        return
+    attached.stop()
+    console.say(f"{run} ends at its next step, with its state saved.")
 
 
 def validate(

@@ -386,7 +386,20 @@ def test_the_package_is_a_command_too():
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "resume", "evaluate", "predict", "report", "init", "demo", "lab", "app"]
+    "command",
+    [
+        "fit",
+        "resume",
+        "runs",
+        "stop",
+        "evaluate",
+        "predict",
+        "report",
+        "init",
+        "demo",
+        "lab",
+        "app",
+    ],
 )
 def test_each_command_has_a_help_text(command, capsys):
     with pytest.raises(SystemExit) as info:
