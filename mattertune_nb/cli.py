@@ -21,6 +21,7 @@ from mattertune_nb.cli_series import (
     ensemble,
     is_series,
     learning_curve,
+    read_config,
     resume_series,
     select,
 )
@@ -69,11 +70,9 @@ def fit(
     set_: Settings = None,
 ) -> None:
     """Fine-tune a model according to a config."""
-    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.tuner import MatterTuner
 
-    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
-    _report(MatterTuner(settings).tune(callbacks=[_progress_bar()]))
+    _report(MatterTuner(read_config(config, set_)).tune(callbacks=[_progress_bar()]))
 
 
 @app.command()
@@ -82,10 +81,9 @@ def estimate(
     set_: Settings = None,
 ) -> None:
     """Estimate the time, memory and disk space of a run on this machine, from a trial of seconds."""
-    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.estimate.estimate import estimate
 
-    found = estimate(override_settings(MatterTunerConfig.from_yaml(config), set_ or []))
+    found = estimate(read_config(config, set_))
     for line in (found, *found.hints):
         console.say(line)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mattertune_nb.cli_console import PlainConsole
-from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.errors import ConfigError, RunError
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.places import SERIES
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.config import MatterTunerConfig
 
 console = PlainConsole()
 
@@ -21,16 +24,35 @@ Settings = Annotated[
 ]
 
 
+def read_config(file: Path, changes: list[str] | None) -> MatterTunerConfig:
+    """Return a run's settings with the changes of ``--set``.
+
+    Raises
+    ------
+    ConfigError
+        The file is no config, or a setting is unknown, missing or not allowed.
+    """
+    from mattertune_nb.training.config import MatterTunerConfig
+
+    try:
+        config = MatterTunerConfig.from_yaml(file)
+    except ConfigError as exc:
+        if not file.is_file() or file.suffix in (".yaml", ".yml"):
+            raise
+        msg = f"{exc} If it contains structures: `mattertune-nb init {file} > config.yaml` writes a config."
+        raise ConfigError(msg) from exc
+    return override_settings(config, changes or [])
+
+
 def ensemble(
     config: _Config,
     members: Annotated[int, typer.Option(help="How many runs, each with its own seed.")] = 4,
     set_: Settings = None,
 ) -> None:
     """Train the same run with several seeds; their folder can be used as one model with an uncertainty."""
-    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.ensemble import new_ensemble
 
-    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
+    settings = read_config(config, set_)
     _say(new_ensemble(settings, members).train())
 
 
@@ -45,10 +67,9 @@ def learning_curve(
     set_: Settings = None,
 ) -> None:
     """Train on parts of the training set, and estimate the gain from twice the data."""
-    from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.learning_curve import new_learning_curve
 
-    settings = override_settings(MatterTunerConfig.from_yaml(config), set_ or [])
+    settings = read_config(config, set_)
     _say(new_learning_curve(settings, fraction or (0.25, 0.5, 1.0)).train())
 
 

@@ -91,6 +91,14 @@ def test_init_asks_where_more_than_one_value_may_be_the_energy(frames_of_another
         assert re.search(rf"#   energy_key: {key}  \(4 of 4 frames, -.* eV\)", process.stdout)
 
 
+def test_init_says_that_it_did_not_see_the_file(tmp_path):
+    process = subprocess.run(
+        [*COMMAND, "init", tmp_path / "nowhere.xyz"], capture_output=True, text=True
+    )
+    assert process.returncode == 0  # the data may be on the cluster
+    assert "nowhere.xyz: no such file here" in process.stderr
+
+
 def test_init_lists_the_stress_where_the_file_has_it(copper_xyz, tmp_path):
     frames = ase.io.read(copper_xyz, ":")
     for atoms in frames[:5]:
@@ -121,6 +129,8 @@ def test_set_reaches_nested_fields(run):
     [
         ("trainer.max_epoch=3", "Did you mean 'max_epochs'?"),
         ("trainer.nothing.here=3", "there is no 'nothing'"),
+        ("max_epochs=3", "Did you mean 'trainer.max_epochs'?"),
+        ("optimizer.lr=3", "Did you mean 'model.optimizer'?"),
         ("model.properties.7.loss_coefficient=3", "there is no '7'"),
         ("trainer.max_epochs", "write FIELD=VALUE"),
         ("model.optimizer.lr=fast", "model.optimizer.lr"),
@@ -314,9 +324,10 @@ def test_evaluate_takes_the_keys_of_the_training_and_what_labels_there_are(
         main_in_process("evaluate", morse_run, tmp_path / "in.xyz")
     assert "energy_key='REF_energy'" in capsys.readouterr().err
     main_in_process("evaluate", morse_run, tmp_path / "in.xyz", "--energy-key", "REF_energy")
-    output = capsys.readouterr().out
-    assert "energy (meV/atom)" in output
-    assert "forces" not in output
+    printed = capsys.readouterr()
+    assert "energy (meV/atom)" in printed.out
+    assert "forces" not in printed.out
+    assert "no frame has forces under 'forces'" in printed.err
     config = mt.MatterTunerConfig.from_yaml(morse_run / "config.yaml")
     config.data.dataset.energy_key = "REF_energy"
     config.to_yaml(morse_run / "config.yaml")

@@ -141,8 +141,8 @@ class StrictConfig(BaseModel):
             A setting is unknown, missing or not allowed.
         """
         if not isinstance(data, dict):
-            where = source or cls.__name__
-            msg = f"{where}: expected a mapping of settings, got {type(data).__name__}."
+            got = "it is empty" if data is None else f"got {shown(data)}"
+            msg = f"{source or cls.__name__}: expected settings, as in 'name: value'; {got}."
             raise ConfigError(msg)
         try:
             return cls(**{str(key): value for key, value in data.items()})

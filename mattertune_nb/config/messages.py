@@ -133,8 +133,28 @@ def label_of(name: str, field: FieldInfo) -> str:
 def unknown_setting(cls: type[BaseModel], name: str) -> str:
     """Return the message for a setting that a class does not have."""
     fields = list(cls.model_fields)
-    hint = did_you_mean(name, fields) or f" Allowed: {', '.join(fields)}."
-    return f"unknown setting.{hint}"
+    deeper = [f"'{path}'" for path in _deeper(cls, name)[:3]]
+    hint = f" Did you mean {' or '.join(deeper)}?" if deeper else did_you_mean(name, fields)
+    return f"unknown setting.{hint or ' Allowed: ' + ', '.join(fields) + '.'}"
+
+
+def _deeper(cls: type[BaseModel], name: str) -> list[str]:
+    """Return the dotted paths of the settings of this name that are the fewest groups further down."""
+    level, seen = [("", cls)], {cls}
+    while level:
+        found = [f"{path}{name}" for path, group in level if path and name in group.model_fields]
+        if found:
+            return list(dict.fromkeys(found))
+        inner = [
+            (f"{path}{part}.", member)
+            for path, group in level
+            for part, field in group.model_fields.items()
+            if get_origin(field.annotation) not in (list, dict)
+            for member in models_in(field.annotation)
+        ]
+        level = [(path, member) for path, member in inner if member not in seen]
+        seen.update(member for _, member in level)
+    return []
 
 
 def _phrase(kind: str, context: Mapping[str, Any], field: FieldInfo | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from mattertune_nb.config.errors import ConfigError, cut, did_you_mean
+from mattertune_nb.config.messages import unknown_setting
 from mattertune_nb.config.yaml import load_yaml, yaml_problem
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def override_settings(config: C, changes: list[str]) -> C:
             raise ConfigError(msg) from exc
         given.add(tuple(field.split(".")))
         *parents, last = field.split(".")
+        if parents and parents[0] not in data:
+            msg = f"--set: {cut(parents[0])}: {unknown_setting(type(config), parents[0])}"
+            raise ConfigError(msg)
         target: Any = data
         for name in parents:
             target = _child(target, name, field)

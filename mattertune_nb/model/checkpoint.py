@@ -51,7 +51,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         could run code when unpickled; such code is never run.
     """
     if not Path(path).is_file():
-        msg = f"{path}: no such checkpoint. Check the path."
+        msg = f"{path}: no such run or checkpoint. Check the path."
         raise TrainingError(msg)
     if isinstance(map_location, (str, torch.device)):
         require_device(map_location)

@@ -99,6 +99,8 @@ def first_config(data: Path, backbone: str, changes: Sequence[str] = ()) -> Firs
             update={"dataset": _with_labels(file, config.model, first, said)}
         )
         config = config.model_copy(update={"data": labelled})
+    elif isinstance(file, (XYZDatasetConfig, DBDatasetConfig)):
+        first.notes.append(f"{file.src}: no such file here, so label names are the standard ones")
     first.text = _HEAD + "\n".join(_lines(config, 0, said.lines)) + "\n"
     return first
 

@@ -186,5 +186,8 @@ def test_a_file_that_is_no_config_is_named(tmp_path):
     with pytest.raises(mt.ConfigError, match=r"config\.yaml, line 1: not valid YAML"):
         mt.TrainerConfig.from_yaml(path)
     path.write_text("- 1")
-    with pytest.raises(mt.ConfigError, match="expected a mapping"):
+    with pytest.raises(mt.ConfigError, match=r"as in 'name: value'; got \[1\]"):
+        mt.TrainerConfig.from_yaml(path)
+    path.write_text("# nothing yet")
+    with pytest.raises(mt.ConfigError, match="as in 'name: value'; it is empty"):
         mt.TrainerConfig.from_yaml(path)

@@ -97,6 +97,7 @@ def test_what_has_no_words_of_its_own_is_still_a_sentence():
         ({"optimizer": {"lr": 1}}, "optimizer.name: Optimizer is required: say of which name"),
         ({"optimizer": 3}, "optimizer: Optimizer must be a group of settings"),
         ({"optimiser": {}}, "optimiser: unknown setting. Did you mean 'optimizer'?"),
+        ({"lr": 1e-3}, "lr: unknown setting. Did you mean 'optimizer.lr'?"),
         ({"freeze": [1]}, "freeze.0: Frozen parameters, number 1, must be text; got 1"),
     ],
 )

@@ -450,7 +450,7 @@ def test_a_tuned_model_finds_the_zero_of_energy_of_other_data(checkpoint, copper
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("missing", "no such checkpoint"),
+        ("missing", "no such run or checkpoint"),
         ("cut in half", "damaged or incomplete"),
         ("hostile", "refused"),
         ("foreign", "not a mattertune_nb checkpoint"),

@@ -84,6 +84,7 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     if Path(run).is_dir():
         say_what_was_trained_on(records_of(run), dataset)
     stages = {TUNED: evaluate(tuned, dataset)}
+    _say_what_is_left_out(tuned, dataset, stages[TUNED])
     try:
         untuned = untuned_of(tuned)
     except (ConfigError, TrainingError) as exc:
@@ -97,3 +98,17 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
         warnings.simplefilter("ignore", UserWarning)  # already said for the tuned model
         stages[REREFERENCED] = evaluate(untuned, dataset)
     return {name: stages[name] for name in (UNTUNED, REREFERENCED, TUNED)}
+
+
+def _say_what_is_left_out(
+    model: FinetuneModuleBase, dataset: AtomsDataset, errors: dict[str, float]
+) -> None:
+    """Warn about labels that the model learnt and no frame has; they may have another name here."""
+    for prop in model.hparams.learnt:
+        if f"{prop.name}_mae" not in errors:
+            key = dataset.keys_of(0).name(prop)
+            message = (
+                f"{dataset.name}: no frame has {prop.title} under '{key}', so their errors are left out. "
+                f"If they have another name there, give it in {prop.named_by}."
+            )
+            warnings.warn(message, UserWarning, stacklevel=3)
