@@ -139,6 +139,9 @@ def resume(
     from mattertune_nb.training.tuner import MatterTuner
 
     directory = RunDirectory.open(run)
+    if directory.status().state == "finished" and not set_:
+        longer = f"mattertune-nb resume {run} --set trainer.max_epochs=NUMBER"
+        note("Note:", "yellow", f"{run} has finished. To train it longer: {longer}")
     settings = override_settings(directory.config(), set_ or [])
     _report(MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()]))
 
@@ -156,10 +159,13 @@ def evaluate(
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
     from mattertune_nb.data.sources.configs import dataset_config
+    from mattertune_nb.model.checkpoint import read_checkpoint
     from mattertune_nb.training.outcome.error_table import error_table
     from mattertune_nb.training.outcome.evaluation import evaluate_stages
     from mattertune_nb.training.outcome.models import label_keys
 
+    if not run.is_dir():
+        read_checkpoint(run)  # two arguments in the wrong order are told before the data are read
     trained = label_keys(run)
     keys = {
         "energy_key": energy_key or trained.energy,

@@ -312,6 +312,26 @@ def test_predict_to_a_place_that_cannot_be_written(target, morse_run, tmp_path, 
     assert "folder" in capsys.readouterr().err
 
 
+def test_predict_does_not_replace_the_labels_that_it_reads(morse_run, capsys):
+    labelled = morse_run.parent.parent / "copper.xyz"
+    before = labelled.read_bytes()
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("predict", morse_run, labelled, labelled)
+    assert "would replace the labels in it" in capsys.readouterr().err
+    assert labelled.read_bytes() == before
+
+
+def test_evaluate_tells_two_arguments_in_the_wrong_order(morse_run, capsys):
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("evaluate", morse_run.parent.parent / "copper.xyz", morse_run)
+    assert re.search(r"copper\.xyz: .*checkpoint", capsys.readouterr().err)
+
+
+def test_resume_of_a_finished_run_says_how_to_train_longer(morse_run, capsys):
+    main_in_process("resume", morse_run, "--quiet")
+    assert "has finished. To train it longer: mattertune-nb resume" in capsys.readouterr().err
+
+
 def test_evaluate_takes_the_keys_of_the_training_and_what_labels_there_are(
     morse_run, tmp_path, capsys
 ):

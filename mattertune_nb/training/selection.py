@@ -246,7 +246,7 @@ def select(
     if by in ("uncertainty", "both") and not has_spread:
         msg = (
             f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), mt.Ensemble([...]), or a "
-            "run with model.last_block_copies."
+            "run with model.last_block_copies. A single run can choose by='distance'."
         )
         raise ConfigError(msg)
     labelled = _opened(known) if known is not None else _trained_on(model)

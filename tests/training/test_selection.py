@@ -98,7 +98,7 @@ def test_inputs_of_dft_codes_hold_the_structure_and_the_settings(
 
 
 def test_what_cannot_be_chosen_by_is_said(pool):
-    with pytest.raises(mt.ConfigError, match="needs an ensemble"):
+    with pytest.raises(mt.ConfigError, match=r"needs an ensemble.*by='distance'"):
         mt.select(pool, 1)
     with pytest.raises(mt.ConfigError, match="'size' is unknown"):
         mt.select(pool, 1, by="size")

@@ -25,13 +25,16 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
     ------
     DataError
         The structures cannot be read, or contain an element that the backbone does not know, or the target
-        cannot be written.
+        cannot be written or is the source.
     """
     from ase.calculators.singlepoint import SinglePointCalculator
 
     if target.is_dir() or not target.absolute().parent.is_dir():
         reason = "is a folder" if target.is_dir() else "the folder does not exist"
         msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
+        raise DataError(msg)
+    if target.exists() and source.exists() and target.samefile(source):
+        msg = f"{target}: the predictions would replace the labels in it. Name another file to write to."
         raise DataError(msg)
     model = load_model(run)
     dataset = dataset_config(source).create_dataset()
