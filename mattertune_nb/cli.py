@@ -343,6 +343,10 @@ def _report(result: TuneResult) -> None:
     judged = verdict(summary_of(run))
     style = "green" if judged.is_gain else "yellow" if judged.worse else ""
     console.print(Text(str(judged), style=style), soft_wrap=True)
+    status = run.status()
+    if status.state == "stopped":
+        console.say(f"Stopped at step {status.step}. To continue: mattertune-nb resume {run.path}")
+        return
     console.say(f"The run is in {run.path}.")
 
 

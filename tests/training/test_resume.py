@@ -119,6 +119,7 @@ def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, t
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output.decode()
     assert b"Traceback" not in output
+    assert f"To continue: mattertune-nb resume {tmp_path / 'run'}" in output.decode()
     assert run.status().state == "stopped"
     assert torch.load(run.last, weights_only=True)["global_step"] == run.status().step
 
