@@ -7,15 +7,14 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from mattertune_nb.cli_console import PlainConsole, note, note_warnings
-from mattertune_nb.cli_runs import convert, export, report, runs, stop, validate
+from mattertune_nb.cli_runs import convert, export, report, runs, say_result, stop, validate
 from mattertune_nb.cli_series import (
     Settings,
     ensemble,
@@ -28,9 +27,6 @@ from mattertune_nb.cli_series import (
 from mattertune_nb.config.errors import DataError, MatterTuneError, MissingExtraError
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.threads import wait_without_spinning
-
-if TYPE_CHECKING:
-    from mattertune_nb.training.result import TuneResult
 
 app = typer.Typer(
     name="mattertune-nb",
@@ -72,7 +68,7 @@ def fit(
     """Fine-tune a model according to a config."""
     from mattertune_nb.training.tuner import MatterTuner
 
-    _report(MatterTuner(read_config(config, set_)).tune(callbacks=[_progress_bar()]))
+    say_result(MatterTuner(read_config(config, set_)).tune(callbacks=[_progress_bar()]))
 
 
 @app.command()
@@ -143,7 +139,9 @@ def resume(
         longer = f"mattertune-nb resume {run} --set trainer.max_epochs=NUMBER"
         note("Note:", "yellow", f"{run} has finished. To train it longer: {longer}")
     settings = override_settings(directory.config(), set_ or [])
-    _report(MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()]))
+    say_result(
+        MatterTuner(settings).resume(directory, callbacks=[] if quiet else [_progress_bar()])
+    )
 
 
 _KEY_HELP = "Key of the {}; by default as in training."
@@ -325,29 +323,6 @@ def _progress_bar() -> Any:
     from mattertune_nb.training.callbacks.progress_bar import EpochsFromOne
 
     return EpochsFromOne(leave=False)
-
-
-def _report(result: TuneResult) -> None:
-    """Print the gains of the run on its validation set, once for all processes."""
-    from mattertune_nb.training.outcome.error_table import error_table
-    from mattertune_nb.training.outcome.stages import validated_stages
-    from mattertune_nb.training.outcome.verdict import verdict
-    from mattertune_nb.training.records.summary import summary_of
-
-    if not result.trainer.is_global_zero:
-        return
-    run = result.run.directory
-    best = run.best_metrics()
-    if result.model.baseline and best:
-        console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))
-    judged = verdict(summary_of(run))
-    style = "green" if judged.is_gain else "yellow" if judged.worse else ""
-    console.print(Text(str(judged), style=style), soft_wrap=True)
-    status = run.status()
-    if status.state == "stopped":
-        console.say(f"Stopped at step {status.step}. To continue: mattertune-nb resume {run.path}")
-        return
-    console.say(f"The run is in {run.path}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands for existing runs: list, stop, fitness for use, export, and report."""
+"""Commands for existing runs: list, stop, fitness for use, export, and report; and what a run ends with."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mattertune_nb.cli_console import PlainConsole
 from mattertune_nb.config.errors import printable
 
 if TYPE_CHECKING:
+    from mattertune_nb.training.result import TuneResult
     from mattertune_nb.training.runs.run import Run
 
 console = PlainConsole()
@@ -141,3 +142,26 @@ def report(
 
     written = Run.attach(run).report(output, data)
     console.say(f"Wrote {written}.")
+
+
+def say_result(result: TuneResult) -> None:
+    """Print the gains of the run on its validation set, once for all processes."""
+    from mattertune_nb.training.outcome.error_table import error_table
+    from mattertune_nb.training.outcome.stages import validated_stages
+    from mattertune_nb.training.outcome.verdict import verdict
+    from mattertune_nb.training.records.summary import summary_of
+
+    if not result.trainer.is_global_zero:
+        return
+    run = result.run.directory
+    best = run.best_metrics()
+    if result.model.baseline and best:
+        console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))
+    judged = verdict(summary_of(run))
+    style = "green" if judged.is_gain else "yellow" if judged.worse else ""
+    console.print(Text(str(judged), style=style), soft_wrap=True)
+    status = run.status()
+    if status.state == "stopped":
+        console.say(f"Stopped at step {status.step}. To continue: mattertune-nb resume {run.path}")
+        return
+    console.say(f"The run is in {run.path}.")
