@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
@@ -137,5 +138,10 @@ def _checked(
         raise ConfigError(msg)
     if isinstance(atoms, Atoms):
         msg = "predict: expected a list of structures; give [atoms]."
+        raise ConfigError(msg)
+    if isinstance(atoms, (str, PurePath)):
+        msg = (
+            f"predict: expected a list of structures, not a path; give mt.open_dataset('{atoms}')."
+        )
         raise ConfigError(msg)
     return as_dataset(atoms), properties

@@ -247,3 +247,13 @@ def test_the_shell_says_it_in_one_line(arguments, message, tmp_path):
     assert shell.returncode == 1
     assert message in shell.stderr
     assert len(shell.stderr.strip().splitlines()) == 1
+
+
+def test_a_path_where_contents_are_wanted_is_told_how_to_read_it(morse_config):
+    with pytest.raises(mt.ConfigError, match=r"from_yaml\('config.yaml'\)"):
+        mt.MatterTuner("config.yaml")
+    predictor = mt.MatterTuner(morse_config(max_epochs=1)).tune().model.property_predictor()
+    with pytest.raises(mt.ConfigError, match=r"mt.open_dataset\('a.xyz'\)"):
+        predictor.predict("a.xyz")
+    with pytest.raises(mt.ConfigError, match="as in 'name: chgnet'; got \"chgnet\""):
+        mt.MatterTunerConfig(model="chgnet", data=mt.demo_config().data)

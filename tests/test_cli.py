@@ -99,6 +99,20 @@ def test_init_says_that_it_did_not_see_the_file(tmp_path):
     assert "nowhere.xyz: no such file here" in process.stderr
 
 
+def test_init_says_how_to_train_on_energies_alone(copper_xyz, tmp_path, capsys):
+    frames = ase.io.read(copper_xyz, ":4")
+    for atoms in frames:
+        del atoms.calc.results["forces"]
+    ase.io.write(tmp_path / "energies.xyz", frames)
+    main_in_process("init", tmp_path / "energies.xyz")
+    change = re.search(r"--set '(model\.properties=.*)'", capsys.readouterr().err)[1]
+    main_in_process("init", tmp_path / "energies.xyz", "--set", change)
+    printed = capsys.readouterr()
+    properties = yaml.safe_load(printed.out)["model"]["properties"]
+    assert [p["name"] for p in properties] == ["energy"]
+    assert "forces" not in printed.err
+
+
 def test_init_lists_the_stress_where_the_file_has_it(copper_xyz, tmp_path):
     frames = ase.io.read(copper_xyz, ":")
     for atoms in frames[:5]:

@@ -12,6 +12,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.backbones.elsewhere import why_not_here
 from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.messages import shown
 
 GROUP = "mattertune_nb.backbones"
 
@@ -91,7 +92,7 @@ def _validate(value: Any) -> BackboneConfig:
     if isinstance(value, BackboneConfig):
         return value
     if not isinstance(value, dict):
-        msg = f"expected the config of a backbone or a mapping, got {type(value).__name__}"
+        msg = f"expected settings of a backbone, as in 'name: chgnet'; got {shown(value)}"
         raise ConfigError(msg)
     if "name" not in value:
         msg = f"name: is required. Allowed: {', '.join(_entry_points())}."

@@ -15,6 +15,7 @@ from pydantic import (
 
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, did_you_mean
+from mattertune_nb.config.messages import shown
 from mattertune_nb.config.properties import (
     PROPERTIES,
     Kind,
@@ -183,7 +184,7 @@ def _from_outside(value: Any) -> BasePropertyConfig:
     if isinstance(value, BasePropertyConfig):
         return value
     if not isinstance(value, dict):
-        msg = f"expected the settings of a property, got {type(value).__name__}"
+        msg = f"expected settings of a property, as in 'name: energy'; got {shown(value)}"
         raise ValueError(msg)
     kind = str(value.get("type") or value.get("name"))
     kinds = outside_kinds()

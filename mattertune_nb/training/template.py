@@ -12,7 +12,7 @@ from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.overrides import override_settings
-from mattertune_nb.config.properties import PROPERTIES, STRESSES
+from mattertune_nb.config.properties import FORCES, PROPERTIES, STRESSES
 from mattertune_nb.config.task import ISOLATED_ATOMS, StressesPropertyConfig
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
@@ -129,8 +129,10 @@ def _with_labels(
     first.notes += dataset.notes
     whole.keys = dataset.keys = config.keys
     findings: dict[str, list[str]] = {}
+    asked = {STRESSES.name, *(prop.name for prop in model.properties)}
     for label, choice in choices.items():
-        first.notes += _notes(dataset, choice, search.n_frames)
+        if label in asked:
+            first.notes += _notes(dataset, choice, search.n_frames)
         if choice.question is not None:
             first.questions.append(f"{config.src}: {choice.question}")
         if choice.key is not None:
@@ -179,7 +181,9 @@ def _notes(dataset: AtomsDataset, choice: Choice, n_frames: int) -> list[str]:
         notes.append(f"the frames have no {label}. {unnamed}")
     elif label != STRESSES.name and choice.key is None and choice.question is None:
         problem = _unreadable(dataset, label, "error")
-        notes += [] if problem is None else [problem.removesuffix(".")]
+        without = "; to train without them: --set 'model.properties=[{name: energy}]'"
+        hint = without if label == FORCES.name else ""
+        notes += [] if problem is None else [problem.removesuffix(".") + hint]
     return notes
 
 

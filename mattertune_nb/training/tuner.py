@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import Callback, ProgressBar
 
-from mattertune_nb.config.errors import MatterTuneError, RunError
+from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.starting import built_from
@@ -81,6 +81,9 @@ class MatterTuner:
         *,
         module_class: type[FinetuneModuleBase] | None = None,
     ) -> None:
+        if isinstance(config, (str, Path)):
+            msg = f"MatterTuner: give MatterTunerConfig.from_yaml('{config}'), not the path."
+            raise ConfigError(msg)
         self._own_class = module_class
         self.config = config if module_class is None else with_module_class(config, module_class)
 
