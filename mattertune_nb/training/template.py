@@ -129,7 +129,7 @@ def _with_labels(
     first.notes += dataset.notes
     whole.keys = dataset.keys = config.keys
     findings: dict[str, list[str]] = {}
-    asked = {STRESSES.name, *(prop.name for prop in model.properties)}
+    asked = {STRESSES.name, *(prop.about().name for prop in model.properties)}
     for label, choice in choices.items():
         if label in asked:
             first.notes += _notes(dataset, choice, search.n_frames)
