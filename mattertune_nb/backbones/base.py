@@ -225,7 +225,8 @@ class BackboneConfig(ModelConfig, ABC):
             The file does not exist.
         """
         if self.checkpoint is None or not self.checkpoint.is_file():
-            msg = f"checkpoint: {self.checkpoint} does not exist."
+            where = f"relative ones start at {Path.cwd()}"
+            msg = f"checkpoint: {self.checkpoint} does not exist. Check the path; {where}."
             raise ConfigError(msg)
         return self.checkpoint
 

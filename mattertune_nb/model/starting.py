@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import ConfigError, TrainingError
@@ -107,7 +108,7 @@ def start_of(config: BackboneConfig) -> Start | None:
     if place is None:
         return None
     if not place.exists():
-        msg = f"checkpoint: {place} does not exist."
+        msg = f"checkpoint: {place} does not exist. Check the path; relative ones start at {Path.cwd()}."
         raise ConfigError(msg)
     if config.reads_folder(place):
         return None

@@ -19,7 +19,7 @@ REFUSED_BY_MACHINE = {
     "trainer.precision=16-mixed": "needs a GPU",
     "trainer.additional_trainer_kwargs={no_such_thing: 1}": "no such argument",
     "trainer.additional_trainer_kwargs={limit_train_batches: 1.5}": "Lightning refuses",
-    "model.checkpoint=gone.ckpt": "does not exist",
+    "model.checkpoint=gone.ckpt": "does not exist. Check the path; relative ones start at",
 }
 
 

@@ -49,12 +49,13 @@ def compare(ours, theirs, atoms):
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-5)
 
 
-def test_chgnets_file_is_loaded_by_chgnets_calculator(quartz_like, tmp_path):
+def test_chgnets_file_is_loaded_by_chgnets_calculator(quartz_like, tmp_path, capsys):
     from chgnet.model.dynamics import CHGNetCalculator
     from chgnet.model.model import CHGNet
 
     model = tuned(mt.CHGNetBackboneConfig())
     save_vendor(model, tmp_path / "model.pth")
+    assert not capsys.readouterr().out
     vendor = CHGNetCalculator(CHGNet.from_file(tmp_path / "model.pth"), use_device="cpu")
     compare(model.ase_calculator(), vendor, quartz_like)
 

@@ -20,6 +20,7 @@ from mattertune_nb.backbones.graph import (
     paired_edges,
     pairs_at_one_centre,
 )
+from mattertune_nb.backbones.guard import quiet
 from mattertune_nb.backbones.lammps import ONLY_FROM_PYTHON
 from mattertune_nb.backbones.multi_head import MultiHeadBackbone
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY
@@ -107,7 +108,8 @@ class CHGNetBackbone(MultiHeadBackbone):
     @override
     def save_vendor(self, path: Path, references: NDArray[np.float64]) -> None:
         args = self.model.model_args
-        model = CHGNet(**args)
+        with quiet():
+            model = CHGNet(**args)
         model.load_state_dict(self.model.state_dict())
         elements = model.composition_model.fc.weight
         with torch.no_grad():
