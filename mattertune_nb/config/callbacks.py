@@ -111,10 +111,10 @@ class ModelCheckpointConfig(StrictConfig):
 
     def create_callback(self, default_dirpath: str | Path | None = None) -> ModelCheckpoint:
         """Build the callback for any Trainer; `default_dirpath` is used if none is set."""
-        from lightning.pytorch.callbacks import ModelCheckpoint
+        from mattertune_nb.config.movable_checkpoint import MovableCheckpoint
 
         minutes = self.train_time_interval
-        return ModelCheckpoint(
+        return MovableCheckpoint(
             **self.model_dump(exclude={"dirpath", "train_time_interval"}),
             dirpath=self.dirpath or default_dirpath,
             train_time_interval=None if minutes is None else timedelta(minutes=minutes),

@@ -29,6 +29,7 @@ from mattertune_nb.training.pool import (
     free_positions,
 )
 from mattertune_nb.training.records.split import datasets_of
+from mattertune_nb.training.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ class Selection:
         DataError
             The file cannot be written.
         """
-        path = Path(path)
+        path = WrittenFile(path)
         write_structures(path, self.frames)
         return path
 

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import (
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
+from mattertune_nb.config.movable_checkpoint import MovableCheckpoint
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.recipes.ewc import EWC
@@ -57,7 +58,7 @@ _FINDERS: dict[type[Callback], tuple[str, str]] = {
 }
 
 
-class BestCheckpoint(ModelCheckpoint):
+class BestCheckpoint(MovableCheckpoint):
     """The run's own `best`; its state is kept apart from that of a user's checkpoints.
 
     Parameters
@@ -76,21 +77,6 @@ class BestCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """Name under which a checkpoint holds the state."""
         return "mattertune_nb.best"
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what is best so far, also in a run directory that was moved or copied since."""
-
-        # Lightning forgets it there, and the next weights would replace better ones
-        def here(path: str) -> str:
-            return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
-
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        moved = {name: here(state_dict[name]) for name in paths}
-        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict(
-            state_dict | moved | {"best_k_models": best, "dirpath": self.dirpath}
-        )
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -104,6 +104,26 @@ def test_worse_weights_do_not_replace_the_best_of_a_run_that_was_moved(morse_con
     assert run.directory.best.read_bytes() == best
 
 
+def test_a_users_own_checkpoint_knows_its_best_in_a_run_that_was_moved(morse_config, tmp_path):
+    kept = mt.ModelCheckpointConfig(filename="mine/{epoch}", save_top_k=1)
+    run = mt.MatterTuner(morse_config(checkpoint=kept)).tune().run
+    (best,) = (run.directory.checkpoints / "mine").iterdir()
+    path = run.path.rename(tmp_path / "elsewhere")
+    config = mt.Run.attach(path).config()
+    config.trainer.max_epochs = 4
+    config.model.optimizer.lr = 10.0
+    result = mt.MatterTuner(config).resume(path)
+    ours = result.trainer.checkpoint_callbacks
+    (mine,) = (c for c in ours if getattr(c, "filename", None) == kept.filename)
+    losses = [r["val/total_loss"] for r in result.run.metrics() if "val/total_loss" in r]
+    assert losses[-1] > min(losses)
+    assert float(mine.best_model_score) == pytest.approx(min(losses))
+    # the worse weights were not kept in its place
+    here = result.run.directory.checkpoints / "mine"
+    assert list(here.iterdir()) == [here / best.name]
+    assert mine.best_model_path == str(here / best.name)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, tmp_path):
     config = small_config(max_epochs=50)

@@ -11,6 +11,7 @@ from ase.build import bulk
 
 import mattertune_nb as mt
 from mattertune_nb.training.outcome.export import export, save_lammps, save_vendor
+from mattertune_nb.training.written_file import WrittenFile
 
 REFERENCES = {14: -1.25, 8: 0.75}
 """eV, of silicon and oxygen."""
@@ -104,7 +105,7 @@ def test_lammps_gets_torchscript_with_the_energies_and_forces_of_the_model(quart
     assert "pair_coeff    * * model.pt " in lines
 
 
-def test_a_run_is_exported_and_tuned_again_from_what_was_written(copper_xyz, tmp_path):
+def test_a_run_is_exported_and_tuned_again_from_what_was_written(copper_xyz, tmp_path, capsys):
     dataset = mt.XYZDatasetConfig(src=copper_xyz)
     config = mt.MatterTunerConfig(
         model=mt.CHGNetBackboneConfig(),
@@ -113,7 +114,10 @@ def test_a_run_is_exported_and_tuned_again_from_what_was_written(copper_xyz, tmp
         run=mt.RunConfig(root=tmp_path, name="run"),
     )
     result = mt.MatterTuner(config).tune()
+    capsys.readouterr()
     written = result.run.export()
+    assert not capsys.readouterr().out, "the vendor talks"
+    assert isinstance(written, WrittenFile)
     assert written == result.run.path / "chgnet.pth"
     again = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig(checkpoint=written)).eval()
     (atoms,) = [dataset.create_dataset()[0]]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
+from mattertune_nb.backbones.guard import quiet
 from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
 from mattertune_nb.model.loading import contents_of
 from mattertune_nb.training.outcome.models import load_model
 from mattertune_nb.training.records.versions import versions
+from mattertune_nb.training.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,11 +68,12 @@ def export(
         msg = f"{target}: the folder does not exist."
         raise DataError(msg)
     try:
-        write(model, target)
+        with quiet():  # vendors print what they build
+            write(model, target)
     except OSError as exc:
         msg = f"{target}: cannot be written ({exc.strerror})."
         raise DataError(msg) from exc
-    return target
+    return WrittenFile(target)
 
 
 def save_vendor(model: FinetuneModuleBase, path: Path) -> None:

@@ -77,7 +77,7 @@ class Run:
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"Run({str(self.path)!r}, {status.state}, epoch {status.epoch}, step {status.step})"
+        return f"Run({str(self.path)!r}, {status.state}, epoch {status.counted_epoch}, step {status.step})"
 
     def config(self) -> MatterTunerConfig:
         """Return the config of the run."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.training.figures import DPI
+from mattertune_nb.training.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ def save(view: Exportable, path: str | Path) -> Path:
     except OSError as exc:
         msg = f"{target}: cannot be written ({exc.strerror})."
         raise DataError(msg) from exc
-    return target
+    return WrittenFile(target)
 
 
 def render(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.in_cell import InCell
+from mattertune_nb.training.written_file import WrittenFile
 from mattertune_nb.widgets.report import predictions, sections
 from mattertune_nb.widgets.report.html import page, paragraph
 
@@ -49,7 +50,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
             msg = f"{target}: cannot be written ({exc.strerror})."
             raise DataError(msg) from exc
         cell.end(f"written in {cell.seconds}")
-    return target
+    return WrittenFile(target)
 
 
 def _text(run: Run, dataset: Any) -> str:

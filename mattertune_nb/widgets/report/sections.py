@@ -38,7 +38,7 @@ def summary(run: Run) -> str:
     """Return state, length and time of a run, shown below the title."""
     status = run.status()
     times = [r["time"] for r in run.metrics() if isinstance(r.get("time"), (int, float))]
-    facts = [status.state, f"epoch {status.epoch}", f"step {status.step}"]
+    facts = [status.state, f"epoch {status.counted_epoch}", f"step {status.step}"]
     if times:
         facts.append(time.strftime("%d %B %Y, %H:%M", time.localtime(times[0])))
     line = paragraph(" · ".join(facts), "faint") + paragraph(run.path.absolute(), "faint")

@@ -15,6 +15,7 @@ from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.data.division.similar import principal_components, surroundings
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.training.figures import new_figure
+from mattertune_nb.training.written_file import WrittenFile
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
@@ -242,7 +243,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         except OSError as exc:
             msg = f"{target}: cannot be written ({exc.strerror})."
             raise DataError(msg) from exc
-        return target
+        return WrittenFile(target)
 
     def _on_save(self) -> None:
         try:

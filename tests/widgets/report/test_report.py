@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -15,6 +17,8 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.data.fingerprint import fingerprint
+from mattertune_nb.training.written_file import WrittenFile
+from mattertune_nb.widgets.report.sections import summary
 
 NAME = "a<b>&'run"
 
@@ -42,6 +46,7 @@ def run(tmp_path_factory):
 def page(run) -> str:
     path = run.report()
     assert path == run.path / "report.html"
+    assert isinstance(path, WrittenFile)
     return path.read_text(encoding="utf-8")
 
 
@@ -62,6 +67,15 @@ def test_it_needs_nothing_but_itself(page):
     assert "<script" not in page
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
     assert len(page) < 1_500_000
+
+
+def test_its_epochs_are_counted_as_on_the_dashboard(run, tmp_path):
+    stopped = Path(shutil.copytree(run.path, tmp_path / "stopped"))
+    status = json.loads((stopped / "status.json").read_text(encoding="utf-8"))
+    status |= {"state": "stopped", "epoch": 1, "step": 3}
+    (stopped / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    assert "stopped · epoch 2 · step 3" in summary(mt.Run(stopped))
+    assert "stopped, epoch 2, step 3" in repr(mt.Run(stopped))
 
 
 def test_names_are_shown_as_they_are(page):
