@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -111,14 +111,17 @@ class ModelCheckpointConfig(StrictConfig):
 
     def create_callback(self, default_dirpath: str | Path | None = None) -> ModelCheckpoint:
         """Build the callback for any Trainer; `default_dirpath` is used if none is set."""
-        from mattertune_nb.config.movable_checkpoint import MovableCheckpoint
+        from lightning.pytorch.callbacks import ModelCheckpoint
 
+        return ModelCheckpoint(**self.arguments(default_dirpath))
+
+    def arguments(self, default_dirpath: str | Path | None = None) -> dict[str, Any]:
+        """Return the arguments of the callback, see :meth:`create_callback`."""
         minutes = self.train_time_interval
-        return MovableCheckpoint(
-            **self.model_dump(exclude={"dirpath", "train_time_interval"}),
-            dirpath=self.dirpath or default_dirpath,
-            train_time_interval=None if minutes is None else timedelta(minutes=minutes),
-        )
+        return self.model_dump() | {
+            "dirpath": self.dirpath or default_dirpath,
+            "train_time_interval": None if minutes is None else timedelta(minutes=minutes),
+        }
 
 
 class EarlyStoppingConfig(StrictConfig):

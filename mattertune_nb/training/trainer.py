@@ -15,13 +15,11 @@ from lightning.pytorch.callbacks import (
     Callback,
     LearningRateFinder,
     LearningRateMonitor,
-    ModelCheckpoint,
     ProgressBar,
 )
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
-from mattertune_nb.config.movable_checkpoint import MovableCheckpoint
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
 from mattertune_nb.recipes.ewc import EWC
@@ -35,6 +33,7 @@ from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
+from mattertune_nb.training.movable_checkpoint import MovableCheckpoint
 from mattertune_nb.training.pace import Pace
 from mattertune_nb.training.records.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
@@ -276,7 +275,7 @@ def check_batches(config: MatterTunerConfig, n_frames: int) -> None:
         raise ConfigError(msg)
 
 
-def _user_checkpoints(config: ModelCheckpointConfig, run: RunDirectory) -> list[ModelCheckpoint]:
+def _user_checkpoints(config: ModelCheckpointConfig, run: RunDirectory) -> list[MovableCheckpoint]:
     """Build the checkpoints that a user asked for beside `best` and `last`, if any."""
     if config.dirpath is None:
         taken = {path.stem for path in (run.last, run.previous, run.next)}
@@ -289,4 +288,4 @@ def _user_checkpoints(config: ModelCheckpointConfig, run: RunDirectory) -> list[
         # the run has a `best` and a `last` there already
         filename = None if config.filename == run.best.stem else config.filename
         config = config.model_copy(update={"save_last": False, "filename": filename})
-    return [config.create_callback(run.checkpoints)] if config.keeps_more else []
+    return [MovableCheckpoint(**config.arguments(run.checkpoints))] if config.keeps_more else []

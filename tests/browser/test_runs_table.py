@@ -84,6 +84,8 @@ def test_a_table_of_runs_is_used_with_the_mouse_and_outlives_a_reload(notebook):
         page.set_viewport_size({"width": width, "height": 768})
         page.wait_for_timeout(1500)
         notebook.picture(f"runs-table-{scheme}-{width}")
+        frame = table.locator(".mt-runs-frame")
+        assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth"), width
     assert notebook.errors == []
 
 

@@ -482,7 +482,7 @@ def test_what_the_trainer_config_adds_is_there(morse_config):
     run = RunDirectory("run")
     trainer = build_trainer(run, config, StopRequest(run))
     names = [type(callback).__name__ for callback in trainer.callbacks]
-    assert {"EarlyStopping", "ModelCheckpoint", "LateEMA"} <= set(names)
+    assert {"EarlyStopping", "MovableCheckpoint", "LateEMA"} <= set(names)
     assert "CSVLogger" in [type(logger).__name__ for logger in trainer.loggers]
     assert trainer.limit_train_batches == 3
     assert config.trainer.max_seconds == 3601

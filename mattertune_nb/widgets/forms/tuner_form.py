@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import sys
 import threading
 from functools import partial
@@ -14,12 +12,11 @@ import traitlets
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import backbone_config_class
-from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, cause
+from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
 from mattertune_nb.training.config import MatterTunerConfig
-from mattertune_nb.training.runs.start import start_run
 from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
@@ -32,11 +29,10 @@ from mattertune_nb.widgets.forms.form import ConfigForm
 from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
 from mattertune_nb.widgets.forms.offers import TEXTS, offers_of, take_offer
 from mattertune_nb.widgets.forms.schedule_preview import draw_schedule
-from mattertune_nb.widgets.forms.start_bar import StartBar
+from mattertune_nb.widgets.forms.starter import Starter
 from mattertune_nb.widgets.forms.tabs import RunEditor
 from mattertune_nb.widgets.forms.tools import Tools
 from mattertune_nb.widgets.page.controls import HTML, VBox
-from mattertune_nb.widgets.page.lifetime import is_shown
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.finding import Finding
     from mattertune_nb.training.runs.run import Run
     from mattertune_nb.widgets.forms.form import ConfigEditor
-
-log = logging.getLogger(__name__)
 
 
 class TunerForm(ConfigForm):
@@ -76,12 +70,14 @@ class TunerForm(ConfigForm):
             waiting="ase.io" not in sys.modules, weighed=lambda: self._on_weighed()
         )
         self._hardware: dict[str, Any] = {}
-        self._starting = threading.Lock()
         self._preview, self._machine = HTML(), HTML()
         self._estimate = EstimateLine()
         self.finder = Finder(lambda: self.config, self._use_found)
         self.ensemble = EnsemblePanel(self._checked_config)
-        self._bar = StartBar(self._on_press, self._open_dashboard, self._estimate.widget)
+        self._starter = Starter(
+            self._checked_config, lambda: self._known, self._estimate, self._on_started
+        )
+        self._bar = self._starter.bar
         self.start_button, self.message = self._bar.button, self._bar.message
         editor = RunEditor(
             lambda: self._on_change(),
@@ -101,11 +97,10 @@ class TunerForm(ConfigForm):
         editor.widget.observe(self._on_tab, "selected_index")
         self._tools = Tools(lambda: self.config, self.take, editor)
         self.preset = self._tools.goal
-        self._started: MatterTunerConfig | None = None
-        self._below = VBox(css="mt-closed")
         *unseen, tabs = self.children  # type: ignore[has-type]
-        self._settings = VBox([self._tools.widget, tabs], css="mt-form")
-        self.children = [*unseen, self._bar.widget, self._settings, self._below]
+        settings, dashboard = self._starter.settings, self._starter.dashboard
+        settings.children = [self._tools.widget, tabs]
+        self.children = [*unseen, self._bar.widget, settings, dashboard]
         self.add_class("mt-run-form")
         self.observe(self._on_new_config, "config")
         self._advisor = Advisor(self._on_answer)
@@ -263,15 +258,6 @@ class TunerForm(ConfigForm):
         for editor in self._tabs.training_editors():
             self._mark_hardware(editor)
 
-    def _on_press(self, _: Any) -> None:
-        if not self.start_button.disabled:  # a second press may have been under way
-            self.start_button.disabled = True
-            threading.Thread(target=self._start_by_button, daemon=True).start()
-
-    def _start_by_button(self) -> None:
-        with contextlib.suppress(Exception):  # shown beside the button
-            self.start()
-
     def start(self) -> Run:
         """Start the run and return it; if a run of the form is active, return that.
 
@@ -283,30 +269,10 @@ class TunerForm(ConfigForm):
         MatterTuneError
             Settings, data or this machine do not allow it; also shown beside the button.
         """
-        with self._starting:
-            run: Run | None = self.run
-            if run is not None and run.is_active():
-                return run
-            self.start_button.disabled = True
-            try:
-                run = self._checked_start()
-                self._follow(run)
-            except MatterTuneError as exc:
-                is_known = isinstance(exc, TrainingError) and str(exc) == self._known.get("refusal")
-                (self._bar.refuse if is_known else partial(self._bar.say, error=True))(str(exc))
-                raise
-            except Exception as exc:  # in the button's thread it would go unnoticed
-                log.exception("The run could not be started.")
-                said = f"The run could not be started ({cause(exc)})."
-                self._bar.say(said, error=True)
-                raise
-            finally:
-                self.start_button.disabled = self.run is not None and self.run.is_active()
-            return run
+        return self._starter.start()
 
-    def _checked_start(self) -> Run:
-        self._bar.say("Checking the data and this machine …")
-        return start_run(self._checked_config(), is_machine_checked=bool(self._known))
+    def _on_started(self, run: Run) -> None:
+        self.run = run
 
     def _checked_config(self) -> MatterTunerConfig:
         if self.problem:
@@ -319,23 +285,6 @@ class TunerForm(ConfigForm):
             raise TrainingError(refusal)
         return config
 
-    def _follow(self, run: Any) -> None:
-        """Prepare the dashboard of a run, and report its progress beside Start; the page stays as it is."""
-        self.run = run
-        self._estimate.pause()
-        before, self._below.children = self._below.children, [run.dashboard()]
-        for old in before:
-            if not is_shown(old):
-                old.close()
-        self._bar.say("")
-        self._bar.follow(run)
-
-    def _open_dashboard(self, on: bool) -> None:
-        (self._settings.add_class if on else self._settings.remove_class)("mt-closed")
-        (self._below.remove_class if on else self._below.add_class)("mt-closed")
-        for view in self._below.children if on else ():
-            view.shown()  # anything drawn while hidden has no width
-
     def close(self) -> None:
         """Close the form and its advisor process."""
         self._looking.cancel()
@@ -345,5 +294,5 @@ class TunerForm(ConfigForm):
         self.finder.close()
         self.ensemble.close()
         self._reader.close()
-        self._bar.close()
+        self._starter.close()
         super().close()

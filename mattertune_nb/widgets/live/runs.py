@@ -15,6 +15,7 @@ import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
 from mattertune_nb.training.outcome.verdict import TOLD, Verdict, verdict
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _NONE = "–"
+_IN_WORDS = ("verdict", "settings", "note")
+"""Columns told below a run's numbers; beside them, a page would break a verdict into single words."""
 _SECONDS = 2.0
 """Seconds between two checks of running runs."""
 _ELSEWHERE = "forces elsewhere (meV/Å)"
@@ -174,14 +177,7 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         if not self.rows:
             return "<i>No runs here yet.</i>"
-        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.rows[0])
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(v)}</td>" for v in row.values())
-            + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return _html(self.rows)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         words = {"text/plain": repr(self), "text/html": self._repr_html_()}
@@ -241,6 +237,27 @@ def _row(run: Run, status: Status, summary: Summary, judged: Verdict) -> dict[st
         _ELSEWHERE: _NONE if found is None else f"{found.forces:.1f}",
         _HOLES: _NONE if n_holes is None else str(n_holes),
     }
+
+
+def _html(rows: list[dict[str, str]]) -> str:
+    """Return the table for a page without widgets, as the widget shows it."""
+    told = [
+        name
+        for name in rows[0]
+        if name not in _IN_WORDS and any(row[name] not in ("", _NONE) for row in rows)
+    ]
+    head = "".join(f"<th>{html.escape(unbroken(name))}</th>" for name in told)
+    body = ""
+    for row in rows:
+        cells = "".join(f"<td>{html.escape(unbroken(row[name]))}</td>" for name in told)
+        words = [
+            html.escape(unbroken(row[name] if name == "verdict" else f"{name}: {row[name]}"))
+            for name in _IN_WORDS
+            if row[name] not in ("", _NONE)
+        ]
+        below = f"<td colspan='{len(told)}' style='text-align:left'>{'<br>'.join(words)}</td>"
+        body += f"<tbody><tr>{cells}</tr><tr>{below}</tr></tbody>"
+    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
 
 
 def _new_holes(summary: Summary) -> int | None:

@@ -453,14 +453,14 @@ def test_start_trains_in_the_background_and_has_the_dashboard_ready(tuner_form, 
     tuner_form.start()
     assert tuner_form.start_button.disabled
     # what is below the form stays where it is until a person opens the dashboard
-    assert "mt-closed" in tuner_form._below._dom_classes
-    assert "mt-closed" not in tuner_form._settings._dom_classes
+    assert "mt-closed" in tuner_form._starter.dashboard._dom_classes
+    assert "mt-closed" not in tuner_form._starter.settings._dom_classes
     tuner_form._bar.dashboard_button.click()
-    assert "mt-closed" not in tuner_form._below._dom_classes
+    assert "mt-closed" not in tuner_form._starter.dashboard._dom_classes
     assert tuner_form.run.wait(120).state == "finished"
     wait_for_start(tuner_form)
     assert "has finished at epoch 1, step " in tuner_form.message.value
-    assert tuner_form._below.children[0] is tuner_form.run.dashboard()
+    assert tuner_form._starter.dashboard.children[0] is tuner_form.run.dashboard()
     press_start(tuner_form)
     assert "is in use" in tuner_form.message.value
 
@@ -474,7 +474,7 @@ def test_a_further_start_closes_the_dashboard_of_the_last_run_unless_a_cell_show
         directory.write_status("finished")
         return mt.Run(directory.path)
 
-    monkeypatch.setattr("mattertune_nb.widgets.forms.tuner_form.start_run", start)
+    monkeypatch.setattr("mattertune_nb.widgets.forms.starter.start_run", start)
     monkeypatch.setattr(lifetime, "_shown", {})
     tuner_form.config = mt.demo_config(tmp_path, "first")
     tuner_form.start()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -11,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 import mattertune_nb as mt
+from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.records.summary import Summary
 from mattertune_nb.training.runs.runs_folder import RunsFolder
 from mattertune_nb.widgets.live import runs as live_runs
@@ -112,7 +115,18 @@ def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
     monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
     table = mt.runs(folder)
     assert set(table._repr_mimebundle_()) == {"text/plain", "text/html"}
-    assert "copper.xyz" in table._repr_html_()
+    page = table._repr_html_()
+    assert "copper.xyz" in page
+    # words stand below the numbers, in the width of all columns, and empty columns are left out
+    columns = re.findall("<th>(.*?)</th>", page)
+    words = {"verdict", "settings", "note"}
+    empty = {name for name in table.rows[0] if {row[name] for row in table.rows} <= {"", "–"}}
+    assert empty - words
+    assert set(columns) == set(table.rows[0]) - words - empty
+    below = re.findall(f"<td colspan='{len(columns)}'[^>]*>(.*?)</td>", page)
+    assert len(below) == len(table)
+    for row, text in zip(table.rows, below, strict=True):
+        assert unbroken(row["verdict"]) in html.unescape(text)
     assert "copper.xyz" in repr(table)
     assert repr(mt.runs(folder / "none")) == "no runs"
 
