@@ -116,7 +116,13 @@ class ModelCheckpointConfig(StrictConfig):
         return ModelCheckpoint(**self.arguments(default_dirpath))
 
     def arguments(self, default_dirpath: str | Path | None = None) -> dict[str, Any]:
-        """Return the arguments of the callback, see :meth:`create_callback`."""
+        """Return the arguments of the callback.
+
+        Parameters
+        ----------
+        default_dirpath
+            Where the weights are kept if no folder is set.
+        """
         minutes = self.train_time_interval
         return self.model_dump() | {
             "dirpath": self.dirpath or default_dirpath,
