@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
+from mattertune_nb.data.near import N_NUMBERS, sketch
 from mattertune_nb.data.plain import calculator_results
 from mattertune_nb.data.watched import watched
 from mattertune_nb.data.xyz.geometry import plain_geometry
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
-_VERSION = 2
+_VERSION = 3
+_N_HASHES = 5
 _WORTH_KEEPING = 0.5  # s of reading
 _DECIMALS = 4  # Å; files have more digits, and programs agree to these
 
 
 @dataclass(frozen=True)
 class FrameKeys:
-    """Hashes of the frames of a data set, (n,) uint64 each.
+    """Hashes of the frames of a data set, (n,) uint64 each, and their sketches.
 
     Attributes
     ----------
@@ -42,12 +44,19 @@ class FrameKeys:
         Hash of the ordered species and the periodicity: constant along a trajectory.
     composition
         Hash of the composition: equal for a cell and its supercell.
+    atoms
+        Hash of species and periodicity, in whatever order the atoms are.
+    sketch
+        Numbers by which :func:`~mattertune_nb.data.near.near_structures` finds structures that are equal but
+        for rounding, (n, 7) float64.
     """
 
     structure: NDArray[np.uint64]
     content: NDArray[np.uint64]
     species: NDArray[np.uint64]
     composition: NDArray[np.uint64]
+    atoms: NDArray[np.uint64]
+    sketch: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.structure)
@@ -67,16 +76,20 @@ def frame_keys(dataset: AtomsDataset) -> FrameKeys:
         A frame cannot be read.
     """
     cache = _cache_file(dataset)
-    shape = (len(fields(FrameKeys)), len(dataset))
+    shape = (_N_HASHES + N_NUMBERS, len(dataset))
     kept = None if cache is None else load_array(cache)
     if kept is None or kept.dtype != np.uint64 or kept.shape != shape:
         begun = time.monotonic()
         kept = np.empty(shape, dtype=np.uint64)
         for i in watched(range(len(dataset)), f"Reading {dataset.name}"):
-            kept[:, i] = _keys(dataset, i)
+            *hashes, sketched = _keys(dataset, i)
+            kept[:_N_HASHES, i] = hashes
+            kept[_N_HASHES:, i] = sketched.view(np.uint64)
         if cache is not None and time.monotonic() - begun > _WORTH_KEEPING:
             save_array(cache, kept)
-    return FrameKeys(*kept)
+    structure, content, species, composition, atoms = kept[:_N_HASHES]
+    sketches = kept[_N_HASHES:].view(np.float64).T
+    return FrameKeys(structure, content, species, composition, atoms, sketches)
 
 
 def bytes_key(data: bytes) -> int:
@@ -111,7 +124,7 @@ def numbers_of(keys: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _keys(dataset: AtomsDataset, i: int) -> tuple[int, int, int, int]:
+def _keys(dataset: AtomsDataset, i: int) -> tuple[int, int, int, int, int, NDArray[np.float64]]:
     block = dataset.block(i)
     geometry = None if block is None else plain_geometry(block)
     if block is not None and geometry is not None:
@@ -134,23 +147,25 @@ def _of_geometry(
     pbc: NDArray[np.bool_],
     *,
     held: bytes,
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int, int, NDArray[np.float64]]:
     species = _species(numbers, pbc)
     structure = structure_key(numbers, positions, cell, pbc)
-    return structure, bytes_key(species + held), *_of_species(species)
+    sketched = sketch(numbers, positions, cell, np.asarray(pbc))
+    return structure, bytes_key(species + held), *_of_species(species), sketched
 
 
-def _species(numbers: NDArray[np.int64], pbc: NDArray[np.bool_]) -> bytes:
+def _species(numbers: NDArray[np.int64], pbc: NDArray[Any]) -> bytes:
     return numbers.tobytes() + np.asarray(pbc, dtype=np.int64).tobytes()
 
 
 @lru_cache(maxsize=1024)  # consecutive frames mostly have the same
-def _of_species(species: bytes) -> tuple[int, int]:
-    """Return the hashes of species and composition, from atomic numbers and three flags as int64."""
-    numbers = np.frombuffer(species, dtype=np.int64)[:-3]
+def _of_species(species: bytes) -> tuple[int, int, int]:
+    """Return hashes of species, composition and species in any order, from numbers and flags as int64."""
+    numbers, pbc = np.split(np.frombuffer(species, dtype=np.int64), [-3])
     present, counts = np.unique(numbers, return_counts=True)
     shares = counts // np.gcd.reduce(counts) if len(counts) else counts
-    return bytes_key(species), bytes_key(np.stack([present, shares]).tobytes())
+    composition = bytes_key(np.stack([present, shares]).tobytes())
+    return bytes_key(species), composition, bytes_key(_species(np.sort(numbers), pbc))
 
 
 def _bytes(value: Any) -> bytes:

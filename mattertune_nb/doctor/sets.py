@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.data.near import near_structures
 from mattertune_nb.doctor.finding import Finding
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def against_training(validation: Case, training: Case) -> Iterator[Finding]:
 
 
 def _overlap(validation: Case, training: Case) -> Iterator[Finding]:
-    rows = np.flatnonzero(np.isin(validation.facts.keys.structure, training.facts.keys.structure))
+    own, trained = near_structures(validation.facts.keys, training.facts.keys)
+    rows = np.flatnonzero(np.isin(own, trained))
     if len(rows):
         yield Finding(
             "validation-in-training",

@@ -6,7 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.content import frame_keys
@@ -16,6 +16,7 @@ from mattertune_nb.data.division.part_sizes import Sizes
 from mattertune_nb.data.division.similar import clusters
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.division.trajectory import is_trajectory
+from mattertune_nb.data.near import near_structures
 from mattertune_nb.data.sources.configs import AtomsListDatasetConfig, XYZDatasetConfig
 from mattertune_nb.demo import demo_data
 
@@ -111,6 +112,52 @@ def test_duplicates_are_on_one_side_whatever_their_labels(rule):
     sizes = [note for note in found.notes if "frames instead of 32 + 8" in note]
     assert all(note.endswith("stays whole and repeated frames stay together.") for note in sizes)
     assert bool(sizes) == (rule in ("blocks", "groups", "composition", "similarity"))
+
+
+def as_written(atoms, digits):
+    """Return a structure as another program writes it: rounded, wrapped, with its atoms in another order."""
+    again = atoms.copy()
+    again.positions = np.round(again.positions + 1e-5, digits)
+    again.wrap()
+    return again[::-1]
+
+
+@pytest.mark.parametrize("digits", [4, 5, 8])
+@pytest.mark.parametrize("rule", ["random", "blocks", "composition"])
+def test_rounding_has_no_edge_between_equal_structures(rule, digits):
+    rng, frames = np.random.default_rng(1), []
+    for k in range(40):
+        atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True) * (2, 1, 1)
+        atoms.symbols[: k % 7] = "Br"
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        frames.append(atoms)
+    again = [as_written(atoms, digits) for atoms in frames]
+    where = sides([*frames, *again], split=rule, block_length=4)
+    assert all(where[k] == where[40 + k] for k in range(40))
+    assert sides(frames, split="random").items() <= sides([*frames, *again], split="random").items()
+    assert len(set(near_structures(keys_of([*frames, *again]))[0].tolist())) == 40
+
+
+def test_small_displacements_are_structures_of_their_own():
+    crystal, frames = bulk("Si", cubic=True) * (3, 3, 3), []
+    for k in range(40):
+        frames.append(crystal.copy())
+        frames[-1].positions[5 * k, k % 3] += 0.01
+    assert len(set(near_structures(keys_of(frames))[0].tolist())) == 40
+
+
+def test_equal_structures_of_two_sets_have_one_key():
+    frames = rattled(12)
+    again = [as_written(atoms, 5) for atoms in frames[4:]]
+    one, other = near_structures(keys_of(frames), keys_of([*again, *rattled(3, 5)]))
+    assert one.tolist() == keys_of(frames).structure.tolist()
+    assert other[:8].tolist() == one[4:].tolist()
+    assert not np.isin(other[8:], one).any()
+    assert [len(part) for part in near_structures(keys_of([]), keys_of(frames))] == [0, 12]
+
+
+def keys_of(frames):
+    return frame_keys(AtomsDataset(frames, ""))
 
 
 def test_twenty_equal_frames_cannot_be_divided():

@@ -9,6 +9,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.content import frame_keys
+from mattertune_nb.data.near import near_structures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ def without_overlap(
 ) -> tuple[dict[str, AtomsDataset], list[str]]:
     """Remove training structures from validation and test.
 
-    Structures are compared to 0.0001 Å; labels are ignored.
+    Structures are compared to 0.0001 Å, in whatever order their atoms are; labels are ignored.
 
     Returns
     -------
@@ -40,8 +41,9 @@ def without_overlap(
     kept: dict[str, AtomsDataset] = {}
     keys: dict[str, NDArray[np.uint64]] = {}
     notes = []
-    for stage, dataset in datasets.items():
-        own, keep = frame_keys(dataset).structure, np.ones(len(dataset), dtype=bool)
+    structures = near_structures(*map(frame_keys, datasets.values()))
+    for (stage, dataset), own in zip(datasets.items(), structures, strict=True):
+        keep = np.ones(len(dataset), dtype=bool)
         for other in kept:
             shared = np.isin(own, keys[other]) & keep
             if not shared.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from mattertune_nb.data.division.dividing import (
 )
 from mattertune_nb.data.division.similar import clusters
 from mattertune_nb.data.division.trajectory import is_trajectory
+from mattertune_nb.data.near import near_structures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +40,7 @@ def divide(
     group_key: str | None = None,
     block_length: int | None = None,
 ) -> Division:
-    """Split a data set by a rule; equal structures always go to the same part.
+    """Split a data set by a rule; structures that are equal but for rounding always go to the same part.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def divide(
         A frame cannot be read or has no group, or a part is empty.
     """
     keys, notes, n = frame_keys(dataset), [], len(dataset)
+    (structure,) = near_structures(keys)
+    keys = replace(keys, structure=structure)
     kept_whole = ""
     if rule == "auto":
         rule = "blocks" if is_trajectory(dataset, keys.species) else "random"
