@@ -227,10 +227,13 @@ def _are_other_structures(
         np.log(facts.n_atoms[rows]), facts.periodic[rows].sum(axis=1), np.nan_to_num(facts.filling[rows]),
         gaps, np.minimum(facts.closest[rows], _ALONE), guess,
     ])  # fmt: skip
-    charges = _charges(facts, rows)
     spread = numbers.std(axis=0)
     points = np.column_stack(
-        [numbers / np.where(spread > 0, spread, 1.0), _KINDS_APART * shares, _KINDS_APART * charges]
+        [
+            numbers / np.where(spread > 0, spread, 1.0),
+            _KINDS_APART * shares,
+            _KINDS_APART * charges(facts, rows),
+        ]
     )
     _, nearest = KDTree(points).query(points, k=2)
     itself = nearest[:, 0] == np.arange(len(rows))
@@ -238,7 +241,7 @@ def _are_other_structures(
     return bool((is_told[of_part].mean() + is_told[~of_part].mean()) / 2 > _TOLD)
 
 
-def _charges(facts: Facts, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def charges(facts: Facts, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the total charges that are written with frames, 0 where there is none, (n,)."""
     given = [facts.dataset.frame(row).info.get("charge") for row in rows.tolist()]
     known = [charge if isinstance(charge, (int, float, np.number)) else 0 for charge in given]

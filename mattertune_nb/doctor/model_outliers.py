@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.doctor.compared import spread_of
 from mattertune_nb.doctor.finding import Finding
+from mattertune_nb.doctor.model_energies import charges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +46,11 @@ labels are those of another structure."""
 
 def reference_mismatch(case: Case) -> Iterator[Finding]:
     """Find energies that reference energies explain too little."""
-    energies = case.energies
-    if energies is None or len(energies) < _FEWEST:
+    energies, predicted = case.energies, case.predicted
+    if energies is None or predicted is None or len(energies) < _FEWEST:
+        return
+    # a model of neutral structures is no guide to the energies of ions
+    if charges(case.facts, predicted.rows[energies.which]).any():
         return
     # where forces are unlike the model's, too, it is no guide to these labels
     if case.forces is not None and not case.forces.is_guide_for(0):

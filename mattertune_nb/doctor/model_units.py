@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
-from mattertune_nb.doctor.compared import correlation_of, slope_of
+from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
+from mattertune_nb.doctor.labels import totals_per_atom
 from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ _DIRECTIONS = 0.75
 
 _BESIDE_FORCES = 0.6
 """Correlation of energies that is enough where the forces are those that the model says."""
+
+_CLEARER, _AS_WELL = 0.05, 0.22
+"""Correlation by which one reading of energies is clearer; logarithms that differ less are as good."""
 
 _SOUND = 1.45
 _FEW_ALIKE, _MOST = 3, 0.8
@@ -88,36 +93,69 @@ def force_units(case: Case) -> Iterator[Finding]:
 
 def energy_units(case: Case) -> Iterator[Finding]:
     """Find energies in another unit, with the opposite sign, or per atom."""
-    energies, predicted = case.energies, case.predicted
-    if energies is None or predicted is None:
+    energies = case.energies
+    if energies is None or len(energies) < _FEWEST or energies.guess.std() < _LEAST_VARIATION:
         return
-    if len(energies) < _FEWEST or energies.guess.std() < _LEAST_VARIATION:
+    if any(totals_per_atom(case)):
         return
     correlation, slope = _energy_scale(case, energies)
     by_forces = _force_slope(case)
-    is_plain = abs(correlation) >= CORRELATION
-    if 1 / _OFF < slope < _OFF or not (is_plain or by_forces is not None):
-        return
-    is_far = _is_far(slope)
-    # where the model knows the forces, it knows the energies by as much; no slope of another unit is chance
-    if not is_plain and not (is_far and abs(correlation) >= _BESIDE_FORCES):
-        return
     # of a softer potential energies and forces are smaller by as much, and of none is it the unit
-    if not is_far and by_forces is not None and 1 / _OFF < slope / by_forces < _OFF:
-        return
-    sizes = case.facts.n_atoms[predicted.rows[energies.which]]
-    # if sizes differ, energies that do not grow with them are found without a model
-    size = float(np.median(sizes))
-    is_one_size = slope > 0 and sizes.max() < 1.5 * sizes.min()
-    if is_one_size and 1 / _OFF < slope * size < _OFF and _is_nearer(slope, 1 / size):
-        yield energies_per_atom(
-            f"energies vary {times(slope)} as much as the untuned model says (correlation "
-            f"{correlation:.2f}), and structures have {size:.0f} atoms: they are energies per "
-            "atom.",
-            case.source,
-        )
-        return
-    yield from _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+    is_soft = not _is_far(slope) and by_forces is not None and 1 / _OFF < slope / by_forces < _OFF
+    # where the model knows the forces, it knows the energies by as much; no slope of another unit is chance
+    least = _BESIDE_FORCES if by_forces is not None and _is_far(slope) else CORRELATION
+    is_sound = is_soft or 1 / _OFF < slope < _OFF
+    per_atom = _per_atom(case, energies, (correlation, slope), least, is_sound=is_sound)
+    if per_atom is not None:
+        yield per_atom
+    elif abs(correlation) >= least and not is_sound:
+        yield from _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+
+
+def _per_atom(
+    case: Case,
+    energies: EnergiesCompared,
+    as_given: tuple[float, float],
+    least: float,
+    *,
+    is_sound: bool,
+) -> Finding | None:
+    """Return the finding of energies that fit the prediction as energies per atom, or as well in a unit."""
+    assert case.predicted is not None
+    rows = case.predicted.rows[energies.which]
+    sizes = case.facts.n_atoms[rows]
+    label = about_references(case.facts.counts[rows], case.facts.energy[rows] * sizes)
+    correlation, slope = as_given
+    likeness, share = _energy_scale(case, replace(energies, label=label))
+    limit = _NO_UNIT if _is_far(slope) else _OFF
+    if likeness < least or not 1 / limit < share < limit:
+        return None
+    off = abs(float(np.log(share)))
+    is_clearer = likeness > correlation + _CLEARER and off < abs(np.log(abs(slope)))
+    if is_sound and not is_clearer:
+        return None
+    unit = nearest_unit(slope, ENERGY_UNITS) if slope > 0 and not is_clearer else None
+    off_in_unit = abs(float(np.log(slope / ENERGY_UNITS[unit]))) if unit else np.inf
+    if off > off_in_unit + _AS_WELL:
+        return None
+    measured = (
+        f"they are {times(slope)} what the untuned model says (correlation {correlation:.2f}), and "
+        f"multiplied by the {_span(sizes)} atoms of each frame {times(share)} ({likeness:.2f})."
+    )
+    if unit is None or off_in_unit > off + _AS_WELL:
+        return energies_per_atom(f"the energies are per atom: {measured}", case.source)
+    return Finding(
+        "energy-per-atom" if off <= off_in_unit else "energy-unit",
+        "error",
+        f"the energies are per atom or in {unit}, which cannot be told apart here: {measured}",
+        f"Look up which, and declare it (units.energy: eV/atom or {unit}).",
+        source=case.source,
+    )
+
+
+def _span(sizes: NDArray[np.int64]) -> str:
+    low, high = int(sizes.min()), int(sizes.max())
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _energy_scale(case: Case, energies: EnergiesCompared) -> tuple[float, float]:
@@ -283,13 +321,6 @@ def _is_of_unit(slope: float) -> bool:
 def _is_far(slope: float) -> bool:
     """Return whether a model itself is never off by such a slope: of the other sign, or far from one."""
     return not 1 / _FAR < slope < _FAR
-
-
-def _is_nearer(slope: float, factor: float) -> bool:
-    """Return whether a slope is closer, by ratio, to a factor than to that of any unit."""
-    return all(
-        abs(np.log(slope / factor)) < abs(np.log(slope / known)) for known in ENERGY_UNITS.values()
-    )
 
 
 def _setting(what: str, setting: str, unit: str | None, slope: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
+from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.doctor.check import findings_of, look_at
 from mattertune_nb.doctor.predicted import predicted_as
 
@@ -173,6 +174,50 @@ def test_an_atom_in_the_middle_of_a_symmetric_crystal_may_have_no_force():
 def test_energies_per_atom_do_not_grow_with_the_structure(copper):
     frames = [labelled(a, energy=a.get_potential_energy() / len(a) - 3.5) for a in copper]
     assert ids(mt.check(frames)) == {"energy-per-atom"}
+
+
+def read_with_model(frames, energies):
+    """Return what is found with a model that is right, where the labels have these energies."""
+    n = len(frames)
+    truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
+    given = [labelled(a, energy=e) for a, e in zip(frames, energies, strict=True)]
+    return findings_of(look_at(as_dataset(given), predicted=predicted_as(np.arange(n), truth)))
+
+
+def rattled_copper(sizes):
+    """Return forty rattled crystals of copper, of four to sixteen atoms."""
+    frames = []
+    for i in range(40):
+        atoms = bulk("Cu", cubic=True) * (sizes[i % len(sizes)], 1, 1)
+        atoms.rattle(0.02 + 0.004 * i, seed=i)
+        frames.append(labelled(atoms))
+    return frames
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 2), (1, 2, 4)])
+def test_energies_per_atom_are_told_by_a_model_whatever_the_sizes(sizes):
+    frames = rattled_copper(sizes)
+    found = read_with_model(frames, [a.get_potential_energy() / len(a) for a in frames])
+    assert "energy-per-atom" in {finding.id for finding in found}
+    sound = read_with_model(frames, [a.get_potential_energy() for a in frames])
+    assert not [f for f in sound if f.id.startswith("energy-")]
+
+
+def test_two_readings_that_fit_are_both_said():
+    frames = rattled_copper((3,))
+    found = read_with_model(frames, [a.get_potential_energy() / len(a) for a in frames])
+    (finding,) = [f for f in found if f.id.startswith("energy-")]
+    assert "per atom or in Ry, which cannot be told apart" in finding.message
+    assert not finding.settings
+
+
+def test_ions_are_no_mismatch_of_references():
+    frames = rattled_copper((1,))
+    energies = [a.get_potential_energy() + 8.0 * (i % 2) for i, a in enumerate(frames)]
+    assert "reference-mismatch" in {f.id for f in read_with_model(frames, energies)}
+    for i, atoms in enumerate(frames):
+        atoms.info["charge"] = i % 2
+    assert "reference-mismatch" not in {f.id for f in read_with_model(frames, energies)}
 
 
 def test_one_structure_with_two_energies_is_an_error_and_with_one_a_warning(copper):
