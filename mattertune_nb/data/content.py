@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
-from mattertune_nb.data.near import N_NUMBERS, sketch
 from mattertune_nb.data.plain import calculator_results
+from mattertune_nb.data.sketch import N_NUMBERS, sketch
 from mattertune_nb.data.watched import watched
 from mattertune_nb.data.xyz.geometry import plain_geometry
 
