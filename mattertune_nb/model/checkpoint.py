@@ -1,4 +1,4 @@
-"""Reading checkpoints: whole files only, tensors and builtins only."""
+"""Checkpoints hold tensors and builtins only, and are read only if they are whole."""
 
 from __future__ import annotations
 
@@ -85,6 +85,18 @@ def _contents(path: Path, map_location: Any) -> Any:
     if path.suffix == SUFFIX:
         return read_archive(path, map_location)
     return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def without_functions(state: Any) -> Any:
+    """Return nested dicts and lists without functions, with which a checkpoint would not be read again.
+
+    Torch before 2.7 has one in the state of ``SWALR``, which Lightning's weight averaging uses.
+    """
+    if isinstance(state, dict):
+        return {k: without_functions(v) for k, v in state.items() if not callable(v)}
+    if isinstance(state, list):
+        return [without_functions(v) for v in state if not callable(v)]
+    return state
 
 
 def warn_of_own_class(checkpoint: dict[str, Any], path: str | Path) -> None:

@@ -121,7 +121,7 @@ def matrices(backbone: nn.Module) -> dict[str, list[tuple[int, int]]]:
     """Return the trained weights of linear layers and tensor products, with the matrices in each."""
     found = {}
     for prefix, module in backbone.named_modules():
-        weight = module._parameters.get("weight")
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
         if weight is None or not weight.requires_grad or isinstance(module, nn.Embedding):
             continue
         shapes = [tuple(weight.shape)] if weight.ndim == 2 else _paths(module)

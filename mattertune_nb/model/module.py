@@ -12,6 +12,7 @@ from mattertune_nb.config.places import members_of, path_of
 from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.model.callbacks import own_callbacks
+from mattertune_nb.model.checkpoint import without_functions
 from mattertune_nb.model.depth import rate_factors
 from mattertune_nb.model.hooks import adapt_hooks
 from mattertune_nb.model.loader import GraphDataset, graph_loader
@@ -208,6 +209,8 @@ class FinetuneModuleBase(Usable, Findable):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= about(self)
         pack(self.backbone, checkpoint, "backbone.")
+        for key in {"lr_schedulers", "callbacks"} & set(checkpoint):
+            checkpoint[key] = without_functions(checkpoint[key])
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

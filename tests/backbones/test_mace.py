@@ -217,6 +217,15 @@ def test_a_tuned_checkpoint_needs_the_vendors_file_no_more(two_heads, tmp_path):
     assert other.backbone.head == 1
 
 
+def test_lora_begins_as_the_model_although_parts_of_it_are_compiled(two_heads):
+    oxide = hard_structures()["oxide"]
+    plain = mt.FinetuneModuleBase(config_of(two_heads, head="PBE")).eval()
+    config = config_of(two_heads, head="PBE", lora=mt.LoRAConfig(rank=2))
+    model = mt.FinetuneModuleBase(config).eval()
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) > 0
+    assert energy_of(model, oxide) == pytest.approx(energy_of(plain, oxide), abs=1e-9)
+
+
 def test_a_run_goes_from_tuning_to_the_vendors_own_calculator(two_heads, tmp_path):
     data = mt.AutoSplitDataModuleConfig(
         dataset=mt.XYZDatasetConfig(src=mt.demo_data("train")), train_split=8, batch_size=4

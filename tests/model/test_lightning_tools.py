@@ -209,6 +209,25 @@ def test_an_average_of_the_last_epochs_is_a_candidate_for_the_best_weights(
     assert kept["val/forces_mae"] == pytest.approx(best, rel=1e-5)
 
 
+class KeepsAFunction(Callback):
+    """A callback whose state holds a function, as that of weight averaging does with torch before 2.7."""
+
+    def state_dict(self):
+        return {"schedule": {"anneal": max, "steps": [3, min]}}
+
+    def load_state_dict(self, state_dict):
+        self.loaded = state_dict
+
+
+def test_a_function_in_a_state_does_not_make_a_checkpoint_unreadable(morse_config):
+    run = mt.MatterTuner(morse_config(max_epochs=1)).tune([KeepsAFunction()]).run
+    config = run.config()
+    config.trainer.max_epochs = 2
+    again = KeepsAFunction()
+    assert mt.MatterTuner(config).resume(run.path, [again]).run.status().state == "finished"
+    assert again.loaded == {"schedule": {"steps": [3]}}
+
+
 @pytest.mark.parametrize(
     ("finder", "field"),
     [(LearningRateFinder(), "model.optimizer.lr"), (BatchSizeFinder(), "data.batch_size")],

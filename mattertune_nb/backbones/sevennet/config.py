@@ -114,8 +114,12 @@ class SevenNetBackboneConfig(BackboneConfig):
     @guarded()
     def create_backbone(self) -> Backbone:
         self.require_installed()
+        from e3nn import set_optimization_defaults
+
         from mattertune_nb.backbones.sevennet.adapter import SevenNetBackbone
 
+        # e3nn's own choice from torch 2.10 on; what it compiles otherwise cannot be copied
+        set_optimization_defaults(jit_mode="eager")
         label = f"SevenNet {self.checkpoint or self.pretrained_model}"
         model, architecture = self._load()
         backbone = SevenNetBackbone(model, label, self.modality, architecture)
