@@ -74,14 +74,14 @@ def nve(case: Case) -> Line:
         "nve",
         status,
         untuned=f"{_rounded(drift['untuned'])} meV/atom/ps" if "untuned" in drift else "",
-        tuned=f"{_rounded(value)} ± {unsure['tuned']:.1g} meV/atom/ps",
+        tuned=f"{_rounded(value)} ± {_rounded(unsure['tuned'])} meV/atom/ps",
         reason=f"drift over {ps:.2g} ps from {case.temperature:.0f} K; up to {_DRIFT[0]:g} passes",
         numbers={f"{k}_meV_per_atom_per_ps": v for k, v in drift.items()} | {"ps": ps},
     )
 
 
 def _rounded(value: float) -> str:
-    return with_minus(f"{value:.2g}")
+    return with_minus(f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}")
 
 
 def _slope(energies: list[float], step: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _KINDS = {"auto_split": "from the same file", "manual_split": "from a separate file"}
 _SOURCES = ("dataset", "train", "validation", "test")
+
+UNCHOSEN = FilePath("data.xyz")
+"""The file of a new form; if there is none of this name, no file has been chosen yet."""
 
 
 class DataTab(Editor):
@@ -105,7 +109,10 @@ class DataTab(Editor):
         learned = {prop.name for prop in config.model.labels}
         unread = set() if known.waiting else known.notes.keys() - known.sizes.keys()
         for name, view in self.views.items():
-            view.say(known.notes.get(name, ""), error=name in unread)
+            if name in unread and _is_unchosen(getattr(config.data, name)):
+                view.say("Choose your structures: Browse, Upload, or type the path of a file.")
+            else:
+                view.say(known.notes.get(name, ""), error=name in unread)
             view.ask(known.questions.get(name, ()), learned)
         if unread:
             self.split.clear()
@@ -131,3 +138,7 @@ class DataTab(Editor):
     @override
     def show_problems(self, problems: Sequence[tuple[Path, str]]) -> None:
         self.choice.show_problems(problems)
+
+
+def _is_unchosen(source: Any) -> bool:
+    return getattr(source, "src", None) == UNCHOSEN and not UNCHOSEN.exists()

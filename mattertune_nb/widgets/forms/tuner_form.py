@@ -21,6 +21,7 @@ from mattertune_nb.widgets.forms.advice import Advisor, marked, summary
 from mattertune_nb.widgets.forms.config_tab import ConfigTab
 from mattertune_nb.widgets.forms.contents_view import ContentsReader
 from mattertune_nb.widgets.forms.data_check import DataCheck
+from mattertune_nb.widgets.forms.data_tab import UNCHOSEN
 from mattertune_nb.widgets.forms.ensemble_panel import EnsemblePanel
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 from mattertune_nb.widgets.forms.fields import Simple
@@ -61,7 +62,7 @@ class TunerForm(ConfigForm):
     def __init__(self, config: MatterTunerConfig | None = None) -> None:
         config = config or MatterTunerConfig(
             model=backbone_config_class("chgnet")(),
-            data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=FilePath("data.xyz"))),
+            data=AutoSplitDataModuleConfig(dataset=XYZDatasetConfig(src=UNCHOSEN)),
         )
         self._is_to_look, self._look_lock = False, threading.RLock()
         # ASE takes a second to import: display the form first

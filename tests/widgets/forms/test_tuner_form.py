@@ -715,6 +715,17 @@ def test_properties_stay_when_another_backbone_is_chosen_and_its_facts_are_shown
     assert tuner_form.editor.widget.titles[1] == "Model"
 
 
+def test_a_new_form_asks_for_a_file_and_calls_nothing_wrong(tmp_path, monkeypatch, tuner_form):
+    monkeypatch.chdir(tmp_path)
+    source = tuner_form.editor.data.views["dataset"]
+    assert "Choose your structures" in source.text
+    assert 'role="alert"' not in source.text
+    assert tuner_form.editor.widget.titles[0] == "Data"
+    tuner_form.config = with_data(tuner_form, tmp_path / "typed.xyz")
+    assert 'role="alert"' in source.text
+    assert tuner_form.editor.widget.titles[0] == "Data ⚠"
+
+
 def test_a_file_that_cannot_be_read_is_told_once_and_in_its_place(tuner_form, tmp_path):
     form = tuner_form
     data = form.editor.data
