@@ -144,6 +144,7 @@ def test_set_reaches_nested_fields(run):
         ("trainer.max_epoch=3", "Did you mean 'max_epochs'?"),
         ("trainer.nothing.here=3", "there is no 'nothing'"),
         ("max_epochs=3", "Did you mean 'trainer.max_epochs'?"),
+        ("epochs=3", "Did you mean 'trainer.max_epochs' or 'trainer.min_epochs'?"),
         ("optimizer.lr=3", "Did you mean 'model.optimizer'?"),
         ("model.properties.7.loss_coefficient=3", "there is no '7'"),
         ("trainer.max_epochs", "write FIELD=VALUE"),

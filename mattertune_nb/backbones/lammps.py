@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ELSEWHERE = "run it by drive_lammps(), from Python, ase_calculator() or torchsim_model()."
+ELSEWHERE = (
+    "run it in LAMMPS by drive_lammps(), or from Python by ase_calculator() or torchsim_model()."
+)
 """What to do with a model that has no pair style."""
 
 ONLY_FROM_PYTHON = (
-    "its makers have none; ML-GNNP of the fork advancesoftcorp/lammps calls it from Python. Or "
-    + ELSEWHERE
+    "its makers have none, but a fork of LAMMPS (advancesoftcorp/lammps, package ML-GNNP) calls it from "
+    "Python. Without that fork, " + ELSEWHERE
 )
 """The same for a model that a fork of LAMMPS supports."""
 

@@ -139,12 +139,16 @@ def unknown_setting(cls: type[BaseModel], name: str) -> str:
 
 
 def _deeper(cls: type[BaseModel], name: str) -> list[str]:
-    """Return the dotted paths of the settings of this name that are the fewest groups further down."""
+    """Return the dotted paths of the settings that are the fewest groups further down.
+
+    Their name is `name`, or at least ends in it, as 'max_epochs' in 'epochs'.
+    """
     level, seen = [("", cls)], {cls}
     while level:
-        found = [f"{path}{name}" for path, group in level if path and name in group.model_fields]
-        if found:
-            return list(dict.fromkeys(found))
+        fields = [(path, part) for path, group in level if path for part in group.model_fields]
+        for is_it in (name.__eq__, lambda part: part.endswith(f"_{name}")):
+            if found := [f"{path}{part}" for path, part in fields if is_it(part)]:
+                return list(dict.fromkeys(found))
         inner = [
             (f"{path}{part}.", member)
             for path, group in level

@@ -115,7 +115,7 @@ def test_extended_xyz_is_known_by_its_content(name, copper, tmp_path):
 
 def test_text_that_is_no_structure_is_none_by_its_content(tmp_path):
     (tmp_path / "notes.txt").write_text("2\nThe second of my notes.\nIt ends here.\n")
-    with pytest.raises(DataError, match="of no format that is known"):
+    with pytest.raises(DataError, match="of no known format"):
         mt.open_dataset(tmp_path / "notes.txt")
 
 

@@ -374,5 +374,5 @@ def test_what_is_said_of_another_format_is_no_guess_at_a_cut_off_file(tmp_path):
     with pytest.raises(DataError, match=r"numbers\.cfg: cannot be read as 'cfg' \(\w+.*`format`"):
         mt.open_dataset(tmp_path / "numbers.cfg")
     (tmp_path / "notes.txt").write_text("energies of yesterday\n")
-    with pytest.raises(DataError, match=r"notes\.txt: is of no format that is known"):
+    with pytest.raises(DataError, match=r"notes\.txt: is of no known format"):
         mt.open_dataset(tmp_path / "notes.txt")

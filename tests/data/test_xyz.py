@@ -160,7 +160,7 @@ def test_other_formats_are_read_as_a_whole(copper_xyz, tmp_path):
 
 def test_an_unknown_format_is_refused(tmp_path):
     (tmp_path / "copper.qqq").write_bytes(bytes(range(1, 65)))
-    with pytest.raises(DataError, match=r"copper\.qqq: is of no format that is known"):
+    with pytest.raises(DataError, match=r"copper\.qqq: is of no known format"):
         open_frames(tmp_path / "copper.qqq")
 
 

@@ -89,8 +89,8 @@ def _format_of(path: Path) -> str:
     # if nothing else identifies the format, ASE takes the file extension for it
     if fmt not in ioformats:
         msg = (
-            f"{path}: is of no format that is known. Name it by `format`, or write the structures as "
-            "extended XYZ with the program that made them."
+            f"{path}: is of no known format. If ASE reads it, name its format by `format`, e.g. "
+            "'vasp-xdatcar'; otherwise write the structures as extended XYZ with the program that made them."
         )
         raise DataError(msg)
     if not ioformats[fmt].can_read:
