@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from mattertune_nb.cli_console import PlainConsole, note, note_warnings
+from mattertune_nb.cli_console import PlainConsole, note, note_warnings, passing_bar
 from mattertune_nb.cli_runs import convert, export, report, runs, say_result, stop, validate
 from mattertune_nb.cli_series import (
     Settings,
@@ -107,7 +105,7 @@ def check(
     from mattertune_nb.doctor.finding import joined
     from mattertune_nb.training.outcome.check_file import PROGRESS, check_file
 
-    with Progress(console=Console(stderr=True), transient=True, disable=tell_progress) as bars:
+    with passing_bar(disable=tell_progress) as bars:
         task = bars.add_task("")
 
         def show(what: str, done: int, total: int) -> None:

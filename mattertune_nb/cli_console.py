@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.config.errors import printable
@@ -22,6 +24,13 @@ class PlainConsole(Console):
     def say(self, line: object) -> None:
         """Print a text literally: without rich's markup and colours, and without line breaks added."""
         self.print(str(line), soft_wrap=True, markup=False, highlight=False)
+
+
+def passing_bar(*, disable: bool = False) -> Progress:
+    """Return a bar on the standard error that leaves nothing behind, on a terminal only."""
+    # a disabled bar still ends with a line break
+    quiet = disable or not sys.stderr.isatty()
+    return Progress(console=Console(stderr=True, quiet=quiet), transient=True)
 
 
 def note(kind: str, color: str, message: str) -> None:

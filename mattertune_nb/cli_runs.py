@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
-from mattertune_nb.cli_console import PlainConsole
+from mattertune_nb.cli_console import PlainConsole, passing_bar
 from mattertune_nb.config.errors import printable
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ def validate(
     """Check whether a tuned model is fit for use; exits with status 1 if a check fails."""
     from mattertune_nb.training.outcome.validate import validate as checked
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with passing_bar() as bars:
         task = bars.add_task("")
 
         def show(what: str, done: int, total: int) -> None:

@@ -318,6 +318,7 @@ def test_the_command_exits_with_1_for_errors_alone(copper, tmp_path):
         "twice": 0,
         "broken": 1,
     }
+    assert not any(r.stderr for r in results.values())
     (finding,) = json.loads(results["broken"].stdout)["findings"]
     assert finding["id"] == "placeholder-energy"
     assert finding["source"] == "broken.xyz"
