@@ -49,7 +49,11 @@ class InCell:
         self._told, self._at_work = now, True
         share = f' value="{done}" max="{total}"' if total else ""
         bar = f'<progress{share} style="width:160px"></progress> '
-        how = f'<span style="opacity:.7"> · ■ (interrupt the kernel) {self._interrupt}</span>'
+        # a page reloaded meanwhile keeps the line as it was, and the time says so
+        how = (
+            f'<span style="opacity:.7"> · at {time.strftime("%H:%M:%S")} · '
+            f"■ (interrupt the kernel) {self._interrupt}</span>"
+        )
         self._show(said, bar, how)
 
     def end(self, said: str) -> None:

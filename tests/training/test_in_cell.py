@@ -63,6 +63,7 @@ def test_a_line_is_shown_in_a_cell_of_a_kernel_and_replaced_at_the_end():
     assert '<progress value="1" max="4"' in bar
     assert "a &lt; b" in bar
     assert "■ (interrupt the kernel) ends it" in bar
+    assert re.search(r"at \d\d:\d\d:\d\d", bar)  # a reloaded page keeps the line
     assert end == "<div>parts: 4 parts in 2\u00a0s</div>"
 
 
