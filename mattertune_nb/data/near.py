@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +34,11 @@ def near_structures(*sets: FrameKeys) -> list[NDArray[np.uint64]]:
 
 def _groups(atoms: NDArray[np.uint64], points: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the group of each point, (n,): those with the same atoms in the same or an adjacent box."""
+    # a form that splits no data shall not wait for them
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
     # distances to other atoms are exact, and far
     kinds = np.unique(atoms, return_inverse=True)[1].astype(np.float64)
     points = np.column_stack([_APART * kinds.ravel(), points])

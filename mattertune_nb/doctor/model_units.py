@@ -134,7 +134,8 @@ def _per_atom(
     is_clearer = likeness > correlation + _CLEARER and off < abs(np.log(abs(slope)))
     if is_sound and not is_clearer:
         return None
-    unit = nearest_unit(slope, ENERGY_UNITS) if slope > 0 and not is_clearer else None
+    # by the same limit as the other reading, or a model as far off would speak against a unit only
+    unit = nearest_unit(slope, ENERGY_UNITS, limit) if slope > 0 and not is_clearer else None
     off_in_unit = abs(float(np.log(slope / ENERGY_UNITS[unit]))) if unit else np.inf
     if off > off_in_unit + _AS_WELL:
         return None
