@@ -80,8 +80,8 @@ def run_alone(*command: str) -> Process:
     if process.returncode:
         raise SystemExit(process.returncode)
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes or kilobytes
-    return Process(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, said)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return Process(wall, usage.ru_utime + usage.ru_stime, 1e-6 * unit * usage.ru_maxrss, said)
 
 
 def print_table(title: str, *rows: tuple[str, ...]) -> None:
