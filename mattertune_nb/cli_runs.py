@@ -13,6 +13,7 @@ from mattertune_nb.cli_console import PlainConsole, passing_bar
 from mattertune_nb.config.errors import printable
 
 if TYPE_CHECKING:
+    from mattertune_nb.training.outcome.verdict import Verdict
     from mattertune_nb.training.result import TuneResult
     from mattertune_nb.training.runs.run import Run
 
@@ -42,12 +43,14 @@ def _in_words(run: Run) -> Text:
     if summary.started:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.started))
         facts += [f"began {began}", f"took {duration(summary.seconds)}"]
-    judged = verdict(summary)
-    result, style = str(judged), "green" if judged.is_gain else "yellow" if judged.worse else ""
-    if status.error:
-        result, style = status.error, "red"
     words = Text.assemble((printable(run.name), "bold"), f"  {status.state}  {', '.join(facts)}")
-    return words.append(f"\n    {printable(result)}", style) if result else words
+    error = Text(printable(status.error), "red") if status.error else None
+    result = error or _coloured(verdict(summary))
+    return Text.assemble(words, "\n    ", result) if result else words
+
+
+def _coloured(judged: Verdict) -> Text:
+    return Text(str(judged), "green" if judged.is_gain else "yellow" if judged.worse else "")
 
 
 def stop(run: Annotated[Path, typer.Argument(help="The run's directory.")]) -> None:
@@ -155,9 +158,7 @@ def say_result(result: TuneResult) -> None:
     best = run.best_metrics()
     if result.model.baseline and best:
         console.print(error_table(validated_stages(result.model.baseline, best), "validation set"))
-    judged = verdict(summary_of(run))
-    style = "green" if judged.is_gain else "yellow" if judged.worse else ""
-    console.print(Text(str(judged), style=style), soft_wrap=True)
+    console.print(_coloured(verdict(summary_of(run))), soft_wrap=True)
     status = run.status()
     if status.state == "stopped":
         console.say(f"Stopped at step {status.step}. To continue: mattertune-nb resume {run.path}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from mattertune_nb.config.base import setting
-from mattertune_nb.config.errors import ConfigError, MissingExtraError
+from mattertune_nb.config.errors import ConfigError, MissingExtraError, check_path
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import ENERGY, PROPERTIES, Property, PropertyName
@@ -225,8 +225,7 @@ class BackboneConfig(ModelConfig, ABC):
             The file does not exist.
         """
         if self.checkpoint is None or not self.checkpoint.is_file():
-            where = f"relative ones start at {Path.cwd()}"
-            msg = f"checkpoint: {self.checkpoint} does not exist. Check the path; {where}."
+            msg = f"checkpoint: {self.checkpoint} does not exist. {check_path()}"
             raise ConfigError(msg)
         return self.checkpoint
 

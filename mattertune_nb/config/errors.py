@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def printable(text: str, keep: str = "") -> str:
 def cut(text: str) -> str:
     """Return a text as a message repeats it, shortened if it is long."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def check_path() -> str:
+    """Return what to do about a path where nothing is."""
+    return f"Check the path; relative ones start at {Path.cwd()}."
 
 
 def cause(error: Exception) -> str:

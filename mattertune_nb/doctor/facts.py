@@ -75,6 +75,8 @@ class Facts:
         Smallest distance between two atoms divided by the sum of their covalent radii, (n,).
     closest_pair
         Which atoms these are, (n, 2).
+    push
+        Force that drives these atoms apart, (n,) in eV/Å; 0 if there are no forces.
     crossing
         Number of bonds through the faces of the cell if it were periodic where it is not, (n,).
     cell_under
@@ -101,6 +103,7 @@ class Facts:
     cornered: NDArray[np.bool_]
     closest: NDArray[np.float64]
     closest_pair: NDArray[np.int64]
+    push: NDArray[np.float64]
     crossing: NDArray[np.int64]
     cell_under: dict[int, str]
     broken: dict[int, str]
@@ -173,6 +176,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
         cornered=np.zeros(n, bool),
         closest=np.full(n, np.inf),
         closest_pair=np.zeros((n, 2), np.int64),
+        push=np.zeros(n),
         crossing=np.zeros(n, np.int64),
         cell_under={},
         broken={},
@@ -235,6 +239,7 @@ def _add_labels(facts: Facts, i: int, contacts: Contacts) -> None:
         facts.force_max[i] = np.linalg.norm(forces, axis=1).max()
         facts.force_key[i] = bytes_key(forces.tobytes())
         facts.unmoved[i] = not forces.any() and contacts.is_asymmetric()
+        facts.push[i] = contacts.push(forces)
 
 
 def _unusable(dataset: AtomsDataset, i: int, labels: Labels) -> str | None:
@@ -283,6 +288,14 @@ class Contacts:
             return np.inf, (0, 0)
         k = int(self._ratio.argmin())
         return float(self._ratio[k]), (int(self._i[k]), int(self._j[k]))
+
+    def push(self, forces: NDArray[np.float64]) -> float:
+        """Return the force that drives the two closest atoms apart, in eV/Å."""
+        if not len(self._ratio):
+            return 0.0
+        k = int(self._ratio.argmin())
+        along = (forces[self._j[k]] - forces[self._i[k]]) @ self._vectors[k]
+        return float(along) / 2 / float(self._d[k]) if self._d[k] else 0.0
 
     def crowding(self) -> float:
         """Return a sum over all pairs of neighbours that is equal for structures turned into each other."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.config.properties import FORCES
 from mattertune_nb.doctor.facts import OVERLAP, enough_bonds, groups
 from mattertune_nb.doctor.finding import Finding
 
@@ -54,7 +53,7 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
     """Find overlapping atoms; those whose forces drive them apart were computed like that."""
     facts = case.facts
     rows = np.flatnonzero(facts.closest < OVERLAP)
-    push = np.array([_push(facts, i) for i in rows.tolist()])
+    push = facts.push[rows]
     is_computed = push > _REPULSION
     if not is_computed.all():
         yield Finding(
@@ -75,18 +74,6 @@ def overlapping_atoms(case: Case) -> Iterator[Finding]:
             facts.numbers_of(rows[is_computed]),
             case.source,
         )
-
-
-def _push(facts: Facts, i: int) -> float:
-    """Return the force that drives the two closest atoms of a frame apart, in eV/Å; 0 if unknown."""
-    a, b = facts.closest_pair[i].tolist()
-    if a == b or not np.isfinite(facts.force_rms[i]):
-        return 0.0
-    atoms = facts.dataset.frame(i)
-    way = atoms.get_distance(a, b, mic=bool(atoms.pbc.any()), vector=True)
-    forces = np.asarray(facts.dataset.labels(i, {FORCES: "error"})[FORCES.name])
-    length = float(np.linalg.norm(way))
-    return float((forces[b] - forces[a]) @ way) / 2 / length if length else 0.0
 
 
 def _overlap_in_words(facts: Facts, rows: NDArray[np.intp]) -> str:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.places import factors_of, members_of
-from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.module import FinetuneModuleBase, as_model
 from mattertune_nb.model.potential import Potential
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
 from mattertune_nb.model.turns import Turns
@@ -53,10 +53,7 @@ class Ensemble(FinetuneModuleBase):
         factors: Mapping[PropertyName, float] | None = None,
     ) -> None:
         super(Potential, self).__init__()  # no backbone is built besides the members'
-        models = [
-            m if isinstance(m, FinetuneModuleBase) else FinetuneModuleBase.load_from_checkpoint(m)
-            for m in members
-        ]
+        models = [as_model(member) for member in members]
         _check(models)
         first = models[0]
         self.members: Any = torch.nn.ModuleList(models)
@@ -95,7 +92,7 @@ def load_ensemble(folder: Path, load: Callable[[Path], FinetuneModuleBase]) -> E
     return Ensemble([load(path) for path in members_of(folder)], factors_of(folder))
 
 
-def _check(models: Sequence[FinetuneModuleBase]) -> None:
+def _check(models: Sequence[Potential]) -> None:
     if len(models) < 2:
         msg = f"An ensemble needs two members or more, got {len(models)}."
         raise ConfigError(msg)

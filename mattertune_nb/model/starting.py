@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import ConfigError, TrainingError
+from mattertune_nb.config.errors import ConfigError, TrainingError, check_path
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
 from mattertune_nb.model.checkpoint import read_checkpoint, read_if_ours
@@ -108,7 +107,7 @@ def start_of(config: BackboneConfig) -> Start | None:
     if place is None:
         return None
     if not place.exists():
-        msg = f"checkpoint: {place} does not exist. Check the path; relative ones start at {Path.cwd()}."
+        msg = f"checkpoint: {place} does not exist. {check_path()}"
         raise ConfigError(msg)
     if config.reads_folder(place):
         return None

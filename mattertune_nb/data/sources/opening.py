@@ -7,7 +7,7 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import DataError
+from mattertune_nb.config.errors import DataError, check_path
 from mattertune_nb.data.readers.cp2k import is_beside_positions
 from mattertune_nb.data.readers.registry import is_data_set, matches, open_one, patterns
 from mattertune_nb.data.sources.many import ManyFrames
@@ -85,7 +85,7 @@ def _source_files(given: Sequence[str | Path]) -> dict[Path, str]:
             inside = sorted(p for p in root.glob(str(path.relative_to(root))) if p.name[0] != ".")
         if not inside:
             what = "holds no file of structures" if path.is_dir() else "fits no file"
-            msg = f"{item}: {what}. Check the path; relative ones start at {Path.cwd()}."
+            msg = f"{item}: {what}. {check_path()}"
             raise DataError(msg)
         for path in inside:
             found.setdefault(path, ":")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.config.errors import DataError, cause, check_path
 from mattertune_nb.data.cache_folder import cache_folder, load_array, save_array
 from mattertune_nb.data.watched import watched_file
 from mattertune_nb.data.xyz.columns import mended
@@ -194,7 +194,7 @@ def existing_file(path: str | Path) -> Path:
         msg = f"{path}: cannot be read ({exc.strerror}). Check the path, and who may read it."
         raise DataError(msg) from exc
     if not is_there:
-        msg = f"{path}: no such file. Check the path; relative ones start at {Path.cwd()}."
+        msg = f"{path}: no such file. {check_path()}"
     elif not os.access(full, os.R_OK):
         msg = f"{path}: you may not read it. Ask its owner for permission."
     elif full.is_dir():

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Starter:
-    """The Start button of a form, and the run that it started last.
+    """The Start button of a form, and the dashboard of its run.
 
     Parameters
     ----------
@@ -35,6 +35,8 @@ class Starter:
         What the process with torch says about the settings; its ``refusal`` is already shown.
     estimate
         Pauses while a run takes the machine.
+    current
+        Returns the last run of the form.
     started
         Called with the run, before it is shown.
 
@@ -51,12 +53,12 @@ class Starter:
         checked: Callable[[], MatterTunerConfig],
         known: Callable[[], Mapping[str, Any]],
         estimate: EstimateLine,
+        current: Callable[[], Run | None],
         started: Callable[[Run], None],
     ) -> None:
         self._checked, self._known = checked, known
-        self._estimate, self._started = estimate, started
+        self._estimate, self._current, self._started = estimate, current, started
         self._starting = threading.Lock()
-        self.run: Run | None = None
         self.bar = StartBar(self._on_press, self._open_dashboard, estimate.widget)
         self.settings, self.dashboard = VBox(css="mt-form"), VBox(css="mt-closed")
 
@@ -78,8 +80,9 @@ class Starter:
             Settings, data or this machine do not allow it; also shown beside the button.
         """
         with self._starting:
-            if self.run is not None and self.run.is_active():
-                return self.run
+            last = self._current()
+            if last is not None and last.is_active():
+                return last
             self.bar.button.disabled = True
             try:
                 self.bar.say("Checking the data and this machine …")
@@ -95,12 +98,12 @@ class Starter:
                 self.bar.say(f"The run could not be started ({cause(exc)}).", error=True)
                 raise
             finally:
-                self.bar.button.disabled = self.run is not None and self.run.is_active()
+                now = self._current()
+                self.bar.button.disabled = now is not None and now.is_active()
             return run
 
     def _follow(self, run: Run) -> None:
         """Prepare the dashboard of a run, and report its progress beside Start; the page stays as it is."""
-        self.run = run
         self._started(run)
         self._estimate.pause()
         before, self.dashboard.children = self.dashboard.children, [run.dashboard()]

@@ -76,7 +76,11 @@ class TunerForm(ConfigForm):
         self.finder = Finder(lambda: self.config, self._use_found)
         self.ensemble = EnsemblePanel(self._checked_config)
         self._starter = Starter(
-            self._checked_config, lambda: self._known, self._estimate, self._on_started
+            self._checked_config,
+            lambda: self._known,
+            self._estimate,
+            lambda: self.run,
+            self._on_started,
         )
         self._bar = self._starter.bar
         self.start_button, self.message = self._bar.button, self._bar.message
