@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -11,32 +10,29 @@ from ase.data import atomic_numbers
 from torch import nn
 from typing_extensions import override
 
-from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.properties import ATOM_ENERGIES, ENERGY, PROPERTIES, PropertyName
 from mattertune_nb.config.task import (
     ISOLATED_ATOMS,
     MeanStdNormalizerConfig,
     NormalizerConfig,
     PerAtomReferencingNormalizerConfig,
-    RMSNormalizerConfig,
 )
+from mattertune_nb.model.normalizers import given_references, given_scale, is_open
 from mattertune_nb.model.references import (
     N_ELEMENTS,
     composition_span,
     fit_references,
     outside_span,
-    read_references,
     references_from_symbols,
     refit_references,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.backbones.graph import GraphBatch
     from mattertune_nb.model.references import Counts
 
@@ -100,12 +96,12 @@ class Normalization(ExactBuffers):
         self.register_buffer("first_references", self.references.clone())
         for name, normalizers in config.items():
             for normalizer in normalizers:
-                given_scale = _given_scale(normalizer)
-                if given_scale is not None:
-                    self.scales[self._PLACES.index(name)] *= given_scale
+                scale = given_scale(normalizer)
+                if scale is not None:
+                    self.scales[self._PLACES.index(name)] *= scale
 
     def _needs_fit(self) -> bool:
-        return any(_is_open(n) for normalizers in self.config.values() for n in normalizers)
+        return any(is_open(n) for normalizers in self.config.values() for n in normalizers)
 
     @property
     def fits_energy(self) -> bool:
@@ -120,37 +116,7 @@ class Normalization(ExactBuffers):
     def takes_isolated_atoms(self) -> bool:
         """Whether the references are taken from the isolated atoms in the data."""
         energy = self.config.get(ENERGY.name, [])
-        return any(_given_references(n) == ISOLATED_ATOMS for n in energy)
-
-    def check_given(self, elements: Collection[str], isolated: Collection[str] = ()) -> None:
-        """Refuse data with an element that is missing in the references given in the config.
-
-        Parameters
-        ----------
-        elements
-            Symbols of the elements in the data.
-        isolated
-            Elements of which the data contain an isolated atom.
-
-        Raises
-        ------
-        ConfigError
-            An element is missing; the message names all such elements.
-        """
-        for normalizer in self.config.get(ENERGY.name, []):
-            given = _given_references(normalizer)
-            # a file was read by with_references_read
-            known = isolated if given == ISOLATED_ATOMS else given
-            if known is None or isinstance(known, (str, Path)):
-                continue
-            missing = ", ".join(e for e in elements if e not in known)
-            if missing:
-                what = "isolated atom with an energy" if given == ISOLATED_ATOMS else "energy"
-                msg = (
-                    f"per_element_references: no {what} for {missing}, which the data hold. "
-                    "Add it, or leave the field unset and have references fitted."
-                )
-                raise ConfigError(msg)
+        return any(given_references(n) == ISOLATED_ATOMS for n in energy)
 
     def fix_shift(self, changes: Mapping[str, float]) -> None:
         """Change the references of the given elements, in eV by symbol; those of others stay undetermined."""
@@ -267,7 +233,7 @@ class Normalization(ExactBuffers):
         for name, normalizers in self.config.items():
             spread = spreads.get(name)
             for normalizer in normalizers:
-                if spread is None or _given_scale(normalizer) is not None:
+                if spread is None or given_scale(normalizer) is not None:
                     continue
                 is_std = isinstance(normalizer, MeanStdNormalizerConfig)
                 fitted = spread.std if is_std else spread.rms
@@ -288,55 +254,6 @@ class Normalization(ExactBuffers):
         self.references.copy_(self.first_references)
 
 
-def with_references_read(config: BackboneConfig) -> BackboneConfig:
-    """Return the config with the path of a reference file replaced by the numbers in it.
-
-    A checkpoint can then be loaded without the file.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read.
-    """
-    normalizers = config.normalizers.get(ENERGY.name, [])
-    if not any(isinstance(_given_references(n), Path) for n in normalizers):
-        return config
-    read: list[NormalizerConfig] = []
-    for normalizer in normalizers:
-        given = _given_references(normalizer)
-        if isinstance(given, Path):
-            normalizer = normalizer.model_copy(
-                update={"per_element_references": read_references(given)}
-            )
-        read.append(normalizer)
-    return config.model_copy(update={"normalizers": {**config.normalizers, ENERGY.name: read}})
-
-
 def _sums(per_element: Tensor, numbers: Tensor, batch: Tensor, n_graphs: int) -> Tensor:
     out = torch.zeros(n_graphs, dtype=torch.float64, device=numbers.device)
     return out.index_add(0, batch, per_element[numbers])
-
-
-def _is_open(normalizer: NormalizerConfig) -> bool:
-    """Return whether a normalizer leaves anything to be fitted."""
-    match normalizer:
-        case PerAtomReferencingNormalizerConfig():
-            return normalizer.per_element_references in (None, ISOLATED_ATOMS)
-        case MeanStdNormalizerConfig():
-            return normalizer.mean is None or normalizer.std is None
-        case RMSNormalizerConfig():
-            return normalizer.rms is None
-
-
-def _given_references(normalizer: NormalizerConfig) -> dict[str, float] | str | Path | None:
-    if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
-        return normalizer.per_element_references
-    return None
-
-
-def _given_scale(normalizer: NormalizerConfig) -> float | None:
-    if isinstance(normalizer, MeanStdNormalizerConfig):
-        return normalizer.std
-    if isinstance(normalizer, PerAtomReferencingNormalizerConfig):
-        return 1.0
-    return normalizer.rms

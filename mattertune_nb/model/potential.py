@@ -22,7 +22,8 @@ from mattertune_nb.model.heads import PropertyHeads
 from mattertune_nb.model.lora import add_lora
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
-from mattertune_nb.model.normalization import Normalization, with_references_read
+from mattertune_nb.model.normalization import Normalization
+from mattertune_nb.model.normalizers import with_references_read
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
 from mattertune_nb.model.starting import start_of

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.model.normalizers import check_references
 from mattertune_nb.model.starting import built_from
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
@@ -221,11 +222,11 @@ class MatterTuner:
         # the file of the weights that the run started with may be gone
         module = self.module_class(model if saved is None else built_from(saved.contents, model))
         module.hparams._start = None
-        required = self.config.model.labels
+        required = model.labels
         found = data.check(required, module.backbone.elements)
         isolated = data.isolated_atoms() if module.normalization.takes_isolated_atoms else ()
         for summary in found:
-            module.normalization.check_given(summary.elements, isolated)
+            check_references(model.normalizers, summary.elements, isolated)
         check_batches(self.config, len(data.datasets["train"]))
         return module, data
 

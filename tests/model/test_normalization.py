@@ -11,6 +11,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.model.normalization import Normalization
+from mattertune_nb.model.normalizers import check_references
 
 REFERENCES, MEAN_STD, RMS = (
     mt.PerAtomReferencingNormalizerConfig,
@@ -119,9 +120,9 @@ def test_references_are_for_the_energy_alone():
 
 def test_given_references_have_to_know_all_elements_of_the_data():
     module = module_with(energy=[REFERENCES(per_element_references={"H": -13.6})])
-    module.normalization.check_given(["H"])
+    check_references(module.normalization.config, ["H"])
     with pytest.raises(mt.ConfigError, match="per_element_references: no energy for O, which"):
-        module.normalization.check_given(["H", "O"])
+        check_references(module.normalization.config, ["H", "O"])
     counts = np.bincount([1, 1, 8], minlength=119)[None]
     assert module.normalization.extrapolates(counts)
     assert not module.normalization.extrapolates(np.bincount([1, 1], minlength=119)[None])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mattertune_nb.config.changes import Change, changes
 from mattertune_nb.config.errors import ConfigError, RunError, TrainingError
 from mattertune_nb.model.checkpoint import read_checkpoint
-from mattertune_nb.model.normalization import with_references_read
+from mattertune_nb.model.normalizers import with_references_read
 from mattertune_nb.training.files import write_whole
 
 if TYPE_CHECKING:
