@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.dataset import AtomsDataset
 
-_VERSION = 3
+_VERSION = 4
 _N_HASHES = 5
 _WORTH_KEEPING = 0.5  # s of reading
 _DECIMALS = 4  # Å; files have more digits, and programs agree to these

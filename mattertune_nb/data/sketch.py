@@ -1,6 +1,6 @@
 """A sketch of a structure: numbers by which equal structures are found.
 
-They do not depend on wrapping into the cell or the order of the atoms: Fourier sums over the atoms along
+They do not depend on wrapping into the cell, the order of the atoms, or where a molecule is: Fourier sums over the atoms along
 three directions, which are smooth in the positions, so that rounding has no edge between equal structures.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 N_NUMBERS = 7
 """Numbers in a sketch: three complex sums, and one of the cell."""
 
-_NEAR = 1e-4
+UNIT = 1e-4
 """Root mean square deviation in Å below which structures count as equal; files have more digits."""
 
 _DIRECTIONS = np.array([[1, 2, 3], [3, 1, -2], [2, -3, 1]], dtype=np.float64)
@@ -41,8 +41,9 @@ def sketch(
         of_cell = float(cell.ravel() @ _OF_CELL)
     else:
         waves, of_cell = _WAVES.T, 0.0
+        positions = positions - positions.mean(axis=0)
     weights = 1 + numbers * _GOLDEN % 1.0
     # a wave's sum divided by its wave number changes by as much as the atoms move
     sums = weights @ np.exp(1j * (positions @ waves)) / np.linalg.norm(waves, axis=0)
     found = np.concatenate([sums.view(np.float64) / np.sqrt(len(numbers)), [of_cell]])
-    return np.asarray(found / _NEAR)
+    return np.asarray(found / UNIT)

@@ -9,6 +9,7 @@ from scipy.spatial import KDTree
 
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.division.trajectory import displacement, shortest_way
+from mattertune_nb.data.sketch import UNIT
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
@@ -29,7 +30,8 @@ _STEP = 0.2  # Å, up to which the mean force over a step gives the energy chang
 _FEWEST_STEPS = 10
 _CORRELATION = 0.9
 _OFF = 1.5
-_N_PROJECTIONS = 8
+_REACH = 5 * _NEAR / UNIT
+"""Distance of the sketches of such structures; random displacements of that size cause a third of it."""
 
 
 def duplicates(case: Case) -> Iterator[Finding]:
@@ -122,19 +124,12 @@ def _is_step(facts: Facts, i: int, j: int) -> bool:
 def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
     """Return pairs of frames with the same species that agree to 0.01 Å, and the largest displacement."""
     pairs: list[tuple[int, int, float]] = []
-    rng = np.random.default_rng(0)
     usable = np.flatnonzero(~facts.is_broken)
     for group in groups(facts.keys.species[usable]):
         rows = usable[group]
-        if len(rows) < 2:
-            continue
-        # equal structures have equal projections, and similar ones similar projections
-        n = int(facts.n_atoms[rows[0]])
-        directions = rng.normal(size=(3 * n + 9, _N_PROJECTIONS)) / np.sqrt(3 * n)
-        points = np.array([_vector(facts, i) @ directions for i in rows.tolist()])
-        tree = KDTree(points)
-        reach = 3 * _NEAR * np.sqrt(_N_PROJECTIONS)
-        for a, b in sorted(tree.query_pairs(reach)):
+        # equal structures have equal sketches, and similar ones similar sketches
+        tree = KDTree(facts.keys.sketch[rows])
+        for a, b in sorted(tree.query_pairs(_REACH)):
             i, j = int(rows[a]), int(rows[b])
             one, other = facts.dataset.frame(i), facts.dataset.frame(j)
             is_same_cell = np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME)
@@ -142,11 +137,6 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
                 farthest = np.linalg.norm(shortest_way(one, other), axis=1).max()
                 pairs.append((i, j, float(farthest)))
     return pairs
-
-
-def _vector(facts: Facts, i: int) -> NDArray[np.float64]:
-    atoms = facts.dataset.frame(i)
-    return np.concatenate([atoms.positions.ravel(), atoms.cell.array.ravel()])
 
 
 def _change(facts: Facts, i: int, j: int) -> float:

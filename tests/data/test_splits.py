@@ -24,10 +24,10 @@ FRACTIONS = st.floats(0.05, 0.6)
 
 
 class Numbered(AtomsDataset):
-    """Frames of one atom, each at its own place."""
+    """Frames of two atoms, each a bond length of its own."""
 
     def __init__(self, n):
-        frames = [Atoms("Cu", [[float(x), 0, 0]]) for x in range(n)]
+        frames = [Atoms("Cu2", [[0, 0, 0], [2.0 + x, 0, 0]]) for x in range(n)]
         super().__init__(frames, "a.xyz")
 
 

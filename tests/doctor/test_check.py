@@ -31,6 +31,15 @@ def labelled(atoms, **changed):
     return atoms
 
 
+def labelled_without_stress(atoms):
+    """Return a structure with EMT's energy and forces, which molecules have, too."""
+    atoms = atoms.copy()
+    atoms.calc = EMT()
+    labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    return atoms
+
+
 def bare(atoms, **info):
     """Return a structure without its calculator, and with some values."""
     atoms = atoms.copy()
@@ -228,6 +237,24 @@ def test_one_structure_with_two_energies_is_an_error_and_with_one_a_warning(copp
     report = mt.check([*copper, other])
     (finding,) = report.errors
     assert (finding.id, finding.frames) == ("differing-labels", (2, 40))
+
+
+@pytest.mark.parametrize("atoms", [molecule("CH3CH2OH"), bulk("Cu", cubic=True)])
+def test_a_structure_written_again_from_another_origin_or_wrapped_is_seen(atoms):
+    atoms.positions += np.random.default_rng(0).normal(scale=0.05, size=atoms.positions.shape)
+    atoms.positions[0] -= 0.2  # out of the cell
+    again = labelled_without_stress(atoms)
+    if atoms.pbc.any():
+        again.wrap()
+    else:
+        again.positions += [3.0, 1.0, 0.5]
+    assert np.abs(again.positions - atoms.positions).max() > 1
+    again.calc = SinglePointCalculator(again, **again.calc.results)
+    (finding,) = mt.check([labelled_without_stress(atoms), again])
+    assert finding.id == "duplicates"
+    again.calc.results["energy"] += 0.3
+    (finding,) = mt.check([labelled_without_stress(atoms), again])
+    assert finding.id == "differing-labels"
 
 
 def test_two_structures_that_differ_as_much_as_their_forces_say_are_no_contradiction(copper):

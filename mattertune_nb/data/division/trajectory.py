@@ -59,9 +59,14 @@ def displacement(before: Atoms, after: Atoms) -> float:
 
 
 def shortest_way(before: Atoms, after: Atoms) -> NDArray[np.float64]:
-    """Return the displacement of each atom between two frames, with minimum images, (n, 3) in Å."""
+    """Return the displacement of each atom between two frames, with minimum images, (n, 3) in Å.
+
+    A shift of all atoms together does not count where nothing is periodic.
+    """
     way: NDArray[np.float64] = after.positions - before.positions
-    if before.cell.rank == 3 and before.pbc.any():
+    if not before.pbc.any():
+        return way - way.mean(axis=0)
+    if before.cell.rank == 3:
         scaled = np.linalg.solve(before.cell.array.T, way.T).T
         way = way - np.round(scaled) * before.pbc @ before.cell.array
     return way
