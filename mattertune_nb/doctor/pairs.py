@@ -17,8 +17,6 @@ from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from mattertune_nb.doctor.case import Case
     from mattertune_nb.doctor.facts import Facts
 
