@@ -1,7 +1,8 @@
 """A sketch of a structure: numbers by which equal structures are found.
 
-They do not depend on wrapping into the cell, the order of the atoms, or where a molecule is: Fourier sums over the atoms along
-three directions, which are smooth in the positions, so that rounding has no edge between equal structures.
+They do not depend on wrapping into the cell, the order of the atoms, or where a molecule is: Fourier sums
+over the atoms along three directions, which are smooth in the positions, so that rounding has no edge between
+equal structures.
 """
 
 from __future__ import annotations
