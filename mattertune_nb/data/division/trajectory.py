@@ -65,7 +65,7 @@ def shortest_way(before: Atoms, after: Atoms) -> NDArray[np.float64]:
     """
     way: NDArray[np.float64] = after.positions - before.positions
     if not before.pbc.any():
-        return way - way.mean(axis=0)
+        return np.asarray(way - way.mean(axis=0))
     if before.cell.rank == 3:
         scaled = np.linalg.solve(before.cell.array.T, way.T).T
         way = way - np.round(scaled) * before.pbc @ before.cell.array
