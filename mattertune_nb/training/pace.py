@@ -109,6 +109,11 @@ class Pace(Callback):
         affordable = seconds < SHARE * (time.monotonic() - self._began)
         if trainer.strategy.reduce_boolean_decision(affordable):
             _validate(trainer)
+        else:
+            log.info(
+                "The last weights were not measured: a validation would take over %.0f %% of the run's time.",
+                100 * SHARE,
+            )
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -259,7 +259,8 @@ class MatterTuner:
             if worse:
                 log.warning("%s", worse)
             _, step = place_of(trainer, run)
-            log.info("%s at step %d.", state.capitalize(), step)
+            why = f": {stop.reason}" if state == "stopped" and stop.reason else ""
+            log.info("%s at step %d%s.", state.capitalize(), step, why)
         _end(trainer, run, state, worse)
         return TuneResult(model, trainer, Run(run.path))
 

@@ -96,7 +96,7 @@ def test_without_a_baseline_or_a_validation_what_can_be_said_is_said():
     assert str(unvalidated) == (
         "No validation was recorded; the training loss went from 0.5 to 0.125."
     )
-    assert str(verdict(Summary())) == ""
+    assert str(verdict(Summary())) == "No validation has been recorded."
     own = Summary(best={"epoch": 0, "val/r2": 0.93}, n_epochs=1, monitor="val/r2", mode="max")
     assert str(verdict(own)) == "Best of 1 epoch: 1; val/r2 0.93."
 

@@ -157,7 +157,7 @@ def verdict(summary: Summary) -> Verdict:
     """
     if not summary.best:
         if summary.training_loss is None:
-            return Verdict()
+            return Verdict(note="no validation has been recorded")
         first, last = summary.training_loss
         return Verdict(
             note=f"no validation was recorded; the training loss went from {first:.3g} to {last:.3g}"

@@ -32,7 +32,7 @@ class StopRequest:
 
     def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
         self._run = run
-        self._signalled = False
+        self._signal = ""
         self.at_once = False
         """Whether a signal ends the run at once, because no step could be lost yet."""
         self.seconds = seconds
@@ -48,8 +48,20 @@ class StopRequest:
     def __bool__(self) -> bool:
         late = self.seconds_left == 0.0
         return (
-            late or self._signalled or self._run.is_stopping() or not self._run.config_file.exists()
+            late
+            or bool(self._signal)
+            or self._run.is_stopping()
+            or not self._run.config_file.exists()
         )
+
+    @property
+    def reason(self) -> str:
+        """Why the run should end, in words; empty if it should not."""
+        if self._signal:
+            return f"interrupted by {self._signal}"
+        if self._run.is_stopping():
+            return "stopped by the user"
+        return "the time limit (trainer.max_time) is reached" if self.seconds_left == 0.0 else ""
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
@@ -75,8 +87,8 @@ class StopRequest:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        twice = number == signal.SIGINT and self._signalled
+        twice = number == signal.SIGINT and bool(self._signal)
+        self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if twice or self.at_once:
             # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
             raise RunStopped
-        self._signalled = True
