@@ -26,11 +26,12 @@ def runs(
     """List the runs of a folder, the newest first: state, length, and what fine-tuning gained."""
     from mattertune_nb.training.runs.runs_folder import RunsFolder
 
-    found = RunsFolder(folder).runs()
+    here = RunsFolder(folder)
+    found = here.runs()
     for run in found:
         console.print(_in_words(run), soft_wrap=True)
     if not found:
-        console.say(f"{folder} contains no runs.")
+        console.say(here.nothing_here())
 
 
 def _in_words(run: Run) -> Text:

@@ -229,7 +229,7 @@ def test_a_loss_that_turns_nan_names_the_frames_and_keeps_the_last_good_checkpoi
     [
         (["fit", "nowhere.yaml"], "nowhere.yaml: cannot read the config"),
         (["estimate", str(mt.demo_data("test"))], "mattertune-nb init"),
-        (["resume", "nowhere"], "nowhere: not a run directory"),
+        (["resume", "nowhere"], "nowhere: there is no such run. Check the path"),
         (
             ["evaluate", "nowhere.ckpt", str(mt.demo_data("test"))],
             "nowhere.ckpt: no such run or checkpoint",

@@ -35,7 +35,8 @@ def test_a_run_that_failed_is_listed_with_its_error(morse_config, tmp_path):
 
 
 def test_a_folder_without_runs_says_so(tmp_path):
-    assert shell("runs", tmp_path) == f"{tmp_path} contains no runs.\n"
+    assert shell("runs", tmp_path) == f"There are no runs in {tmp_path} yet.\n"
+    assert "'none' is no folder. Check the path" in shell("runs", "none")
 
 
 def test_a_run_is_stopped_from_the_shell(morse_config, monkeypatch):

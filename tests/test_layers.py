@@ -85,6 +85,7 @@ CONVENIENCES = {
     "config/callbacks.py": {"model"},
     "model/module.py": {"mattertune_nb.model.ensemble"},
     "model/uses.py": {"calculator", "predictor", "lammps", "torchsim"},
+    "training/in_cell.py": {"widgets"},
     "training/runs/run.py": {"widgets"},
     "training/runs/series.py": {"widgets"},
 }

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import html
 import time
-from typing import Any, Self
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
-from mattertune_nb.training.runs.kernel import kernel_of_cell
+from mattertune_nb.training.runs.kernel import kernel_of_cell, widgets_served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mattertune_nb.widgets.page.cell_line import CellLine
 
 _SECONDS = 0.5
 """Minimum time between two updates of the line."""
@@ -17,8 +23,9 @@ _SECONDS = 0.5
 class InCell:
     """One line below the cell that shows the progress of a call, and at the end its result.
 
-    It needs no widgets. Outside a notebook cell, nothing is shown. Used as a context manager, it leaves no
-    bar behind if an interrupt or an error ends the call.
+    A page that is reloaded meanwhile shows it too, because clicks and requests of widgets are handled at each
+    progress. Outside a notebook cell, nothing is shown. Used as a context manager, it leaves no bar behind if
+    an interrupt or an error ends the call.
 
     Parameters
     ----------
@@ -31,9 +38,10 @@ class InCell:
     def __init__(self, what: str, interrupt: str = "ends it") -> None:
         self._what, self._interrupt = what, interrupt
         self._shows = kernel_of_cell() is not None
-        self._handle: Any = None
+        self._line: CellLine | None = None
         self._told = 0.0
-        self._at_work = False
+        self._served = ExitStack()
+        self._serve: Callable[[float], None] | None = None
         self._started = time.monotonic()
 
     @property
@@ -46,32 +54,36 @@ class InCell:
         now = time.monotonic()
         if not self._shows or now - self._told < _SECONDS:
             return
-        self._told, self._at_work = now, True
+        self._told = now
         share = f' value="{done}" max="{total}"' if total else ""
         bar = f'<progress{share} style="width:160px"></progress> '
-        # a page reloaded meanwhile keeps the line as it was, and the time says so
+        # read where the kernel has died meanwhile
         how = (
             f'<span style="opacity:.7"> · at {time.strftime("%H:%M:%S")} · '
             f"■ (interrupt the kernel) {self._interrupt}</span>"
         )
-        self._show(said, bar, how)
+        line = f"{self._what}: {said}"
+        if self._line is None:
+            from mattertune_nb.widgets.page.cell_line import CellLine
+
+            self._line = CellLine()
+        self._line.tell(f"<div>{bar}{_words(line)}{how}</div>", line)
+        self.sleep(0)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait while clicks and input in widgets are handled."""
+        if self._serve is None:
+            self._serve = self._served.enter_context(widgets_served())
+        self._serve(seconds)
 
     def end(self, said: str) -> None:
         """Replace the bar, if there was one, by a sentence."""
-        if self._at_work:
-            self._at_work = False
-            self._show(said)
-
-    def _show(self, said: str, before: str = "", after: str = "") -> None:
-        from IPython.display import display
-
-        line = f"{self._what}: {said}"
-        words = html.escape(unbroken(line))
-        shown = {"text/html": f"<div>{before}{words}{after}</div>", "text/plain": line}
-        if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
-        else:
-            self._handle.update(shown, raw=True)
+        self._served.close()
+        self._serve = None
+        if self._line is not None:
+            line = f"{self._what}: {said}"
+            self._line.end(f"<div>{_words(line)}</div>", line)
+            self._line = None
 
     def __enter__(self) -> Self:
         return self
@@ -79,3 +91,7 @@ class InCell:
     def __exit__(self, kind: object, exc: object, traceback: object) -> None:
         how = "interrupted" if isinstance(exc, KeyboardInterrupt) else "ended"
         self.end(f"{how} after {self.seconds}")
+
+
+def _words(line: str) -> str:
+    return html.escape(unbroken(line))

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.errors import RunError, check_path
 from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD, SERIES
 from mattertune_nb.data.division.dividing import STAGES
 from mattertune_nb.training.claim import claimed
@@ -144,8 +144,12 @@ class RunDirectory:
                     f"{path}: contains several runs. Open one of them, or all as mt.EnsembleRun(path) or "
                     "mt.LearningCurve(path)."
                 )
-            else:
+            elif inside := sorted(run.path.glob("*/config.yaml")):
+                msg = f"{path}: a folder of runs. Give one of them, e.g. {inside[0].parent}."
+            elif run.path.exists():
                 msg = f"{path}: not a run directory: it contains no config.yaml. Check the path."
+            else:
+                msg = f"{path}: there is no such run. {check_path()}"
         except OSError as exc:
             msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)

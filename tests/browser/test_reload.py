@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import mattertune_nb as mt
 from tests.browser.conftest import Notebook
 from tests.browser.test_live import SMALL, save, wait_for
 
@@ -131,3 +133,43 @@ def test_live_curves_are_there_after_a_reload_while_the_cell_trains_and_after_it
     reload(notebook)
     wait_until_drawn(notebook, 1, traces)
     assert coloured(notebook, 1) > pixels / 2
+
+
+@pytest.mark.parametrize(
+    ("call", "at_work"),
+    [
+        ("run = mt.MatterTuner(config).start()\nrun.wait(300)", r"running, step (\d+) of"),
+        ("mt.MatterTuner(config).tune()", r"epoch \d+ of 500, step (\d+) of"),
+    ],
+    ids=["wait", "tune"],
+)
+def test_the_line_below_a_cell_at_work_goes_on_after_a_reload(notebook, call, at_work):
+    name = f"line{len(call)}"
+    notebook.open(SMALL.format(name=name, epochs=500) + call)
+    notebook.run(0, wait=False)
+
+    def step() -> int:
+        line = notebook.output(0).get_by_text(re.compile(at_work)).filter(visible=True).first
+        line.wait_for(timeout=120_000)
+        found = re.search(at_work, line.inner_text())
+        assert found is not None
+        return int(found[1])
+
+    def goes_on(from_step: int) -> int:
+        for _ in range(100):
+            if step() > from_step:
+                return step()
+            notebook.page.wait_for_timeout(300)
+        msg = f"the line stays at step {from_step}"
+        raise AssertionError(msg)
+
+    before = step()
+    reload(notebook)
+    after = goes_on(before)
+    notebook.picture(f"line_reloaded-{name}")
+    goes_on(after)
+    mt.Run.attach(notebook.folder / "runs" / name).stop()
+    ended = notebook.output(0).get_by_text(re.compile(r"stopped at step \d+"))
+    ended.filter(visible=True).first.wait_for(timeout=120_000)
+    assert notebook.output(0).locator("progress").filter(visible=True).count() == 0
+    assert notebook.errors == []

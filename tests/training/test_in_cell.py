@@ -46,25 +46,46 @@ def shown(monkeypatch):
     return lines
 
 
-def test_a_line_is_shown_in_a_cell_of_a_kernel_and_replaced_at_the_end():
-    manager, client = start_new_kernel()
-    said: list[tuple[str, str]] = []
+def told_in_a_kernel(*, is_live: bool) -> list[tuple[str, dict[str, str]]]:
+    """Return what a kernel displays, with widgets if `is_live`."""
+    manager, client = start_new_kernel(
+        env=os.environ | {"MATTERTUNE_NB_PLAIN": str(int(not is_live))}
+    )
+    told: list[tuple[str, dict[str, str]]] = []
 
     def keep(message):
         if "display_data" in message["msg_type"]:
-            said.append((message["msg_type"], message["content"]["data"]["text/html"]))
+            told.append((message["msg_type"], message["content"]["data"]))
 
     reply = client.execute_interactive(CELL, timeout=60, output_hook=keep)
     client.stop_channels()
     manager.shutdown_kernel(now=True)
     assert reply["content"]["status"] == "ok", reply["content"]
-    (first, bar), (second, end) = said
+    return told
+
+
+def test_a_line_is_shown_in_a_cell_of_a_kernel_and_replaced_at_the_end():
+    (first, bar), (second, end) = told_in_a_kernel(is_live=False)
     assert (first, second) == ("display_data", "update_display_data")
-    assert '<progress value="1" max="4"' in bar
-    assert "a &lt; b" in bar
-    assert "■ (interrupt the kernel) ends it" in bar
-    assert re.search(r"at \d\d:\d\d:\d\d", bar)  # a reloaded page keeps the line
-    assert end == "<div>parts: 4 parts in 2\u00a0s</div>"
+    assert set(bar) == {"text/html", "text/plain"}
+    assert '<progress value="1" max="4"' in bar["text/html"]
+    assert "a &lt; b" in bar["text/html"]
+    assert "■ (interrupt the kernel) ends it" in bar["text/html"]
+    assert re.search(r"at \d\d:\d\d:\d\d", bar["text/html"])
+    assert end["text/html"] == "<div>parts: 4 parts in 2\u00a0s</div>"
+
+
+def test_on_a_page_the_line_is_a_widget_while_the_cell_is_at_work_and_plain_afterwards():
+    told = told_in_a_kernel(is_live=True)
+    assert [kind for kind, _ in told] == 2 * ["display_data"] + 2 * ["update_display_data"]
+    (_, bar), (_, still), (_, end), (_, nothing) = told
+    assert "application/vnd.jupyter.widget-view+json" in bar
+    # for pages without widgets, and without the kernel
+    assert '<progress value="1" max="4"' in bar["text/html"]
+    assert bar["text/html"] in still["text/html"]
+    assert set(end) == {"text/html", "text/plain"}
+    assert end["text/html"] == "<div>parts: 4 parts in 2\u00a0s</div>"
+    assert nothing["text/html"] == ""
 
 
 def test_a_fit_tells_epoch_step_and_time_left(shown, morse_config):

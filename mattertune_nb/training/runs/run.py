@@ -17,7 +17,6 @@ from mattertune_nb.training.outcome.verdict import Verdict, verdict
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.run_dir import CLAIMED_BY, RunDirectory
 from mattertune_nb.training.runs.background import resume_in_background
-from mattertune_nb.training.runs.kernel import widgets_served
 
 if TYPE_CHECKING:
     import subprocess
@@ -203,13 +202,12 @@ class Run:
         """Show the progress of the run in a cell until no process trains it, and return its last status."""
         end = time.monotonic() + timeout
         trainer = self._trainer()
-        with widgets_served() as sleep:
-            while (now := self.status()).is_active and time.monotonic() < end:
-                total = last_step(trainer, now.steps_per_epoch) if trainer else None
-                of = f" of {total}" if total else ""
-                at = f", step {now.step}{of}" if now.step else " …"
-                cell.tell(f"{now.state}{at}", now.step, total or 0)
-                sleep(poll)
+        while (now := self.status()).is_active and time.monotonic() < end:
+            total = last_step(trainer, now.steps_per_epoch) if trainer else None
+            of = f" of {total}" if total else ""
+            at = f", step {now.step}{of}" if now.step else " …"
+            cell.tell(f"{now.state}{at}", now.step, total or 0)
+            cell.sleep(poll)
         return now
 
     def _trainer(self) -> TrainerConfig | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mattertune_nb.config.errors import RunError
+from mattertune_nb.config.errors import RunError, check_path
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.runs.run import Run
 
@@ -28,6 +28,12 @@ class RunsFolder:
         files = (f for f in self.root.glob("*/config.yaml") if not f.parent.name.startswith("."))
         found = [(file.stat().st_mtime, file.parent) for file in files]
         return [Run(path) for _, path in sorted(found, reverse=True)]
+
+    def nothing_here(self) -> str:
+        """Return a sentence that says there are no runs, and where they were looked for."""
+        if self.root.is_dir():
+            return f"There are no runs in {self.root.absolute()} yet."
+        return f"There are no runs: '{self.root}' is no folder. {check_path()}"
 
     def stamp(self) -> object:
         """Return a value that changes when a run starts, continues or ends; cheap."""

@@ -17,7 +17,6 @@ from mattertune_nb.training.files import made_whole, write_json, write_text
 from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.runs.background import resume_in_background
-from mattertune_nb.training.runs.kernel import widgets_served
 from mattertune_nb.training.runs.run import Run
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mattertune_nb.widgets.live.compare import Comparison
+    from mattertune_nb.widgets.page.picture import Message
 
 _PROCESS, _STOP, _CONSOLE = "process.json", "STOP", "console.txt"
 
@@ -228,24 +228,24 @@ class RunSeries:
             The process ended without a run; the message gives the reason.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        with (
-            InCell(self.path.name, "ends the wait, not the runs") as cell,
-            widgets_served() as sleep,
-        ):
+        with InCell(self.path.name, "ends the wait, not the runs") as cell:
             while self.is_active() and (end is None or time.monotonic() < end):
                 done = self.n_done
                 cell.tell(self._progress(done), done, len(self.names))
-                sleep(poll)
+                cell.sleep(poll)
             cell.end(self.progress)
         failure = self.failure
         if failure is not None:
             raise RunError(failure)
         return self.is_done()
 
-    def dashboard(self) -> Comparison:
+    def dashboard(self) -> Comparison | Message:
         """Return the curves of all runs so far in one view; call it again to update."""
         from mattertune_nb.widgets.live.compare import compare
+        from mattertune_nb.widgets.page.picture import Message
 
+        if not self.runs:
+            return Message("None of the runs has begun yet. Execute the cell again in a moment.")
         return compare(*self.runs)
 
     def _note_process(self, pid: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.training.records.summary import summary_of
 from mattertune_nb.training.runs.run import Run
 from mattertune_nb.widgets.live.curve_table import curve_table
@@ -17,12 +19,11 @@ from mattertune_nb.widgets.live.series import CurveData, Panel
 from mattertune_nb.widgets.page.controls import HTML
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
-from mattertune_nb.widgets.page.picture import Pictured, only_widgets
+from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
 from mattertune_nb.widgets.page.style import note_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -40,6 +41,8 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         The settings that differ as parallel coordinates, coloured by the best error, if there are any.
     names
         Says below them what a config calls each of these settings.
+    nothing
+        Says that there are no curves yet.
     """
 
     def __init__(
@@ -51,12 +54,23 @@ class Comparison(Pictured, W.VBox):  # type: ignore[misc]
         enable_colab_widgets()
         self.data = _merged(runs)
         self.curves = CurvesSection(self.data)
-        self.parallel, self.names = parallel, HTML()
+        self.parallel, self.names, self.nothing = parallel, HTML(), HTML()
+        curves = [s for panel in self.data.panels.values() for s in panel.series.values()]
+        if not any(map(len, curves)):
+            self.nothing.value = note_html(
+                "These runs have no validation errors yet. Execute the cell again once they have."
+            )
         if parallel is not None and names:
             told = ", ".join(f"{label} is {name}" for label, name in names.items())
             self.names.value = note_html(f"In a config: {told}.")
         super().__init__(
-            [self.curves.widget, *only_widgets(parallel), self.names, Download(self, "comparison")]
+            [
+                self.nothing,
+                self.curves.widget,
+                *only_widgets(parallel),
+                self.names,
+                Download(self, "comparison"),
+            ]
         )
 
     def shown(self) -> None:
@@ -91,21 +105,50 @@ def _merged(runs: Mapping[str, CurveData]) -> CurveData:
     return merged
 
 
-def compare(*runs: Run | str | Path) -> Comparison:
+def compare(*runs: Run | str | Path) -> Comparison | Message:
     """Overlay the validation curves of runs; dashed lines are the untuned models.
 
     Parameters
     ----------
     *runs
         Runs, or paths of their directories.
+
+    Returns
+    -------
+    ipywidgets.DOMWidget
+        The curves, or a message if no run is given.
+
+    Raises
+    ------
+    ConfigError
+        Something else than a run is given.
+    RunError
+        A directory contains no run.
     """
+    if not runs:
+        return Message(
+            "No runs to compare. Give two or more, e.g. mt.compare('runs/first', 'runs/second'); "
+            "mt.runs() lists them."
+        )
     data: dict[str, CurveData] = {}
     summaries = {}
     for item in runs:
-        run = item if isinstance(item, Run) else Run.attach(item)
+        run = _run(item)
         curves = CurveData(*expected_of(run))
         curves.add(run.metrics())
         name = run.name if run.name not in data else str(run.path)
         data[name] = curves
         summaries[name] = summary_of(run.directory)
     return Comparison(data, parallel_figure(summaries), names_in_config(summaries))
+
+
+def _run(item: Any) -> Run:
+    if isinstance(item, Run):
+        return item
+    if isinstance(item, str | Path):
+        return Run.attach(item)
+    msg = (
+        f"a {type(item).__name__} cannot be compared. Give runs or the paths of their directories, "
+        "e.g. mt.compare('runs/first', 'runs/second')."
+    )
+    raise ConfigError(msg)

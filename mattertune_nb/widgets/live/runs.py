@@ -163,20 +163,18 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         if self._table is not None:
             self._table.columns = list(self.rows[0]) if self.rows else []
             self._table.table = table
-            self._table.message = (
-                "" if self.rows else f"The folder '{self.folder.root}' holds no runs yet."
-            )
+            self._table.message = "" if self.rows else self.folder.nothing_here()
         return any(status.is_active for _, status, _ in found)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return "\n".join("  ".join(row.values()) for row in self.rows) or "no runs"
+        return "\n".join("  ".join(row.values()) for row in self.rows) or self.folder.nothing_here()
 
     def _repr_html_(self) -> str:
         if not self.rows:
-            return "<i>No runs here yet.</i>"
+            return html.escape(self.folder.nothing_here())
         return _html(self.rows)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

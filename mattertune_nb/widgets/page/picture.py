@@ -11,6 +11,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from mattertune_nb.widgets.page.export import render, save
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
+from mattertune_nb.widgets.page.still import LIVE, still
 from mattertune_nb.widgets.page.style import error_html
 from mattertune_nb.widgets.page.theme import INK
 
@@ -68,16 +69,7 @@ class Drawing(W.Image):  # type: ignore[misc]
         self.layout.display = "none" if figure is None else None
 
 
-# When JupyterLab opens a saved notebook it starts a new kernel and shows 'model not found' in place of each
-# widget, whatever else is in its bundle. A second output holds the picture for this case; elsewhere, where
-# the picture in the bundle is already shown, it has no size.
-_STILL = """<style>
-#main .jp-OutputArea:not(:has(.mattertune-live)) img.mattertune-still
-    {{ width: auto; height: auto; max-width: 100% }}
-#main .jp-OutputArea:has(.mattertune-still):not(:has(.mattertune-live)) .jupyter-widgets:not(:has(*))
-    {{ display: none }}
-</style>
-<img class="mattertune-still" width="0" height="0" alt="{alt}" src="data:image/png;base64,{image}"/>"""
+_STILL = '<img class="mattertune-still" width="0" height="0" alt="{alt}" src="data:image/png;base64,{image}">'
 
 
 class Pictured(ClosedOnRerun):
@@ -148,8 +140,7 @@ class Pictured(ClosedOnRerun):
 
     def _still_bundle(self, bundle: dict[str, Any]) -> dict[str, str]:
         image = bundle.get("image/png")
-        page = _STILL.format(alt=type(self).__name__, image=image) if image else ""
-        return {"text/html": page, "text/plain": ""}
+        return still(_STILL.format(alt=type(self).__name__, image=image) if image else "")
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         from IPython.display import display
@@ -158,7 +149,7 @@ class Pictured(ClosedOnRerun):
             self._display_ids = deque(maxlen=_MAX_SHOWN)
         bundle = self._repr_mimebundle_()
         if has_front_end():
-            self.add_class("mattertune-live")  # type: ignore[attr-defined]
+            self.add_class(LIVE)  # type: ignore[attr-defined]
         handle = display(bundle, raw=True, display_id=True)
         if handle is not None:
             self._display_ids.append(handle.display_id)

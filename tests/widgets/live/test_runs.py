@@ -128,7 +128,11 @@ def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
     for row, text in zip(table.rows, below, strict=True):
         assert unbroken(row["verdict"]) in html.unescape(text)
     assert "copper.xyz" in repr(table)
-    assert repr(mt.runs(folder / "none")) == "no runs"
+    nowhere = mt.runs(folder / "none")
+    assert repr(nowhere).startswith(f"There are no runs: '{folder / 'none'}' is no folder.")
+    assert html.unescape(nowhere._repr_html_()) == repr(nowhere)
+    (folder / "none").mkdir()
+    assert repr(nowhere) == f"There are no runs in {folder / 'none'} yet."
 
 
 def test_parallel_coordinates_show_what_differs_and_the_best_error():
@@ -218,3 +222,17 @@ def test_a_run_that_is_begun_elsewhere_is_told_without_a_new_table(folder, monke
     table.close()
     table._thread.join(60)
     assert not table._thread.is_alive()
+
+
+def test_where_there_is_nothing_to_compare_a_sentence_says_so(folder):
+    assert mt.compare().text.startswith("No runs to compare. Give two or more")
+    (folder / "a" / "metrics.jsonl").write_text("")
+    empty, compared = mt.compare(folder / "a"), mt.compare(folder / "b")
+    assert "no validation errors yet" in empty.nothing.value
+    assert compared.nothing.value == ""
+    with pytest.raises(
+        mt.RunError, match=f"a folder of runs. Give one of them, e.g. {folder / 'a'}"
+    ):
+        mt.compare(folder)
+    with pytest.raises(mt.ConfigError, match="a RunsTable cannot be compared"):
+        mt.compare(mt.runs(folder))
