@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
@@ -27,7 +28,7 @@ class SourceView:
     offers
         Optional uses of the file: the text of a button, and the function it calls.
     name_label
-        Called with a setting and a name when the user chooses which value is a label.
+        Called with a setting and a name when the user chooses which value is a label, or ``None`` for none.
 
     Attributes
     ----------
@@ -40,14 +41,17 @@ class SourceView:
     def __init__(
         self,
         offers: Mapping[str, tuple[str, Callable[[], None]]],
-        name_label: Callable[[str, str], None],
+        name_label: Callable[[str, str | None], None],
     ) -> None:
         self._offers = offers
         self._name_label = name_label
         self._text = HTML()
         self.buttons: dict[str, Button] = {}
         self.questions: dict[str, Dropdown] = {}
-        self._is_unread = self._is_asking = False
+        self._chosen: dict[str, str] = {}
+        self._is_unread = False
+        self._missing: list[str] = []
+        self._undecided: set[str] = set()
         self.widget = VBox([self._text], css="mt-contents")
 
     @property
@@ -58,7 +62,12 @@ class SourceView:
     @property
     def is_refused(self) -> bool:
         """Whether no run starts with the file: it cannot be read, or a label to learn is not chosen."""
-        return self._is_unread or self._is_asking
+        return self._is_unread or bool(self._missing)
+
+    @property
+    def refusal(self) -> str:
+        """What to choose before a run can start, in words; empty if nothing."""
+        return f"choose on the Data tab {' and '.join(self._missing)}." if self._missing else ""
 
     def say(self, note: str, *, error: bool = False) -> None:
         """Show the line that is available immediately."""
@@ -66,18 +75,35 @@ class SourceView:
         self._text.value = error_html(note, css="mt-alert") if error else note_html(note)
         self.offer([])
 
-    def ask(self, choices: Sequence[Choice], learned: Container[str]) -> None:
-        """Let the user choose among several values that may be a label, one that is learned or another."""
-        self._is_asking = any(choice.label in learned for choice in choices)
-        asked = {
-            PROPERTIES[choice.label].key_field: (choice, _options(choice, choice.label in learned))
-            for choice in choices
-        }
+    def ask(self, asked: Sequence[tuple[Choice, str | None]], learned: Container[str]) -> None:
+        """Let the user choose among several values that may be a label.
+
+        Parameters
+        ----------
+        asked
+            The candidates, and the name chosen so far, which can be changed as well.
+        learned
+            The labels without which no run can start.
+        """
+        menus: dict[str, tuple[Choice, list[tuple[str, str]]]] = {}
+        self._missing, self._chosen = [], {}
+        self._undecided = {choice.label for choice, chosen in asked if chosen is None}
+        for choice, chosen in asked:
+            prop = PROPERTIES[choice.label]
+            if chosen not in (None, *_keys(choice)):
+                continue  # named in the config: nobody has to choose
+            is_learned = choice.label in learned
+            menus[prop.key_field] = choice, _options(choice, is_learned)
+            self._chosen[prop.key_field] = chosen or ""
+            if is_learned and chosen is None:
+                self._missing.append(f"which {prop.verb} the {prop.title}")
         if {field: list(menu.options) for field, menu in self.questions.items()} == {
-            field: options for field, (_, options) in asked.items()
+            field: options for field, (_, options) in menus.items()
         }:
+            for field, menu in self.questions.items():
+                menu.value = self._chosen[field]
             return
-        self.questions = {field: self._question(field, *of) for field, of in asked.items()}
+        self.questions = {field: self._question(field, *of) for field, of in menus.items()}
         self.offer([])
 
     def _question(self, field: str, choice: Choice, options: list[tuple[str, str]]) -> Dropdown:
@@ -85,13 +111,15 @@ class SourceView:
         dropdown = Dropdown(
             description=f"Which {prop.verb} the {prop.title}?",
             options=options,
-            value="",
+            value=self._chosen[field],
             css="mt-ask",
         )
-        dropdown.observe(
-            lambda change: change["new"] and self._name_label(field, change["new"]), "value"
-        )
+        dropdown.observe(partial(self._on_choice, field), "value")
         return dropdown
+
+    def _on_choice(self, field: str, change: Any) -> None:
+        if change["new"] != self._chosen[field]:
+            self._name_label(field, change["new"] or None)
 
     def show(self, contents: Contents | str) -> None:
         """Show the contents of the file, or why it cannot be read."""
@@ -99,7 +127,7 @@ class SourceView:
         self._text.value = (
             error_html(contents, css="mt-alert")
             if isinstance(contents, str)
-            else contents_html(contents)
+            else contents_html(contents, self._undecided)
         )
 
     def offer(self, names: Sequence[str]) -> None:
@@ -195,8 +223,8 @@ class ContentsReader:
                 self._found(name, str(exc))
 
 
-def contents_html(contents: Contents) -> str:
-    """Return the contents of a data set in a few lines."""
+def contents_html(contents: Contents, undecided: Container[str] = ()) -> str:
+    """Return the contents of a data set in a few lines, with the labels whose name is not chosen yet."""
     least, most = contents.n_atoms
     atoms = f"{least}" if least == most else f"{least}–{most}"
     facts = [
@@ -204,7 +232,7 @@ def contents_html(contents: Contents) -> str:
         f"elements <b>{', '.join(contents.elements)}</b>",
         f"<b>{atoms}</b> atoms per frame",
     ]
-    rows = [_label_html(contents, label) for label in contents.labels]
+    rows = [_label_html(contents, label, undecided) for label in contents.labels]
     read = (
         ""
         if contents.is_complete
@@ -219,10 +247,11 @@ def contents_html(contents: Contents) -> str:
     )
 
 
-def _label_html(contents: Contents, label: str) -> str:
+def _label_html(contents: Contents, label: str, undecided: Container[str]) -> str:
     n, key = contents.labels[label], html.escape(repr(contents.keys[label]))
     if not n:
-        return f'<span class="mt-none">no {label}</span>'
+        words = f"{label}: not chosen" if label in undecided else f"no {label}"
+        return f'<span class="mt-none">{words}</span>'
     share = "all frames" if n == contents.n_read else f"{n} of {contents.n_read} frames"
     unit = f'<span class="mt-unit">({PROPERTIES[label].unit})</span>'
     return f"<b>{label}</b> {unit} under {key}: {share}"

@@ -45,7 +45,7 @@ class DataTab(Editor):
     offers
         Optional uses of a file, see :class:`~mattertune_nb.widgets.forms.contents_view.SourceView`.
     name_label
-        Called with the field of a file, a setting and a name when the user chooses which value is a label.
+        Called with the field of a file, a setting and a name, or ``None``, when the user chooses a label.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class DataTab(Editor):
         self,
         changed: Callable[[], None],
         offers: Mapping[str, tuple[str, Callable[[], None]]],
-        name_label: Callable[[str, str, str], None],
+        name_label: Callable[[str, str, str | None], None],
     ) -> None:
         super().__init__(changed)
         self.views = {name: SourceView(offers, partial(name_label, name)) for name in _SOURCES}
@@ -104,6 +104,11 @@ class DataTab(Editor):
         """Whether a file, as it is, keeps the run from starting."""
         return any(view.is_refused for view in self.views.values())
 
+    @property
+    def refusal(self) -> str:
+        """What to choose before a run can start, in words; empty if nothing."""
+        return next((view.refusal for view in self.views.values() if view.refusal), "")
+
     def show_data(self, config: MatterTunerConfig, known: LabelKeyFiller) -> None:
         """Show what is immediately known about the files of a config, and how their frames are split."""
         learned = {prop.name for prop in config.model.labels}
@@ -113,7 +118,7 @@ class DataTab(Editor):
                 view.say("Choose your structures: Browse, Upload, or type the path of a file.")
             else:
                 view.say(known.notes.get(name, ""), error=name in unread)
-            view.ask(known.questions.get(name, ()), learned)
+            view.ask(known.asked.get(name, ()), learned)
         if unread:
             self.split.clear()
         else:

@@ -42,8 +42,8 @@ class LabelKeyFiller:
         One line for each data file of the last config, by field.
     sizes
         Number of frames in each file that could be read.
-    questions
-        For each file, the labels for which there are several candidates, as long as none is chosen.
+    asked
+        For each file, the labels for which there are several candidates, each with the name chosen so far.
     """
 
     def __init__(
@@ -56,11 +56,19 @@ class LabelKeyFiller:
         self._is_closed = False
         self.notes: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
-        self.questions: dict[str, list[Choice]] = {}
+        self.asked: dict[str, list[tuple[Choice, str | None]]] = {}
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[Any, dict[str, Choice], str, int | None]] = {}
         self._asked: dict[str, Any] = {}
         self._filled: dict[str, tuple[Any, dict[str, str]]] = {}
+
+    @property
+    def questions(self) -> dict[str, list[Choice]]:
+        """For each file, the labels of which the user has not yet chosen the name."""
+        return {
+            file: [choice for choice, chosen in asked if chosen is None]
+            for file, asked in self.asked.items()
+        }
 
     def look(self, config: MatterTunerConfig) -> None:
         """Examine the data files of a config, so that :meth:`fill` does not have to wait."""
@@ -107,7 +115,7 @@ class LabelKeyFiller:
             self.notes = dict.fromkeys(fields, "Reading the data file …")
             return False
         changed = False
-        self.notes, self.sizes, self.questions = {}, {}, {}
+        self.notes, self.sizes, self.asked = {}, {}, {}
         for name in type(config.data).model_fields:
             dataset = getattr(config.data, name)
             if hasattr(dataset, "atoms_list"):
@@ -128,10 +136,10 @@ class LabelKeyFiller:
                 changed |= bool(filled)
                 self._filled[name] = (file, filled)
             self.notes[name] = note
-            self.questions[name] = [
-                choice
+            self.asked[name] = [
+                (choice, getattr(dataset, PROPERTIES[label].key_field))
                 for label, choice in found.items()
-                if choice.question and getattr(dataset, PROPERTIES[label].key_field) is None
+                if choice.question
             ]
             if size is not None:
                 self.sizes[name] = size

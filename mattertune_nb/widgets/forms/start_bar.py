@@ -84,7 +84,7 @@ class StartBar:
         if self._is_error:
             self.say("")
 
-    def show_refusal(self, text: str | None) -> None:
+    def show_refusal(self, text: str) -> None:
         """Show why the config cannot be run, if it cannot."""
         self.refusal.value = note_html(f"Cannot start: {text}" if text else "")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import MatterTuneError, TrainingError, cause
+from mattertune_nb.config.errors import DataError, MatterTuneError, TrainingError, cause
 from mattertune_nb.training.runs.start import start_run
 from mattertune_nb.widgets.forms.start_bar import StartBar
 from mattertune_nb.widgets.page.controls import VBox
@@ -32,7 +31,9 @@ class Starter:
     checked
         Returns the settings of the run, or raises an error that says why they cannot be run.
     known
-        What the process with torch says about the settings; its ``refusal`` is already shown.
+        What the process with torch says about the settings.
+    refusal
+        Why the run cannot start, as far as is known before it is tried and shown already.
     estimate
         Pauses while a run takes the machine.
     current
@@ -52,11 +53,12 @@ class Starter:
         self,
         checked: Callable[[], MatterTunerConfig],
         known: Callable[[], Mapping[str, Any]],
+        refusal: Callable[[], str],
         estimate: EstimateLine,
         current: Callable[[], Run | None],
         started: Callable[[Run], None],
     ) -> None:
-        self._checked, self._known = checked, known
+        self._checked, self._known, self._refusal = checked, known, refusal
         self._estimate, self._current, self._started = estimate, current, started
         self._starting = threading.Lock()
         self.bar = StartBar(self._on_press, self._open_dashboard, estimate.widget)
@@ -89,9 +91,11 @@ class Starter:
                 run = start_run(self._checked(), is_machine_checked=bool(self._known()))
                 self._follow(run)
             except MatterTuneError as exc:
-                is_known = isinstance(exc, TrainingError)
-                is_known = is_known and str(exc) == self._known().get("refusal")
-                (self.bar.refuse if is_known else partial(self.bar.say, error=True))(str(exc))
+                known = self._refusal()
+                if known and isinstance(exc, (TrainingError, DataError)):
+                    self.bar.refuse(known)
+                else:
+                    self.bar.say(str(exc), error=True)
                 raise
             except Exception as exc:  # in the button's thread it would go unnoticed
                 log.exception("The run could not be started.")

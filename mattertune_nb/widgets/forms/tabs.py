@@ -68,7 +68,7 @@ class RunEditor(Editor):
         self,
         changed: Callable[[], None],
         offers: Mapping[str, tuple[str, Callable[[], None]]],
-        name_label: Callable[[str, str, str], None],
+        name_label: Callable[[str, str, str | None], None],
         built: Callable[[ConfigEditor], None],
         training_note: W.Widget,
         run_note: W.Widget,

@@ -78,6 +78,7 @@ class TunerForm(ConfigForm):
         self._starter = Starter(
             self._checked_config,
             lambda: self._known,
+            self._refusal,
             self._estimate,
             lambda: self.run,
             self._on_started,
@@ -180,7 +181,7 @@ class TunerForm(ConfigForm):
         take_offer(name, config.model, [self._contents(file) for file in self._keys.sizes])
         self.config = config
 
-    def _name_label(self, source: str, field: str, key: str) -> None:
+    def _name_label(self, source: str, field: str, key: str | None) -> None:
         """Use the label of a data file that the user chose."""
         config = self.config.model_copy(deep=True)
         setattr(getattr(config.data, source), field, key)
@@ -212,7 +213,7 @@ class TunerForm(ConfigForm):
         self._tools.show_goal()
         self._known = {}
         self._advisor.ask(self.config)
-        if self.run is None or not self.run.is_active():
+        if not self._tabs.data.refusal and (self.run is None or not self.run.is_active()):
             self._estimate.ask(self.config)
 
     def _identities(self) -> dict[str, tuple[Any, Any]]:
@@ -236,6 +237,16 @@ class TunerForm(ConfigForm):
             if found is not None:
                 self._on_contents(name, found)
         self._reader.ask(identities, delay=0.7)
+        self._show_refusal()
+        if self._tabs.data.refusal:
+            self._estimate.pause()
+
+    def _refusal(self) -> str:
+        """Return why the run cannot start, as far as is known before it is tried."""
+        return self._tabs.data.refusal or self._known.get("refusal") or ""
+
+    def _show_refusal(self) -> None:
+        self._bar.show_refusal(self._refusal())
 
     def _on_contents(self, name: str, contents: Contents | str) -> None:
         model = self._trait_values["config"].model
@@ -259,7 +270,7 @@ class TunerForm(ConfigForm):
             self._preview.value = draw_schedule(known["rates"], by_time=known["by_time"])
         else:
             self._preview.value = error_html(known["problem"])
-        self._bar.show_refusal(known["refusal"])
+        self._show_refusal()
         for editor in self._tabs.training_editors():
             self._mark_hardware(editor)
 

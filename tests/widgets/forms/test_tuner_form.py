@@ -95,7 +95,11 @@ def test_unusual_names_of_labels_are_filled_in_and_taken_back_with_the_file(tune
     assert len(seen) == 2
 
 
-def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd_file):
+def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd_file, monkeypatch):
+    estimated = []
+    monkeypatch.setattr(
+        EstimateLine, "ask", lambda _, c: estimated.append(c.data.dataset.energy_key)
+    )
     # as the same structures in another code: the untuned model cannot tell which is meant
     values: list[float] = []
 
@@ -121,10 +125,37 @@ def test_of_several_energies_a_person_chooses_one_with_its_range(tuner_form, odd
     assert told[""] == "none chosen: the run cannot start"
     titles = tuner_form.editor.widget.titles
     assert titles[0] == "Data ⚠"
+    # it is said where Start is, in the form's words, and nothing is estimated meanwhile
+    asked = "Cannot start: choose on the Data tab which is the energy."
+    bar = tuner_form._bar
+    assert asked in bar.refusal.value
+    assert not estimated
+    for _ in range(100):
+        if "not chosen" in view.text:
+            break
+        time.sleep(0.1)
+    assert "energy: not chosen" in view.text
+    assert "no energy" not in view.text
+    with pytest.raises(mt.DataError):
+        tuner_form.start()
+    assert asked in bar.message.value
+    assert bar.refusal.value == ""
     question.value = "REF_energy"
     assert tuner_form.config.data.dataset.energy_key == "REF_energy"
-    assert not view.questions
     assert tuner_form.editor.widget.titles[0] == "Data"
+    assert "Cannot start" not in bar.refusal.value + bar.message.value
+    assert estimated == ["REF_energy"]
+    # one can change one's mind
+    assert view.questions["energy_key"] is question
+    assert question in view.widget.children
+    for chosen in ("pbe_energy", ""):
+        question.value = chosen
+        assert tuner_form.config.data.dataset.energy_key == (chosen or None)
+    assert tuner_form.editor.widget.titles[0] == "Data ⚠"
+    assert asked in bar.refusal.value
+    # a name from elsewhere is no question
+    tuner_form.config = with_data(tuner_form, odd_file, energy_key="other")
+    assert not view.questions
 
 
 def test_a_choice_that_the_run_does_not_need_is_no_warning(tuner_form, odd_file):
