@@ -105,11 +105,10 @@ def check(
     from mattertune_nb.doctor.finding import joined
     from mattertune_nb.training.outcome.check_file import PROGRESS, check_file
 
-    with passing_bar(disable=tell_progress) as bars:
-        task = bars.add_task("")
+    with passing_bar(disable=tell_progress) as show_bar:
 
         def show(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
+            show_bar(what, done, total)
             if tell_progress and (done == total or done % max(total // 100, 1) == 0):
                 typer.echo(f"{PROGRESS}{what} {done} {total}", err=True)
 
@@ -190,7 +189,8 @@ def predict(
     """Write a file with the predicted energies, forces and stresses."""
     from mattertune_nb.training.outcome.predicted_file import predict_file
 
-    n_frames = predict_file(run, source, target)
+    with passing_bar() as show:
+        n_frames = predict_file(run, source, target, progress=show)
     console.say(f"Wrote {n_frames} frames to {target}.")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
 from mattertune_nb.config.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class PlainConsole(Console):
@@ -26,11 +30,24 @@ class PlainConsole(Console):
         self.print(str(line), soft_wrap=True, markup=False, highlight=False)
 
 
-def passing_bar(*, disable: bool = False) -> Progress:
-    """Return a bar on the standard error that leaves nothing behind, on a terminal only."""
+@contextlib.contextmanager
+def passing_bar(*, disable: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on the standard error that leaves nothing behind, on a terminal only.
+
+    Yields
+    ------
+    callable
+        To be called with what is done, how much of it, and of how much.
+    """
     # a disabled bar still ends with a line break
     quiet = disable or not sys.stderr.isatty()
-    return Progress(console=Console(stderr=True, quiet=quiet), transient=True)
+    with Progress(console=Console(stderr=True, quiet=quiet), transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        yield show
 
 
 def note(kind: str, color: str, message: str) -> None:

@@ -84,12 +84,7 @@ def validate(
     """Check whether a tuned model is fit for use; exits with status 1 if a check fails."""
     from mattertune_nb.training.outcome.validate import validate as checked
 
-    with passing_bar() as bars:
-        task = bars.add_task("")
-
-        def show(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
+    with passing_bar() as show:
         card = checked(
             run, check or None, data=data, seconds=seconds, temperature=temperature, progress=show
         )

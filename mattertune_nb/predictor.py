@@ -79,7 +79,7 @@ class PropertyPredictor:
         """
         frames, properties = _checked(self.model, atoms, properties)
         if len(frames):
-            warn_outside_references(self.model, [frames.frame(i) for i in range(len(frames))])
+            warn_outside_references(self.model, frames)
         results: list[dict[str, Any]] = [{}] * len(frames)
         for index, result in self.stream(frames, properties):
             results[index] = result

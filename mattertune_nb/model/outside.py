@@ -14,23 +14,25 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+    from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.model.potential import Potential
 
 
-def outside_references(model: Potential, atoms: Sequence[Atoms]) -> str:
+def outside_references(model: Potential, atoms: Sequence[Atoms] | AtomsDataset) -> str:
     """Say whether the reference energies, fitted or given, are undetermined for a composition.
 
     If the training set has a single ratio of H to O, for example, the energy of a structure with another
     ratio is known only up to a constant.
     """
-    counts = np.stack([np.bincount(a.numbers, minlength=N_ELEMENTS) for a in atoms])
+    n = len(atoms)
+    counts = np.stack([np.bincount(atoms[i].numbers, minlength=N_ELEMENTS) for i in range(n)])
     outside = np.flatnonzero(model.normalization.extrapolates(counts))
     if not len(outside):
         return ""
-    return outside_in_words(len(outside), len(atoms), atoms[int(outside[0])])
+    return outside_in_words(len(outside), n, atoms[int(outside[0])])
 
 
-def warn_outside_references(model: Potential, atoms: Sequence[Atoms]) -> None:
+def warn_outside_references(model: Potential, atoms: Sequence[Atoms] | AtomsDataset) -> None:
     """Warn if :func:`outside_references` has something to say."""
     message = outside_references(model, atoms)
     if message:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mattertune_nb.config.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from ase import Atoms
@@ -110,8 +110,8 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def write_structures(path: Path, frames: Sequence[Atoms]) -> None:
-    """Replace a file of structures by extended XYZ, atomically.
+def write_structures(path: Path, frames: Iterable[Atoms]) -> None:
+    """Replace a file of structures by extended XYZ, atomically; frames are written as they come.
 
     Raises
     ------
@@ -120,10 +120,14 @@ def write_structures(path: Path, frames: Sequence[Atoms]) -> None:
     """
     import ase.io
 
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
+    def write(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        for atoms in frames:
+            ase.io.write(text, atoms, format="extxyz")
+        text.detach()
+
     try:
-        write_text(path, text.getvalue())
+        write_whole(path, write)
     except OSError as exc:
         msg = f"{path}: cannot be written ({exc.strerror})."
         raise DataError(msg) from exc

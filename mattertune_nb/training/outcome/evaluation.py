@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -22,8 +23,14 @@ from mattertune_nb.training.outcome.stages import REREFERENCED, TUNED, UNTUNED
 from mattertune_nb.training.records.split import say_what_was_trained_on
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.doctor.check import Progress
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.model.normalization import Normalization
 
 
 def evaluate(
@@ -43,30 +50,24 @@ def evaluate(
     DataError
         The file cannot be used, or contains no labels at all.
     """
-    properties = model.hparams.learnt
-    present = [
-        p for p in properties if any(dataset.labels(i, {p: "mask"}) for i in range(len(dataset)))
-    ]
-    # without any label the check says what there is instead
-    check_dataset(dataset, dict.fromkeys(present or properties, "mask"), model.backbone.elements)
-    metrics = PropertyMetrics(present, {p.name: 1.0 for p in present})
-    model.eval()
-    graphs = GraphDataset(dataset, model.backbone, dict.fromkeys(present, "mask"))
-    outside: list[int] = []
-    for batch in graph_loader(graphs, LoaderSettings(batch_size=batch_size, max_atoms=max_atoms)):
-        unknown = torch.from_numpy(model.normalization.extrapolates(composition_counts(batch)))
-        outside += batch.index[unknown].tolist()
-        on_device = batch.to(model.device)
-        predictions = model.predict_properties(on_device, [p.name for p in present])
-        metrics.update_errors(predictions, on_device.labels, on_device.n_atoms)
-    if outside and ENERGY in present:
-        message = outside_in_words(len(outside), len(dataset), dataset.frame(min(outside)))
-        warnings.warn(message, UserWarning, stacklevel=2)
-    return {name: float(value) for name, value in metrics.compute().items()}
+    loader = LoaderSettings(batch_size=batch_size, max_atoms=max_atoms)
+    (errors,) = _evaluate([_Stage(model, model.normalization)], dataset, loader)
+    return errors
 
 
-def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[str, float]]:
+def evaluate_stages(
+    run: str | Path, dataset: AtomsDataset, *, progress: Progress | None = None
+) -> dict[str, dict[str, float]]:
     """Return the errors of a run's model before and after.
+
+    Parameters
+    ----------
+    run
+        The run's directory, or a checkpoint.
+    dataset
+        Structures with labels.
+    progress
+        Called with what is done, and how many frames of all.
 
     Returns
     -------
@@ -83,21 +84,77 @@ def evaluate_stages(run: str | Path, dataset: AtomsDataset) -> dict[str, dict[st
     tuned = load_model(run)
     if Path(run).is_dir():
         say_what_was_trained_on(records_of(run), dataset)
-    stages = {TUNED: evaluate(tuned, dataset)}
-    _say_what_is_left_out(tuned, dataset, stages[TUNED])
+    stages = {TUNED: _Stage(tuned, tuned.normalization)}
     try:
         untuned = untuned_of(tuned)
     except (ConfigError, TrainingError) as exc:
         # the run's starting weights came from a run or a file that is gone
         warnings.warn(f"The errors before training are left out: {exc}", UserWarning, stacklevel=2)
-        return stages
-    stages[UNTUNED] = evaluate(untuned, dataset)
-    untuned.normalization.load_state_dict(tuned.normalization.state_dict())
-    untuned.normalization.begin_again()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # already said for the tuned model
-        stages[REREFERENCED] = evaluate(untuned, dataset)
-    return {name: stages[name] for name in (UNTUNED, REREFERENCED, TUNED)}
+    else:
+        at_start = deepcopy(tuned.normalization)
+        at_start.begin_again()
+        stages[UNTUNED] = _Stage(untuned, untuned.normalization)
+        stages[REREFERENCED] = _Stage(untuned, at_start)
+    loader = LoaderSettings(batch_size=16, max_atoms=2000)
+    errors = dict(
+        zip(stages, _evaluate(list(stages.values()), dataset, loader, progress), strict=True)
+    )
+    _say_what_is_left_out(tuned, dataset, errors[TUNED])
+    return {name: errors[name] for name in (UNTUNED, REREFERENCED, TUNED) if name in errors}
+
+
+class _Stage(NamedTuple):
+    """A model, and the reference energies to add to what it predicts."""
+
+    model: FinetuneModuleBase
+    references: Normalization
+
+    def with_references(
+        self, predictions: dict[PropertyName, Tensor], batch: GraphBatch
+    ) -> dict[PropertyName, Tensor]:
+        """Return the model's predictions with these references in place of its own."""
+        if ENERGY.name not in predictions or self.references is self.model.normalization:
+            return predictions
+        atoms = batch.numbers, batch.batch, len(batch.n_atoms)
+        change = self.references.shift(*atoms) - self.model.normalization.shift(*atoms)
+        return predictions | {ENERGY.name: predictions[ENERGY.name] + change}
+
+
+def _evaluate(
+    stages: list[_Stage],
+    dataset: AtomsDataset,
+    loader: LoaderSettings,
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Return the errors of each stage; frames are read, and each model predicts them, once."""
+    last = stages[0].model
+    properties = last.hparams.learnt
+    present = [
+        p for p in properties if any(dataset.labels(i, {p: "mask"}) for i in range(len(dataset)))
+    ]
+    # without any label the check says what there is instead
+    check_dataset(dataset, dict.fromkeys(present or properties, "mask"), last.backbone.elements)
+    metrics = [PropertyMetrics(present, {p.name: 1.0 for p in present}) for _ in stages]
+    models = {stage.model.eval() for stage in stages}
+    graphs = GraphDataset(dataset, last.backbone, dict.fromkeys(present, "mask"))
+    names = [p.name for p in present]
+    outside: list[int] = []
+    done = 0
+    for batch in graph_loader(graphs, loader):
+        unknown = torch.from_numpy(last.normalization.extrapolates(composition_counts(batch)))
+        outside += batch.index[unknown].tolist()
+        on_device = batch.to(last.device)
+        found = {model: model.predict_properties(on_device, names) for model in models}
+        for stage, metric in zip(stages, metrics, strict=True):
+            predictions = stage.with_references(found[stage.model], on_device)
+            metric.update_errors(predictions, on_device.labels, on_device.n_atoms)
+        done += len(batch.n_atoms)
+        if progress is not None:
+            progress("predicting", done, len(dataset))
+    if outside and ENERGY in present:
+        message = outside_in_words(len(outside), len(dataset), dataset.frame(min(outside)))
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return [{k: float(v) for k, v in metric.compute().items()} for metric in metrics]
 
 
 def _say_what_is_left_out(

@@ -8,18 +8,37 @@ from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.model.outside import warn_outside_references
 from mattertune_nb.training.files import write_structures
 from mattertune_nb.training.outcome.models import load_model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from ase import Atoms
 
-def predict_file(run: str | Path, source: Path, target: Path) -> int:
+    from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.doctor.check import Progress
+    from mattertune_nb.model.module import FinetuneModuleBase
+
+
+def predict_file(
+    run: str | Path, source: Path, target: Path, *, progress: Progress | None = None
+) -> int:
     """Write the structures of a file with predicted energies, forces and stresses; return their number.
 
     All other information about a structure is kept; labels under ASE's standard names are replaced by the
     predictions.
+
+    Parameters
+    ----------
+    run
+        The run's directory, or a checkpoint.
+    source, target
+        The structures, and the extended XYZ to write.
+    progress
+        Called with what is done, and how many frames of all.
 
     Raises
     ------
@@ -27,8 +46,6 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
         The structures cannot be read, or contain an element that the backbone does not know, or the target
         cannot be written or is the source.
     """
-    from ase.calculators.singlepoint import SinglePointCalculator
-
     if target.is_dir() or not target.absolute().parent.is_dir():
         reason = "is a folder" if target.is_dir() else "the folder does not exist"
         msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
@@ -39,8 +56,19 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
     model = load_model(run)
     dataset = dataset_config(source).create_dataset()
     check_dataset(dataset, {}, model.backbone.elements)
-    frames = [dataset.frame(i).copy() for i in range(len(dataset))]  # without the calculator
-    for atoms, result in zip(frames, model.property_predictor().predict(frames), strict=True):
+    warn_outside_references(model, dataset)
+    write_structures(target, _predicted(model, dataset, progress))
+    return len(dataset)
+
+
+def _predicted(
+    model: FinetuneModuleBase, dataset: AtomsDataset, progress: Progress | None
+) -> Iterator[Atoms]:
+    """Yield the structures with their predictions, in order."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    for i, result in model.property_predictor().stream(dataset):
+        atoms = dataset.frame(i).copy()  # without the calculator
         for prop in PROPERTIES.values():
             atoms.info.pop(prop.ase, None)
             atoms.arrays.pop(prop.ase, None)
@@ -51,5 +79,6 @@ def predict_file(run: str | Path, source: Path, target: Path) -> int:
                 stored[prop.ase] = result.pop(prop.name)
         results = {PROPERTIES[name].ase: value for name, value in result.items()}
         atoms.calc = SinglePointCalculator(atoms, **results)
-    write_structures(target, frames)
-    return len(frames)
+        yield atoms
+        if progress is not None:
+            progress("predicting", i + 1, len(dataset))
