@@ -168,7 +168,9 @@ def evaluate(
         "stress_key": stress_key or trained.stress,
         "units": trained.units,
     }
-    stages = evaluate_stages(run, dataset_config(data, **keys).create_dataset())
+    with passing_bar() as show:
+        dataset = dataset_config(data, **keys).create_dataset()
+        stages = evaluate_stages(run, dataset, progress=show)
     console.print(error_table(stages, str(data)))
 
 
