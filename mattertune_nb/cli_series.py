@@ -93,8 +93,10 @@ def select(
     ] = None,
 ) -> None:
     """Choose which of many structures to compute next, and write them for DFT."""
+    from mattertune_nb.training.files import check_target
     from mattertune_nb.training.selection import select
 
+    check_target(output, pool)
     found = select(pool, n, by, model, known=known)  # type: ignore[arg-type]  # it says what is allowed
     console.say(found)
     written = found.write(output)

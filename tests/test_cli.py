@@ -327,12 +327,19 @@ def test_predict_to_a_place_that_cannot_be_written(target, morse_run, tmp_path, 
     assert "folder" in capsys.readouterr().err
 
 
+def test_predict_refuses_the_name_of_another_format(morse_run, tmp_path, capsys):
+    copper = morse_run.parent.parent / "copper.xyz"
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("predict", morse_run, copper, tmp_path / "out.traj")
+    assert "out.traj: extended XYZ is written. Name it out.xyz." in capsys.readouterr().err
+
+
 def test_predict_does_not_replace_the_labels_that_it_reads(morse_run, capsys):
     labelled = morse_run.parent.parent / "copper.xyz"
     before = labelled.read_bytes()
     with pytest.raises(SystemExit, match="1"):
         main_in_process("predict", morse_run, labelled, labelled)
-    assert "would replace the labels in it" in capsys.readouterr().err
+    assert "would replace the structures that are read" in capsys.readouterr().err
     assert labelled.read_bytes() == before
 
 

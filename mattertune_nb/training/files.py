@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _UNFINISHED = ".unfinished"
+_EXTENDED_XYZ = (".xyz", ".extxyz", "")
 _MAKING_SECONDS = 60.0
 
 # temporary files are private; make the replacement as readable as any other new file
@@ -108,6 +109,34 @@ def is_without_files(path: Path) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically."""
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def check_target(target: Path, source: Path) -> None:
+    """Refuse a file to write structures to before the work that they need is done.
+
+    Parameters
+    ----------
+    target
+        Extended XYZ to write.
+    source
+        The file or folder whose structures are read, which would be lost.
+
+    Raises
+    ------
+    DataError
+        The target is a folder, lies in one that does not exist, has the name of another format, or is the
+        source.
+    """
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        reason = "is a folder" if target.is_dir() else "the folder does not exist"
+        msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
+    elif target.suffix not in _EXTENDED_XYZ:
+        msg = f"{target}: extended XYZ is written. Name it {target.with_suffix('.xyz').name}."
+    elif target.exists() and source.exists() and target.samefile(source):
+        msg = f"{target}: this would replace the structures that are read. Name another file to write to."
+    else:
+        return
+    raise DataError(msg)
 
 
 def write_structures(path: Path, frames: Iterable[Atoms]) -> None:

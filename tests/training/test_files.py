@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mattertune_nb.training.files import append_line, read_lines, write_text, write_whole
+from mattertune_nb.config.errors import DataError
+from mattertune_nb.training.files import (
+    append_line,
+    check_target,
+    read_lines,
+    write_text,
+    write_whole,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -69,3 +76,20 @@ def test_a_line_that_no_run_writes_is_left_out_and_counted(line, tmp_path):
     read = read_lines(path)
     assert [record["step"] for record in read.records] == [1, 2]
     assert read.damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (".", "is a folder"),
+        ("nowhere/out.xyz", "the folder does not exist"),
+        ("out.db", "Name it out.xyz"),
+        ("in.xyz", "would replace the structures"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, target, message):
+    (tmp_path / "in.xyz").touch()
+    with pytest.raises(DataError, match=message):
+        check_target(tmp_path / target, tmp_path / "in.xyz")
+    for name in ("out.xyz", "out.extxyz", "out"):
+        check_target(tmp_path / name, tmp_path / "in.xyz")

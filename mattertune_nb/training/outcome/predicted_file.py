@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import DataError
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.outside import warn_outside_references
-from mattertune_nb.training.files import write_structures
+from mattertune_nb.training.files import check_target, write_structures
 from mattertune_nb.training.outcome.models import load_model
 
 if TYPE_CHECKING:
@@ -44,15 +43,9 @@ def predict_file(
     ------
     DataError
         The structures cannot be read, or contain an element that the backbone does not know, or the target
-        cannot be written or is the source.
+        cannot be written, see :func:`~mattertune_nb.training.files.check_target`.
     """
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        reason = "is a folder" if target.is_dir() else "the folder does not exist"
-        msg = f"{target}: {reason}. Name a file to write to, in a folder that exists."
-        raise DataError(msg)
-    if target.exists() and source.exists() and target.samefile(source):
-        msg = f"{target}: the predictions would replace the labels in it. Name another file to write to."
-        raise DataError(msg)
+    check_target(target, source)
     model = load_model(run)
     dataset = dataset_config(source).create_dataset()
     check_dataset(dataset, {}, model.backbone.elements)
