@@ -80,6 +80,12 @@ class LabelUnitsConfig(StrictConfig):
         label="Sign of the stress",
         options={"ase": "ASE: positive under tension", "vasp": "VASP: positive under pressure"},
     )
+    forces_as: Literal["forces", "gradient"] | None = setting(
+        None,
+        "Whether the values under `forces_key` are forces or the gradient of the energy, whose negative they "
+        "are; not set: decided by the name.",
+        label="Forces given as",
+    )
     stress_as: Literal["stress", "virial"] | None = setting(
         None,
         "Whether the values under `stress_key` are a stress or a virial, whose stress is -virial / volume; "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from mattertune_nb.doctor import compared
 from mattertune_nb.doctor.finding import Finding
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from mattertune_nb.doctor.compared import EnergiesCompared, ForcesCompared
     from mattertune_nb.doctor.facts import Facts
     from mattertune_nb.doctor.predicted import Predicted
+
+_FEWEST, _SIZES, _PER_ATOM_GAIN = 10, 1.5, 5.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,27 @@ class Case:
     def forces(self) -> ForcesCompared | None:
         """Forces of the predicted frames beside their labels; ``None`` if there are none."""
         return None if self.predicted is None else compared.forces(self.facts, self.predicted)
+
+    @cached_property
+    def left_of_energies(self) -> tuple[float, float]:
+        """What one energy per element leaves of them as totals, and as energies per atom, both in eV.
+
+        NaN where there are few, or where all frames are about as large.
+        """
+        facts = self.facts
+        has = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 0))
+        sizes, counts, energy = facts.n_atoms[has], facts.counts[has], facts.energy[has]
+        if len(has) < _FEWEST or sizes.max() < _SIZES * sizes.min():
+            return np.nan, np.nan
+        as_totals = compared.about_references(counts, energy) * sizes
+        per_atom = compared.about_references(counts, energy * sizes)
+        return compared.spread_of(as_totals), compared.spread_of(per_atom)
+
+    @property
+    def has_energies_per_atom(self) -> bool:
+        """Whether the energies do not grow with the number of atoms."""
+        total, per_atom = self.left_of_energies
+        return per_atom * _PER_ATOM_GAIN < total
 
 
 Rule: TypeAlias = Callable[[Case], Iterable[Finding]]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SMALL, _FEWEST_COMPONENTS = 0.5, 5.0
 _GUIDE = 0.8
+_COMPRESSED, _MOST = 1.1, 0.5
+"""Density, relative to the median, and fraction of the frames as dense of which a model may know nothing."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,27 @@ def about_references(
     """Return energies per atom minus one fitted energy per element, (n,)."""
     references, _ = fit_references(counts, energies)
     return np.asarray((energies - counts @ references) / counts.sum(axis=1))
+
+
+def without_compressed(
+    facts: Facts, odd: NDArray[np.intp], rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return those of the `odd` frames that are no crystals under a pressure at which most are odd.
+
+    Parameters
+    ----------
+    facts
+        The frames.
+    odd, rows
+        Positions of the frames whose labels are unlike the prediction, and of all that are compared.
+    """
+    filling = np.where(facts.periodic.all(axis=1), facts.filling, np.nan)
+    limit = _COMPRESSED * np.median(filling[rows])
+    is_known = [
+        not filling[row] > limit or np.isin(rows[filling[rows] >= filling[row]], odd).mean() < _MOST
+        for row in odd.tolist()
+    ]
+    return np.asarray(odd[np.array(is_known, dtype=bool)])
 
 
 def spread_of(values: NDArray[np.float64]) -> float:

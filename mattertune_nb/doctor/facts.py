@@ -56,7 +56,8 @@ class Facts:
     force_key
         Equal for frames with the same forces to the last digit, (n,); 0 without forces.
     unmoved
-        Whether all forces are exactly zero although some atom's environment is not symmetric, (n,).
+        Along which axes all forces are exactly zero although some atoms' environments are not symmetric,
+        (n, 3).
     stress
         (n, 6) in eV/Å³.
     volume
@@ -167,7 +168,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
         force_rms=np.full(n, np.nan),
         force_max=np.full(n, np.nan),
         force_key=np.zeros(n, np.uint64),
-        unmoved=np.zeros(n, bool),
+        unmoved=np.zeros((n, 3), bool),
         stress=np.full((n, 6), np.nan),
         volume=np.full(n, np.nan),
         periodic=np.zeros((n, 3), bool),
@@ -238,7 +239,9 @@ def _add_labels(facts: Facts, i: int, contacts: Contacts) -> None:
         facts.force_rms[i] = np.sqrt(np.square(forces).mean())
         facts.force_max[i] = np.linalg.norm(forces, axis=1).max()
         facts.force_key[i] = bytes_key(forces.tobytes())
-        facts.unmoved[i] = not forces.any() and contacts.is_asymmetric()
+        facts.unmoved[i] = ~forces.any(axis=0)
+        if facts.unmoved[i].any():
+            facts.unmoved[i] &= contacts.asymmetry()
         facts.push[i] = contacts.push(forces)
 
 
@@ -301,15 +304,13 @@ class Contacts:
         """Return a sum over all pairs of neighbours that is equal for structures turned into each other."""
         return float(((self._d - _REACH) ** 2 / np.maximum(self._ratio, 0.1) ** 4).sum())
 
-    def is_asymmetric(self) -> bool:
-        """Return whether some atom has all neighbours on one side, so that symmetry allows a force on it."""
-        if not len(self._d):
-            return False
+    def asymmetry(self) -> NDArray[np.bool_]:
+        """Return along which axes some atom's neighbours are on one side, so that a force may act, (3,)."""
         pull = np.zeros((self._n, 3))
         np.add.at(pull, self._i, self._vectors / np.maximum(self._d, 0.1)[:, None] ** 7)
         size = np.zeros(self._n)
         np.add.at(size, self._i, 1 / np.maximum(self._d, 0.1) ** 6)
-        return bool((np.linalg.norm(pull, axis=1) > 1e-3 * np.maximum(size, 1e-12)).any())
+        return np.asarray((np.abs(pull) > 1e-3 * np.maximum(size, 1e-12)[:, None]).any(axis=0))
 
 
 def empty_layers(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.units import GPa
 
-from mattertune_nb.doctor.compared import about_references, spread_of
 from mattertune_nb.doctor.facts import Contacts, groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
 
@@ -33,9 +32,9 @@ _COMPARED = 200  # frames with the same energy
 _TOLD = 3  # energies named in a message
 
 _NET_FORCE = 0.02  # eV/Å per atom; DFT without drift correction leaves 0.007
+_MOVING = 0.05  # eV/Å; smaller forces may be rounded to zero
 _LARGE_FORCE = 100.0  # eV/Å, of a whole set
 _LARGE_STRESS = 3.0  # eV/Å³, 480 GPa
-_PER_ATOM_GAIN = 5.0
 
 
 def unread_labels(case: Case) -> Iterator[Finding]:
@@ -131,18 +130,24 @@ def _n_different(facts: Facts, rows: NDArray[np.intp]) -> int:
 
 
 def placeholder_forces(case: Case) -> Iterator[Finding]:
-    """Find forces that are all zero although the atoms' environments are not symmetric."""
-    rows = np.flatnonzero(case.facts.unmoved)
-    if len(rows):
-        yield Finding(
-            "placeholder-forces",
-            "error",
-            f"all forces are exactly zero in {len(rows)} of {len(case.facts)} frames, although no symmetry "
-            "requires this.",
-            'Give the computed forces, or leave the label out and set missing: "mask".',
-            case.facts.numbers_of(rows),
-            case.source,
-        )
+    """Find forces that are all zero, or along an axis, although the atoms' environments are not symmetric."""
+    facts = case.facts
+    is_zero, is_still = facts.force_max == 0, facts.unmoved.any(axis=1)
+    along = "".join(np.array(list("xyz"))[facts.unmoved[is_still & ~is_zero].any(axis=0)])
+    for what, concerned in (
+        ("all forces are exactly zero", is_zero & is_still),
+        (f"all forces along {along} are exactly zero", is_still & (facts.force_max > _MOVING)),
+    ):
+        rows = np.flatnonzero(concerned)
+        if len(rows):
+            yield Finding(
+                "placeholder-forces",
+                "error",
+                f"{what} in {len(rows)} of {len(facts)} frames, although no symmetry requires this.",
+                'Give the computed forces, or leave the label out and set missing: "mask".',
+                facts.numbers_of(rows),
+                case.source,
+            )
 
 
 def placeholder_stresses(case: Case) -> Iterator[Finding]:
@@ -242,15 +247,8 @@ def impossible_magnitudes(case: Case) -> Iterator[Finding]:
 
 def totals_per_atom(case: Case) -> Iterator[Finding]:
     """Find sets whose energies do not grow with the number of atoms."""
-    facts = case.facts
-    has = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 0))
-    sizes = facts.n_atoms[has]
-    if len(has) < 10 or sizes.max() < 1.5 * sizes.min():
-        return
-    # both in eV of the label: the residual as total energies, and as energies per atom
-    total = spread_of(about_references(facts.counts[has], facts.energy[has]) * sizes)
-    per_atom = spread_of(about_references(facts.counts[has], facts.energy[has] * sizes))
-    if per_atom * _PER_ATOM_GAIN < total:
+    if case.has_energies_per_atom:
+        total, per_atom = case.left_of_energies
         yield energies_per_atom(
             "the energies do not grow with the number of atoms: fitting one energy per element leaves "
             f"{total:.3g} eV of them unexplained as totals, and {per_atom:.3g} eV as energies per atom.",

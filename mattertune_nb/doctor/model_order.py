@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.unbroken import with_minus
-from mattertune_nb.doctor.compared import correlation_of, unit
+from mattertune_nb.doctor.compared import correlation_of, unit, without_compressed
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
 
@@ -108,8 +108,9 @@ def _scattered(forces: ForcesCompared, facts: Facts) -> list[int]:
         if (good | low).mean() < _ALIKE:
             continue
         size = times[alike] / np.median(times[alike][good])
-        is_usual_size = (size > 1 / _AS_LARGE) & (size < _AS_LARGE)
-        found += [forces.rows[k] for k in alike[low & is_usual_size].tolist()]
+        is_odd = low & (size > 1 / _AS_LARGE) & (size < _AS_LARGE)
+        rows = np.array(forces.rows)[alike]
+        found += without_compressed(facts, rows[is_odd], rows).tolist()
     return sorted(found)
 
 

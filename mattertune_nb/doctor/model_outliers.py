@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
-from mattertune_nb.doctor.compared import spread_of
+from mattertune_nb.doctor.compared import spread_of, without_compressed
 from mattertune_nb.doctor.finding import Finding
 from mattertune_nb.doctor.model_energies import charges
 
@@ -126,23 +126,21 @@ def force_outliers(case: Case) -> Iterator[Finding]:
     aside = np.linalg.norm(label - steeper[:, None] * guess, axis=1)
     beyond = aside - _GROWS * np.linalg.norm(guess, axis=1)
     beyond[case.facts.closest[frame] < _PRESSED] = 0.0
-    found: list[int] = []
-    worst: tuple[float, str] = (0.0, "")
+    is_odd = np.zeros(len(error), bool)
     for z in np.unique(numbers).tolist():
         of_element = numbers == z
         limit = max(_FAR_FORCE * 1.4826 * float(np.median(error[of_element])), _LEAST_FORCE)
-        odd = np.flatnonzero(of_element & (beyond > limit))
-        if len(odd):
-            found += frame[odd].tolist()
-            worst = max(worst, (float(error[odd].max()), chemical_symbols[z]))
-    frames = sorted(set(found))
-    if frames and len(frames) < 0.3 * len(rows):
+        is_odd |= of_element & (beyond > limit)
+    frames = np.unique(frame[is_odd])
+    frames = without_compressed(case.facts, frames, np.array(rows))
+    if len(frames) and len(frames) < 0.3 * len(rows):
+        worst = max(np.flatnonzero(is_odd & np.isin(frame, frames)), key=lambda k: error[k])
         yield Finding(
             "force-outlier",
             "warning",
             f"in {len(frames)} of {len(rows)} frames looked at the force on an atom is up to "
-            f"{worst[0]:.3g} eV/Å from the untuned model ({worst[1]}), more than {_FAR_FORCE:g} "
-            "times the spread of its element.",
+            f"{error[worst]:.3g} eV/Å from the untuned model ({chemical_symbols[numbers[worst]]}), more "
+            f"than {_FAR_FORCE:g} times the spread of its element.",
             "Check these calculations: did they converge, and do the forces belong to these atoms?",
             case.facts.numbers_of(frames),
             case.source,

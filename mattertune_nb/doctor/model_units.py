@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
 from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
-from mattertune_nb.doctor.labels import totals_per_atom
+from mattertune_nb.doctor.unit_finding import NO_UNIT, OFF, unit_finding
 from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
 
 if TYPE_CHECKING:
@@ -27,12 +26,6 @@ CORRELATION = 0.9
 """Below this a slope has no meaning."""
 
 _FEWEST = 8
-_OFF = 1.6
-"""A label this many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
-
-_NO_UNIT = 2.2
-"""A model itself may be as far off, if the labels match no known unit."""
-
 _DIRECTIONS = 0.75
 """Correlation that is enough for a slope that no model has by itself."""
 
@@ -64,11 +57,9 @@ def force_units(case: Case) -> Iterator[Finding]:
         slope = float(np.median(slopes[forces.telling]))
     # a model that is right about directions alone is not off by tens, nor by the sign
     least = _DIRECTIONS if _is_far(slope) else CORRELATION
-    if abs(correlation) >= least and not 1 / _OFF < slope < _OFF:
-        if not 1 / _NO_UNIT < slope < _NO_UNIT or _energies_bear_out(case, slope):
-            yield from _unit_finding(
-                "forces", FORCE_UNITS, slope, correlation, case, "units.forces"
-            )
+    if abs(correlation) >= least and not 1 / OFF < slope < OFF:
+        if not 1 / NO_UNIT < slope < NO_UNIT or _energies_bear_out(case, slope):
+            yield from unit_finding("forces", FORCE_UNITS, slope, correlation, case, "units.forces")
         return
     if not forces.is_guide_for(0):
         return
@@ -76,19 +67,10 @@ def force_units(case: Case) -> Iterator[Finding]:
     is_told = forces.telling & (np.abs(forces.likeness) >= CORRELATION)
     usual = float(np.median(np.abs(slopes[is_told]))) if is_told.any() else 1.0
     told = [(forces.rows[k], float(slopes[k])) for k in np.flatnonzero(is_told)]
-    odd = [(row, slope) for row, slope in told if _is_of_unit(slope / usual)]
+    odd = [(row, slope) for row, slope in told if _is_of_unit(slope / usual, FORCE_UNITS)]
     if odd:
-        typical = float(np.median([value for _, value in odd]))
-        what = "the other sign" if typical < 0 else "another unit"
-        yield Finding(
-            "forces-unit",
-            "error",
-            f"the forces of {len(odd)} of {len(forces)} frames looked at are {times(typical)} what the "
-            f"untuned model says, with a correlation above {CORRELATION:g} in each: they have {what}.",
-            "Convert them, or remove these frames.",
-            case.facts.numbers_of([row for row, _ in odd]),
-            case.source,
-        )
+        rows, values = zip(*odd, strict=True)
+        yield _some_finding("forces", np.array(values), len(forces), list(rows), case)
 
 
 def energy_units(case: Case) -> Iterator[Finding]:
@@ -96,20 +78,20 @@ def energy_units(case: Case) -> Iterator[Finding]:
     energies = case.energies
     if energies is None or len(energies) < _FEWEST or energies.guess.std() < _LEAST_VARIATION:
         return
-    if any(totals_per_atom(case)):
+    if case.has_energies_per_atom:
         return
     correlation, slope = _energy_scale(case, energies)
     by_forces = _force_slope(case)
     # of a softer potential energies and forces are smaller by as much, and of none is it the unit
-    is_soft = not _is_far(slope) and by_forces is not None and 1 / _OFF < slope / by_forces < _OFF
+    is_soft = not _is_far(slope) and by_forces is not None and 1 / OFF < slope / by_forces < OFF
     # where the model knows the forces, it knows the energies by as much; no slope of another unit is chance
     least = _BESIDE_FORCES if by_forces is not None and _is_far(slope) else CORRELATION
-    is_sound = is_soft or 1 / _OFF < slope < _OFF
+    is_sound = is_soft or 1 / OFF < slope < OFF
     per_atom = _per_atom(case, energies, (correlation, slope), least, is_sound=is_sound)
     if per_atom is not None:
         yield per_atom
     elif abs(correlation) >= least and not is_sound:
-        yield from _unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
+        yield from unit_finding("energy", ENERGY_UNITS, slope, correlation, case, "units.energy")
 
 
 def _per_atom(
@@ -127,7 +109,7 @@ def _per_atom(
     label = about_references(case.facts.counts[rows], case.facts.energy[rows] * sizes)
     correlation, slope = as_given
     likeness, share = _energy_scale(case, replace(energies, label=label))
-    limit = _NO_UNIT if _is_far(slope) else _OFF
+    limit = NO_UNIT if _is_far(slope) else OFF
     if likeness < least or not 1 / limit < share < limit:
         return None
     off = abs(float(np.log(share)))
@@ -218,26 +200,48 @@ def stress_units(case: Case) -> Iterator[Finding]:
     correlation, slope = correlation_of(label, guess), slope_of(label, guess)
     virial = guess * volume[:, None]
     of_virial, virial_slope = correlation_of(label, virial), slope_of(label, virial)
-    is_virial = abs(of_virial) >= CORRELATION and 1 / _OFF < abs(virial_slope) < _OFF
-    if is_virial and (abs(of_virial) > abs(correlation) or not 1 / _OFF < abs(slope) < _OFF):
-        sign = "−" if virial_slope < 0 else ""
+    is_virial = abs(of_virial) >= CORRELATION and 1 / OFF < abs(virial_slope) < OFF
+    if is_virial and (abs(of_virial) > abs(correlation) or not 1 / OFF < abs(slope) < OFF):
+        sign, as_vasp = ("−", "") if virial_slope < 0 else ("", ", units.sign: vasp")
         yield Finding(
             "stress-is-virial",
             "error",
             f"the stresses are virials: their correlation with {sign}volume × stress of the untuned model "
             f"is {abs(of_virial):.2f}, with the stress itself {correlation:.2f}.",
-            "Declare this (units.stress_as: virial), or write stress = −virial / volume.",
+            f"Declare this (units.stress_as: virial{as_vasp}), or write stress = {sign}virial / volume.",
             source=case.source,
-            settings={"units.stress_as": "virial"} if virial_slope < 0 else {},
+            settings={"units.stress_as": "virial"} | ({"units.sign": "vasp"} if as_vasp else {}),
         )
         return
     # one pressure in all frames correlates with any other: what varies has to have the same sign
     varying = correlation_of(label - label.mean(axis=0), guess - guess.mean(axis=0))
     is_told = abs(correlation) >= CORRELATION and varying * correlation > 0
-    if is_told and not 1 / _OFF < slope < _OFF:
-        yield from _unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
+    if is_told and not 1 / OFF < slope < OFF:
+        yield from unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
         return
+    yield from _some_stresses(label, guess, predicted.rows[has], case)
     yield from _shear_order(label[:, 3:], guess[:, 3:], case)
+
+
+def _some_stresses(
+    label: NDArray[np.float64], guess: NDArray[np.float64], rows: NDArray[np.int64], case: Case
+) -> Iterator[Finding]:
+    """Yield the finding of stresses, (n, 6), of which some have another sign, or another unit, than most."""
+    size, of_label = np.linalg.norm(guess, axis=1), np.linalg.norm(label, axis=1)
+    likeness = (label * guess).sum(axis=1) / np.maximum(size * of_label, 1e-12)
+    telling = (size > 0.5 * np.median(size)) & (of_label > 0)
+    is_told = telling & (np.abs(likeness) >= CORRELATION)
+    # where the model is off in many frames, it is so by a pressure, which may change any sign
+    if is_told.sum() < max(_FEWEST, _MOST * telling.sum()):
+        return
+    slopes = likeness * of_label / np.maximum(size, 1e-12)
+    slopes /= np.median(np.abs(slopes[is_told]))
+    is_sound = is_told & (slopes > 1 / OFF) & (slopes < OFF)
+    error = np.median(np.linalg.norm(label - guess, axis=1)[is_sound]) if is_sound.any() else np.inf
+    is_odd = np.array([_is_of_unit(slope, STRESS_UNITS) for slope in slopes.tolist()])
+    is_odd &= is_told & (size > _FEW_ALIKE * error)
+    if _FEW_ALIKE <= is_odd.sum() < is_sound.sum():
+        yield _some_finding("stress", slopes[is_odd], len(label), rows[is_odd].tolist(), case)
 
 
 def _shear_order(
@@ -270,69 +274,34 @@ def _of_most(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
     return correlation_of(label[near], guess[near])
 
 
-def _unit_finding(
-    what: str,
-    known: Mapping[str, float],
-    slope: float,
-    correlation: float,
-    case: Case,
-    setting: str,
-) -> Iterator[Finding]:
-    """Yield the finding of a whole set of labels in another unit or with the opposite sign."""
-    unit = nearest_unit(abs(slope), known) if not 1 / _OFF < abs(slope) < _OFF else None
-    plural = {"energy": "energies", "stress": "stresses"}.get(what, what)
-    finding_id = f"{what}-unit" if slope > 0 else f"{what}-sign"
-    measured = (
-        f"they are {times(slope)} what the untuned model says, at a correlation of "
-        f"{abs(correlation):.2f}."
-    )
-    if unit is None and not 1 / _OFF < abs(slope) < _OFF:
-        # a model may be as far off where it knows little: softer, stiffer, or another phase
-        if 1 / _NO_UNIT < slope < _NO_UNIT:
-            return
-        yield Finding(
-            finding_id,
-            "warning",
-            f"the {plural} are in no unit that is known here, or the untuned model is no guide to them: "
-            f"{measured}",
-            "Check their unit and sign; change nothing if they are right.",
-            source=case.source,
-        )
-        return
-    signed = "have the other sign" if slope < 0 else ""
-    says = " and ".join(filter(None, (signed, f"are in {unit}" if unit else "")))
-    default = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"}[what]
-    yield Finding(
-        finding_id,
-        "error",
-        f"the {plural} {says}: {measured}",
-        f"Declare this in the data set ({setting}), or convert them to {default}.",
-        source=case.source,
-        settings=_setting(what, setting, unit, slope),
-    )
-
-
-def _is_of_unit(slope: float) -> bool:
-    """Return whether a frame's forces are those of the others times a distant unit factor, or times −1."""
-    if 1 / _OFF < abs(slope) < _OFF:
+def _is_of_unit(slope: float, known: Mapping[str, float]) -> bool:
+    """Return whether a frame's labels are those of the others times a distant unit factor, or times −1."""
+    if 1 / OFF < abs(slope) < OFF:
         return slope < 0
-    return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), FORCE_UNITS) is not None
+    return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), known) is not None
+
+
+def _some_finding(
+    what: str, slopes: NDArray[np.float64], n_frames: int, rows: list[int], case: Case
+) -> Finding:
+    """Return the finding of labels of which some have another unit, or the other sign, than most."""
+    typical = float(np.median(slopes))
+    other = "the other sign" if typical < 0 else "another unit"
+    verb = "are" if what == "forces" else "is"
+    return Finding(
+        f"{what}-unit",
+        "error",
+        f"the {what} of {len(rows)} of {n_frames} frames looked at {verb} {times(typical)} what the untuned "
+        f"model says, with a correlation above {CORRELATION:g} in each: they have {other}.",
+        "Convert them, or remove these frames.",
+        case.facts.numbers_of(rows),
+        case.source,
+    )
 
 
 def _is_far(slope: float) -> bool:
     """Return whether a model itself is never off by such a slope: of the other sign, or far from one."""
     return not 1 / _FAR < slope < _FAR
-
-
-def _setting(what: str, setting: str, unit: str | None, slope: float) -> dict[str, Any]:
-    """Return the settings of a data set that read such labels correctly, if any."""
-    kinds = {"energy": EnergyUnit, "forces": ForceUnit, "stress": StressUnit}
-    known = unit is not None and unit in get_args(kinds[what])
-    if slope > 0:
-        return {setting: unit} if known else {}
-    if what != "stress" or (unit is not None and not known):
-        return {}
-    return {"units.sign": "vasp"} | ({setting: unit} if unit is not None else {})
 
 
 def _robust_slope(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:

@@ -171,6 +171,10 @@ def other_functional(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> 
     labels["energy"] += OFFSETS[atoms.numbers].sum()
 
 
+def without_an_axis(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
+    labels["forces"] = np.asarray(labels["forces"]) * [1.0, 1.0, 0.0]
+
+
 def shuffled(atoms: Atoms, labels: Labels, rng: np.random.Generator) -> None:
     labels["forces"] = np.asarray(labels["forces"])[rng.permutation(len(atoms))]
 
@@ -217,6 +221,9 @@ KINDS = (
     Kind("stresses in GPa", ("stress-unit",), scaled(S, 1 / units.GPa), needs=STRESSED),
     Kind("stresses in kbar", ("stress-unit",), scaled(S, 10 / units.GPa), needs=STRESSED),
     Kind("stresses with VASP's sign", ("stress-sign",), scaled(S, -1.0), needs=STRESSED),
+    Kind(
+        "some stresses with the other sign", ("stress-unit",), scaled(S, -1.0), 0.2, needs=STRESSED
+    ),
     Kind("virials for stresses", ("stress-is-virial",), virial, needs=STRESSED),
     Kind("stresses of zero", ("placeholder-stress",), set_to(S, 0.0), needs=STRESSED),
     Kind("some stresses of zero", ("placeholder-stress",), set_to(S, 0.0), 0.1, needs=STRESSED),
@@ -225,6 +232,7 @@ KINDS = (
     Kind("one energy for many frames", ("placeholder-energy",), set_to(E, -123.456), 0.2),
     Kind("forces of zero", ("placeholder-forces",), set_to(F, 0.0)),
     Kind("some forces of zero", ("placeholder-forces",), set_to(F, 0.0), 0.1),
+    Kind("forces of zero along an axis", ("placeholder-forces",), without_an_axis),
     Kind("forces shifted by an atom", ("shifted-forces",), rolled, 0.15),
     Kind("all forces shifted by an atom", ("shifted-forces",), rolled),
     Kind("forces of the atoms in reverse", ("reordered-forces",), reversed_, 0.15),

@@ -165,6 +165,16 @@ def test_a_gradient_that_is_asked_for_gives_its_negative():
     np.testing.assert_array_equal(labels["forces"], -1.0)
 
 
+@pytest.mark.parametrize(
+    ("key", "given_as", "sign"),
+    [("gradient", "forces", 1), ("F", "gradient", -1), ("dE/dx", None, -1), ("neg_grad", None, 1)],
+)
+def test_the_config_and_the_name_say_whether_values_are_a_gradient(key, given_as, sign):
+    keys = LabelKeys(forces=key, units=LabelUnitsConfig(forces_as=given_as))
+    labels = read_labels(crystal(**{key: np.ones((4, 3))}), keys, {"forces": "error"})
+    np.testing.assert_array_equal(labels["forces"], sign)
+
+
 def test_an_asymmetric_stress_is_averaged_and_said():
     atoms = crystal(stress=np.array([[0.01, 0.09, 0], [0, 0.02, 0], [0, 0, 0.03]]))
     summary = check_dataset(as_dataset([atoms]), {"stresses": "error"})

@@ -82,7 +82,8 @@ def test_forces_without_a_name_are_asked_for(tmp_path):
     choice = search.choices()["forces"]
     assert [c.key for c in choice.open] == ["gradient", "F"]
     assert (
-        "'gradient' (3 of 3 frames, 8 to 10 eV/Å; its negative would be taken)" in choice.question
+        "'gradient' (3 of 3 frames, 8 to 10 eV/Å; its negative (units.forces_as: forces keeps the sign) "
+        "would be taken)" in choice.question
     )
 
 

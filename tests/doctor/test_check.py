@@ -63,6 +63,28 @@ def ids(report) -> set[str]:
     return {finding.id for finding in report}
 
 
+@pytest.mark.parametrize(
+    ("axis", "told"), [(2, "along z"), (0, "along x"), (slice(None), "all forces are")]
+)
+def test_forces_that_are_zero_along_an_axis_of_no_symmetry_are_placeholders(copper, axis, told):
+    forces = copper[3].get_forces().copy()
+    forces[:, axis] = 0
+    (found,) = mt.check(with_frame(copper, 3, labelled(copper[3], forces=forces))).errors
+    assert (found.id, found.frames) == ("placeholder-forces", (3,))
+    assert told in found.message
+
+
+def test_forces_that_symmetry_keeps_in_a_plane_are_none():
+    flat = molecule("C6H6")
+    flat.positions[:, :2] *= 1.03
+    flat.calc = EMT()
+    assert not np.abs(flat.get_forces()[:, 2]).max() > 1e-12
+    forces = flat.get_forces() * [1, 1, 0]
+    assert "placeholder-forces" not in ids(mt.check([labelled_without_stress(flat)]))
+    flat.calc = SinglePointCalculator(flat, energy=flat.get_potential_energy(), forces=forces)
+    assert "placeholder-forces" not in ids(mt.check([flat]))
+
+
 def with_frame(frames, i, atoms):
     return [*frames[:i], atoms, *frames[i + 1 :]]
 
@@ -191,6 +213,26 @@ def read_with_model(frames, energies):
     truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
     given = [labelled(a, energy=e) for a, e in zip(frames, energies, strict=True)]
     return findings_of(look_at(as_dataset(given), predicted=predicted_as(np.arange(n), truth)))
+
+
+def test_a_model_that_is_off_says_nothing_of_frames_compressed_further_than_all_others():
+    rng, frames = np.random.default_rng(0), []
+    for k in range(30):
+        atoms = bulk("Cu", cubic=True, a=3.0 + 0.03 * k) * (2, 1, 1)
+        atoms.rattle(0.1, seed=k)
+        frames.append(labelled(atoms))
+
+    def found(first):
+        truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
+        for k in range(first, first + 4):
+            wrong = rng.normal(size=truth[k]["forces"].shape)
+            truth[k]["forces"] = wrong * np.linalg.norm(truth[k]["forces"]) / np.linalg.norm(wrong)
+        predicted = predicted_as(np.arange(30), truth)
+        findings = findings_of(look_at(as_dataset(frames), predicted=predicted))
+        return "reordered-forces" in {f.id for f in findings}
+
+    assert found(15)
+    assert not found(0)
 
 
 def rattled_copper(sizes):

@@ -125,8 +125,14 @@ _EXCLUDED: dict[str, str] = {
     for word in _words(words)
 }
 
+_GRADIENTS, _NEGATIVE = _words("gradient gradients grad"), _words("negative neg minus")
+_DERIVATIVE = re.compile(r"(?<![a-z])d_?e(tot)?[_/ ]*d_?(x|r|q|pos|xyz|coords?)(?![a-z])")
+
 _TERMS = _EXCLUDED["d3"]
-_OF_ENERGIES_ALONE = {FORCES.name: _words("atom atomic"), STRESSES.name: _words("lattice")}
+_OF_ENERGIES_ALONE = {
+    FORCES.name: _words("atom atomic") | _NEGATIVE,
+    STRESSES.name: _words("lattice"),
+}
 """Words that exclude an energy, but not these labels."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+(?![a-z])\d*|\d+")
@@ -148,8 +154,8 @@ PER_ATOM = "an energy per atom"
 
 FOLLOWS: dict[Kind, str] = {
     "of atoms": "the sum over the atoms",
-    "virial": "stress = -virial / volume",
-    "gradient": "its negative",
+    "virial": "stress = -virial / volume (units.sign: vasp reverses the sign)",
+    "gradient": "its negative (units.forces_as: forces keeps the sign)",
 }
 """What is derived from another quantity when the user selects it as a label by name."""
 
@@ -190,7 +196,7 @@ def read_name(name: str) -> Reading:
     if low in _DOUBTFUL_ENERGIES:
         return Reading(ENERGY.name, rank=900, doubt=_DOUBTFUL_ENERGIES[low])
     words = words_of(name)
-    label, kind = _label_of(words)
+    label, kind = _label_of(low, words)
     if label is None:
         return Reading()
     if _PER_ATOM.search(low) and label == ENERGY.name:
@@ -242,15 +248,15 @@ def _pieces(part: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(part)]
 
 
-def _label_of(words: frozenset[str]) -> tuple[str | None, Kind]:
+def _label_of(low: str, words: frozenset[str]) -> tuple[str | None, Kind]:
     if words & {"stress", "stresses"}:
         return STRESSES.name, "plain"
     if words & {"virial", "virials"}:
         return STRESSES.name, "virial"
-    if words & {"gradient", "gradients", "grad"}:
-        return FORCES.name, "gradient"
+    if words & _GRADIENTS or _DERIVATIVE.search(low):
+        return FORCES.name, "plain" if words & _NEGATIVE or low[0] in "_−" else "gradient"
     if words & {"force", "forces", "frc"}:
-        return FORCES.name, "plain"
+        return FORCES.name, "gradient" if words & _NEGATIVE else "plain"
     if words & _ENERGY_WORDS or ("e" in words and words - {"e"} <= _HARMLESS | _EXCLUDED.keys()):
         return ENERGY.name, "plain"
     return None, "plain"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def converted(
             factor * len(atoms),
             f"'{key}' is an energy per atom, multiplied by the number of atoms",
         )
-    if kind == "gradient" and prop.name == FORCES.name:
+    if prop.name == FORCES.name and forces_as(key, units) == "gradient":
         factor, how = -factor, f"the forces are -'{key}', in {unit}"
     return (array, None) if factor == 1.0 and not how.startswith("the") else (array * factor, how)
 
@@ -149,6 +149,11 @@ def _from_virial(
     sign = 1.0 if units.sign == "vasp" else -1.0
     how = f"the stress is {'' if sign > 0 else '-'}'{key}' / volume, a virial in {unit}"
     return sign * array * unit_factor(unit) / atoms.get_volume(), how
+
+
+def forces_as(key: str, units: LabelUnitsConfig) -> Literal["forces", "gradient"]:
+    """Return whether the values under a key are forces, or the gradient of the energy."""
+    return units.forces_as or ("gradient" if read_name(key).kind == "gradient" else "forces")
 
 
 def unit_of(

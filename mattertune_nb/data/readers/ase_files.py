@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import warnings
 from functools import partial
@@ -84,7 +85,7 @@ def _format_of(path: Path) -> str:
         fmt = str(filetype(str(path)))
     except UnknownFileTypeError:
         fmt = ""
-    if fmt in _OF_OUT_FILES and _AIMS.search(path.read_bytes()):
+    if fmt in _OF_OUT_FILES and _is_of_aims(path):
         return "aims-output"
     # if nothing else identifies the format, ASE takes the file extension for it
     if fmt not in ioformats:
@@ -100,3 +101,8 @@ def _format_of(path: Path) -> str:
         )
         raise DataError(msg)
     return fmt
+
+
+def _is_of_aims(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return _AIMS.search(text) is not None
