@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
 
@@ -22,7 +23,7 @@ _SAMPLE, _FEWEST = 24, 3
 _NEAREST, _FARTHEST = 0.7, 1.3
 """Distance between the two nearest atoms relative to the sum of their covalent radii, in sound structures."""
 
-_GAP = 3.5  # Å, of an empty layer in a crystal or liquid
+_GAP, _VACUUM = 3.5, 8.0  # Å, above which a layer is empty, and is meant to be
 _MOST, _FEW = 0.8, 0.2
 _NOBLE = (2, 10, 18, 36, 54)
 
@@ -41,8 +42,8 @@ def length_units(case: Case) -> Iterator[Finding]:
     usable = usable[facts.counts[usable][:, _NOBLE].sum(axis=1) == 0]
     rows = usable[evenly_spread(len(usable), _SAMPLE)]
     # the structures as they stand were already examined; if they are sound no frame is read again
-    nearest, gap = facts.closest[rows], facts.gaps[rows].max(axis=1)
-    is_dense = ~(facts.periodic[rows].all(axis=1) & (gap >= _GAP))
+    nearest = facts.closest[rows]
+    is_dense = ~facts.periodic[rows].all(axis=1) | _is_filled(facts.gaps[rows])
     as_is = (
         float(np.mean((nearest > _NEAREST) & (nearest < _FARTHEST) & is_dense))
         if len(rows)
@@ -65,6 +66,12 @@ def length_units(case: Case) -> Iterator[Finding]:
         )
 
 
+def _is_filled(gaps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether the empty layers along the axes, (..., 3), are those of a crystal, a slab or a wire."""
+    is_full = gaps < _GAP
+    return np.asarray((is_full | (gaps >= _VACUUM)).all(axis=-1) & is_full.any(axis=-1))
+
+
 def _share(frames: list[Atoms], of_positions: float, of_cell: float) -> float:
     """Return the fraction of structures that are sound with scaled positions and cells."""
     return float(np.mean([_is_sound(atoms, of_positions, of_cell) for atoms in frames]))
@@ -80,7 +87,7 @@ def _is_sound(atoms: Atoms, of_positions: float, of_cell: float) -> bool:
         return of_cell == of_positions
     gaps, _ = empty_layers(scaled)
     # a molecule in the middle of a box also fits a smaller one
-    return bool(gaps.max() < _GAP) and (
+    return bool(_is_filled(gaps)) and (
         of_cell == of_positions or of_cell == 1.0 or empty_layers(atoms)[1]
     )
 

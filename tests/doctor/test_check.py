@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import units
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -489,6 +489,49 @@ def test_energies_of_the_next_frame_are_told_without_a_model(copper):
     (finding,) = mt.check(shifted).errors
     assert finding.id == "shifted-energies"
     assert "stands 1 place after it" in finding.message
+
+
+def test_scans_of_two_crystals_after_each_other_are_smooth():
+    frames = [labelled(bulk("Cu", a=3.2 + 0.06 * k)) for k in range(20)]
+    frames += [labelled(bulk("Cu", "bcc", a=2.6 + 0.04 * k)) for k in range(20)]
+    energies = np.array([a.get_potential_energy() for a in frames])
+    truth = [
+        {"energy": e, "forces": a.get_forces()}
+        for a, e in zip(frames, np.roll(energies, 1), strict=True)
+    ]
+    case = look_at(as_dataset(frames), predicted=predicted_as(np.arange(40), truth))
+    assert "shifted-energies" not in {f.id for f in findings_of(case)}
+
+
+@pytest.mark.parametrize("is_guide", [True, False])
+def test_two_settings_are_told_by_a_model_that_knows_the_forces(is_guide):
+    rng, frames = np.random.default_rng(0), rattled_copper((1, 2))
+    truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
+    for prediction in [] if is_guide else truth:
+        prediction["forces"] = rng.permuted(prediction["forces"], axis=None)
+    given = [
+        labelled(a, energy=a.get_potential_energy() + 0.4 * len(a) * (k % 3 == 0))
+        for k, a in enumerate(frames)
+    ]
+    case = look_at(as_dataset(given), predicted=predicted_as(np.arange(len(frames)), truth))
+    assert ("mixed-settings" in {f.id for f in findings_of(case)}) == is_guide
+
+
+def test_a_layer_in_bohr_is_told_and_one_in_angstrom_is_none():
+    frames = []
+    for seed in range(12):
+        atoms = fcc111("Cu", (2, 2, 1), vacuum=9.0, periodic=True)
+        atoms.rattle(0.05, seed=seed)
+        frames.append(labelled(atoms))
+    assert not len(mt.check(frames))
+    in_bohr = []
+    for known in frames:
+        atoms = known.copy()
+        atoms.set_cell(known.cell.array / units.Bohr, scale_atoms=True)
+        atoms.calc = SinglePointCalculator(atoms, **known.calc.results)
+        in_bohr.append(atoms)
+    (finding,) = mt.check(in_bohr)
+    assert finding.message.startswith("the positions and cell are in Bohr")
 
 
 @pytest.mark.parametrize(
