@@ -114,6 +114,26 @@ def test_duplicates_are_on_one_side_whatever_their_labels(rule):
     assert bool(sizes) == (rule in ("blocks", "groups", "composition", "similarity"))
 
 
+def test_it_is_said_where_a_number_takes_parts_nearer_to_those_asked_for():
+    def frames(*counts):
+        found = rattled(sum(counts))
+        for k, atoms in enumerate(found):
+            atoms.info["set"] = int(np.searchsorted(np.cumsum(counts), k, side="right"))
+        return found
+
+    def told(found):
+        return [note for note in found.notes if "as a number" in note]
+
+    ten = [
+        division(frames(*[4] * 10), split="groups", group_key="set", shuffle_seed=k)
+        for k in range(8)
+    ]
+    far = [found for found in ten if len(found.parts["train"]) != 32]
+    assert far
+    assert all("train_split: 32 takes 32" in told(found)[0] for found in far)
+    assert not told(division(frames(38, 2), split="groups", group_key="set"))
+
+
 def as_written(atoms, digits):
     """Return a structure as another program writes it: rounded, wrapped, with its atoms in another order."""
     again = atoms.copy()

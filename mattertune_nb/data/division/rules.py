@@ -19,6 +19,7 @@ from mattertune_nb.data.division.dividing import (
     keep_together,
     place,
 )
+from mattertune_nb.data.division.part_sizes import Sizes
 from mattertune_nb.data.division.similar import clusters
 from mattertune_nb.data.division.trajectory import is_trajectory
 from mattertune_nb.data.near import near_structures
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from mattertune_nb.data.content import FrameKeys
     from mattertune_nb.data.dataset import AtomsDataset
-    from mattertune_nb.data.division.part_sizes import Sizes
 
 
 def divide(
@@ -100,7 +100,19 @@ def divide(
         together = " and repeated frames stay together" if n_repeated else ""
         why = f"each {kept_whole} stays whole{together}"
         notes.append(f"{got} frames instead of {asked}, because {why}")
+        notes += _nearer(units, sizes, taken[0])
     return Division(_parts(part, sizes), rule, tuple(f"{dataset.name}: {note}." for note in notes))
+
+
+def _nearer(units: Units, sizes: Sizes, n_train: int) -> list[str]:
+    """Return advice where numbers instead of fractions take parts much nearer to what was asked."""
+    asked = sizes.counts[0]
+    by_number = int((place(units, Sizes(sizes.counts)) == 0).sum())
+    if sizes.shares is None or 2 * abs(by_number - asked) >= abs(n_train - asked):
+        return []
+    return [
+        f"as a number, train_split: {asked} takes {by_number}, but frames added later may move others"
+    ]
 
 
 def by_number(n: int, sizes: Sizes, seed: int) -> Division:
