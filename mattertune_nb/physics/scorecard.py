@@ -37,6 +37,8 @@ CHECK_TITLES = {
 """Title of each check, by name."""
 
 _MARKS: dict[Status, str] = {"pass": "✓", "warn": "!", "fail": "✗", "skipped": "–"}
+_CELL = "text-align:left;white-space:normal;padding:1px 10px 1px 0"
+
 # readable on white and on dark grey
 _COLORS: dict[Status, str] = {
     "pass": "#2ca02c",
@@ -121,8 +123,10 @@ class Scorecard:
     def to_html(self) -> str:
         """Return the card as a table."""
         heads = ("", "check", "untuned", "tuned", "labels", "why")
-        top = "".join(f'<th scope="col" style="text-align:left">{head}</th>' for head in heads)
-        rows = "".join(f"<tr>{''.join(map(_cell, _cells(line)))}</tr>" for line in self.lines)
+        cells = [_cells(line) for line in self.lines]
+        told = [k for k, head in enumerate(heads) if not head or any(row[k] for row in cells)]
+        top = "".join(f'<th scope="col" style="{_CELL}">{heads[k]}</th>' for k in told)
+        rows = "".join(f"<tr>{''.join(_cell(row[k]) for k in told)}</tr>" for row in cells)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>{notes}"
 
@@ -189,4 +193,4 @@ def _cells(line: Line) -> list[str]:
 
 
 def _cell(content: str) -> str:
-    return f'<td style="text-align:left;white-space:normal">{unbroken(content)}</td>'
+    return f'<td style="{_CELL}">{unbroken(content)}</td>'

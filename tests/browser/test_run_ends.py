@@ -18,6 +18,7 @@ def test_after_a_restart_of_the_kernel_nothing_claims_to_be_running(notebook):
         START,
         "mt.runs()",
         "run = mt.Run.attach('runs/lost')\nrun.dashboard()",
+        "run.wait()",
     )
     for cell in (0, 1):
         notebook.run(cell)
@@ -26,8 +27,14 @@ def test_after_a_restart_of_the_kernel_nothing_claims_to_be_running(notebook):
     notebook.run(2)
     table.locator("tr", has_text="lost").get_by_text("running", exact=True).wait_for()
     assert not view.get_by_text("disconnected").is_visible()
+    notebook.run(4, wait=False)
+    line = notebook.output(4)
+    at_work = line.get_by_text("running, step").filter(visible=True)
+    at_work.wait_for()
     restart_kernel(notebook)
     view.get_by_text("disconnected: run the cell again").wait_for()
+    line.get_by_text("disconnected: run the cell again").wait_for()
+    assert at_work.count() == 0
     notebook.picture("disconnected")
     assert not view.get_by_text("running", exact=True).is_visible()
     assert not view.get_by_text("structures/s").is_visible()

@@ -19,6 +19,8 @@ from mattertune_nb.widgets.page.style import error_html, note_html
             "about 14_min (100 epochs × 8_s), 1.1_GB; 6_%",
         ),
         ("0.3 meV/atom/ps from 300 K", "0.3_meV/atom/ps from 300_K"),
+        ("0 meV/atom, 6.3e-12 meV/Å", "0_meV/atom, 6.3e−12_meV/Å"),
+        ("lr is 1e-05, over 12 frames", "lr is 1e-05, over 12 frames"),
         ("12 frames, epoch 3 has a minimum", "12 frames, epoch 3 has a minimum"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -98,6 +99,11 @@ def test_names_in_a_card_are_shown_as_text():
     shown = Scorecard("a", [Line("nve", "fail", reason="<script>x")], ["<b>"]).to_html()
     assert "<script>" not in shown
     assert "&lt;b&gt;" in shown
+    # a column that says nothing is left out
+    assert ">why</th>" in shown
+    assert not {">untuned</th>", ">tuned</th>", ">labels</th>"} & set(
+        re.findall(">[a-z]*</th>", shown)
+    )
 
 
 def test_the_command_prints_the_card_and_fails_where_a_check_does(run):

@@ -10,6 +10,8 @@ import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.physics.scorecard import CHECK_TITLES, Scorecard, read_scorecard
+from mattertune_nb.widgets.page.controls import shared
+from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
@@ -30,8 +32,9 @@ class ScorecardView:
         self._run = run
         self._thread: threading.Thread | None = None
         self._is_cancelled = threading.Event()
+        fitting = shared(W.Layout, width="auto")
         self.boxes = {
-            name: W.Checkbox(True, description=title, indent=False, layout=W.Layout(width="300px"))
+            name: W.Checkbox(True, description=title, indent=False, layout=fitting)
             for name, title in CHECK_TITLES.items()
         }
         self.start_button = W.Button(
@@ -42,11 +45,12 @@ class ScorecardView:
         self.cancel_button = W.Button(description="Cancel", icon="stop", disabled=True)
         self.start_button.on_click(lambda _: self.start())
         self.cancel_button.on_click(lambda _: self._is_cancelled.set())
-        self._progress = W.IntProgress(0, 0, 1, layout=W.Layout(width="200px", visibility="hidden"))
-        self._said = W.HTML()
+        self._progress = W.IntProgress(0, 0, 1, layout=W.Layout(width="200px", display="none"))
+        self._said = W.HTML(layout=shared(W.Layout, flex="0 1 auto"))
         self._card = W.HTML()
-        boxes = W.HBox(list(self.boxes.values()), layout=W.Layout(flex_flow="row wrap"))
-        line = W.HBox([self.start_button, self.cancel_button, self._said, self._progress])
+        columns = "repeat(auto-fill, minmax(min(270px, 100%), 1fr))"
+        boxes = W.GridBox(list(self.boxes.values()), layout={"grid_template_columns": columns})
+        line = W.HBox([self.start_button, self.cancel_button, self._progress, self._said])
         self.widget = W.VBox([boxes, line, self._card])
         self.clear()
 
@@ -88,7 +92,9 @@ class ScorecardView:
             self._thread.join()
 
     def _check(self, chosen: list[str]) -> None:
-        self._progress.layout.visibility = "visible"
+        self._progress.max, self._progress.value = max(len(chosen), 1), 0
+        self._progress.layout.display = None
+        self._said.value = "Reading the model and its structures …"
         try:
             everything = len(chosen) == len(self.boxes)
             card = self._run.validate(
@@ -98,9 +104,9 @@ class ScorecardView:
             )
             self._show(card)
         except MatterTuneError as exc:
-            self._said.value = f'<span role="alert">{html.escape(str(exc))}</span>'
+            self._said.value = error_html(str(exc), css="mt-alert")
         finally:
-            self._progress.layout.visibility = "hidden"
+            self._progress.layout.display = "none"
             self.start_button.disabled, self.cancel_button.disabled = False, True
 
     def _tell(self, name: str, done: int, total: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, while_connected
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
 from mattertune_nb.widgets.page.still import LIVE, still
@@ -35,7 +36,7 @@ class CellLine:
         """
         shown = {"text/html": line, "text/plain": plain}
         if self._widget is not None:
-            self._widget.value = line
+            self._widget.value = CONNECTION_STYLE + while_connected(line)
         elif self._handle is not None:
             self._handle.update(shown, raw=True)
         else:
@@ -43,8 +44,10 @@ class CellLine:
 
     def end(self, line: str, plain: str) -> None:
         """Show the last line; the parameters are those of :meth:`tell`."""
-        self.tell(line, plain)
-        if self._widget is not None:
+        if self._widget is None:
+            self.tell(line, plain)
+        else:
+            self._widget.value = line
             # it lives on for pages opened meanwhile, until the cell is executed again
             self._widget = None
             self.tell(line, plain)
@@ -56,7 +59,7 @@ class CellLine:
         if not has_front_end():
             self._handle = display(shown, raw=True, display_id=True)
             return
-        self._widget = _Line(shown["text/html"])
+        self._widget = _Line(CONNECTION_STYLE + while_connected(shown["text/html"]))
         bundle = dict(self._widget._repr_mimebundle_()) | shown
         self._handle = display(bundle, raw=True, display_id=True)
         self._still = display(

@@ -28,7 +28,7 @@ from mattertune_nb.widgets.views.parity_colors import (
     element_legend,
 )
 from mattertune_nb.widgets.views.parity_data import by_element, parity_numbers
-from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure, short_source
+from mattertune_nb.widgets.views.parity_figure import N_WORST, WIDTH, ParityFigure
 from mattertune_nb.widgets.views.parity_picture import draw_parity
 from mattertune_nb.widgets.views.spread import SpreadView
 from mattertune_nb.widgets.views.structure_view import ForcePredictor, StructureView
@@ -250,10 +250,9 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             self._chosen = row
             self.plot.mark(row)
             frame, atom = int(shown.frame[row]), int(shown.atom[row])
-            self._words.value = (
-                f'<b aria-live="polite">{html.escape(unbroken(shown.sentence(row)))}</b><br>'
-                f"{html.escape(short_source(self.dataset, frame))}"
-            )
+            # the structure below says of which frame
+            words = html.escape(unbroken(shown.sentence(row)))
+            self._words.value = f'<b aria-live="polite">{words}</b>'
         self.structure.show(frame, atom=atom if atom >= 0 else None)
 
     def _on_slider(self, change: Any) -> None:

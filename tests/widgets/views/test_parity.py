@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -16,6 +17,7 @@ from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import AtomsDataset
 from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.outcome.evaluation import evaluate
+from mattertune_nb.widgets.page.lifetime import parts
 from mattertune_nb.widgets.views.parity import ParityView
 from mattertune_nb.widgets.views.parity_data import ParityData
 from mattertune_nb.widgets.views.parity_figure import N_BINS, N_WORST, short_source
@@ -69,7 +71,9 @@ def test_a_point_that_is_clicked_is_ringed_and_its_atom_marked_and_named(view, d
     told = f"{label:.0f}" if abs(label) >= 1000 else f"{label:.3g}"
     assert f"{symbol} 5, Fy: label {told}, prediction " in words
     assert "meV/Å" in words.replace("\u2060", "")
-    assert "ethanol_test.xyz, frame 4" in words
+    # the frame is named once
+    texts = [part.value for part in parts(view) if isinstance(part, W.HTML)]
+    assert " ".join(texts).count("ethanol_test.xyz, frame 4") == 1
     assert view.structure.slider.value == 4
     assert view.structure.frame_shown.marked == 5
     ring = trace(view, "chosen")
