@@ -97,6 +97,29 @@ def test_every_view_is_the_same_after_a_reload_and_in_a_second_tab(notebook, bro
     second.close()
 
 
+LATE = """const wait = window.setTimeout;
+window.setTimeout = (then, ms, ...rest) => wait(then, ms === 100 ? 4000 : ms, ...rest);"""
+"""Lets a page ask for a widget at once and then after 4 s alone, as one that is busy meanwhile."""
+
+
+def test_widgets_on_which_a_busy_page_has_given_up_are_shown_all_the_same(notebook):
+    notebook.open(TRAIN.format(name="given-up", epochs=1) + "\nrun.dashboard()", "mt.TunerForm()")
+    for cell in (0, 1):
+        notebook.run(cell)
+    parts = (
+        notebook.output(0).get_by_text("Validation").first,
+        notebook.output(1).locator(".mt-run-form"),
+    )
+    for part in parts:
+        part.wait_for(timeout=60_000)
+    notebook.page.add_init_script(LATE)
+    reload(notebook)
+    for part in parts:
+        part.wait_for(timeout=60_000)
+    assert notebook.page.get_by_text("model not found").count() == 0
+    assert any("widget model not found" in error for error in notebook.errors)
+
+
 def test_a_dashboard_that_is_reloaded_during_a_run_goes_on(notebook):
     notebook.open(
         SMALL.format(name="goes-on", epochs=400) + "run = mt.MatterTuner(config).start()",

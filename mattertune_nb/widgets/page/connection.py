@@ -24,13 +24,25 @@ button.mt-busy.jupyter-widgets-disconnected::after { content: 'Disconnected'; fo
 
 
 class Connection(anywidget.AnyWidget):  # type: ignore[misc]
-    """Invisible: marks the page's widgets when the kernel has died or was restarted by hand."""
+    """Invisible: marks the page's widgets when the kernel has died or was restarted by hand.
+
+    Where a page that was reloaded has given up on widgets, it has them shown again.
+    """
 
     _esm = Path(__file__).with_suffix(".js")
 
     @traitlets.default("layout")  # type: ignore[untyped-decorator]
     def _layout(self) -> Any:
         return shared(W.Layout)
+
+
+_kept: list[Connection] = []
+
+
+def keep_connection() -> None:
+    """Have a connection on each page that shows widgets, also where none of them holds one."""
+    if not _kept or _kept[0].comm is None:
+        _kept[:] = [Connection()]
 
 
 def while_connected(inner: str, lost: str = LOST) -> str:

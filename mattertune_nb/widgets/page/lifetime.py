@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.ipython import ipython_shell
+from mattertune_nb.widgets.page.connection import keep_connection
 from mattertune_nb.widgets.page.controls import is_shared
+from mattertune_nb.widgets.page.front_end import has_front_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +47,8 @@ def remember(widget: Any) -> None:
     where = _execution()
     if where is None:
         return
+    if has_front_end():
+        keep_connection()
     cell, execution = where
     last, earlier = _shown.get(cell, (None, []))
     kept = earlier if last == execution else []

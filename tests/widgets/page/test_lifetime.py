@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets
 import pytest
 
-from mattertune_nb.widgets.page import lifetime
+from mattertune_nb.widgets.page import connection, lifetime
 
 
 class Shown(lifetime.ClosedOnRerun, ipywidgets.VBox):
@@ -77,3 +77,23 @@ def test_without_a_cell_nothing_is_closed(monkeypatch):
     lifetime.remember(widget)
     lifetime.remember(Shown())
     assert not widget.closed
+
+
+def test_each_page_with_widgets_has_a_connection_that_lives_on(execute, monkeypatch):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "0")
+    monkeypatch.setattr(connection, "_kept", [])
+    execute("a", Shown())
+    (first,) = connection._kept
+    execute("a", Shown())
+    assert connection._kept == [first]
+    assert first.comm is not None
+    first.close()  # as of all widgets
+    execute("a", Shown())
+    assert connection._kept[0].comm is not None
+
+
+def test_a_script_has_none(execute, monkeypatch):
+    monkeypatch.setenv("MATTERTUNE_NB_PLAIN", "1")
+    monkeypatch.setattr(connection, "_kept", [])
+    execute("a", Shown())
+    assert connection._kept == []
