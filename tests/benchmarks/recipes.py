@@ -54,6 +54,10 @@ RECIPES: dict[str, list[str]] = {
     "replay": ["trainer.replay={}"],
     "replay, one for one": KEEP,
     "replay, one for one, and EWC": [*KEEP, "trainer.ewc.weight=1"],
+    "replay, one for one, and L2-SP": [*KEEP, "trainer.l2_sp.weight=0.001"],
+    "replay, one for one, and a lower rate": [*KEEP, "model.optimizer.lr=0.0005"],
+    "EWC and a lower rate": ["trainer.ewc.weight=1", "model.optimizer.lr=0.0005"],
+    "EWC, weight 10": ["trainer.ewc.weight=10"],
     "replay, one for one, and LoRA": [*KEEP, "model.lora.rank=8", "model.optimizer.lr=0.005"],
 }
 """The settings that each one changes; the first is what the others are compared with."""

@@ -8,7 +8,7 @@ import signal
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 
 import mattertune_nb as mt
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS = 20.0
-"""After so many an input is taken to hang whoever reads it; a machine that others use is slow at times."""
+"""CPU time after which an input is taken to hang whoever reads it."""
+WAIT = 300.0
+"""The same for time that passes in waiting; a machine that others use is slow at times."""
 MEMORY = 4e9
 """Bytes that reading a few hundred may take, beyond those that are taken before."""
 LONGEST = 600
@@ -34,7 +36,11 @@ def fuzz(
             check(*values)
 
     search = settings(
-        settings.get_profile("steady"), max_examples=examples, derandomize=examples < 1000
+        settings.get_profile("steady"),
+        max_examples=examples,
+        derandomize=examples < 1000,
+        # explaining a failure traces each line, which takes longer than the limits allow
+        phases=set(Phase) - {Phase.explain},
     )
     search(given(st.tuples(*strategies))(checked))()
 
@@ -60,13 +66,19 @@ def within_limits(memory: float) -> Iterator[None]:
         taken = int(file.read().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (int(taken + memory), before[1]))
-    handler = signal.signal(signal.SIGALRM, _too_long)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    timers = (
+        (signal.ITIMER_PROF, signal.SIGPROF, SECONDS),
+        (signal.ITIMER_REAL, signal.SIGALRM, WAIT),
+    )
+    handlers = [signal.signal(number, _too_long) for _, number, _ in timers]
+    for timer, _, limit in timers:
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+        for (timer, number, _), handler in zip(timers, handlers, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 

@@ -452,6 +452,7 @@ def test_a_tuned_model_finds_the_zero_of_energy_of_other_data(checkpoint, copper
     [
         ("missing", "no such run or checkpoint"),
         ("cut in half", "damaged or incomplete"),
+        ("one bit flipped", "damaged or incomplete"),
         ("hostile", "refused"),
         ("foreign", "not a mattertune_nb checkpoint"),
     ],
@@ -467,6 +468,9 @@ def test_a_file_that_is_no_checkpoint_of_ours(checkpoint, damage, message, tmp_p
             path.unlink()
         case "cut in half":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        case "one bit flipped":  # the first one: it is taken for a file of a torch before 1.6
+            content = path.read_bytes()
+            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
         case "hostile":
             torch.save({"state_dict": {}, "hyper_parameters": Hostile()}, path)
         case "foreign":

@@ -14,7 +14,7 @@ from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.files import append_line
 from mattertune_nb.training.outcome.stages import short
 from mattertune_nb.training.outcome.verdict import Change, Verdict, verdict
-from mattertune_nb.training.records.summary import Summary, summary_of
+from mattertune_nb.training.records.summary import Summary, checksum, summary_of
 from mattertune_nb.training.run_dir import RunDirectory
 
 BASELINE = {
@@ -146,8 +146,14 @@ def test_a_summary_is_written_at_the_end_and_read_only_as_long_as_it_is_true(tra
     assert written["n_epochs"] == 2
     assert (written["n_train"], written["n_validation"]) == (6, 6)
     assert written["sources"] == [str(run.config().data.train.src)]
-    file.write_text(json.dumps(written | {"seconds": 12345.0}))
+    about = {name: written.pop(name) for name in ("of", "checksum")}
+    other = written | {"seconds": 12345.0}
+    file.write_text(json.dumps(about | {"checksum": checksum(other)} | other))
     assert summary_of(run).seconds == 12345.0
+    for damaged in ({"seconds": 12345.0}, {"baseline": 3.0}, {"holes": ["none"]}):
+        file.write_text(json.dumps(about | written | damaged))
+        assert summary_of(run).seconds < 1000
+        assert verdict(summary_of(run)).changes
     append_line(run.metrics_file, {"kind": "metrics", "time": 1e12, "epoch": 2, "step": 9})
     assert summary_of(run).n_epochs == 3
     file.write_text("{")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mattertune_nb.training.config import MatterTunerConfig
     from mattertune_nb.training.run_dir import RunDirectory
 
-_VERSION = 1
+_VERSION = 2
 _LOSS = "train/total_loss"
 
 
@@ -88,7 +88,7 @@ def summary_of(run: RunDirectory) -> Summary:
     state = _state(run)
     try:
         written = json.loads(run.summary_file.read_text(encoding="utf-8"))
-        if written.pop("of") == state:
+        if written.pop("of") == state and written.pop("checksum") == checksum(written):
             return _from_json(written)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass  # an older version's, damaged, or none yet
@@ -102,7 +102,13 @@ def summary_of(run: RunDirectory) -> Summary:
 def write_summary(run: RunDirectory) -> None:
     """Write the summary of a run that has ended."""
     summary = asdict(_summarise(run))
-    write_json(run.summary_file, {"of": _state(run)} | summary)
+    about = {"of": _state(run), "checksum": checksum(summary)}
+    write_json(run.summary_file, about | summary)
+
+
+def checksum(summary: Mapping[str, Any]) -> int:
+    """Return a number that differs if anything in a summary (as builtins) has changed since then."""
+    return zlib.crc32(json.dumps(summary, sort_keys=True).encode())
 
 
 def flat_settings(data: Any, prefix: str = "") -> dict[str, Any]:
