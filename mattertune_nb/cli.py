@@ -12,7 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from mattertune_nb.cli_console import PlainConsole, note, note_warnings, passing_bar
-from mattertune_nb.cli_runs import convert, export, report, runs, say_result, stop, validate
+from mattertune_nb.cli_runs import (
+    convert,
+    exit_if_interrupted,
+    export,
+    report,
+    runs,
+    say_result,
+    stop,
+    validate,
+)
 from mattertune_nb.cli_series import (
     Settings,
     ensemble,
@@ -63,7 +72,12 @@ def fit(
     ],
     set_: Settings = None,
 ) -> None:
-    """Fine-tune a model according to a config."""
+    """Fine-tune a model according to a config.
+
+    The exit status is 0 if the run ended by its own settings, including their time limit, and 1 after an
+    error. It is 130 if Ctrl-C or `mattertune-nb stop` interrupted the run, and 143 if SIGTERM did, e.g. of a
+    job scheduler; `resume` then continues it, and ends in the same way.
+    """
     from mattertune_nb.training.tuner import MatterTuner
 
     say_result(MatterTuner(read_config(config, set_)).tune(callbacks=[_progress_bar()]))
@@ -142,6 +156,14 @@ def resume(
 
 
 _KEY_HELP = "Key of the {}; by default as in training."
+_Reading = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change how the file is read, e.g. units.energy=Hartree; by default as in training.",
+    ),
+]
 
 
 @app.command()
@@ -151,26 +173,21 @@ def evaluate(
     energy_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("energy"))] = None,
     forces_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("forces"))] = None,
     stress_key: Annotated[str | None, typer.Option(help=_KEY_HELP.format("stress"))] = None,
+    set_: _Reading = None,
 ) -> None:
     """Print the errors of a tuned model on a file, beside those of the untuned one."""
-    from mattertune_nb.data.sources.configs import dataset_config
     from mattertune_nb.model.checkpoint import read_checkpoint
     from mattertune_nb.training.outcome.error_table import error_table
     from mattertune_nb.training.outcome.evaluation import evaluate_stages
-    from mattertune_nb.training.outcome.models import label_keys
+    from mattertune_nb.training.outcome.models import config_of_data
 
     if not run.is_dir():
         read_checkpoint(run)  # two arguments in the wrong order are told before the data are read
-    trained = label_keys(run)
-    keys = {
-        "energy_key": energy_key or trained.energy,
-        "forces_key": forces_key or trained.forces,
-        "stress_key": stress_key or trained.stress,
-        "units": trained.units,
-    }
+    given = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+    named = {field: key for field, key in given.items() if key is not None}
+    read = override_settings(config_of_data(data, run, **named), set_ or [])
     with passing_bar() as show:
-        dataset = dataset_config(data, **keys).create_dataset()
-        stages = evaluate_stages(run, dataset, progress=show)
+        stages = evaluate_stages(run, read.create_dataset(), progress=show)
     console.print(error_table(stages, str(data)))
 
 
@@ -258,6 +275,7 @@ def demo(
     stages = evaluate_stages(result.run.path, test)
     console.print(error_table(stages, "ethanol, a trajectory never seen in training"))
     console.say(f"The run is in {result.run.path}.")
+    exit_if_interrupted(result.interrupted_by)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

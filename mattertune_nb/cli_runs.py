@@ -142,13 +142,14 @@ def report(
 
 
 def say_result(result: TuneResult) -> None:
-    """Print the gains of the run on its validation set, once for all processes."""
+    """Print the gains of a run on its validation set, once for all processes; exit if it was interrupted."""
     from mattertune_nb.training.outcome.error_table import error_table
     from mattertune_nb.training.outcome.stages import validated_stages
     from mattertune_nb.training.outcome.verdict import verdict
     from mattertune_nb.training.records.summary import summary_of
 
     if not result.trainer.is_global_zero:
+        exit_if_interrupted(result.interrupted_by)
         return
     run = result.run.directory
     best = run.best_metrics()
@@ -158,5 +159,12 @@ def say_result(result: TuneResult) -> None:
     status = run.status()
     if status.state == "stopped":
         console.say(f"Stopped at step {status.step}. To continue: mattertune-nb resume {run.path}")
-        return
-    console.say(f"The run is in {run.path}.")
+    else:
+        console.say(f"The run is in {run.path}.")
+    exit_if_interrupted(result.interrupted_by)
+
+
+def exit_if_interrupted(by: int | None) -> None:
+    """Exit as programs do that a signal has ended: with 128 and its number."""
+    if by is not None:
+        raise typer.Exit(128 + by)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mattertune_nb.cli_console import PlainConsole
+from mattertune_nb.cli_runs import exit_if_interrupted
 from mattertune_nb.config.errors import ConfigError, RunError
 from mattertune_nb.config.overrides import override_settings
 from mattertune_nb.config.places import SERIES
@@ -131,5 +132,9 @@ def resume_series(path: Path) -> None:
 
 
 def _say(series: Any) -> None:
-    for line in (*series.told(), f"The runs are in {series.path}."):
+    place = f"The runs are in {series.path}."
+    if series.interrupted_by is not None:
+        place = f"Stopped after {series.progress}. To continue: mattertune-nb resume {series.path}"
+    for line in (*series.told(), place):
         console.say(line)
+    exit_if_interrupted(series.interrupted_by)

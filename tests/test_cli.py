@@ -377,6 +377,25 @@ def test_evaluate_takes_the_keys_of_the_training_and_what_labels_there_are(
     assert "energy (meV/atom)" in capsys.readouterr().out
 
 
+def test_evaluate_reads_a_file_that_is_not_like_the_training(morse_run, tmp_path, capsys):
+    frames = ase.io.read(morse_run.parent.parent / "copper.xyz", ":3")
+    ase.io.write(tmp_path / "in.xyz", frames)
+    main_in_process("evaluate", morse_run, tmp_path / "in.xyz")
+    expected = capsys.readouterr().out.splitlines()
+    for atoms in frames:
+        atoms.info["U0"] = atoms.get_potential_energy() / ase.units.Hartree
+        atoms.arrays["F"] = atoms.get_forces() / (ase.units.Hartree / ase.units.Bohr)
+        atoms.calc = None
+    ase.io.write(tmp_path / "other.xyz", [*frames, frames[0]])
+    units = ["--set", "units.energy=Hartree", "--set", "units.forces=Hartree/Bohr"]
+    keys = ["--energy-key", "U0", "--set", "forces_key=F", "--set", "index=:3"]
+    main_in_process("evaluate", morse_run, tmp_path / "other.xyz", *units, *keys)
+    assert capsys.readouterr().out.splitlines()[1:] == expected[1:]
+    with pytest.raises(SystemExit, match="1"):
+        main_in_process("evaluate", morse_run, tmp_path / "other.xyz", "--set", "unit.energy=Ha")
+    assert "Did you mean 'units'?" in capsys.readouterr().err
+
+
 def test_an_error_that_a_stage_does_not_have_leaves_its_place_empty():
     stages = {
         "untuned": {"energy_per_atom_mae": 0.02},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 
 from typer.testing import CliRunner
 
@@ -37,6 +39,29 @@ def test_a_run_that_failed_is_listed_with_its_error(morse_config, tmp_path):
 def test_a_folder_without_runs_says_so(tmp_path):
     assert shell("runs", tmp_path) == f"There are no runs in {tmp_path} yet.\n"
     assert "'none' is no folder. Check the path" in shell("runs", "none")
+
+
+def test_a_command_ends_as_its_run_did(morse_config, tmp_path):
+    config = morse_config(max_epochs=100_000)
+    config.to_yaml(tmp_path / "config.yaml")
+
+    def stop() -> None:
+        while not mt.runs(tmp_path / "runs"):
+            time.sleep(0.05)
+        run = mt.Run(tmp_path / "runs" / "run")
+        while run.status().step < 1:
+            time.sleep(0.05)
+        run.stop()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    stopped = CliRunner().invoke(app, ["fit", str(tmp_path / "config.yaml")])
+    thread.join()
+    assert stopped.exit_code == 130
+    assert "To continue: mattertune-nb resume" in stopped.output
+    timed = ["resume", str(tmp_path / "runs" / "run"), "--set", "trainer.max_time=00:00:00:01"]
+    limited = CliRunner().invoke(app, timed)
+    assert (limited.exit_code, mt.Run(tmp_path / "runs" / "run").status().state) == (0, "stopped")
 
 
 def test_a_run_is_stopped_from_the_shell(morse_config, monkeypatch):

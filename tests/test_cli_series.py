@@ -59,6 +59,23 @@ def test_an_ensemble_is_trained_predicts_with_its_spread_and_chooses_frames(conf
     assert len(list((tmp_path / "next").rglob("*.pwi"))) == 3
 
 
+def test_an_ensemble_that_is_stopped_says_how_to_continue(config, monkeypatch):
+    def stopped(self, *args, **kwargs):
+        (folder / "STOP").touch()
+        return tune(self, *args, **kwargs)
+
+    folder, tune = config.parent / "cut", mt.MatterTuner.tune
+    monkeypatch.setattr(mt.MatterTuner, "tune", stopped)
+    command = ["ensemble", str(config), "--members", "2", "--set", "run.name=cut"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1] == (
+        f"Stopped after 1 of 2 runs. To continue: mattertune-nb resume {folder}"
+    )
+    monkeypatch.undo()
+    assert shell("resume", folder).splitlines()[-1] == f"The runs are in {folder}."
+
+
 def test_a_learning_curve_says_what_twice_the_data_should_bring(config):
     said = shell(
         "learning-curve", config, "--fraction", 0.5, "--fraction", 1, "--set", "run.name=curve"

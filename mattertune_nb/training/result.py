@@ -27,12 +27,22 @@ class TuneResult(_ModelAndTrainer):
         Lightning's Trainer that trained it.
     run
         The run: its record, verdict, dashboard and report.
+    interrupted_by
+        Number of the signal that stopped the run before its end, that of Ctrl-C for any other request;
+        ``None`` if its own settings ended it.
     """
 
     run: Run
+    interrupted_by: int | None
 
-    def __new__(cls, model: FinetuneModuleBase, trainer: Trainer, run: Run) -> Self:
-        """Attach the run to the pair."""
+    def __new__(
+        cls,
+        model: FinetuneModuleBase,
+        trainer: Trainer,
+        run: Run,
+        interrupted_by: int | None = None,
+    ) -> Self:
+        """Attach the run, and what stopped it, to the pair."""
         result = super().__new__(cls, model, trainer)
-        result.run = run
+        result.run, result.interrupted_by = run, interrupted_by
         return result

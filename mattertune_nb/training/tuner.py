@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -262,7 +263,7 @@ class MatterTuner:
             why = f": {stop.reason}" if state == "stopped" and stop.reason else ""
             log.info("%s at step %d%s.", state.capitalize(), step, why)
         _end(trainer, run, state, worse)
-        return TuneResult(model, trainer, Run(run.path))
+        return TuneResult(model, trainer, Run(run.path), _interrupted_by(trainer, state, stop))
 
 
 def _train(
@@ -294,6 +295,14 @@ def _train(
         raise
     is_cut = own(trainer, RunSupervisor).is_cut and not has_stopped_early(trainer)
     return "stopped" if is_cut else "finished"
+
+
+def _interrupted_by(trainer: Trainer, state: State, stop: StopRequest) -> int | None:
+    """Return the signal that stopped a run, SIGINT for a stop file; none for its time limit or a callback."""
+    by_itself = stop.is_late or own(trainer, RunSupervisor).is_cut
+    if state != "stopped" or (by_itself and stop.signal is None):
+        return None
+    return stop.signal or signal.SIGINT
 
 
 def _end(trainer: Trainer, run: RunDirectory, state: State, worse: str) -> None:

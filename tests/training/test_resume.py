@@ -137,7 +137,7 @@ def test_a_signal_ends_the_run_with_its_last_state_saved(number, small_config, t
     wait_for(lambda: run.status().step > 1)
     os.kill(process.pid, number)
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output.decode()
+    assert process.returncode == 128 + number, output.decode()
     assert b"Traceback" not in output
     assert f"To continue: mattertune-nb resume {tmp_path / 'run'}" in output.decode()
     assert run.status().state == "stopped"

@@ -12,6 +12,7 @@ from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import members_of, path_of
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.labels.reading import LabelKeys
+from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.model.ensemble import Ensemble, load_ensemble
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.module_class import import_module_class
@@ -19,6 +20,7 @@ from mattertune_nb.training.run_dir import RunDirectory
 
 if TYPE_CHECKING:
     from mattertune_nb.config.places import RunLike
+    from mattertune_nb.data.sources.configs import DBDatasetConfig, XYZDatasetConfig
 
 
 def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> FinetuneModuleBase:
@@ -65,6 +67,13 @@ def records_of(run: str | Path) -> RunDirectory:
         There is no run.
     """
     return RunDirectory.open(next(iter(members_of(run)), run))
+
+
+def config_of_data(file: Path, run: str | Path, **names: str) -> XYZDatasetConfig | DBDatasetConfig:
+    """Return the config of a file whose labels have the units and, but for `names`, the names of training."""
+    keys = label_keys(run)
+    trained = {"energy_key": keys.energy, "forces_key": keys.forces, "stress_key": keys.stress}
+    return dataset_config(file, **(trained | names), units=keys.units)
 
 
 def label_keys(run: str | Path) -> LabelKeys:

@@ -14,7 +14,6 @@ from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError, 
 from mattertune_nb.config.places import SCORECARD, members_of, path_of
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.sources.configs import dataset_config
 from mattertune_nb.physics.checks import CHECKS
 from mattertune_nb.physics.checks.case import Cancelled, Case
 from mattertune_nb.physics.scorecard import CHECK_TITLES, Line, Scorecard
@@ -22,7 +21,12 @@ from mattertune_nb.physics.walls import walls
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.training.outcome.model_card import write_model_card
-from mattertune_nb.training.outcome.models import label_keys, load_model, records_of, untuned_of
+from mattertune_nb.training.outcome.models import (
+    config_of_data,
+    load_model,
+    records_of,
+    untuned_of,
+)
 from mattertune_nb.training.records.novelty import read_novelty
 from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.run_dir import RunDirectory
@@ -198,6 +202,4 @@ def _frames(
 def _dataset(run: Path, data: str | Path | None) -> AtomsDataset:
     if data is None:
         return datasets_of(records_of(run))["validation"]
-    keys = label_keys(run)
-    names = {"energy_key": keys.energy, "forces_key": keys.forces, "stress_key": keys.stress}
-    return dataset_config(Path(data), **names, units=keys.units).create_dataset()
+    return config_of_data(Path(data), run).create_dataset()

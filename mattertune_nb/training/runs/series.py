@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -49,6 +50,8 @@ class RunSeries:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._process: subprocess.Popen[bytes] | None = None
+        self.interrupted_by: int | None = None
+        """As for a single run, see :class:`TuneResult`; of the last :meth:`train`."""
         if self._about().get("kind") != self.kind:
             msg = f"{self.path}: contains no {self.kind}. Check the path."
             raise RunError(msg)
@@ -162,6 +165,7 @@ class RunSeries:
         from mattertune_nb.training.tuner import MatterTuner
 
         self._refuse_active()
+        self.interrupted_by = None
         (self.path / _STOP).unlink(missing_ok=True)
         self._note_process(os.getpid())
         try:
@@ -170,12 +174,15 @@ class RunSeries:
                 if _is_done(place):
                     continue
                 if (place / "config.yaml").is_file():
-                    MatterTuner(Run(place).config()).resume(place)
+                    result = MatterTuner(Run(place).config()).resume(place)
                 else:
-                    MatterTuner(MatterTunerConfig.from_yaml(self.path / f"{name}.yaml")).tune()
+                    config = MatterTunerConfig.from_yaml(self.path / f"{name}.yaml")
+                    result = MatterTuner(config).tune()
                 if not _is_done(place) or (self.path / _STOP).is_file():
+                    self.interrupted_by = result.interrupted_by or signal.SIGINT
                     break
             if self.is_done():
+                self.interrupted_by = None
                 self.after()
         finally:
             (self.path / _PROCESS).unlink(missing_ok=True)

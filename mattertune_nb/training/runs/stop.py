@@ -32,7 +32,8 @@ class StopRequest:
 
     def __init__(self, run: RunDirectory, seconds: float | None = None) -> None:
         self._run = run
-        self._signal = ""
+        self.signal: int | None = None
+        """The last signal that asked for the end."""
         self.at_once = False
         """Whether a signal ends the run at once, because no step could be lost yet."""
         self.seconds = seconds
@@ -45,23 +46,24 @@ class StopRequest:
         """Time until the run should end; ``None`` if it has no limit."""
         return None if self._end is None else max(self._end - self.reserved - time.monotonic(), 0.0)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.seconds_left == 0.0
+
     def __bool__(self) -> bool:
-        late = self.seconds_left == 0.0
-        return (
-            late
-            or bool(self._signal)
-            or self._run.is_stopping()
-            or not self._run.config_file.exists()
-        )
+        asked = self.signal is not None or self._run.is_stopping()
+        return asked or self.is_late or not self._run.config_file.exists()
 
     @property
     def reason(self) -> str:
         """Why the run should end, in words; empty if it should not."""
-        if self._signal:
-            return f"interrupted by {self._signal}"
+        if self.signal is not None:
+            by = "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+            return f"interrupted by {by}"
         if self._run.is_stopping():
             return "stopped by the user"
-        return "the time limit (trainer.max_time) is reached" if self.seconds_left == 0.0 else ""
+        return "the time limit (trainer.max_time) is reached" if self.is_late else ""
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:
@@ -87,8 +89,8 @@ class StopRequest:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        twice = number == signal.SIGINT and bool(self._signal)
-        self._signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        twice = number == signal.SIGINT and self.signal is not None
+        self.signal = number
         if twice or self.at_once:
             # not KeyboardInterrupt, which Lightning turns into SystemExit: a cell would lose its results
             raise RunStopped
