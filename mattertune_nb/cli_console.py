@@ -57,12 +57,15 @@ def note(kind: str, color: str, message: str) -> None:
 
 
 def note_warnings() -> None:
-    """Print warnings meant for people as one line, without the place in the code that raised them."""
+    """Print warnings meant for people once, as one line, without the place in the code that raised them."""
     usual = warnings.showwarning
+    said: set[str] = set()  # the runs of a series say the same of their data
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if category is UserWarning:
-            note("Warning:", "yellow", str(message))
+            if str(message) not in said:
+                said.add(str(message))
+                note("Warning:", "yellow", str(message))
         else:
             usual(message, category, *rest)
 

@@ -94,10 +94,13 @@ def select(
     ] = None,
 ) -> None:
     """Choose which of many structures to compute next, and write them for DFT."""
+    from mattertune_nb.training.dft_inputs import check_code
     from mattertune_nb.training.files import check_target
     from mattertune_nb.training.selection import select
 
     check_target(output, pool)
+    if inputs is not None:
+        check_code(inputs)
     found = select(pool, n, by, model, known=known)  # type: ignore[arg-type]  # it says what is allowed
     console.say(found)
     written = found.write(output)
@@ -105,7 +108,10 @@ def select(
     if inputs is not None:
         folder = output.with_suffix("")
         found.write_inputs(folder, inputs)
-        places += f" Input files are in {folder}."
+        places += (
+            f" Input files are in {folder}: complete them (functional, cutoff, k-points, potentials) as for "
+            "your other labels."
+        )
     console.say(places)
 
 

@@ -33,9 +33,13 @@ class Usable(Potential):
             There is no such copy.
         """
         members = self.backbone.members
-        n = 0 if members is None else members.n
-        if members is None or not 0 <= k < n:
-            msg = f"member: {k}, and the model has {n} copies of its last block, counted from 0."
+        if members is None:
+            msg = f"member {k}: the model has no copies of its last block. Leave member out."
+            raise ConfigError(msg)
+        if not 0 <= k < members.n:
+            msg = (
+                f"member {k}: there are {members.n} copies of the last block, 0 to {members.n - 1}."
+            )
             raise ConfigError(msg)
         alone = copy.deepcopy(self)
         members.keep(alone.backbone, k)

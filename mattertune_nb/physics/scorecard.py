@@ -172,7 +172,7 @@ def read_scorecard(file: Path) -> Scorecard | None:
 
 
 def _in_words(card: Scorecard) -> str:
-    words = {"fail": "failed", "warn": "with a warning", "pass": "passed"}
+    words = {"fail": "failed", "warn": "with a warning", "pass": "passed", "skipped": "skipped"}
     counts = {word: sum(line.status == s for line in card.lines) for s, word in words.items()}
     return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "nothing checked"
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase.calculators.calculator import CalculatorSetupError
 
-from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ase import Atoms
+
+_VACUUM = 7.5  # Å on each side of a molecule
 
 _CP2K_RUN = """&GLOBAL
   RUN_TYPE ENERGY_FORCE
@@ -33,6 +36,9 @@ def write_inputs(
     settings: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write a folder of input files for each structure.
+
+    Where a structure has no cell vector, it is centered in a box with at least 7.5 Å of vacuum on each side
+    and twice its size, because all of the codes need one.
 
     Parameters
     ----------
@@ -55,15 +61,13 @@ def write_inputs(
     DataError
         The files cannot be written.
     """
-    if code not in _WRITERS:
-        msg = f"code '{code}' is unknown. Allowed: {', '.join(_WRITERS)}."
-        raise ConfigError(msg)
+    check_code(code)
     written = []
     for atoms, name in zip(frames, names, strict=True):
         place = folder / name
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _WRITERS[code](atoms, place, dict(settings or {}))
+            _WRITERS[code](_in_a_box(atoms), place, dict(settings or {}))
         except OSError as exc:
             msg = f"{place}: the input files cannot be written ({exc.strerror})."
             raise DataError(msg) from exc
@@ -74,13 +78,36 @@ def write_inputs(
     return written
 
 
+def check_code(code: str) -> None:
+    """Refuse a code for which no inputs are written.
+
+    Raises
+    ------
+    ConfigError
+        Names the codes that are known.
+    """
+    if code not in _WRITERS:
+        msg = f"code '{code}' is unknown.{did_you_mean(code, _WRITERS)} Allowed: {', '.join(_WRITERS)}."
+        raise ConfigError(msg)
+
+
+def _in_a_box(atoms: Atoms) -> Atoms:
+    """Return a structure with three cell vectors, those that it has and vacuum."""
+    if atoms.cell.rank == 3:
+        return atoms
+    boxed = atoms.copy()
+    boxed.set_cell(atoms.cell.complete())  # unit vectors where there are none
+    for axis in np.flatnonzero(atoms.cell.lengths() == 0).tolist():
+        along = boxed.cell.array[axis]
+        extent = float(np.ptp(boxed.positions @ along))
+        boxed.cell[axis] = along * max(extent + 2 * _VACUUM, 2 * extent)
+        boxed.center(axis=axis)
+    return boxed
+
+
 def _vasp(atoms: Atoms, place: Path, settings: dict[str, Any]) -> None:
     import ase.io
     from ase.calculators.vasp import Vasp
-
-    if atoms.cell.rank < 3:
-        msg = "VASP needs a cell"
-        raise ValueError(msg)
 
     class Input(Vasp):  # type: ignore[misc]
         """ASE's writer of inputs without potentials, whose licence forbids redistribution."""

@@ -237,5 +237,8 @@ def _rounded(value: float, error: float) -> str:
     """Return a number with as many digits as its uncertainty justifies."""
     if not error > 0:
         return f"{value:.3g}"
-    digits = max(-math.floor(math.log10(error)), 0)
+    digits = -math.floor(math.log10(error))
+    if error * 10**digits < 3:  # as is usual, two digits of an uncertainty that begins with 1 or 2
+        digits += 1
+    digits = max(digits, 0)
     return f"{value:.{digits}f}"

@@ -140,12 +140,16 @@ class RunDirectory:
             if run.config_file.is_file():
                 return run
             if (run.path / SERIES).is_file():
+                inside = sorted(run.path.glob("*/config.yaml"))
+                one = f", e.g. {inside[0].parent}" if inside else ""
                 msg = (
-                    f"{path}: contains several runs. Open one of them, or all as mt.EnsembleRun(path) or "
-                    "mt.LearningCurve(path)."
+                    f"{path}: contains several runs. Give one of them{one}, or open all as "
+                    "mt.EnsembleRun(path) or mt.LearningCurve(path)."
                 )
             elif inside := sorted(run.path.glob("*/config.yaml")):
                 msg = f"{path}: a folder of runs. Give one of them, e.g. {inside[0].parent}."
+            elif run.path.is_file():
+                msg = f"{path}: a file. Give the directory of its run."
             elif run.path.exists():
                 msg = f"{path}: not a run directory: it contains no config.yaml. Check the path."
             else:
@@ -153,6 +157,11 @@ class RunDirectory:
         except OSError as exc:
             msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)
+
+    def is_own(self, path: Path) -> bool:
+        """Return whether a path is that of one of the files with which the run is shown or resumed."""
+        own = (value for value in vars(self).values() if isinstance(value, Path))
+        return path.resolve() in {file.resolve() for file in own}
 
     def config(self) -> MatterTunerConfig:
         """Return the config of the run."""

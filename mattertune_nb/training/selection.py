@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from mattertune_nb.config.errors import ConfigError, DataError
+from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
@@ -20,7 +20,7 @@ from mattertune_nb.model.novelty import usual_distance
 from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.figures import color_bar, new_figure, picture_html
-from mattertune_nb.training.files import write_structures
+from mattertune_nb.training.files import check_target, write_structures
 from mattertune_nb.training.outcome.models import load_model, records_of
 from mattertune_nb.training.pool import (
     described,
@@ -116,9 +116,11 @@ class Selection:
         Raises
         ------
         DataError
-            The file cannot be written.
+            The file cannot be written, or is one of the pool.
         """
         path = WrittenFile(path)
+        for source in self.pool.files():
+            check_target(path, source)
         write_structures(path, self.frames)
         return path
 
@@ -224,7 +226,7 @@ def select(
         structure, measure the distance between structures; by default, or without such features, histograms
         of interatomic distances are used.
     known
-        Structures that already have labels; by default the run's training set, if `model` is a run.
+        Structures that are known already; by default the run's training set, if `model` is a run.
 
     Returns
     -------
@@ -239,21 +241,23 @@ def select(
         The pool cannot be read, or contains too few unknown structures.
     """
     if by not in get_args(By):
-        msg = f"by: '{by}' is unknown. Allowed: {', '.join(get_args(By))}."
+        hint = did_you_mean(by, get_args(By))
+        msg = f"by: '{by}' is unknown.{hint} Allowed: {', '.join(get_args(By))}."
         raise ConfigError(msg)
     opened = _opened(pool)
     loaded = None if model is None else _model(model)
     has_spread = loaded is not None and FORCES.name + SPREAD in loaded.properties
     if by in ("uncertainty", "both") and not has_spread:
         msg = (
-            f"by='{by}' needs an ensemble, whose spread it is: mt.ensemble(config), mt.Ensemble([...]), or a "
-            "run with model.last_block_copies. A single run can choose by='distance'."
+            f"by='{by}' needs an ensemble, whose spread it is: mattertune-nb ensemble, mt.ensemble(config), "
+            "mt.Ensemble([...]) or a run with model.last_block_copies. A single run can choose by='distance'."
         )
         raise ConfigError(msg)
     labelled = _opened(known) if known is not None else _trained_on(model)
     free = free_positions(opened, labelled)
     if not 0 < n <= len(free):
-        msg = f"n: cannot choose {n} of {len(free)} distinct structures without labels."
+        others = "" if labelled is None else " that are not known already"
+        msg = f"n: {n}, but there are {len(free)} distinct structures{others}."
         raise DataError(msg)
     spread = force_spreads(loaded, opened) if loaded is not None and has_spread else None
     features, of_known = described(loaded, opened, labelled)

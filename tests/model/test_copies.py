@@ -153,7 +153,7 @@ def test_what_cannot_have_copies_says_why():
             )
         )
     model = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig())
-    with pytest.raises(mt.ConfigError, match="has 0 copies"):
+    with pytest.raises(mt.ConfigError, match="has no copies"):
         model.member(0)
 
 
@@ -245,6 +245,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(copies_config, mon
 def test_other_programs_get_one_of_them(tmp_path, frames):
     model = apart(mt.CHGNetBackboneConfig, 2)
     alone = model.member(1)
+    with pytest.raises(mt.ConfigError, match="no copies of its last block"):
+        alone.member(0)
     assert alone.hparams.last_block_copies == 1
     assert model.hparams.last_block_copies == 2
     alone.backbone.save_vendor(tmp_path / "one.pth", np.zeros(119))
@@ -265,7 +267,9 @@ def test_export_asks_which_of_them(copies_config):
     run = mt.MatterTuner(copies_config("sent", max_epochs=1)).tune().run
     with pytest.raises(mt.ConfigError, match=r"mean over 2 copies .* member=0 to 1"):
         run.export("vendor")
-    with pytest.raises(mt.ConfigError, match="member: 2, and the model has 2 copies"):
+    with pytest.raises(
+        mt.ConfigError, match=r"member 2: there are 2 copies of the last block, 0 to 1"
+    ):
         run.export("safetensors", member=2)
     one = mt.FinetuneModuleBase.load_from_checkpoint(run.export("safetensors", member=1))
     assert torch.equal(one.backbone.r0, run.model().backbone.r0[1])

@@ -190,6 +190,14 @@ def test_dynamics_that_stay_whole_pass(copper):
     assert 0.8 < line.numbers["closest"] < 1.2
 
 
+def test_a_thermostatted_run_of_a_few_steps_is_no_pass(copper):
+    line = nvt(case(copper, seconds=1e-3))
+    assert (line.status, line.reason) == (
+        "skipped",
+        "there was time for 0.001 ps only, 0.1 are needed",
+    )
+
+
 def test_atoms_that_fall_together_leave_or_heat_up_are_said():
     pair = [Atoms("Cu2", [(0, 0, 0), (0, 0, 2.4)])]
     collapse = nvt(case(pair, Pairs(hole=2.6, strength=1.0), temperature=3000))

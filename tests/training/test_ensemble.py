@@ -20,7 +20,7 @@ def trained(morse_config):
 
 
 def test_its_folder_is_no_run_and_the_error_says_how_to_open_it(trained):
-    with pytest.raises(mt.RunError, match=r"several runs.*mt\.EnsembleRun"):
+    with pytest.raises(mt.RunError, match=r"several runs.*few/1.*mt\.EnsembleRun"):
         mt.Run.attach(trained.path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mattertune_nb as mt
-from mattertune_nb.training.learning_curve import new_learning_curve, power_law
+from mattertune_nb.training.learning_curve import _rounded, new_learning_curve, power_law
 
 
 def test_a_power_law_is_found_again_with_its_uncertainty():
@@ -21,6 +21,14 @@ def test_a_power_law_is_found_again_with_its_uncertainty():
     errors = np.mean([law.exponent_error**2 for law in laws]) ** 0.5
     assert np.std([law.exponent for law in laws]) == pytest.approx(errors, rel=0.15)
     assert np.isnan(power_law([10, 20], [2.0, 1.0]).after(2)[1])
+
+
+def test_numbers_have_as_many_digits_as_their_uncertainty_allows():
+    found = [
+        f"{_rounded(v, e)} ± {_rounded(e, e)}"
+        for v, e in ((36.4, 3.2), (2.64, 1.62), (452.0, 24.0))
+    ]
+    assert found == ["36 ± 3", "2.6 ± 1.6", "452 ± 24"]
 
 
 def test_parts_are_nested_validated_alike_and_trained_for_as_many_steps(morse_config):

@@ -90,6 +90,11 @@ def test_what_cannot_be_read_again_costs_only_its_lines(run, copper_xyz):
     assert data["training_frames"] == 9
 
 
+def test_the_page_has_units_where_the_yaml_has_names():
+    page = card_html({"name": "a", "data": {"volume_A3_per_atom": [11.2, 12.0]}})
+    assert "Volume (Å³/atom), from and to</td><td>11.2, 12.0" in page
+
+
 def test_contents_are_shown_as_text():
     page = card_html({"name": "<b>x", "data": {"source": "<script>"}, "settings": {"a": "</pre>"}})
     assert "<script>" not in page

@@ -123,6 +123,19 @@ def test_a_run_is_exported_and_tuned_again_from_what_was_written(copper_xyz, tmp
     (atoms,) = [dataset.create_dataset()[0]]
     energies = [m.property_predictor().predict([atoms])[0]["energy"] for m in (result.model, again)]
     assert energies[0] == pytest.approx(energies[1], abs=1e-4)
+    (tmp_path / "folder").mkdir()
+    for place, message in (
+        (tmp_path / "folder", r"cannot be written \(Is a directory\)"),
+        (tmp_path / "nowhere" / "a.pth", "the folder does not exist"),
+        (result.run.directory.config_file, "a file of the run itself"),
+        (result.run.directory.best, "a file of the run itself"),
+    ):
+        with pytest.raises(mt.DataError, match=message):
+            result.run.export(path=place)
+    with pytest.raises(mt.ConfigError, match=r"Name it .*model\.safetensors\."):
+        result.run.export("safetensors", tmp_path / "model.pt")
+    with pytest.raises(mt.RunError, match="Give the directory of its run"):
+        mt.Run(result.run.directory.best)
     with pytest.raises(mt.ConfigError, match=r"unknown format 'vendr'.*'vendor'"):
         export(result.run, "vendr")
     with pytest.raises(mt.ConfigError, match=r"no pair style of LAMMPS.*ase_calculator\(\)"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 
 import mattertune_nb as mt
+from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.ensemble import new_ensemble
 from mattertune_nb.training.pool import farthest_points
 
@@ -34,7 +38,7 @@ def test_the_least_certain_are_chosen_and_none_twice(morse_config, pool):
     assert found.spread == pytest.approx(spreads, rel=1e-3)
     both = mt.select(pool, 2, by="both", model=trained)
     assert set(both.positions) <= set(sorted(free, key=lambda i: -spreads[i])[:8])
-    with pytest.raises(mt.DataError, match="distinct structures without labels"):
+    with pytest.raises(mt.DataError, match="distinct structures that are not known"):
         mt.select(pool, len(free) + 1, model=trained)
 
 
@@ -97,7 +101,30 @@ def test_inputs_of_dft_codes_hold_the_structure_and_the_settings(
         )
 
 
+@pytest.mark.parametrize("code", ["vasp", "espresso", "cp2k"])
+def test_molecules_are_put_in_a_box_for_codes_that_need_a_cell(code, tmp_path):
+    chain = Atoms("C8", [(1.4 * i, 0, 0) for i in range(8)])
+    (place,) = write_inputs([chain], ["0"], tmp_path, code)
+    text = next(
+        p for p in place.iterdir() if p.name in ("POSCAR", "espresso.pwi", "cp2k.inp")
+    ).read_text()
+    numbers = {round(float(x), 3) for x in re.findall(r"\d+\.\d+(?:e[+-]\d+)?", text)}
+    assert {15.0, 24.8} <= numbers  # the chain is 9.8 Å long
+    assert not chain.cell.any()
+
+
+def test_a_selection_does_not_replace_its_pool(copper_xyz, tmp_path):
+    before = copper_xyz.read_bytes()
+    with pytest.raises(mt.DataError, match="would replace the structures that are read"):
+        mt.select(copper_xyz, 1, by="diversity").write(copper_xyz)
+    assert copper_xyz.read_bytes() == before
+
+
 def test_what_cannot_be_chosen_by_is_said(pool):
+    with pytest.raises(mt.ConfigError, match="Did you mean 'diversity'"):
+        mt.select(pool, 1, by="divers")
+    with pytest.raises(mt.DataError, match="n: 900, but there are"):
+        mt.select(pool, 900, by="diversity")
     with pytest.raises(mt.ConfigError, match=r"needs an ensemble.*by='distance'"):
         mt.select(pool, 1)
     with pytest.raises(mt.ConfigError, match="'size' is unknown"):

@@ -58,6 +58,14 @@ def test_a_check_that_is_none_is_refused_with_those_there_are(run):
         run.validate(["nvee"])
 
 
+@pytest.mark.parametrize("bad", [0, -5, float("nan"), float("inf")])
+def test_times_and_temperatures_that_are_none_are_refused(run, bad):
+    with pytest.raises(mt.ConfigError, match="seconds: a number above 0"):
+        run.validate(["nve"], seconds=bad)
+    with pytest.raises(mt.ConfigError, match="temperature: a number above 0"):
+        run.validate(["nvt"], temperature=bad)
+
+
 def test_it_can_be_cancelled(run):
     answers = iter([False] * 30)
     card = run.validate(["rotation", "nve"], cancelled=lambda: next(answers, True))
@@ -91,6 +99,18 @@ def test_dashboard_and_report_show_the_card_that_is_kept(run):
     page = run.report().read_text()
     assert "Fit for use" in page
     assert "energy is conserved (NVE)" in page
+
+
+def test_a_report_without_a_card_says_how_to_get_one_and_needs_the_data_it_is_given(run):
+    page = run.report().read_text()
+    assert '"bad">Not' not in page
+    assert "Not checked yet: run.validate() or mattertune-nb validate does." in page
+    assert "train, validation</td>" in page  # there is no test set
+    with pytest.raises(mt.DataError, match=r"nowhere\.xyz"):
+        run.report(run.path / "other.html", "nowhere.xyz")
+    assert not (run.path / "other.html").exists()
+    with pytest.raises(mt.DataError, match="a file of the run itself"):
+        run.report(run.directory.config_file)
 
 
 def test_names_in_a_card_are_shown_as_text():

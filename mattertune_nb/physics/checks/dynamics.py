@@ -34,6 +34,7 @@ _NVE_TIME, _NVT_TIME = 0.10, 0.22
 _SETTLED = 0.25  # fraction of the run in which kinetic energy becomes potential energy
 _DRIFT = 1.0, 10.0  # meV/atom/ps
 _LEAST = 20  # minimum steps for a conclusion
+_SHORT = 0.1  # ps, minimum with a thermostat for a pass
 _CLOSE = 0.45  # relative to the sum of covalent radii
 _HOT = 5.0  # times the temperature
 _LOST = 6.0  # Å to the nearest other atom
@@ -155,6 +156,9 @@ def nvt(case: Case) -> Line:
     seen = heated(case)
     ps = 1e-3 * time_step(case.start()) * len(seen.temperatures)
     mean = float(np.mean(seen.temperatures[len(seen.temperatures) // 2 :]))
+    if ps < _SHORT and not seen.wrong:
+        said = f"there was time for {ps:.2g} ps only, {_SHORT:g} are needed"
+        return Line("nvt", "skipped", reason=said)
     said = seen.wrong or "nothing explodes"
     return Line(
         "nvt",

@@ -93,7 +93,7 @@ def dense(case: Case) -> Line:
         status,
         untuned=f"{100 * shares['untuned']:.0f} %" if "untuned" in shares else "",
         tuned=f"{100 * tuned:.0f} %",
-        reason=f"of {n_made} packings; {reason}",
+        reason=f"of {n_made} {'packing' if n_made == 1 else 'packings'}; {reason}",
         numbers={f"{stage}_share": share for stage, share in shares.items()} | {"n": n_made},
     )
 

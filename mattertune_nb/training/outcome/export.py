@@ -15,6 +15,7 @@ from mattertune_nb.model.archive import SUFFIX, save_archive
 from mattertune_nb.model.loading import contents_of
 from mattertune_nb.training.outcome.models import load_model
 from mattertune_nb.training.records.versions import versions
+from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.written_file import WrittenFile
 
 if TYPE_CHECKING:
@@ -67,13 +68,28 @@ def export(
     if not target.absolute().parent.is_dir():
         msg = f"{target}: the folder does not exist."
         raise DataError(msg)
+    if RunDirectory(path_of(run)).is_own(target):
+        msg = f"{target}: a file of the run itself, which the export would replace. Name another file."
+        raise DataError(msg)
+    if suffix == SUFFIX and target.suffix != SUFFIX:
+        msg = f"{target}: an archive is recognised by its ending. Name it {target.with_suffix(SUFFIX)}."
+        raise ConfigError(msg)
     try:
         with quiet():  # vendors print what they build
             write(model, target)
-    except OSError as exc:
-        msg = f"{target}: cannot be written ({exc.strerror})."
+    except (OSError, RuntimeError) as exc:
+        msg = f"{target}: cannot be written ({_why(exc)})."
         raise DataError(msg) from exc
     return WrittenFile(target)
+
+
+def _why(error: OSError | RuntimeError) -> str:
+    """Return why a file could not be written; other errors of torch are raised again."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if "PyTorchFileWriter" not in (text := str(error)) and "inline_container" not in text:
+        raise error
+    return text.rpartition("strerror: ")[2] if "strerror: " in text else "the disk may be full"
 
 
 def save_vendor(model: FinetuneModuleBase, path: Path) -> None:

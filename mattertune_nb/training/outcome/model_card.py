@@ -40,6 +40,20 @@ _VERSION = 1
 _MOST = 2000
 """Maximum number of frames read for ranges; if there are more, evenly spaced ones."""
 
+_TITLES = {
+    "not_for": "not to be used for",
+    "sha256": "SHA-256",
+    "cutoff_A": "cutoff (Å)",
+    "periodicity": "periodic along x, y, z (T: true, F: false)",
+    "atoms_a_frame": "atoms in a frame, from and to",
+    "volume_A3_per_atom": "volume (Å³/atom), from and to",
+    "temperature_K": "temperature (K), from and to",
+    "largest_force_eV_per_A": "largest force (eV/Å)",
+    "forces_meV_per_A": "difference of forces (meV/Å)",
+    "energy_meV_per_atom": "difference of energies (meV/atom)",
+}
+"""Titles on the page, where a key of the YAML is too short to read."""
+
 _TEMPERATURES = ("temperature", "temperature_K", "T")
 
 
@@ -106,7 +120,7 @@ def card_html(card: dict[str, Any]) -> str:
     parts = [
         f"<h2>{html.escape(_title(key))}</h2>{_html(value)}"
         for key, value in card.items()
-        if key not in ("name", "settings")
+        if key not in ("name", "settings", "card_version")
     ]
     settings = html.escape(dump_yaml(card.get("settings", {})))
     return (
@@ -132,7 +146,7 @@ def _html(value: Any) -> str:
 
 
 def _title(key: str) -> str:
-    words = key.replace("_", " ")
+    words = _TITLES.get(key) or key.replace("_", " ")
     return words[:1].upper() + words[1:]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from dataclasses import replace
@@ -78,7 +79,7 @@ def validate(
     Raises
     ------
     ConfigError
-        There is no check of this name.
+        There is no check of this name, or time or temperature are not above 0.
     RunError
         The run has no checkpoint yet.
     DataError
@@ -88,6 +89,10 @@ def validate(
     for name in names:
         if name not in CHECKS:
             msg = f"unknown check '{name}'.{did_you_mean(name, CHECKS)} There are {', '.join(CHECKS)}."
+            raise ConfigError(msg)
+    for what, value in (("seconds", seconds), ("temperature", temperature)):
+        if not 0 < value < math.inf:
+            msg = f"{what}: a number above 0 is needed, got {value:g}."
             raise ConfigError(msg)
     path = path_of(run)
     title = path.absolute().name

@@ -38,11 +38,14 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
     Raises
     ------
     DataError
-        The file cannot be written.
+        The file cannot be written, or `dataset` cannot be used.
     """
     target = run.path / "report.html" if path is None else Path(path)
     with InCell(f"report of {run.name}") as cell:
         cell.tell("predictions and pictures")
+        if run.directory.is_own(target):
+            msg = f"{target}: a file of the run itself, which the report would replace. Name another file."
+            raise DataError(msg)
         text = _text(run, dataset)
         try:
             write_text(target, text)
@@ -57,6 +60,8 @@ def _text(run: Run, dataset: Any) -> str:
     try:
         found = predictions.predict(run, dataset)
     except MatterTuneError as exc:
+        if dataset is not None:
+            raise  # they were asked for
         missing = _missing(exc)
         shown = [("Parity", missing), ("Worst structures", missing)]
     else:

@@ -139,8 +139,7 @@ def scorecard(run: Run) -> str:
     """Return whether the model is fit for use, as far as checked."""
     card = read_scorecard(run.directory.scorecard_file)
     if card is None:
-        msg = "Not checked yet: use run.validate() or mattertune-nb validate."
-        raise RunError(msg)
+        return paragraph("Not checked yet: run.validate() or mattertune-nb validate does.")
     return card.to_html()
 
 
@@ -149,12 +148,11 @@ def data(config: MatterTunerConfig, run: Run) -> str:
     counts = {stage: len(indices) for stage, indices in run.directory.splits().items()}
     rows = []
     for stages, source in _sources(config).items():
+        used = [s for s in stages.split(", ") if counts.get(s)]
         frames = ", ".join(
-            f"{number(counts[s])} {s}" if "," in stages else number(counts[s])
-            for s in stages.split(", ")
-            if s in counts
+            f"{number(counts[s])} {s}" if len(used) > 1 else number(counts[s]) for s in used
         )
-        rows.append([stages, _name(source), frames or "–", _hash(source)])
+        rows.append([", ".join(used) or stages, _name(source), frames or "–", _hash(source)])
     return table(["used for", "source", "frames", "SHA-256 now"], rows)
 
 
