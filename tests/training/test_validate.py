@@ -103,7 +103,7 @@ def test_dashboard_and_report_show_the_card_that_is_kept(run):
 
 def test_a_report_without_a_card_says_how_to_get_one_and_needs_the_data_it_is_given(run):
     page = run.report().read_text()
-    assert '"bad">Not' not in page
+    assert "Not shown: Not checked" not in page
     assert "Not checked yet: run.validate() or mattertune-nb validate does." in page
     assert "train, validation</td>" in page  # there is no test set
     with pytest.raises(mt.DataError, match=r"nowhere\.xyz"):
