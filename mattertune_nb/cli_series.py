@@ -84,7 +84,7 @@ def select(
         Path | None, typer.Option(help="Folder of an ensemble, a run's directory or a checkpoint.")
     ] = None,
     known: Annotated[
-        Path | None, typer.Option(help="Labelled structures; default: the run's training set.")
+        Path | None, typer.Option(help="Structures known already; default: the run's training set.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")] = Path(
         "selected.xyz"
