@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,19 +32,24 @@ _OFF = 1.5
 _REACH = 5 * _NEAR / UNIT
 """Distance of the sketches of such structures; random displacements of that size cause a third of it."""
 
+_NEIGHBOURS = 8
+"""Structures that each is compared with, the nearest: of many that hardly differ, all pairs take minutes."""
+
 
 def duplicates(case: Case) -> Iterator[Finding]:
     """Find structures that occur more than once, with the same or with different labels."""
     facts = case.facts
     same: set[int] = set()
     differ: list[tuple[float, int, int]] = []
-    pairs = _close_pairs(facts)
-    near = {(i, j) for i, j, _ in pairs}
-    for i, j, distance in pairs:
+    is_step = cache(partial(_is_small_step, facts))
+    for i, j, distance in _close_pairs(facts):
         difference = abs(_change(facts, i, j)) / facts.n_atoms[i]
         if difference > _UNEXPLAINED:
             differ.append((float(difference), i, j))
-        elif distance <= _EQUAL or (distance <= _SAME and not _is_way(near, i, j)):
+        elif distance <= _EQUAL or (
+            # small steps that lead from one frame to the other are the end of a relaxation
+            distance <= _SAME and not all(is_step(k) for k in range(i, j))
+        ):
             same |= {i, j}
     if differ:
         most, i, j = max(differ)
@@ -68,11 +74,6 @@ def duplicates(case: Case) -> Iterator[Finding]:
             facts.numbers_of(sorted(same)),
             case.source,
         )
-
-
-def _is_way(near: set[tuple[int, int]], i: int, j: int) -> bool:
-    """Return whether small steps lead from one frame to the other, as at the end of a relaxation."""
-    return all((k, k + 1) in near for k in range(i, j))
 
 
 def energies_against_forces(case: Case) -> Iterator[Finding]:
@@ -120,21 +121,39 @@ def _is_step(facts: Facts, i: int, j: int) -> bool:
 
 
 def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
-    """Return pairs of frames with the same species that agree to 0.01 Å, and the largest displacement."""
+    """Return pairs of frames that agree to 0.01 Å, each with its nearest, and the largest displacement."""
     pairs: list[tuple[int, int, float]] = []
     usable = np.flatnonzero(~facts.is_broken)
     for group in groups(facts.keys.species[usable]):
         rows = usable[group]
         # equal structures have equal sketches, and similar ones similar sketches
-        tree = KDTree(facts.keys.sketch[rows])
-        for a, b in sorted(tree.query_pairs(_REACH)):
+        points = facts.keys.sketch[rows]
+        n = len(rows)
+        nearest = KDTree(points).query(
+            points, k=range(1, min(_NEIGHBOURS + 1, n) + 1), distance_upper_bound=_REACH
+        )[1]
+        # those beyond the distance are called n
+        found = {(min(a, b), max(a, b)) for a in range(n) for b in nearest[a] if b not in (a, n)}
+        for a, b in sorted(found):
             i, j = int(rows[a]), int(rows[b])
-            one, other = facts.dataset.frame(i), facts.dataset.frame(j)
-            is_same_cell = np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME)
-            if is_same_cell and displacement(one, other) <= _NEAR:
-                farthest = np.linalg.norm(shortest_way(one, other), axis=1).max()
-                pairs.append((i, j, float(farthest)))
+            if _are_near(facts, i, j):
+                way = shortest_way(facts.dataset.frame(i), facts.dataset.frame(j))
+                pairs.append((i, j, float(np.linalg.norm(way, axis=1).max())))
     return pairs
+
+
+def _are_near(facts: Facts, i: int, j: int) -> bool:
+    """Return whether two frames of the same species agree to 0.01 Å in the same cell."""
+    one, other = facts.dataset.frame(i), facts.dataset.frame(j)
+    is_same_cell = np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME)
+    return is_same_cell and displacement(one, other) <= _NEAR
+
+
+def _is_small_step(facts: Facts, i: int) -> bool:
+    """Return whether the next frame is almost the same."""
+    species, is_broken = facts.keys.species, facts.is_broken
+    is_usable = species[i] == species[i + 1] and not is_broken[[i, i + 1]].any()
+    return bool(is_usable and _are_near(facts, i, i + 1))
 
 
 def _change(facts: Facts, i: int, j: int) -> float:

@@ -14,6 +14,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.division.trajectory import displacement
+from mattertune_nb.doctor import pairs
 from mattertune_nb.doctor.check import findings_of, look_at
 from mattertune_nb.doctor.predicted import predicted_as
 
@@ -297,6 +299,24 @@ def test_a_structure_written_again_from_another_origin_or_wrapped_is_seen(atoms)
     again.calc.results["energy"] += 0.3
     (finding,) = mt.check([labelled_without_stress(atoms), again])
     assert finding.id == "differing-labels"
+
+
+def test_the_work_for_structures_that_hardly_differ_grows_with_their_number_alone(monkeypatch):
+    rng, frames = np.random.default_rng(0), []
+    for _ in range(120):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.003, rng=rng)
+        frames.append(labelled(atoms))
+    frames[60] = labelled(frames[60], energy=frames[60].get_potential_energy() + 0.5)
+    compared = []
+    monkeypatch.setattr(
+        pairs, "displacement", lambda *two: compared.append(two) or displacement(*two)
+    )
+    (finding,) = mt.check(frames).findings
+    assert finding.id == "differing-labels"
+    assert 60 in finding.frames
+    # of the 7140 pairs
+    assert len(compared) < 10 * len(frames)
 
 
 def test_two_structures_that_differ_as_much_as_their_forces_say_are_no_contradiction(copper):
