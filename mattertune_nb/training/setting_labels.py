@@ -24,11 +24,12 @@ _KINDS = ("name", "type")
 
 
 class _Words(NamedTuple):
-    """How values of a setting are told: none, those that only code understands, the unit of numbers."""
+    """How values of a setting are told: none, those that only code understands, the unit, the default."""
 
     none: str = "not set"
     options: Mapping[str, str] = MappingProxyType({})
     unit: str = ""
+    default: Any = ...
 
 
 class Called:
@@ -60,6 +61,10 @@ class Called:
     def label(self, name: str) -> str:
         """Return what a setting is called, e.g. ``Learning rate`` for ``model.optimizer.lr``."""
         return self._labels[name]
+
+    def is_default(self, name: str, value: Any) -> bool:
+        """Return whether a setting has its default."""
+        return bool(self._words[name].default == value)
 
     def value(self, name: str, value: Any) -> str:
         """Return a value as the form says it; a long path without its beginning."""
@@ -111,7 +116,8 @@ def _words(fields: Sequence[FieldInfo]) -> _Words:
     own: dict[str, Any] = first if isinstance(first, dict) else {}
     options = {k: v for extra in reversed(extras) for k, v in extra.get("options", {}).items()}
     none = own.get("kinds", {}).get("none", "not set")
-    return _Words(none, options, own.get("unit", ""))
+    default = ... if fields[0].is_required() else fields[0].get_default(call_default_factory=True)
+    return _Words(none, options, own.get("unit", ""), default)
 
 
 def _of_this_kind(

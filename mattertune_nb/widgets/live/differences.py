@@ -22,14 +22,22 @@ _WIDTH = 15
 """Maximum number of characters of a word beside an axis."""
 
 
-def differences(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each run the settings, by dotted path, that are not the same in all runs."""
+def differences(settings: Sequence[Mapping[str, Any]], called: Called) -> list[dict[str, Any]]:
+    """Return for each run the settings, by dotted path, that are not the same in all runs.
+
+    A setting that some runs do not have, because they are of another kind, counts only if it was changed from
+    its default: the kind is a setting itself.
+    """
     names = dict.fromkeys(name for one in settings for name in one)
-    differing = [
-        name
-        for name in names
-        if name not in _NOT_COMPARED and len({repr(one.get(name)) for one in settings}) > 1
-    ]
+    differing = []
+    for name in names:
+        values = [one[name] for one in settings if name in one]
+        if len(values) < len(settings):
+            differs = not all(called.is_default(name, value) for value in values)
+        else:
+            differs = len(set(map(repr, values))) > 1
+        if differs and name not in _NOT_COMPARED:
+            differing.append(name)
     return [{name: one[name] for name in differing if name in one} for one in settings]
 
 
@@ -49,12 +57,12 @@ def parallel_figure(runs: Mapping[str, Summary]) -> Any:
     if not shared:
         return None
     kept = [name for name, found in errors.items() if all(t in found for t in shared)]
-    differing = differences([runs[name].settings for name in kept])
+    # as in `names_in_config`, so that axes and the line below them agree
+    called = Called([one.settings for one in runs.values()])
+    differing = differences([runs[name].settings for name in kept], called)
     names = dict.fromkeys(name for one in differing for name in one)
     if not names:
         return None
-    # as in `names_in_config`, so that axes and the line below them agree
-    called = Called([one.settings for one in runs.values()])
     columns = [
         _axis(called.label(name), [one.get(name) for one in differing], partial(called.value, name))
         for name in names
@@ -84,7 +92,7 @@ def names_in_config(runs: Mapping[str, Summary]) -> dict[str, str]:
     """Return what a config calls the settings that differ, by what people call them."""
     settings = [one.settings for one in runs.values()]
     called = Called(settings)
-    return {called.label(name): name for one in differences(settings) for name in one}
+    return {called.label(name): name for one in differences(settings, called) for name in one}
 
 
 def _axis(label: str, values: list[Any], told: Callable[[Any], str] = str) -> dict[str, Any]:

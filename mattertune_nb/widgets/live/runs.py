@@ -135,7 +135,9 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         called = Called(settings)
         table = []
         self.rows = []
-        for (run, status, summary), differing in zip(found, differences(settings), strict=True):
+        for (run, status, summary), differing in zip(
+            found, differences(settings, called), strict=True
+        ):
             judged = verdict(summary)
             told = _NONE if status.is_active else str(judged) or _NONE
             row = {"run": run.name, "state": status.state, "verdict": told}

@@ -16,6 +16,7 @@ import mattertune_nb as mt
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.records.summary import Summary
 from mattertune_nb.training.runs.runs_folder import RunsFolder
+from mattertune_nb.training.setting_labels import Called
 from mattertune_nb.widgets.live import runs as live_runs
 from mattertune_nb.widgets.live.differences import differences, parallel_figure
 
@@ -151,7 +152,7 @@ def test_parallel_coordinates_show_what_differs_and_the_best_error():
     assert best["values"] == pytest.approx((200, 50))
     assert parallel_figure(runs).data[0].line.color == pytest.approx((200, 50))
     assert parallel_figure({"a": runs["a"]}) is None
-    assert differences([runs["a"].settings] * 2) == [{}, {}]
+    assert differences([runs["a"].settings] * 2, Called([runs["a"].settings])) == [{}, {}]
 
 
 def test_settings_are_called_by_their_labels_with_their_names_in_a_config(folder):
@@ -236,3 +237,18 @@ def test_where_there_is_nothing_to_compare_a_sentence_says_so(folder):
         mt.compare(folder)
     with pytest.raises(mt.ConfigError, match="a RunsTable cannot be compared"):
         mt.compare(mt.runs(folder))
+
+
+def test_a_kind_is_told_with_what_was_changed_in_it_and_no_defaults_of_the_others():
+    flat = {"model.optimizer.name": "sgd", "model.optimizer.lr": 0.01}
+    momentum = {"model.optimizer.momentum": 0.9, "model.optimizer.nesterov": False}
+    split = {"data.type": "auto_split", "data.dataset.src": "a.xyz", "data.dataset.further": []}
+    split |= {"data.dataset.type": "xyz", "data.dataset.isolated_atoms": "references"}
+    files = {"data.type": "manual_split", "data.train.src": "b.xyz", "data.train.further": []}
+    files |= {"data.train.type": "xyz", "data.train.isolated_atoms": "references"}
+    one, other = flat | momentum | split, {"model.optimizer.name": "adamw"} | files
+    told, _ = differences([one, other], Called([one, other]))
+    assert told["data.type"] == "auto_split"
+    assert told["data.dataset.src"] == "a.xyz"
+    assert told["model.optimizer.lr"] == 0.01
+    assert not {"data.dataset.further", "data.dataset.isolated_atoms"} & told.keys()
