@@ -47,7 +47,8 @@ _FEWEST_FRAMES = 8
 
 def misplaced_forces(case: Case) -> Iterator[Finding]:
     """Find forces that are shifted by an atom, in another order of atoms, or from another frame."""
-    if case.forces is None:
+    # forces with the other sign throughout may look like those of any frame
+    if case.forces is None or np.median(case.forces.likeness) < -_TURNED:
         return
     n_frames, found = len(case.forces), _misplaced(case.forces, case.facts)
     if len(found["shuffled"]) >= max(_FEWEST_SHUFFLED, _SHARE_SHUFFLED * n_frames):

@@ -511,6 +511,23 @@ def test_energies_of_the_next_frame_are_told_without_a_model(copper):
     assert "stands 1 place after it" in finding.message
 
 
+@pytest.mark.parametrize("given_as", [None, "gradient"])
+def test_a_gradient_is_not_forces_of_other_frames_and_a_setting_mends_it(given_as):
+    frames = rattled_copper((1,))[:12]
+    frames[1].positions = 2 * bulk("Cu", cubic=True).positions - frames[0].positions
+    frames[1] = labelled(
+        frames[1]
+    )  # the mirror image, whose forces are those of the first reversed
+    truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
+    given = [labelled(a, forces=-a.get_forces()) for a in frames]
+    config = mt.AtomsListDatasetConfig(atoms_list=given, units={"forces_as": given_as})
+    case = look_at(config.create_dataset(), predicted=predicted_as(np.arange(12), truth))
+    found = {
+        f.id: f.settings for f in findings_of(case) if f.id in ("forces-sign", "foreign-forces")
+    }
+    assert found == ({} if given_as else {"forces-sign": {"units.forces_as": "gradient"}})
+
+
 def test_scans_of_two_crystals_after_each_other_are_smooth():
     frames = [labelled(bulk("Cu", a=3.2 + 0.06 * k)) for k in range(20)]
     frames += [labelled(bulk("Cu", "bcc", a=2.6 + 0.04 * k)) for k in range(20)]
