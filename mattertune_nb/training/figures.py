@@ -35,8 +35,10 @@ def new_figure(
 
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios)
-    return figure, list(axes.ravel())
+    axes = list(figure.subplots(rows, columns, squeeze=False, height_ratios=height_ratios).ravel())
+    for ax in axes:
+        ax.locator_params(axis="x", nbins=5)  # more labels of four digits run into each other
+    return figure, axes
 
 
 def log_axes(ax: Axes, which: str = "xy") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from mattertune_nb.training.figures import color_bar, log_axes, new_figure
@@ -40,3 +42,13 @@ def test_a_colour_bar_has_numbers_and_words_no_larger_than_its_plot():
     assert bar.get_ylabel() == "force (meV/Å)"
     assert {text.get_fontsize() for text in bar.get_yticklabels()} == {7}
     assert bar.yaxis.label.get_fontsize() == ax.xaxis.label.get_fontsize()
+
+
+def test_labels_of_four_digits_stay_apart():
+    figure, (ax,) = new_figure(1, 1, 3.0, 3.0)
+    ax.plot([-3200, 3100], [-3200, 3100])
+    ax.tick_params(labelsize=7)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    inside = sorted((box.x0, box.x1) for box in boxes)
+    assert all(right < left - 2 for (_, right), (left, _) in itertools.pairwise(inside))

@@ -52,8 +52,7 @@ def errors(run: Run) -> str:
         baseline |= {k: v for k, v in record.items() if k.startswith("baseline/") and v is not None}
     best = run.directory.best_metrics()
     if not best:
-        msg = "No validation was recorded."
-        raise RunError(msg)
+        return paragraph("No validation was recorded.")
     stages = validated_stages(baseline, best)
     *before, after = stages.values()
     rows = []
@@ -87,8 +86,7 @@ def curves(run: Run) -> str:
     data.add(run.metrics())
     figure = draw_curves(data)
     if figure is None:
-        msg = "Nothing has been recorded yet."
-        raise RunError(msg)
+        return paragraph("Nothing has been recorded yet.")
     return picture(figure, "Loss, errors and learning rate of the run by step")
 
 
@@ -100,8 +98,7 @@ def distances(run: Run) -> str:
         far, errors_ = paired(novelty["validation"], found["frames"])
         prop = about_property(found["ranked_by"])
     except (OSError, ValueError, KeyError, TypeError):
-        msg = "This run has no record of distances to the training frames."
-        raise RunError(msg) from None
+        return paragraph("This run has no record of distances to the training frames.")
     figure = draw_distances(far, errors_, prop)
     return picture(figure, "Error of each validation frame against its distance to training") + (
         f"<p class='faint'>{distance_html(novelty)}</p>"
@@ -112,8 +109,9 @@ def findings(run: Run) -> str:
     """Return the doctor's findings about the data before the first step."""
     report = read_findings(run.directory)
     if report is None:
-        msg = "The data of this run were not checked: run mattertune-nb check on its config.yaml."
-        raise RunError(msg)
+        return paragraph(
+            "The data of this run were not checked: run mattertune-nb check on its config.yaml."
+        )
     return report.to_html()
 
 
@@ -121,8 +119,7 @@ def elsewhere(run: Run) -> str:
     """Return the errors or changes on structures away from the target."""
     record = read_foreign(run.directory)
     if record is None:
-        msg = "Nothing was measured away from the target."
-        raise RunError(msg)
+        return paragraph("Nothing was measured away from the target.")
     return foreign_html(record)
 
 
@@ -130,8 +127,7 @@ def walls(run: Run) -> str:
     """Return the energies of pairs of atoms before and after training."""
     record = read_walls(run.directory)
     if record is None or not record.untuned:
-        msg = "This run has no record of pair energies."
-        raise RunError(msg)
+        return paragraph("This run has no record of pair energies.")
     return walls_html(record) + picture(draw_walls(record), "Pair energies")
 
 

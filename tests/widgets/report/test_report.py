@@ -186,6 +186,17 @@ def test_what_is_missing_is_said_and_the_rest_stands(run, tmp_path):
     assert "max_epochs: 2" in section(page, "Settings")
 
 
+def test_what_was_not_measured_is_no_error(run, tmp_path):
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    for name in ("findings", "foreign", "walls", "distances"):
+        (copy / f"{name}.json").unlink(missing_ok=True)
+    page = mt.Run.attach(copy).report(tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "were not checked" in section(page, "Data before training")
+    for title in ("Distance to training", "Data before training", "Elsewhere", "Walls"):
+        assert "Not shown" not in section(page, title)
+        assert "bad" not in section(page, title)
+
+
 def test_other_structures_and_another_file(run, tmp_path):
     command = [sys.executable, "-m", "mattertune_nb.cli", "report", run.path, mt.demo_data("test")]
     done = subprocess.run([*command, "-o", tmp_path / "r.html"], capture_output=True, text=True)
