@@ -494,6 +494,24 @@ def test_the_order_of_shear_stresses_is_said(copper, order, told):
     assert not found or told in found[0]
 
 
+@pytest.mark.parametrize("factor", [-1.0, 1 / units.GPa])
+def test_stresses_of_which_some_have_another_sign_or_unit_are_found(copper, factor):
+    """A few stresses of zero beside them have no sign; the model is off by the usual amount."""
+    rng = np.random.default_rng(0)
+    odd, zero = {3, 11, 17, 29}, {5, 21}
+    frames = [
+        labelled(atoms, stress=atoms.get_stress() * (factor if i in odd else i not in zero))
+        for i, atoms in enumerate(copper)
+    ]
+    size = np.median([np.linalg.norm(atoms.get_stress()) for atoms in copper])
+    noise = 0.05 * size * rng.normal(size=(len(copper), 6))
+    truth = [{"stresses": atoms.get_stress() + n} for atoms, n in zip(copper, noise, strict=True)]
+    data = mt.AtomsListDatasetConfig(atoms_list=frames).create_dataset()
+    case = look_at(data, predicted=predicted_as(np.arange(len(frames)), truth))
+    found = [f for f in findings_of(case) if f.id == "stress-unit" and "untuned" in f.message]
+    assert [len(f.frames) >= 3 and odd.issuperset(f.frames) for f in found] == [True]
+
+
 def test_energies_of_the_next_frame_are_told_without_a_model(copper):
     rng = np.random.default_rng(0)
     frames = []
