@@ -126,6 +126,8 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
     usable = np.flatnonzero(~facts.is_broken)
     for group in groups(facts.keys.species[usable]):
         rows = usable[group]
+        if len(rows) < 2:
+            continue
         # equal structures have equal sketches, and similar ones similar sketches
         points = facts.keys.sketch[rows]
         n = len(rows)

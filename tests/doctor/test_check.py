@@ -494,6 +494,13 @@ def test_the_order_of_shear_stresses_is_said(copper, order, told):
     assert not found or told in found[0]
 
 
+def test_a_file_in_which_no_frame_is_usable_is_told_and_ends_no_check(copper):
+    flat = copper[0].copy()
+    flat.cell[2] = 0.0
+    flat.info["energy"] = -1.0
+    assert "unusable-structure" in ids(mt.check([flat]))
+
+
 @pytest.mark.parametrize("factor", [-1.0, 1 / units.GPa])
 def test_stresses_of_which_some_have_another_sign_or_unit_are_found(copper, factor):
     """A few stresses of zero beside them have no sign; the model is off by the usual amount."""
