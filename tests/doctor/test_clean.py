@@ -11,12 +11,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.cluster import Icosahedron, Octahedron
 
 import mattertune_nb as mt
-from mattertune_nb.doctor.predicted import untuned_model
-
-
-@pytest.fixture(scope="module")
-def untuned():
-    return untuned_model("chgnet")
 
 
 def labelled(atoms):

@@ -14,16 +14,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
 from mattertune_nb.doctor.check import findings_of, look_at
-from mattertune_nb.doctor.predicted import untuned_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from doctor import KINDS, has, is_found, planted
-
-
-@pytest.fixture(scope="module")
-def untuned():
-    return untuned_model("chgnet")
 
 
 @pytest.fixture(scope="module")
