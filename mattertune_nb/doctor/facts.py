@@ -76,6 +76,8 @@ class Facts:
         Smallest distance between two atoms divided by the sum of their covalent radii, (n,).
     closest_pair
         Which atoms these are, (n, 2).
+    neighbours
+        Atoms within 3 Å of an atom, in the mean, (n,).
     push
         Force that drives these atoms apart, (n,) in eV/Å; 0 if there are no forces.
     crossing
@@ -104,6 +106,7 @@ class Facts:
     cornered: NDArray[np.bool_]
     closest: NDArray[np.float64]
     closest_pair: NDArray[np.int64]
+    neighbours: NDArray[np.float64]
     push: NDArray[np.float64]
     crossing: NDArray[np.int64]
     cell_under: dict[int, str]
@@ -177,6 +180,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
         cornered=np.zeros(n, bool),
         closest=np.full(n, np.inf),
         closest_pair=np.zeros((n, 2), np.int64),
+        neighbours=np.zeros(n),
         push=np.zeros(n),
         crossing=np.zeros(n, np.int64),
         cell_under={},
@@ -188,6 +192,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
 def _add_geometry(facts: Facts, i: int, atoms: Atoms, contacts: Contacts) -> None:
     facts.periodic[i] = atoms.pbc
     facts.closest[i], facts.closest_pair[i] = contacts.closest()
+    facts.neighbours[i] = contacts.per_atom()
     facts.crossing[i] = contacts.n_crossing
     if atoms.cell.rank == 3:
         inside = (4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum()
@@ -291,6 +296,10 @@ class Contacts:
             return np.inf, (0, 0)
         k = int(self._ratio.argmin())
         return float(self._ratio[k]), (int(self._i[k]), int(self._j[k]))
+
+    def per_atom(self) -> float:
+        """Return the mean number of neighbours of an atom."""
+        return len(self._d) / self._n
 
     def push(self, forces: NDArray[np.float64]) -> float:
         """Return the force that drives the two closest atoms apart, in eV/Å."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SAMPLE = 120
 """Maximum number of frames predicted."""
 
-_DENSEST = 0.5
-"""Atoms/Å³, thrice as many as in diamond; with lengths in Bohr a prediction of water takes 6 GB of memory."""
+_MOST_NEIGHBOURS = 60
+"""Twice as many as in diamond; of water with lengths in Bohr a prediction takes 6 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def untuned_model(backbone: str | BackboneConfig) -> FinetuneModuleBase:
 def choose(facts: Facts, n: int = SAMPLE) -> NDArray[np.int64]:
     """Return which frames to predict: half evenly spread, half those with the most unusual labels."""
     # overlapping atoms have no meaningful energy
-    is_dense = facts.n_atoms > _DENSEST * facts.volume
-    usable = np.flatnonzero((facts.closest >= OVERLAP) & ~facts.is_broken & ~is_dense)
+    is_sound = (facts.closest >= OVERLAP) & (facts.neighbours <= _MOST_NEIGHBOURS)
+    usable = np.flatnonzero(is_sound & ~facts.is_broken)
     if len(usable) <= n:
         return usable
     even = usable[evenly_spread(len(usable), n // 2)]

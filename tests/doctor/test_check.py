@@ -17,7 +17,8 @@ from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.data.division.trajectory import displacement
 from mattertune_nb.doctor import pairs
 from mattertune_nb.doctor.check import findings_of, look_at
-from mattertune_nb.doctor.predicted import predicted_as
+from mattertune_nb.doctor.facts import OVERLAP, gather
+from mattertune_nb.doctor.predicted import choose, predicted_as
 
 
 def labelled(atoms, **changed):
@@ -492,6 +493,13 @@ def test_the_order_of_shear_stresses_is_said(copper, order, told):
     found = [f.message for f in findings_of(case) if f.id == "stress-order"]
     assert len(found) == (told is not None)
     assert not found or told in found[0]
+
+
+def test_structures_denser_than_any_are_not_predicted_which_would_take_all_memory(copper):
+    dense = bulk("Cu", a=1.89)
+    facts = gather(as_dataset([copper[0], dense]))
+    assert facts.closest[1] > OVERLAP
+    assert choose(facts).tolist() == [0]
 
 
 def test_a_file_in_which_no_frame_is_usable_is_told_and_ends_no_check(copper):
