@@ -67,4 +67,4 @@ def test_the_form_of_gpumd_s_manual_is_read_with_its_virial(written):
     first = first_config(path, "chgnet")
     assert not first.questions
     assert "forces_key: force\n" in first.text
-    assert "stress_key: virial  would take stress = -virial / volume." in first.text
+    assert "stress_key: virial  would take stress = -virial / volume" in first.text

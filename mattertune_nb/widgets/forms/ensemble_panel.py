@@ -12,6 +12,7 @@ from mattertune_nb.training.runs.start import check_start
 from mattertune_nb.widgets.page.connection import while_connected
 from mattertune_nb.widgets.page.controls import HTML, Button, Dropdown, HBox, VBox
 from mattertune_nb.widgets.page.looking import keep_looking
+from mattertune_nb.widgets.page.picture import Message
 from mattertune_nb.widgets.page.style import error_html, note_html
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class EnsemblePanel:
         if self.ensemble is None:
             return
         view = self.ensemble.dashboard()
-        has_points = any(panel.series for panel in view.data.panels.values())
+        has_points = not isinstance(view, Message) and any(
+            panel.series for panel in view.data.panels.values()
+        )
         shown = view if has_points else HTML(note_html(_NO_CURVES))
         before, self._curves.children = self._curves.children, [shown]
         for old in (*before, *([] if has_points else [view])):
