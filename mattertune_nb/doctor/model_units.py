@@ -35,9 +35,13 @@ _BESIDE_FORCES = 0.6
 _CLEARER, _AS_WELL = 0.05, 0.22
 """Correlation by which one reading of energies is clearer; logarithms that differ less are as good."""
 
+_ABOVE_ERROR = 3.0
+"""A predicted stress that is this many times as large as the model's error tells the sign of the label."""
+
 _KNOWN = 0.6
 """Fraction of frames whose stress is like that of a model, of which another sign is no error of the model."""
 
+_FEWEST_ODD = 3
 _SOUND = 1.45
 _FEW_ALIKE, _MOST = 3, 0.8
 _SHEAR = ("yz", "xz", "xy")
@@ -240,9 +244,9 @@ def _some_stresses(
     slopes /= np.median(np.abs(slopes[is_told]))
     is_sound = is_told & (slopes > 1 / OFF) & (slopes < OFF)
     error = np.median(np.linalg.norm(label - guess, axis=1)[is_sound]) if is_sound.any() else np.inf
-    is_odd = is_told & (size > _FEW_ALIKE * error)
+    is_odd = is_told & (size > _ABOVE_ERROR * error)
     is_odd[is_odd] = [_is_of_unit(slope, STRESS_UNITS) for slope in slopes[is_odd].tolist()]
-    if _FEW_ALIKE <= is_odd.sum() < is_sound.sum():
+    if _FEWEST_ODD <= is_odd.sum() < is_sound.sum():
         yield _some_finding("stress", slopes[is_odd], len(label), rows[is_odd].tolist(), case)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.errors import RunError, check_path
+from mattertune_nb.config.errors import DataError, RunError, check_path
 from mattertune_nb.config.places import BEST, CHECKPOINTS, LAST, PREVIOUS, SCORECARD, SERIES
 from mattertune_nb.data.division.dividing import STAGES
 from mattertune_nb.training.claim import claimed
@@ -158,10 +158,18 @@ class RunDirectory:
             msg = f"{path}: cannot be read ({exc.strerror}). Ask its owner for permission."
         raise RunError(msg)
 
-    def is_own(self, path: Path) -> bool:
-        """Return whether a path is that of one of the files with which the run is shown or resumed."""
+    def refuse_own(self, path: Path, what: str) -> None:
+        """Refuse to write `what`, e.g. an ``"export"``, over a file with which the run is shown or resumed.
+
+        Raises
+        ------
+        DataError
+            The path is that of such a file.
+        """
         own = (value for value in vars(self).values() if isinstance(value, Path))
-        return path.resolve() in {file.resolve() for file in own}
+        if path.resolve() in {file.resolve() for file in own}:
+            msg = f"{path}: a file of the run itself, which the {what} would replace. Name another file."
+            raise DataError(msg)
 
     def config(self) -> MatterTunerConfig:
         """Return the config of the run."""

@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from mattertune_nb.model.normalization import Normalization
 
 
+_LOADER = LoaderSettings(batch_size=16, max_atoms=2000)
+
+
 def evaluate(
     model: FinetuneModuleBase,
     dataset: AtomsDataset,
     *,
-    batch_size: int = 16,
-    max_atoms: int | None = 2000,
+    batch_size: int = _LOADER.batch_size,
+    max_atoms: int | None = _LOADER.max_atoms,
 ) -> dict[str, float]:
     """Return MAE and RMSE of each property, e.g. ``forces_mae`` in eV/Å, over a labelled dataset.
 
@@ -95,10 +98,8 @@ def evaluate_stages(
         at_start.begin_again()
         stages[UNTUNED] = _Stage(untuned, untuned.normalization)
         stages[REREFERENCED] = _Stage(untuned, at_start)
-    loader = LoaderSettings(batch_size=16, max_atoms=2000)
-    errors = dict(
-        zip(stages, _evaluate(list(stages.values()), dataset, loader, progress), strict=True)
-    )
+    found = _evaluate(list(stages.values()), dataset, _LOADER, progress)
+    errors = dict(zip(stages, found, strict=True))
     _say_what_is_left_out(tuned, dataset, errors[TUNED])
     return {name: errors[name] for name in (UNTUNED, REREFERENCED, TUNED) if name in errors}
 
@@ -127,23 +128,23 @@ def _evaluate(
     progress: Progress | None = None,
 ) -> list[dict[str, float]]:
     """Return the errors of each stage; frames are read, and each model predicts them, once."""
-    last = stages[0].model
-    properties = last.hparams.learnt
+    first = stages[0].model
+    properties = first.hparams.learnt
     present = [
         p for p in properties if any(dataset.labels(i, {p: "mask"}) for i in range(len(dataset)))
     ]
     # without any label the check says what there is instead
-    check_dataset(dataset, dict.fromkeys(present or properties, "mask"), last.backbone.elements)
+    check_dataset(dataset, dict.fromkeys(present or properties, "mask"), first.backbone.elements)
     metrics = [PropertyMetrics(present, {p.name: 1.0 for p in present}) for _ in stages]
     models = {stage.model.eval() for stage in stages}
-    graphs = GraphDataset(dataset, last.backbone, dict.fromkeys(present, "mask"))
+    graphs = GraphDataset(dataset, first.backbone, dict.fromkeys(present, "mask"))
     names = [p.name for p in present]
     outside: list[int] = []
     done = 0
     for batch in graph_loader(graphs, loader):
-        unknown = torch.from_numpy(last.normalization.extrapolates(composition_counts(batch)))
+        unknown = torch.from_numpy(first.normalization.extrapolates(composition_counts(batch)))
         outside += batch.index[unknown].tolist()
-        on_device = batch.to(last.device)
+        on_device = batch.to(first.device)
         found = {model: model.predict_properties(on_device, names) for model in models}
         for stage, metric in zip(stages, metrics, strict=True):
             predictions = stage.with_references(found[stage.model], on_device)

@@ -68,9 +68,7 @@ def export(
     if not target.absolute().parent.is_dir():
         msg = f"{target}: the folder does not exist."
         raise DataError(msg)
-    if RunDirectory(path_of(run)).is_own(target):
-        msg = f"{target}: a file of the run itself, which the export would replace. Name another file."
-        raise DataError(msg)
+    RunDirectory(path_of(run)).refuse_own(target, "export")
     if suffix == SUFFIX and target.suffix != SUFFIX:
         msg = f"{target}: an archive is recognised by its ending. Name it {target.with_suffix(SUFFIX)}."
         raise ConfigError(msg)

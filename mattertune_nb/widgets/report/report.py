@@ -43,9 +43,7 @@ def report(run: Run, path: str | Path | None = None, dataset: Any = None) -> Pat
     target = run.path / "report.html" if path is None else Path(path)
     with InCell(f"report of {run.name}") as cell:
         cell.tell("predictions and pictures")
-        if run.directory.is_own(target):
-            msg = f"{target}: a file of the run itself, which the report would replace. Name another file."
-            raise DataError(msg)
+        run.directory.refuse_own(target, "report")
         text = _text(run, dataset)
         try:
             write_text(target, text)
