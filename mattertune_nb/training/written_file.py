@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from mattertune_nb.config.ipython import served_by_voila
+
 if TYPE_CHECKING:
     _Path = Path
 else:
@@ -26,7 +28,8 @@ class WrittenFile(_Path):
     def _repr_html_(self) -> str | None:
         """Return a link relative to the notebook, which a front end resolves; none if it cannot reach it."""
         file, start = self.resolve(), _notebook_folder()
-        if not file.is_file() or not file.is_relative_to(start):
+        # Voila gives no files to its page
+        if served_by_voila() or not file.is_file() or not file.is_relative_to(start):
             return None
         place = html.escape(quote(file.relative_to(start).as_posix()))
         name = html.escape(str(self))

@@ -59,6 +59,13 @@ def test_there_is_no_link_to_what_a_notebook_cannot_reach(notebook_folder):
     assert WrittenFile("never.html")._repr_html_() is None
 
 
+def test_there_is_no_link_where_voila_gives_no_files_to_its_page(notebook_folder, monkeypatch):
+    file = written(Path("report.html"))
+    assert file._repr_html_() is not None
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    assert file._repr_html_() is None
+
+
 def test_without_a_notebook_server_it_is_relative_to_the_kernel(tmp_path, monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.chdir(tmp_path)

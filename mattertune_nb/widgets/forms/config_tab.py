@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.training.written_file import WrittenFile
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, Text, Textarea, VBox
+from mattertune_nb.widgets.page.linked import LinkedText
 from mattertune_nb.widgets.page.style import error_html
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class ConfigTab:
         self.load_text = Button(description="Load text", tooltip="Use the YAML above")
         self.load_file = Button(description="Load file", tooltip="Read the file")
         self.save_file = Button(description="Save file", tooltip="Write the file")
-        self.message = HTML()
+        self.message = LinkedText()
         self.load_text.on_click(lambda _: self._try(self._read_text))
         self.load_file.on_click(lambda _: self._try(lambda: self._cls.from_yaml(self.path.value)))
         self.save_file.on_click(lambda _: self._save())
@@ -100,13 +102,13 @@ class ConfigTab:
             why = getattr(exc, "strerror", None) or exc
             self._say(f"{path}: cannot be written ({why}).", error=True)
         else:
-            self._say(f"Saved {path.absolute()}.")
+            self.message.say_written("Saved", WrittenFile(path.absolute()))
 
     def _say(self, text: str, *, error: bool = False) -> None:
         if error:
-            self.message.value = error_html(text, css="mt-alert")
+            self.message.say(error_html(text, css="mt-alert"))
         else:
-            self.message.value = f'<div role="status">{html.escape(text)}</div>'
+            self.message.say(f'<div role="status">{html.escape(text)}</div>')
 
 
 def _text_area(label: str) -> Textarea:

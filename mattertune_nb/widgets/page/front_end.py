@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mattertune_nb.config.ipython import ipython_shell
+from mattertune_nb.config.ipython import ipython_shell, served_by_voila
 
 
 def has_front_end() -> bool:
@@ -21,8 +21,7 @@ def has_front_end() -> bool:
     kernel = getattr(ipython_shell(), "kernel", None)
     if kernel is None:
         return False
-    served_by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-    return served_by_voila or bool(getattr(kernel, "_allow_stdin", True))
+    return served_by_voila() or bool(getattr(kernel, "_allow_stdin", True))
 
 
 def loads_extensions() -> bool:

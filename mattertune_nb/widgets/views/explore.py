@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from mattertune_nb.training.written_file import WrittenFile
 from mattertune_nb.widgets.page.download import Download
 from mattertune_nb.widgets.page.front_end import enable_colab_widgets
 from mattertune_nb.widgets.page.lifetime import close_with_parts
+from mattertune_nb.widgets.page.linked import LinkedText
 from mattertune_nb.widgets.page.picture import Message, Pictured, only_widgets
 from mattertune_nb.widgets.page.style import error_html
 from mattertune_nb.widgets.page.theme import BLUE
@@ -89,7 +89,7 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         self.dataset = dataset.take([])
         self.table: DatasetTable | None = None
         self._read, self._drawn = threading.Event(), threading.Event()
-        self._kept, self._map_note, self._saved = W.HTML(), W.HTML(), W.HTML()
+        self._kept, self._map_note, self._saved = W.HTML(), W.HTML(), LinkedText()
         self.all_button = W.Button(
             description="All frames", tooltip="Show all frames again", layout=W.Layout(width="96px")
         )
@@ -223,10 +223,10 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
             self.structure.show_frames(self.dataset.take(frames))
         self._kept.value = f"<b>{len(frames)} of {n} frames</b>"
         self.all_button.disabled = len(frames) == n
-        self._saved.value = ""
+        self._saved.say("")
         self.plots.mark(frames)
 
-    def save_selection(self, path: str | Path) -> Path:
+    def save_selection(self, path: str | Path) -> WrittenFile:
         """Write the selected frames as extended XYZ with everything they contain, and return the path.
 
         Raises
@@ -249,9 +249,9 @@ class ExploreView(Pictured, W.VBox):  # type: ignore[misc]
         try:
             target = self.save_selection(self.path.value)
         except MatterTuneError as exc:
-            self._saved.value = error_html(str(exc), css="mt-alert")
+            self._saved.say(error_html(str(exc), css="mt-alert"))
         else:
-            self._saved.value = f"{len(self.selected)} frames in {html.escape(str(target))}"
+            self._saved.say_written(f"{len(self.selected)} frames in", target)
 
     def _map_steps(self) -> Iterator[Step]:
         """Compare the structures, and show the map."""

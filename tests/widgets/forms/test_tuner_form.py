@@ -383,7 +383,12 @@ def test_what_was_changed_since_a_goal_is_not_taken_back_with_it(tuner_form):
     assert tuner_form.config.trainer == mt.TrainerConfig(max_epochs=500)
 
 
-def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
+def said_below(tab) -> str:
+    """Return what the tab of the config says below its buttons."""
+    return "".join(output["data"]["text/html"] for output in tab.message.outputs)
+
+
+def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path, monkeypatch):
     tab = tuner_form.config_tab
     assert tab.yaml.value == tuner_form.config.to_yaml()
     assert tab.python.value == tuner_form.config.to_python()
@@ -391,24 +396,26 @@ def test_the_config_is_shown_loaded_and_saved_as_text(tuner_form, tmp_path):
     tab.load_text.click()
     assert tuner_form.config.trainer.max_epochs == 17
     tab.path.value = str(tmp_path / "config.yaml")
+    monkeypatch.chdir(tmp_path)
     tab.save_file.click()
+    assert 'href="config.yaml"' in said_below(tab)
     assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
     tab.yaml.value = "model: [1"
     tab.load_text.click()
-    assert "line 1: not valid YAML" in tab.message.value
+    assert "line 1: not valid YAML" in said_below(tab)
     tab.yaml.value = tuner_form.config.to_yaml().replace("max_epochs: 17", "max_epoch: 17")
     tab.load_text.click()
-    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    assert "Did you mean &#x27;max_epochs&#x27;?" in said_below(tab)
     tab.save_file.click()
-    assert "Not saved: " in tab.message.value
-    assert "Did you mean &#x27;max_epochs&#x27;?" in tab.message.value
+    assert "Not saved: " in said_below(tab)
+    assert "Did you mean &#x27;max_epochs&#x27;?" in said_below(tab)
     assert mt.MatterTunerConfig.from_yaml(tmp_path / "config.yaml") == tuner_form.config
     tab.yaml.value = tuner_form.config.to_yaml()
     tab.path.value = "nowhere/config.yaml"
     tab.load_file.click()
-    assert "nowhere/config.yaml: cannot read" in tab.message.value
+    assert "nowhere/config.yaml: cannot read" in said_below(tab)
     tab.save_file.click()
-    assert "cannot be written" in tab.message.value
+    assert "cannot be written" in said_below(tab)
     assert tuner_form.config.trainer.max_epochs == 17
 
 
@@ -419,14 +426,14 @@ def test_text_and_file_are_read_alike(tuner_form, tmp_path, monkeypatch):
     for load in tab.load_text, tab.load_file:
         tab.path.value, tab.yaml.value = "~/config.yaml", text
         tab.save_file.click()
-        assert str(tmp_path) in tab.message.value
+        assert str(tmp_path) in said_below(tab)
         load.click()
-        assert "Loaded" in tab.message.value
+        assert "Loaded" in said_below(tab)
         assert tuner_form.config.data.dataset.index == "1:5"
         assert tuner_form.config.model.optimizer.lr == 1e-3
     tab.yaml.value = text + "data: {}\n"
     tab.load_text.click()
-    assert "&#x27;data&#x27; is set twice" in tab.message.value
+    assert "&#x27;data&#x27; is set twice" in said_below(tab)
 
 
 def test_the_schedule_is_previewed(advised_form):

@@ -129,7 +129,24 @@ def test_a_selection_is_saved_without_the_loss_of_a_digit(mixed, tmp_path):
         assert atoms.get_forces().tolist() == mixed[k].get_forces().tolist()
     view.path.value = str(path)
     view.save_button.click()
-    assert "the file already exists" in view._saved.value
+    assert "the file already exists" in said(view)
+
+
+def said(view) -> str:
+    """Return what stands beside 'Save selection'."""
+    return "".join(output["data"]["text/html"] for output in view._saved.outputs)
+
+
+def test_a_saved_selection_is_a_link_until_another_is_made(mixed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    view = mt.explore(mixed)
+    view._keep(np.array([3, 7]))
+    view.path.value = "chosen.xyz"
+    view.save_button.click()
+    assert "2 frames in" in said(view)
+    assert 'href="chosen.xyz"' in said(view)
+    view._keep(np.array([3]))
+    assert said(view) == ""
 
 
 def test_a_saved_crystal_keeps_cell_stress_and_all_of_its_own(tmp_path):

@@ -1,0 +1,26 @@
+"""Text on the page that links to a file."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import ipywidgets as W  # noqa: N812  the usual alias
+
+if TYPE_CHECKING:
+    from mattertune_nb.training.written_file import WrittenFile
+
+
+class LinkedText(W.Output):  # type: ignore[misc]
+    """Text with links to files: JupyterLab resolves those of an output, but not those of ``HTML``."""
+
+    def say(self, page: str) -> None:
+        """Show HTML; nothing for an empty text."""
+        data = {"text/html": page, "text/plain": ""}
+        shown = {"output_type": "display_data", "data": data, "metadata": {}}
+        self.outputs = (shown,) if page else ()
+
+    def say_written(self, words: str, file: WrittenFile) -> None:
+        """Show words followed by a file, as a link if the notebook can reach it."""
+        link = file._repr_html_() or html.escape(str(file))
+        self.say(f'<div role="status">{html.escape(words)} {link}</div>')
