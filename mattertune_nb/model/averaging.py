@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import average_of
+
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
@@ -47,5 +49,6 @@ class LateEMA(EMAWeightAveraging):
         super().on_train_end(trainer, pl_module)
 
     def _follow(self, pl_module: LightningModule) -> None:
-        if self._average_model is not None and not int(self._average_model.n_averaged):
-            self._average_model.module.load_state_dict(pl_module.state_dict())
+        average = average_of(self)
+        if average is not None and not int(average.n_averaged):
+            average.module.load_state_dict(pl_module.state_dict())

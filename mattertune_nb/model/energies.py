@@ -85,7 +85,7 @@ class TableBuilder:
         self._references = references.cpu().numpy().copy()
         self._counts = [csr_array((0, N_ELEMENTS), dtype=np.int64)]
         self._labels: list[NDArray[np.float64]] = []
-        self._predictions: list[NDArray[np.float64]] = []
+        self._predicted: list[NDArray[np.float64]] = []
 
     def add(self, batch: GraphBatch, predictions: Tensor) -> None:
         """Add the frames of a batch that have a label; predictions in eV, (B,)."""
@@ -93,14 +93,14 @@ class TableBuilder:
         present = torch.isfinite(labels).cpu().numpy()
         self._counts.append(csr_array(composition_counts(batch)[present]))
         self._labels.append(labels.cpu().numpy()[present])
-        self._predictions.append(predictions.detach().cpu().numpy()[present])
+        self._predicted.append(predictions.detach().cpu().numpy()[present])
 
     def build(self, trainer: Trainer) -> EnergyTable | None:
         """Return the frames of all processes, or ``None`` if none has a label."""
         table = EnergyTable(
             vstack(gathered(trainer, vstack(self._counts, format="csr")), format="csr"),
             _gather(trainer, _join(self._labels)),
-            _gather(trainer, _join(self._predictions)),
+            _gather(trainer, _join(self._predicted)),
             self._references,
         )
         return table if len(table.labels) else None

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.loops.fit_loop import RestartStage
-from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, TrainingError
+from mattertune_nb.model.lightning_private import continue_at_position
 from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.model.processes import gathered
 
@@ -104,20 +103,8 @@ class ResumeLoader(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        loop = trainer.fit_loop
-        if not loop.is_resuming:
-            return
-        if loop.restarted_on_epoch_end:
-            # if max_steps is set, Lightning would take the end of an epoch for a whole epoch
-            loop.epoch_progress.increment_completed()
-            _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
-            loop._restart_stage = RestartStage.RESUMED_ON_EPOCH_END
-        if loop._combined_loader_states_to_load:
-            assert loop._combined_loader is not None
-            assert loop._data_fetcher is not None
-            loop._combined_loader._load_state_dicts(loop._combined_loader_states_to_load)
-            loop._combined_loader_states_to_load = []
-            iter(loop._data_fetcher)
+        if trainer.fit_loop.is_resuming:
+            continue_at_position(trainer)
 
 
 class FitTurn(Callback):

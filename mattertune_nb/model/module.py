@@ -15,6 +15,7 @@ from mattertune_nb.model.callbacks import own_callbacks
 from mattertune_nb.model.checkpoint import without_functions
 from mattertune_nb.model.depth import rate_factors
 from mattertune_nb.model.hooks import adapt_hooks
+from mattertune_nb.model.lightning_private import trainer_of
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.loading import about, load, take_about
 from mattertune_nb.model.lora import merge_lora, pack
@@ -100,7 +101,8 @@ class FinetuneModuleBase(Usable, Findable):
         predictions: dict[str, Tensor],
         labels: dict[str, Tensor],
     ) -> None:
-        stage = None if self._trainer is None else self._trainer.state.stage
+        trainer = trainer_of(self)
+        stage = None if trainer is None else trainer.state.stage
         match _STAGES.get("" if stage is None else stage.value):
             case "train":
                 values = {
@@ -197,7 +199,7 @@ class FinetuneModuleBase(Usable, Findable):
             memory_mb=loader.graph_memory_mb if cache else 0.0,
             disk_mb=loader.graph_disk_mb if cache else 0.0,
         )
-        trainer = self._trainer
+        trainer = trainer_of(self)
         return graph_loader(
             graphs,
             loader,

@@ -19,6 +19,7 @@ from mattertune_nb.model.copies import add_copies
 from mattertune_nb.model.depth import freeze_blocks
 from mattertune_nb.model.freezing import freeze, freeze_unreached
 from mattertune_nb.model.heads import PropertyHeads
+from mattertune_nb.model.lightning_private import trainer_of
 from mattertune_nb.model.lora import add_lora
 from mattertune_nb.model.metrics import PropertyMetrics
 from mattertune_nb.model.named_errors import NamedErrors
@@ -144,7 +145,7 @@ class Potential(LightningModule):
         TrainingError
             Another thread is fitting it: weights would change in the middle of a prediction.
         """
-        turns, trainer = self.turns, self._trainer
+        turns, trainer = self.turns, trainer_of(self)
         with turns.lock:
             is_fitted = (
                 trainer is not None

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import predicted_batches
 from mattertune_nb.model.loader import as_list, check_processes
 from mattertune_nb.model.processes import gathered
 
@@ -41,7 +42,7 @@ class OrderedPredictions(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size == 1:
             return
-        for batches in trainer.predict_loop._predictions:
+        for batches in predicted_batches(trainer):
             found = list(chain.from_iterable(gathered(trainer, batches)))
             if all(isinstance(batch, list) and batch and INDEX in batch[0] for batch in found):
                 batches[:] = sorted(found, key=lambda batch: batch[0][INDEX])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.task import EnergyPropertyConfig
+from mattertune_nb.model.lightning_private import trainer_of
 from mattertune_nb.model.losses import coefficient, compute_loss
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def loss_weight(module: Potential, config: PropertyConfig) -> float:
     config
         Settings of the property.
     """
-    trainer = module._trainer
+    trainer = trainer_of(module)
     if trainer is None or not trainer.training or config.final_loss_coefficient is None:
         return config.loss_coefficient
     steps = min(trainer.estimated_stepping_batches, module.steps_in_time)

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, Wei
 from typing_extensions import override
 
 from mattertune_nb.model.baseline import ZeroShotBaseline, fit_normalization
+from mattertune_nb.model.lightning_private import average_of
 from mattertune_nb.model.potential import Potential
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ class LightningTools(Callback):
 
 def _averages(trainer: Trainer) -> Iterator[AveragedModel]:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, WeightAveraging) and callback._average_model is not None:
-            yield callback._average_model
+        average = average_of(callback) if isinstance(callback, WeightAveraging) else None
+        if average is not None:
+            yield average
 
 
 def _copy_buffers(source: torch.nn.Module, target: torch.nn.Module) -> None:

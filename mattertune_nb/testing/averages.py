@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from mattertune_nb.config.callbacks import EMAConfig
+from mattertune_nb.model.lightning_private import average_of
 from mattertune_nb.testing.comparison import Prediction, differences
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def averages_alike(
     for decay in _DECAYS:
         callback = EMAConfig(decay=decay).create_callback()
         callback.setup(cast("Any", None), model, "fit")
-        average = callback._average_model
+        average = average_of(callback)
         assert average is not None
         for _ in range(3):
             average.update_parameters(model)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
-from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.model.lightning_private import in_other_processes
 from mattertune_nb.training.callbacks.foreign import ForeignRecorder
 from mattertune_nb.training.callbacks.walls import WallRecorder
 from mattertune_nb.training.outcome.model_card import write_model_card
@@ -52,7 +52,7 @@ def is_stop(exc: BaseException) -> bool:
 
 def place_of(trainer: Trainer, run: RunDirectory) -> tuple[int, int]:
     """Return the epoch and step at which a fit has ended, in whichever process it ran."""
-    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+    if in_other_processes(trainer):
         status = run.status()
         return status.saved_epoch, status.saved_step
     return trainer.current_epoch, trainer.global_step

@@ -11,6 +11,11 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import (
+    let_save_again,
+    validate_within_fit,
+    within_the_last_step,
+)
 from mattertune_nb.model.stretching import tell_remaining
 
 if TYPE_CHECKING:
@@ -126,25 +131,14 @@ class Pace(Callback):
         log.info("The average of the weights (SWA):")
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
-                callback._last_global_step_saved = -1
-        # for the last step and epoch, which Lightning has already counted
-        loop = trainer.fit_loop
-        loop.epoch_progress.current.completed -= 1
-        loop.epoch_loop._batches_that_stepped -= 1
-        _validate(trainer)
-        loop.epoch_progress.current.completed += 1
-        loop.epoch_loop._batches_that_stepped += 1
+                let_save_again(callback)
+        with within_the_last_step(trainer):
+            _validate(trainer)
 
 
 def _validate(trainer: Trainer) -> None:
-    """Validate within a fit, outside of Lightning's own intervals, and let checkpoints see the result."""
-    # as Lightning's training loop does
-    trainer.validating = True
-    connector = trainer._logger_connector
-    first = connector._first_loop_iter
-    trainer.fit_loop.epoch_loop.val_loop.run()
-    trainer.training = True
-    connector._first_loop_iter = first
+    """Validate outside of Lightning's own intervals, and let checkpoints see the result."""
+    validate_within_fit(trainer)
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint):
             # some wait for the end of the epoch, which will not come

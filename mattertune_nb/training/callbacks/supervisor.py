@@ -13,6 +13,11 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.data.plain import atoms_to_plain
+from mattertune_nb.model.lightning_private import (
+    can_stop_early,
+    validation_follows,
+    write_step_metrics,
+)
 from mattertune_nb.model.loader import as_list, graph_dataset
 from mattertune_nb.model.processes import gathered
 from mattertune_nb.training.files import sync, write_json
@@ -143,7 +148,7 @@ class RunSupervisor(Checkpoint):
         trainer.should_stop = trainer.should_stop or self._ends_at_step
         self._step, self._ends_at_step = trainer.global_step, False
         stop = self._should_stop(trainer)
-        if _validation_follows(trainer):
+        if validation_follows(trainer):
             return
         if not stop and _cuts_the_epoch(trainer):
             self._save(trainer, trainer.current_epoch)
@@ -157,9 +162,7 @@ class RunSupervisor(Checkpoint):
         if stop or trainer.strategy.broadcast(due):
             self._save(trainer, trainer.current_epoch)
         if stop:
-            # what Lightning would do after this hook
-            trainer._logger_connector.on_batch_end()
-            trainer._logger_connector.update_train_step_metrics()
+            write_step_metrics(trainer)
             self._pace.measure_last(trainer)
             if trainer.is_global_zero and self._run.last.is_file():
                 # a state with measurements in between cannot be continued exactly
@@ -297,21 +300,9 @@ def _steps_per_epoch(trainer: Trainer) -> int:
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
-def _validation_follows(trainer: Trainer) -> bool:
-    """Return whether a validation is due anyway, not only because a callback ends the run."""
-    loop, ends = trainer.fit_loop, trainer.should_stop
-    assert loop._data_fetcher is not None
-    trainer.should_stop = False
-    try:
-        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-    finally:
-        trainer.should_stop = ends
-
-
 def _cuts_the_epoch(trainer: Trainer) -> bool:
     """Return whether a callback is ending the run in the middle of an epoch."""
-    ends = trainer.should_stop and trainer.fit_loop._can_stop_early
-    return ends and not trainer.is_last_batch
+    return trainer.should_stop and can_stop_early(trainer) and not trainer.is_last_batch
 
 
 def _is_last_epoch(trainer: Trainer) -> bool:

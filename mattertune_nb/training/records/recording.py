@@ -7,11 +7,11 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from lightning.fabric.utilities.apply_func import convert_tensors_to_scalars
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import about_to_be_logged
 from mattertune_nb.training.records.metrics import made_record
 
 if TYPE_CHECKING:
@@ -79,15 +79,8 @@ class RunLogger(Logger):
 
 def unwritten(trainer: Trainer) -> list[dict[str, Any]]:
     """Return what Lightning is about to record for the optimizer step or epoch that just ended."""
-    connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
-    is_step = connector._first_loop_iter is not None
-    # the results of a validation are recorded before its last hook
-    if not trainer.training or (is_step and not connector.should_update_logs):
+    due = about_to_be_logged(trainer)
+    if due is None:
         return []
-    metrics = convert_tensors_to_scalars(connector.metrics["log"])
-    if not metrics:
-        return []
-    step = metrics.pop("step", loop._batches_that_stepped - (0 if is_step else 1))
-    metrics.setdefault("epoch", trainer.current_epoch)
     loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
-    return [logger.record(metrics, int(step)) for logger in loggers]
+    return [logger.record(*due) for logger in loggers]

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import can_stop_early
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.training.runs.resuming import counts_otherwise
 
@@ -164,7 +165,7 @@ class NewSettings(Callback):
         has_ended = callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED
         if has_ended and not edited and not counts_otherwise(callback.monitor, self._new.changed):
             trainer.should_stop = True
-            if trainer.fit_loop._can_stop_early:
+            if can_stop_early(trainer):
                 self.note = (
                     f"Early stopping on {callback.monitor} has already ended this run, so nothing was "
                     "trained now. To go on, raise its patience or turn it off (trainer.early_stopping)."

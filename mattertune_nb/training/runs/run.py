@@ -201,7 +201,7 @@ class Run:
     def _follow(self, cell: InCell, timeout: float, poll: float) -> Status:
         """Show the progress of the run in a cell until no process trains it, and return its last status."""
         end = time.monotonic() + timeout
-        trainer = self._trainer()
+        trainer = self._trainer_settings()
         while (now := self.status()).is_active and time.monotonic() < end:
             total = last_step(trainer, now.steps_per_epoch) if trainer else None
             of = f" of {total}" if total else ""
@@ -210,7 +210,7 @@ class Run:
             cell.sleep(poll)
         return now
 
-    def _trainer(self) -> TrainerConfig | None:
+    def _trainer_settings(self) -> TrainerConfig | None:
         """Return the limits of the run, if its config can be read."""
         try:
             return self.config().trainer

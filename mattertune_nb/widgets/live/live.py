@@ -18,6 +18,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
+from mattertune_nb.model.lightning_private import steps_logged
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.recipes.foreign import ForeignMonitor
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
@@ -124,7 +125,7 @@ class LiveCurves(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._shared = trainer.world_size > 1
-        self._started, self._first_step, self._done = time.monotonic(), _steps(trainer), 0
+        self._started, self._first_step, self._done = time.monotonic(), steps_logged(trainer), 0
         self._max_steps = None
         self._pacing = Pacing(self._started, _SHARE if has_front_end() else _PLAIN_SHARE)
         with contextlib.suppress(MisconfigurationException):
@@ -234,7 +235,7 @@ class LiveCurves(Callback):
 
     def _progress(self, trainer: Trainer, state: str) -> Progress:
         assert self.view is not None
-        step = _steps(trainer)
+        step = steps_logged(trainer)
         steps = step - self._first_step
         seconds = max(time.monotonic() - self._started, 1e-9)
         left = None if self._max_steps is None or not steps else max(self._max_steps - step, 0)
@@ -251,11 +252,6 @@ class LiveCurves(Callback):
             eta=None if left is None else seconds * left / steps,
             memory=psutil.Process().memory_info().rss / 1e9,
         )
-
-
-def _steps(trainer: Trainer) -> int:
-    """Return the number of steps, counted as loggers do: once, however many optimizers there are."""
-    return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 def _monitor(trainer: Trainer) -> tuple[str | None, str]:
