@@ -15,8 +15,8 @@ from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import is_isolated_atom
 from mattertune_nb.data.labels.values import in_voigt_order, numbers_of, stored_values
 from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
-from mattertune_nb.doctor.model_units import CORRELATION
 from mattertune_nb.doctor.predicted import untuned_model
+from mattertune_nb.doctor.unit_finding import CORRELATION
 from mattertune_nb.model.references import N_ELEMENTS
 
 if TYPE_CHECKING:

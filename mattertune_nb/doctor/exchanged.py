@@ -26,6 +26,9 @@ _MOST_ELEMENTS = 4
 _ALIKE, _CLEARLY, _OFF = 0.75, 3.0, 1.6
 """Minimum correlation of matching forces, ratio of the distances from one before and after, maximum slope."""
 
+_WELL = 0.95
+"""Correlation of forces that no exchange would improve by that much."""
+
 
 def exchanged_elements(model: FinetuneModuleBase, case: Case) -> Exchanged | None:
     """Predict a few frames with every pair of elements exchanged, if forces disagree with the prediction.
@@ -36,7 +39,7 @@ def exchanged_elements(model: FinetuneModuleBase, case: Case) -> Exchanged | Non
         The pair for which the forces agree; ``None`` if they agree as they stand, or with no pair.
     """
     forces, facts = case.forces, case.facts
-    if forces is None or forces.is_guide_for(0):
+    if forces is None or forces.usual > _WELL:
         return None
     by_size = sorted(np.flatnonzero(forces.telling), key=lambda k: len(forces.labels[k]))
     present = facts.counts[forces.rows].sum(axis=0)

@@ -70,8 +70,7 @@ class Facts:
     gaps
         Widest empty layer of the cell along each of its axes, (n, 3) in Å.
     cornered
-        Whether the atoms start at the origin of the cell along all three axes, as before a cell was
-        stretched, (n,).
+        Along which axes of the cell the atoms start at its origin, as before a cell was stretched, (n, 3).
     closest
         Smallest distance between two atoms divided by the sum of their covalent radii, (n,).
     closest_pair
@@ -177,7 +176,7 @@ def _nothing_known(dataset: AtomsDataset) -> Facts:
         periodic=np.zeros((n, 3), bool),
         filling=np.full(n, np.nan),
         gaps=np.full((n, 3), np.nan),
-        cornered=np.zeros(n, bool),
+        cornered=np.zeros((n, 3), bool),
         closest=np.full(n, np.inf),
         closest_pair=np.zeros((n, 2), np.int64),
         neighbours=np.zeros(n),
@@ -301,6 +300,10 @@ class Contacts:
         """Return the mean number of neighbours of an atom."""
         return len(self._d) / self._n
 
+    def bonds(self) -> NDArray[np.int64]:
+        """Return the number of bonds of each atom, (n_atoms,)."""
+        return np.bincount(self._i[self._ratio < _BOND], minlength=self._n)
+
     def push(self, forces: NDArray[np.float64]) -> float:
         """Return the force that drives the two closest atoms apart, in eV/Å."""
         if not len(self._ratio):
@@ -322,11 +325,11 @@ class Contacts:
         return np.asarray((np.abs(pull) > 1e-3 * np.maximum(size, 1e-12)[:, None]).any(axis=0))
 
 
-def empty_layers(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:
-    """Return the widest empty layer along each axis, (3,) in Å, and whether all of them end at the origin."""
+def empty_layers(atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the widest empty layer along each axis, (3,) in Å, and which of them end at the origin, (3,)."""
     scaled = np.sort(atoms.cell.scaled_positions(atoms.positions) % 1.0, axis=0)
     steps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0)
     heights = cell_heights(atoms)
     after = scaled[(steps.argmax(axis=0) + 1) % len(scaled), range(3)]
-    is_cornered = np.abs((after - np.round(after)) * heights).max() < _AT_ORIGIN
-    return steps.max(axis=0) * heights, bool(is_cornered)
+    is_cornered = np.abs((after - np.round(after)) * heights) < _AT_ORIGIN
+    return steps.max(axis=0) * heights, np.asarray(is_cornered)

@@ -118,6 +118,32 @@ def wrong_cells(case: Case) -> Iterator[Finding]:
         )
 
 
+def torn_layers(case: Case) -> Iterator[Finding]:
+    """Find slabs and wires with an empty layer along an axis that is bonded in others of the same atoms."""
+    facts = case.facts
+    in_vacuum = _in_vacuum(facts)
+    torn: list[int] = []
+    for group in groups(facts.keys.atoms):
+        sound = group[in_vacuum[group]]
+        others = np.setdiff1d(group, sound)
+        if len(sound) < max(_FEW_FRAMES, len(others)):
+            continue
+        is_bonded = (facts.gaps[sound] < _BONDED).mean(axis=0) > 0.5
+        torn += others[(facts.gaps[others][:, is_bonded] >= _BONDED).any(axis=1)].tolist()
+    if torn:
+        rows = np.sort(torn)
+        yield Finding(
+            "wrong-cell",
+            "error",
+            f"{len(rows)} of {len(facts)} frames have a cell that does not fit its atoms: e.g. frame "
+            f"{facts.numbers_of(rows[:1])[0]} has an empty layer along an axis along which others of the "
+            "same atoms are bonded to their images.",
+            "Check the lattice vectors of these frames, or remove them.",
+            facts.numbers_of(rows),
+            case.source,
+        )
+
+
 def _in_vacuum(facts: Facts) -> NDArray[np.bool_]:
     """Return which frames are slabs, wires or clusters in vacuum, whose volume has no meaning, (n,).
 
@@ -125,7 +151,8 @@ def _in_vacuum(facts: Facts) -> NDArray[np.bool_]:
     """
     is_open = (facts.gaps >= _VACUUM) | ~facts.periodic
     is_plain = (is_open | (facts.gaps < _BONDED)).all(axis=1) & is_open.any(axis=1)
-    return is_plain & ~((facts.gaps >= _VACUUM).all(axis=1) & facts.cornered)
+    is_enlarged = ((facts.gaps >= _VACUUM) & facts.cornered).all(axis=1)
+    return np.asarray(is_plain & ~is_enlarged)
 
 
 def lost_periodicity(case: Case) -> Iterator[Finding]:
@@ -269,6 +296,7 @@ RULES = (
     broken_frames,
     overlapping_atoms,
     wrong_cells,
+    torn_layers,
     lost_periodicity,
     mixed_periodicity,
     large_frames,

@@ -86,10 +86,27 @@ def _is_sound(atoms: Atoms, of_positions: float, of_cell: float) -> bool:
     if not scaled.pbc.all() or scaled.cell.rank < 3:
         return of_cell == of_positions
     gaps, _ = empty_layers(scaled)
-    # a molecule in the middle of a box also fits a smaller one
-    return bool(_is_filled(gaps)) and (
-        of_cell == of_positions or of_cell == 1.0 or empty_layers(atoms)[1]
+    if not _is_filled(gaps):
+        return False
+    return of_cell in (of_positions, 1.0) or _fits_smaller_cell(atoms, scaled, gaps)
+
+
+def _fits_smaller_cell(atoms: Atoms, scaled: Atoms, gaps: NDArray[np.float64]) -> bool:
+    """Return whether atoms are those of a smaller cell; a molecule in the middle of a box fits one, too."""
+    is_full = gaps < _GAP
+    if not empty_layers(atoms)[1][is_full].all():
+        return False
+    if is_full.all():
+        return True
+    # images complete the atoms of a layer, and have no place beside those of a flat molecule
+    alone = scaled.copy()
+    alone.pbc = False
+    within = Contacts(alone)
+    uneven, uneven_alone = (
+        sum(float(np.ptp(bonds[atoms.numbers == z])) for z in np.unique(atoms.numbers))
+        for bonds in (Contacts(scaled).bonds(), within.bonds())
     )
+    return uneven < uneven_alone or within.n_crossing >= len(atoms)
 
 
 RULES = (length_units,)

@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 
 from mattertune_nb.doctor.compared import spread_of, without_compressed
 from mattertune_nb.doctor.finding import Finding
-from mattertune_nb.doctor.model_energies import charges
+from mattertune_nb.doctor.structure_kinds import charges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

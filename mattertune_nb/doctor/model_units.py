@@ -1,9 +1,8 @@
-"""Units, signs and order of labels, judged by slopes and correlations with the untuned backbone."""
+"""Units and signs of forces and energies, judged by slopes and correlations with the untuned backbone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,19 +10,25 @@ import numpy as np
 from mattertune_nb.doctor.compared import about_references, correlation_of, slope_of
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding, energies_per_atom
-from mattertune_nb.doctor.unit_finding import NO_UNIT, OFF, unit_finding
-from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, STRESS_UNITS, nearest_unit, times
+from mattertune_nb.doctor.structure_kinds import are_other_structures
+from mattertune_nb.doctor.unit_finding import (
+    CORRELATION,
+    FAR,
+    NO_UNIT,
+    OFF,
+    is_of_unit,
+    some_finding,
+    unit_finding,
+)
+from mattertune_nb.doctor.units import ENERGY_UNITS, FORCE_UNITS, nearest_unit, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
     from mattertune_nb.doctor.compared import EnergiesCompared
-
-CORRELATION = 0.9
-"""Below this a slope has no meaning."""
 
 _FEWEST = 8
 _DIRECTIONS = 0.75
@@ -35,19 +40,14 @@ _BESIDE_FORCES = 0.6
 _CLEARER, _AS_WELL = 0.05, 0.22
 """Correlation by which one reading of energies is clearer; logarithms that differ less are as good."""
 
-_ABOVE_ERROR = 3.0
-"""A predicted stress that is this many times as large as the model's error tells the sign of the label."""
-
-_KNOWN = 0.6
-"""Fraction of frames whose stress is like that of a model, of which another sign is no error of the model."""
-
 _FEWEST_ODD = 3
 _SOUND = 1.45
 _FEW_ALIKE, _MOST = 3, 0.8
-_SHEAR = ("yz", "xz", "xy")
+_NEAR, _FEW, _NARROW = 1.12, 0.4, 0.35
+"""Factor by which a slope is that of a unit, fraction of such frames, and distance of most others from their
+median relative to that of these frames."""
+
 _LEAST_VARIATION = 1e-4  # eV/atom; a model's single precision varies by a tenth of it
-_FAR = 8.0
-_UNLIKE = 0.5
 
 
 def force_units(case: Case) -> Iterator[Finding]:
@@ -73,11 +73,37 @@ def force_units(case: Case) -> Iterator[Finding]:
     # in single frames the bulk of the set is the measure: a frame's own slope has to be that of a unit to it
     is_told = forces.telling & (np.abs(forces.likeness) >= CORRELATION)
     usual = float(np.median(np.abs(slopes[is_told]))) if is_told.any() else 1.0
-    told = [(forces.rows[k], float(slopes[k])) for k in np.flatnonzero(is_told)]
-    odd = [(row, slope) for row, slope in told if _is_of_unit(slope / usual, FORCE_UNITS)]
+    told = np.flatnonzero(is_told)
+    odd = [k for k in told if is_of_unit(slopes[k] / usual, FORCE_UNITS)]
+    if not odd:
+        odd = told[
+            _are_of_near_unit(case, np.array(forces.rows)[told], slopes[told] / usual)
+        ].tolist()
     if odd:
-        rows, values = zip(*odd, strict=True)
-        yield _some_finding("forces", np.array(values), len(forces), list(rows), case)
+        yield some_finding("forces", slopes[odd], len(forces), [forces.rows[k] for k in odd], case)
+
+
+def _are_of_near_unit(
+    case: Case, rows: NDArray[np.int64], slopes: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which frames' forces are in a unit by which a model may be off as well, eV/Bohr, (n,).
+
+    Their slopes are those of the others times this unit, none is between, and their structures are no others.
+    """
+    logs = np.log(np.abs(slopes))
+    is_odd = np.array(
+        [nearest_unit(float(np.exp(log)), FORCE_UNITS, _NEAR) is not None for log in logs]
+    )
+    n_odd = int(is_odd.sum())
+    if not _FEWEST_ODD <= n_odd < _FEW * len(slopes):
+        return np.zeros(len(slopes), bool)
+    apart = np.abs(logs[is_odd]).min()
+    usual = np.abs(logs[~is_odd])
+    if np.quantile(usual, _MOST) > _NARROW * apart or are_other_structures(
+        case.facts, rows, is_odd
+    ):
+        return np.zeros(len(slopes), bool)
+    return is_odd
 
 
 def energy_units(case: Case) -> Iterator[Finding]:
@@ -194,120 +220,9 @@ def _energies_bear_out(case: Case, slope: float) -> bool:
     return is_measure and not 1 / _SOUND < slope / of_energies < _SOUND
 
 
-def stress_units(case: Case) -> Iterator[Finding]:
-    """Find stresses in another unit, with the opposite sign, in another order, or virials."""
-    facts, predicted = case.facts, case.predicted
-    if predicted is None:
-        return
-    label, guess = facts.stress[predicted.rows], predicted.stress
-    has = np.isfinite(label).all(axis=1) & np.isfinite(guess).all(axis=1)
-    if has.sum() < _FEWEST:
-        return
-    label, guess, volume = label[has], guess[has], facts.volume[predicted.rows[has]]
-    correlation, slope = correlation_of(label, guess), slope_of(label, guess)
-    virial = guess * volume[:, None]
-    of_virial, virial_slope = correlation_of(label, virial), slope_of(label, virial)
-    is_virial = abs(of_virial) >= CORRELATION and 1 / OFF < abs(virial_slope) < OFF
-    if is_virial and (abs(of_virial) > abs(correlation) or not 1 / OFF < abs(slope) < OFF):
-        sign, as_vasp = ("−", "") if virial_slope < 0 else ("", ", units.sign: vasp")
-        yield Finding(
-            "stress-is-virial",
-            "error",
-            f"the stresses are virials: their correlation with {sign}volume × stress of the untuned model "
-            f"is {abs(of_virial):.2f}, with the stress itself {correlation:.2f}.",
-            f"Declare this (units.stress_as: virial{as_vasp}), or write stress = {sign}virial / volume.",
-            source=case.source,
-            settings={"units.stress_as": "virial"} | ({"units.sign": "vasp"} if as_vasp else {}),
-        )
-        return
-    # one pressure in all frames correlates with any other: what varies has to have the same sign
-    varying = correlation_of(label - label.mean(axis=0), guess - guess.mean(axis=0))
-    is_told = abs(correlation) >= CORRELATION and varying * correlation > 0
-    if is_told and not 1 / OFF < slope < OFF:
-        yield from unit_finding("stress", STRESS_UNITS, slope, correlation, case, "units.stress")
-        return
-    yield from _some_stresses(label, guess, predicted.rows[has], case)
-    yield from _shear_order(label[:, 3:], guess[:, 3:], case)
-
-
-def _some_stresses(
-    label: NDArray[np.float64], guess: NDArray[np.float64], rows: NDArray[np.int64], case: Case
-) -> Iterator[Finding]:
-    """Yield the finding of stresses, (n, 6), of which some have another sign, or another unit, than most."""
-    size, of_label = np.linalg.norm(guess, axis=1), np.linalg.norm(label, axis=1)
-    likeness = (label * guess).sum(axis=1) / np.maximum(size * of_label, 1e-12)
-    telling = (size > 0.5 * np.median(size)) & (of_label > 0)
-    is_told = telling & (np.abs(likeness) >= CORRELATION)
-    if is_told.sum() < max(_FEWEST, _KNOWN * telling.sum()):
-        return
-    slopes = likeness * of_label / np.maximum(size, 1e-12)
-    slopes /= np.median(np.abs(slopes[is_told]))
-    is_sound = is_told & (slopes > 1 / OFF) & (slopes < OFF)
-    error = np.median(np.linalg.norm(label - guess, axis=1)[is_sound]) if is_sound.any() else np.inf
-    is_odd = is_told & (size > _ABOVE_ERROR * error)
-    is_odd[is_odd] = [_is_of_unit(slope, STRESS_UNITS) for slope in slopes[is_odd].tolist()]
-    if _FEWEST_ODD <= is_odd.sum() < is_sound.sum():
-        yield _some_finding("stress", slopes[is_odd], len(label), rows[is_odd].tolist(), case)
-
-
-def _shear_order(
-    shear: NDArray[np.float64], of_model: NDArray[np.float64], case: Case
-) -> Iterator[Finding]:
-    """Yield the finding of shear stresses, (n, 3), in an order other than Voigt's."""
-    as_voigt = correlation_of(shear, of_model)
-    if as_voigt >= _UNLIKE:
-        return
-    found = {order: _of_most(shear[:, list(order)], of_model) for order in permutations(range(3))}
-    order, likeness = max(found.items(), key=lambda item: item[1])
-    if likeness > CORRELATION:
-        # component `order[k]` is the k-th of Voigt's
-        names = [_SHEAR[order.index(k)] for k in range(3)]
-        of_whom = "VASP's order " if order == (1, 2, 0) else ""
-        yield Finding(
-            "stress-order",
-            "error",
-            f"the shear components are in {of_whom or 'the order '}{' '.join(names)}: read that way, they "
-            f"correlate {likeness:.2f} with the untuned model, in Voigt's order {as_voigt:.2f}.",
-            "Write them as xx yy zz yz xz xy.",
-            source=case.source,
-        )
-
-
-def _of_most(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
-    """Return the correlation over the nine tenths of the frames that agree best."""
-    apart = np.abs(label - guess).max(axis=1)
-    near = apart <= np.quantile(apart, 0.9)
-    return correlation_of(label[near], guess[near])
-
-
-def _is_of_unit(slope: float, known: Mapping[str, float]) -> bool:
-    """Return whether a frame's labels are those of the others times a distant unit factor, or times −1."""
-    if 1 / OFF < abs(slope) < OFF:
-        return slope < 0
-    return not 1 / _FAR < abs(slope) < _FAR and nearest_unit(abs(slope), known) is not None
-
-
-def _some_finding(
-    what: str, slopes: NDArray[np.float64], n_frames: int, rows: list[int], case: Case
-) -> Finding:
-    """Return the finding of labels of which some have another unit, or the other sign, than most."""
-    typical = float(np.median(slopes))
-    other = "the other sign" if typical < 0 else "another unit"
-    verb = "are" if what == "forces" else "is"
-    return Finding(
-        f"{what}-unit",
-        "error",
-        f"the {what} of {len(rows)} of {n_frames} frames looked at {verb} {times(typical)} what the untuned "
-        f"model says, with a correlation above {CORRELATION:g} in each: they have {other}.",
-        "Convert them, or remove these frames.",
-        case.facts.numbers_of(rows),
-        case.source,
-    )
-
-
 def _is_far(slope: float) -> bool:
     """Return whether a model itself is never off by such a slope: of the other sign, or far from one."""
-    return not 1 / _FAR < slope < _FAR
+    return not 1 / FAR < slope < FAR
 
 
 def _robust_slope(label: NDArray[np.float64], guess: NDArray[np.float64]) -> float:
@@ -317,4 +232,4 @@ def _robust_slope(label: NDArray[np.float64], guess: NDArray[np.float64]) -> flo
     return float(np.median(a[half] / b[half])) if b[half].all() else slope_of(a, b)
 
 
-RULES = (force_units, energy_units, stress_units)
+RULES = (force_units, energy_units)

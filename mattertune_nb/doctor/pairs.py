@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from mattertune_nb.config.properties import FORCES
-from mattertune_nb.data.division.trajectory import displacement, shortest_way
+from mattertune_nb.data.division.trajectory import root_mean_square, shortest_way
 from mattertune_nb.data.sketch import UNIT
 from mattertune_nb.doctor.facts import groups
 from mattertune_nb.doctor.finding import Finding
@@ -17,6 +17,8 @@ from mattertune_nb.doctor.units import ENERGY_UNITS, nearest_unit, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from mattertune_nb.doctor.case import Case
     from mattertune_nb.doctor.facts import Facts
@@ -42,8 +44,9 @@ def duplicates(case: Case) -> Iterator[Finding]:
     same: set[int] = set()
     differ: list[tuple[float, int, int]] = []
     is_step = cache(partial(_is_small_step, facts))
-    for i, j, distance in _close_pairs(facts):
-        difference = abs(_change(facts, i, j)) / facts.n_atoms[i]
+    for i, j, way in _close_pairs(facts):
+        difference = abs(_change(facts, i, j, way)) / facts.n_atoms[i]
+        distance = float(np.linalg.norm(way, axis=1).max())
         if difference > _UNEXPLAINED:
             differ.append((float(difference), i, j))
         elif distance <= _EQUAL or (
@@ -79,9 +82,10 @@ def duplicates(case: Case) -> Iterator[Finding]:
 def energies_against_forces(case: Case) -> Iterator[Finding]:
     """Find trajectories along which the energy does not change as the forces require."""
     facts = case.facts
-    steps = [(i, i + 1) for i in range(len(facts) - 1) if _is_step(facts, i, i + 1)]
-    change = np.array([facts.energy[j] - facts.energy[i] for i, j in steps])
-    work = np.array([_work(facts, i, j) for i, j in steps])
+    ways = ((i, _step(facts, i)) for i in range(len(facts) - 1))
+    steps = [(i, way) for i, way in ways if way is not None]
+    change = np.array([facts.energy[i + 1] - facts.energy[i] for i, _ in steps])
+    work = np.array([_work(facts, i, i + 1, way) for i, way in steps])
     if len(steps) < _FEWEST_STEPS or not work.std() or not change.std():
         return
     correlation = float(np.corrcoef(change, work)[0, 1])
@@ -108,21 +112,23 @@ def energies_against_forces(case: Case) -> Iterator[Finding]:
 RULES = (duplicates, energies_against_forces)
 
 
-def _is_step(facts: Facts, i: int, j: int) -> bool:
-    """Return whether two labelled frames are one structure, a small step apart in the same cell."""
-    keys = facts.keys
-    if keys.species[i] != keys.species[j] or keys.structure[i] == keys.structure[j]:
-        return False
-    if not np.isfinite([facts.energy[[i, j]], facts.force_rms[[i, j]]]).all():
-        return False
-    before, after = facts.dataset.frame(i), facts.dataset.frame(j)
-    is_near = displacement(before, after) <= _STEP
-    return is_near and np.allclose(before.cell.array, after.cell.array)
+def _step(facts: Facts, i: int) -> NDArray[np.float64] | None:
+    """Return how the atoms move to the next frame, (n, 3) in Å, if that is a small step in the same cell."""
+    keys, both = facts.keys, [i, i + 1]
+    if keys.species[i] != keys.species[i + 1] or keys.structure[i] == keys.structure[i + 1]:
+        return None
+    if not np.isfinite([facts.energy[both], facts.force_rms[both]]).all():
+        return None
+    before, after = facts.dataset.frame(i), facts.dataset.frame(i + 1)
+    if not np.allclose(before.cell.array, after.cell.array):
+        return None
+    way = shortest_way(before, after)
+    return way if root_mean_square(way) <= _STEP else None
 
 
-def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
-    """Return pairs of frames that agree to 0.01 Å, each with its nearest, and the largest displacement."""
-    pairs: list[tuple[int, int, float]] = []
+def _close_pairs(facts: Facts) -> list[tuple[int, int, NDArray[np.float64]]]:
+    """Return pairs of frames that agree to 0.01 Å, each with its nearest, and how the atoms differ."""
+    pairs: list[tuple[int, int, NDArray[np.float64]]] = []
     usable = np.flatnonzero(~facts.is_broken)
     for group in groups(facts.keys.species[usable]):
         rows = usable[group]
@@ -138,38 +144,39 @@ def _close_pairs(facts: Facts) -> list[tuple[int, int, float]]:
         found = {(min(a, b), max(a, b)) for a in range(n) for b in nearest[a] if b not in (a, n)}
         for a, b in sorted(found):
             i, j = int(rows[a]), int(rows[b])
-            if _are_near(facts, i, j):
-                way = shortest_way(facts.dataset.frame(i), facts.dataset.frame(j))
-                pairs.append((i, j, float(np.linalg.norm(way, axis=1).max())))
+            way = _near(facts, i, j)
+            if way is not None:
+                pairs.append((i, j, way))
     return pairs
 
 
-def _are_near(facts: Facts, i: int, j: int) -> bool:
-    """Return whether two frames of the same species agree to 0.01 Å in the same cell."""
+def _near(facts: Facts, i: int, j: int) -> NDArray[np.float64] | None:
+    """Return how the atoms of two frames differ, (n, 3) in Å, if these agree to 0.01 Å in the same cell."""
     one, other = facts.dataset.frame(i), facts.dataset.frame(j)
-    is_same_cell = np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME)
-    return is_same_cell and displacement(one, other) <= _NEAR
+    if not np.allclose(one.cell.array, other.cell.array, rtol=0, atol=_SAME):
+        return None
+    way = shortest_way(one, other)
+    return way if root_mean_square(way) <= _NEAR else None
 
 
 def _is_small_step(facts: Facts, i: int) -> bool:
     """Return whether the next frame is almost the same."""
     species, is_broken = facts.keys.species, facts.is_broken
     is_usable = species[i] == species[i + 1] and not is_broken[[i, i + 1]].any()
-    return bool(is_usable and _are_near(facts, i, i + 1))
+    return bool(is_usable and _near(facts, i, i + 1) is not None)
 
 
-def _change(facts: Facts, i: int, j: int) -> float:
+def _change(facts: Facts, i: int, j: int, way: NDArray[np.float64]) -> float:
     """Return the energy difference of two frames that the forces between them do not explain, in eV."""
     difference = facts.energy[j] - facts.energy[i]
     if not np.isfinite(difference):
         return 0.0
     if np.isfinite(facts.force_rms[[i, j]]).all():
-        difference -= _work(facts, i, j)
+        difference -= _work(facts, i, j, way)
     return float(difference)
 
 
-def _work(facts: Facts, i: int, j: int) -> float:
+def _work(facts: Facts, i: int, j: int, way: NDArray[np.float64]) -> float:
     """Return the energy change expected from the mean force over a step, in eV."""
-    way = shortest_way(facts.dataset.frame(i), facts.dataset.frame(j))
     forces = [np.asarray(facts.dataset.labels(k, {FORCES: "error"})[FORCES.name]) for k in (i, j)]
     return float(-((forces[0] + forces[1]) / 2 * way).sum())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
 from mattertune_nb.data.labels.units import forces_as
@@ -13,7 +15,15 @@ from mattertune_nb.doctor.units import nearest_unit, times
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from mattertune_nb.doctor.case import Case
+
+CORRELATION = 0.9
+"""Below this a slope has no meaning."""
+
+FAR = 8.0
+"""A slope by which a model itself is never off."""
 
 OFF = 1.6
 """A label this many times too large or too small is in another unit; sound files have 0.89 to 1.36."""
@@ -84,3 +94,28 @@ def _settings(
         return {"units.sign": "ase" if keys.units.sign == "vasp" else "vasp"} | in_unit
     other = {"gradient": "forces", "forces": "gradient"}
     return {"units.forces_as": other[forces_as(keys.name(FORCES), keys.units)]} | in_unit
+
+
+def is_of_unit(slope: float, known: Mapping[str, float]) -> bool:
+    """Return whether a frame's labels are those of the others times a distant unit factor, or times −1."""
+    if 1 / OFF < abs(slope) < OFF:
+        return slope < 0
+    return not 1 / FAR < abs(slope) < FAR and nearest_unit(abs(slope), known) is not None
+
+
+def some_finding(
+    what: str, slopes: NDArray[np.float64], n_frames: int, rows: list[int], case: Case
+) -> Finding:
+    """Return the finding of labels of which some have another unit, or the other sign, than most."""
+    typical = float(np.median(slopes))
+    other = "the other sign" if typical < 0 else "another unit"
+    verb = "are" if what == "forces" else "is"
+    return Finding(
+        f"{what}-unit",
+        "error",
+        f"the {what} of {len(rows)} of {n_frames} frames looked at {verb} {times(typical)} what the untuned "
+        f"model says, with a correlation above {CORRELATION:g} in each: they have {other}.",
+        "Convert them, or remove these frames.",
+        case.facts.numbers_of(rows),
+        case.source,
+    )

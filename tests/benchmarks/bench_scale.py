@@ -98,7 +98,7 @@ def open_file(path: str, n: str, reads: str) -> dict[str, float]:
     from mattertune_nb.data.xyz import file as xyz
 
     scans, scan = [], xyz._scan
-    xyz._scan = lambda file: scans.append(file) or scan(file)
+    xyz._scan = lambda *given: scans.append(given) or scan(*given)
     config = mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src=path))
     data = mt.MatterTuneDataModule(config)  # imports torch and Lightning
     start = time.perf_counter(), time.process_time()

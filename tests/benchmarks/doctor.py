@@ -217,12 +217,20 @@ KINDS = (
     Kind(
         "some forces in Hartree/Bohr", ("forces-unit",), scaled(F, units.Bohr / units.Hartree), 0.15
     ),
+    Kind("some forces in eV/Bohr", ("forces-unit",), scaled(F, units.Bohr), 0.15),
     Kind("some forces with the other sign", ("forces-unit", "forces-sign"), scaled(F, -1.0), 0.15),
     Kind("stresses in GPa", ("stress-unit",), scaled(S, 1 / units.GPa), needs=STRESSED),
     Kind("stresses in kbar", ("stress-unit",), scaled(S, 10 / units.GPa), needs=STRESSED),
     Kind("stresses with VASP's sign", ("stress-sign",), scaled(S, -1.0), needs=STRESSED),
     Kind(
         "some stresses with the other sign", ("stress-unit",), scaled(S, -1.0), 0.2, needs=STRESSED
+    ),
+    Kind(
+        "a few stresses with the other sign",
+        ("stress-unit",),
+        scaled(S, -1.0),
+        0.04,
+        needs=STRESSED,
     ),
     Kind("virials for stresses", ("stress-is-virial",), virial, needs=STRESSED),
     Kind("stresses of zero", ("placeholder-stress",), set_to(S, 0.0), needs=STRESSED),

@@ -55,7 +55,12 @@ def is_trajectory(dataset: AtomsDataset, species: NDArray[np.uint64]) -> bool:
 
 def displacement(before: Atoms, after: Atoms) -> float:
     """Return the root mean square displacement of the atoms between two frames in Å, with minimum images."""
-    return float(np.sqrt(np.square(shortest_way(before, after)).sum(axis=1).mean()))
+    return root_mean_square(shortest_way(before, after))
+
+
+def root_mean_square(way: NDArray[np.float64]) -> float:
+    """Return the root mean square of the lengths of vectors, (n, 3)."""
+    return float(np.sqrt(np.square(way).sum(axis=1).mean()))
 
 
 def shortest_way(before: Atoms, after: Atoms) -> NDArray[np.float64]:
