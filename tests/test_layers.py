@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -159,6 +161,40 @@ def test_heavy_packages_stay_where_they_belong(path):
             is_in_room = path.parent.parent == ROOT / "backbones"
             room = path.parent.name if is_in_room else path.stem
             assert room in VENDORS[package], f"{package} belongs in its vendor's room"
+
+
+DISTRIBUTIONS = {
+    "fairchem": "fairchem-core",
+    "hydra": "hydra-core",
+    "mace": "mace-torch",
+    "metatensor": "metatensor-torch",
+    "torch_sim": "torch-sim-atomistic",
+    "yaml": "pyyaml",
+}
+"""Where a package on the index has another name than the module."""
+
+
+def declared(requirements: list[str]) -> set[str]:
+    """Return the names in a list of requirements."""
+    names = (re.match(r"[\w.-]+", requirement)[0] for requirement in requirements)
+    return {name.lower().replace("_", "-") for name in names}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_is_imported_is_declared(path):
+    """A vendor's room needs it in the extra of its name, anything else in some list that users install."""
+    file = ROOT.parent / "pyproject.toml"
+    if not file.is_file():
+        pytest.skip("not a clone")
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    is_in_room = path.parent.parent == ROOT / "backbones"
+    used = {path.parent.name} if is_in_room else extras.keys() - {"test", "test-mace", "docs"}
+    known = declared(project["dependencies"]).union(*(declared(extras.get(n, [])) for n in used))
+    packages = {name.split(".")[0] for name in imports(path)}
+    packages -= {"mattertune_nb", *sys.stdlib_module_names}
+    names = {DISTRIBUTIONS.get(p, p).lower().replace("_", "-") for p in packages}
+    assert names <= known, f"not in pyproject.toml: {', '.join(sorted(names - known))}"
 
 
 @pytest.mark.parametrize(
