@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from mattertune_nb.config.errors import printable
+from mattertune_nb.config.escaped import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from mattertune_nb.cli_console import PlainConsole, passing_bar
-from mattertune_nb.config.errors import printable
+from mattertune_nb.config.escaped import printable
 
 if TYPE_CHECKING:
     from mattertune_nb.training.outcome.verdict import Verdict

@@ -8,6 +8,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
+from mattertune_nb.config.escaped import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,14 +20,6 @@ LONGEST = 80
 _LONGEST_CAUSE = 200
 
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST + 1},}}")
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Return a text with control characters and line breaks escaped, except for those in `keep`."""
-    return "".join(
-        c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text
-    )
 
 
 def cut(text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import json
 from base64 import b64encode
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from mattertune_nb.config.escaped import escaped, printable
 from mattertune_nb.config.unbroken import unbroken
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _COLORS: dict[str, str] = {"error": "#d32f2f", "warning": "#f9a825"}
 def as_image(svg: str, told: str) -> str:
     """Return the HTML of a picture that can run no scripts, whatever file it comes from."""
     data = b64encode(svg.encode()).decode()
-    return f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{data}">'
+    return f'<img alt="{escaped(told)}" src="data:image/svg+xml;base64,{data}">'
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,16 @@ class Finding:
         """Return everything as a block of HTML."""
         return (
             f'<div style="border-left:4px solid {_COLORS[self.severity]};padding:2px 8px;margin:6px 0;'
-            f'line-height:1.4"><b>{self.severity}</b> <code>{html.escape(self.id)}</code> '
-            f"{html.escape(self.where())}<br>{html.escape(unbroken(self.message))} "
-            f"<i>{html.escape(unbroken(self.remedy))}</i>"
+            f'line-height:1.4"><b>{self.severity}</b> <code>{escaped(self.id)}</code> '
+            f"{escaped(self.where())}<br>{escaped(unbroken(self.message))} "
+            f"<i>{escaped(unbroken(self.remedy))}</i>"
             f"{f'<br>{as_image(self.picture, self.where())}' if self.picture else ''}</div>"
         )
 
     def __str__(self) -> str:
-        return f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"
+        return printable(
+            f"{self.severity} [{self.id}] {self.where()}: {self.message} {self.remedy}"
+        )
 
 
 def energies_per_atom(evidence: str, source: str) -> Finding:
@@ -167,7 +169,7 @@ class Report:
     def to_html(self) -> str:
         """Return all of it as HTML: a line that sums up, and a block for each finding."""
         blocks = "".join(finding.to_html() for finding in self.findings)
-        return f'<div style="line-height:1.4">{html.escape(self.summary())}{blocks}</div>'
+        return f'<div style="line-height:1.4">{escaped(self.summary())}{blocks}</div>'
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mattertune_nb.config.escaped import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +88,7 @@ class Curves:
             _text(_WIDTH / 2, ground + 28, self.x_title, "middle"),
             _text(_WIDTH - _LEFT, 12, f"{self.y_title}, {low:.3g} to {high:.3g}", "end"),
         ]
-        label = html.escape(f"{self.y_title} against {self.x_title}", quote=True)
+        label = escaped(f"{self.y_title} against {self.x_title}")
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{_WIDTH}" '
             f'height="{_HEIGHT}" style="font-size:11px">{"".join(parts)}</svg>'
@@ -97,5 +98,5 @@ class Curves:
 def _text(x: float, y: float, said: str, anchor: str = "start") -> str:
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="currentColor">'
-        f"{html.escape(said)}</text>"
+        f"{escaped(said)}</text>"
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mattertune_nb.config.errors import DataError, cause
+from mattertune_nb.config.escaped import escaped, printable
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.physics.curves import Curves
 
@@ -118,7 +118,7 @@ class Scorecard:
             + "; ".join(filter(None, (_beside(line), line.reason)))
             for line in self.lines
         ]
-        return "\n".join([head, *rows, *self.notes])
+        return "\n".join(map(printable, [head, *rows, *self.notes]))
 
     def to_html(self) -> str:
         """Return the card as a table."""
@@ -127,7 +127,7 @@ class Scorecard:
         told = [k for k, head in enumerate(heads) if not head or any(row[k] for row in cells)]
         top = "".join(f'<th scope="col" style="{_CELL}">{heads[k]}</th>' for k in told)
         rows = "".join(f"<tr>{''.join(_cell(row[k]) for k in told)}</tr>" for row in cells)
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escaped(note)}</p>" for note in self.notes)
         return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>{notes}"
 
     _repr_html_ = to_html
@@ -187,9 +187,9 @@ def _cells(line: Line) -> list[str]:
         _MARKS[line.status] if line.status == "skipped" else f"{_MARKS[line.status]} {line.status}"
     )
     mark = f'<b style="color:{_COLORS[line.status]};white-space:nowrap">{said}</b>'
-    cells = [html.escape(cell) for cell in (line.title, line.untuned, line.tuned, line.labels)]
+    cells = [escaped(cell) for cell in (line.title, line.untuned, line.tuned, line.labels)]
     drawn = "" if line.curves is None else f"<div>{line.curves.to_svg()}</div>"
-    return [mark, *cells, html.escape(line.reason) + drawn]
+    return [mark, *cells, escaped(line.reason) + drawn]
 
 
 def _cell(content: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.runs.kernel import kernel_of_cell, widgets_served
@@ -94,4 +94,4 @@ class InCell:
 
 
 def _words(line: str) -> str:
-    return html.escape(unbroken(line))
+    return escaped(unbroken(line))

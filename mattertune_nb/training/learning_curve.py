@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import by_importance
 from mattertune_nb.training.figures import log_axes, new_figure, picture_html
 from mattertune_nb.training.records.split import SplitRecord
@@ -173,7 +173,7 @@ class LearningCurve(RunSeries):
         return figure
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{html.escape(line)}</p>" for line in self.told())
+        text = "".join(f"<p>{escaped(line)}</p>" for line in self.told())
         if not self.points():
             return text
         return text + picture_html(self.draw(), "Learning curve")

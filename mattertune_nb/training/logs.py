@@ -7,7 +7,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.errors import printable
+from mattertune_nb.config.escaped import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
+from mattertune_nb.config.escaped import escaped, printable
 from mattertune_nb.config.places import path_of
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.dataset import as_dataset
@@ -179,15 +179,18 @@ class Selection:
             *([str(x) for x in row] for row in zip(*columns.values(), strict=True)),
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join(line.rstrip() for line in lines)
+        lines = [
+            printable("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+            for row in rows
+        ]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         columns = self.table()
         columns["frame"] = [self.pool.source_in_folder(i) for i in self.positions.tolist()]
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+        head = "".join(f"<th>{escaped(name)}</th>" for name in columns)
         body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(str(x))}</td>' for x in row)}</tr>"
+            f"<tr>{''.join(f'<td>{escaped(str(x))}</td>' for x in row)}</tr>"
             for row in list(zip(*columns.values(), strict=True))[:_MOST_SHOWN]
         )
         more = f"<p>… {len(self) - _MOST_SHOWN} more</p>" if len(self) > _MOST_SHOWN else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.ipython import served_by_voila
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class WrittenFile(_Path):
         # Voila gives no files to its page
         if served_by_voila() or not file.is_file() or not file.is_relative_to(start):
             return None
-        place = html.escape(quote(file.relative_to(start).as_posix()))
-        name = html.escape(str(self))
+        place = escaped(quote(file.relative_to(start).as_posix()))
+        name = escaped(str(self))
         if file.suffix.lower() in _READABLE:
             return f'<a href="{place}" target="_blank">{name}</a>'
-        return f'<a href="{place}" download="{html.escape(self.name)}">{name}</a> (download)'
+        return f'<a href="{place}" download="{escaped(self.name)}">{name}</a> (download)'
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path, (str(self),)

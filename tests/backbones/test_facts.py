@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import metadata
 
 import pytest
+from typer.testing import CliRunner
 
 import mattertune_nb as mt
+from mattertune_nb.cli import app
 
 WEIGHTS = [
     mt.CHGNetBackboneConfig(),
@@ -40,3 +43,9 @@ def test_the_licence_is_that_of_the_package_that_carries_the_weights(config, pac
 
 def test_of_weights_of_ones_own_nothing_is_claimed(tmp_path):
     assert mt.CHGNetBackboneConfig(checkpoint=tmp_path / "own.pt").facts() is None
+
+
+def test_the_list_on_a_terminal_groups_digits_by_spaces():
+    printed = CliRunner().invoke(app, ["backbones"]).output
+    assert re.search(r"Parameters: \d+\u202f\d{3}", printed)
+    assert "\\u" not in printed

@@ -6,11 +6,11 @@ number of epochs needs no new trial.
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration, size
 from mattertune_nb.training.estimate.process import AskedProcess
@@ -182,7 +182,7 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         lines = [str(self), *self.hints]
-        return "".join(f"<div>{html.escape(unbroken(line))}</div>" for line in lines)
+        return "".join(f"<div>{escaped(unbroken(line))}</div>" for line in lines)
 
 
 def estimate(config: MatterTunerConfig) -> Estimate:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 
 _WIDTH, _HEIGHT = 320, 100
@@ -41,7 +41,7 @@ class Found:
 
     def to_html(self) -> str:
         """Return a plot of the measurement for each value, and the suggestion."""
-        return _drawn(self) + f'<div class="mt-note">{html.escape(unbroken(self.note))}</div>'
+        return _drawn(self) + f'<div class="mt-note">{escaped(unbroken(self.note))}</div>'
 
     _repr_html_ = to_html
 

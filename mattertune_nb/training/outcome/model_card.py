@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import yaml
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.evenly import evenly_spread
@@ -116,13 +116,13 @@ def card_html(card: dict[str, Any]) -> str:
     card
         As :func:`model_card` returns it.
     """
-    name = html.escape(str(card["name"]))
+    name = escaped(str(card["name"]))
     parts = [
-        f"<h2>{html.escape(_title(key))}</h2>{_html(value)}"
+        f"<h2>{escaped(_title(key))}</h2>{_html(value)}"
         for key, value in card.items()
         if key not in ("name", "settings", "card_version")
     ]
-    settings = html.escape(dump_yaml(card.get("settings", {})))
+    settings = escaped(dump_yaml(card.get("settings", {})))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: model card</title>'
         "<style>body{font:15px/1.5 sans-serif;max-width:900px;margin:2em auto;padding:0 1em}"
@@ -134,15 +134,15 @@ def card_html(card: dict[str, Any]) -> str:
 def _html(value: Any) -> str:
     if isinstance(value, dict):
         rows = "".join(
-            f"<tr><td>{html.escape(_title(str(k)))}</td><td>{_html(v)}</td></tr>"
+            f"<tr><td>{escaped(_title(str(k)))}</td><td>{_html(v)}</td></tr>"
             for k, v in value.items()
         )
         return f"<table>{rows}</table>"
     if isinstance(value, list):
         if all(not isinstance(item, (dict, list)) for item in value) and len(str(value)) < 90:
-            return html.escape(", ".join(map(str, value)))
+            return escaped(", ".join(map(str, value)))
         return f"<ul>{''.join(f'<li>{_html(item)}</li>' for item in value)}</ul>"
-    return html.escape(str(value))
+    return escaped(str(value))
 
 
 def _title(key: str) -> str:

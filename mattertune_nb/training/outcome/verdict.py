@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.config.escaped import escaped, printable
 from mattertune_nb.config.properties import PROPERTIES, RANKED, Property, own_property
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.outcome.elsewhere import Elsewhere, elsewhere
@@ -122,7 +122,7 @@ class Verdict:
             parts.append(self.holes)
         if self.note:
             parts.append(self.note)
-        text = "; ".join(parts)
+        text = printable("; ".join(parts))
         sentence = f"{text[:1].upper()}{text[1:]}." if text else ""
         if not self.worse:
             return sentence
@@ -135,7 +135,7 @@ class Verdict:
             return ""
         color, tint = _WORSE if self.worse else _BETTER if self.is_gain else _SAME
         mark = "⚠ " if self.worse else "✓ " if self.is_gain else ""
-        return line_html(mark + html.escape(unbroken(text)), color, tint)
+        return line_html(mark + escaped(unbroken(text)), color, tint)
 
     _repr_html_ = to_html
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 import psutil
 
+from mattertune_nb.config.escaped import printable
+
 State = Literal["starting", "running", "stopped", "finished", "failed", "crashed", "removed"]
 
 GONE = "The process ended without a message: it was killed, ran out of memory, or the machine went down."
@@ -57,7 +59,7 @@ class Status:
     steps_per_epoch: int = 0
 
     def __repr__(self) -> str:
-        error = f", {self.error}" if self.error else ""
+        error = f", {printable(self.error)}" if self.error else ""
         return f"Status({self.state}, epoch {self.counted_epoch}, step {self.step}{error})"
 
     @property

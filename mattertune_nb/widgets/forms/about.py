@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 import re
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.base import StrictConfig
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.messages import label_of
 from mattertune_nb.widgets.forms.annotations import (
     finite_options,
@@ -148,15 +148,15 @@ class About:
     def mark(self) -> str:
         """Return the mark that shows the help to mouse, keyboard and screen reader users, as HTML."""
         number = f"mt-help-{next(_numbers)}"
-        what, *rest = map(html.escape, self.lines())
-        body = f"<b>{html.escape(self.label)}</b><p>{what}</p>" + "".join(
+        what, *rest = map(escaped, self.lines())
+        body = f"<b>{escaped(self.label)}</b><p>{what}</p>" + "".join(
             f"<p><code>{line.removeprefix('In a config: ')}</code></p>"
             if line.startswith("In a config: ")
             else f"<p>{line}</p>"
             for line in rest
         )
         return (
-            f'<button type="button" class="mt-help" aria-label="Help: {html.escape(self.label)}" '
+            f'<button type="button" class="mt-help" aria-label="Help: {escaped(self.label)}" '
             f'aria-describedby="{number}" onfocus="{_SHOW}" onmouseenter="this.onfocus()" '
             f'onclick="this.focus();this.onfocus()" onmouseleave="{_HIDE}" '
             f'onblur="this.nextElementSibling.hidePopover()">?</button>'

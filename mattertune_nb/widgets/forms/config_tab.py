@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.training.written_file import WrittenFile
 from mattertune_nb.widgets.page.controls import HTML, Button, HBox, Text, Textarea, VBox
 from mattertune_nb.widgets.page.linked import LinkedText
@@ -108,7 +108,7 @@ class ConfigTab:
         if error:
             self.message.say(error_html(text, css="mt-alert"))
         else:
-            self.message.say(f'<div role="status">{html.escape(text)}</div>')
+            self.message.say(f'<div role="status">{escaped(text)}</div>')
 
 
 def _text_area(label: str) -> Textarea:

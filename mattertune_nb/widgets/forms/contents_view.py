@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.config.unbroken import grouped
 from mattertune_nb.data.contents import Contents, read_contents
@@ -248,7 +248,7 @@ def contents_html(contents: Contents, undecided: Container[str] = ()) -> str:
 
 
 def _label_html(contents: Contents, label: str, undecided: Container[str]) -> str:
-    n, key = contents.labels[label], html.escape(repr(contents.keys[label]))
+    n, key = contents.labels[label], escaped(repr(contents.keys[label]))
     if not n:
         words = f"{label}: not chosen" if label in undecided else f"no {label}"
         return f'<span class="mt-none">{words}</span>'

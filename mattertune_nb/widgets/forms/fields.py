@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import html
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from typing_extensions import override
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.yaml import dump_yaml, load_yaml
 from mattertune_nb.widgets.forms.annotations import kind_of, members
 from mattertune_nb.widgets.forms.editor import Editor
@@ -206,7 +206,7 @@ class FromPython(Editor):
 
 def beside(about: About, *, unit: bool = True) -> HTML:
     """Return what stands beside a control: the unit and the help mark."""
-    text = f'<span class="mt-unit">{html.escape(about.unit)}</span>' if unit else ""
+    text = f'<span class="mt-unit">{escaped(about.unit)}</span>' if unit else ""
     return HTML(text + about.mark(), css="mt-beside" if unit else "mt-mark")
 
 

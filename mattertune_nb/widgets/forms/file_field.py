@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.widgets.forms.fields import Simple
 from mattertune_nb.widgets.page.controls import HTML, Button, Checkbox, HBox, VBox, shared
 from mattertune_nb.widgets.page.style import error_html, note_html
@@ -147,7 +147,7 @@ class Chooser:
             self._where.value = error_html(f"{folder} cannot be opened ({exc.strerror}).")
             return
         self.folder = folder
-        self._where.value = f'<span class="mt-note">{html.escape(str(folder))}</span>'
+        self._where.value = f'<span class="mt-note">{escaped(str(folder))}</span>'
         options = [(f"{path.name}/", path) for path in folders]
         options += [(f"{path.name}   ({_size(path)})", path) for path in files]
         self.list.options = options

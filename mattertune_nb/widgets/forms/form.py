@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from functools import partial
 from itertools import groupby
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.widgets.forms.about import About
 from mattertune_nb.widgets.forms.annotations import tag_field
 from mattertune_nb.widgets.forms.editor import Editor
@@ -122,7 +122,7 @@ class ConfigEditor(Editor):
         sections: list[W.Widget] = []
         for group in sorted(groups, key=bool):
             if group:
-                title = html.escape(group[:1].upper() + group[1:])
+                title = escaped(group[:1].upper() + group[1:])
                 self._headings[group] = HTML(f'<div class="mt-heading">{title}</div>')
                 sections.append(self._headings[group])
             for wide, names in groupby(groups[group], lambda name: self.first[name].wide):

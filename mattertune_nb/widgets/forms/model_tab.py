@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from mattertune_nb.backbones.registry import available
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.training.config import MatterTunerConfig
 from mattertune_nb.widgets.forms.about import About
@@ -131,10 +131,10 @@ def facts_html(
     """Return what helps to choose a backbone: facts, properties it lacks, and whether it is installed."""
     here = "installed"
     if info is not None and not info.installed:
-        here = f"not installed: <code>{html.escape(info.install_hint)}</code>"
+        here = f"not installed: <code>{escaped(info.install_hint)}</code>"
     rows = {} if facts is None else facts.rows()
     rows |= {f"Not {trait}": why for trait, why in lacks.items()}
     if not rows:
         return f'<div class="mt-facts">{here}</div>'
-    cells = "".join(f"<i>{name}</i><span>{html.escape(v)}</span>" for name, v in rows.items())
+    cells = "".join(f"<i>{name}</i><span>{escaped(v)}</span>" for name, v in rows.items())
     return f'<div class="mt-card">{cells}<i>Here</i><span>{here}</span></div>'

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.messages import label_of
 from mattertune_nb.widgets.forms.about import MISSING
 from mattertune_nb.widgets.forms.annotations import config_classes
@@ -152,7 +152,7 @@ class Section(Lazy):
             words = [f"{self._labels.get(name, name)}: {_short(value)}" for name, value in changed]
             text = ", ".join(words) or "none"
         self.summary = text
-        shown = "" if self.switch.value else f'<span class="mt-note">{html.escape(text)}</span>'
+        shown = "" if self.switch.value else f'<span class="mt-note">{escaped(text)}</span>'
         self._summary.value = self._help + shown
 
     @override

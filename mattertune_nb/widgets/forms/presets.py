@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import ENERGY, FORCES
 
 if TYPE_CHECKING:
@@ -113,11 +113,11 @@ def describe(goal: Goal, replaced: dict[str, tuple[Any, Any]], config: StrictCon
         Contains the fields, which are shown by their labels.
     """
     changes = " · ".join(
-        f"{html.escape(label(config, path))} {_text(before)} → <b>{_text(after)}</b>"
+        f"{escaped(label(config, path))} {_text(before)} → <b>{_text(after)}</b>"
         for path, (before, after) in replaced.items()
         if before != after
     )
-    return f'<div class="mt-note">{html.escape(goal.why)} {changes}</div>'
+    return f'<div class="mt-note">{escaped(goal.why)} {changes}</div>'
 
 
 def label(config: Any, path: str) -> str:
@@ -137,5 +137,5 @@ def _text(value: Any) -> str:
         return "not set"
     if isinstance(value, dict):
         told = {k: v for k, v in value.items() if k in ("patience", "decay", "share")} or value
-        return html.escape(", ".join(f"{k} {v}" for k, v in told.items()))
-    return html.escape(f"{value:g}" if isinstance(value, float) else str(value))
+        return escaped(", ".join(f"{k} {v}" for k, v in told.items()))
+    return escaped(f"{value:g}" if isinstance(value, float) else str(value))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+
+from mattertune_nb.config.escaped import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,8 @@ _ELSEWHERE = "All settings: <code>print(form.config.to_yaml())</code>"
 def settings_html(config: BaseModel) -> str:
     """Return the basic settings of a config as a table, with the labels and units of the form."""
     rows = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(label)}</td>"
-        f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+        f"<tr><td style='text-align:left'>{escaped(label)}</td>"
+        f"<td style='text-align:left'>{escaped(value)}</td></tr>"
         for label, value in basic_settings(config)
     )
     return f"<table><tbody>{rows}</tbody></table><p>{_ELSEWHERE}</p>"

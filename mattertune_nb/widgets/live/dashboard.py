@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.outcome.verdict import line_html
 from mattertune_nb.training.records.reader import RecordReader
@@ -148,7 +148,7 @@ class Dashboard(Pictured, W.VBox):  # type: ignore[misc]
         color = "var(--jp-error-color1, #c62828)" if error else "inherit"
         self._message.value = (
             f'<div role="status" style="color:{color};white-space:pre-wrap">'
-            f"{html.escape(unbroken(text))}</div>"
+            f"{escaped(unbroken(text))}</div>"
             if text
             else ""
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.model.novelty import Novelty, too_near
 from mattertune_nb.training.figures import new_figure
 from mattertune_nb.training.records.novelty import read_novelty
@@ -55,7 +55,7 @@ def distance_html(novelty: dict[str, Novelty]) -> str:
     """Describe how far validation and test are from training."""
     far = ", ".join(f"{stage} {number(part.median)}" for stage, part in novelty.items())
     near = too_near(novelty["validation"])
-    warning = "" if near is None else f"<div role='alert'><b>Note:</b> {html.escape(near)}</div>"
+    warning = "" if near is None else f"<div role='alert'><b>Note:</b> {escaped(near)}</div>"
     return (
         "Distance of each frame to the nearest training frame, from the features of the backbone before "
         "training; 1 is the typical distance between two training frames. If errors rise with it, frames "

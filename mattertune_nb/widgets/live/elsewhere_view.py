@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.outcome.stages import short
@@ -60,11 +60,11 @@ def foreign_html(record: ForeignRecord) -> str:
     if record.has_labels:
         untuned = ", ".join(_in_words(record.untuned, prop) for prop in (FORCES, ENERGY))
         said = (
-            f"Mean absolute errors on {html.escape(Path(record.source).name)}, which is not used for "
+            f"Mean absolute errors on {escaped(Path(record.source).name)}, which is not used for "
             f"training; those of the untuned model are {untuned}."
         )
     else:
-        where = html.escape(Path(record.source).name) if record.source else "structures"
+        where = escaped(Path(record.source).name) if record.source else "structures"
         said = (
             f"Difference between the tuned and the untuned model on {where} away from the target: what "
             f"it has forgotten, except for the target's own elements, where it may be what was learnt."
@@ -80,7 +80,7 @@ def foreign_html(record: ForeignRecord) -> str:
     rows += [(k, record.counts.get(k, 0), part) for k, part in (record.by_kind or {}).items()]
     right = "style='text-align:right;padding-left:14px'"
     cells = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(kind)}</td><td {right}>{n}</td>"
+        f"<tr><td style='text-align:left'>{escaped(kind)}</td><td {right}>{n}</td>"
         f"<td {right}>{_number(part, FORCES):.1f}</td><td {right}>{_number(part, ENERGY):.1f}</td></tr>"
         for kind, n, part in rows
     )

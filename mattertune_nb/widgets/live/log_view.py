@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.escaped import escaped
 
 if TYPE_CHECKING:
     from mattertune_nb.training.runs.run import Run
@@ -42,4 +43,4 @@ class LogView:
         """Show what was logged since."""
         said = self._run.log_tail(_LINES)
         if said:
-            self.widget.value = _PAGE.format(html.escape(said))
+            self.widget.value = _PAGE.format(escaped(said))

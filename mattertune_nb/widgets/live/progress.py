@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.length import last_step
@@ -176,7 +176,7 @@ def progress_html(progress: Progress) -> str:
     width = 100 * (progress.fraction or 0)
     return (
         f'<div style="font-family:var(--jp-ui-font-family,sans-serif)">'
-        f"<b>{html.escape(progress.title)}</b> "
+        f"<b>{escaped(progress.title)}</b> "
         f'<span style="background:{color};color:white;border-radius:8px;padding:1px 8px;font-size:12px">'
         f"{state}</span> "
         f'<span style="opacity:.85">{facts}</span>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 import weakref
@@ -14,6 +13,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped, printable
 from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
@@ -172,11 +172,12 @@ class RunsTable(ClosedOnRerun, W.VBox):  # type: ignore[misc]
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return "\n".join("  ".join(row.values()) for row in self.rows) or self.folder.nothing_here()
+        rows = [printable("  ".join(row.values())) for row in self.rows]
+        return "\n".join(rows) or printable(self.folder.nothing_here())
 
     def _repr_html_(self) -> str:
         if not self.rows:
-            return html.escape(self.folder.nothing_here())
+            return escaped(self.folder.nothing_here())
         return _html(self.rows)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
@@ -246,12 +247,12 @@ def _html(rows: list[dict[str, str]]) -> str:
         for name in rows[0]
         if name not in _IN_WORDS and any(row[name] not in ("", _NONE) for row in rows)
     ]
-    head = "".join(f"<th>{html.escape(unbroken(name))}</th>" for name in told)
+    head = "".join(f"<th>{escaped(unbroken(name))}</th>" for name in told)
     body = ""
     for row in rows:
-        cells = "".join(f"<td>{html.escape(unbroken(row[name]))}</td>" for name in told)
+        cells = "".join(f"<td>{escaped(unbroken(row[name]))}</td>" for name in told)
         words = [
-            html.escape(unbroken(row[name] if name == "verdict" else f"{name}: {row[name]}"))
+            escaped(unbroken(row[name] if name == "verdict" else f"{name}: {row[name]}"))
             for name in _IN_WORDS
             if row[name] not in ("", _NONE)
         ]

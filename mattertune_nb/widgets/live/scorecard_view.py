@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from typing import TYPE_CHECKING
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.physics.scorecard import CHECK_TITLES, Scorecard, read_scorecard
 from mattertune_nb.widgets.page.controls import shared
 from mattertune_nb.widgets.page.style import error_html
@@ -111,7 +111,7 @@ class ScorecardView:
 
     def _tell(self, name: str, done: int, total: int) -> None:
         self._progress.max, self._progress.value = max(total, 1), done
-        self._said.value = html.escape(CHECK_TITLES.get(name, "")) + (" …" if name else "")
+        self._said.value = escaped(CHECK_TITLES.get(name, "")) + (" …" if name else "")
 
     def _show(self, card: Scorecard) -> None:
         self._said.value = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.physics.holes import distances
 from mattertune_nb.training.figures import new_figure
@@ -56,12 +56,12 @@ def walls_html(record: WallRecord) -> str:
     new, old = (
         [unbroken(str(h)) for h in record.holes if h.is_new is kind] for kind in (True, False)
     )
-    before = f"<br>Present before training: {html.escape(', '.join(old))}." if old else ""
+    before = f"<br>Present before training: {escaped(', '.join(old))}." if old else ""
     if record.tuned is None:
         return f"<p>{said} The energies of the tuned model are computed at the end.{before}</p>"
     if not new:
         return f"<p>{said} The run has created <b>no new holes</b>.{before}</p>"
-    return f"<p>{said} <b>New holes: {html.escape(', '.join(new))}.</b>{before}</p>"
+    return f"<p>{said} <b>New holes: {escaped(', '.join(new))}.</b>{before}</p>"
 
 
 def draw_walls(record: WallRecord) -> Figure:

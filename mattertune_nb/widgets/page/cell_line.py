@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.escaped import printable
 from mattertune_nb.widgets.page.connection import CONNECTION_STYLE, while_connected
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
@@ -34,7 +35,7 @@ class CellLine:
         plain
             The line without HTML, for front ends that show none.
         """
-        shown = {"text/html": line, "text/plain": plain}
+        shown = {"text/html": line, "text/plain": printable(plain)}
         if self._widget is not None:
             self._widget.value = CONNECTION_STYLE + while_connected(line)
         elif self._handle is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import ipywidgets as W  # noqa: N812  the usual alias
+
+from mattertune_nb.config.escaped import escaped
 
 if TYPE_CHECKING:
     from mattertune_nb.training.written_file import WrittenFile
@@ -22,5 +23,5 @@ class LinkedText(W.Output):  # type: ignore[misc]
 
     def say_written(self, words: str, file: WrittenFile) -> None:
         """Show words followed by a file, as a link if the notebook can reach it."""
-        link = file._repr_html_() or html.escape(str(file))
-        self.say(f'<div role="status">{html.escape(words)} {link}</div>')
+        link = file._repr_html_() or escaped(str(file))
+        self.say(f'<div role="status">{escaped(words)} {link}</div>')

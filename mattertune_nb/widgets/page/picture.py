@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 
+from mattertune_nb.config.escaped import printable
 from mattertune_nb.widgets.page.export import render, save
 from mattertune_nb.widgets.page.front_end import has_front_end
 from mattertune_nb.widgets.page.lifetime import ClosedOnRerun, remember
@@ -188,7 +189,7 @@ class Message(W.HTML):  # type: ignore[misc]
 
     def __init__(self, text: str) -> None:
         super().__init__(error_html(text, css="mt-alert"))
-        self.text = text
+        self.text = printable(text)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         if has_front_end():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import grouped, unbroken
 
 LABEL_WIDTH = "172px"
@@ -158,13 +157,13 @@ button.mt-help:hover, button.mt-help:focus { color: var(--jp-brand-color1, #1976
 def error_html(text: str, *, css: str = "mt-error") -> str:
     """Return a message that screen readers announce; nothing for an empty text."""
     color = "color:var(--jp-error-color1,#c62828)"
-    words = html.escape(unbroken(text))
+    words = escaped(unbroken(text))
     return f'<div role="alert" class="{css}" style="{color}">{words}</div>' if text else ""
 
 
 def note_html(text: str) -> str:
     """Return a short line of explanation."""
-    return f'<div class="mt-note">{html.escape(unbroken(text))}</div>' if text else ""
+    return f'<div class="mt-note">{escaped(unbroken(text))}</div>' if text else ""
 
 
 def number(value: float) -> str:

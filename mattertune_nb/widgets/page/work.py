@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ipywidgets as W  # noqa: N812  the usual alias
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.widgets.page.front_end import has_front_end
@@ -154,7 +154,7 @@ class Work(W.HBox):  # type: ignore[misc]
         if step.done > first.done:
             left = seconds * (step.total - step.done) / (step.done - first.done)
             words += f", {duration(left)} left"
-        self._words.value = html.escape(unbroken(words))
+        self._words.value = escaped(unbroken(words))
 
     def _say(self, state: str) -> None:
         """Show the state of the work."""
@@ -169,7 +169,7 @@ class Work(W.HBox):  # type: ignore[misc]
             "Stop and keep the results so far" if state == "running" else "Do the rest as well"
         )
         if state == "cancelled" and self._step is not None:
-            self._words.value = html.escape(
+            self._words.value = escaped(
                 f"Cancelled: {self._step.done} of {self._step.total} {self._step.unit} are shown."
             )
         elif state == "failed":

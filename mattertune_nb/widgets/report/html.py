@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import html
 from typing import TYPE_CHECKING
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.widgets.page.export import render
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def page(title: str, sections: Iterable[tuple[str, str]], head: str) -> str:
 
 def text(value: object) -> str:
     """Return plain text, e.g. a file name, escaped so that it is shown literally."""
-    return html.escape(str(value))
+    return escaped(str(value))
 
 
 def paragraph(value: object, css: str = "") -> str:

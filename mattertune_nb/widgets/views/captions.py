@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.widgets.page.style import number
 from mattertune_nb.widgets.views.shown import element_colors
 
@@ -40,7 +40,7 @@ def color_bar_html(shown: Shown) -> str:
     ticks = "".join(f"<span>{number(at)}</span>" for at in (low, (low + high) / 2, high))
     return (
         '<div class="mt-color-bar" role="img" style="max-width:420px;line-height:1.3">'
-        f"<div>{html.escape(shown.label)}</div>"
+        f"<div>{escaped(shown.label)}</div>"
         f'<div style="background:linear-gradient(to right,{",".join(shown.colormap)});height:10px;'
         'border-radius:2px"></div>'
         f'<div style="display:flex;justify-content:space-between">{ticks}</div></div>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -12,6 +11,7 @@ from ase.data import chemical_symbols
 from ase.formula import Formula
 
 from mattertune_nb.config.errors import DataError, did_you_mean
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES, own_property
 from mattertune_nb.model.references import N_ELEMENTS, fit_references
 from mattertune_nb.widgets.page.style import number
@@ -244,6 +244,6 @@ def summary_html(table: DatasetTable, total: int) -> str:
     formulas = "1 formula" if table.n_formulas() == 1 else f"{table.n_formulas()} formulas"
     return (
         f'<div style="line-height:1.5"><b>{n} frames</b>{sample}; {formulas}; '
-        f"atoms: {elements}. Frames with labels: {html.escape(held)}. Energies are relative to per-element "
+        f"atoms: {elements}. Frames with labels: {escaped(held)}. Energies are relative to per-element "
         "references. Drag over a plot to select its frames; click a point or a bar.</div>"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from ase.data import chemical_symbols
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.config.unbroken import grouped, unbroken
 from mattertune_nb.widgets.page.download import Download
@@ -251,7 +251,7 @@ class ParityView(Pictured, W.VBox):  # type: ignore[misc]
             self.plot.mark(row)
             frame, atom = int(shown.frame[row]), int(shown.atom[row])
             # the structure below says of which frame
-            words = html.escape(unbroken(shown.sentence(row)))
+            words = escaped(unbroken(shown.sentence(row)))
             self._words.value = f'<b aria-live="polite">{words}</b>'
         self.structure.show(frame, atom=atom if atom >= 0 else None)
 

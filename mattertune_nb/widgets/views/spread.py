@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.model.calibration import calibration
 from mattertune_nb.training.figures import log_axes, new_figure
@@ -41,7 +41,7 @@ class SpreadView(W.VBox):  # type: ignore[misc]
             draw_spread(ax, values)
             self.image.draw(figure)
             told = f"Ensemble: {calibration(values.error, values.spread)}"
-            self.words.value = html.escape(unbroken(told))
+            self.words.value = escaped(unbroken(told))
 
 
 def draw_spread(ax: Any, values: ParityData) -> None:

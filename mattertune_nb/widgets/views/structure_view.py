@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
 import numpy as np
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
+from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.properties import FORCES
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.model.spread import SPREAD
@@ -130,7 +130,7 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             arrows, note = self._arrows_of(index, atoms)
             values, label, missing = self._values_of(index, len(atoms))
         except MatterTuneError as exc:
-            self._caption.value = f'<div role="alert">{html.escape(str(exc))}</div>'
+            self._caption.value = f'<div role="alert">{escaped(str(exc))}</div>'
             return
         cells = self.controls.repeats if atoms.cell.rank == 3 else (1, 1, 1)
         if np.prod(cells) > largest_supercell(len(atoms)):
@@ -158,11 +158,11 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
         assert shown is not None
         atoms = shown.atoms
         facts = [
-            html.escape(self.frames.source(index).rsplit("/", 1)[-1]),
+            escaped(self.frames.source(index).rsplit("/", 1)[-1]),
             f"{atoms.get_chemical_formula()}, {len(atoms)}\u00a0atoms {legend_html(atoms)}",
-            *(html.escape(unbroken(note)) for note in notes),
+            *(escaped(unbroken(note)) for note in notes),
             "" if shown.marked is None else f"<b>marked: {atom_name(atoms, shown.marked)}</b>",
-            html.escape(self._viewer_note),
+            escaped(self._viewer_note),
         ]
         self._caption.value = (
             f'<div style="line-height:1.5">{" · ".join(fact for fact in facts if fact)}</div>'
