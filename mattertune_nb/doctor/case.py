@@ -76,6 +76,11 @@ class Case:
         """Forces of the predicted frames beside their labels; ``None`` if there are none."""
         return None if self.predicted is None else compared.forces(self.facts, self.predicted)
 
+    @property
+    def is_model_guide_to_energies(self) -> bool:
+        """Whether the model may be taken at its word: one that is off in the forces is so in some energies, too."""
+        return self.forces is None or self.forces.are_none or self.forces.is_guide_for(0)
+
     @cached_property
     def left_of_energies(self) -> tuple[float, float]:
         """What one energy per element leaves of them as totals, and as energies per atom, both in eV.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SMALL, _FEWEST_COMPONENTS = 0.5, 5.0
 _GUIDE = 0.8
+_NO_FORCE = 1e-3  # eV/Å
 _COMPRESSED, _MOST = 1.1, 0.5
 """Density, relative to the median, and fraction of the frames as dense of which a model may know nothing."""
 
@@ -88,6 +89,11 @@ class ForcesCompared:
     def usual(self) -> float:
         """Median absolute likeness of the informative frames."""
         return float(np.median(np.abs(self.likeness[self.telling]))) if self.telling.any() else 0.0
+
+    @cached_property
+    def are_none(self) -> bool:
+        """Whether symmetry leaves no force on any atom, so that forces say nothing of the model."""
+        return max(float(np.abs(label).max()) for label in self.labels) < _NO_FORCE
 
     def is_guide_for(self, n_mended: int, share: float = 0.6) -> bool:
         """Return whether the model predicts the forces, as they stand or mostly after correction."""

@@ -75,9 +75,9 @@ def mixed_settings(case: Case) -> Iterator[Finding]:
     found, energies = energy_groups(case), case.energies
     if found is None or energies is None or any(mixed_units(case)):
         return
-    # a model that is off in the forces is so in some energies, too
-    is_guide = case.forces is None or case.forces.is_guide_for(0)
-    if not is_guide or are_other_structures(case.facts, found.rows, found.of_part, energies.guess):
+    if not case.is_model_guide_to_energies or are_other_structures(
+        case.facts, found.rows, found.of_part, energies.guess
+    ):
         return
     yield Finding(
         "mixed-settings",

@@ -52,8 +52,7 @@ def reference_mismatch(case: Case) -> Iterator[Finding]:
     # a model of neutral structures is no guide to the energies of ions
     if charges(case.facts, predicted.rows[energies.which]).any():
         return
-    # where forces are unlike the model's, too, it is no guide to these labels
-    if case.forces is not None and not case.forces.is_guide_for(0):
+    if not case.is_model_guide_to_energies:
         return
     typical = float(np.median(np.abs(energies.left)))
     if typical > _MISMATCH:

@@ -573,6 +573,21 @@ def test_scans_of_two_crystals_after_each_other_are_smooth():
     assert "shifted-energies" not in {f.id for f in findings_of(case)}
 
 
+def test_two_settings_are_told_where_symmetry_leaves_no_forces():
+    """Of a scan of the volume forces say nothing about the model, for or against it."""
+    frames = [labelled(bulk("Cu", a=3.4 + 0.02 * k)) for k in range(24)]
+    truth = [{"energy": a.get_potential_energy(), "forces": a.get_forces()} for a in frames]
+    odd = set(np.random.default_rng(0).choice(24, 8, replace=False).tolist())
+    given = [
+        labelled(a, energy=a.get_potential_energy() + 0.4 * (k in odd))
+        for k, a in enumerate(frames)
+    ]
+    for labels, expected in ((frames, []), (given, [odd])):
+        case = look_at(as_dataset(labels), predicted=predicted_as(np.arange(24), truth))
+        found = [set(f.frames) for f in findings_of(case) if f.id == "mixed-settings"]
+        assert found == expected
+
+
 @pytest.mark.parametrize("is_guide", [True, False])
 def test_two_settings_are_told_by_a_model_that_knows_the_forces(is_guide):
     rng, frames = np.random.default_rng(0), rattled_copper((1, 2))

@@ -21,6 +21,20 @@ _OF_OUT_FILES = ("espresso-out", "gaussian-out", "out", "log", "txt", "")
 """Formats that ASE takes an output of FHI-aims for whose first lines are missing, by its name."""
 
 
+class MarkedFrames(list["Atoms"]):
+    """Frames of a calculation.
+
+    Attributes
+    ----------
+    unconverged
+        Positions of the frames whose electronic steps did not converge.
+    """
+
+    def __init__(self, frames: list[Atoms], unconverged: frozenset[int]) -> None:
+        super().__init__(frames)
+        self.unconverged = unconverged
+
+
 def ase_reader(name: str | None = None) -> Reader:
     """Return the reader of one of ASE's formats, or of whichever format ASE detects."""
     return Reader(name or "ase", lambda _path, _head: True, partial(read_by_ase, fmt=name))

@@ -12,6 +12,7 @@ from mattertune_nb.data.readers import (
     ase_db,
     cp2k,
     deepmd,
+    espresso,
     extxyz,
     json_structures,
     lmdb,
@@ -41,7 +42,14 @@ def readers() -> tuple[Reader, ...]:
     """Return all readers in the order in which they are tried; ASE reads what none of them takes."""
     others = [point.load() for point in entry_points(group=GROUP)]
     own = (deepmd, lmdb, oc20, parquet, ase_db, json_structures)
-    named = (cp2k.TRAJECTORY, extxyz.READER, cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN)
+    named = (
+        cp2k.TRAJECTORY,
+        extxyz.READER,
+        cp2k.OUTPUT,
+        vasp.OUTCAR,
+        vasp.VASPRUN,
+        espresso.READER,
+    )
     return (*others, COMPRESSED, *(module.READER for module in own), *named)
 
 

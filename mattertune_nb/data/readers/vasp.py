@@ -8,14 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data.readers.ase_files import read_by_ase
+from mattertune_nb.data.readers.ase_files import MarkedFrames, read_by_ase
 from mattertune_nb.data.readers.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from ase import Atoms
 
 _OUTCAR_BEGINS = re.compile(rb"^\s*vasp\.\d[^\n]*\n\s*executed on ", re.MULTILINE)
 _XML_BEGINS = re.compile(rb"<modeling\b")
@@ -31,26 +29,12 @@ _TAG = re.compile(rb"<(?P<tag>calculation|scstep|structure)\b")
 _MOST_STEPS_XML = re.compile(rb'name="NELM">\s*(\d+)')
 
 
-class VaspFrames(list["Atoms"]):
-    """Frames of a VASP calculation.
-
-    Attributes
-    ----------
-    unconverged
-        Positions of the frames whose electronic steps did not converge.
-    """
-
-    def __init__(self, frames: list[Atoms], unconverged: frozenset[int]) -> None:
-        super().__init__(frames)
-        self.unconverged = unconverged
-
-
 def _open(
     path: Path,
     fmt: str,
     begins: re.Pattern[bytes],
     steps: Callable[[mmap.mmap], Iterator[bool]],
-) -> VaspFrames:
+) -> MarkedFrames:
     """Read a file of a single calculation.
 
     Raises
@@ -68,7 +52,7 @@ def _open(
             raise DataError(msg)
         converged = list(steps(text))
     frames = read_by_ase(path, fmt)
-    return VaspFrames(frames, frozenset(i for i, ok in enumerate(converged) if not ok))
+    return MarkedFrames(frames, frozenset(i for i, ok in enumerate(converged) if not ok))
 
 
 def _outcar_steps(text: mmap.mmap) -> Iterator[bool]:

@@ -61,8 +61,8 @@ class FileSource(StrictConfig):
 
     unconverged: Literal["refuse", "skip", "keep"] = setting(
         "refuse",
-        "What is done about frames of VASP whose electrons did not converge within its steps (NELM): their "
-        "energies and forces are not those of the method.",
+        "What is done about frames of VASP or Quantum ESPRESSO whose electrons did not converge within the "
+        "steps (NELM, electron_maxstep): their energies and forces are not those of the method.",
         label="Unconverged frames",
         options={
             "refuse": "are an error",
@@ -142,8 +142,8 @@ class FileSource(StrictConfig):
         told += " and others)" if len(bad) > 1 else ")"
         if self.unconverged == "refuse" or len(bad) == len(indices):
             msg = (
-                f"{told}. Compute them again with more steps (NELM); `unconverged: skip` leaves them out, "
-                "`keep` uses them."
+                f"{told}. Compute them again with more steps (NELM of VASP, electron_maxstep of pw.x); "
+                "`unconverged: skip` leaves them out, `keep` uses them."
             )
             raise DataError(msg)
         warnings.warn(f"{told}, and are left out", UserWarning, stacklevel=4)
