@@ -78,7 +78,7 @@ class Case:
 
     @property
     def is_model_guide_to_energies(self) -> bool:
-        """Whether the model may be taken at its word: one that is off in the forces is so in some energies, too."""
+        """Whether the model may be taken at its word: one that is off in the forces is so in energies."""
         return self.forces is None or self.forces.are_none or self.forces.is_guide_for(0)
 
     @cached_property
