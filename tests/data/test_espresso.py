@@ -134,3 +134,16 @@ def test_outputs_joined_into_one_keep_their_own_steps(tmp_path):
     path.write_text(output(True) + output(False, stops=True) + output(True))
     with pytest.raises(DataError, match=r"1 of 3 frames did not converge \(frame 1\)"):
         mt.open_dataset(path)
+
+
+def test_a_folder_of_outputs_is_known_by_their_content(tmp_path):
+    folder = tmp_path / "runs"
+    for i in range(3):
+        (folder / f"{i}").mkdir(parents=True)
+        (folder / f"{i}" / "pw.log").write_text(output(True))
+        (folder / f"{i}" / "notes.txt").write_text("beside it\n")
+    assert len(mt.open_dataset(folder)) == 3
+    for path in folder.rglob("pw.log"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"no file of structures by name or content; a pattern"):
+        mt.open_dataset(folder)

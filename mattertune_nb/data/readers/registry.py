@@ -37,20 +37,22 @@ HEAD = 4096
 """Bytes at the beginning of a file from which its format is detected."""
 
 
+_OUTPUTS = (cp2k.OUTPUT, vasp.OUTCAR, vasp.VASPRUN, espresso.READER)
+
+
 @cache
 def readers() -> tuple[Reader, ...]:
     """Return all readers in the order in which they are tried; ASE reads what none of them takes."""
     others = [point.load() for point in entry_points(group=GROUP)]
     own = (deepmd, lmdb, oc20, parquet, ase_db, json_structures)
-    named = (
-        cp2k.TRAJECTORY,
-        extxyz.READER,
-        cp2k.OUTPUT,
-        vasp.OUTCAR,
-        vasp.VASPRUN,
-        espresso.READER,
-    )
+    named = (cp2k.TRAJECTORY, extxyz.READER, *_OUTPUTS)
     return (*others, COMPRESSED, *(module.READER for module in own), *named)
+
+
+def is_output(path: Path) -> bool:
+    """Return whether a file, of whatever name, is the output of a calculation by its content."""
+    head = _head(path)
+    return any(reader.takes(path, head) for reader in _OUTPUTS)
 
 
 def reader_of(path: Path, name: str | None = None) -> Reader:
@@ -80,12 +82,16 @@ def reader_of(path: Path, name: str | None = None) -> Reader:
             "those of ASE (ase info --formats)."
         )
         raise DataError(msg)
-    head = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(HEAD)
+    head = _head(path)
     found = next((reader for reader in readers() if reader.takes(path, head)), None)
     return found or ase_reader()
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def patterns() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mattertune_nb.config.errors import DataError, check_path
 from mattertune_nb.data.readers.cp2k import is_beside_positions
-from mattertune_nb.data.readers.registry import is_data_set, matches, open_one, patterns
+from mattertune_nb.data.readers.registry import is_data_set, is_output, matches, open_one, patterns
 from mattertune_nb.data.sources.many import ManyFrames
 from mattertune_nb.data.sources.structure_list import is_structure_list, listed_files
 from mattertune_nb.data.xyz.file import STRUCTURE_FILES
@@ -84,7 +84,11 @@ def _source_files(given: Sequence[str | Path]) -> dict[Path, str]:
             root = Path(path.anchor)
             inside = sorted(p for p in root.glob(str(path.relative_to(root))) if p.name[0] != ".")
         if not inside:
-            what = "holds no file of structures" if path.is_dir() else "fits no file"
+            what = (
+                f"holds no file of structures by name or content; a pattern, e.g. {item}/*.dat, takes any"
+                if path.is_dir()
+                else "fits no file"
+            )
             msg = f"{item}: {what}. {check_path()}"
             raise DataError(msg)
         for path in inside:
@@ -120,9 +124,12 @@ def _in_folder(folder: Path) -> list[Path]:
     names = (*STRUCTURE_FILES, *patterns())
     found: list[Path] = []
     calculated: dict[Path, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
+    visible = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    for path in visible:
         if path.is_dir():
             found += [path] if is_data_set(path) else []
         elif matches(path, _OF_VASP):
@@ -134,4 +141,5 @@ def _in_folder(folder: Path) -> list[Path]:
     for paths in calculated.values():
         best = min(next(k for k, p in enumerate(_OF_VASP) if matches(q, (p,))) for q in paths)
         found += [path for path in paths if matches(path, (_OF_VASP[best],))]
-    return sorted(found)
+    # outputs have any name; beside a trajectory or a table they are logs
+    return sorted(found) or [path for path in visible if path.is_file() and is_output(path)]
