@@ -53,6 +53,13 @@ class Download:
     files: Mapping[str, str | None]
     megabytes: float | None = None
 
+    def names(self) -> str:
+        """Return the files with what each is compared with, in words."""
+        return ", ".join(
+            f"{file} (sha256 {published or 'of its hub, or of the first download'})"
+            for file, published in self.files.items()
+        )
+
 
 @dataclass(frozen=True)
 class BackboneFacts:
@@ -111,6 +118,7 @@ class BackboneFacts:
             "Trained on": self.trained_on,
             "Licence": f"{self.licence}; allows {self.allows}",
             "From": origin,
+            "File": "in the package" if self.download is None else self.download.names(),
         }
 
 

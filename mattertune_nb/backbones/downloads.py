@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import urllib.request
 from contextlib import contextmanager, suppress
@@ -110,17 +111,16 @@ def _asked_once(page: str) -> Iterator[None]:
 
 
 def _check(key: str, path: Path, published: str | None) -> None:
-    """Compare a file with its expected hash, or record its hash if none is published."""
+    """Compare a file with the published hash, or with that of its first download, recorded here."""
     found = digest(path)
     record = cache_folder("weights") / "sha256.json"
     known: dict[str, str] = {}
     with suppress(OSError, ValueError):
         known = json.loads(record.read_text())
+    published = published or _hub_sha256(path)
     expected = published or known.setdefault(key, found)
     if found != expected:
-        said = (
-            "published by its vendor" if published else f"it had at its first download ({record})"
-        )
+        said = "is published" if published else f"it had at its first download ({record})"
         msg = (
             f"{path}: its sha256 {found[:12]}… is not the {expected[:12]}… that {said}. Remove the file to "
             "fetch it again"
@@ -130,3 +130,9 @@ def _check(key: str, path: Path, published: str | None) -> None:
     with suppress(OSError):  # the home folder may not be writable
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(known, indent=1))
+
+
+def _hub_sha256(path: Path) -> str | None:
+    """Return the hash that a hub publishes: Hugging Face's client names a large file in its cache by it."""
+    name = path.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
