@@ -137,7 +137,7 @@ class MorseBackboneConfig(BackboneConfig):
     name: Literal["morse"] = setting("morse", "Backbone.")
     fault: str | None = setting(None, "What is wrong with it.")
 
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         return MorseBackbone(self.fault)
 
     def vendor_calculator(self) -> Calculator:
@@ -193,5 +193,5 @@ class HeadedMorseBackboneConfig(MorseBackboneConfig):
 
     implements = ("energy", "forces", "stresses")
 
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         return HeadedMorseBackbone(self.fault)

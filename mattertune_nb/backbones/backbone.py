@@ -49,7 +49,7 @@ class Backbone(nn.Module, ABC):
         Symbols of the elements for which the model has weights.
     architecture
         If the weights came from a file: what is needed to rebuild the vendor's model without it, as builtins
-        and tensors. A checkpoint stores it, see ``BackboneConfig._architecture``.
+        and tensors. A checkpoint stores it, see ``BackboneConfig.create_backbone``.
     n_features
         Number of features per atom that :meth:`outputs` can return; ``None`` if there are none.
     has_atom_energies

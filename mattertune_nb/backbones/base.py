@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
+from mattertune_nb.backbones.start import Start  # noqa: TC001  pydantic reads it
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, MissingExtraError, check_path
 from mattertune_nb.config.model import ModelConfig
@@ -157,11 +158,7 @@ class BackboneConfig(ModelConfig, ABC):
     known_weights: ClassVar[Mapping[str, BackboneFacts]] = MappingProxyType({})
     """Facts about weights, by the names of the field ``pretrained_model``."""
 
-    _architecture: dict[str, Any] | None = PrivateAttr(None)
-    """``Backbone.architecture`` of a checkpoint being loaded; its original file may be gone."""
-
-    _start: Any = PrivateAttr(None)
-    """Everything needed to build the model of a checkpoint being loaded; see ``model/starting.py``."""
+    _start: Start | None = PrivateAttr(None)
 
     @field_validator("checkpoint", mode="before")
     @classmethod
@@ -182,6 +179,25 @@ class BackboneConfig(ModelConfig, ABC):
                 )
                 raise ValueError(msg)
         return self
+
+    @property
+    def start(self) -> Start | None:
+        """What a model of this config is rebuilt from, if its own weights are not to be read."""
+        return self._start
+
+    def starting_from(self, start: Start | None) -> Self:
+        """Return a copy whose model is rebuilt from a checkpoint, although the files it names may be gone.
+
+        The model does not keep `start`: its ``hparams`` are settings alone.
+
+        Parameters
+        ----------
+        start
+            What the checkpoint holds; ``None`` to read the weights that the config names.
+        """
+        copy = self.model_copy()
+        copy._start = start
+        return copy
 
     @property
     def direct(self) -> list[PropertyName]:
@@ -258,11 +274,16 @@ class BackboneConfig(ModelConfig, ABC):
             raise MissingExtraError(msg)
 
     @abstractmethod
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         """Build the vendor's model with its pretrained weights, without a network connection.
 
         If the weights come from a file, store what is needed to build the model without it in the backbone's
-        ``architecture``; if ``self._architecture`` is set, build from that, and the weights follow.
+        ``architecture``.
+
+        Parameters
+        ----------
+        architecture
+            That of such a backbone, to build it again without the file; its weights are loaded afterwards.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from mattertune_nb.model.arguments import arguments_for_checkpoint, arguments_in
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
 from mattertune_nb.model.formats import FORMAT, KEY, upgrade
 from mattertune_nb.model.lora import merge_lora, unpack
-from mattertune_nb.model.starting import built_from
+from mattertune_nb.model.starting import start_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +60,7 @@ def load(
             "it again, as an argument of load_from_checkpoint."
         )
         raise ConfigError(msg)
-    model = cls(built_from(contents, config), **given)
-    model.hparams._start = None
+    model = cls(config.starting_from(start_in(contents)), **given)
     merge_lora(model.backbone)
     if not is_own:
         warn_of_own_class(contents, file)

@@ -27,7 +27,7 @@ from mattertune_nb.model.normalization import Normalization
 from mattertune_nb.model.normalizers import with_references_read
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
-from mattertune_nb.model.starting import start_of
+from mattertune_nb.model.starting import give_weights, start_of
 from mattertune_nb.model.turns import Turns
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Potential(LightningModule):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self._config = config = with_references_read(config)
         start = start_of(config)
+        self._config = config = with_references_read(config).starting_from(None)
         self.backbone = config.create_backbone() if start is None else start.backbone(config)
         self.start = start.settings if start is not None and start.is_tuned else None
         """Backbone settings of an earlier run, if this model started from its tuned weights."""
@@ -85,7 +85,7 @@ class Potential(LightningModule):
         self.penalties: dict[str, Penalty] = {}
         """Additional terms of the training loss, added by callbacks."""
         if start is not None:
-            start.give_weights(self.backbone, self.heads, self.normalization)
+            give_weights(start, self.backbone, self.heads, self.normalization)
         add_lora(self.backbone, config.lora)
         add_copies(self.backbone, config.last_block_copies)
         self.factors: dict[PropertyName, float] = {}

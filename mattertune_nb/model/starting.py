@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mattertune_nb.backbones.start import Start
 from mattertune_nb.config.errors import ConfigError, TrainingError, check_path
-from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
 from mattertune_nb.model.checkpoint import read_checkpoint, read_if_ours
 from mattertune_nb.model.copies import add_copies
@@ -14,83 +13,45 @@ from mattertune_nb.model.copies import add_copies
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import torch
-
     from mattertune_nb.backbones.backbone import Backbone
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.model.heads import PropertyHeads
     from mattertune_nb.model.normalization import Normalization
 
 
-@dataclass(frozen=True)
-class Start:
-    """Everything needed to rebuild a backbone without the file its weights came from.
+def give_weights(
+    start: Start, backbone: Backbone, heads: PropertyHeads, normalization: Normalization
+) -> None:
+    """Load the weights of a run, with those of heads of the same names and the reference energies.
 
-    Attributes
+    Parameters
     ----------
-    settings
-        Settings of the backbone whose weights were tuned first, as plain data.
-    architecture
-        Its ``Backbone.architecture``, if it has one.
-    is_tuned
-        Whether an earlier run tuned the weights.
-    weights
-        Weights of a run, by their names in a checkpoint; ``None`` if they are loaded later.
-    copies
-        Number of copies of the last block in the weights.
+    start
+        What the model starts from.
+    backbone, heads, normalization
+        Parts of the model that starts from them.
     """
-
-    settings: Mapping[str, Any]
-    architecture: dict[str, Any] | None = None
-    is_tuned: bool = False
-    weights: Mapping[str, torch.Tensor] | None = None
-    copies: int = 1
-
-    def backbone(self, config: BackboneConfig) -> Backbone:
-        """Build the backbone; settings in `config` other than those of the weights apply."""
-        # whether the file is trusted is for the reader to decide, not for the checkpoint
-        told = {k: v for k, v in self.settings.items() if k != "trust_checkpoint"}
-        root = type(config).from_dict(told)
-        root._architecture = self.architecture
-        own = set(type(config).model_fields) - set(ModelConfig.model_fields)
-        for name in own - {"name", "checkpoint", "pretrained_model", "trust_checkpoint"}:
-            value = getattr(config, name)
-            if value != type(config).model_fields[name].get_default(call_default_factory=True):
-                root = root.model_copy(update={name: value})
-        return root.create_backbone()
-
-    def give_weights(
-        self, backbone: Backbone, heads: PropertyHeads, normalization: Normalization
-    ) -> None:
-        """Load the weights of a run, with those of heads of the same names and the reference energies.
-
-        Parameters
-        ----------
-        backbone, heads, normalization
-            Parts of the model that starts from them.
-        """
-        if self.weights is None:
-            return
-        of_backbone = {
-            name.removeprefix("backbone."): value
-            for name, value in self.weights.items()
-            if name.startswith("backbone.")
-        }
-        add_copies(backbone, self.copies)
-        backbone.load_state_dict(of_backbone)
-        own = heads.state_dict()
-        of_heads = {
-            name: self.weights[f"heads.{name}"]
-            for name, value in own.items()
-            if f"heads.{name}" in self.weights
-            and self.weights[f"heads.{name}"].shape == value.shape
-        }
-        heads.load_state_dict(own | of_heads)
-        if not normalization.references.any():
-            # none are given: use the zero of energy found by the run
-            for name in ("references", "span"):
-                getattr(normalization, name).copy_(self.weights[f"normalization.{name}"])
-            normalization.first_references.copy_(normalization.references)
+    if start.weights is None:
+        return
+    of_backbone = {
+        name.removeprefix("backbone."): value
+        for name, value in start.weights.items()
+        if name.startswith("backbone.")
+    }
+    add_copies(backbone, start.copies)
+    backbone.load_state_dict(of_backbone)
+    own = heads.state_dict()
+    of_heads = {
+        name: start.weights[f"heads.{name}"]
+        for name, value in own.items()
+        if f"heads.{name}" in start.weights and start.weights[f"heads.{name}"].shape == value.shape
+    }
+    heads.load_state_dict(own | of_heads)
+    if not normalization.references.any():
+        # none are given: use the zero of energy found by the run
+        for name in ("references", "span"):
+            getattr(normalization, name).copy_(start.weights[f"normalization.{name}"])
+        normalization.first_references.copy_(normalization.references)
 
 
 def start_of(config: BackboneConfig) -> Start | None:
@@ -101,8 +62,8 @@ def start_of(config: BackboneConfig) -> Start | None:
     ConfigError
         It belongs to another backbone, or is a folder without a checkpoint.
     """
-    if isinstance(config._start, Start):
-        return config._start
+    if config.start is not None:
+        return config.start
     place = config.checkpoint
     if place is None:
         return None
@@ -138,13 +99,6 @@ def start_of(config: BackboneConfig) -> Start | None:
         weights=contents["state_dict"],
         copies=copies,
     )
-
-
-def built_from(contents: Mapping[str, Any], config: BackboneConfig) -> BackboneConfig:
-    """Return a config that builds the model as in a checkpoint, even if its files are gone."""
-    config = config.model_copy()
-    config._start = start_in(contents)
-    return config
 
 
 def start_in(contents: Mapping[str, Any]) -> Start:

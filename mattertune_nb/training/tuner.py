@@ -18,7 +18,7 @@ from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError
 from mattertune_nb.data.module import MatterTuneDataModule
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.model.normalizers import check_references
-from mattertune_nb.model.starting import built_from
+from mattertune_nb.model.starting import start_in
 from mattertune_nb.training.callbacks.supervisor import RunSupervisor
 from mattertune_nb.training.checkpoints import newest_whole_checkpoint
 from mattertune_nb.training.ending import (
@@ -221,8 +221,8 @@ class MatterTuner:
         data.reseed(self.config.run.seed)
         model = self.config.model
         # the file of the weights that the run started with may be gone
-        module = self.module_class(model if saved is None else built_from(saved.contents, model))
-        module.hparams._start = None
+        start = None if saved is None else start_in(saved.contents)
+        module = self.module_class(model.starting_from(start))
         required = model.labels
         found = data.check(required, module.backbone.elements)
         isolated = data.isolated_atoms() if module.normalization.takes_isolated_atoms else ()

@@ -8,6 +8,7 @@ import pytest
 from toy_backbone import MorseBackbone
 from typer.testing import CliRunner
 
+from mattertune_nb.backbones.start import Start
 from mattertune_nb.backbones.trust import (
     TrustingBackboneConfig,
     digest,
@@ -17,7 +18,6 @@ from mattertune_nb.backbones.trust import (
 from mattertune_nb.cli import app
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, MatterTuneError
-from mattertune_nb.model.starting import Start
 
 
 class PickledMorseConfig(TrustingBackboneConfig):
@@ -25,8 +25,8 @@ class PickledMorseConfig(TrustingBackboneConfig):
 
     name: Literal["pickled-morse"] = setting("pickled-morse", "Backbone.")
 
-    def create_backbone(self):
-        if self._architecture is None:
+    def create_backbone(self, architecture=None):
+        if architecture is None:
             self.require_trust(self.checkpoint, "is a pickle, which can run any code")
         return MorseBackbone(None)
 

@@ -82,12 +82,12 @@ class CHGNetBackboneConfig(BackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.chgnet.adapter import CHGNetBackbone
 
         backbone = CHGNetBackbone(
-            self._load(), label=f"CHGNet {self.checkpoint or self.pretrained_model}"
+            self._load(architecture), label=f"CHGNet {self.checkpoint or self.pretrained_model}"
         )
         if self.checkpoint is not None:
             backbone.architecture = backbone.model.model_args
@@ -101,13 +101,13 @@ class CHGNetBackboneConfig(BackboneConfig):
         with quiet():
             return CHGNetCalculator(self._load(), use_device="cpu", on_isolated_atoms="ignore")
 
-    def _load(self) -> Any:
+    def _load(self, architecture: dict[str, Any] | None = None) -> Any:
         import torch
         from chgnet.model.model import CHGNet
 
         with quiet():
-            if self._architecture is not None:
-                return CHGNet(**self._architecture)
+            if architecture is not None:
+                return CHGNet(**architecture)
             if self.checkpoint is None:
                 return CHGNet.load(
                     model_name=self.pretrained_model, use_device="cpu", verbose=False

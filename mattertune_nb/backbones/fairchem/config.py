@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
@@ -121,14 +121,14 @@ class FairchemBackboneConfig(TrustingBackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
-        file = self._file() if self._architecture is None else None
+        file = self._file() if architecture is None else None
         with quiet():
             from mattertune_nb.backbones.fairchem.adapter import FairchemBackbone
             from mattertune_nb.backbones.fairchem.files import outputs_of, read, task_of
 
-            loaded, recipe = None, self._architecture
+            loaded, recipe = None, architecture
             if file is not None:
                 try:
                     loaded = read(file, self.task)

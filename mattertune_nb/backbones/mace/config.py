@@ -127,9 +127,9 @@ class MACEBackboneConfig(TrustingBackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
-        file = self._file() if self._architecture is None else None
+        file = self._file() if architecture is None else None
         with quiet():
             from mattertune_nb.backbones.mace.adapter import MACEBackbone
             from mattertune_nb.backbones.mace.files import build, rebuilt
@@ -137,7 +137,7 @@ class MACEBackboneConfig(TrustingBackboneConfig):
             if file is not None:
                 model, settings = rebuilt(self._read(file))
             else:
-                settings = dict(self._architecture or {})
+                settings = dict(architecture or {})
                 model = build(settings)
             label = f"MACE {self.checkpoint or self.pretrained_model}"
             return MACEBackbone(model, label, settings, self.head)

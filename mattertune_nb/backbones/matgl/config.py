@@ -115,11 +115,11 @@ class MatGLBackboneConfig(BackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.matgl.adapter import MatGLBackbone
 
-        potential, architecture = self._load()
+        potential, architecture = self._load(architecture)
         label = f"matgl {self.checkpoint or self.pretrained_model}"
         return MatGLBackbone(potential, label, architecture)
 
@@ -130,13 +130,13 @@ class MatGLBackboneConfig(BackboneConfig):
 
         return PESCalculator(self._load()[0].eval(), stress_unit="eV/A3", use_voigt=True)
 
-    def _load(self) -> tuple[Any, dict[str, Any]]:
+    def _load(self, architecture: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         import torch
 
         from mattertune_nb.backbones.matgl.adapter import build
 
-        if self._architecture is not None:
-            return build(self._architecture), self._architecture
+        if architecture is not None:
+            return build(architecture), architecture
         files = self._files()
         where = "pretrained_model" if self.checkpoint is None else f"checkpoint: {self.checkpoint}"
         try:

@@ -73,15 +73,15 @@ class MatterSimBackboneConfig(BackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
-        file = self._file() if self._architecture is None else None
+        file = self._file() if architecture is None else None
         with quiet():
             from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
 
             from mattertune_nb.backbones.mattersim.adapter import MatterSimBackbone
 
-            settings, weights = (self._architecture or {}, None) if file is None else _read(file)
+            settings, weights = (architecture or {}, None) if file is None else _read(file)
             model = M3Gnet(device="cpu", **settings)
             if weights is not None:
                 model.load_state_dict(weights)

@@ -110,7 +110,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.nequip.adapter import NequIPBackbone
         from mattertune_nb.backbones.nequip.files import build
@@ -118,11 +118,11 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         label = (
             f"{type(self).model_fields['name'].default} {self.checkpoint or self.pretrained_model}"
         )
-        recipe = self._architecture
+        recipe = architecture
         if recipe is not None and _FILE not in recipe:
             model, file = build(recipe), None
         else:
-            model, recipe, file = self._load()
+            model, recipe, file = self._load(recipe)
         backbone = NequIPBackbone(model, label, recipe)
         backbone.architecture = recipe if file is None or recipe else {_FILE: remember(file)}
         return backbone
@@ -136,7 +136,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         self.require_trust(file, "is loaded by the vendor's calculator, which can run any code")
         return NequIPCalculator._from_saved_model(file, chemical_species_to_atom_type_map=True)
 
-    def _load(self) -> tuple[Any, dict[str, Any] | None, Path]:
+    def _load(self, remembered: dict[str, Any] | None) -> tuple[Any, dict[str, Any] | None, Path]:
         from mattertune_nb.backbones.nequip.files import load
 
         file = self._file()
@@ -147,10 +147,10 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         )
 
         def check() -> None:
-            if self._architecture is None:
+            if remembered is None:
                 self.require_trust(file, why)
             else:
-                require_remembered(file, self._architecture[_FILE])
+                require_remembered(file, remembered[_FILE])
 
         try:
             return *load(file, check), file

@@ -122,12 +122,12 @@ class ORBBackboneConfig(BackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
         from mattertune_nb.backbones.orb.adapter import ORBBackbone
 
         label = f"ORB {self.checkpoint or self.pretrained_model}"
-        backbone = ORBBackbone(*self._load(), label, self._inputs)
+        backbone = ORBBackbone(*self._load(architecture), label, self._inputs)
         for name in set(self.direct) & set(backbone.missing_heads):
             msg = (
                 f"properties: {label} has no head for {name}; remove it, or set conservative=True."
@@ -144,13 +144,13 @@ class ORBBackboneConfig(BackboneConfig):
         calculator.inputs = self._inputs if calculator.expects_charge_and_spin else {}
         return calculator
 
-    def _load(self) -> tuple[Any, dict[str, Any]]:
+    def _load(self, architecture: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         import torch
 
         from mattertune_nb.backbones.orb.adapter import architecture_of, build
 
-        if self._architecture is not None:
-            return build(self._architecture), self._architecture
+        if architecture is not None:
+            return build(architecture), architecture
         file = self._file()
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)

@@ -113,14 +113,14 @@ class PETBackboneConfig(TrustingBackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
-        file = self._file() if self._architecture is None else None
+        file = self._file() if architecture is None else None
         with quiet():
             from mattertune_nb.backbones.pet.adapter import PETBackbone
             from mattertune_nb.backbones.pet.files import rebuilt
 
-            recipe, weights = self._architecture, None
+            recipe, weights = architecture, None
             if file is not None:
                 recipe, weights = rebuilt(self._read(file), self.target)
             assert recipe is not None

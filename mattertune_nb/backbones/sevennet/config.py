@@ -112,7 +112,7 @@ class SevenNetBackboneConfig(BackboneConfig):
 
     @override
     @guarded()
-    def create_backbone(self) -> Backbone:
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         self.require_installed()
         from e3nn import set_optimization_defaults
 
@@ -121,7 +121,7 @@ class SevenNetBackboneConfig(BackboneConfig):
         # e3nn's own choice from torch 2.10 on; what it compiles otherwise cannot be copied
         set_optimization_defaults(jit_mode="eager")
         label = f"SevenNet {self.checkpoint or self.pretrained_model}"
-        model, architecture = self._load()
+        model, architecture = self._load(architecture)
         backbone = SevenNetBackbone(model, label, self.modality, architecture)
         if self.checkpoint is not None:
             backbone.architecture = architecture
@@ -138,13 +138,13 @@ class SevenNetBackboneConfig(BackboneConfig):
                 str(self.checkpoint or self.pretrained_model), device="cpu", modal=self.modality
             )
 
-    def _load(self) -> tuple[Any, dict[str, Any]]:
+    def _load(self, architecture: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         from sevenn.model_build import build_E3_equivariant_model
         from sevenn.util import load_checkpoint
 
         with quiet():
-            if self._architecture is not None:
-                return build_E3_equivariant_model(dict(self._architecture)), self._architecture
+            if architecture is not None:
+                return build_E3_equivariant_model(dict(architecture)), architecture
             self._check_checkpoint()
             try:
                 checkpoint = load_checkpoint(str(self.checkpoint or self.pretrained_model))
