@@ -80,6 +80,7 @@ def morse_installed(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(
         f"[{registry.GROUP}]\nmorse = toy_backbone:MorseBackboneConfig\n"
         "headed-morse = toy_backbone:HeadedMorseBackboneConfig\n"
+        "pickled-morse = toy_backbone:PickledMorseBackboneConfig\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "site")
     registry._entry_points.cache_clear()

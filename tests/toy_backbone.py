@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.trust import TrustingBackboneConfig
 from mattertune_nb.config.base import setting
 
 if TYPE_CHECKING:
@@ -195,3 +197,21 @@ class HeadedMorseBackboneConfig(MorseBackboneConfig):
 
     def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
         return HeadedMorseBackbone(self.fault)
+
+
+class PickledMorseBackboneConfig(TrustingBackboneConfig):
+    """A Morse potential whose vendor's file is a pickle."""
+
+    name: Literal["pickled-morse"] = setting("pickled-morse", "Backbone.")  # type: ignore[assignment]
+
+    def create_backbone(self, architecture: dict[str, Any] | None = None) -> Backbone:
+        if architecture is None:
+            file = self.existing_checkpoint()
+            self.require_trust(file, "is a pickle, which can run any code")
+            architecture = pickle.loads(file.read_bytes())
+        backbone = MorseBackbone(None)
+        backbone.architecture = architecture
+        return backbone
+
+    def vendor_calculator(self) -> Calculator:
+        return MorseCalculator()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TypeVar
 
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.cache_folder import cache_folder
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+C = TypeVar("C", bound=BackboneConfig)
 
 PICKLE = "is a pickle, which can run any code"
 """Why most of these files must not be loaded from strangers."""
@@ -30,21 +29,23 @@ class TrustingBackboneConfig(BackboneConfig):
     )
 
     def require_trust(self, file: Path | str, why: str) -> None:
-        """Refuse a file that runs code, unless the user trusts it.
+        """Refuse a file that runs code, unless the user trusts it now or has done so on this machine before.
 
         Parameters
         ----------
         file
-            Its path or name.
+            Its path, or the name under which the vendor publishes it.
         why
             What runs code, e.g. :data:`PICKLE`.
 
         Raises
         ------
         ConfigError
-            ``trust_checkpoint`` is not set.
+            ``trust_checkpoint`` is not set, and the file was never trusted here.
         """
-        if not self.trust_checkpoint:
+        if self.trust_checkpoint:
+            remember(file)
+        elif not _is_remembered(digest(file)):
             msg = (
                 f"trust_checkpoint: {file} {why} when it is loaded. If you trust those who made it, set "
                 "trust_checkpoint: true; files saved by mattertune_nb contain only tensors and plain "
@@ -53,19 +54,37 @@ class TrustingBackboneConfig(BackboneConfig):
             raise ConfigError(msg)
 
 
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
+def without_trust(config: C) -> C:
+    """Return a config that trusts no file but those that this machine's user has trusted before.
+
+    For a config that comes from a checkpoint, a run or a form's first look, none of which can say whom its
+    reader trusts.
+    """
+    if not isinstance(config, TrustingBackboneConfig) or not config.trust_checkpoint:
+        return config
+    return config.model_copy(update={"trust_checkpoint": False})
+
+
+def digest(file: Path | str) -> str:
+    """Return the SHA-256 of a file's contents, or of a name if there is no such file, in hexadecimal."""
+    path = Path(file)
+    if not path.is_file():
+        return hashlib.sha256(f"name: {file}".encode()).hexdigest()
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def remember(file: Path) -> str:
-    """Record on this machine that its user trusts a file, and return its SHA-256."""
+def remember(file: Path | str) -> str:
+    """Record on this machine that its user trusts a file or name, and return its SHA-256."""
     sha256 = digest(file)
     folder = cache_folder("trusted")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / sha256).touch()
     return sha256
+
+
+def _is_remembered(sha256: str) -> bool:
+    return (cache_folder("trusted") / sha256).exists()
 
 
 def require_remembered(file: Path, sha256: str) -> None:
@@ -84,7 +103,7 @@ def require_remembered(file: Path, sha256: str) -> None:
         )
     elif digest(file) != sha256:
         msg = f"checkpoint: {file} is not the file from which this model was tuned: its SHA-256 differs."
-    elif not (cache_folder("trusted") / sha256).exists():
+    elif not _is_remembered(sha256):
         msg = (
             f"trust_checkpoint: {file} runs code when it is loaded, and has not been trusted on this "
             "machine. If you trust those who made it, build its backbone once with trust_checkpoint: true."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mattertune_nb.backbones.registry import backbone_config_class
+from mattertune_nb.backbones.trust import without_trust
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.places import CHECKPOINTS, checkpoint_file, factors_of
 from mattertune_nb.model.arguments import arguments_for_checkpoint, arguments_in
@@ -52,6 +53,7 @@ def load(
     contents = read_checkpoint(file, map_location=map_location)
     settings = contents["hyper_parameters"]
     config = backbone_config_class(settings["name"]).from_dict(settings, source=str(file))
+    config = without_trust(config)
     given = {**arguments_in(contents, cls), **arguments}
     missing = [name for name in contents.get("arguments_left_out", ()) if name not in given]
     if missing and is_own:

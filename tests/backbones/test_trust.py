@@ -1,64 +1,139 @@
-"""Files that can run code: trusted by a config alone, and by no checkpoint."""
+"""Files that can run code: trusted by their user on this machine, and by no checkpoint or run."""
 
 from __future__ import annotations
 
-from typing import Literal
+import contextlib
+import os
+import pickle
+import sys
+from pathlib import Path
 
 import pytest
-from toy_backbone import MorseBackbone
+from toy_backbone import PickledMorseBackboneConfig
 from typer.testing import CliRunner
 
+import mattertune_nb as mt
 from mattertune_nb.backbones.start import Start
-from mattertune_nb.backbones.trust import (
-    TrustingBackboneConfig,
-    digest,
-    remember,
-    require_remembered,
-)
+from mattertune_nb.backbones.trust import digest, remember, require_remembered
 from mattertune_nb.cli import app
-from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError, MatterTuneError
+from mattertune_nb.training.outcome.models import load_model, untuned_of
+from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 
 
-class PickledMorseConfig(TrustingBackboneConfig):
-    """A Morse potential whose vendor's file is a pickle."""
+class Hostile:
+    """Writes a file when it is unpickled."""
 
-    name: Literal["pickled-morse"] = setting("pickled-morse", "Backbone.")
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
 
-    def create_backbone(self, architecture=None):
-        if architecture is None:
-            self.require_trust(self.checkpoint, "is a pickle, which can run any code")
-        return MorseBackbone(None)
-
-    def vendor_calculator(self):
-        return None
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
 
 
-def test_a_file_is_trusted_by_the_config_that_says_so(tmp_path):
-    config = PickledMorseConfig(checkpoint=tmp_path / "a.model")
+@pytest.fixture(autouse=True)
+def _new_machine(tmp_path, monkeypatch):
+    """Begin on a machine on which nothing was trusted yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a harmless model as a vendor's pickle."""
+    path = tmp_path / "a.model"
+    path.write_bytes(pickle.dumps({"units": 1}))
+    return path
+
+
+@pytest.fixture
+def run(file, morse_installed, copper_xyz, tmp_path):
+    """Tune that model for a step, trusting its file."""
+    config = mt.MatterTunerConfig(
+        model=PickledMorseBackboneConfig(checkpoint=file, trust_checkpoint=True),
+        data=mt.AutoSplitDataModuleConfig(dataset=mt.XYZDatasetConfig(src=copper_xyz)),
+        trainer=mt.TrainerConfig(max_steps=1, foreign_set=None, walls=False),
+        run=mt.RunConfig(root=tmp_path / "runs", name="sent"),
+    )
+    return mt.MatterTuner(config).tune().run
+
+
+def test_a_file_is_trusted_by_the_config_that_says_so(file):
+    config = PickledMorseBackboneConfig(checkpoint=file)
     with pytest.raises(ConfigError, match=r"a\.model is a pickle.*set trust_checkpoint: true"):
         config.create_backbone()
     config.trust_checkpoint = True
     assert config.create_backbone().elements == ("Cu", "O")
 
 
-def test_the_settings_in_a_checkpoint_trust_nothing(tmp_path):
+def test_the_settings_in_a_checkpoint_trust_nothing(file):
     # as one that was made to name a file beside it, and keeps nothing that builds the model without
-    settings = {
-        "name": "pickled-morse",
-        "checkpoint": str(tmp_path / "evil.model"),
-        "trust_checkpoint": True,
-    }
-    config = PickledMorseConfig.from_dict(settings)
+    settings = {"name": "pickled-morse", "checkpoint": str(file), "trust_checkpoint": True}
+    config = PickledMorseBackboneConfig.from_dict(settings)
     with pytest.raises(ConfigError, match="set trust_checkpoint: true"):
         Start(settings).backbone(config)
     assert Start(settings, architecture={"units": 1}).backbone(config)
 
 
-def test_a_file_that_was_trusted_here_is_known_again_while_it_is_the_same(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    file = tmp_path / "a.model"
-    file.write_bytes(b"a model")
+DOORS = {
+    "mt.before_after": lambda run, frames: mt.before_after(run, frames),
+    "mt.parity": lambda run, frames: mt.parity(run, frames),
+    "evaluate RUN": lambda run, frames: _shell("evaluate", run.path, frames),
+    "evaluate CHECKPOINT": lambda run, frames: _shell("evaluate", run.directory.last, frames),
+    "validate RUN": lambda run, frames: _shell("validate", run.path, "--check", "rotation"),
+    "report RUN": lambda run, frames: _shell("report", run.path),
+}
+UNTUNED = {
+    "run": lambda run: run.path,
+    "checkpoint": lambda run: run.directory.last,
+    "archive": lambda run: run.export("safetensors", run.path.parent / "archive.safetensors"),
+}
+"""What may be sent, and loaded with the weights before training."""
+
+
+def _shell(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+
+
+@pytest.fixture
+def sent(run, file, tmp_path, monkeypatch):
+    """Send the run to another machine, with another file in the place of the model's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of the other machine"))
+    file.write_bytes(pickle.dumps(Hostile(tmp_path / "it ran")))
+    return run
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("door", DOORS)
+def test_a_run_that_was_sent_runs_no_file_that_it_names(door, sent, copper_xyz, tmp_path):
+    with contextlib.suppress(MatterTuneError):
+        DOORS[door](sent, copper_xyz)
+    assert not (tmp_path / "it ran").exists()
+
+
+@pytest.mark.parametrize("kind", UNTUNED)
+def test_the_weights_before_training_are_those_of_a_trusted_file(kind, run):
+    assert untuned_of(load_model(UNTUNED[kind](run))).backbone.depth.item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("kind", UNTUNED)
+def test_the_file_of_a_sent_model_is_refused_in_words(kind, sent, tmp_path):
+    with pytest.raises(ConfigError, match=r"a\.model is a pickle.*set trust_checkpoint: true"):
+        untuned_of(load_model(UNTUNED[kind](sent)))
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_a_form_tries_no_file_that_was_not_trusted_here_before(sent, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    line = EstimateLine()
+    line.ask(sent.config())
+    assert line.wait()
+    assert "No estimate before the first start" in line.widget.value
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_a_file_that_was_trusted_here_is_known_again_while_it_is_the_same(file):
     sha256 = digest(file)
     with pytest.raises(ConfigError, match="has not been trusted on this machine"):
         require_remembered(file, sha256)

@@ -18,7 +18,7 @@ from mattertune_nb.backbones.downloads import fetched
 from mattertune_nb.backbones.guard import guarded
 from mattertune_nb.backbones.trust import (
     TrustingBackboneConfig,
-    remember,
+    digest,
     require_remembered,
 )
 from mattertune_nb.config.base import setting
@@ -124,7 +124,7 @@ class NequIPBackboneConfig(TrustingBackboneConfig):
         else:
             model, recipe, file = self._load(recipe)
         backbone = NequIPBackbone(model, label, recipe)
-        backbone.architecture = recipe if file is None or recipe else {_FILE: remember(file)}
+        backbone.architecture = recipe if file is None or recipe else {_FILE: digest(file)}
         return backbone
 
     @override

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from mattertune_nb.backbones.trust import without_trust
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.data.fingerprint import file_stamps
 from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
@@ -100,7 +101,7 @@ class EstimateLine:
                 if config is None:
                     return
                 try:
-                    trial = process.ask(config)
+                    trial = process.ask(_unasked(config))
                 except MatterTuneError as exc:
                     self._fail(config, exc)
                 else:
@@ -136,8 +137,7 @@ class EstimateLine:
             # if it was cancelled, other settings are already waiting
             if self._config is not None and _key(self._config) == _key(config):
                 self._config = None
-                # the bar beside it already says that this machine cannot run it
-                self._say("" if str(exc).startswith("trainer.") else f"No estimate: {exc}")
+                self._say(_why_not(config, str(exc)))
 
     def _show(self, estimate: Estimate) -> None:
         self._say(f"{str(estimate)[0].upper()}{str(estimate)[1:]}.", " ".join(estimate.hints))
@@ -147,6 +147,21 @@ class EstimateLine:
         value = f'<div role="status">{text}</div>' if text else ""
         if self.widget.value != value:
             self.widget.value = value
+
+
+def _unasked(config: MatterTunerConfig) -> MatterTunerConfig:
+    """Return a config for a trial that nobody asked for: a file that can run code must have run before."""
+    return config.model_copy(update={"model": without_trust(config.model)})
+
+
+def _why_not(config: MatterTunerConfig, error: str) -> str:
+    if error.startswith(
+        "trainer."
+    ):  # the bar beside it already says that this machine cannot run it
+        return ""
+    if error.startswith("trust_checkpoint") and getattr(config.model, "trust_checkpoint", False):
+        return "No estimate before the first start: the file of these weights can run code when it is loaded."
+    return f"No estimate: {error}"
 
 
 def _sources(config: MatterTunerConfig) -> Iterator[DatasetConfig]:
