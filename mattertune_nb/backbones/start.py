@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mattertune_nb.config.model import ModelConfig
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
-
-    from mattertune_nb.backbones.backbone import Backbone
-    from mattertune_nb.backbones.base import BackboneConfig
 
 
 @dataclass(frozen=True)
@@ -39,17 +34,3 @@ class Start:
     is_tuned: bool = False
     weights: Mapping[str, torch.Tensor] | None = None
     copies: int = 1
-
-    def backbone(self, config: BackboneConfig) -> Backbone:
-        """Build the backbone; settings in `config` other than those of the weights apply."""
-        # whether the file is trusted is for the reader to decide, not for the checkpoint
-        told = {k: v for k, v in self.settings.items() if k != "trust_checkpoint"}
-        root = type(config).from_dict(told)
-        own = set(type(config).model_fields) - set(ModelConfig.model_fields)
-        for name in own - {"name", "checkpoint", "pretrained_model", "trust_checkpoint"}:
-            value = getattr(config, name)
-            if value != type(config).model_fields[name].get_default(call_default_factory=True):
-                root = root.model_copy(update={name: value})
-        if self.architecture is None:
-            return root.create_backbone()
-        return root.create_backbone(self.architecture)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.config.base import setting
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.cache_folder import cache_folder
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 C = TypeVar("C", bound=BackboneConfig)
 
 PICKLE = "is a pickle, which can run any code"
 """Why most of these files must not be loaded from strangers."""
+
+_TRUSTS_REMEMBERED: ContextVar[bool] = ContextVar("trusts_remembered", default=False)
 
 
 class TrustingBackboneConfig(BackboneConfig):
@@ -29,7 +36,7 @@ class TrustingBackboneConfig(BackboneConfig):
     )
 
     def require_trust(self, file: Path | str, why: str) -> None:
-        """Refuse a file that runs code, unless the user trusts it now or has done so on this machine before.
+        """Refuse a file that runs code, unless the user trusts it.
 
         Parameters
         ----------
@@ -41,11 +48,11 @@ class TrustingBackboneConfig(BackboneConfig):
         Raises
         ------
         ConfigError
-            ``trust_checkpoint`` is not set, and the file was never trusted here.
+            ``trust_checkpoint`` is not set; see also :func:`trusting_remembered`.
         """
         if self.trust_checkpoint:
             remember(file)
-        elif not _is_remembered(digest(file)):
+        elif not (_TRUSTS_REMEMBERED.get() and _is_remembered(digest(file))):
             msg = (
                 f"trust_checkpoint: {file} {why} when it is loaded. If you trust those who made it, set "
                 "trust_checkpoint: true; files saved by mattertune_nb contain only tensors and plain "
@@ -55,14 +62,23 @@ class TrustingBackboneConfig(BackboneConfig):
 
 
 def without_trust(config: C) -> C:
-    """Return a config that trusts no file but those that this machine's user has trusted before.
-
-    For a config that comes from a checkpoint, a run or a form's first look, none of which can say whom its
-    reader trusts.
-    """
+    """Return a config that trusts no file: a checkpoint cannot say whom its reader trusts."""
     if not isinstance(config, TrustingBackboneConfig) or not config.trust_checkpoint:
         return config
     return config.model_copy(update={"trust_checkpoint": False})
+
+
+@contextmanager
+def trusting_remembered() -> Iterator[None]:
+    """Load what a config trusted on this machine before, though nothing says so now.
+
+    For the weights that a run started with, and for what a form tries before it is asked.
+    """
+    token = _TRUSTS_REMEMBERED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTS_REMEMBERED.reset(token)
 
 
 def digest(file: Path | str) -> str:

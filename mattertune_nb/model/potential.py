@@ -27,7 +27,7 @@ from mattertune_nb.model.normalization import Normalization
 from mattertune_nb.model.normalizers import with_references_read
 from mattertune_nb.model.sample import ErrorSample
 from mattertune_nb.model.spread import mean_and_spread, whose, with_spreads
-from mattertune_nb.model.starting import give_weights, start_of
+from mattertune_nb.model.starting import build, give_weights, start_of
 from mattertune_nb.model.turns import Turns
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Potential(LightningModule):
         super().__init__()
         start = start_of(config)
         self._config = config = with_references_read(config).starting_from(None)
-        self.backbone = config.create_backbone() if start is None else start.backbone(config)
+        self.backbone = config.create_backbone() if start is None else build(start, config)
         self.start = start.settings if start is not None and start.is_tuned else None
         """Backbone settings of an earlier run, if this model started from its tuned weights."""
         self.properties = PROPERTIES | {prop.name: prop for prop in config.learnt}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.backbones.start import Start
 from mattertune_nb.config.errors import ConfigError, TrainingError, check_path
+from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
 from mattertune_nb.model.checkpoint import read_checkpoint, read_if_ours
 from mattertune_nb.model.copies import add_copies
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.model.heads import PropertyHeads
     from mattertune_nb.model.normalization import Normalization
+
+
+def build(start: Start, config: BackboneConfig) -> Backbone:
+    """Build the backbone; settings in `config` other than those of the weights apply."""
+    # whether the file is trusted is for the reader to decide, not for the checkpoint
+    told = {k: v for k, v in start.settings.items() if k != "trust_checkpoint"}
+    root = type(config).from_dict(told)
+    own = set(type(config).model_fields) - set(ModelConfig.model_fields)
+    for name in own - {"name", "checkpoint", "pretrained_model", "trust_checkpoint"}:
+        value = getattr(config, name)
+        if value != type(config).model_fields[name].get_default(call_default_factory=True):
+            root = root.model_copy(update={name: value})
+    if start.architecture is None:
+        return root.create_backbone()
+    return root.create_backbone(start.architecture)
 
 
 def give_weights(

@@ -14,9 +14,15 @@ from typer.testing import CliRunner
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.start import Start
-from mattertune_nb.backbones.trust import digest, remember, require_remembered
+from mattertune_nb.backbones.trust import (
+    digest,
+    remember,
+    require_remembered,
+    trusting_remembered,
+)
 from mattertune_nb.cli import app
 from mattertune_nb.config.errors import ConfigError, MatterTuneError
+from mattertune_nb.model.starting import build
 from mattertune_nb.training.outcome.models import load_model, untuned_of
 from mattertune_nb.widgets.forms.estimate_line import EstimateLine
 
@@ -65,13 +71,22 @@ def test_a_file_is_trusted_by_the_config_that_says_so(file):
     assert config.create_backbone().elements == ("Cu", "O")
 
 
+def test_a_config_trusts_for_itself_even_a_file_trusted_before(file):
+    PickledMorseBackboneConfig(checkpoint=file, trust_checkpoint=True).create_backbone()
+    config = PickledMorseBackboneConfig(checkpoint=file)
+    with pytest.raises(ConfigError, match="set trust_checkpoint: true"):
+        config.create_backbone()
+    with trusting_remembered():
+        assert config.create_backbone()
+
+
 def test_the_settings_in_a_checkpoint_trust_nothing(file):
     # as one that was made to name a file beside it, and keeps nothing that builds the model without
     settings = {"name": "pickled-morse", "checkpoint": str(file), "trust_checkpoint": True}
     config = PickledMorseBackboneConfig.from_dict(settings)
     with pytest.raises(ConfigError, match="set trust_checkpoint: true"):
-        Start(settings).backbone(config)
-    assert Start(settings, architecture={"units": 1}).backbone(config)
+        build(Start(settings), config)
+    assert build(Start(settings, architecture={"units": 1}), config)
 
 
 DOORS = {
@@ -131,6 +146,14 @@ def test_a_form_tries_no_file_that_was_not_trusted_here_before(sent, tmp_path, m
     assert line.wait()
     assert "No estimate before the first start" in line.widget.value
     assert not (tmp_path / "it ran").exists()
+
+
+def test_a_form_tries_a_file_that_was_trusted_here_before(run, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    line = EstimateLine()
+    line.ask(run.config())
+    assert line.wait()
+    assert "About" in line.widget.value
 
 
 def test_a_file_that_was_trusted_here_is_known_again_while_it_is_the_same(file):

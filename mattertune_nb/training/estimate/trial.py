@@ -14,6 +14,7 @@ import torch
 
 # imported by a run's process as well, so that it counts in time and memory
 import mattertune_nb.training.tuner  # noqa: F401
+from mattertune_nb.backbones.trust import trusting_remembered
 from mattertune_nb.data.batches.samplers import FrameBatchSampler
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
@@ -175,7 +176,8 @@ def n_processes(config: MatterTunerConfig) -> int:
 def main() -> None:
     """Make the trial of the config on standard input."""
     imports = process_seconds()
-    answer("trial", lambda config: make_trial(config, imports=imports))
+    with trusting_remembered():  # a form asks without trust, unless told otherwise
+        answer("trial", lambda config: make_trial(config, imports=imports))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mattertune_nb.backbones.trust import trusting_remembered
 from mattertune_nb.config.errors import RunError
 from mattertune_nb.config.places import members_of, path_of
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
@@ -51,7 +52,7 @@ def load_model(run: str | Path | RunLike, *, map_location: Any = "cpu") -> Finet
 
 def untuned_of(tuned: FinetuneModuleBase) -> FinetuneModuleBase:
     """Return a model as it was before training, with our own heads at the mean of the training labels."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), trusting_remembered():
         tuned = tuned.members[0] if isinstance(tuned, Ensemble) else tuned
         untuned = type(tuned)(tuned.hparams, **tuned.arguments)
     untuned.heads.begin_as(tuned.heads)
