@@ -177,6 +177,26 @@ def test_energy_is_conserved_by_emt_and_a_drift_is_found(copper):
     assert found.numbers["tuned_meV_per_atom_per_ps"] == pytest.approx(20, rel=0.1)
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(6, "warn"), (400, "fail")])
+def test_a_drift_passes_in_no_run_that_is_too_short_to_find_it(seconds, status, copper):
+    calls = iter(range(10**6))
+    # a drift of 20 meV/atom/ps below swings of some 4 meV/atom
+    noisy = Changed(
+        energy=lambda e, atoms: e + len(atoms) * (2e-5 * (k := next(calls)) + 4e-3 * np.sin(k))
+    )
+    line = nve(case(copper, noisy, seconds=seconds))
+    assert line.status == status
+    assert ("too short to tell" in line.reason) == (status == "warn")
+
+
+@pytest.mark.parametrize(("ps", "status"), [(0.4, "warn"), (1.1, "pass")])
+def test_a_thermostatted_run_passes_from_a_ps_on(ps, status, copper):
+    line = nvt(case(copper, seconds=4.0 * ps / 0.22))
+    assert line.numbers["ps"] == pytest.approx(ps, rel=0.1)
+    assert line.status == status
+    assert ("too short to tell" in line.reason) == (status == "warn")
+
+
 def test_a_few_steps_say_nothing_of_a_drift(copper):
     line = nve(case(copper, seconds=0))
     assert line.status == "skipped"
@@ -184,7 +204,7 @@ def test_a_few_steps_say_nothing_of_a_drift(copper):
 
 
 def test_dynamics_that_stay_whole_pass(copper):
-    line = nvt(case(copper, seconds=10))
+    line = nvt(case(copper, seconds=22))
     assert line.status == "pass"
     assert "nothing explodes" in line.reason
     assert 0.8 < line.numbers["closest"] < 1.2
