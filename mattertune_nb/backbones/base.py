@@ -219,10 +219,18 @@ class BackboneConfig(ModelConfig, ABC):
         ]
 
     def facts(self) -> BackboneFacts | None:
-        """Return the facts about the weights named in the config, if any."""
-        if self.checkpoint is not None:
-            return None
-        return self.known_weights.get(getattr(self, "pretrained_model", ""))
+        """Return the facts about the weights, by their name in the config or that of their file, if any."""
+        place = self.checkpoint
+        if place is None:
+            return self.known_weights.get(getattr(self, "pretrained_model", ""))
+        is_vendors = self.reads_folder(place)
+        found = [
+            facts
+            for name, facts in self.known_weights.items()
+            if (is_vendors and name == place.name)
+            or (facts.download is not None and set(facts.download.files) == {place.name})
+        ]
+        return found[0] if len(found) == 1 else None
 
     @classmethod
     def weights(cls) -> dict[str, BackboneFacts]:

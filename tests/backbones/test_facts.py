@@ -45,6 +45,15 @@ def test_of_weights_of_ones_own_nothing_is_claimed(tmp_path):
     assert mt.CHGNetBackboneConfig(checkpoint=tmp_path / "own.pt").facts() is None
 
 
+def test_of_a_file_fetched_by_hand_they_are_those_of_its_name(tmp_path):
+    name, facts = next((n, f) for n, f in mt.MACEBackboneConfig.known_weights.items() if f.download)
+    (file,) = facts.download.files
+    found = mt.MACEBackboneConfig(checkpoint=tmp_path / file).facts()
+    assert found == mt.MACEBackboneConfig(pretrained_model=name).facts()
+    # all of MatGL's folders hold files of the same names
+    assert mt.MatGLBackboneConfig(checkpoint=tmp_path / "model.pt").facts() is None
+
+
 def test_the_list_on_a_terminal_groups_digits_by_spaces():
     printed = CliRunner().invoke(app, ["backbones"]).output
     assert re.search(r"Parameters: \d+\u202f\d{3}", printed)

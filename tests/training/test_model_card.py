@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 import yaml
-from ase.io import read
+from ase.io import read, write
 
 import mattertune_nb as mt
 from mattertune_nb.training.outcome.model_card import card_html, model_card, write_model_card
@@ -55,6 +55,21 @@ def test_errors_are_those_of_the_record_and_of_ase(run, copper_xyz):
         assert errors[stage] == pytest.approx(1e3 * np.abs(np.concatenate(wrong)).mean(), rel=2e-3)
 
 
+def test_temperatures_are_those_of_the_frames(morse_config, copper_xyz):
+    frames = read(copper_xyz, ":")
+    for k, atoms in enumerate(frames):
+        atoms.info["temperature_K"] = 300.0 + 10 * k
+    write(copper_xyz, frames, format="extxyz")
+    run = mt.MatterTuner(morse_config(max_epochs=1)).tune().run
+    trained = run.directory.splits()["train"]
+    expected = [300.0 + 10 * min(trained), 300.0 + 10 * max(trained)]
+    assert model_card(run.directory)["data"]["temperature_K"] == expected
+
+
+def test_of_weights_that_are_not_known_it_claims_no_licence(run):
+    assert model_card(run.directory)["model"]["licence_of_the_weights"] == "not known"
+
+
 def test_it_says_what_the_model_is_not_for(run):
     said = " | ".join(model_card(run.directory)["not_for"])
     assert "elements other than Cu" in said
@@ -67,12 +82,19 @@ def test_of_chgnet_it_knows_licence_and_training_data(tmp_path):
     config = mt.demo_config(tmp_path, "run")
     config.data.train.index = config.data.validation.index = ":4"
     config.trainer.max_epochs = 1
-    card = model_card(mt.MatterTuner(config).tune().run.directory)
+    run = mt.MatterTuner(config).tune().run
+    card = model_card(run.directory)
     assert "BSD" in card["model"]["licence_of_the_weights"]
     assert "MPtrj" in card["model"]["pretrained_on"]
     assert card["elsewhere"]["structures"] == 36
     assert "holes" in card["elsewhere"]
     assert any("no frame was periodic" in line for line in card["not_for"])
+    # a stage that goes on from it, and is told apart from it
+    second = config.model_copy(deep=True)
+    second.run.name, second.model.checkpoint = "second", run.path
+    model = model_card(mt.MatterTuner(second).tune().run.directory)["model"]
+    assert model.pop("tuned_from") == str(run.path)
+    assert model == card["model"]
 
 
 @pytest.mark.usefixtures("counted_time")

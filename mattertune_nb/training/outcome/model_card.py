@@ -12,11 +12,14 @@ import yaml
 
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.escaped import escaped
+from mattertune_nb.config.places import checkpoint_file
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.fingerprint import fingerprint
 from mattertune_nb.data.sources.configs import AtomsListDatasetConfig
+from mattertune_nb.model.checkpoint import read_checkpoint
+from mattertune_nb.model.starting import start_in
 from mattertune_nb.physics.scorecard import read_scorecard
 from mattertune_nb.training.files import write_text
 from mattertune_nb.training.outcome.verdict import verdict
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from mattertune_nb.backbones.base import BackboneConfig
     from mattertune_nb.data.dataset import AtomsDataset
     from mattertune_nb.data.sources.configs import DatasetConfig
     from mattertune_nb.training.config import MatterTunerConfig
@@ -75,7 +79,7 @@ def model_card(run: RunDirectory) -> dict[str, Any]:
     card = {
         "card_version": _VERSION,
         "name": run.path.name,
-        "model": _model(config),
+        "model": _model(run, config),
         "data": _data(config, summary) | training,
         "errors": _errors(summary),
         "elsewhere": _elsewhere(run, summary),
@@ -150,22 +154,39 @@ def _title(key: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _model(config: MatterTunerConfig) -> dict[str, Any]:
-    model, facts = config.model, config.model.facts()
+def _model(run: RunDirectory, config: MatterTunerConfig) -> dict[str, Any]:
+    model = config.model
     about: dict[str, Any] = {"backbone": model.name}
-    weights = getattr(model, "pretrained_model", None)
     if model.checkpoint is not None:
         about["tuned_from"] = str(model.checkpoint)
-    elif weights is not None:
+    first = _first(run, model)
+    facts, weights = first.facts(), getattr(first, "pretrained_model", None)
+    if first.checkpoint is not None:
+        weights = first.checkpoint
+    if weights is not None and weights != model.checkpoint:
         about["pretrained_weights"] = str(weights)
+    about["licence_of_the_weights"] = "not known"
     if facts is not None:
+        how = "" if first.checkpoint is None else " (if the file is what its name says)"
         about |= {
             "pretrained_on": facts.trained_on,
-            "licence_of_the_weights": facts.licence,
+            "licence_of_the_weights": f"{facts.licence}{how}",
             "parameters": facts.parameters,
             "cutoff_A": facts.cutoff,
         }
     return about | {"predicts": list(model.property_names)}
+
+
+def _first(run: RunDirectory, model: BackboneConfig) -> BackboneConfig:
+    """Return the config of the weights that were tuned first, by this run or by one that it goes on from."""
+    if model.checkpoint is None:
+        return model
+    try:
+        return type(model).from_dict(
+            dict(start_in(read_checkpoint(checkpoint_file(run.path))).settings)
+        )
+    except MatterTuneError:
+        return model
 
 
 def _data(config: MatterTunerConfig, summary: Summary) -> dict[str, Any]:
