@@ -123,8 +123,8 @@ class ForeignSetConfig(StrictConfig):
     )
     share: float = setting(
         0.03,
-        "Fraction of the training time that it may take; it measures as often as that allows. Raise it for "
-        "a finer curve.",
+        "Fraction of the training time that it may take together with the check for short-range holes; both "
+        "measure as often as that allows. Raise it for a finer curve.",
         label="Share of the time",
         gt=0,
         le=1,

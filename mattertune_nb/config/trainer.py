@@ -210,8 +210,8 @@ class TrainerConfig(HardwareConfig):
     )
     walls: bool = setting(
         True,
-        "Check before and after training whether atoms of each pair of elements repel each other at short "
-        "distances. Turn it off if it takes long, e.g. with dozens of elements.",
+        "Check before, during and after training whether atoms of each pair of elements repel each other at "
+        "short distances. Turn it off if it takes long, e.g. with dozens of elements.",
         label="Check for short-range holes",
         group="keep what the model knew",
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lightning.pytorch import Callback
-from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.errors import MatterTuneError
@@ -21,6 +19,7 @@ from mattertune_nb.physics.foreign import (
     of_file,
     target_frames,
 )
+from mattertune_nb.recipes.budget import Budget, budget_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +94,7 @@ class ForeignMonitor(ForeignCallback):
     file
         Structures to compare, with or without labels; by default they are generated.
     share
-        Fraction of the training time that it may take, from 0 to 1.
+        Fraction of the training time that it may take, from 0 to 1; or a :class:`Budget` shared with others.
 
     Attributes
     ----------
@@ -105,11 +104,10 @@ class ForeignMonitor(ForeignCallback):
 
     key = "foreign"
 
-    def __init__(self, file: Path | None = None, share: float = 0.03) -> None:
-        self._file, self._share = file, share
+    def __init__(self, file: Path | None = None, share: float | Budget = 0.03) -> None:
+        self._file, self._budget = file, budget_of(share)
         self.last: Measured | None = None
         self._predictor: Predictor | None = None
-        self._spent = self._cost = self._begun = 0.0
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,7 +121,7 @@ class ForeignMonitor(ForeignCallback):
             if self._file is not None:
                 raise
             log.warning("Changes on other structures are not known (%s)", exc)
-        self._begun, self._spent, self._cost = time.monotonic(), 0.0, 0.0
+        self._budget.begin()
 
     def _make(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
         if self._file is None:
@@ -140,9 +138,7 @@ class ForeignMonitor(ForeignCallback):
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
-            return
-        if self._predictor is None or not trainer.strategy.broadcast(self._is_affordable()):
+        if self._predictor is None or not self._budget.allows(trainer, self.key):
             return
         with trainer.precision_plugin.forward_context():
             found = self.measure(
@@ -154,10 +150,6 @@ class ForeignMonitor(ForeignCallback):
         )
         self.on_measured(trainer)
 
-    def _is_affordable(self) -> bool:
-        taken = time.monotonic() - self._begun - self._spent
-        return self._spent + self._cost <= self._share * taken
-
     def measure(self, model: FinetuneModuleBase, epoch: int, step: int) -> Measured | None:
         """Measure a model now, and store the result as :attr:`last`; ``None`` if there are no structures.
 
@@ -168,12 +160,10 @@ class ForeignMonitor(ForeignCallback):
         epoch, step
             Epoch and step of its weights, counted from 0.
         """
-        begun = time.monotonic()
         if self._predictor is None or self.foreign is None:
             return None
-        self.last = Measured(epoch, step, *self.foreign.errors(*self._predictor(model)))
-        self._cost = time.monotonic() - begun
-        self._spent += self._cost
+        with self._budget.spending(self.key):
+            self.last = Measured(epoch, step, *self.foreign.errors(*self._predictor(model)))
         return self.last
 
     def on_measured(self, trainer: Trainer) -> None:

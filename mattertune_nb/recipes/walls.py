@@ -1,8 +1,9 @@
-"""Before and after a fit: whether two atoms at short distance repel each other."""
+"""Before, during and after a fit: whether two atoms at short distance repel each other."""
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch import Callback
@@ -13,6 +14,7 @@ from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.physics.holes import Hole, Wall, from_plain, holes, to_plain
 from mattertune_nb.physics.walls import walls
+from mattertune_nb.recipes.budget import Budget, budget_of
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -23,19 +25,26 @@ log = logging.getLogger(__name__)
 
 
 class WallMonitor(Callback):
-    """Compares pair energies after a fit with those before, for all elements of the target.
+    """Compares pair energies of a fit with those before, for all elements of the target.
 
-    Usable under any Trainer; new holes are reported by a warning in the log.
+    They are computed at validations as often as `share` allows, and at the end. Usable under any Trainer;
+    new holes at the end are reported by a warning in the log.
+
+    Parameters
+    ----------
+    share
+        Fraction of the training time that it may take, from 0 to 1; or a :class:`Budget` shared with others.
 
     Attributes
     ----------
     untuned
         Pair energies before the fit, ``None`` if unknown.
     tuned
-        Pair energies after it.
+        The latest ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float | Budget = 0.03) -> None:
+        self._budget, self._expected = budget_of(share), 0.0
         self.untuned: list[Wall] | None = None
         self.tuned: list[Wall] | None = None
 
@@ -60,9 +69,12 @@ class WallMonitor(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.untuned is not None or trainer.ckpt_path:
-            return
-        module = cast("FinetuneModuleBase", pl_module)
+        if self.untuned is None and not trainer.ckpt_path:
+            self._begin(trainer, cast("FinetuneModuleBase", pl_module))
+        self._budget.begin()
+
+    def _begin(self, trainer: Trainer, module: FinetuneModuleBase) -> None:
+        begun = time.monotonic()
         try:
             frames = target_frames(graph_dataset(trainer.train_dataloader).frames)
             elements = {symbol for atoms in frames for symbol in set(atoms.symbols)}
@@ -70,23 +82,51 @@ class WallMonitor(Callback):
                 self.untuned = walls(module, elements)
         except MatterTuneError as exc:
             log.warning("Short-range repulsion could not be checked (%s)", exc)
+        self._expected = time.monotonic() - begun
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.untuned is None or not self._budget.allows(trainer, "walls", self._expected):
+            return
+        with trainer.precision_plugin.forward_context():
+            self.measure(cast("FinetuneModuleBase", pl_module))
+        self.on_measured(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.compare(cast("FinetuneModuleBase", pl_module))
 
+    def measure(self, model: FinetuneModuleBase) -> None:
+        """Compute the pair energies of a model now, if those before the fit are known.
+
+        Parameters
+        ----------
+        model
+            The model of the fit, or one derived from it.
+        """
+        if self.untuned is not None:
+            elements = {symbol for wall in self.untuned for symbol in wall.pair}
+            with self._budget.spending("walls"):
+                self.tuned = walls(model, elements)
+
+    def on_measured(self, trainer: Trainer) -> None:
+        """Handle new pair energies of a fit; a subclass that stores them overrides this.
+
+        Parameters
+        ----------
+        trainer
+            Trainer of the fit.
+        """
+
     def compare(self, model: FinetuneModuleBase) -> None:
-        """Compute the pair energies of a model that resulted from the fit.
+        """Compute the pair energies of a model that resulted from the fit, and warn of new holes.
 
         Parameters
         ----------
         model
             The model with the relevant weights.
         """
-        if self.untuned is None:
-            return
-        pairs = [wall.pair for wall in self.untuned]
-        self.tuned = walls(model, {symbol for pair in pairs for symbol in pair})
+        self.measure(model)
         new = [str(hole) for hole in self.holes if hole.is_new]
         if new:
             log.warning(

@@ -20,8 +20,10 @@ from lightning.pytorch.callbacks import (
 from typing_extensions import override
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, TrainingError, did_you_mean
+from mattertune_nb.config.recipes import ForeignSetConfig
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.loader import as_list
+from mattertune_nb.recipes.budget import Budget
 from mattertune_nb.recipes.ewc import EWC
 from mattertune_nb.recipes.l2_sp import L2SP
 from mattertune_nb.recipes.replay import Replay
@@ -194,10 +196,12 @@ def _asked_for(config: MatterTunerConfig, run: RunDirectory) -> list[Callback]:
         found.append(EWC(**settings.ewc.model_dump()))
     if settings.unfreezing is not None:
         found.append(GradualUnfreezing(settings.unfreezing.epochs))
-    if settings.foreign_set is not None:
-        found.append(ForeignRecorder(run, settings.foreign_set.file, settings.foreign_set.share))
+    elsewhere = settings.foreign_set
+    budget = Budget((elsewhere or ForeignSetConfig()).share)
+    if elsewhere is not None:
+        found.append(ForeignRecorder(run, elsewhere.file, budget))
     if settings.walls:
-        found.append(WallRecorder(run))
+        found.append(WallRecorder(run, budget))
     return found
 
 

@@ -170,11 +170,11 @@ def test_a_resumed_run_goes_on_with_the_labels_of_the_untuned_model(run, morse_c
 
 def test_the_share_of_time_is_kept(morse_config, oxide, monkeypatch):
     """A measurement that takes long is made once, and the best weights are measured at the end."""
-    from mattertune_nb.recipes import foreign
+    from mattertune_nb.recipes import budget
 
     clock = iter(range(0, 10**6, 10))
     # its own clock alone: others ask theirs at each step
-    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     config = morse_config(foreign_set=mt.ForeignSetConfig(file=oxide, share=0.01), max_epochs=6)
     run = mt.MatterTuner(config).tune().run
     assert len([r for r in run.metrics() if FORCES in r]) == 1

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.physics.holes import distances
+from mattertune_nb.recipes import budget
 from mattertune_nb.training.records.walls import read_walls
-from mattertune_nb.widgets.live.walls_view import WallsView
+from mattertune_nb.training.run_dir import RunDirectory
+from mattertune_nb.widgets.live.walls_view import WallsView, walls_html
 
 
 class Collapse(Callback):
@@ -46,6 +52,57 @@ def test_under_any_trainer(copper_xyz, morse_installed, tmp_path, caplog):
     (hole,) = monitor.holes
     assert hole.is_new
     assert "now pull each other together: Cu–Cu below" in caplog.text
+
+
+class Watched(Callback):
+    """Reads the record of the run at the start of each epoch."""
+
+    def __init__(self):
+        self.records = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        root = Path(trainer.default_root_dir)
+        self.records.append(read_walls(RunDirectory.open(root)))
+
+
+def test_a_run_tells_of_holes_while_it_trains(morse_config):
+    watched = Watched()
+    settings = {"max_epochs": 3, "foreign_set": mt.ForeignSetConfig(share=1.0)}
+    run = mt.MatterTuner(morse_config(**settings)).tune(callbacks=[Collapse(), watched]).run
+    first, *others = watched.records
+    assert first.tuned is None
+    record = others[-1]
+    assert not record.is_best
+    assert record.epoch in (0, 1)
+    assert any(hole.is_new for hole in record.holes)
+    assert f"Now: epoch {record.epoch + 1}. <b>New holes: Cu–Cu" in walls_html(record)
+    assert read_walls(run.directory).is_best
+
+
+def test_its_measurements_share_the_time_of_the_foreign_set(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    trainer = SimpleNamespace(
+        sanity_checking=False,
+        state=SimpleNamespace(fn=TrainerFn.FITTING),
+        strategy=SimpleNamespace(broadcast=lambda x: x),
+    )
+    shared, seconds = budget.Budget(0.1), {"foreign": 2.0, "walls": 1.0}
+    shared.begin()
+    measured = {"foreign": [], "walls": []}
+    for trainer.global_step in range(200):
+        clock.now += 1.0
+        for what, cost in seconds.items():
+            if shared.allows(trainer, what, expected=1.0 if what == "walls" else 0.0):
+                measured[what].append(trainer.global_step)
+                with shared.spending(what):
+                    clock.now += cost
+    # the first of the walls waits until it is affordable; from then on both are measured at once
+    assert measured["foreign"][0] == 0
+    assert measured["foreign"][1:] == measured["walls"]
+    assert len(measured["walls"]) in (5, 6)
+    spent = sum(cost * len(measured[what]) for what, cost in seconds.items())
+    assert spent <= 0.1 * 200
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.recipes.budget import Budget
     from mattertune_nb.training.run_dir import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,14 @@ class ForeignRecorder(ForeignMonitor):
     ----------
     run
         The run's directory.
-    file, share
+    file
         As for :class:`ForeignMonitor`.
+    budget
+        The time that it may take, shared with others.
     """
 
-    def __init__(self, run: RunDirectory, file: Path | None, share: float) -> None:
-        super().__init__(file, share)
+    def __init__(self, run: RunDirectory, file: Path | None, budget: Budget) -> None:
+        super().__init__(file, budget)
         self._run = run
 
     @override

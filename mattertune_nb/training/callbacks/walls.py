@@ -1,4 +1,4 @@
-"""Pair energies before and after training, written into the directory of a run."""
+"""Pair energies before, during and after training, written into the directory of a run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from mattertune_nb.model.module import FinetuneModuleBase
+    from mattertune_nb.recipes.budget import Budget
     from mattertune_nb.training.run_dir import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,25 @@ class WallRecorder(WallMonitor):
     ----------
     run
         The run's directory.
+    budget
+        The time that it may take, shared with others.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
-        super().__init__()
-        self._run = run
+    def __init__(self, run: RunDirectory, budget: Budget) -> None:
+        super().__init__(budget)
+        self._run, self._epoch = run, 0
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero and not trainer.ckpt_path:
-            self._write()
+            self._write(is_best=False)
+
+    @override
+    def on_measured(self, trainer: Trainer) -> None:
+        self._epoch = trainer.current_epoch
+        if trainer.is_global_zero:
+            self._write(is_best=False)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,10 +61,12 @@ class WallRecorder(WallMonitor):
             self.compare(model)
         except (MatterTuneError, RuntimeError) as exc:
             log.warning("Short-range repulsion could not be checked (%s)", exc)
-        self._write()
+        else:
+            self._epoch = self._run.best_metrics().get("epoch", self._epoch)
+            self._write(is_best=self.tuned is not None)
 
-    def _write(self) -> None:
+    def _write(self, *, is_best: bool) -> None:
         if self.untuned is not None:
             with contextlib.suppress(OSError):
-                is_best = self.tuned is not None
-                write_walls(self._run, WallRecord(self.untuned, self.tuned, is_best))
+                record = WallRecord(self.untuned, self.tuned, is_best, self._epoch)
+                write_walls(self._run, record)

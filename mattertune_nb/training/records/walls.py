@@ -1,4 +1,4 @@
-"""Pair energies before and after a run, as stored in its directory."""
+"""Pair energies before, during and after a run, as stored in its directory."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ class WallRecord:
     Attributes
     ----------
     untuned, tuned
-        Pair energies for all pairs of elements in the target; tuned is ``None`` before the run has ended.
+        Pair energies for all pairs of elements in the target; tuned is ``None`` before the first measurement.
     is_best
         Whether the tuned ones belong to the weights that the run keeps as its best.
+    epoch
+        Epoch of their weights, counted from 0.
     """
 
     untuned: list[Wall]
     tuned: list[Wall] | None = None
     is_best: bool = False
+    epoch: int = 0
 
     @property
     def holes(self) -> list[Hole]:
@@ -40,7 +43,12 @@ def write_walls(run: RunDirectory, record: WallRecord) -> None:
     tuned = None if record.tuned is None else to_plain(record.tuned)
     write_json(
         run.walls_file,
-        {"untuned": to_plain(record.untuned), "tuned": tuned, "is_best": record.is_best},
+        {
+            "untuned": to_plain(record.untuned),
+            "tuned": tuned,
+            "is_best": record.is_best,
+            "epoch": record.epoch,
+        },
     )
 
 
@@ -49,7 +57,8 @@ def read_walls(run: RunDirectory) -> WallRecord | None:
     try:
         data = json.loads(run.walls_file.read_text(encoding="utf-8"))
         tuned = None if data["tuned"] is None else from_plain(data["tuned"])
-        record = WallRecord(from_plain(data["untuned"]), tuned, bool(data["is_best"]))
+        epoch = int(data.get("epoch", 0))  # records of older versions have none
+        record = WallRecord(from_plain(data["untuned"]), tuned, bool(data["is_best"]), epoch)
         _ = record.holes
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None

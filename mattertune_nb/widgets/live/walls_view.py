@@ -32,7 +32,9 @@ class WallsView(PicturedView):
     """The pair energies in ``walls.json`` of a run."""
 
     title = "Walls"
-    nothing_yet = "No pair energies yet; they are computed before the first step and at the end."
+    nothing_yet = (
+        "No pair energies yet; they are computed before the first step, in training and at the end."
+    )
 
     @override
     def files(self) -> tuple[Path, ...]:
@@ -58,7 +60,8 @@ def walls_html(record: WallRecord) -> str:
     )
     before = f"<br>Present before training: {escaped(', '.join(old))}." if old else ""
     if record.tuned is None:
-        return f"<p>{said} The energies of the tuned model are computed at the end.{before}</p>"
+        return f"<p>{said} Those of the tuned model are computed in training and at the end.{before}</p>"
+    said += "" if record.is_best else f" Now: epoch {record.epoch + 1}."
     if not new:
         return f"<p>{said} The run has created <b>no new holes</b>.{before}</p>"
     return f"<p>{said} <b>New holes: {escaped(', '.join(new))}.</b>{before}</p>"
