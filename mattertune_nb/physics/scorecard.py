@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Status = Literal["pass", "warn", "fail", "skipped"]
 _VERSION = 1
 CHECK_TITLES = {
-    "parity": "force errors against labels",
+    "parity": "errors against labels",
     "distance": "errors away from the training data",
     "spread": "spread of an ensemble against errors",
     "gradient": "forces are gradients of the energy",

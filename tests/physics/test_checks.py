@@ -97,8 +97,18 @@ def test_forces_that_are_gradients_pass_and_others_fail_by_what_they_are_off(cop
     assert gradient(case(copper)).status == "pass"
     off = gradient(case(copper, Changed(forces=lambda f, _: f + 0.05)))
     assert off.status == "fail"
-    assert off.numbers["difference_meV_per_A"] == pytest.approx(50, abs=0.5)
+    assert off.numbers["tuned_difference_meV_per_A"] == pytest.approx(50, abs=0.5)
     assert gradient(case(copper, Changed(forces=lambda f, _: f + 0.005))).status == "warn"
+
+
+def test_what_is_asked_of_any_potential_is_asked_of_the_untuned_one_too(copper):
+    leans = Changed(energy=lambda e, atoms: e + 0.1 * (atoms.positions[:, 2] ** 2).sum())
+    for check in (gradient, rotation, permutation, size):
+        line = check(case(copper, untuned=leans))
+        assert line.status == "pass", "the tuned one is judged"
+        assert line.untuned.endswith("meV/Å"), check.__name__
+        assert check(case(copper)).untuned == ""
+    assert rotation(case(copper, untuned=leans)).numbers["untuned_energy_meV_per_atom"] > 1
 
 
 def test_symmetries_hold_for_emt(copper):
@@ -117,14 +127,14 @@ def test_symmetries_hold_for_emt(copper):
 def test_an_energy_that_leans_on_axis_order_or_number_fails(check, energy, copper):
     line = check(case(copper, Changed(energy=energy)))
     assert line.status == "fail"
-    assert line.numbers["energy_meV_per_atom"] > 1
-    assert line.numbers["forces_meV_per_A"] < 1e-6
+    assert line.numbers["tuned_energy_meV_per_atom"] > 1
+    assert line.numbers["tuned_forces_meV_per_A"] < 1e-6
 
 
 def test_size_consistency_is_the_energy_of_two_copies(copper):
     line = size(case(copper, Changed(energy=lambda e, atoms: e + 0.01 * len(atoms) ** 2)))
     # 0.01 (8² - 2 · 4²) eV over 8 atoms
-    assert line.numbers["energy_meV_per_atom"] == pytest.approx(40)
+    assert line.numbers["tuned_energy_meV_per_atom"] == pytest.approx(40)
     assert size(case([molecule("CO")], EMT())).status == "pass"
 
 
@@ -286,6 +296,32 @@ def test_errors_against_labels_are_those_of_numpy():
     assert "worse than untuned in O" in partly.reason
     bare = [atoms.copy() for atoms in frames]
     assert parity(case(bare)).status == "skipped"
+
+
+def test_errors_of_energies_and_stress_are_those_of_numpy():
+    frames = []
+    for seed in range(3):
+        atoms = bulk("Cu", cubic=True, a=3.6 + 0.01 * seed)
+        atoms.rattle(0.02, seed=seed)
+        reference = atoms.copy()
+        reference.calc = EMT()
+        stress = reference.get_stress() + 2e-3
+        atoms.calc = SinglePointCalculator(
+            atoms,
+            energy=reference.get_potential_energy() + 0.08,
+            forces=reference.get_forces(),
+            stress=stress,
+        )
+        frames.append(atoms)
+    line = parity(case(frames, EMT(), EMT()))
+    assert line.numbers["tuned_meV_per_atom"]["all"] == pytest.approx(20)  # of 4 atoms
+    assert line.numbers["tuned_meV_per_A3"]["all"] == pytest.approx(2)
+    assert line.tuned == line.untuned == "0 meV/Å, 20.0 meV/atom, 2.0 meV/Å³"
+    assert line.status == "pass"
+    worse = parity(case(frames, EMT(), Changed(energy=lambda e, atoms: e + 0.08)))
+    assert worse.status == "warn"
+    assert worse.reason.startswith("worse than untuned in energy; ")
+    assert "meV/Å³" not in worse.untuned, "it has no stress"
 
 
 def test_walls_are_judged_by_new_holes(copper):

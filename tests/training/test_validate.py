@@ -50,6 +50,12 @@ def test_parity_is_that_of_ase_on_the_validation_set(run, copper_xyz):
         wrong = [calculator.get_property("forces", a.copy()) - a.get_forces() for a in frames]
         error = 1e3 * np.abs(np.concatenate(wrong)).mean()
         assert line.numbers[f"{name}_meV_per_A"]["all"] == pytest.approx(error, rel=1e-4)
+    off = [
+        (calculator.get_property("energy", a.copy()) - a.get_potential_energy()) / len(a)
+        for a in frames
+    ]
+    energy = 1e3 * np.abs(off).mean()  # of the tuned model
+    assert line.numbers["tuned_meV_per_atom"]["all"] == pytest.approx(energy, rel=1e-3)
     assert not run.directory.scorecard_file.exists(), "a part is not kept as the whole"
 
 

@@ -39,7 +39,8 @@ class Case:
     frames
         Structures of the target, with labels, if any, on their calculators.
     precise
-        The tuned potential in double precision, for finite differences; by default `tuned`.
+        The potentials in double precision, for finite differences, by the names of :meth:`calculators`; by
+        default those are taken.
     walls
         Returns the pair energies before (or ``None``) and after tuning; by default they are not checked.
     distances
@@ -57,7 +58,7 @@ class Case:
     tuned: Calculator
     untuned: Calculator | None
     frames: list[Atoms]
-    precise: Calculator | None = None
+    precise: dict[str, Calculator] = field(default_factory=dict)
     walls: Callable[[], tuple[list[Wall] | None, list[Wall]]] | None = None
     distances: list[float] | None = None
     seconds: float = 150.0

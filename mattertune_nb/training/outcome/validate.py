@@ -13,6 +13,7 @@ import numpy as np
 
 from mattertune_nb.config.errors import ConfigError, MatterTuneError, RunError, did_you_mean
 from mattertune_nb.config.places import SCORECARD, members_of, path_of
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.physics.checks import CHECKS
@@ -162,7 +163,11 @@ def _case(
         tuned.ase_calculator(),
         None if untuned is None else untuned.ase_calculator(),
         frames,
-        precise=tuned.ase_calculator(dtype="float64"),
+        precise={
+            stage: model.ase_calculator(dtype="float64")
+            for stage, model in (("untuned", untuned), ("tuned", tuned))
+            if model is not None
+        },
         walls=both,
         distances=distances,
         seconds=seconds,
@@ -193,7 +198,9 @@ def _frames(
     frames = []
     for i in chosen.tolist():
         atoms, labels = dataset[i], dataset.labels(i)
-        results: dict[str, Any] = {k: labels[k] for k in ("energy", "forces") if k in labels}
+        results: dict[str, Any] = {
+            prop.ase: labels[name] for name, prop in PROPERTIES.items() if name in labels
+        }
         if results:
             atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
