@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattertune_nb.cli_console import PlainConsole
+from mattertune_nb.cli_console import PlainConsole, passing_bar
 from mattertune_nb.cli_runs import exit_if_interrupted
 from mattertune_nb.config.errors import ConfigError, RunError
 from mattertune_nb.config.overrides import override_settings
@@ -101,7 +101,8 @@ def select(
     check_target(output, pool)
     if inputs is not None:
         check_code(inputs)
-    found = select(pool, n, by, model, known=known)  # type: ignore[arg-type]  # it says what is allowed
+    with passing_bar() as show:
+        found = select(pool, n, by, model, known=known, progress=show)  # type: ignore[arg-type]  # it says what is allowed
     console.say(found)
     written = found.write(output)
     places = f"Wrote {written}."

@@ -20,7 +20,7 @@ from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.model.weights import weights_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -94,9 +94,22 @@ def measure_novelty(datasets: Mapping[str, GraphDataset], backbone: Backbone) ->
 
 
 def describe(
-    dataset: GraphDataset, positions: NDArray[np.int64], backbone: Backbone
+    dataset: GraphDataset,
+    positions: NDArray[np.int64],
+    backbone: Backbone,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> NDArray[np.float64]:
-    """Return the mean features of structures, (n, n_features), cached in the user's cache folder."""
+    """Return the mean features of structures, (n, n_features), cached in the user's cache folder.
+
+    Parameters
+    ----------
+    dataset, positions
+        The structures.
+    backbone
+        The model whose features are used; left unchanged.
+    progress
+        Called now and then with the number of structures described.
+    """
     frames = dataset.frames.take(positions)
     cache = _cache_file(frame_keys(frames).structure, backbone)
     kept = load_array(cache)
@@ -114,6 +127,7 @@ def describe(
             sums = features.new_zeros(len(part), features.shape[1])
             means = sums.index_add(0, batch.batch, features) / batch.n_atoms[:, None]
             parts.append(means.cpu().numpy())
+            progress(int(part[-1]) + 1)
     finally:
         backbone.train(was_training)
     described: NDArray[np.float64] = np.concatenate(parts)

@@ -15,6 +15,8 @@ from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.predictor import PropertyPredictor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mattertune_nb.data.dataset import AtomsDataset
@@ -65,24 +67,45 @@ def free_positions(pool: AtomsDataset, known: AtomsDataset | None) -> NDArray[np
     return first
 
 
-def force_spreads(model: FinetuneModuleBase, pool: AtomsDataset) -> NDArray[np.float64]:
+def force_spreads(
+    model: FinetuneModuleBase, pool: AtomsDataset, progress: Callable[[str, int, int], object]
+) -> NDArray[np.float64]:
     """Return the largest spread of the force on an atom of each structure, (N,) in eV/Å."""
     name = FORCES.name + SPREAD
     found = np.zeros(len(pool))
     for index, predicted in PropertyPredictor(model).stream(pool, [name]):
         found[index] = np.linalg.norm(predicted[name], axis=1).max(initial=0.0)
+        progress("spread of forces", index + 1, len(pool))
     return found
 
 
 def described(
-    model: FinetuneModuleBase | None, pool: AtomsDataset, known: AtomsDataset | None
+    model: FinetuneModuleBase | None,
+    pool: AtomsDataset,
+    known: AtomsDataset | None,
+    progress: Callable[[str, int, int], object],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Return the descriptors of the structures in the pool, (N, d), and of the known ones."""
-    sets = [pool] if known is None else [pool, known]
-    if model is not None and model.backbone.n_features is not None:
-        backbone = model.backbone
-        found = [describe(GraphDataset(s, backbone), np.arange(len(s)), backbone) for s in sets]
-    else:
-        elements = sorted({z for s in sets for i in range(len(s)) for z in s[i].numbers.tolist()})
-        found = [np.array([surroundings(s[i], elements) for i in range(len(s))]) for s in sets]
+    sets = {"the pool": pool} | ({} if known is None else {"known structures": known})
+    has_features = model is not None and model.backbone.n_features is not None
+    elements: list[int] = []
+    if not has_features:
+        elements = sorted(
+            {z for s in sets.values() for i in range(len(s)) for z in s[i].numbers.tolist()}
+        )
+    found = []
+    for name, frames in sets.items():
+
+        def tell(done: int, name: str = name, n: int = len(frames)) -> None:
+            progress(f"descriptors of {name}", done, n)
+
+        if model is not None and has_features:
+            graphs = GraphDataset(frames, model.backbone)
+            found.append(describe(graphs, np.arange(len(frames)), model.backbone, tell))
+            continue
+        rows = []
+        for i in range(len(frames)):
+            rows.append(surroundings(frames[i], elements))
+            tell(i + 1)
+        found.append(np.array(rows))
     return found[0], found[1] if known is not None else None

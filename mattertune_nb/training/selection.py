@@ -21,6 +21,7 @@ from mattertune_nb.model.spread import SPREAD
 from mattertune_nb.training.dft_inputs import write_inputs
 from mattertune_nb.training.figures import color_bar, new_figure, picture_html
 from mattertune_nb.training.files import check_target, write_structures
+from mattertune_nb.training.in_cell import InCell
 from mattertune_nb.training.outcome.models import load_model, records_of
 from mattertune_nb.training.pool import (
     described,
@@ -32,7 +33,7 @@ from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ase import Atoms
     from matplotlib.figure import Figure
@@ -208,6 +209,7 @@ def select(
     model: Any = None,
     *,
     known: str | Path | Sequence[Atoms] | AtomsDataset | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
 ) -> Selection:
     """Choose which of many structures without labels to compute next.
 
@@ -230,6 +232,9 @@ def select(
         of interatomic distances are used.
     known
         Structures that are known already; by default the run's training set, if `model` is a run.
+    progress
+        Called with what is being done, and the numbers of structures done and in total; by default a bar
+        below a notebook's cell shows them.
 
     Returns
     -------
@@ -249,21 +254,37 @@ def select(
         raise ConfigError(msg)
     opened = _opened(pool)
     loaded = None if model is None else _model(model)
-    has_spread = loaded is not None and FORCES.name + SPREAD in loaded.properties
-    if by in ("uncertainty", "both") and not has_spread:
+    if by in ("uncertainty", "both") and not (loaded is not None and _has_spread(loaded)):
         msg = (
             f"by='{by}' needs an ensemble, whose spread it is: mattertune-nb ensemble, mt.ensemble(config), "
             "mt.Ensemble([...]) or a run with model.last_block_copies. A single run can choose by='distance'."
         )
         raise ConfigError(msg)
     labelled = _opened(known) if known is not None else _trained_on(model)
+    with InCell(f"selection from {opened.name}") as cell:
+        found = _chosen(opened, n, by, loaded, labelled, progress or cell.tell)
+        cell.end(f"{n} of {len(opened)} structures in {cell.seconds}")
+    return found
+
+
+def _chosen(
+    opened: AtomsDataset,
+    n: int,
+    by: By,
+    loaded: FinetuneModuleBase | None,
+    labelled: AtomsDataset | None,
+    progress: Callable[[str, int, int], object],
+) -> Selection:
+    progress("structures that differ", 0, len(opened))
     free = free_positions(opened, labelled)
     if not 0 < n <= len(free):
         others = "" if labelled is None else " that are not known already"
         msg = f"n: {n}, but there are {len(free)} distinct structures{others}."
         raise DataError(msg)
-    spread = force_spreads(loaded, opened) if loaded is not None and has_spread else None
-    features, of_known = described(loaded, opened, labelled)
+    spread = None
+    if loaded is not None and _has_spread(loaded):
+        spread = force_spreads(loaded, opened, progress)
+    features, of_known = described(loaded, opened, labelled, progress)
     candidates = free
     if spread is not None and by in ("uncertainty", "both"):
         most = n if by == "uncertainty" else min(_CANDIDATES * n, len(free))
@@ -275,6 +296,10 @@ def select(
         candidates = candidates[order]
         distance = far / (usual_distance(features) or 1.0)
     return Selection(opened, candidates, by, spread, distance, principal_components(features)[0])
+
+
+def _has_spread(model: FinetuneModuleBase) -> bool:
+    return FORCES.name + SPREAD in model.properties
 
 
 def _opened(frames: Any) -> AtomsDataset:

@@ -60,6 +60,21 @@ def test_the_farthest_are_far_from_the_known_and_from_each_other(pool):
     assert farthest_points(line, 2)[0].tolist() == [2, 3]
 
 
+def test_its_progress_is_told_for_each_structure(morse_config, pool):
+    trained = new_ensemble(morse_config("few", max_epochs=1), 2).train()
+    told = []
+    mt.select(pool, 2, by="both", model=trained, progress=lambda *said: told.append(said))
+    assert [said for said in told if said[0] == "spread of forces"][-1] == (
+        "spread of forces",
+        len(pool),
+        len(pool),
+    )
+    told.clear()
+    mt.select(pool, 2, by="distance", known=pool[:14], progress=lambda *said: told.append(said))
+    assert ("descriptors of the pool", len(pool), len(pool)) in told
+    assert ("descriptors of known structures", 14, 14) in told
+
+
 def test_what_is_chosen_is_shown_and_written(pool, tmp_path):
     found = mt.select(pool, 2, by="diversity")
     read = ase.io.read(found.write(tmp_path / "next.xyz"), ":")
