@@ -185,7 +185,7 @@ def test_results_are_computed_anew_once_the_weights_have_changed(morse, copper):
     copper.calc = morse.ase_calculator()
     before = copper.get_potential_energy()
     assert copper.get_potential_energy() == before
-    for change in (_scaled, _loaded, _trained, _swapped):
+    for change in (_scaled, _loaded, _trained, _swapped, _one_swapped, _from_a_vector, _assigned):
         change(morse)
         fresh = copper.copy()
         fresh.calc = morse.ase_calculator()
@@ -212,6 +212,21 @@ def _swapped(model: mt.FinetuneModuleBase) -> None:
     """Write as Lightning's averages of weights do, which torch does not count as a change."""
     for parameter in model.backbone.parameters():
         parameter.data.copy_(0.9 * parameter.data)
+
+
+def _one_swapped(model: mt.FinetuneModuleBase) -> None:
+    model.backbone.depth.data.mul_(0.9)
+
+
+def _from_a_vector(model: mt.FinetuneModuleBase) -> None:
+    parameters = list(model.backbone.parameters())
+    vector = torch.nn.utils.parameters_to_vector(parameters)
+    torch.nn.utils.vector_to_parameters(0.9 * vector.detach(), parameters)
+
+
+def _assigned(model: mt.FinetuneModuleBase) -> None:
+    state = {name: 1.1 * value for name, value in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
 
 
 def test_a_device_that_is_not_here_is_refused_in_a_sentence(morse):

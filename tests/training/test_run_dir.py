@@ -303,6 +303,8 @@ def test_a_crashed_run_goes_on_at_its_checkpoint_and_not_where_it_was_last_seen(
         '{"state": "dancing"}',
         '{"state": "running", "pid": "7"}',
         '{"state": "running", "pid": 1e400}',
+        '{"state": "running", "pid": 5, "heartbeat": 1e400}',
+        '{"state": "running", "pid": 0}',
         '{"state": "stopped", "step": null}',
         '{"state": "running", "heartbeat": {}}',
         "[" * 100_000,
@@ -314,6 +316,16 @@ def test_a_status_of_another_shape_reads_as_damaged(small_config, written):
     status = run.status()
     assert status.state == "crashed"
     assert "no readable status file" in (status.error or "")
+
+
+def test_a_process_whose_clock_is_far_ahead_is_not_waited_for(small_config):
+    run, _ = RunDirectory.create(small_config())
+    written = {"state": "running", "pid": 5, "host": "elsewhere"}
+    run.status_file.write_text(json.dumps(written | {"heartbeat": time.time() + 60}))
+    assert run.status().is_active
+    run.status_file.write_text(json.dumps(written | {"heartbeat": 1e300}))
+    assert run.status().state == "crashed"
+    run.claim()
 
 
 @pytest.mark.parametrize(

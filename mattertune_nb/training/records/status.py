@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ def parse_status(data: Any) -> Status:
     if not (
         all(type(count) is int and 0 <= count < 2**31 for count in counts)
         and type(status.heartbeat) in (int, float)
+        and math.isfinite(status.heartbeat)
+        and (status.pid > 0 or not status.is_active)
         and isinstance(status.host, str)
         and isinstance(status.note, str)
         and isinstance(status.error, str | None)
@@ -112,8 +115,8 @@ def is_alive(status: Status) -> bool:
     """Return whether the process that trains a run is alive."""
     if status.host != socket.gethostname():
         # processes on another machine cannot be queried; a heartbeat comes every few seconds, see
-        # heartbeat.py
-        return time.time() - status.heartbeat < _SILENCE
+        # heartbeat.py; one far in the future is not of a clock that is a little ahead
+        return abs(time.time() - status.heartbeat) < _SILENCE
     try:
         process = psutil.Process(status.pid)
         # process ids are reused after a crash: the process must be older than its heartbeat
