@@ -141,7 +141,9 @@ def resume_series(path: Path) -> None:
 def _say(series: Any) -> None:
     place = f"The runs are in {series.path}."
     if series.interrupted_by is not None:
-        place = f"Stopped after {series.progress}. To continue: mattertune-nb resume {series.path}"
+        place = (
+            f"Stopped after {series.progress()}. To continue: mattertune-nb resume {series.path}"
+        )
     for line in (*series.told(), place):
         console.say(line)
     exit_if_interrupted(series.interrupted_by)

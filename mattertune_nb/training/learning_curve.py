@@ -105,7 +105,7 @@ class LearningCurve(RunSeries):
         Properties without an error at two sizes are left out.
         """
         found: dict[str, list[tuple[int, float]]] = {}
-        for run in self.runs:
+        for run in self.runs():
             best, record = run.directory.best_metrics(), SplitRecord.read(run.directory)
             if run.is_active() or record is None:
                 continue
@@ -120,7 +120,8 @@ class LearningCurve(RunSeries):
         }
 
     def _properties(self) -> list[Property]:
-        return by_importance(self.runs[0].config().model.learnt) if self.runs else []
+        runs = self.runs()
+        return by_importance(runs[0].config().model.learnt) if runs else []
 
     @override
     def told(self) -> list[str]:

@@ -28,13 +28,13 @@ def test_predictor_and_calculator_give_mean_and_spread_of_members_of_other_seeds
     trained, copper_xyz
 ):
     assert trained.is_done()
-    assert [run.config().run.seed for run in trained.runs] == [0, 1]
-    first, other = (run.directory.splits_file.read_text() for run in trained.runs)
+    assert [run.config().run.seed for run in trained.runs()] == [0, 1]
+    first, other = (run.directory.splits_file.read_text() for run in trained.runs())
     assert other == first
 
     atoms = ase.io.read(copper_xyz, 0)
     model = trained.model()
-    members = [run.model().property_predictor().predict([atoms])[0] for run in trained.runs]
+    members = [run.model().property_predictor().predict([atoms])[0] for run in trained.runs()]
     (found,) = model.property_predictor().predict([atoms])
     for name in ("energy", "forces", "stresses"):
         each = np.stack([member[name] for member in members])
@@ -58,7 +58,7 @@ def test_the_spread_is_multiplied_so_that_it_is_as_large_as_the_errors(trained, 
     data = mt.open_dataset(copper_xyz)
     trained.calibrate(data)
     found = calibrate(trained.model(), data)
-    plain = calibrate(mt.Ensemble(trained.runs), data)
+    plain = calibrate(mt.Ensemble(trained.runs()), data)
     assert plain["forces"].factor == pytest.approx(found["forces"].factor, rel=1e-4)
     model = trained.model()
     predicted = model.property_predictor().predict([data.frame(i) for i in range(len(data))])
@@ -83,11 +83,11 @@ def test_a_member_that_was_stopped_is_resumed_and_the_others_follow(morse_config
     with monkeypatch.context() as patch:
         patch.setattr(RunSupervisor, "on_train_epoch_end", stop_at_first)
         assert not series.train().is_done()
-    assert [run.status().state for run in series.runs] == ["stopped"]
+    assert [run.status().state for run in series.runs()] == ["stopped"]
     with pytest.raises(mt.RunError, match="an ensemble needs at least two"):
         series.model()
     assert mt.EnsembleRun(series.path).train().is_done()
-    assert len(series.runs) == 2
+    assert len(series.runs()) == 2
 
 
 def test_its_folder_stands_for_a_run(trained, copper_xyz, tmp_path, morse_config):
@@ -99,13 +99,13 @@ def test_its_folder_stands_for_a_run(trained, copper_xyz, tmp_path, morse_config
     assert written.info["energy_std"] > 0
     assert written.arrays["forces_std"].shape == (len(written), 3)
     with pytest.raises(mt.ConfigError, match="two members or more"):
-        mt.Ensemble([trained.runs[0]])
+        mt.Ensemble([trained.runs()[0]])
     with pytest.raises(mt.ConfigError, match="two or more, got 1"):
         new_ensemble(morse_config("one"), 1)
     with pytest.raises(mt.RunError, match="'few' is in use"):
         new_ensemble(morse_config("few"), 2)
     with pytest.raises(mt.RunError, match="contains no ensemble"):
-        mt.EnsembleRun(trained.runs[0].path)
+        mt.EnsembleRun(trained.runs()[0].path)
 
 
 def test_parity_and_viewer_show_the_spread(trained, copper_xyz, monkeypatch):
@@ -121,5 +121,5 @@ def test_parity_and_viewer_show_the_spread(trained, copper_xyz, monkeypatch):
     (expected,) = trained.model().property_predictor().predict([view.frames[0]])
     norms = 1000 * np.linalg.norm(expected["forces_std"], axis=1)
     assert view.frame_shown.values == pytest.approx(norms)
-    alone = mt.view(copper_xyz, model=trained.runs[0].model(), color="force_spread")
+    alone = mt.view(copper_xyz, model=trained.runs()[0].model(), color="force_spread")
     assert "needs an ensemble" in alone.text

@@ -33,14 +33,14 @@ def test_numbers_have_as_many_digits_as_their_uncertainty_allows():
 
 def test_parts_are_nested_validated_alike_and_trained_for_as_many_steps(morse_config):
     curve = new_learning_curve(morse_config("curve", max_epochs=2), (0.5, 0.75, 1)).train()
-    splits = [json.loads(run.directory.splits_file.read_text()) for run in curve.runs]
+    splits = [json.loads(run.directory.splits_file.read_text()) for run in curve.runs()]
     parts = [set(split["train"]) for split in splits]
     assert [len(part) for part in parts] == [4, 7, 9]
     assert parts[0] < parts[1] < parts[2]
     assert splits[0]["validation"] == splits[2]["validation"]
-    assert [run.status().step for run in curve.runs] == [8, 12, 10]
+    assert [run.status().step for run in curve.runs()] == [8, 12, 10]
     law = curve.points()["forces"]
-    best = [1000 * run.directory.best_metrics()["val/forces_mae"] for run in curve.runs]
+    best = [1000 * run.directory.best_metrics()["val/forces_mae"] for run in curve.runs()]
     assert law.errors == pytest.approx(best)
     assert str(curve).startswith("Doubling the data should change forces from ")
     assert "meV/Å" in curve._repr_html_()

@@ -45,7 +45,7 @@ def test_the_least_certain_are_chosen_and_none_twice(morse_config, pool):
 def _trained_on(trained):
     from mattertune_nb.training.records.split import datasets_of
 
-    data = datasets_of(trained.runs[0].directory)["train"]
+    data = datasets_of(trained.runs()[0].directory)["train"]
     return [data[i] for i in range(len(data))]
 
 

@@ -102,41 +102,38 @@ class RunSeries:
 
     def __repr__(self) -> str:
         state = "training" if self.is_active() else "idle"
-        return f"{type(self).__name__}({str(self.path)!r}, {self.progress}, {state})"
+        return f"{type(self).__name__}({str(self.path)!r}, {self.progress()}, {state})"
 
-    @property
     def names(self) -> list[str]:
-        """Names of all runs, including future ones."""
+        """Return the names of all runs, including future ones."""
         return [str(name) for name in self._about()["members"]]
 
-    @property
     def runs(self) -> list[Run]:
-        """The runs that have started."""
-        return [Run(self.path / n) for n in self.names if (self.path / n / "config.yaml").is_file()]
+        """Return the runs that have started."""
+        return [
+            Run(self.path / n) for n in self.names() if (self.path / n / "config.yaml").is_file()
+        ]
 
-    @property
     def n_done(self) -> int:
-        """Number of runs that have been trained to the end."""
-        return sum(_is_done(self.path / name) for name in self.names)
+        """Return the number of runs that have been trained to the end."""
+        return sum(_is_done(self.path / name) for name in self.names())
 
-    @property
     def progress(self) -> str:
-        """Number of runs that are done, e.g. ``"1 of 4 runs"``."""
-        return self._progress(self.n_done)
+        """Return how many runs are done, e.g. ``"1 of 4 runs"``."""
+        return self._progress(self.n_done())
 
     def _progress(self, done: int) -> str:
-        return f"{done} of {len(self.names)} runs"
+        return f"{done} of {len(self.names())} runs"
 
-    @property
     def failure(self) -> str | None:
-        """Why the process ended without a run, if it did."""
-        if self.is_active() or self.runs or not (self.path / _CONSOLE).is_file():
+        """Return why the process ended without a run, if it did."""
+        if self.is_active() or self.runs() or not (self.path / _CONSOLE).is_file():
             return None
         return f"{self.path}: no run began. {_last_line(self.path / _CONSOLE)}"
 
     def is_done(self) -> bool:
         """Return whether all runs have been trained to the end."""
-        return self.n_done == len(self.names)
+        return self.n_done() == len(self.names())
 
     def is_active(self) -> bool:
         """Return whether a process is training the runs."""
@@ -169,7 +166,7 @@ class RunSeries:
         (self.path / _STOP).unlink(missing_ok=True)
         self._note_process(os.getpid())
         try:
-            for name in self.names:
+            for name in self.names():
                 place = self.path / name
                 if _is_done(place):
                     continue
@@ -190,7 +187,7 @@ class RunSeries:
 
     def told(self) -> list[str]:
         """Return sentences about the results so far."""
-        return [f"{run.name}: {run.verdict()}" for run in self.runs]
+        return [f"{run.name}: {run.verdict()}" for run in self.runs()]
 
     def after(self) -> None:
         """Handle that all runs are trained; does nothing by default."""
@@ -215,7 +212,7 @@ class RunSeries:
     def stop(self) -> None:
         """Ask the current run to end at its next step, and start no further ones."""
         (self.path / _STOP).touch()
-        for run in self.runs:
+        for run in self.runs():
             if run.is_active():
                 run.stop()
 
@@ -237,11 +234,11 @@ class RunSeries:
         end = None if timeout is None else time.monotonic() + timeout
         with InCell(self.path.name, "ends the wait, not the runs") as cell:
             while self.is_active() and (end is None or time.monotonic() < end):
-                done = self.n_done
-                cell.tell(self._progress(done), done, len(self.names))
+                done = self.n_done()
+                cell.tell(self._progress(done), done, len(self.names()))
                 cell.sleep(poll)
-            cell.end(self.progress)
-        failure = self.failure
+            cell.end(self.progress())
+        failure = self.failure()
         if failure is not None:
             raise RunError(failure)
         return self.is_done()
@@ -251,9 +248,9 @@ class RunSeries:
         from mattertune_nb.widgets.live.compare import compare
         from mattertune_nb.widgets.page.picture import Message
 
-        if not self.runs:
+        if not self.runs():
             return Message("None of the runs has begun yet. Execute the cell again in a moment.")
-        return compare(*self.runs)
+        return compare(*self.runs())
 
     def _note_process(self, pid: int) -> None:
         write_json(self.path / _PROCESS, {"pid": pid, "since": psutil.Process(pid).create_time()})

@@ -126,15 +126,15 @@ class EnsemblePanel:
 
     def show_state(self, ensemble: EnsembleRun) -> float | None:
         """Show the progress of the runs; return the seconds until the next check or None."""
-        active, runs = ensemble.is_active(), ensemble.runs
+        active, runs = ensemble.is_active(), ensemble.runs()
         if active:
             at = f", {runs[-1].name} at step {runs[-1].status().step}" if runs else ""
-            said = f"Training {ensemble.path.name}: {ensemble.progress}{at}."
+            said = f"Training {ensemble.path.name}: {ensemble.progress()}{at}."
             self._said.value = while_connected(note_html(said))
             return _POLL
         self.button.description, self.button.icon = "Train an ensemble", "clone"
         self.button.disabled = False
-        failure = ensemble.failure
+        failure = ensemble.failure()
         self._said.value = _ended(ensemble) if failure is None else error_html(failure)
         return None
 
@@ -151,5 +151,5 @@ def _train_and_follow(view: weakref.ref[EnsemblePanel]) -> None:
 def _ended(ensemble: EnsembleRun) -> str:
     made = f"mt.EnsembleRun({str(ensemble.path)!r})"
     then = f"One model: {made}.model()" if ensemble.is_done() else f"To continue: {made}.resume()"
-    lines = [f"{ensemble.path.name}: {ensemble.progress}.", *ensemble.told(), then]
+    lines = [f"{ensemble.path.name}: {ensemble.progress()}.", *ensemble.told(), then]
     return "".join(map(note_html, lines))

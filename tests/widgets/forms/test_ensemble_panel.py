@@ -35,7 +35,7 @@ def test_it_trains_as_many_as_were_asked_for_and_says_how_to_use_them(form):
     panel.wait(120)
     assert "several: 2 of 2 runs." in panel.text
     assert "On the validation set" in panel.text, "spread and errors are compared"
-    seeds = [run.config().run.seed for run in panel.ensemble.runs]
+    seeds = [run.config().run.seed for run in panel.ensemble.runs()]
     assert seeds == [form.config.run.seed, form.config.run.seed + 1]
     model = mt.EnsembleRun(panel.ensemble.path).model()
     assert f"mt.EnsembleRun('{panel.ensemble.path}')" in panel.text.replace("&#x27;", "'")
@@ -55,7 +55,7 @@ def test_it_is_stopped_and_can_go_on(morse_config):
     form = mt.TunerForm(morse_config(max_epochs=5000, run={"name": "long"}))
     panel = form.ensemble
     panel.press()
-    while panel.ensemble is None or not panel.ensemble.runs:
+    while panel.ensemble is None or not panel.ensemble.runs():
         panel.wait(0.2)
     assert panel.button.description == "Stop the ensemble"
     panel.press()
