@@ -49,21 +49,26 @@ def without_isolated_atoms(
     DataError
         A single atom cannot be read.
     """
-    kept, energies, count = {}, {}, 0
+    kept, energies, count = dict(datasets), {}, 0
     for stage, dataset in datasets.items():
-        kept[stage] = dataset
-        if dataset.keeps_isolated_atoms:
-            continue
-        isolated = _isolated(dataset)
-        if not isolated or len(isolated) == len(dataset):
-            continue
-        count += len(isolated)
-        kept[stage] = dataset.take(np.setdiff1d(np.arange(len(dataset)), isolated))
-        for i in isolated:
-            energies[dataset.frame(i).symbols[0]] = _energy(dataset, i)
-    if not count:
-        return kept, []
-    return kept, [isolated_in_words(count, energies)]
+        kept[stage], alone = separated(dataset)
+        if alone is not None:
+            count += len(alone)
+            energies |= energies_of(alone)
+    return kept, [isolated_in_words(count, energies)] if count else []
+
+
+def separated(dataset: AtomsDataset) -> tuple[AtomsDataset, AtomsDataset | None]:
+    """Return a data set without its isolated atoms, and these, if they are left out."""
+    alone = [] if dataset.keeps_isolated_atoms else _isolated(dataset)
+    if not alone or len(alone) == len(dataset):
+        return dataset, None
+    return dataset.take(np.setdiff1d(np.arange(len(dataset)), alone)), dataset.take(alone)
+
+
+def energies_of(alone: AtomsDataset) -> dict[str, float | None]:
+    """Return the energy of isolated atoms in eV, by symbol; None if it has none that can be read."""
+    return {str(alone.frame(i).symbols[0]): _energy(alone, i) for i in range(len(alone))}
 
 
 def isolated_in_words(count: int, energies: Mapping[str, float | None]) -> str:

@@ -18,7 +18,7 @@ from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.fingerprint import file_stamps
-from mattertune_nb.data.isolated import without_isolated_atoms
+from mattertune_nb.data.isolated import energies_of, isolated_in_words, separated
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.labels.names import FOLLOWS
 from mattertune_nb.data.labels.reading import Remarks, read_labels
@@ -117,7 +117,7 @@ def _with_labels(
     """
     whole = config.create_dataset()
     # isolated atoms may lack what the frames have
-    dataset = without_isolated_atoms({"file": whole})[0]["file"]
+    dataset, alone = separated(whole)
     search = search_labels(dataset, at_most=_SECONDS)
     names = {label: config.keys.given(label) for label in PROPERTIES}
     choices = search.choices({label: name for label, name in names.items() if name is not None})
@@ -127,7 +127,7 @@ def _with_labels(
         decide(dataset, choices, model.name)
     config = config.model_copy(update=key_settings(choices))
     first.notes += dataset.notes
-    whole.keys = dataset.keys = config.keys
+    dataset.keys = config.keys
     findings: dict[str, list[str]] = {}
     asked = {STRESSES.name, *(prop.about().name for prop in model.properties)}
     for label, choice in choices.items():
@@ -146,9 +146,10 @@ def _with_labels(
             )
             first.notes += findings[label]
         said.choice(choice)
-    _, isolated = without_isolated_atoms({"file": whole})
-    first.notes += [note.removesuffix(".") for note in isolated]
-    if isolated:
+    if alone is not None:
+        alone.keys = config.keys
+        told = isolated_in_words(len(alone), energies_of(alone))
+        first.notes.append(told.removesuffix("."))
         said.lines["per_element_references"] = [
             "The file contains isolated atoms; their energies are used by",
             f"  per_element_references: {ISOLATED_ATOMS}",

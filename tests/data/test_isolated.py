@@ -9,6 +9,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import mattertune_nb as mt
+from mattertune_nb.data import isolated
 from mattertune_nb.data.contents import read_contents
 from mattertune_nb.data.dataset import as_dataset
 from mattertune_nb.data.isolated import is_isolated_atom, without_isolated_atoms
@@ -81,6 +82,14 @@ def test_init_says_that_they_are_left_out(copper, tmp_path):
         "#   per_element_references: isolated_atoms"
         in first_config(tmp_path / "a.xyz", "chgnet").text
     )
+
+
+def test_init_looks_for_them_once(copper, tmp_path, monkeypatch):
+    ase.io.write(tmp_path / "a.xyz", copper)
+    looked, look = [], isolated._isolated
+    monkeypatch.setattr(isolated, "_isolated", lambda data: looked.append(data) or look(data))
+    first_config(tmp_path / "a.xyz", "chgnet")
+    assert len(looked) == 1
 
 
 def test_a_form_offers_them_where_there_is_one_of_each_element(copper, tmp_path):
