@@ -85,7 +85,7 @@ def test_init_says_that_they_are_left_out(copper, tmp_path):
 
 
 def test_init_looks_for_them_once(copper, tmp_path, monkeypatch):
-    ase.io.write(tmp_path / "a.xyz", copper)
+    ase.io.write(tmp_path / "a.xyz", [*copper(8), atom()])
     looked, look = [], isolated._isolated
     monkeypatch.setattr(isolated, "_isolated", lambda data: looked.append(data) or look(data))
     first_config(tmp_path / "a.xyz", "chgnet")
