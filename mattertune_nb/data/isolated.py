@@ -49,7 +49,8 @@ def without_isolated_atoms(
     DataError
         A single atom cannot be read.
     """
-    kept, energies, count = dict(datasets), {}, 0
+    kept, count = dict(datasets), 0
+    energies: dict[str, float | None] = {}
     for stage, dataset in datasets.items():
         kept[stage], alone = separated(dataset)
         if alone is not None:
