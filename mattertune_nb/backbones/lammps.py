@@ -1,4 +1,4 @@
-"""How to use a model in LAMMPS: lines of an input script, and preparations."""
+"""How to use a model in LAMMPS: an input script, and preparations."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ class PairStyle:
     by_number: bool = False
     before_atoms: tuple[str, ...] = ()
 
-    def lines(self, elements: dict[str, int]) -> str:
-        """Return the lines of an input script.
+    def lines(self, elements: dict[str, int], data: str | None = None) -> str:
+        """Return an input script: a hundred steps of dynamics, or without `data` what such a script needs.
 
         Parameters
         ----------
         elements
             Atomic numbers by symbol, in the order of the atom types.
+        data
+            Name of a data file with atoms of these types.
         """
         types = map(str, elements.values()) if self.by_number else elements
         coefficients = " ".join([*([self.file] if self.file else []), *types])
@@ -55,11 +57,22 @@ class PairStyle:
             f"# first, on the machine that LAMMPS runs on: {self.first}\n" if self.first else ""
         )
         settings = ("units metal", "atom_style atomic", *self.before_atoms)
+        atoms = "" if data is None else f"{_aligned(f'read_data {data}')}\n"
+        # half as long with hydrogen, which vibrates fast
+        step = 0.0005 if "H" in elements else 0.001
+        run = (
+            f"timestep {step:g}",
+            "velocity all create 300.0 1",
+            "fix 1 all nve",
+            "thermo 10",
+            "run 100",
+        )
+        dynamics = "" if data is None else f"\n# dynamics, ps and K\n{_aligned(*run)}"
         return (
             f"{before}# before the atoms are read or created\n"
-            f"{_aligned(*settings)}\n"
+            f"{_aligned(*settings)}\n{atoms}"
             "# after that; pair_coeff ends with the atom types 1, 2, …, in their order\n"
-            f"{_aligned(f'pair_style {self.style}', f'pair_coeff * * {coefficients}')}"
+            f"{_aligned(f'pair_style {self.style}', f'pair_coeff * * {coefficients}')}{dynamics}"
         )
 
 

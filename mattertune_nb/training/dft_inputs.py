@@ -67,7 +67,7 @@ def write_inputs(
         place = folder / name
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _WRITERS[code](_in_a_box(atoms), place, dict(settings or {}))
+            _WRITERS[code](in_a_box(atoms), place, dict(settings or {}))
         except OSError as exc:
             msg = f"{place}: the input files cannot be written ({exc.strerror})."
             raise DataError(msg) from exc
@@ -91,7 +91,7 @@ def check_code(code: str) -> None:
         raise ConfigError(msg)
 
 
-def _in_a_box(atoms: Atoms) -> Atoms:
+def in_a_box(atoms: Atoms) -> Atoms:
     """Return a structure with three cell vectors, those that it has and vacuum."""
     if atoms.cell.rank == 3:
         return atoms

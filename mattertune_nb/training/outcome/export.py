@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
+from ase.io.lammpsdata import write_lammps_data
 
 from mattertune_nb.backbones.guard import quiet
-from mattertune_nb.config.errors import ConfigError, DataError, did_you_mean
+from mattertune_nb.config.errors import ConfigError, DataError, MatterTuneError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
 from mattertune_nb.model.loading import contents_of
-from mattertune_nb.training.outcome.models import load_model
+from mattertune_nb.training.dft_inputs import in_a_box
+from mattertune_nb.training.outcome.models import load_model, records_of
+from mattertune_nb.training.records.split import datasets_of
 from mattertune_nb.training.records.versions import versions
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.written_file import WrittenFile
@@ -21,6 +24,7 @@ from mattertune_nb.training.written_file import WrittenFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ase import Atoms
     from numpy.typing import NDArray
 
     from mattertune_nb.config.places import RunLike
@@ -74,7 +78,10 @@ def export(
         raise ConfigError(msg)
     try:
         with quiet():  # vendors print what they build
-            write(model, target)
+            if to == "lammps":
+                save_lammps(model, target, _first_frame(run))
+            else:
+                write(model, target)
     except (OSError, RuntimeError) as exc:
         msg = f"{target}: cannot be written ({_why(exc)})."
         raise DataError(msg) from exc
@@ -95,13 +102,44 @@ def save_vendor(model: FinetuneModuleBase, path: Path) -> None:
     model.backbone.save_vendor(path, _references(model))
 
 
-def save_lammps(model: FinetuneModuleBase, path: Path) -> None:
-    """Write a `model` to `path` as its vendor's pair style reads it, with the lines of an input beside it."""
+def save_lammps(model: FinetuneModuleBase, path: Path, atoms: Atoms | None = None) -> None:
+    """Write a `model` to `path` as its vendor's pair style reads it, and an input beside it.
+
+    Parameters
+    ----------
+    model
+        The model.
+    path
+        The file; the input has its name and the ending ``.in``.
+    atoms
+        A structure for the data file that makes the input complete, periodic or in a box with vacuum.
+    """
     style = model.backbone.save_lammps(path, _references(model))
     trained = np.flatnonzero(model.normalization.span.cpu().numpy().any(axis=0)).tolist()
     elements = [chemical_symbols[z] for z in trained] or list(model.backbone.elements)
-    lines = style.lines({symbol: atomic_numbers[symbol] for symbol in elements})
+    data = None if atoms is None else path.with_suffix(".data")
+    if atoms is not None and data is not None:
+        # vacuum in place of edges, which not every pair style knows; a box there may be too small for that
+        boxed = atoms.copy()
+        boxed.cell[~atoms.pbc] = 0.0
+        boxed = in_a_box(boxed)
+        boxed.pbc = True
+        boxed.wrap()
+        write_lammps_data(data, boxed, specorder=elements, masses=True, units="metal")
+    numbers = {symbol: atomic_numbers[symbol] for symbol in elements}
+    lines = style.lines(numbers, None if data is None else data.name)
     path.with_suffix(".in").write_text(lines, encoding="utf-8")
+
+
+def _first_frame(run: str | Path | RunLike) -> Atoms | None:
+    """Return a structure that a run was trained on, if it can still be read."""
+    path = path_of(run)
+    if not path.is_dir():
+        return None
+    try:
+        return datasets_of(records_of(path))["train"].frame(0)
+    except (MatterTuneError, OSError, KeyError):
+        return None
 
 
 def save_safetensors(model: FinetuneModuleBase, path: Path) -> None:

@@ -240,9 +240,9 @@ class Run:
         ----------
         to
             ``"vendor"``: the file that the backbone's own calculator loads, with the reference energies
-            included in its per-element energies; ``"lammps"``: the file for its pair style, with the lines of
-            an input script; ``"safetensors"``: tensors, settings and versions for archiving, usable like a
-            checkpoint.
+            included in its per-element energies; ``"lammps"``: the file for its pair style, with an input and
+            a data file beside it; ``"safetensors"``: tensors, settings and versions for archiving, usable
+            like a checkpoint.
         path
             The file; by default in the run's directory.
         member
