@@ -81,6 +81,7 @@ def morse_installed(tmp_path, monkeypatch):
         f"[{registry.GROUP}]\nmorse = toy_backbone:MorseBackboneConfig\n"
         "headed-morse = toy_backbone:HeadedMorseBackboneConfig\n"
         "pickled-morse = toy_backbone:PickledMorseBackboneConfig\n"
+        "placed-morse = toy_backbone:PlacedMorseBackboneConfig\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "site")
     registry._entry_points.cache_clear()

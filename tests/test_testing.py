@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from toy_backbone import HeadedMorseBackboneConfig, MorseBackboneConfig
+from toy_backbone import (
+    HeadedMorseBackboneConfig,
+    MorseBackboneConfig,
+    PlacedMorseBackboneConfig,
+)
 
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.chgnet.config import CHGNetBackboneConfig
 from mattertune_nb.backbones.sevennet.config import SevenNetBackboneConfig
 from mattertune_nb.config.callbacks import EMAConfig
 from mattertune_nb.config.task import PerAtomReferencingNormalizerConfig
-from mattertune_nb.testing import check_backbone
+from mattertune_nb.testing import _Suite, check_backbone
 
 SEVENNET = pytest.mark.skipif(
     not SevenNetBackboneConfig.is_installed(), reason=SevenNetBackboneConfig.install_hint()
@@ -60,6 +66,22 @@ def test_a_backbone_from_outside_conforms(morse_installed):
         ("a gradient is not finite", ["gradients: a loss on the energy gives 'depth' one that is"]),
         ("a copy of its own", ["copy: only the copy has 'backbone.constant'"]),
         ("no gradient", ["gradients: a loss on the energy reaches no parameter"]),
+        ("molecules are off", ["molecules: molecule in a large box: energy off by 0.017"]),
+        ("unknown elements are taken", ["unknown elements are refused: 'Og' is not among"]),
+        (
+            "partly periodic cells are taken",
+            ["partly periodic cells are refused where not known: no DataError is raised"],
+        ),
+        ("the origin counts", ["translation and images: crystal: energy off by"]),
+        (
+            "cells of one atom are off",
+            ["cells smaller than the cutoff: one-atom cell repeated: energy off by"],
+        ),
+        (
+            "another energy in inference mode",
+            ["prediction under inference mode: crystal: energy off by 0.01"],
+        ),
+        ("a buffer that no checkpoint has", ["checkpoint: crystal: energy off by"]),
     ],
 )
 def test_what_is_wrong_is_listed(morse_installed, fault, found):
@@ -92,6 +114,34 @@ def test_what_is_wrong_with_heads_is_listed(morse_installed, fault, found):
     with pytest.raises(AssertionError, match="does not conform") as error:
         check_backbone(HeadedMorseBackboneConfig(fault=fault))
     assert found in str(error.value)
+
+
+def test_a_backbone_that_reads_positions_and_a_charge_conforms(morse_installed):
+    check_backbone(PlacedMorseBackboneConfig())
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("a charge without effect", "inputs of a frame: 'charge' of a structure changes nothing"),
+        ("positions that no gradient follows", "finite differences: crystal, atom 0, x: forces"),
+        (
+            "a part that follows the format of the rest",
+            "float64 part: 'isolated' is torch.bfloat16 in a model in torch.bfloat16",
+        ),
+    ],
+)
+def test_what_is_wrong_with_inputs_and_a_float64_part_is_listed(morse_installed, fault, found):
+    with pytest.raises(AssertionError, match="does not conform") as error:
+        check_backbone(PlacedMorseBackboneConfig(fault=fault))
+    assert found in str(error.value)
+
+
+def test_every_check_of_the_suite_finds_a_planted_fault():
+    told = Path(__file__).read_text(encoding="utf-8")
+    checks = {n.removeprefix("check_") for n in dir(_Suite) if n.startswith("check_")}
+    missing = {check for check in checks if f"{check.replace('_', ' ')}: " not in told}
+    assert missing == set()
 
 
 def test_an_average_that_rounds_integers_is_told(morse_installed, monkeypatch):

@@ -13,11 +13,12 @@ from torch import nn
 
 from mattertune_nb.backbones.backbone import FEATURES, Backbone
 from mattertune_nb.backbones.base import BackboneConfig
+from mattertune_nb.backbones.graph import neighbor_graph
 from mattertune_nb.backbones.trust import TrustingBackboneConfig
 from mattertune_nb.config.base import setting
 
 if TYPE_CHECKING:
-    from mattertune_nb.backbones.graph import GraphBatch
+    from mattertune_nb.backbones.graph import Graph, GraphBatch
 
 CUTOFF = 5.0
 
@@ -50,6 +51,10 @@ class MorseBackbone(Backbone):
         )  # of integers, as vendors have of elements
         if fault == "a parameter for angles":
             self.angular = nn.Parameter(torch.ones(3))
+        if fault == "a buffer that no checkpoint has":
+            self.register_buffer("offset", torch.rand(()), persistent=False)
+        if fault == "partly periodic cells are taken":
+            self.partly_periodic = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MorseBackbone:
         new = _copied(self, MorseBackbone(self.fault))
@@ -59,6 +64,11 @@ class MorseBackbone(Backbone):
 
     def reaches_all(self, batch: GraphBatch) -> bool:
         return self.fault == "a parameter for angles" or super().reaches_all(batch)
+
+    def graph(self, atoms: Atoms) -> Graph:
+        if self.fault in ("unknown elements are taken", "partly periodic cells are taken"):
+            return neighbor_graph(atoms, self.cutoff)
+        return super().graph(atoms)
 
     def pairs(self, edge_vectors: torch.Tensor) -> torch.Tensor:
         """Return half of the energy of each pair, which its centre has."""
@@ -94,6 +104,14 @@ class MorseBackbone(Backbone):
             energy = energy + 1e-3 * (batch.numbers[0] - 8)
         if self.fault == "batch leaks":
             energy = energy + 0.01 * (len(energy) - 1)
+        if self.fault == "molecules are off":
+            energy = energy + 0.05 * (~batch.pbc.any(dim=1)).to(energy)
+        if self.fault == "the origin counts":
+            energy = energy.index_add(0, batch.batch, 1e-2 * batch.positions[:, 0].to(energy))
+        if self.fault == "cells of one atom are off":
+            energy = energy * (1 + 0.01 * (batch.n_atoms == 1).to(energy))
+        if self.fault == "a buffer that no checkpoint has":
+            energy = energy + self.offset
         return energy
 
     def forward(self, batch: GraphBatch, **wanted: Any) -> dict[str, torch.Tensor]:
@@ -105,6 +123,8 @@ class MorseBackbone(Backbone):
         if self.fault == "stress for molecules" and "stresses" in out:
             out["stresses"] = out["stresses"].nan_to_num()
             batch.pbc[:] = True
+        if self.fault == "another energy in inference mode" and torch.is_inference_mode_enabled():
+            out["energy"] = out["energy"] + 0.1
         return out
 
 
@@ -215,3 +235,43 @@ class PickledMorseBackboneConfig(TrustingBackboneConfig):
 
     def vendor_calculator(self) -> Calculator:
         return MorseCalculator()
+
+
+class PlacedMorseBackbone(MorseBackbone):
+    """The same from positions and cells, with a charge, and energies of elements that stay in float64."""
+
+    reads_positions = True
+    always_double = ("isolated",)
+
+    def __init__(self, fault: str | None) -> None:
+        super().__init__(fault)
+        self.frame_inputs = {"charge": 0.0}
+        self.register_buffer("isolated", torch.zeros(119, dtype=torch.float64))
+        if fault == "positions that no gradient follows":
+            self.reads_positions = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PlacedMorseBackbone:
+        new = PlacedMorseBackbone(self.fault)
+        return _copied(self, new.to(self.depth.dtype))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        if self.fault == "a part that follows the format of the rest":
+            return nn.Module._apply(self, fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def energy(self, batch: GraphBatch, edge_vectors: torch.Tensor) -> torch.Tensor:
+        vectors = batch.edge_vectors(batch.positions, batch.cell).to(edge_vectors)
+        energy = super().energy(batch, vectors)
+        if self.fault != "a charge without effect":
+            energy = energy + 0.01 * batch.extra["charge"].to(energy)
+        own = self.isolated[batch.numbers]
+        return energy + own.new_zeros(len(energy)).index_add(0, batch.batch, own).to(energy)
+
+
+class PlacedMorseBackboneConfig(MorseBackboneConfig):
+    """A Morse potential of positions, with a charge."""
+
+    name: Literal["placed-morse"] = setting("placed-morse", "Backbone.")  # type: ignore[assignment]
+
+    def create_backbone(self) -> Backbone:
+        return PlacedMorseBackbone(self.fault)
