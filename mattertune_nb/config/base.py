@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mattertune_nb.config.code import python_code
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.config.messages import problems_of, shown, unknown_setting
 from mattertune_nb.config.yaml import dump_yaml, load_yaml, yaml_problem
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, KeysView
-
-_WIDTH = 88
 
 
 def setting(
@@ -232,10 +230,7 @@ class StrictConfig(BaseModel):
 
     def to_python(self) -> str:
         """Return Python code that builds this config; fields at their default are omitted."""
-        code = _code(self, 0)
-        lines = ["import mattertune_nb as mt"]
-        lines += sorted(_foreign_imports(self))
-        return "\n".join([*lines, "", f"config = {code}", ""])
+        return python_code(self)
 
 
 class HyperParameters(StrictConfig):
@@ -266,68 +261,3 @@ def _no_text(cls: type[BaseModel], exc: UnicodeEncodeError) -> ConfigError:
     return ConfigError(
         f"{cls.__name__}: {text} contains half a surrogate pair, which cannot be written."
     )
-
-
-def _code(value: Any, indent: int) -> str:
-    """Return constructor code for a value, split over several lines if it is long."""
-    if isinstance(value, StrictConfig):
-        prefix = "mt." if type(value).__module__.startswith("mattertune_nb.") else ""
-        changed = _not_at_default(value).items()
-        parts = [f"{name}={_code(own, indent + 4)}" for name, own in changed]
-        return _join(f"{prefix}{type(value).__name__}(", parts, ")", indent)
-    if isinstance(value, (list, tuple)):
-        parts = [_code(item, indent + 4) for item in value]
-        if isinstance(value, tuple):
-            return _join("(", parts, ",)" if len(parts) == 1 else ")", indent)
-        return _join("[", parts, "]", indent)
-    if isinstance(value, dict):
-        return _join("{", [f"{k!r}: {_code(v, indent + 4)}" for k, v in value.items()], "}", indent)
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float({str(value)!r})"
-    return repr(value)
-
-
-def _not_at_default(config: StrictConfig) -> dict[str, Any]:
-    """Return the settings that differ from their defaults; as plain data if code cannot express them."""
-    plain = config.to_dict()
-    changed = {}
-    for name, field in type(config).model_fields.items():
-        current = getattr(config, name)
-        if not field.is_required():
-            default = field.get_default(call_default_factory=True)
-            # 1 and 1.0 may differ in meaning: a number of items, or a fraction
-            if current == default and type(current) is type(default):
-                continue
-        changed[name] = current if _has_code(current) else plain[name]
-    return changed
-
-
-def _has_code(value: Any) -> bool:
-    """Return whether :func:`_code` can write a value as calls of its own constructors."""
-    if isinstance(value, (list, tuple)):
-        return all(_has_code(item) for item in value)
-    if isinstance(value, dict):
-        return all(_has_code(item) for item in value.values())
-    return value is None or isinstance(value, (StrictConfig, str, int, float, bool))
-
-
-def _join(start: str, parts: list[str], end: str, indent: int) -> str:
-    one_line = start + ", ".join(parts) + end
-    if "\n" not in one_line and len(one_line) + indent <= _WIDTH:
-        return one_line
-    pad = " " * (indent + 4)
-    body = "".join(f"{pad}{part},\n" for part in parts)
-    return f"{start}\n{body}{' ' * indent}{end.lstrip(',')}"
-
-
-def _foreign_imports(value: Any) -> set[str]:
-    """Return import lines for configs defined by other packages."""
-    if isinstance(value, StrictConfig):
-        module, name = type(value).__module__, type(value).__name__
-        own = set() if module.startswith("mattertune_nb.") else {f"from {module} import {name}"}
-        return own.union(
-            *(_foreign_imports(getattr(value, field)) for field in type(value).model_fields)
-        )
-    if isinstance(value, (list, tuple)):
-        return set().union(*(_foreign_imports(item) for item in value))
-    return set()

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from mattertune_nb.config.base import StrictConfig, setting
 from mattertune_nb.config.errors import about
-from mattertune_nb.config.messages import label_of
+from mattertune_nb.config.paths import label_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging

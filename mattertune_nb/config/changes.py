@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.messages import shown
+from mattertune_nb.config.paths import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_KINDS = ("type", "name")
-"""Fields that distinguish the classes of a union."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _differences(
 
 def _same_kind(before: Any, plain: dict[str, Any]) -> bool:
     return isinstance(before, dict) and all(
-        before.get(key) == plain[key] for key in _KINDS if key in plain
+        before.get(key) == plain[key] for key in KINDS if key in plain
     )
 
 
@@ -104,4 +102,4 @@ def _kind(plain: Any) -> Any:
     """Return what identifies the kind of a group of settings, or the whole group if it has only one kind."""
     if not isinstance(plain, dict):
         return plain
-    return next((plain[key] for key in _KINDS if key in plain), plain)
+    return next((plain[key] for key in KINDS if key in plain), plain)

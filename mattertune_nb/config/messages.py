@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from mattertune_nb.config.errors import LONGEST, ConfigError, cut, did_you_mean
+from mattertune_nb.config.paths import Path, Setting, paths_of, setting_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
-
-Path = tuple[str | int, ...]
 
 _WANTED = {
     "int_parsing": "a whole number",
@@ -50,21 +49,13 @@ _WANTED = {
 _WITH_EXAMPLE = {"int_parsing", "int_type", "int_from_float", "float_parsing", "float_type"}
 
 
-class _Setting(NamedTuple):
-    """The setting that a report concerns."""
-
-    path: Path
-    label: str
-    field: FieldInfo | None
-
-
 def problems_of(cls: type[BaseModel], exc: ValidationError) -> list[tuple[Path, str]]:
     """Return the path of each setting that pydantic reports, and what is wrong with it."""
     problems: dict[Path, list[str]] = {}
-    wanted: dict[Path, tuple[_Setting, list[str], Any]] = {}
+    wanted: dict[Path, tuple[Setting, list[str], Any]] = {}
     for error in exc.errors(include_url=False):
         kind, context = error["type"], error.get("ctx", {})
-        setting = _setting(cls, error["loc"], unknown=kind == "extra_forbidden")
+        setting = setting_at(cls, error["loc"], unknown=kind == "extra_forbidden")
         texts = problems.setdefault(setting.path, [])
         cause = context.get("error")
         if isinstance(cause, ConfigError) and cause.problems:
@@ -125,40 +116,12 @@ def shown(value: Any) -> str:
     return cut(text)
 
 
-def label_of(name: str, field: FieldInfo) -> str:
-    """Return what people call a field; the words of its name if nothing is declared."""
-    return field.title or name.replace("_", " ").capitalize()
-
-
 def unknown_setting(cls: type[BaseModel], name: str) -> str:
     """Return the message for a setting that a class does not have."""
     fields = list(cls.model_fields)
-    deeper = [f"'{path}'" for path in _deeper(cls, name)[:3]]
+    deeper = [f"'{path}'" for path in paths_of(cls, name)[:3]]
     hint = f" Did you mean {' or '.join(deeper)}?" if deeper else did_you_mean(name, fields)
     return f"unknown setting.{hint or ' Allowed: ' + ', '.join(fields) + '.'}"
-
-
-def _deeper(cls: type[BaseModel], name: str) -> list[str]:
-    """Return the dotted paths of the settings that are the fewest groups further down.
-
-    Their name is `name`, or at least ends in it, as 'max_epochs' in 'epochs'.
-    """
-    level, seen = [("", cls)], {cls}
-    while level:
-        fields = [(path, part) for path, group in level if path for part in group.model_fields]
-        for is_it in (name.__eq__, lambda part: part.endswith(f"_{name}")):
-            if found := [f"{path}{part}" for path, part in fields if is_it(part)]:
-                return list(dict.fromkeys(found))
-        inner = [
-            (f"{path}{part}.", member)
-            for path, group in level
-            for part, field in group.model_fields.items()
-            if get_origin(field.annotation) not in (list, dict)
-            for member in models_in(field.annotation)
-        ]
-        level = [(path, member) for path, member in inner if member not in seen]
-        seen.update(member for _, member in level)
-    return []
 
 
 def _phrase(kind: str, context: Mapping[str, Any], field: FieldInfo | None) -> str:
@@ -185,33 +148,3 @@ def _example(field: FieldInfo | None) -> str:
 def _extra(field: FieldInfo | None) -> dict[str, Any]:
     extra = field.json_schema_extra if field is not None else None
     return extra if isinstance(extra, dict) else {}
-
-
-def _setting(cls: type[BaseModel], loc: Path, *, unknown: bool) -> _Setting:
-    """Find a setting, leaving out the parts of pydantic's path that name a member of a union."""
-    kept: list[str | int] = []
-    models: list[type[BaseModel]] = [cls]
-    in_dict = False
-    label, field = cls.__name__, None
-    for i, part in enumerate(loc):
-        found = next((m.model_fields[part] for m in models if part in m.model_fields), None)
-        if found is not None:
-            in_dict = get_origin(found.annotation) is dict
-            models = list(models_in(found.annotation))
-            label, field = label_of(str(part), found), found
-        elif isinstance(part, int):
-            label, in_dict = f"{label}, number {part + 1},", False
-        elif in_dict:
-            label, in_dict = f"{label} of {cut(str(part))}", False
-        elif not (unknown and i == len(loc) - 1):
-            continue
-        kept.append(part)
-    return _Setting(tuple(kept), label, field)
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the config classes that an annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from models_in(argument)

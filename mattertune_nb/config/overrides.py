@@ -8,6 +8,7 @@ import yaml
 
 from mattertune_nb.config.errors import ConfigError, cut, did_you_mean
 from mattertune_nb.config.messages import unknown_setting
+from mattertune_nb.config.paths import KINDS, child
 from mattertune_nb.config.yaml import load_yaml, yaml_problem
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _drop_old_kind(data: Any, given: set[tuple[str, ...]], error: ConfigError) -
     dropped = False
     for path, _ in error.problems:
         names = tuple(map(str, path))
-        switched = {(*names[:-1], "name"), (*names[:-1], "type")} & given
+        switched = {(*names[:-1], kind) for kind in KINDS} & given
         if not switched or names in given:
             continue
         target = data
@@ -78,20 +79,13 @@ def _drop_old_kind(data: Any, given: set[tuple[str, ...]], error: ConfigError) -
     return dropped
 
 
-def _is_index(name: str, target: list[Any]) -> bool:
-    return name.isdecimal() and len(name) < 10 and int(name) < len(target)
-
-
 def _child(target: Any, name: str, field: str) -> Any:
-    if isinstance(target, list) and _is_index(name, target):
-        return target[int(name)]
-    if isinstance(target, dict) and name in target:
-        if target[name] is None:
-            target[name] = {}
-        return target[name]
-    if isinstance(target, dict) and target:
-        hint = did_you_mean(name, target) or f" Allowed: {', '.join(target)}."
-    else:
-        hint = f" It has {len(target)} entries." if isinstance(target, list) else ""
+    try:
+        return child(target, name)
+    except KeyError:
+        if isinstance(target, dict) and target:
+            hint = did_you_mean(name, target) or f" Allowed: {', '.join(target)}."
+        else:
+            hint = f" It has {len(target)} entries." if isinstance(target, list) else ""
     msg = f"--set {cut(field)}: there is no '{cut(name)}' there.{hint}"
     raise ConfigError(msg)

@@ -11,7 +11,7 @@ from mattertune_nb.config.callbacks import EarlyStoppingConfig, EMAConfig, Model
 from mattertune_nb.config.errors import about
 from mattertune_nb.config.hardware import HardwareConfig
 from mattertune_nb.config.loggers import LoggerConfig, logger_from_string
-from mattertune_nb.config.messages import label_of
+from mattertune_nb.config.paths import label_of
 from mattertune_nb.config.recipes import (
     EWCConfig,
     ForeignSetConfig,

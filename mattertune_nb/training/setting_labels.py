@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mattertune_nb.backbones.base import BackboneConfig
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.config.errors import MatterTuneError
-from mattertune_nb.config.messages import label_of, models_in
+from mattertune_nb.config.paths import KINDS, fields_named, label_of, models_in
 from mattertune_nb.training.config import MatterTunerConfig
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
-
-_KINDS = ("name", "type")
-"""Fields that tell the configs of a union apart, and the items of a list."""
 
 
 class _Words(NamedTuple):
@@ -96,8 +93,7 @@ def _found(name: str, settings: Mapping[str, Any]) -> list[Any]:
         kinds = models
         models = _of_this_kind(models, path, settings)
         path = f"{path}.{part}" if path else part
-        fields = [m.model_fields[part] for m in [*models, *kinds] if part in m.model_fields]
-        if fields:
+        if fields := fields_named([*models, *kinds], part):
             labels.append(label_of(part, fields[0]))
             models, words = list(models_in(fields[0].annotation)), _words(fields)
         elif part.isdecimal():
@@ -124,7 +120,7 @@ def _of_this_kind(
     models: list[type[BaseModel]], path: str, settings: Mapping[str, Any]
 ) -> list[type[BaseModel]]:
     """Return the config classes that the settings below a path are of."""
-    kinds = {kind: settings[f"{path}.{kind}"] for kind in _KINDS if f"{path}.{kind}" in settings}
+    kinds = {kind: settings[f"{path}.{kind}"] for kind in KINDS if f"{path}.{kind}" in settings}
     if BackboneConfig in models and "name" in kinds:
         try:
             return [backbone_config_class(str(kinds["name"]))]

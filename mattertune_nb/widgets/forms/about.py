@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.escaped import escaped
-from mattertune_nb.config.messages import label_of
+from mattertune_nb.config.paths import label_of
 from mattertune_nb.widgets.forms.annotations import (
     finite_options,
     is_config,

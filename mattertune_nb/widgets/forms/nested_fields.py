@@ -8,7 +8,7 @@ import ipywidgets as W  # noqa: N812  the usual alias
 from typing_extensions import override
 
 from mattertune_nb.config.escaped import escaped
-from mattertune_nb.config.messages import label_of
+from mattertune_nb.config.paths import label_of
 from mattertune_nb.widgets.forms.about import MISSING
 from mattertune_nb.widgets.forms.annotations import config_classes
 from mattertune_nb.widgets.forms.editor import Editor
