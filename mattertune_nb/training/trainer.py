@@ -37,6 +37,7 @@ from mattertune_nb.training.checkpoints import WholeCheckpointIO
 from mattertune_nb.training.hardware import accelerator_here
 from mattertune_nb.training.movable_checkpoint import MovableCheckpoint
 from mattertune_nb.training.pace import Pace
+from mattertune_nb.training.records.metrics import worst
 from mattertune_nb.training.records.recording import RunLogger
 from mattertune_nb.training.run_dir import RunDirectory
 from mattertune_nb.training.runs.new_settings import NewSettings
@@ -97,7 +98,7 @@ class BestCheckpoint(MovableCheckpoint):
         self.best_k_models, self.kth_best_model_path, self.best_model_path = {}, "", ""
         self.best_model_score = None
         # no value yet: as Lightning begins
-        self.kth_value = torch.tensor(math.inf if self.mode == "min" else -math.inf)
+        self.kth_value = torch.tensor(worst(self.mode))
         if kept.score is not None:
             path = str(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
             score = torch.tensor(kept.score)

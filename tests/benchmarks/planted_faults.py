@@ -232,8 +232,8 @@ FAULTS = (
     Fault(
         "the best of compared runs is the worst",
         LIVE + "compare.py",
-        "shown.best_of, shown.rises = panel.best_of, panel.rises",
-        "shown.best_of, shown.rises = panel.best_of, not panel.rises",
+        "shown.best_of, shown.mode = panel.best_of, panel.mode",
+        "shown.best_of, shown.mode = panel.best_of, {'min': 'max', 'max': 'min'}[panel.mode]",
     ),
     Fault(
         "a run table 1 000 times too small",

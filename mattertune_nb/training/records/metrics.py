@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -74,5 +75,22 @@ def best_record(records: Sequence[Mapping[str, Any]], monitor: str, mode: str) -
             found = [r for r in found if r["step"] == record["best_step"]]
         elif isinstance(record.get(monitor), (int, float)):
             found.append(record)  # values that were not finite are stored as null
-    choose = min if mode == "min" else max
-    return dict(choose(found, key=lambda r: r[monitor])) if found else {}
+    return dict(max(found, key=lambda r: rank(r[monitor], mode))) if found else {}
+
+
+def rank(value: float, mode: str) -> float:
+    """Return how good a value of the monitor is: more is better, whether it should fall or rise.
+
+    Parameters
+    ----------
+    value
+        The metric that selects the weights.
+    mode
+        Whether it should fall, ``"min"``, or rise, ``"max"``.
+    """
+    return -value if mode == "min" else value
+
+
+def worst(mode: str) -> float:
+    """Return the value of a monitor than which any other is better."""
+    return rank(-math.inf, mode)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from mattertune_nb.model.lightning_private import can_stop_early
 from mattertune_nb.model.module import FinetuneModuleBase
+from mattertune_nb.training.records.metrics import worst
 from mattertune_nb.training.runs.resuming import counts_otherwise
 
 if TYPE_CHECKING:
@@ -174,8 +175,7 @@ class NewSettings(Callback):
             return
         callback.stopping_reason = EarlyStoppingReason.NOT_STOPPED
         if counts_otherwise(callback.monitor, self._new.changed):
-            infinity = callback.best_score.new_tensor(float("inf"))
-            callback.best_score = infinity if callback.mode == "min" else -infinity
+            callback.best_score = callback.best_score.new_tensor(worst(callback.mode))
             callback.wait_count = 0
 
 

@@ -11,6 +11,7 @@ from mattertune_nb.config.errors import ConfigError, RunError, TrainingError
 from mattertune_nb.model.checkpoint import read_checkpoint
 from mattertune_nb.model.normalizers import with_references_read
 from mattertune_nb.training.files import write_whole
+from mattertune_nb.training.records.metrics import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -135,8 +136,7 @@ def _kept(
         score = values.get(step)
         if isinstance(score, float):
             candidates.append(Kept(path, step, score))
-    choose = min if now.mode == "min" else max
-    return choose(candidates, key=lambda kept: kept.score or 0.0, default=Kept())
+    return max(candidates, key=lambda kept: rank(kept.score or 0.0, now.mode), default=Kept())
 
 
 def counts_otherwise(monitor: str, changed: Iterable[Change]) -> bool:

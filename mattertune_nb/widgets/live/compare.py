@@ -99,7 +99,7 @@ def _merged(runs: Mapping[str, CurveData]) -> CurveData:
             shown = merged.panels.setdefault(key, Panel(panel.title, panel.unit))
             shown.series[run] = curves[0]
             shown.lines = shown.lines or panel.lines
-            shown.best_of, shown.rises = panel.best_of, panel.rises
+            shown.best_of, shown.mode = panel.best_of, panel.mode
             if panel.unit and panel.best is not None:
                 shown.note(panel.best)
     return merged

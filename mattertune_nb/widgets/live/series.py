@@ -13,7 +13,7 @@ import numpy as np
 from mattertune_nb.config.properties import PROPERTIES, UNREFIT
 from mattertune_nb.training.outcome.headlines import FOREIGN, HEADLINES, MAIN, headlines_of
 from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
-from mattertune_nb.training.records.metrics import CHANGED
+from mattertune_nb.training.records.metrics import CHANGED, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,8 +106,8 @@ class Panel:
         Values known before the first step, by name, such as the untuned model's error.
     best
         The best point of the metric `best_of`, if it is in this panel.
-    rises
-        Whether larger is better.
+    mode
+        Whether that metric should fall, ``"min"``, or rise, ``"max"``.
     """
 
     title: str
@@ -116,16 +116,12 @@ class Panel:
     lines: dict[str, float] = field(default_factory=dict)
     best: Point | None = None
     best_of: str = ""
-    rises: bool = False
+    mode: str = "min"
 
     def note(self, point: Point) -> None:
         """Make a point the best if it is better than all earlier ones."""
-        if self.best is None or self.is_better(point, self.best):
+        if self.best is None or rank(point.value, self.mode) > rank(self.best.value, self.mode):
             self.best = point
-
-    def is_better(self, one: Point, other: Point) -> bool:
-        """Return whether one point is better than another."""
-        return one.value > other.value if self.rises else one.value < other.value
 
     def off_scale(self) -> dict[str, float]:
         """Return the lines that are so far above everything else that they are given as text."""
@@ -308,7 +304,7 @@ class CurveData:
             title = _STAGE.sub("", _STAGE.sub("", name)) or name
             place = self.panels.setdefault(title, Panel(title)), name, 1.0
         if name == self.monitor:
-            place[0].best_of, place[0].rises = name, self.mode == "max"
+            place[0].best_of, place[0].mode = name, self.mode
         return place
 
     def epoch_length(self) -> float | None:
