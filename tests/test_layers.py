@@ -245,6 +245,39 @@ def test_only_classes_that_a_user_names_are_looked_up_by_name():
     assert found == ["config/loggers.py", "training/module_class.py"]
 
 
+SAYS_WHAT_THE_TABLE_SAYS = {
+    "config/properties.py": "the table itself",
+    "config/task.py": "types of the settings' names",
+    "config/own_properties.py": "tags of a union, and names that are taken",
+    "config/units.py": "units of files",
+    "data/labels/": "names and units of files",
+    "data/readers/": "names of files",
+    "data/sources/materials_project.py": "names of an archive",
+    "doctor/": "words and units of files",
+}
+"""Where a name, a metric or a unit of a property may stand beside the table of properties, and why."""
+FROM_THE_TABLE = re.compile(
+    r"^(stresses|energy_per_atom)$"
+    r"|^([a-z]+/)?(energy|energy_per_atom|forces|stresses)_(mae|rmse)$"
+    r"|\bmeV/"
+)
+
+
+def words(path: Path) -> set[str]:
+    """Return the strings of a file, docstrings left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    constants = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in told)
+    return {n.value for n in constants if isinstance(n.value, str)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_property_is_called_and_measured_in_is_read_from_the_table(path):
+    """Not `energy` and `forces`, which are ASE's keys as well."""
+    if not str(path.relative_to(ROOT)).startswith(tuple(SAYS_WHAT_THE_TABLE_SAYS)):
+        assert [word for word in words(path) if FROM_THE_TABLE.search(word)] == []
+
+
 @pytest.mark.parametrize(
     ("code", "name"),
     [

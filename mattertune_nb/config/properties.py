@@ -72,6 +72,9 @@ class Property:
         Names of the components per structure or atom; the property's name if there is only one.
     has_references
         Whether it is shifted by a constant per element, so that its absolute value has no meaning.
+    is_extensive
+        Whether it grows with the number of atoms: its errors are shown per atom, and are scaled so in the
+        loss if its settings say so.
     is_gradient
         Whether it is a gradient of the energy, unless a backbone has its own head for it.
     needs_periodicity
@@ -93,6 +96,7 @@ class Property:
     key_field: str = ""
     components: tuple[str, ...] = field(default=())
     has_references: bool = False
+    is_extensive: bool = False
     is_gradient: bool = False
     needs_periodicity: bool = False
     reduction: Literal["mean", "sum"] = "mean"
@@ -137,7 +141,7 @@ class Property:
     @property
     def shown_per_atom(self) -> bool:
         """Whether values are divided by the number of atoms when errors are shown."""
-        return self.has_references
+        return self.is_extensive
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -166,6 +170,7 @@ ENERGY = Property(
     config="EnergyPropertyConfig",
     key_field="energy_key",
     has_references=True,
+    is_extensive=True,
 )
 FORCES = Property(
     "forces",

@@ -95,6 +95,11 @@ class BasePropertyConfig(StrictConfig):
         """Return what is declared about the property, see :mod:`mattertune_nb.config.properties`."""
         return PROPERTIES[getattr(self, "name")]  # noqa: B009  each kind has its own type of name
 
+    @property
+    def is_scaled_per_atom(self) -> bool:
+        """Whether the loss divides errors by the number of atoms."""
+        return self.about().is_extensive and getattr(self, "per_atom", True)
+
 
 class EnergyPropertyConfig(BasePropertyConfig):
     """Total energy of a structure, in eV."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from mattertune_nb.config.properties import FORCES
+from mattertune_nb.config.properties import FORCES, PROPERTIES
 from mattertune_nb.config.units import EnergyUnit, ForceUnit, StressUnit
 from mattertune_nb.data.labels.units import forces_as
 from mattertune_nb.doctor.finding import Finding
@@ -63,7 +63,7 @@ def unit_finding(
         return
     signed = "have the other sign" if slope < 0 else ""
     says = " and ".join(filter(None, (signed, f"are in {unit}" if unit else "")))
-    default = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"}[what]
+    default = next(prop.unit for prop in PROPERTIES.values() if prop.title == what)
     settings = _settings(what, setting, unit, slope, case)
     declared = ", ".join(f"{name}: {value}" for name, value in settings.items())
     change = f"convert them to {default}" if slope > 0 else "reverse their sign in the file"

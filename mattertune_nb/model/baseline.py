@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from mattertune_nb.config.errors import TrainingError
 from mattertune_nb.config.properties import ENERGY, PROPERTIES
-from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.energies import EnergyTable, TableBuilder
 from mattertune_nb.model.first_predictions import FirstPredictions
 from mattertune_nb.model.isolated_references import fix_to_isolated_atoms
@@ -139,14 +138,14 @@ def _fit(trainer: Trainer, module: Potential, held_out: EnergyTable | None) -> N
     if energies is not None:
         if normalization.fits_energy:
             judge = held_out or energies
-            before = judge.errors(_references(module))["energy_per_atom_mae"]
+            before = judge.errors(_references(module))[ENERGY.main_metric]
             normalization.fit_shift(
                 energies.counts,
                 energies.residuals(_references(module)),
-                keep=lambda: judge.errors(_references(module))["energy_per_atom_mae"] < before,
+                keep=lambda: judge.errors(_references(module))[ENERGY.main_metric] < before,
             )
         per_atom = all(
-            p.per_atom for p in module.hparams.properties if isinstance(p, EnergyPropertyConfig)
+            p.is_scaled_per_atom for p in module.hparams.properties if p.about() is ENERGY
         )
         labels = energies.loss_labels(_references(module), per_atom=per_atom)
         rms = float(np.sqrt(np.square(labels).mean()))

@@ -57,12 +57,12 @@ class EnergyTable:
         """Return the errors with the given references, named as in validation."""
         residuals = self.residuals(references)
         per_atom = residuals / self.counts.sum(axis=1)
-        return {
-            "energy_mae": float(np.abs(residuals).mean()),
-            "energy_rmse": float(np.sqrt(np.square(residuals).mean())),
-            "energy_per_atom_mae": float(np.abs(per_atom).mean()),
-            "energy_per_atom_rmse": float(np.sqrt(np.square(per_atom).mean())),
-        }
+        errors = (
+            float(error)
+            for off in (residuals, per_atom)
+            for error in (np.abs(off).mean(), np.sqrt(np.square(off).mean()))
+        )
+        return dict(zip(ENERGY.metrics(), errors, strict=True))
 
     def loss_labels(
         self, references: NDArray[np.float64], *, per_atom: bool

@@ -16,7 +16,6 @@ from mattertune_nb.config.properties import (
     ATOM_ENERGIES,
     ENERGY,
     FORCES,
-    PROPERTIES,
     STRESSES,
     Property,
 )
@@ -215,7 +214,8 @@ class PropertyHeads(nn.ModuleDict):
         super().__init__()
         self.direct = config.direct
         self.is_energy_trained = any(
-            p.name in PROPERTIES and p.name not in self.direct for p in config.learnt
+            p.name == ENERGY.name or (p.is_gradient and p.name not in self.direct)
+            for p in config.learnt
         )
         for prop in config.headed:
             if backbone.n_features is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.task import EnergyPropertyConfig
 from mattertune_nb.model.lightning_private import trainer_of
 from mattertune_nb.model.losses import coefficient, compute_loss
 
@@ -36,7 +35,7 @@ def property_loss(
         Number of atoms of each structure, (B,).
     """
     name = config.about().name
-    if isinstance(config, EnergyPropertyConfig) and config.per_atom:
+    if config.is_scaled_per_atom:
         prediction, label = prediction / num_atoms, label / num_atoms
     scale = (module.normalization.scale(name) * module.heads.spread(name)).to(prediction.dtype)
     return compute_loss(config.loss, prediction / scale, label.to(prediction.dtype) / scale)

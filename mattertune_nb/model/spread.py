@@ -70,6 +70,7 @@ def _spread_of(prop: Property) -> Property:
         ase=(prop.ase if prop.name in PROPERTIES else prop.name) + SPREAD,
         quantities=(replace(prop.quantities[0], title=title),),
         has_references=False,
+        is_extensive=False,
         is_gradient=False,
         spread_of=prop.name,
     )

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from typing_extensions import override
 
 from mattertune_nb.config.errors import MatterTuneError
+from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.model.loader import graph_dataset
 from mattertune_nb.physics.foreign import (
     ForeignErrors,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORCES, ENERGY = "foreign/forces_mae", "foreign/energy_per_atom_mae"
+OF_FORCES, OF_ENERGY = (f"foreign/{prop.main_metric}" for prop in (FORCES, ENERGY))
 """Metrics under which the errors are recorded, in eV/Å and eV/atom."""
 
 
@@ -132,7 +133,7 @@ class ForeignMonitor(ForeignCallback):
         if not len(self.foreign):
             return
         untuned = self.foreign.untuned
-        values = {"baseline/" + FORCES: untuned.forces, "baseline/" + ENERGY: untuned.energy}
+        values = {"baseline/" + OF_FORCES: untuned.forces, "baseline/" + OF_ENERGY: untuned.energy}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=0)
 
@@ -146,7 +147,7 @@ class ForeignMonitor(ForeignCallback):
             )
         assert found is not None
         pl_module.log_dict(
-            {FORCES: found.errors.forces, ENERGY: found.errors.energy}, sync_dist=False
+            {OF_FORCES: found.errors.forces, OF_ENERGY: found.errors.energy}, sync_dist=False
         )
         self.on_measured(trainer)
 

@@ -94,7 +94,7 @@ class ReplayPenalty:
             out[f"replay_{name}"] = loss, self._weight * loss_weight(module, learnt[name])
             difference = (found[name] - labels[name].to(found[name].dtype)).detach().abs()
             if name == ENERGY.name:
-                self.errors["energy_per_atom"] = (difference / batch.n_atoms).mean()
+                self.errors[ENERGY.quantities[0].name] = (difference / batch.n_atoms).mean()
             else:
                 self.errors[name] = difference.mean()
         return out

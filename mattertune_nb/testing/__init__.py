@@ -16,7 +16,7 @@ from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from mattertune_nb.config.errors import DataError, cause
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.properties import PROPERTIES, STRESSES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.averages import averages_alike
 from mattertune_nb.testing.comparison import Prediction, calculated, compare, differences
@@ -173,13 +173,13 @@ class _Suite:
     def check_molecules(self) -> Iterator[str]:
         molecule = self.structures["molecule"]
         boxed = self.predict(in_a_box(molecule, self.model.backbone.cutoff))
-        for name in ("stresses", *self.config.direct):
+        for name in (STRESSES.name, *self.config.direct):
             boxed.pop(name, None)
         yield from differences("molecule in a large box", self.predictions["molecule"], boxed)
 
     def check_stress_is_given_only_where_periodic(self) -> Iterator[str]:
         for name, atoms in self.structures.items():
-            given = "stresses" in self.predictions[name]
+            given = STRESSES.name in self.predictions[name]
             if given != bool(atoms.pbc.all()):
                 yield f"{name} has {'a' if given else 'no'} stress"
 
@@ -227,12 +227,13 @@ class _Suite:
                 where = f"{name}, atom {i}, {'xyz'[j]}"
                 off = compare(where, "forces", result["forces"][i, j], force)
                 yield from self.of(name, off)
-            if "stresses" not in result:
+            if STRESSES.name not in result:
                 continue
             for k in range(6):
                 stress = self.slope(partial(strained, atoms, k)) / atoms.cell.volume
                 where = f"{name}, component {k}"
-                yield from self.of(name, compare(where, "stresses", result["stresses"][k], stress))
+                off = compare(where, STRESSES.name, result[STRESSES.name][k], stress)
+                yield from self.of(name, off)
 
     def check_rotation(self) -> Iterator[str]:
         rotation, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
@@ -243,9 +244,9 @@ class _Suite:
             turned.set_positions(atoms.positions @ rotation.T)
             before = self.predict(atoms, double=True)
             before["forces"] = before["forces"] @ rotation.T
-            if "stresses" in before:
-                matrix = rotation @ voigt_6_to_full_3x3_stress(before["stresses"]) @ rotation.T
-                before["stresses"] = full_3x3_to_voigt_6_stress(matrix)
+            if STRESSES.name in before:
+                matrix = rotation @ voigt_6_to_full_3x3_stress(before[STRESSES.name]) @ rotation.T
+                before[STRESSES.name] = full_3x3_to_voigt_6_stress(matrix)
             yield from self.traits.unless_lacking(
                 "equivariant", differences(name, self.predict(turned, double=True), before)
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Prediction = dict[str, Any]
 
-TOLERANCES = {"energy": 1e-5, "forces": 1e-4, "stresses": 1e-5}
+TOLERANCES = {ENERGY.name: 1e-5, FORCES.name: 1e-4, STRESSES.name: 1e-5}
 """Largest difference allowed, in eV/atom, eV/Å and eV/Å³."""
 
 
@@ -26,10 +26,10 @@ def calculated(atoms: Atoms, calculator: Calculator, *, with_stress: bool) -> Pr
     """Return an ASE calculator's prediction for a structure, including the stress if it has one."""
     atoms = atoms.copy()
     atoms.calc = calculator
-    found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    found = {ENERGY.name: atoms.get_potential_energy(), FORCES.name: atoms.get_forces()}
     if with_stress:
         with suppress(PropertyNotImplementedError):
-            found["stresses"] = atoms.get_stress()
+            found[STRESSES.name] = atoms.get_stress()
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.properties import ENERGY, STRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ def gradients_reach(
     unreached = set(trainable)
     with torch.enable_grad():
         out = backbone(batch, forces=True, stress=True, heads=direct)
-        out["stresses"] = out["stresses"][batch.pbc.all(dim=1)]
+        out[STRESSES.name] = out[STRESSES.name][batch.pbc.all(dim=1)]
         for name, value in out.items():
             gradients = _gradients(value, trainable)
             if not any(g.any() for g in gradients.values()):

@@ -101,7 +101,9 @@ class Selection:
         }
         if self.spread is not None:
             shown = FORCES.factor * self.spread[self.positions]
-            columns["largest force spread (meV/Å)"] = [round(x, 1) for x in shown.tolist()]
+            columns[FORCES.with_unit("largest force spread")] = [
+                round(x, 1) for x in shown.tolist()
+            ]
         if self.distance is not None:
             columns["distance"] = [round(x, 3) for x in self.distance.tolist()]
         return columns
@@ -157,7 +159,7 @@ class Selection:
         color = {"color": "0.6"} if values is None else {"c": values, "cmap": "viridis"}
         points = ax.scatter(self.plane[:, 0], self.plane[:, 1], s=9, linewidths=0, **color)
         if values is not None:
-            color_bar(points, ax, "largest force spread (meV/Å)")
+            color_bar(points, ax, FORCES.with_unit("largest force spread"))
         chosen = self.plane[self.positions]
         ax.scatter(
             chosen[:, 0],

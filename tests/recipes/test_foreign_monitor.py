@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 import mattertune_nb as mt
 from mattertune_nb.physics.foreign import Predictor
 from mattertune_nb.physics.kinds import OWN
-from mattertune_nb.recipes.foreign import ENERGY, FORCES
+from mattertune_nb.recipes.foreign import OF_ENERGY, OF_FORCES
 from mattertune_nb.training.outcome.elsewhere import elsewhere
 from mattertune_nb.training.outcome.verdict import verdict
 from mattertune_nb.training.records.foreign import read_foreign
@@ -60,10 +60,10 @@ def test_under_any_trainer_it_logs_what_the_weights_have_changed(tmp_path):
         np.concatenate([f[i] for i in others]) for _, f in map(predict, (untuned, model.eval()))
     )
     change = np.abs(after - before).mean()
-    assert float(trainer.callback_metrics[FORCES]) == pytest.approx(change, rel=1e-3)
+    assert float(trainer.callback_metrics[OF_FORCES]) == pytest.approx(change, rel=1e-3)
     assert change > 1e-3
     assert monitor.last.step == trainer.global_step
-    assert float(trainer.callback_metrics[ENERGY]) == pytest.approx(monitor.last.errors.energy)
+    assert float(trainer.callback_metrics[OF_ENERGY]) == pytest.approx(monitor.last.errors.energy)
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_a_run_keeps_curve_untuned_line_and_what_the_best_weights_do(run, oxide)
     untuned = mt.FinetuneModuleBase(model.hparams).ase_calculator()
     before = [untuned.get_property("forces", a.copy()) - a.get_forces() for a in frames]
     before = np.abs(np.concatenate(before)).mean()
-    (baseline,) = [r for r in run.metrics() if "baseline/" + FORCES in r]
+    (baseline,) = [r for r in run.metrics() if "baseline/" + OF_FORCES in r]
     assert baseline["step"] == 0
-    assert baseline["baseline/" + FORCES] == pytest.approx(before, rel=1e-4)
+    assert baseline["baseline/" + OF_FORCES] == pytest.approx(before, rel=1e-4)
     curves = CurveData()
     curves.add(run.metrics())
     (panel,) = [p for p in curves.ordered() if p.title == "forces elsewhere"]
@@ -177,7 +177,7 @@ def test_the_share_of_time_is_kept(morse_config, oxide, monkeypatch):
     monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     config = morse_config(foreign_set=mt.ForeignSetConfig(file=oxide, share=0.01), max_epochs=6)
     run = mt.MatterTuner(config).tune().run
-    assert len([r for r in run.metrics() if FORCES in r]) == 1
+    assert len([r for r in run.metrics() if OF_FORCES in r]) == 1
     assert read_foreign(run.directory).is_best
 
 

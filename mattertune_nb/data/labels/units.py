@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mattertune_nb.config.properties import ENERGY, FORCES, STRESSES, Property
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES, Property
 from mattertune_nb.config.units import LabelUnitsConfig, canonical_unit
 from mattertune_nb.data.labels.names import PER_ATOM, read_name
 
@@ -26,17 +26,17 @@ _WORDS = {
 _SYSTEMS = {
     "metal": {},
     "ev": {},
-    "real": {"energy": "kcal/mol", "forces": "kcal/mol/Å"},
+    "real": {ENERGY.name: "kcal/mol", FORCES.name: "kcal/mol/Å"},
     "atomic": {
-        "energy": "Hartree",
-        "forces": "Hartree/Bohr",
+        ENERGY.name: "Hartree",
+        FORCES.name: "Hartree/Bohr",
         "length": "Bohr",
-        "stresses": "Hartree/Bohr³",
+        STRESSES.name: "Hartree/Bohr³",
     },
 }
 """Meaning of a single ``units=…``, with LAMMPS' names."""
 _SYSTEMS |= {"au": _SYSTEMS["atomic"], "a.u.": _SYSTEMS["atomic"], "hartree": _SYSTEMS["atomic"]}
-_OWN = {ENERGY.name: "eV", FORCES.name: "eV/Å", STRESSES.name: "eV/Å³", "length": "Å"}
+_OWN = {name: prop.unit for name, prop in PROPERTIES.items()} | {"length": "Å"}
 _IN_NAME = re.compile(
     r"(?<![a-z])(mev|ev|hartree|ha|ry|rydberg|kcal_?/?mol|kj_?/?mol|gpa|kbar|kb)(?![a-z])"
 )

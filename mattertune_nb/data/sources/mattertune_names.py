@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 from mattertune_nb.config.errors import about, cut
+from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.sources.materials_project import KEY
 
-_KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key"}
+_KEYS = {name: p.key_field for p in PROPERTIES.values() for name in (p.name, p.ase)}
 
 
 def from_mattertune(data: Any) -> Any:
@@ -43,7 +44,7 @@ def from_mattertune(data: Any) -> Any:
         text = "write a label and its name on each line, as in 'energy: dft_energy'"
         raise about(text, "tasks")
     for label, key in tasks.items():
-        name = _KEYS.get("stress" if label == "stresses" else label)
+        name = _KEYS.get(label)
         if name is None:
             text = (
                 f"'{cut(str(label))}' is no label of energy, forces or stress; name it by `key` of a "

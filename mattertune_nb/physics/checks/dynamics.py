@@ -12,6 +12,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
+from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.config.unbroken import with_minus
 from mattertune_nb.physics.checks.case import Clock, bare, closest
 from mattertune_nb.physics.scorecard import Line
@@ -72,8 +73,10 @@ def nve(case: Case) -> Line:
     return Line(
         "nve",
         status,
-        untuned=f"{_rounded(drift['untuned'])} meV/atom/ps" if "untuned" in drift else "",
-        tuned=f"{_rounded(value)} ± {_rounded(unsure['tuned'])} meV/atom/ps",
+        untuned=f"{_rounded(drift['untuned'])} {ENERGY.shown_unit}/ps"
+        if "untuned" in drift
+        else "",
+        tuned=f"{_rounded(value)} ± {_rounded(unsure['tuned'])} {ENERGY.shown_unit}/ps",
         reason=f"drift over {ps:.2g} ps from {case.temperature:.0f} K{said}; up to {_DRIFT[0]:g} passes",
         numbers={f"{k}_meV_per_atom_per_ps": v for k, v in drift.items()} | {"ps": ps},
     )

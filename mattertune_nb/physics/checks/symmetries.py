@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.physics.checks.case import bare
 from mattertune_nb.physics.scorecard import Line
 
@@ -34,8 +35,8 @@ def gradient(case: Case) -> Line:
     return Line(
         "gradient",
         _status(tuned, _GRADIENT),
-        untuned=f"{worst['untuned']:.2g} meV/Å" if "untuned" in worst else "",
-        tuned=f"{tuned:.2g} meV/Å",
+        untuned=f"{worst['untuned']:.2g} {FORCES.shown_unit}" if "untuned" in worst else "",
+        tuned=f"{tuned:.2g} {FORCES.shown_unit}",
         reason=f"largest difference over {_COMPONENTS} components"
         + ("" if tuned <= _GRADIENT[0] else "; energy will not be conserved"),
         numbers={f"{stage}_difference_meV_per_A": value for stage, value in worst.items()},
@@ -107,7 +108,10 @@ def _compared(
         after, found = (calculator.get_property(p, other) for p in ("energy", "forces"))
         of_energy = 1e3 * abs(float(after) - energy) / len(other)
         off[stage] = of_energy, 1e3 * float(np.abs(np.array(found) - wanted).max())
-    in_words = {stage: f"{e:.2g} meV/atom, {f:.2g} meV/Å" for stage, (e, f) in off.items()}
+    in_words = {
+        stage: f"{e:.2g} {ENERGY.shown_unit}, {f:.2g} {FORCES.shown_unit}"
+        for stage, (e, f) in off.items()
+    }
     of_energy, of_forces = off["tuned"]
     statuses = [_status(of_energy, _ENERGY), _status(of_forces, _FORCES)]
     status = next(s for s in ("fail", "warn", "pass") if s in statuses)

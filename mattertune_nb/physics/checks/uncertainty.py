@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.model.calibration import calibration
 from mattertune_nb.physics.checks.case import bare
@@ -55,7 +56,7 @@ def spread(case: Case) -> Line:
     return Line(
         "spread",
         status,
-        tuned=f"spread {rms[0]:.0f}, error {rms[1]:.0f} meV/Å",
+        tuned=f"spread {rms[0]:.0f}, error {rms[1]:.0f} {FORCES.shown_unit}",
         reason=f"{said}: {found}",
         numbers={"factor": found.factor, "rank_correlation": found.correlation, "n": found.n},
     )
@@ -84,7 +85,7 @@ def distance(case: Case) -> Line:
     return Line(
         "distance",
         "warn" if grows else "pass",
-        tuned=f"{near:.0f} meV/Å near, {away:.0f} far",
+        tuned=f"{near:.0f} {FORCES.shown_unit} near, {away:.0f} far",
         reason=(
             ("errors grow away from the training data: " if grows else "")
             + f"thirds of {len(far)} structures at {np.mean(np.sort(far)[:third]):.2g} and "

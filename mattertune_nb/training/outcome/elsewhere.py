@@ -32,12 +32,12 @@ class Elsewhere:
     @property
     def forces(self) -> float:
         """Error of the tuned model, or change if there are no labels, in meV/Å."""
-        return FORCES.factor * (self.record.tuned or {})["forces"]
+        return FORCES.factor * (self.record.tuned or {})[FORCES.name]
 
     @property
     def energy(self) -> float:
         """The same in meV/atom."""
-        return ENERGY.factor * (self.record.tuned or {})["energy"]
+        return ENERGY.factor * (self.record.tuned or {})[ENERGY.name]
 
     def __str__(self) -> str:
         record = self.record
@@ -46,13 +46,13 @@ class Elsewhere:
         if not record.has_labels:
             own = record.own
             and_own = (
-                f" (of the target's elements alone by {short(FORCES.factor * own['forces'])})"
+                f" (of the target's elements alone by {short(FORCES.factor * own[FORCES.name])})"
                 if own
                 else ""
             )
             return (
-                f"elsewhere ({n}{when}) forces changed by {short(self.forces)} meV/Å{and_own}, "
-                f"energies by {short(self.energy)} meV/atom"
+                f"elsewhere ({n}{when}) forces changed by {short(self.forces)} {FORCES.shown_unit}{and_own}, "
+                f"energies by {short(self.energy)} {ENERGY.shown_unit}"
             )
         parts = []
         for prop, after in ((FORCES, self.forces), (ENERGY, self.energy)):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mattertune_nb.config.properties import PROPERTIES, UNREFIT
+from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, UNREFIT
 from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ FOREIGN = {
         {f"baseline/foreign/{prop.main_metric}": UNTUNED},
         "in training",
     )
-    for prop in (PROPERTIES["forces"], PROPERTIES["energy"])
+    for prop in (FORCES, ENERGY)
 }
 """Errors on structures away from the target; changes for those without labels."""
 

@@ -13,6 +13,7 @@ import yaml
 from mattertune_nb.config.errors import DataError, MatterTuneError
 from mattertune_nb.config.escaped import escaped
 from mattertune_nb.config.places import checkpoint_file
+from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.config.yaml import dump_yaml
 from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
 from mattertune_nb.data.evenly import evenly_spread
@@ -53,8 +54,8 @@ _TITLES = {
     "volume_A3_per_atom": "volume (Å³/atom), from and to",
     "temperature_K": "temperature (K), from and to",
     "largest_force_eV_per_A": "largest force (eV/Å)",
-    "forces_meV_per_A": "difference of forces (meV/Å)",
-    "energy_meV_per_atom": "difference of energies (meV/atom)",
+    "forces_meV_per_A": FORCES.with_unit("difference of forces"),
+    "energy_meV_per_atom": ENERGY.with_unit("difference of energies"),
 }
 """Titles on the page, where a key of the YAML is too short to read."""
 
@@ -235,8 +236,8 @@ def _ranges(dataset: AtomsDataset) -> dict[str, Any]:
         found["n_atoms"].append(len(atoms))
         if atoms.pbc.all():
             found["volume"].append(float(atoms.get_volume()) / len(atoms))
-        if "forces" in labels:
-            norms = np.linalg.norm(np.asarray(labels["forces"]), axis=1)
+        if FORCES.name in labels:
+            norms = np.linalg.norm(np.asarray(labels[FORCES.name]), axis=1)
             found["force"].append(float(np.nanmax(norms)))
         for key in _TEMPERATURES:
             if isinstance(atoms.info.get(key), (int, float)):

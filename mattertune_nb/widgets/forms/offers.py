@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REFERENCES = PerAtomReferencingNormalizerConfig(per_element_references=ISOLATED_ATOMS)
 
 TEXTS = {
-    "stresses": "The file contains stresses: train on them too",
+    STRESSES.name: "The file contains stresses: train on them too",
     "references": "The file has isolated atoms: use their energies as references",
 }
 """Button text of each offer."""
@@ -30,7 +30,7 @@ def offers_of(contents: Contents, model: ModelConfig) -> list[str]:
     """Return what can be offered for the contents of a file and is not set already."""
     names = []
     if contents.labels[STRESSES.name] and STRESSES.name not in model.property_names:
-        names.append("stresses")
+        names.append(STRESSES.name)
     if contents.has_references and _REFERENCES not in model.normalizers.get(ENERGY.name, []):
         names.append("references")
     return names

@@ -55,7 +55,7 @@ GOALS: dict[str, Goal] = {
     "Energies matter most": Goal(
         "Energies benefit from more epochs and from full weight at the end, once forces are learnt.",
         {
-            "trainer.checkpoint.monitor": "val/energy_per_atom_mae",
+            "trainer.checkpoint.monitor": f"val/{ENERGY.main_metric}",
             "model.properties.energy.final_loss_coefficient": 1.0,
             "trainer.max_epochs": 200,
         },

@@ -14,7 +14,7 @@ import traitlets
 
 from mattertune_nb.config.errors import MatterTuneError
 from mattertune_nb.config.escaped import escaped, printable
-from mattertune_nb.config.properties import ENERGY
+from mattertune_nb.config.properties import ENERGY, FORCES
 from mattertune_nb.config.unbroken import unbroken
 from mattertune_nb.training.amounts import duration
 from mattertune_nb.training.outcome.stages import REREFERENCED, UNTUNED
@@ -40,7 +40,7 @@ _IN_WORDS = ("verdict", "settings", "note")
 """Columns told below a run's numbers; beside them, a page would break a verdict into single words."""
 _SECONDS = 2.0
 """Seconds between two checks of running runs."""
-_ELSEWHERE = "forces elsewhere (meV/Å)"
+_ELSEWHERE = FORCES.with_unit("forces elsewhere")
 """Column for structures away from the target: errors, or changes if they have no labels."""
 _HOLES = "new holes"
 """Column for the number of element pairs that newly attract at short range."""

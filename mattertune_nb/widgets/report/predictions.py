@@ -117,7 +117,9 @@ def worst(predictions: Predictions) -> str:
         caption = (
             f"{PurePath(predictions.frames.source(i)).name}: {number(errors[i])} {about.shown_unit}"
         )
-        shown = Shown(atoms, values=_of_atoms(predictions, i), label="force error (meV/Å)")
+        shown = Shown(
+            atoms, values=_of_atoms(predictions, i), label=FORCES.with_unit("force error")
+        )
         title = f"{atoms.get_chemical_formula()}, {caption}"
         parts.append(picture(draw_structure(shown), title, caption))
     said = f"Mean absolute error of the {about.title} in each of the {len(parts)} worst structures."

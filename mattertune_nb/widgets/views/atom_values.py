@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 FORCE, FORCE_ERROR, FORCE_SPREAD = "force", "force_error", "force_spread"
 _TITLES = {
-    FORCE: "force (meV/Å)",
-    FORCE_ERROR: "force error (meV/Å)",
-    FORCE_SPREAD: "force spread (meV/Å)",
+    FORCE: FORCES.with_unit("force"),
+    FORCE_ERROR: FORCES.with_unit("force error"),
+    FORCE_SPREAD: FORCES.with_unit("force spread"),
 }
 _UNITS = {
     "magmoms": "μB",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.properties import Kind, Property
     from mattertune_nb.data.dataset import AtomsDataset
 
-FORCE = "force (meV/Å)"
+FORCE = FORCES.with_unit("force")
 N_OUTLIERS = 8
 _LOOKED_AT = 100
 
@@ -81,9 +81,9 @@ class DatasetTable:
         """Return the columns to plot, by title; columns without values are left out."""
         columns = {
             "atoms": self.n_atoms.astype(float),
-            "energy (meV/atom)": self.energy,
+            ENERGY.with_unit("energy"): self.energy,
             FORCE: self.force,
-            "stress (meV/Å³)": self.stress,
+            STRESSES.with_unit("stress"): self.stress,
             **self.own,
         }
         return {title: values for title, values in columns.items() if np.isfinite(values).any()}
@@ -235,7 +235,8 @@ def summary_html(table: DatasetTable, total: int) -> str:
     """Describe the contents of a table of a data set with `total` frames."""
     n = len(table.n_atoms)
     elements = ", ".join(f"{s} {count}" for s, count in table.elements().items())
-    labels = {"energy": table.energy, "forces": table.force, "stress": table.stress, **table.own}
+    known = {ENERGY: table.energy, FORCES: table.force, STRESSES: table.stress}
+    labels = {**{prop.title: values for prop, values in known.items()}, **table.own}
     counts = {name: int(np.isfinite(values).sum()) for name, values in labels.items()}
     held = ", ".join(
         f"{name} {'all' if count == n else count or 'none'}" for name, count in counts.items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from mattertune_nb.config.properties import FORCES
 from mattertune_nb.widgets.page.theme import BLUE, PALETTE, RED
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def coloring(
     """
     of_frames = not values.element.any()
     if by == FORCE:
-        title = "largest force of the frame (meV/Å)" if of_frames else "force (meV/Å)"
+        title = FORCES.with_unit("largest force of the frame" if of_frames else "force")
         top = float(np.quantile(values.norm, _TOP))
         return Coloring(values.norm[rows], title, (0.0, top or 1.0))
     if by == SPREAD and values.has_spread:

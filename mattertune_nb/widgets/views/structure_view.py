@@ -186,7 +186,10 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
             predicted = self._prediction(index)
             forces = predicted if wanted == "prediction" else predicted - forces
         longest = FORCES.factor * float(np.linalg.norm(forces, axis=1).max(initial=0))
-        return forces, f"arrows: {_ARROW_WORDS[wanted]}, the longest {number(longest)} meV/Å"
+        return (
+            forces,
+            f"arrows: {_ARROW_WORDS[wanted]}, the longest {number(longest)} {FORCES.shown_unit}",
+        )
 
     def _values_of(self, index: int, n_atoms: int) -> tuple[NDArray[np.float64] | None, str, str]:
         """Return the values that colour the atoms, their title, and a note if there are none."""
