@@ -247,13 +247,16 @@ def test_rattled_copper_relaxes_back(copper):
 
 def test_dense_packings_fall_into_holes_where_there_are_some(copper):
     whole, holed = Pairs(strength=30.0), Pairs(hole=2.5, strength=30.0)
-    line = dense(case(copper, whole, whole, seconds=4))
+    line = dense(case(copper, whole, whole, seconds=40))
     assert (line.status, line.tuned) == ("pass", "0 %")
     line = dense(case(copper, holed, whole, seconds=4))
     assert line.status == "fail"
     assert line.numbers["tuned_share"] > 0.5
     assert line.numbers["untuned_share"] == 0
     assert dense(case(copper, holed, holed, seconds=4)).status == "warn"
+    few = dense(case(copper, whole, whole, seconds=0))
+    assert (few.status, few.tuned) == ("warn", "0 %")
+    assert few.reason == "of 1 packing; too few to tell, more seconds are needed"
 
 
 def test_errors_against_labels_are_those_of_numpy():

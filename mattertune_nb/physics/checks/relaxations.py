@@ -22,6 +22,7 @@ _TIME_RATTLED, _TIME_DENSE = 0.09, 0.14
 _STARTS, _MOVED = 2, 0.1  # Å
 _FMAX, _STEPS = 0.05, 150
 _DENSE_STARTS, _DENSE_ATOMS, _DENSE_STEPS = 10, 8, 60
+_ENOUGH = 5  # packings for a pass
 _PACKED, _LEAST_VOLUME = 1.1, 4.0
 """Volume of a dense starting structure relative to spheres with covalent radii, and minimum volume per atom
 in Å³: hydrogen's radius says little about its packing."""
@@ -88,6 +89,8 @@ def dense(case: Case) -> Line:
         "warn": "no more than untuned",
         "fail": "more fall into holes than untuned: beware of high pressure and of random structure searches",
     }[status]
+    if status == "pass" and n_made < _ENOUGH:
+        status, reason = "warn", "too few to tell, more seconds are needed"
     return Line(
         "dense",
         status,
