@@ -101,6 +101,9 @@ END_KERNELS = """async () => {
 class Notebook:
     """A notebook that is open in the browser."""
 
+    place = "lab/tree"
+    """Where the server shows it; Notebook 7 stands at ``notebooks``."""
+
     def __init__(self, page, folder: Path, address: str, name: str) -> None:
         self.page, self.folder, self.address, self.name = page, folder, address, name
         self.scheme = "light"
@@ -120,7 +123,7 @@ class Notebook:
                 notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {heading}"))
             notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
             nbformat.write(notebook, self.folder / self.name)
-        self.page.goto(f"{self.address}/lab/tree/{self.name}?reset")
+        self.page.goto(f"{self.address}/{self.place}/{self.name}?reset")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
         self.page.wait_for_selector(
             '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=180_000
@@ -158,7 +161,7 @@ class Notebook:
 
     def output(self, cell: int):
         """Return the output area of a cell."""
-        return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea")
+        return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-Cell-outputArea")
 
     def picture(self, name: str) -> Path:
         """Keep a screenshot for people to look at."""

@@ -210,3 +210,41 @@ def test_the_line_below_a_cell_at_work_goes_on_after_a_reload(notebook, call, at
     ended.filter(visible=True).first.wait_for(timeout=120_000)
     assert notebook.output(0).locator("progress").filter(visible=True).count() == 0
     assert notebook.errors == []
+
+
+ENDS_WHILE_LOADING = """import ipywidgets as W
+import mattertune_nb as mt
+from mattertune_nb.widgets.page.figure import Figure
+words, figure = W.HTML("running"), Figure()
+figure.add_scatter(x=[1], y=[1])
+answer = W.Widget._handle_control_comm_msg
+def answer_and_change(message):
+    answer(message)
+    words.value = "finished"
+    with figure.batch_update():
+        figure.data[0].x = figure.data[0].y = [1, 2, 3]
+    figure.add_scatter(x=[1, 2], y=[2, 1])
+    figure.layout.title = "at the end"
+W.Widget._handle_control_comm_msg = answer_and_change
+W.VBox([words, figure])"""
+
+
+def test_what_changes_while_the_page_loads_is_shown(notebook):
+    notebook.open(
+        ENDS_WHILE_LOADING, "mt.TunerForm(mt.demo_config())", "figure.data[1].x = [1, 2, 3]"
+    )
+    notebook.run(0)
+    notebook.run(1)
+    shown = notebook.output(0)
+    shown.get_by_text("running", exact=True).wait_for()
+    reload(notebook)
+    shown.get_by_text("finished", exact=True).wait_for(timeout=60_000)
+    shown.get_by_text("at the end").wait_for()
+    points = "output => output.querySelector('.js-plotly-plot').data.map(trace => trace.x.length)"
+    assert shown.evaluate(points) == [3, 2]
+    # and it is drawn once: what comes afterwards is not added twice
+    notebook.run(2)
+    notebook.page.wait_for_timeout(1000)
+    assert shown.evaluate(points) == [3, 3]
+    # a busy page gives up on a widget and is healed, see above
+    assert [error for error in notebook.errors if "widget model not found" not in error] == []

@@ -32,10 +32,20 @@ const heal = (manager) => {
   return () => clearInterval(timer);
 };
 
+// What the kernel sends while a page makes its widgets is lost, and is asked for when all are made; Voila has a
+// promise for it.
+const whenLoaded = (manager, then) => {
+  if (manager?.loadedModelsFromKernel) manager.loadedModelsFromKernel.then(then);
+  else if (manager?.restored && !manager.restoredStatus) manager.restored.connect(then);
+  else then();
+};
+
 export default {
   initialize({ model }) {
     const manager = model.widget_manager;
     const stop = heal(manager);
+    const loaded = model.get("_page");
+    whenLoaded(manager, () => model.send({ loaded }));
     const changed = manager?.kernel?.statusChanged;
     if (!changed || !manager.disconnect) return stop;
     const look = (_, status) => {

@@ -10,6 +10,7 @@ import anywidget
 import ipywidgets as W  # noqa: N812  the usual alias
 import traitlets
 
+from mattertune_nb.widgets.page.catch_up import number_of_page, tell_again, watch
 from mattertune_nb.widgets.page.controls import shared
 
 LOST = "disconnected: run the cell again"
@@ -26,10 +27,22 @@ button.mt-busy.jupyter-widgets-disconnected::after { content: 'Disconnected'; fo
 class Connection(anywidget.AnyWidget):  # type: ignore[misc]
     """Invisible: marks the page's widgets when the kernel has died or was restarted by hand.
 
-    Where a page that was reloaded has given up on widgets, it has them shown again.
+    Where a page that was reloaded has given up on widgets, it has them shown again, and what changed while
+    the page was loading is told again.
     """
 
     _esm = Path(__file__).with_suffix(".js")
+    _page = traitlets.Int().tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_msg(lambda _, content, __: tell_again(content.get("loaded")))
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the state, which tells each page its number."""
+        self._trait_values["_page"] = number_of_page()
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return state
 
     @traitlets.default("layout")  # type: ignore[untyped-decorator]
     def _layout(self) -> Any:
@@ -42,6 +55,7 @@ _kept: list[Connection] = []
 def keep_connection() -> None:
     """Have a connection on each page that shows widgets, also where none of them holds one."""
     if not _kept or _kept[0].comm is None:
+        watch()
         _kept[:] = [Connection()]
 
 

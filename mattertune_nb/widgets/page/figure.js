@@ -37,6 +37,7 @@ const follow = (el) => {
 
 export default () => {
   const handlers = {};
+  let added = [];
   let missed = [];
   let told = {};
   let figure = null;
@@ -53,10 +54,22 @@ export default () => {
         on: (event, handler) => {
           model.on(event, handler);
           (handlers[event] ??= []).push(handler);
+          added.push(() => {
+            model.off(event, handler);
+            handlers[event].splice(handlers[event].indexOf(handler), 1);
+          });
         },
       },
     });
     return made;
+  };
+
+  // plotly's own view goes on listening after it was removed
+  const draw = (made, el) => {
+    added = [];
+    const remove = made.render({ el });
+    const mine = added;
+    return () => { mine.forEach((stop) => stop()); remove(); };
   };
 
   return {
@@ -73,15 +86,20 @@ export default () => {
     },
     async render({ model, el }) {
       figure ??= read(model);
-      const close = (await figure).render({ el });
+      const made = await figure;
+      let close = draw(made, el);
       const stop = follow(el);
+      model.on("change:_widget_data", () => {
+        close();
+        close = draw(made, el);
+      });
       for (const [name, value] of missed ?? []) {
         told = { [name]: value };
         for (const handler of handlers[`change:${name}`]) handler();
       }
       told = {};
       missed = null;
-      return () => { stop(); close?.(); };
+      return () => { stop(); close(); };
     },
   };
 };

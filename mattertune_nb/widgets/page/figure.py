@@ -47,6 +47,11 @@ class Figure(go.FigureWidget):  # type: ignore[misc]
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         return state
 
+    def told_again(self, changed: set[str]) -> set[str]:
+        """Return what to send a page that missed changes: the figure as a whole, as its parts came singly."""
+        edited = changed & {"_last_trace_edit_id", "_last_layout_edit_id"}
+        return edited and {*edited, "_widget_data", "_widget_layout"}
+
     @traitlets.observe("_js2py_traceDeltas")  # type: ignore[untyped-decorator]
     def _handler_js2py_traceDeltas(self, change: Any) -> None:  # noqa: N802  plotly's name
         """Ignore what a page reports back: plotly takes it for defaults and drops our values."""
