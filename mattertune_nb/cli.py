@@ -188,7 +188,9 @@ def evaluate(
     read = override_settings(config_of_data(data, run, **named), set_ or [])
     with passing_bar() as show:
         stages = evaluate_stages(run, read.create_dataset(), progress=show)
-    console.print(error_table(stages, str(data)))
+    # as the title of a narrow table, a long path would be broken within words
+    console.say(str(data))
+    console.print(error_table(stages))
 
 
 for command in (

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _ROWS = {prop.main_metric: f"{prop.title} ({prop.shown_unit})" for prop in PROPERTIES.values()}
 
 
-def error_table(stages: Mapping[str, Mapping[str, float]], title: str) -> Table:
+def error_table(stages: Mapping[str, Mapping[str, float]], title: str = "") -> Table:
     """Return a table of mean absolute errors in meV units, one column per stage of a model.
 
     A dash marks errors that a stage does not have; rows without any are left out.
     """
-    table = Table(title=Text(title))
+    table = Table(title=Text(title) if title else None)
     table.add_column("mean absolute error")
     for stage in stages:
         table.add_column(stage, justify="right")

@@ -38,6 +38,8 @@ _HERE = Path(__file__).parent
 _NONE = "–"
 _IN_WORDS = ("verdict", "settings", "note")
 """Columns told below a run's numbers; beside them, a page would break a verdict into single words."""
+_SHORT, _NARROW = 16, "padding:4px 3px"
+"""Letters of a word that is not broken in the table without widgets, and the space around its cells."""
 _SECONDS = 2.0
 """Seconds between two checks of running runs."""
 _ELSEWHERE = FORCES.with_unit("forces elsewhere")
@@ -247,10 +249,11 @@ def _html(rows: list[dict[str, str]]) -> str:
         for name in rows[0]
         if name not in _IN_WORDS and any(row[name] not in ("", _NONE) for row in rows)
     ]
-    head = "".join(f"<th>{escaped(unbroken(name))}</th>" for name in told)
+    # a page that does not trust the notebook takes styles of elements alone
+    head = "".join(f"<th style='{_NARROW}'>{_whole(name)}</th>" for name in told)
     body = ""
     for row in rows:
-        cells = "".join(f"<td>{escaped(unbroken(row[name]))}</td>" for name in told)
+        cells = "".join(f"<td style='{_NARROW}'>{_whole(row[name])}</td>" for name in told)
         words = [
             escaped(unbroken(row[name] if name == "verdict" else f"{name}: {row[name]}"))
             for name in _IN_WORDS
@@ -259,6 +262,16 @@ def _html(rows: list[dict[str, str]]) -> str:
         below = f"<td colspan='{len(told)}' style='text-align:left'>{'<br>'.join(words)}</td>"
         body += f"<tbody><tr>{cells}</tr><tr>{below}</tr></tbody>"
     return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+
+
+def _whole(text: str) -> str:
+    """Return the HTML of a cell that breaks between words, and only a long one, as a name may be, at hyphens."""
+    return " ".join(
+        f"<span style='white-space:nowrap'>{escaped(word)}</span>"
+        if len(word) <= _SHORT
+        else escaped(word)
+        for word in unbroken(text).split(" ")
+    )
 
 
 def _new_holes(summary: Summary) -> int | None:

@@ -119,7 +119,10 @@ def test_without_a_front_end_the_table_is_text(folder, monkeypatch):
     page = table._repr_html_()
     assert "copper.xyz" in page
     # words stand below the numbers, in the width of all columns, and empty columns are left out
-    columns = re.findall("<th>(.*?)</th>", page)
+    columns = [re.sub("<.*?>", "", name) for name in re.findall("<th[^>]*>(.*?)</th>", page)]
+    # no unit, date or short name is broken, also where only styles of elements are trusted
+    for whole in ("(meV/Å)", time.strftime("%Y-%m-%d", time.localtime())):
+        assert f"<span style='white-space:nowrap'>{whole}</span>" in page
     words = {"verdict", "settings", "note"}
     empty = {name for name in table.rows[0] if {row[name] for row in table.rows} <= {"", "–"}}
     assert empty - words
