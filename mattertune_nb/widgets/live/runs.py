@@ -265,7 +265,7 @@ def _html(rows: list[dict[str, str]]) -> str:
 
 
 def _whole(text: str) -> str:
-    """Return the HTML of a cell that breaks between words, and only a long one, as a name may be, at hyphens."""
+    """Return the HTML of a cell that breaks between words; only a long word, as a name may be, at hyphens."""
     return " ".join(
         f"<span style='white-space:nowrap'>{escaped(word)}</span>"
         if len(word) <= _SHORT
