@@ -67,6 +67,12 @@ def test_a_table_of_runs_is_used_with_the_mouse_and_outlives_a_reload(notebook):
     assert names() == ["c-kept", "b", "a-kept"]
 
     row("c-kept").get_by_role("button", name="Rename c-kept").click()
+    row("c-kept").get_by_label("rename c-kept").fill("b")
+    row("c-kept").get_by_label("rename c-kept").press("Enter")
+    taken = table.get_by_text("The run name 'b' is in use")
+    taken.wait_for()
+    row("c-kept").get_by_role("button", name="Rename c-kept").click()
+    taken.wait_for(state="detached")
     row("c-kept").get_by_label("rename c-kept").fill("d-kept")
     row("c-kept").get_by_label("rename c-kept").press("Enter")
     row("d-kept").wait_for()

@@ -90,6 +90,9 @@ function render({ model, el }) {
     if (asking && asking.run === row.run) return asked(row);
     const ask = (action) => () => {
       asking = { run: row.run, action };
+      // what was said about the action before is over
+      model.set("message", "");
+      model.save_changes();
       draw();
       focus({ label: `${action} ${row.run}` });
     };
