@@ -268,7 +268,7 @@ def _hints(
     hints = []
     a_look = max(int(_A_LOOK / epoch), 1)
     if config.trainer.max_time is None:
-        fewer = f"{a_look} epoch{'s' * (a_look > 1)} take {duration(a_look * epoch)}"
+        fewer = f"{'1 epoch takes' if a_look == 1 else f'{a_look} epochs take'} {duration(a_look * epoch)}"
         hints.append(
             f"For a first look: {fewer} (max_epochs); the run can be trained longer afterwards."
         )

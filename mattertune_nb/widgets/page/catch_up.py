@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812  the usual alias
-from comm import get_comm_manager
+from ipywidgets.comm import get_comm_manager
 from ipywidgets.widgets.widget import _instances
 
 if TYPE_CHECKING:

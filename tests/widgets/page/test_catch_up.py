@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import comm
 import ipywidgets
 import pytest
+from ipywidgets.comm import create_comm, get_comm_manager
 
 from mattertune_nb.widgets.page import catch_up
 from mattertune_nb.widgets.page.figure import Figure
@@ -30,10 +30,10 @@ class Plot(Recorded, Figure):
 def ask():
     """Return a function that asks for the state of all widgets as a page that loads."""
     catch_up.watch()
-    opened = comm.get_comm_manager().targets["jupyter.widget.control"]
+    opened = get_comm_manager().targets["jupyter.widget.control"]
 
     def ask() -> int:
-        opened(comm.create_comm(target_name="x"), {"metadata": {"version": "1.0.0"}})
+        opened(create_comm(target_name="x"), {"metadata": {"version": "1.0.0"}})
         return catch_up.number_of_page()
 
     return ask
