@@ -40,7 +40,7 @@ _BESIDE_FORCES = 0.6
 _CLEARER, _AS_WELL = 0.05, 0.22
 """Correlation by which one reading of energies is clearer; logarithms that differ less are as good."""
 
-_FEWEST_ODD = 3
+_FEWEST_ODD, _SURE = 2, 0.95
 _SOUND = 1.45
 _FEW_ALIKE, _MOST = 3, 0.8
 _NEAR, _FEW, _NARROW = 1.12, 0.4, 0.35
@@ -76,9 +76,10 @@ def force_units(case: Case) -> Iterator[Finding]:
     told = np.flatnonzero(is_told)
     odd = [k for k in told if is_of_unit(slopes[k] / usual, FORCE_UNITS)]
     if not odd:
-        odd = told[
-            _are_of_near_unit(case, np.array(forces.rows)[told], slopes[told] / usual)
-        ].tolist()
+        # forces along the prediction have its slope, however few or small they are
+        sure = np.flatnonzero(forces.likeness >= _SURE)
+        is_odd = _are_of_near_unit(case, np.array(forces.rows)[sure], slopes[sure] / usual)
+        odd = sure[is_odd].tolist()
     if odd:
         yield some_finding("forces", slopes[odd], len(forces), [forces.rows[k] for k in odd], case)
 
@@ -95,7 +96,7 @@ def _are_of_near_unit(
         [nearest_unit(float(np.exp(log)), FORCE_UNITS, _NEAR) is not None for log in logs]
     )
     n_odd = int(is_odd.sum())
-    if not _FEWEST_ODD <= n_odd < _FEW * len(slopes):
+    if not _FEWEST_ODD <= n_odd < _FEW * len(slopes) or len(slopes) < _FEWEST:
         return np.zeros(len(slopes), bool)
     apart = np.abs(logs[is_odd]).min()
     usual = np.abs(logs[~is_odd])
