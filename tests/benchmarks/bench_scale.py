@@ -1,10 +1,10 @@
 """Time and memory over the number of frames: ``python tests/benchmarks/bench_scale.py [PART …]``.
 
-Parts are ``file``, ``million``, ``morse``, ``chgnet`` and ``metrics``; all by default, but for ``million``,
-which takes minutes and 2 GB of disk. Aims: an extended-XYZ file of 100 000 frames is opened in less than
-1 GB, the second time by its kept index, one of a million in under 30 s; a run on 4 and 16 times the
-data takes 4 and 16 times as long and, beyond caches whose size is set, no more memory; the state of the
-validation's metrics does not grow at all.
+Parts are ``file``, ``million``, ``morse``, ``chgnet``, ``metrics`` and ``select``; all by default, but for
+``million``, which takes minutes and 2 GB of disk. Aims: an extended-XYZ file of 100 000 frames is opened
+in less than 1 GB, the second time by its kept index, one of a million in under 30 s; a run on 4 and 16
+times the data takes 4 and 16 times as long and, beyond caches whose size is set, no more memory; the
+state of the validation's metrics does not grow at all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from timing import Process, print_table, run_alone
 
 warnings.simplefilter("ignore")
 N_FRAMES = {"file": 100_000, "million": 1_000_000}
+N_POOL, N_CHOSEN = 10_000, 20
 SIZES = {"morse": (2048, 8192, 32_768), "chgnet": (64, 256, 1024)}
 CACHE_MB = (
     2.0  # of frames, of graphs in memory, and of graphs on disk; even the smallest set is larger
@@ -33,11 +34,13 @@ def main(parts: list[str]) -> None:
     """Measure, each time in a process of its own and with an empty cache folder."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        for part in parts or ["file", *SIZES, "metrics"]:
+        for part in parts or ["file", *SIZES, "metrics", "select"]:
             if part in N_FRAMES:
                 show_file(Path(folder), N_FRAMES[part])
             elif part == "metrics":
                 show_metrics()
+            elif part == "select":
+                show_selection(Path(folder))
             else:
                 show_training(part, Path(folder))
 
@@ -79,6 +82,17 @@ def show_metrics() -> None:
     said = alone("metrics_state").said
     rows = [(frames, f"{size} bytes") for frames, size in said.items()]
     print_table("State of the validation's metrics", ("frames", "state"), *rows)
+
+
+def show_selection(folder: Path) -> None:
+    """Print what it takes to choose from a long pool, by each description of its structures."""
+    path = folder / "pool.xyz"
+    write_copper(path, N_POOL)
+    rows = [("described by", "time", "processor", "peak memory")]
+    for title, model in (("distances of atoms", ""), ("CHGNet's features", "chgnet")):
+        process = alone("choose", path, model)
+        rows.append((title, *times(process.said), f"{process.peak:.0f} MB"))
+    print_table(f"{N_CHOSEN} of {N_POOL} frames of 8 atoms, by diversity", *rows)
 
 
 def alone(function: str, *arguments: object) -> Process:
@@ -130,6 +144,16 @@ def tune(backbone: str, path: str, root: str) -> dict[str, float]:
     tuner = mt.MatterTuner(config)
     start = time.perf_counter(), time.process_time()
     tuner.tune()
+    return since(start)
+
+
+def choose(path: str, model: str) -> dict[str, float]:
+    """Choose the most diverse frames of a file."""
+    import mattertune_nb as mt
+
+    loaded = mt.FinetuneModuleBase(backbone_config(model)) if model else None
+    start = time.perf_counter(), time.process_time()
+    assert len(mt.select(path, N_CHOSEN, by="diversity", model=loaded)) == N_CHOSEN
     return since(start)
 
 
@@ -201,7 +225,7 @@ def write_copper(path: Path, n_frames: int) -> None:
 
 
 if __name__ == "__main__":
-    called = {function.__name__: function for function in (open_file, tune, metrics_state)}
+    called = {function.__name__: function for function in (open_file, tune, choose, metrics_state)}
     if sys.argv[1:2] and sys.argv[1] in called:
         sys.stdout.write(json.dumps(called[sys.argv[1]](*sys.argv[2:])) + "\n")
     else:
