@@ -101,6 +101,10 @@ def test_a_cosine_ends_when_the_time_does(max_epochs, warmup, morse_config, monk
     assert rates[-1] < 0.03
     # half of the way down in the middle of the time
     assert rates[len(rates) // 2] == pytest.approx(0.5, abs=0.12)
+    # the records say what was used
+    records = RunDirectory(config.run.root / "run").metrics()
+    told = {r["step"]: r["lr-SGD"] for r in records if "lr-SGD" in r}
+    assert told == {k: pytest.approx(rate * 1e-6) for k, rate in enumerate(rates)}
 
 
 def test_a_warm_up_that_is_a_part_of_an_unknown_length_is_refused_before_anything_is_written(

@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from test_parity_data import forces
 
 import mattertune_nb as mt
@@ -113,3 +115,23 @@ def test_without_structures_those_of_the_validation_are_shown(run):
         assert forces.mae == pytest.approx(1000 * errors["forces_mae"], rel=1e-5)
     view.close()
     assert "give a file" in mt.parity(mt.Run.attach(path).model()).text
+
+
+def test_a_composition_that_the_references_do_not_determine_is_told(run):
+    path, test = run
+    oxide = bulk("MgO", "rocksalt", a=4.3, cubic=True)
+    oxide.rattle(0.05, seed=0)
+    oxide.calc = SinglePointCalculator(oxide, energy=-40.0, forces=np.ones((len(oxide), 3)))
+    words = "undetermined for the composition of 1 of 1 structures (first: Mg4O4)"
+    for frames, told in (([oxide], True), (test, False)):
+        before = mt.before_after(mt.Run.attach(path), frames)
+        before.wait(120)
+        assert (words in before._table.value) == told
+        before.close()
+        parity = mt.parity(path, frames)
+        parity.wait(120)
+        for name, data in parity.data.items():
+            legend = parity._legend_html(data, "density").replace("\xa0", " ")
+            # the forces do not depend on references
+            assert (words in legend) == (told and name == "energy")
+        parity.close()
