@@ -12,6 +12,7 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.config.properties import UNREFIT
+from mattertune_nb.model import refit
 from mattertune_nb.model.references import N_ELEMENTS, composition_span, refit_references
 from mattertune_nb.model.refit import LEAST_FRAMES, MOST_FRAMES, sample_indices
 
@@ -108,6 +109,50 @@ def test_a_run_without_validation_keeps_references_of_its_last_weights(copper, d
     assert np.abs(energy_errors(module, copper).mean()) < 0.2 * OFF
 
 
+@pytest.mark.parametrize("sets", [1, 3])
+def test_what_is_predicted_for_it_costs_less_than_a_twentieth_of_an_epoch(
+    sets, copper, plain_trainer, monkeypatch
+):
+    predicted = []
+    whole = refit._predicted
+
+    def counted(trainer, module, dataset, chosen):
+        predicted.append(len(chosen))
+        return whole(trainer, module, dataset, chosen)
+
+    monkeypatch.setattr(refit, "_predicted", counted)
+    normalizers = {"energy": [mt.PerAtomReferencingNormalizerConfig()]}
+    module = mt.FinetuneModuleBase(
+        MorseBackboneConfig(normalizers=normalizers, optimizer=mt.SGDConfig(lr=1e-9))
+    )
+    frames = copper * 18
+    loader = module.create_dataloader(frames, has_labels=True, batch_size=9)
+    trainer = plain_trainer(callbacks=[Drifts()], max_epochs=1)
+    trainer.fit(module, loader, [loader] * sets)
+    # training frames first, then those of each validation set
+    assert len(predicted) == 1 + sets
+    share = sum(predicted) / len(frames)
+    # an energy alone costs a sixth of a step, see SHARE
+    assert 0 < share / 6 < 0.05
+
+
+def test_calculator_and_checkpoint_have_the_references_that_were_kept(
+    copper, tmp_path, drifted, morse_installed
+):
+    module, recorded = drifted(refit=True)
+    module.trainer.save_checkpoint(tmp_path / "tuned.ckpt")
+    loaded = mt.FinetuneModuleBase.load_from_checkpoint(tmp_path / "tuned.ckpt")
+    assert loaded.normalization.references.equal(module.normalization.references)
+    for model in (module, loaded):
+        errors = []
+        for atoms in copper:
+            one = atoms.copy()
+            one.calc = model.ase_calculator()
+            off = one.get_potential_energy() - atoms.get_potential_energy()
+            errors.append(abs(off) / len(atoms))
+        assert np.mean(errors) == pytest.approx(recorded["val/energy_per_atom_mae"], rel=1e-4)
+
+
 def counts_of(*formulas: str) -> np.ndarray:
     return np.stack([np.bincount(molecule(f).numbers, minlength=N_ELEMENTS) for f in formulas])
 
@@ -145,8 +190,8 @@ def test_nothing_is_changed_beyond_what_the_data_determine():
     [
         (5, 1.0, 5),
         (24, 1.0, LEAST_FRAMES),
-        (400, 1.0, 100),
-        (400, 0.5, 50),
+        (600, 1.0, 100),
+        (600, 0.5, 50),
         (10**6, 1.0, MOST_FRAMES),
     ],
 )
