@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mattertune_nb.backbones.registry import backbone_config_class
 from mattertune_nb.backbones.trust import without_trust
-from mattertune_nb.config.errors import ConfigError
+from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.places import CHECKPOINTS, checkpoint_file, factors_of
 from mattertune_nb.model.arguments import arguments_for_checkpoint, arguments_in
 from mattertune_nb.model.checkpoint import read_checkpoint, warn_of_own_class
@@ -69,10 +69,32 @@ def load(
     model.on_load_checkpoint(contents)
     state = contents["state_dict"]
     _take_format(model, state)
-    model.load_state_dict(state, strict=strict)
+    try:
+        model.load_state_dict(state, strict=strict)
+    except RuntimeError as exc:  # several lines for each tensor
+        raise TrainingError(_misfit(model, state, file)) from exc
     if model.factors and file.parent.name == CHECKPOINTS:
         model.factors |= factors_of(file.parent.parent)
     return model.eval()
+
+
+def _misfit(model: Potential, state: Mapping[str, Any], file: Path) -> str:
+    """Say which weights of a checkpoint do not fit the model."""
+    own = model.state_dict()
+    wrong = {
+        "missing": [name for name in own if name not in state],
+        "unknown to the model": [name for name in state if name not in own],
+        "of another shape": [n for n in own if n in state and own[n].shape != state[n].shape],
+    }
+    told = [
+        f"'{names[0]}'" + (f" and {len(names) - 1} others" if names[1:] else "") + f" {kind}"
+        for kind, names in wrong.items()
+        if names
+    ]
+    return (
+        f"{file}: its weights do not fit the model: {'; '.join(told)}. Load it with the class that made it"
+        + ("." if wrong["of another shape"] else ", or give strict=False to take those that fit.")
+    )
 
 
 def _take_format(model: Potential, state: Mapping[str, Any]) -> None:

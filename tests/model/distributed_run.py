@@ -1,4 +1,7 @@
-"""A run over two processes on the CPU, started by a test as a user's script would be."""
+"""A run over two processes on the CPU, started by a test as a user's script would be.
+
+With a second argument, the zero of energy drifts in each step.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ase.io import read
+from drifting import Drifts
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -29,7 +33,9 @@ def config(folder: Path, **trainer) -> mt.MatterTunerConfig:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    model, trainer = mt.MatterTuner(config(folder, devices=2, strategy="ddp")).tune()
+    callbacks = [Drifts()] if sys.argv[2:] else []
+    tuner = mt.MatterTuner(config(folder, devices=2, strategy="ddp"))
+    model, trainer = tuner.tune(callbacks)
     predictions = model.property_predictor().predict(read(folder / "frames.xyz", ":"))
     energies = [prediction["energy"] for prediction in predictions]
     (folder / f"energies_{trainer.global_rank}.json").write_text(json.dumps(energies))

@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 import mattertune_nb as mt
+from mattertune_nb.config.properties import UNREFIT
 from mattertune_nb.training.run_dir import RunDirectory
 
 TESTS = Path(__file__).parents[1]
@@ -22,14 +23,23 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def two_processes(copper, tmp_path_factory):
     """Return the folder of a finished run over two processes."""
-    folder = tmp_path_factory.mktemp("two")
+    return run_over_two(tmp_path_factory.mktemp("two"), copper)
+
+
+def run_over_two(folder: Path, copper, *arguments: str) -> Path:
+    """Run the script in a folder, and return it."""
     ninth = copper[0].copy()
     ninth.positions[0] += 0.02
     ninth.calc = SinglePointCalculator(ninth, **copper[0].calc.results)
     write(folder / "frames.xyz", [*copper, ninth])
     path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("distributed_run.py")), str(folder)],
+        [
+            sys.executable,
+            str(Path(__file__).with_name("distributed_run.py")),
+            str(folder),
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -94,3 +104,17 @@ def test_references_and_baseline_are_those_of_one_process(two_processes, tmp_pat
         ours, theirs = (getattr(m.normalization, name).numpy() for m in (two, one))
         assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-9)
     assert two.normalization.references.any()
+
+
+def test_references_that_follow_the_weights_are_the_same_in_both_processes(
+    copper, tmp_path, morse_installed
+):
+    folder = run_over_two(tmp_path, copper, "drifts")
+    (path,) = (folder / "runs").iterdir()
+    run = RunDirectory(path)
+    normalization = mt.FinetuneModuleBase.load_from_checkpoint(run.last).normalization
+    assert not normalization.references.equal(normalization.first_references)
+    first, second = (json.loads((folder / f"energies_{i}.json").read_text()) for i in (0, 1))
+    assert first == pytest.approx(second)
+    last = [r for r in run.metrics() if "val/energy_per_atom_mae" in r][-1]
+    assert last["val/energy_per_atom_mae"] < 0.5 * last[f"val/{UNREFIT}_mae"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from lightning.pytorch import Callback
+from drifting import OFF, Drifts
 from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
@@ -15,20 +15,6 @@ from mattertune_nb.config.properties import UNREFIT
 from mattertune_nb.model import refit
 from mattertune_nb.model.references import N_ELEMENTS, composition_span, refit_references
 from mattertune_nb.model.refit import LEAST_FRAMES, MOST_FRAMES, sample_indices
-
-OFF = 0.7
-"""eV per atom, by which weights are moved away from the references."""
-
-
-class Drifts(Callback):
-    """Moves the model's zero of energy at each step, or the first ones, as a high learning rate does."""
-
-    def __init__(self, steps: int = 10**9) -> None:
-        self._steps = steps
-
-    def on_train_batch_end(self, trainer, pl_module, *args):
-        if trainer.global_step <= self._steps:
-            pl_module.normalization.references[1:] += OFF
 
 
 def energy_errors(module, frames) -> np.ndarray:

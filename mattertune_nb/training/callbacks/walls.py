@@ -62,7 +62,9 @@ class WallRecorder(WallMonitor):
         except (MatterTuneError, RuntimeError) as exc:
             log.warning("Short-range repulsion could not be checked (%s)", exc)
         else:
-            self._epoch = self._run.best_metrics().get("epoch", self._epoch)
+            # of a backbone without an entry point, a run's own settings cannot be read again
+            with contextlib.suppress(MatterTuneError):
+                self._epoch = self._run.best_metrics().get("epoch", self._epoch)
             self._write(is_best=self.tuned is not None)
 
     def _write(self, *, is_best: bool) -> None:
