@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.test_live import SMALL
+
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 CURVES = """import mattertune_nb as mt
@@ -71,3 +73,16 @@ def test_compared_runs_fill_their_cell_and_keep_their_words_in_it(notebook, widt
     height = output.locator(".js-plotly-plot").nth(1).bounding_box()["height"]
     assert abs(height - 360) < 2
     assert notebook.errors == []
+
+
+def test_a_long_sentence_in_a_tab_is_not_cut_at_its_edge(notebook):
+    tune = "mt.MatterTuner(config).tune()\nmt.Run.attach('runs/sentence').dashboard()"
+    notebook.open(SMALL.format(name="sentence", epochs=1) + tune)
+    notebook.run(0)
+    output = notebook.output(0)
+    output.get_by_role("tab", name="Elsewhere", exact=True).click()
+    sentence = output.get_by_text("Difference between the tuned and the untuned model")
+    sentence.wait_for()
+    tab = output.locator(".mt-sections > .widget-tab-contents").bounding_box()
+    box = sentence.bounding_box()
+    assert box["x"] + box["width"] <= tab["x"] + tab["width"]

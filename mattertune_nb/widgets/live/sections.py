@@ -96,7 +96,7 @@ _STYLE = """<style>
 .mt-sections > .widget-tab-contents > * { grid-area: 1 / 1; min-width: 0; overflow: auto; }
 .mt-sections > .widget-tab-contents > .lm-mod-hidden { display: flex !important; visibility: hidden; }
 .mt-sections > .widget-tab-contents > .mt-as-high { height: 0; min-height: 100%; }
-.mt-sections > .widget-tab-contents > .mt-as-high > * { flex-shrink: 0; }
+.mt-sections > .widget-tab-contents > .mt-as-high:not(.widget-html) > * { flex-shrink: 0; }
 .mt-sections .widget-html-content { line-height: 1.4; }
 </style>"""
 
