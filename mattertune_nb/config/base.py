@@ -89,6 +89,7 @@ class StrictConfig(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         validate_assignment=True,
+        # `setting` takes the description beside label and unit; pydantic would parse the source again
         use_attribute_docstrings=False,
         arbitrary_types_allowed=True,
         allow_inf_nan=False,

@@ -1,4 +1,8 @@
-"""A bounded cache that drops the least recently used entries."""
+"""A bounded cache that drops the least recently used entries.
+
+``cachetools.LRUCache`` measures a value when it is stored, by one function for all, and refuses one above its
+limit with an error; here whoever stores it knows its size, and such a value is just not kept.
+"""
 
 from __future__ import annotations
 

@@ -125,6 +125,31 @@ def sample_bytes(sample: Sample) -> int:
     return sum(tensor.nbytes + _OVERHEAD for tensor in tensors)
 
 
+def batches_of(
+    frames: AtomsDataset, settings: LoaderSettings, *, num_replicas: int = 1, rank: int = 0
+) -> FrameBatchSampler:
+    """Return the batches of a data set; shuffled ones are as many for each process.
+
+    Parameters
+    ----------
+    frames
+        The data set.
+    settings, num_replicas, rank
+        As for :func:`graph_loader`.
+    """
+    return FrameBatchSampler(
+        len(frames),
+        batch_size=settings.batch_size,
+        max_atoms=settings.max_atoms,
+        n_atoms=None if settings.max_atoms is None else frames.n_atoms(),
+        shuffle=settings.shuffle,
+        seed=settings.seed,
+        num_replicas=num_replicas,
+        rank=rank,
+        pad=settings.shuffle,
+    )
+
+
 def graph_loader(
     dataset: GraphDataset, settings: LoaderSettings, *, num_replicas: int = 1, rank: int = 0
 ) -> StatefulDataLoader[Any]:
@@ -139,18 +164,7 @@ def graph_loader(
     num_replicas, rank
         Number of processes that share the data, and the index of this one.
     """
-    frames = dataset.frames
-    sampler = FrameBatchSampler(
-        len(frames),
-        batch_size=settings.batch_size,
-        max_atoms=settings.max_atoms,
-        n_atoms=None if settings.max_atoms is None else frames.n_atoms(),
-        shuffle=settings.shuffle,
-        seed=settings.seed,
-        num_replicas=num_replicas,
-        rank=rank,
-        pad=settings.shuffle,
-    )
+    sampler = batches_of(dataset.frames, settings, num_replicas=num_replicas, rank=rank)
     return frame_loader(
         dataset,
         sampler,

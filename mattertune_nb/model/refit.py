@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,10 +12,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from mattertune_nb.config.properties import ENERGY
-from mattertune_nb.data.batches.samplers import FrameBatchSampler
 from mattertune_nb.data.evenly import evenly_spread
 from mattertune_nb.model.energies import TableBuilder
-from mattertune_nb.model.loader import as_list, graph_dataset
+from mattertune_nb.model.loader import as_list, batches_of, graph_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,15 +109,9 @@ def _batches(dataset: GraphDataset, indices: NDArray[np.int64]) -> Iterable[list
     """Return positions in a list of frames, in batches of the same size as in training."""
     if not len(indices):
         return []
-    settings = dataset.frames.loader
-    return FrameBatchSampler(
-        len(indices),
-        batch_size=settings.batch_size,
-        max_atoms=settings.max_atoms,
-        n_atoms=None if settings.max_atoms is None else dataset.frames.take(indices).n_atoms(),
-        num_replicas=1,
-        rank=0,
-    )
+    frames = dataset.frames.take(indices)
+    settings = replace(frames.loader, shuffle=False)
+    return batches_of(frames, settings, num_replicas=1, rank=0)
 
 
 def _per_validation(trainer: Trainer) -> float:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class FairchemBackbone(MultiHeadBackbone):
-    """Adapter of ``HydraModel``; it adds the normalizer and element energies stored alongside the model."""
+    """Adapter of ``HydraModel``; it adds the normalizer and element energies stored alongside the model.
+
+    Energies of atoms are not offered, as the vendor's heads return only their sum.
+    """
 
     no_lammps = "export to 'vendor', and run that by fairchem's `fix external` (its guide, LAMMPS)."
 

@@ -34,7 +34,7 @@ class MatGLBackbone(MultiHeadBackbone):
     """Adapter of :class:`matgl.apps.pes.Potential` around one of three models.
 
     The vendor adds ``pbc_offshift`` to the difference of two positions. With all atoms at the origin, it is
-    the vector of the edge.
+    the vector of the edge. Energies of atoms are not offered, as the vendor's models return only their sum.
     """
 
     no_lammps = ONLY_FROM_PYTHON

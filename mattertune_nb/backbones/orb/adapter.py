@@ -52,7 +52,10 @@ _MAKE = {
 
 
 class ORBBackbone(MultiHeadBackbone):
-    """Adapter of the vendor's ``ConservativeForcefieldRegressor`` and ``DirectForcefieldRegressor``."""
+    """Adapter of the vendor's ``ConservativeForcefieldRegressor`` and ``DirectForcefieldRegressor``.
+
+    There are no energies of atoms: its head predicts the energy of a structure from the mean of the features.
+    """
 
     no_lammps = ONLY_FROM_PYTHON
 

@@ -276,16 +276,24 @@ def _is_cut_off(lines: list[bytes]) -> bool:
 
 def _refuse_columns(properties: Any, block: bytes, where: str) -> None:
     """Refuse a header that declares more columns than the lines have; ASE would allocate memory for them."""
-    declared = 0
+    counts = []
     for count in str(properties).split(":")[2::3]:
         with contextlib.suppress(ValueError):  # ASE reports what is wrong with it
-            declared += min(max(int(count), 0), 10**18)
+            counts.append(int(count))
+    if any(count < 1 for count in counts):
+        msg = (
+            f"{where}: 'Properties' declares {min(counts)} columns of one name, where at least 1 is possible. "
+            "Correct or remove the frame."
+        )
+        raise DataError(msg)
+    declared = sum(counts)
+    told = declared if declared < 10**9 else "over a billion"
     if declared <= _LEAST_COLUMNS:
         return
     present = len(block.split(b"\n", 3)[2].split()) if block.count(b"\n") > 1 else 0
     if declared > present:
         msg = (
-            f"{where}: 'Properties' declares {declared} columns, but the first atom has {present}. "
+            f"{where}: 'Properties' declares {told} columns, but the first atom has {present}. "
             "Correct or remove the frame."
         )
         raise DataError(msg)

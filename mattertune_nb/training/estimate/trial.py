@@ -15,7 +15,7 @@ import torch
 # imported by a run's process as well, so that it counts in time and memory
 import mattertune_nb.training.tuner  # noqa: F401
 from mattertune_nb.backbones.trust import trusting_remembered
-from mattertune_nb.data.batches.samplers import FrameBatchSampler
+from mattertune_nb.model.loader import batches_of
 from mattertune_nb.physics.foreign import target_frames
 from mattertune_nb.recipes.penalties import penalties
 from mattertune_nb.training.estimate.estimate import Trial
@@ -133,23 +133,12 @@ class _Batches:
     """
 
     def __init__(self, dataset: AtomsDataset, world: int, size_per_atom: float) -> None:
-        settings, n_atoms = dataset.loader, dataset.n_atoms()
-        self._sampler = FrameBatchSampler(
-            len(dataset),
-            batch_size=settings.batch_size,
-            max_atoms=settings.max_atoms,
-            n_atoms=None if settings.max_atoms is None else n_atoms,
-            shuffle=settings.shuffle,
-            seed=settings.seed,
-            num_replicas=world,
-            rank=0,
-            pad=settings.shuffle,
-        )
-        self._sizes: NDArray[Any] = n_atoms * size_per_atom
+        self._sampler = batches_of(dataset, dataset.loader, num_replicas=world, rank=0)
+        self._sizes: NDArray[Any] = dataset.n_atoms() * size_per_atom
         self.count = len(self._sampler)
         self.structures = len(dataset) / (world * self.count)
         self.mean = float(self._sizes.sum()) / (world * self.count)
-        self.largest = self._largest(_EPOCHS if settings.shuffle else 1)
+        self.largest = self._largest(_EPOCHS if dataset.loader.shuffle else 1)
 
     def _largest(self, most_epochs: int) -> list[float]:
         """Return the largest batch of 1, 2, 4, … epochs, as far as they are quickly drawn."""
