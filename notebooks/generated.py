@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import mattertune_nb as mt
 from mattertune_nb.backbones import registry
 from mattertune_nb.backbones.base import BackboneConfig
-from mattertune_nb.backbones.elsewhere import ELSEWHERE
+from mattertune_nb.backbones.others import ELSEWHERE
 from mattertune_nb.cli import app
 from mattertune_nb.config.base import StrictConfig
 from mattertune_nb.config.model import ModelConfig

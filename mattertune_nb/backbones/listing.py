@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mattertune_nb.backbones.elsewhere import ELSEWHERE
+from mattertune_nb.backbones.others import ELSEWHERE
 from mattertune_nb.backbones.registry import available
 
 

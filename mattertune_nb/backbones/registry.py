@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from mattertune_nb.backbones.base import BackboneConfig
-from mattertune_nb.backbones.elsewhere import why_not_here
+from mattertune_nb.backbones.others import why_not_here
 from mattertune_nb.config.errors import ConfigError, did_you_mean
 from mattertune_nb.config.messages import shown
 

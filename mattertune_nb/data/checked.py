@@ -31,7 +31,7 @@ class Checked:
     dataset
         Data set being checked.
     required, elements, is_held_out
-        Arguments of :func:`~mattertune_nb.data.validation.check_dataset`.
+        Arguments of :func:`~mattertune_nb.data.frame_checks.check_dataset`.
     """
 
     def __init__(

@@ -10,8 +10,8 @@ from lightning.pytorch import LightningDataModule
 
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.data.division.overlap import untrained_elements
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.isolated import isolated_atoms, without_isolated_atoms
-from mattertune_nb.data.validation import check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mattertune_nb.data.division.dividing import DividedData
     from mattertune_nb.data.division.manual_split import ManualSplitDataModuleConfig
     from mattertune_nb.data.division.splits import AutoSplitDataModuleConfig
-    from mattertune_nb.data.validation import DatasetSummary
+    from mattertune_nb.data.frame_checks import DatasetSummary
 
 
 class MatterTuneDataModule(LightningDataModule):
@@ -129,7 +129,7 @@ class MatterTuneDataModule(LightningDataModule):
     def check(
         self, required: Mapping[Any, Literal["error", "mask"]], elements: Collection[str]
     ) -> list[DatasetSummary]:
-        """Read every structure of every data set, see :func:`~mattertune_nb.data.validation.check_dataset`.
+        """Read every structure of every data set, see :func:`~mattertune_nb.data.frame_checks.check_dataset`.
 
         Parameters
         ----------

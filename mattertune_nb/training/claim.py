@@ -1,7 +1,7 @@
 """One process at a time in a folder, on any file system, even one shared by several machines.
 
-Locks of the system, as filelock's, are missing on some shared file systems; its ``SoftFileLock`` would do, but
-one left by a killed process stays for good where the process was another machine's.
+Locks of the system, as filelock's, are missing on some shared file systems; its ``SoftFileLock`` would do,
+but one left by a killed process stays for good where the process was another machine's.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mattertune_nb.data.frame_checks import look_at_dataset
 from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.validation import look_at_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from toy_backbone import MorseBackboneConfig
 
 import mattertune_nb as mt
 from mattertune_nb.backbones import base, registry
-from mattertune_nb.backbones.elsewhere import ELSEWHERE
 from mattertune_nb.backbones.listing import listing
+from mattertune_nb.backbones.others import ELSEWHERE
 
 
 def test_ours_are_registered_by_entry_points():

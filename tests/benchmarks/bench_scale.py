@@ -108,7 +108,7 @@ def times(said: dict[str, float]) -> tuple[str, str]:
 def open_file(path: str, n: str, reads: str) -> dict[str, float]:
     """Open a file as a run does, and read a frame of each set or check all of them."""
     import mattertune_nb as mt
-    from mattertune_nb.data.validation import check_dataset
+    from mattertune_nb.data.frame_checks import check_dataset
     from mattertune_nb.data.xyz import file as xyz
 
     scans, scan = [], xyz._scan

@@ -11,7 +11,7 @@ import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data import checked, validation
 from mattertune_nb.data.content import frame_keys
-from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.data.frame_checks import check_dataset
 
 REQUIRED = {"energy": "error", "forces": "error"}
 

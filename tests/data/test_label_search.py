@@ -12,8 +12,8 @@ from ase.build import bulk
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.labels.reading import LabelKeys
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.training.template import first_config
 
 

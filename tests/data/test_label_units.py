@@ -11,8 +11,8 @@ import mattertune_nb as mt
 from mattertune_nb.config.errors import ConfigError, DataError
 from mattertune_nb.config.units import LabelUnitsConfig, canonical_unit
 from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.labels.reading import LabelKeys, read_labels
-from mattertune_nb.data.validation import check_dataset
 
 VOIGT = np.array([0.01, 0.02, 0.03, 0.003, 0.002, 0.001])  # xx yy zz yz xz xy
 FULL = np.array([[0.01, 0.001, 0.002], [0.001, 0.02, 0.003], [0.002, 0.003, 0.03]])

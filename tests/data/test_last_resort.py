@@ -8,8 +8,8 @@ from ase.build import bulk
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.labels.search import LabelSearch
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.training.template import first_config
 from mattertune_nb.widgets.forms.label_keys import LabelKeyFiller
 

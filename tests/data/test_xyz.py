@@ -16,8 +16,8 @@ from hypothesis import given, settings, strategies as st
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.sources.opening import open_frames
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.data.xyz import file as xyz
 from mattertune_nb.data.xyz.file import IndexedXYZ
 
@@ -194,7 +194,7 @@ def test_a_file_without_a_last_line_end_is_whole(copper, tmp_path):
 def test_a_header_that_declares_no_column_of_a_name_is_told_in_words(count, tmp_path):
     path = tmp_path / "narrow.xyz"
     path.write_text(f"1\nProperties=species:S:1:pos:R:3:x:R:{count}\nCu 0 0 0\n")
-    with pytest.raises(DataError, match=f"declares {count} columns of one name, where at least 1"):
+    with pytest.raises(DataError, match=f"declares {count} columns of one name, where 1 is"):
         open_frames(path)
 
 

@@ -22,7 +22,7 @@ from test_vasp import OUTCAR, VASPRUN
 from test_xyz import frames_of_text, read_or_refuse
 
 import mattertune_nb as mt
-from mattertune_nb.data.validation import check_dataset
+from mattertune_nb.data.frame_checks import check_dataset
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(0)]
 

@@ -282,7 +282,7 @@ def _refuse_columns(properties: Any, block: bytes, where: str) -> None:
             counts.append(int(count))
     if any(count < 1 for count in counts):
         msg = (
-            f"{where}: 'Properties' declares {min(counts)} columns of one name, where at least 1 is possible. "
+            f"{where}: 'Properties' declares {min(counts)} columns of one name, where 1 is the least. "
             "Correct or remove the frame."
         )
         raise DataError(msg)

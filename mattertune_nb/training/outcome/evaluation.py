@@ -12,8 +12,8 @@ import torch
 from mattertune_nb.config.errors import ConfigError, TrainingError
 from mattertune_nb.config.properties import ENERGY
 from mattertune_nb.data.dataset import LoaderSettings
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.isolated import without_isolated_atoms
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.energies import composition_counts
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.metrics import PropertyMetrics

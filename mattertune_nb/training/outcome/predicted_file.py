@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mattertune_nb.config.properties import PROPERTIES
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.sources.configs import dataset_config
-from mattertune_nb.data.validation import check_dataset
 from mattertune_nb.model.outside import warn_outside_references
 from mattertune_nb.training.files import check_target, write_structures
 from mattertune_nb.training.outcome.models import load_model

@@ -10,8 +10,8 @@ from ase.build import bulk, molecule
 
 from mattertune_nb.config.errors import DataError
 from mattertune_nb.data.dataset import as_dataset
+from mattertune_nb.data.frame_checks import check_dataset
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
-from mattertune_nb.data.validation import check_dataset
 
 ALL = {"energy": "error", "forces": "error", "stresses": "error"}
 MASKED = dict.fromkeys(ALL, "mask")
