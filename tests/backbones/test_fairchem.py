@@ -9,7 +9,12 @@ import pytest
 import torch
 from ase.build import molecule
 from ase.io import read, write
-from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predict
+from vendors import (
+    assert_equals_vendor,
+    assert_export_equals,
+    hard_structures,
+    tune_resume_and_predict,
+)
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -128,6 +133,10 @@ def test_a_tuned_model_goes_on_is_used_without_the_vendors_file_and_is_exported(
     assert ours["energy"] == pytest.approx(ethanol.get_potential_energy(), abs=1e-4)
     assert ours["forces"] == pytest.approx(ethanol.get_forces(), abs=1e-4)
     assert ours["stresses"] == pytest.approx(ethanol.get_stress(), abs=1e-5)
+
+
+def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(file, tmp_path):
+    assert_export_equals(config_of(file), tmp_path / "exported.pt")
 
 
 def test_each_task_answers_for_itself(file):

@@ -12,7 +12,7 @@ import torch
 from ase.build import molecule
 from lightning.pytorch import Trainer
 from typer.testing import CliRunner
-from vendors import assert_equals_vendor, hard_structures
+from vendors import assert_equals_vendor, assert_export_equals, hard_structures
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -248,6 +248,13 @@ def test_a_run_goes_from_tuning_to_the_vendors_own_calculator(two_heads, tmp_pat
     ethanol.calc = exported
     assert ethanol.get_potential_energy() == pytest.approx(energy, abs=1e-4)
     np.testing.assert_allclose(ethanol.get_forces(), forces, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["PBE", "r2SCAN"])
+def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(
+    two_heads, head, tmp_path
+):
+    assert_export_equals(config_of(two_heads, head=head), tmp_path / "exported.model")
 
 
 @pytest.mark.parametrize("head", ["PBE", "r2SCAN"])

@@ -16,7 +16,7 @@ from ase.calculators.emt import EMT
 from ase.data import atomic_numbers
 from ase.io import write
 from lightning.pytorch import Trainer
-from vendors import assert_equals_vendor, hard_structures
+from vendors import assert_equals_vendor, assert_export_equals, hard_structures
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded
@@ -277,6 +277,11 @@ def test_a_run_goes_from_tuning_to_the_vendors_own_calculator(files, kind, tmp_p
     boxed.calc = exported
     assert boxed.get_potential_energy() == pytest.approx(energy, abs=1e-4)
     np.testing.assert_allclose(boxed.get_forces(), forces, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(files, kind, tmp_path):
+    assert_export_equals(config_of(kind, files[kind]), tmp_path / "exported.ckpt")
 
 
 def test_without_a_network_the_name_says_which_file_to_get(monkeypatch):

@@ -9,12 +9,16 @@ import pytest
 import torch
 from ase.build import bulk, fcc111, molecule
 from ase.io import write
-from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predict
+from vendors import (
+    assert_equals_vendor,
+    assert_export_equals,
+    hard_structures,
+    tune_resume_and_predict,
+)
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.orb.config import FACTS
 from mattertune_nb.testing import check_backbone
-from mattertune_nb.training.outcome.export import save_vendor
 
 pytestmark = pytest.mark.skipif(
     not mt.ORBBackboneConfig.is_installed(), reason=mt.ORBBackboneConfig.install_hint()
@@ -109,17 +113,7 @@ def test_a_tuned_model_goes_on_and_is_used_without_the_vendors_file(kind, tmp_pa
 
 @pytest.mark.parametrize("kind", ["v3-conservative-20-omat", "v3-direct-20-omat", "v2"])
 def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(kind, tmp_path):
-    config = saved(kind, tmp_path)
-    model = mt.FinetuneModuleBase(config).eval()
-    atoms = structures()["oxide"]
-    model.normalization.references[atoms.numbers] = 7.25
-    save_vendor(model, tmp_path / "exported.ckpt")
-    (ours,) = model.property_predictor().predict([atoms])
-    exported = config.model_copy(update={"checkpoint": tmp_path / "exported.ckpt"})
-    atoms.calc = exported.vendor_calculator()
-    assert ours["energy"] == pytest.approx(atoms.get_potential_energy(), abs=1e-5 * len(atoms))
-    assert ours["forces"] == pytest.approx(atoms.get_forces(), abs=1e-5)
-    assert ours["stresses"] == pytest.approx(atoms.get_stress(), abs=1e-5)
+    assert_export_equals(saved(kind, tmp_path), tmp_path / "exported.ckpt")
 
 
 def test_charge_and_spin_come_from_the_file_or_from_the_config(tmp_path):

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
-from vendors import assert_equals_vendor, hard_structures, tune_resume_and_predict
+from vendors import (
+    assert_equals_vendor,
+    assert_export_equals,
+    hard_structures,
+    tune_resume_and_predict,
+)
 
 import mattertune_nb as mt
 from mattertune_nb.backbones.guard import guarded, quiet
@@ -125,6 +130,10 @@ def test_a_tuned_model_goes_on_is_used_without_the_vendors_file_and_is_exported(
     ethanol.calc = exported
     assert ours["energy"] == pytest.approx(ethanol.get_potential_energy(), abs=1e-4)
     assert ours["forces"] == pytest.approx(ethanol.get_forces(), abs=1e-4)
+
+
+def test_an_exported_file_is_loaded_by_the_vendor_with_the_references_in_it(tmp_path):
+    assert_export_equals(config_of(vendor_file(tmp_path / "model.ckpt")), tmp_path / "tuned.pt")
 
 
 @pytest.mark.parametrize("target", ["energy", "energy/r2scan"])

@@ -15,6 +15,9 @@ from ase.build import bulk, fcc111, molecule
 import mattertune_nb as mt
 from mattertune_nb.model.freezing import freeze_unreached
 from mattertune_nb.testing.structures import in_a_box
+from mattertune_nb.training.outcome.export import save_vendor
+
+STRAIN = np.array([[0.02, 0.01, 0.0], [0.0, -0.015, 0.02], [0.01, 0.0, 0.01]])
 
 
 def hard_structures() -> dict[str, Atoms]:
@@ -86,6 +89,24 @@ class NoNetwork(socket.socket):
     def connect(self, address):
         msg = f"asked for the network: {address}"
         raise AssertionError(msg)
+
+
+def assert_export_equals(config, path: Path) -> None:
+    """Compare a model, reference energies added, with the vendor's calculator of its export, to 1e-5."""
+    model = mt.FinetuneModuleBase(config).eval()
+    atoms = hard_structures()["oxide"]
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + STRAIN), scale_atoms=True)
+    model.normalization.references[[3, 8]] = torch.tensor([7.25, -3.5]).double()
+    save_vendor(model, path)
+    own = {"checkpoint": path}
+    if hasattr(config, "trust_checkpoint"):  # the vendor's format may be one that can run code
+        own["trust_checkpoint"] = True
+    (ours,) = model.property_predictor().predict([atoms])
+    atoms.calc = config.model_copy(update=own).vendor_calculator()
+    n = len(atoms)
+    assert ours["energy"] / n == pytest.approx(atoms.get_potential_energy() / n, abs=1e-5)
+    assert ours["forces"] == pytest.approx(atoms.get_forces(), abs=1e-5)
+    assert ours["stresses"] == pytest.approx(atoms.get_stress(), abs=1e-5)
 
 
 def tune_resume_and_predict(config, folder: Path) -> None:

@@ -115,8 +115,10 @@ def test_a_run_is_exported_and_tuned_again_from_what_was_written(copper_xyz, tmp
     )
     result = mt.MatterTuner(config).tune()
     capsys.readouterr()
+    random = torch.get_rng_state()
     written = result.run.export()
     assert not capsys.readouterr().out, "the vendor talks"
+    assert torch.equal(torch.get_rng_state(), random), "the vendor draws random weights"
     assert isinstance(written, WrittenFile)
     assert written == result.run.path / "chgnet.pth"
     again = mt.FinetuneModuleBase(mt.CHGNetBackboneConfig(checkpoint=written)).eval()

@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from ase.io.lammpsdata import write_lammps_data
 
-from mattertune_nb.backbones.guard import quiet
+from mattertune_nb.backbones.guard import guarded, quiet
 from mattertune_nb.config.errors import ConfigError, DataError, MatterTuneError, did_you_mean
 from mattertune_nb.config.places import path_of
 from mattertune_nb.model.archive import SUFFIX, save_archive
@@ -77,7 +77,7 @@ def export(
         msg = f"{target}: an archive is recognised by its ending. Name it {target.with_suffix(SUFFIX)}."
         raise ConfigError(msg)
     try:
-        with quiet():  # vendors print what they build
+        with guarded(), quiet():  # vendors print what they build, and draw random weights for it
             if to == "lammps":
                 save_lammps(model, target, _first_frame(run))
             else:
