@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pydantic
 
@@ -56,3 +58,21 @@ def test_a_parameter_without_a_description_is_found():
     doc = "Do `this`.\n\n    Parameters\n    ----------\n    one, other\n        Two of them.\n"
     assert all(is_described(name, doc) for name in ("this", "one", "other"))
     assert not is_described("them", doc)
+
+
+def test_buffers_say_their_shape():
+    """In a comment beside the annotation, or in the docstring of the class."""
+    root, silent = Path(mt.__file__).parent, []
+    for path in sorted(root.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for cls in (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)):
+            told = ast.get_docstring(cls) or ""
+            for node in cls.body:
+                if not (
+                    isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "Tensor"
+                ):
+                    continue
+                name, line = ast.unparse(node.target), text.splitlines()[node.lineno - 1]
+                if "# (" not in line and not re.search(rf"^[\w, ]*\b{name}\b[\w, ]*$", told, re.M):
+                    silent.append(f"{path.relative_to(root)}: {cls.name}.{name}")
+    assert silent == []

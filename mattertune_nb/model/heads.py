@@ -47,9 +47,9 @@ class PropertyHead(ExactBuffers, ABC):
         The property to predict.
     """
 
-    mean: Tensor
-    spread: Tensor
-    fitted: Tensor
+    mean: Tensor  # (), of the training labels
+    spread: Tensor  # (), of the training labels
+    fitted: Tensor  # ()
 
     def __init__(self, prop: Property) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class VectorHead(PropertyHead):
         Cutoff of the backbone's neighbour list, in Å.
     """
 
-    centres: Tensor
+    centres: Tensor  # (radial functions,), Å
 
     def __init__(self, n_features: int, prop: Property, cutoff: float) -> None:
         super().__init__(prop)

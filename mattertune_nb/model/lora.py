@@ -53,7 +53,7 @@ class LowRank(nn.Module):
 
     @override
     def forward(self) -> Tensor:
-        """Return the update in the shape of the weight."""
+        """Return the update in the shape of the weight, of any number of dimensions."""
         return low_rank_update(list(self.up), list(self.down), self.factor).view(self.shape)
 
 

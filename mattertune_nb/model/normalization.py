@@ -62,6 +62,17 @@ class Normalization(ExactBuffers):
 
     The backbone stays physical: the prediction is its energy plus the references, and a scale only
     divides the errors in the loss. Everything is a buffer, so a checkpoint holds the fitted values.
+
+    Attributes
+    ----------
+    references, first_references
+        Energy of an atom of each element, now and as training began, by atomic number in eV, (119,).
+    span
+        Rows span the compositions for which the references are determined, the others are 0, (119, 119).
+    scales
+        Divisors of errors in the loss, in the unit of each property of the table, (properties,).
+    fitted
+        Whether nothing is left to be fitted to a training set, ().
     """
 
     references: Tensor

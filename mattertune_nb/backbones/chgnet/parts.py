@@ -76,7 +76,11 @@ class PartGatedMLP(GatedMLP):  # type: ignore[misc]
 
 
 class PartAtomConv(AtomConv):  # type: ignore[misc]
-    """The vendor's atom update, with the same arguments."""
+    """The vendor's atom update, with the same arguments.
+
+    Features of atoms (N, F), of bonds (undirected edges, F), weights like them, edges (E, 2), and the
+    undirected edge of each, (E,).
+    """
 
     @override
     def forward(
@@ -97,7 +101,10 @@ class PartAtomConv(AtomConv):  # type: ignore[misc]
 
 
 class PartBondConv(BondConv):  # type: ignore[misc]
-    """The vendor's bond update, with the same arguments."""
+    """The vendor's bond update, with the same arguments.
+
+    Features of angles (A, F), and atom, first and second bond of each angle, (A, 3); the others as there.
+    """
 
     @override
     def forward(

@@ -34,9 +34,9 @@ class FairchemBackbone(MultiHeadBackbone):
 
     no_lammps = "export to 'vendor', and run that by fairchem's `fix external` (its guide, LAMMPS)."
 
-    scale: Tensor
-    shift: Tensor
-    references: Tensor
+    scale: Tensor  # (tasks,)
+    shift: Tensor  # (tasks,), eV
+    references: Tensor  # (tasks, 119), eV
     always_double = ("scale", "shift", "references")
 
     def __init__(

@@ -37,9 +37,9 @@ class MACEBackbone(MultiHeadBackbone):
     energies of thousands of eV would lose digits, so here they are summed in float64.
     """
 
-    types: Tensor
-    isolated: Tensor
-    scalars: Tensor
+    types: Tensor  # (119,), by atomic number
+    isolated: Tensor  # (heads, elements), eV
+    scalars: Tensor  # (n_features,), columns of the vendor's features
     has_atom_energies = True
     always_double = ("isolated",)
 

@@ -39,7 +39,7 @@ class MatGLBackbone(MultiHeadBackbone):
 
     no_lammps = ONLY_FROM_PYTHON
 
-    element_index: Tensor
+    element_index: Tensor  # (119,), by atomic number
 
     def __init__(self, potential: Any, label: str, architecture: dict[str, Any]) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class NequIPBackbone(MultiHeadBackbone):
     As in the vendor's code, lengths, scales, shifts and energies are in float64 even in a float32 model.
     """
 
-    types: Tensor
+    types: Tensor  # (119,), by atomic number
     has_atom_energies = True
 
     def __init__(self, model: Any, label: str, recipe: dict[str, Any] | None) -> None:

@@ -32,8 +32,8 @@ _IN_LAMMPS = {"charge": 0, "spin": 1}
 class PETBackbone(MultiHeadBackbone):
     """Adapter of ``PETBackend``; it adds the element energies and the scale stored alongside the model."""
 
-    scale: Tensor
-    isolated: Tensor
+    scale: Tensor  # ()
+    isolated: Tensor  # (elements,), eV
     has_atom_energies = True
     reads_positions = True
     always_double = ("scale", "isolated")

@@ -49,7 +49,7 @@ class SevenNetBackbone(MultiHeadBackbone):
     computed path by path.
     """
 
-    element_index: Tensor
+    element_index: Tensor  # (atomic numbers,)
     block_pattern = r"^model\.(\d+)_"
     has_atom_energies = True
 
@@ -233,6 +233,7 @@ class PathConvolution(IrrepsConvolution):  # type: ignore[misc]
 
     @override
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        # features of atoms (N, channels), filters (E, harmonics), edges (2, E)
         features, filters = data[self.key_x], data[self.key_filter]
         centre, neighbor = data[self.key_edge_idx]
         weights = torch.split(self.weight_nn(data[self.key_weight_input]), self._widths, dim=1)
