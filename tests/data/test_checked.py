@@ -9,7 +9,7 @@ import pytest
 
 import mattertune_nb as mt
 from mattertune_nb.config.errors import DataError
-from mattertune_nb.data import checked, validation
+from mattertune_nb.data import checked, frame_checks
 from mattertune_nb.data.content import frame_keys
 from mattertune_nb.data.frame_checks import check_dataset
 
@@ -19,16 +19,16 @@ REQUIRED = {"energy": "error", "forces": "error"}
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     """Return a file of its own, whose check is kept however quick it is."""
-    monkeypatch.setattr(validation, "_WORTH_KEEPING", 0.0)
+    monkeypatch.setattr(frame_checks, "_WORTH_KEEPING", 0.0)
     return shutil.copy(mt.demo_data("validation"), tmp_path / "a.xyz")
 
 
 @pytest.fixture
 def read(monkeypatch):
     """Return the frames that are checked one by one."""
-    seen, inner = [], validation.problem_of
+    seen, inner = [], frame_checks.problem_of
     monkeypatch.setattr(
-        validation, "problem_of", lambda atoms, known: seen.append(1) or inner(atoms, known)
+        frame_checks, "problem_of", lambda atoms, known: seen.append(1) or inner(atoms, known)
     )
     return seen
 
