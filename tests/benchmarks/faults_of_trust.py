@@ -93,8 +93,8 @@ TRUST_FAULTS = (
     Fault(
         "errors of the card in eV/Å",
         "physics/checks/labels.py",
-        "1e3 * float(wrong[mask].mean())",
-        "float(wrong[mask].mean())",
+        '1e3 * float(wrong["forces"][mask].mean())',
+        'float(wrong["forces"][mask].mean())',
         CHECKS,
     ),
     Fault(
@@ -130,8 +130,8 @@ TRUST_FAULTS = (
     Fault(
         "errors elsewhere in eV/Å",
         "training/outcome/elsewhere.py",
-        'return FORCES.factor * (self.record.tuned or {})["forces"]',
-        'return (self.record.tuned or {})["forces"]',
+        "return FORCES.factor * (self.record.tuned or {})[FORCES.name]",
+        "return (self.record.tuned or {})[FORCES.name]",
         ELSEWHERE,
     ),
     Fault(

@@ -184,12 +184,12 @@ FAULTS = (
         '("h", 60.0)',
     ),
     # curves
-    Fault("mode=max ignored", LIVE + "series.py", 'name, self.mode == "max"', "name, False"),
+    Fault("mode=max ignored", LIVE + "series.py", "= name, self.mode", '= name, "min"'),
     Fault(
         "the best point is the worst",
         LIVE + "series.py",
-        "else one.value < other.value",
-        "else one.value > other.value",
+        "rank(point.value, self.mode) > rank(",
+        "rank(point.value, self.mode) < rank(",
     ),
     Fault(
         "the star without the unit's factor",
@@ -285,7 +285,7 @@ FAULTS = (
     Fault(
         "forces of a set labelled eV",
         VIEWS + "dataset_table.py",
-        'FORCE = "force (meV/Å)"',
+        'FORCE = FORCES.with_unit("force")',
         'FORCE = "force (eV/Å)"',
     ),
     Fault(
@@ -297,7 +297,7 @@ FAULTS = (
     Fault(
         "a wrong unit on a colour scale",
         VIEWS + "atom_values.py",
-        'FORCE: "force (meV/Å)"',
+        'FORCE: FORCES.with_unit("force")',
         'FORCE: "force (eV/Å)"',
     ),
     Fault(
