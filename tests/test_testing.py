@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_a_backbone_from_outside_conforms(morse_installed):
             ["prediction under inference mode: crystal: energy off by 0.01"],
         ),
         ("a buffer that no checkpoint has", ["checkpoint: crystal: energy off by"]),
+        ("another energy each time", ["repeats: energy off by up to"]),
     ],
 )
 def test_what_is_wrong_is_listed(morse_installed, fault, found):
@@ -89,6 +91,14 @@ def test_what_is_wrong_is_listed(morse_installed, fault, found):
         check_backbone(MorseBackboneConfig(fault=fault))
     for line in found:
         assert line in str(error.value)
+
+
+def test_a_trait_that_a_backbone_lacks_is_measured(morse_installed, monkeypatch):
+    monkeypatch.setattr(MorseBackboneConfig, "lacks", {"bitwise": "it draws random numbers"})
+    measured = check_backbone(MorseBackboneConfig(fault="another energy each time"))
+    (size, *_) = re.findall(r"energy off by up to (\S+) from one call", measured["bitwise"])
+    assert 1e-7 < float(size) <= 1e-6
+    assert "forces" not in measured["bitwise"]
 
 
 def test_a_parameter_that_nothing_reads_is_held_without_a_word_of_the_adapter(morse_installed):

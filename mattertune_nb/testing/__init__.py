@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 import warnings
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +17,12 @@ from mattertune_nb.config.errors import DataError, cause
 from mattertune_nb.config.properties import PROPERTIES, STRESSES
 from mattertune_nb.model.module import FinetuneModuleBase
 from mattertune_nb.testing.averages import averages_alike
-from mattertune_nb.testing.comparison import Prediction, calculated, compare, differences
+from mattertune_nb.testing.comparison import Prediction, calculated, compare, differences, last_bits
 from mattertune_nb.testing.determinism import deterministic
 from mattertune_nb.testing.formats import kept_in_float64
 from mattertune_nb.testing.gradients import another, gradients_everywhere, gradients_reach
 from mattertune_nb.testing.heads import heads_alike
+from mattertune_nb.testing.round_trip import saved_and_loaded
 from mattertune_nb.testing.structures import (
     hard_structures,
     in_a_box,
@@ -328,23 +327,20 @@ class _Suite:
         yield from averages_alike(self.model, self.structures, self.predictions)
 
     def check_checkpoint(self) -> Iterator[str]:
-        from lightning.pytorch import Trainer
-
-        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-        trainer.strategy.connect(self.model)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.ckpt"
-            trainer.save_checkpoint(path)
-            loaded = FinetuneModuleBase.load_from_checkpoint(path)
+        loaded = saved_and_loaded(self.model)
         for name, tensor in self.model.state_dict().items():
             if not torch.equal(tensor, loaded.state_dict()[name]):
                 yield f"'{name}' comes back changed"
-        for name, atoms in self.structures.items():
-            (again,) = loaded.property_predictor().predict([atoms])
-            off = [*differences(name, again, self.predictions[name])]
-            yield from off
-            for key, value in self.predictions[name].items():
-                if not (off or np.array_equal(again[key], value)):
-                    yield from self.traits.unless_lacking(
-                        "bitwise", iter([f"{name}: the {key} differs in the last bits"])
-                    )
+        again = {
+            name: loaded.property_predictor().predict([atoms])[0]
+            for name, atoms in self.structures.items()
+        }
+        off = [f for k, v in again.items() for f in differences(k, v, self.predictions[k])]
+        yield from off or self.unless_random(again)
+
+    def check_repeats(self) -> Iterator[str]:
+        yield from self.unless_random({k: self.predict(a) for k, a in self.structures.items()})
+
+    def unless_random(self, again: dict[str, Prediction]) -> Iterator[str]:
+        """Yield what is not the same to the last bit as before."""
+        return self.traits.unless_lacking("bitwise", last_bits(again, self.predictions))

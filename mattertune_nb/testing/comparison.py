@@ -11,7 +11,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from mattertune_nb.config.properties import ENERGY, FORCES, PROPERTIES, STRESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -55,3 +55,21 @@ def compare(what: str, name: str, found: Any, expected: Any, slack: float = 1) -
     # not `error > allowed`, which would let NaN pass
     if not error <= allowed:
         yield f"{what}: {name} off by {error:.2g} {unit} (allowed: {allowed:.0e})"
+
+
+def last_bits(found: Mapping[str, Prediction], expected: Mapping[str, Prediction]) -> Iterator[str]:
+    """Yield the properties that are not the same to the last bit, each with the largest difference.
+
+    Parameters
+    ----------
+    found, expected
+        Predictions by the name of their structure, in eV, eV/Å and eV/Å³.
+    """
+    largest: dict[str, float] = {}
+    for name, prediction in expected.items():
+        for key, value in prediction.items():
+            size = float(np.abs(np.asarray(found[name][key]) - value).max())
+            largest[key] = max(largest.get(key, 0.0), size)
+    for key, size in largest.items():
+        if size:
+            yield f"{key} off by up to {size:.1g} from one call to the next"
