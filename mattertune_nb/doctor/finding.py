@@ -99,7 +99,7 @@ def energies_per_atom(evidence: str, source: str) -> Finding:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """All findings in one or two data sets, errors first.
 
@@ -173,6 +173,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join([self.summary(), *map(str, self.findings)])

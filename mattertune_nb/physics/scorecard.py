@@ -86,7 +86,7 @@ class Line:
         return CHECK_TITLES.get(self.name, self.name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scorecard:
     """All lines of one validation.
 
@@ -110,6 +110,9 @@ class Scorecard:
         found = {line.status for line in self.lines}
         order: tuple[Status, ...] = ("fail", "warn", "pass")
         return next((status for status in order if status in found), "skipped")
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         head = f"{self.subject}: {_in_words(self)}"

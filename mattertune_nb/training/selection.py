@@ -49,7 +49,7 @@ _CANDIDATES = 4
 _MOST_SHOWN = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Selection:
     """Chosen structures, in order of choice.
 
@@ -174,6 +174,9 @@ class Selection:
         ax.set_ylabel("second principal component", fontsize=8)
         ax.tick_params(labelsize=7)
         return figure
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         columns = self.table()

@@ -57,7 +57,7 @@ def _off(case: Case, calculator: Calculator) -> float:
                 moved.positions[i, k] += sign * _STEP
                 energies.append(float(calculator.get_property("energy", moved)))
             slope = -(energies[0] - energies[1]) / (2 * _STEP)
-            worst = max(worst, 1e3 * abs(slope - forces[i, k]))
+            worst = max(worst, 1e3 * abs(slope - float(forces[i, k])))
     return worst
 
 

@@ -70,7 +70,7 @@ class Trial:
         return self.memory[i], self.gpu_memory[i]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """Time, memory and disk space of a run; times in seconds, sizes in bytes.
 
@@ -160,6 +160,9 @@ class Estimate:
     def validation_share(self) -> float:
         """Fraction of an epoch spent on validation."""
         return self.validation_seconds / self.epoch_seconds
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         if self.seconds is None:

@@ -69,7 +69,7 @@ class Change:
         return f"{self.name} {numbers}, {words} than {self.than}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The result of a run.
 
@@ -111,6 +111,9 @@ class Verdict:
     def is_gain(self) -> bool:
         """Whether something is better and nothing worse."""
         return not self.worse and any(change.sign > 0 for change in self.changes)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         parts = [str(change) for change in self.changes]
