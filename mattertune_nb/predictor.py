@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
 from mattertune_nb.config.errors import ConfigError
 from mattertune_nb.data.dataset import LoaderSettings, as_dataset
+from mattertune_nb.data.sources.open_dataset import is_source, open_dataset
 from mattertune_nb.model.finite import require_finite
 from mattertune_nb.model.loader import GraphDataset, graph_loader
 from mattertune_nb.model.module import as_model
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mattertune_nb.config.places import RunLike
     from mattertune_nb.config.properties import PropertyName
     from mattertune_nb.data.dataset import AtomsDataset
+    from mattertune_nb.data.sources.open_dataset import Source
     from mattertune_nb.model.potential import Potential
 
 
@@ -51,14 +52,14 @@ class PropertyPredictor:
         self.max_atoms = max_atoms
 
     def predict(
-        self, atoms: Sequence[Atoms], properties: Sequence[PropertyName] | None = None
+        self, atoms: Sequence[Atoms] | Source, properties: Sequence[PropertyName] | None = None
     ) -> list[dict[str, Any]]:
         """Predict energy, forces, stress, and any other properties that the model was trained on.
 
         Parameters
         ----------
         atoms
-            Structures, in any mix of sizes and periodicities.
+            Structures, in any mix of sizes and periodicities, or where `open_dataset` finds them.
         properties
             What to predict, by default everything; with CHGNet the energy alone takes less than half of that.
 
@@ -87,7 +88,7 @@ class PropertyPredictor:
 
     def stream(
         self,
-        atoms: Sequence[Atoms] | AtomsDataset,
+        atoms: Sequence[Atoms] | AtomsDataset | Source,
         properties: Sequence[PropertyName] | None = None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Predict batch by batch, in the order of the structures, as :meth:`predict` does.
@@ -126,7 +127,7 @@ class PropertyPredictor:
 
 def _checked(
     model: Potential,
-    atoms: Sequence[Atoms] | AtomsDataset,
+    atoms: Sequence[Atoms] | AtomsDataset | Source,
     properties: Sequence[PropertyName] | None,
 ) -> tuple[AtomsDataset, Sequence[PropertyName]]:
     """Return structures as a data set and the requested properties, or report what is wrong with either."""
@@ -139,9 +140,4 @@ def _checked(
     if isinstance(atoms, Atoms):
         msg = "predict: expected a list of structures; give [atoms]."
         raise ConfigError(msg)
-    if isinstance(atoms, (str, PurePath)):
-        msg = (
-            f"predict: expected a list of structures, not a path; give mt.open_dataset('{atoms}')."
-        )
-        raise ConfigError(msg)
-    return as_dataset(atoms), properties
+    return as_dataset(open_dataset(atoms) if is_source(atoms) else atoms), properties

@@ -14,6 +14,7 @@ from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.isolated import without_isolated_atoms
 from mattertune_nb.data.labels.choice import key_settings
 from mattertune_nb.data.sources.configs import XYZDatasetConfig
+from mattertune_nb.data.sources.open_dataset import is_source
 from mattertune_nb.doctor import (
     exchanged,
     geometry,
@@ -81,7 +82,8 @@ def check(
     Parameters
     ----------
     data
-        A file, folder or pattern, a dataset or its config, or a list of structures with labels.
+        A file, folder or pattern, a list of these, a dataset or its config, or a list of structures with
+        labels.
     backbone
         Name of a backbone or its config; by default none is used.
     validation
@@ -178,7 +180,7 @@ def _pictured(findings: Iterable[Finding], case: Case) -> list[Finding]:
 
 def _opened(data: Any, model: FinetuneModuleBase | None) -> tuple[AtomsDataset, dict[str, Finding]]:
     """Open data; label names in files are determined, with a finding for each that is unclear."""
-    if not isinstance(data, (str, Path)):
+    if not is_source(data):
         return data.create_dataset() if hasattr(data, "create_dataset") else as_dataset(data), {}
     config = XYZDatasetConfig(src=data)
     dataset = config.create_dataset()

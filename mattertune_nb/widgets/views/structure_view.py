@@ -252,20 +252,24 @@ class StructureView(Pictured, W.VBox):  # type: ignore[misc]
     def sleep(self) -> None:
         """Release the WebGL context and show the picture."""
         viewer, self.viewer = self.viewer, None
-        has_fallen_asleep(self)
         possible = self._viewer_name != PICTURE
         self.controls.set_live(False, possible=possible)
         self.image.label = "Click to rotate this structure in a live viewer" if possible else ""
         if self.frame_shown is not None:
             self.image.value = self.picture() or b""
+        self._put_away(viewer)
+
+    def close(self) -> None:
+        """Close the widget and its viewer; no picture is drawn, which Python cannot as it ends."""
+        viewer, self.viewer = self.viewer, None
+        self._put_away(viewer)
+        super().close()
+
+    def _put_away(self, viewer: Viewer | None) -> None:
+        has_fallen_asleep(self)
         self._place.children = [self.image]
         if viewer is not None:
             viewer.dispose()
-
-    def close(self) -> None:
-        """Close the widget and its viewer."""
-        self.sleep()
-        super().close()
 
     def draw(self) -> Figure | None:
         """Return the current frame as a matplotlib figure."""

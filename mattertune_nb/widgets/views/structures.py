@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
@@ -13,7 +12,7 @@ from mattertune_nb.config.properties import PROPERTIES
 from mattertune_nb.data.contents import search_labels
 from mattertune_nb.data.dataset import AtomsDataset, as_dataset
 from mattertune_nb.data.labels.reading import LabelKeys
-from mattertune_nb.data.sources.open_dataset import open_dataset
+from mattertune_nb.data.sources.open_dataset import is_source, open_dataset
 from mattertune_nb.widgets.views.shown import refuse_empty
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def open_structures(x: Any, keys: LabelKeys | None = None) -> AtomsDataset:
         x = {"structure": x}
     if isinstance(x, AtomsDataset):
         dataset = x
-    elif isinstance(x, (str, Path)) or _are_paths(x):
+    elif is_source(x):
         dataset = open_dataset(x)
     elif isinstance(x, Mapping):
         dataset = AtomsDataset(_Named(x), "structures")
@@ -70,10 +69,6 @@ class _Named(list[Atoms]):
     def where(self, i: int) -> str:
         """Return the name of structure `i`."""
         return self._names[i]
-
-
-def _are_paths(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) and bool(x) and all(isinstance(p, (str, Path)) for p in x)
 
 
 def _checked(structures: Any) -> Sequence[Atoms]:
