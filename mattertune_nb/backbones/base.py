@@ -186,7 +186,7 @@ class BackboneConfig(ModelConfig, ABC):
         return self._start
 
     def starting_from(self, start: Start | None) -> Self:
-        """Return a copy whose model is rebuilt from a checkpoint, although the files it names may be gone.
+        """Return a config whose model is rebuilt from a checkpoint, although the files it names may be gone.
 
         The model does not keep `start`: its ``hparams`` are settings alone.
 
@@ -195,6 +195,8 @@ class BackboneConfig(ModelConfig, ABC):
         start
             What the checkpoint holds; ``None`` to read the weights that the config names.
         """
+        if start is self._start:
+            return self
         copy = self.model_copy()
         copy._start = start
         return copy
