@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mattertune_nb.backbones.start import Start
+from mattertune_nb.backbones.trust import without_trust
 from mattertune_nb.config.errors import ConfigError, TrainingError, check_path
 from mattertune_nb.config.model import ModelConfig
 from mattertune_nb.config.places import checkpoint_file
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 def build(start: Start, config: BackboneConfig) -> Backbone:
     """Build the backbone; settings in `config` other than those of the weights apply."""
-    # whether the file is trusted is for the reader to decide, not for the checkpoint
-    told = {k: v for k, v in start.settings.items() if k != "trust_checkpoint"}
-    root = type(config).from_dict(told)
+    root = without_trust(type(config).from_dict(dict(start.settings)))
     own = set(type(config).model_fields) - set(ModelConfig.model_fields)
     for name in own - {"name", "checkpoint", "pretrained_model", "trust_checkpoint"}:
         value = getattr(config, name)
